@@ -1,0 +1,384 @@
+package head
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/optimize"
+)
+
+// DefaultStrengths is the ladder of L2 strengths tried by folds: λ in
+// mean cross-entropy + λ/2·‖W‖² on standardised features. scikit-learn's C is 1/(λ·N).
+var DefaultStrengths = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001}
+
+// LogisticOptions says how the strength is chosen and who watches.
+type LogisticOptions struct {
+	Strengths  []float64 // candidates, strongest first; nil = DefaultStrengths; one = no choice to make
+	Folds      [][]int   // indices of the held-out samples of each fold; needed when there is a choice
+	Iterations int       // most solver iterations of the final fit; 0 = 200
+	// Step is called after each iteration of the final fit. It may be nil.
+	Step func(Step)
+}
+
+// Step is one row of the history of a fit.
+type Step struct {
+	Step       int     // 1, 2, ... solver iterations, or epochs of SGD
+	TrainLoss  float64 // mean cross-entropy in nats on the training samples, without the penalty
+	TrainRight int     // training samples classified right
+	FoldRight  int     // samples classified right by the model of the folds that did not see them; -1 without folds
+	FoldLoss   float64 // mean cross-entropy of those; NaN without folds
+	Rate       float64 // learning rate of the step; 0 where there is none (L-BFGS)
+	Head       *Linear // the head after this step
+}
+
+// Choice is what the folds said about one strength.
+type Choice struct {
+	Strength float64 `json:"strength"`
+	Loss     float64 `json:"loss"`  // out-of-fold mean cross-entropy, nats
+	Right    int     `json:"right"` // out-of-fold samples classified right
+}
+
+// Fit is a trained head and how it came to be.
+type Fit struct {
+	Head      *Linear
+	Strength  float64   // λ chosen; 0 for SGD
+	Choices   []Choice  // one per candidate, nil when there was no choice
+	OutOfFold []float32 // [N, K] logits of each sample from the fold model that did not see it; nil without folds
+	Steps     int
+}
+
+// Logistic fits L2 logistic regression (softmax, L-BFGS) on standardised features. The
+// strength with the lowest out-of-fold log loss wins, the stronger one on a tie; nothing
+// but the samples given here takes part in the choice. The features' mean and spread are
+// taken over all samples, folds included (they carry no labels).
+//
+// The result depends on nothing but its arguments. ctx stops it between iterations.
+func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	strengths := o.Strengths
+	if strengths == nil {
+		strengths = DefaultStrengths
+	}
+	for _, l := range strengths {
+		if !(l > 0) || math.IsInf(l, 0) {
+			return nil, fmt.Errorf("head: L2 strength %v, want a positive number", l)
+		}
+	}
+	if len(strengths) == 0 || len(strengths) > 1 && len(o.Folds) < 2 {
+		return nil, fmt.Errorf("head: %d strengths and %d folds, want one strength, or several and at least 2 folds to choose by", len(strengths), len(o.Folds))
+	}
+	if o.Iterations == 0 {
+		o.Iterations = 200
+	}
+	d := newDesign(s)
+	folds, err := makeFolds(d, s, o.Folds)
+	if err != nil {
+		return nil, err
+	}
+	fit := &Fit{Strength: strengths[0]}
+	if len(strengths) > 1 {
+		if fit.Choices, err = chooseStrength(ctx, folds, s, strengths); err != nil {
+			return nil, err
+		}
+		best := 0
+		for i, c := range fit.Choices {
+			if c.Loss < fit.Choices[best].Loss {
+				best = i
+			}
+		}
+		fit.Strength = fit.Choices[best].Strength
+	}
+	history, err := foldHistory(ctx, folds, s, fit.Strength, o.Iterations)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]int, s.Len())
+	for i := range all {
+		all[i] = i
+	}
+	b := d.basis(all)
+	report := func(step int, params []float64) {
+		fit.Steps = step
+		if o.Step == nil {
+			return
+		}
+		h := b.linear(params, s.Classes)
+		logits := h.Logits(s.X)
+		row := Step{Step: step, TrainLoss: LogLoss(logits, s.Y, s.Classes), TrainRight: Correct(logits, s.Y, s.Classes), FoldRight: -1, FoldLoss: math.NaN(), Head: h}
+		if held := history.at(step); held != nil {
+			row.FoldRight, row.FoldLoss = Correct(held, s.Y, s.Classes), LogLoss(held, s.Y, s.Classes)
+		}
+		o.Step(row)
+	}
+	params, err := solve(ctx, problem{z: b.z, y: s.Y, classes: s.Classes, strength: fit.Strength}, nil, o.Iterations, 1e-6, report)
+	if err != nil {
+		return nil, err
+	}
+	fit.Head = b.linear(params, s.Classes)
+	fit.OutOfFold = history.at(math.MaxInt)
+	return fit, fit.Head.Check()
+}
+
+type fold struct {
+	b    *basis
+	y    []int // labels of the fold's training rows
+	held []int
+}
+
+func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
+	folds := make([]fold, 0, len(held))
+	count := make([]int, s.Len())
+	for f, rows := range held {
+		out := make([]bool, s.Len())
+		for _, i := range rows {
+			if i < 0 || i >= s.Len() {
+				return nil, fmt.Errorf("head: fold %d names sample %d of %d", f, i, s.Len())
+			}
+			out[i] = true
+			count[i]++
+		}
+		var train []int
+		for i := range s.Len() {
+			if !out[i] {
+				train = append(train, i)
+			}
+		}
+		y := make([]int, len(train))
+		for i, r := range train {
+			y[i] = s.Y[r]
+		}
+		if len(train) == 0 || len(rows) == 0 {
+			return nil, fmt.Errorf("head: fold %d holds out %d of %d samples, want some on both sides: ask for fewer folds", f, len(rows), s.Len())
+		}
+		folds = append(folds, fold{b: d.basis(train), y: y, held: rows})
+	}
+	for i, c := range count {
+		if len(held) > 0 && c != 1 {
+			return nil, fmt.Errorf("head: sample %d is held out by %d folds, want exactly one", i, c)
+		}
+	}
+	return folds, nil
+}
+
+// eachFold runs fn for all folds on all processors; fold results never meet, so the order
+// of finishing cannot change a number.
+func eachFold(folds []fold, fn func(f int) error) error {
+	errs := make([]error, len(folds))
+	var wg sync.WaitGroup
+	for f := range folds {
+		wg.Go(func() { errs[f] = fn(f) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// chooseStrength walks the ladder from strong to weak in each fold, each fit starting where
+// the stronger one ended.
+func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []float64) ([]Choice, error) {
+	logits := make([][]float32, len(strengths))
+	for i := range logits {
+		logits[i] = make([]float32, s.Len()*s.Classes)
+	}
+	err := eachFold(folds, func(f int) error {
+		fo := folds[f]
+		var start []float64
+		for i, l := range strengths {
+			// A tenth of a percent of log loss decides nothing between strengths a factor 3 apart.
+			params, err := solve(ctx, problem{z: fo.b.z, y: fo.y, classes: s.Classes, strength: l}, start, 60, 1e-4, nil)
+			if err != nil {
+				return err
+			}
+			fo.fill(logits[i], params, s.Classes)
+			start = params
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	choices := make([]Choice, len(strengths))
+	for i, l := range strengths {
+		choices[i] = Choice{Strength: l, Loss: LogLoss(logits[i], s.Y, s.Classes), Right: Correct(logits[i], s.Y, s.Classes)}
+	}
+	return choices, nil
+}
+
+// fill writes the logits of the fold's held-out rows into all [N, K].
+func (f fold) fill(all []float32, params []float64, classes int) {
+	r := f.b.z.RawMatrix().Cols
+	scores := f.b.scores(mat.NewDense(r, classes, params[:r*classes]), f.held)
+	for i, row := range f.held {
+		for k := range classes {
+			all[row*classes+k] = float32(scores.At(i, k) + params[r*classes+k])
+		}
+	}
+}
+
+// heldHistory is the out-of-fold logits after each iteration.
+type heldHistory [][]float32
+
+// at returns the logits after iteration step (1, 2, ...), the last ones when the folds
+// stopped earlier, nil without folds.
+func (h heldHistory) at(step int) []float32 {
+	if len(h) == 0 {
+		return nil
+	}
+	return h[min(step, len(h))-1]
+}
+
+func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64, iterations int) (heldHistory, error) {
+	if len(folds) == 0 {
+		return nil, nil
+	}
+	// Keeping logits of every iteration is K floats a sample; beyond 64 MB only the last is kept.
+	keep := s.Len()*s.Classes*iterations*4 <= 64<<20
+	byFold := make([][][]float64, len(folds)) // parameters after each iteration
+	err := eachFold(folds, func(f int) error {
+		fo := folds[f]
+		params, err := solve(ctx, problem{z: fo.b.z, y: fo.y, classes: s.Classes, strength: strength}, nil, iterations, 1e-6, func(_ int, p []float64) {
+			if keep {
+				byFold[f] = append(byFold[f], append([]float64(nil), p...))
+			}
+		})
+		if err == nil {
+			byFold[f] = append(byFold[f], params)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	steps := 0
+	for _, p := range byFold {
+		steps = max(steps, len(p))
+	}
+	history := make(heldHistory, steps)
+	for i := range history {
+		history[i] = make([]float32, s.Len()*s.Classes)
+		for f, p := range byFold {
+			folds[f].fill(history[i], p[min(i, len(p)-1)], s.Classes)
+		}
+	}
+	return history, nil
+}
+
+// problem is softmax regression: mean cross-entropy of z·β + b plus strength/2·‖β‖².
+type problem struct {
+	z        *mat.Dense // [n, r]
+	y        []int
+	classes  int
+	strength float64
+}
+
+// loss returns the value at params (β [r, K] then b [K]) and writes the gradient.
+func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
+	n, r := p.z.Dims()
+	k := p.classes
+	scores.Mul(p.z, mat.NewDense(r, k, params[:r*k]))
+	bias, gradBias := params[r*k:], grad[r*k:]
+	clear(gradBias)
+	var ce float64
+	for i, c := range p.y {
+		row := scores.RawRowView(i)
+		top := math.Inf(-1)
+		for j := range row {
+			row[j] += bias[j]
+			top = max(top, row[j])
+		}
+		right := row[c] - top
+		var z float64
+		for j, v := range row {
+			row[j] = math.Exp(v - top)
+			z += row[j]
+		}
+		ce += math.Log(z) - right
+		for j := range row {
+			row[j] /= z * float64(n)
+		}
+		row[c] -= 1 / float64(n)
+		for j, v := range row {
+			gradBias[j] += v
+		}
+	}
+	g.Mul(p.z.T(), scores)
+	var norm float64
+	for i, v := range g.RawMatrix().Data {
+		norm += params[i] * params[i]
+		grad[i] = v + p.strength*params[i]
+	}
+	return ce/float64(n) + p.strength/2*norm
+}
+
+// solve minimises p from start (nil = zeros) until the largest gradient entry is below tol.
+// report, when given, is called after each iteration with the parameters, valid during the call.
+func solve(ctx context.Context, p problem, start []float64, iterations int, tol float64, report func(step int, params []float64)) ([]float64, error) {
+	n, r := p.z.Dims()
+	size := r*p.classes + p.classes
+	if start == nil {
+		start = make([]float64, size)
+	}
+	scores, g := mat.NewDense(n, p.classes, nil), mat.NewDense(r, p.classes, nil)
+	at, grad, value := make([]float64, size), make([]float64, size), math.NaN()
+	fresh := false
+	// gonum asks for value and gradient apart; both come from one pass, kept until x moves.
+	eval := func(x []float64) {
+		if fresh && equal(x, at) {
+			return
+		}
+		copy(at, x)
+		value = p.loss(x, grad, scores, g)
+		fresh = true
+	}
+	result, err := optimize.Minimize(optimize.Problem{
+		Func: func(x []float64) float64 { eval(x); return value },
+		Grad: func(out, x []float64) { eval(x); copy(out, grad) },
+		Status: func() (optimize.Status, error) {
+			if err := ctx.Err(); err != nil {
+				return optimize.Failure, err
+			}
+			return optimize.NotTerminated, nil
+		},
+	}, start, &optimize.Settings{
+		GradientThreshold: tol,
+		MajorIterations:   iterations,
+		Converger:         &optimize.FunctionConverge{Relative: tol * 1e-2, Iterations: 3},
+		Recorder:          recorder{report},
+	}, &optimize.LBFGS{})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	// Near the optimum the line search runs out of float64 digits and says so; the point
+	// it stopped at is the optimum to those digits. Anything else is an error.
+	if result == nil || math.IsNaN(result.F) || math.IsInf(result.F, 0) {
+		return nil, fmt.Errorf("head: logistic regression did not converge: %w", err)
+	}
+	return append([]float64(nil), result.X...), nil
+}
+
+func equal(a, b []float64) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+type recorder struct {
+	report func(step int, params []float64)
+}
+
+func (recorder) Init() error { return nil }
+
+func (r recorder) Record(l *optimize.Location, op optimize.Operation, s *optimize.Stats) error {
+	if r.report != nil && op == optimize.MajorIteration && s.MajorIterations > 0 {
+		r.report(s.MajorIterations, l.X)
+	}
+	return nil
+}
