@@ -121,7 +121,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		return nil, err
 	}
 	fit.Head = b.linear(params, s.Classes)
-	fit.OutOfFold = history.at(math.MaxInt)
+	fit.OutOfFold = history.at(fit.Steps)
 	return fit, fit.Head.Check()
 }
 
@@ -229,7 +229,7 @@ func (h heldHistory) at(step int) []float32 {
 	if len(h) == 0 {
 		return nil
 	}
-	return h[min(step, len(h))-1]
+	return h[max(min(step, len(h)), 1)-1]
 }
 
 func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64, iterations int) (heldHistory, error) {
@@ -323,6 +323,14 @@ func solve(ctx context.Context, p problem, start []float64, iterations int, tol 
 	if start == nil {
 		start = make([]float64, size)
 	}
+	steps, last := 0, append([]float64(nil), start...)
+	rec := recorder(func(_ int, x []float64) {
+		steps++
+		copy(last, x)
+		if report != nil {
+			report(steps, x)
+		}
+	})
 	scores, g := mat.NewDense(n, p.classes, nil), mat.NewDense(r, p.classes, nil)
 	at, grad, value := make([]float64, size), make([]float64, size), math.NaN()
 	fresh := false
@@ -348,7 +356,7 @@ func solve(ctx context.Context, p problem, start []float64, iterations int, tol 
 		GradientThreshold: tol,
 		MajorIterations:   iterations,
 		Converger:         &optimize.FunctionConverge{Relative: tol * 1e-2, Iterations: 3},
-		Recorder:          recorder{report},
+		Recorder:          rec,
 	}, &optimize.LBFGS{})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -358,7 +366,10 @@ func solve(ctx context.Context, p problem, start []float64, iterations int, tol 
 	if result == nil || math.IsNaN(result.F) || math.IsInf(result.F, 0) {
 		return nil, fmt.Errorf("head: logistic regression did not converge: %w", err)
 	}
-	return append([]float64(nil), result.X...), nil
+	if steps == 0 || !equal(result.X, last) {
+		rec(steps+1, result.X) // a line search that ran out of digits can end on a better point than it reported
+	}
+	return last, nil
 }
 
 func equal(a, b []float64) bool {
@@ -370,15 +381,14 @@ func equal(a, b []float64) bool {
 	return true
 }
 
-type recorder struct {
-	report func(step int, params []float64)
-}
+// recorder hears of each finished iteration.
+type recorder func(step int, params []float64)
 
 func (recorder) Init() error { return nil }
 
 func (r recorder) Record(l *optimize.Location, op optimize.Operation, s *optimize.Stats) error {
-	if r.report != nil && op == optimize.MajorIteration && s.MajorIterations > 0 {
-		r.report(s.MajorIterations, l.X)
+	if op == optimize.MajorIteration && s.MajorIterations > 0 {
+		r(s.MajorIterations, l.X)
 	}
 	return nil
 }

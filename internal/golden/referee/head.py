@@ -1,0 +1,47 @@
+"""Reference values for package head, made by scikit-learn (its LogisticRegression on
+StandardScaler's output). Writes tlkit/head/testdata/logistic.json.
+
+    python internal/golden/referee/head.py
+
+The samples are made by an integer formula that head_test.go repeats, so no data travels.
+"""
+import json, os
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+import sklearn
+
+
+def samples(n, c, k):
+    """x[i, j] in [-1, 1) from a small integer hash, plus a class-dependent shift."""
+    i = np.arange(n, dtype=np.uint32)[:, None]
+    j = np.arange(c, dtype=np.uint32)[None, :]
+    h = (i * np.uint32(2654435761) + j * np.uint32(40503) + np.uint32(12345)).astype(np.uint32)
+    h ^= h >> np.uint32(15)
+    h = (h * np.uint32(2246822519)).astype(np.uint32)
+    h ^= h >> np.uint32(13)
+    x = (h >> np.uint32(8)).astype(np.float32) / np.float32(1 << 23) - np.float32(1)
+    y = (np.arange(n) * 7 + np.arange(n) // 5) % k
+    for cls in range(k):
+        cols = np.arange(c) % k == cls
+        x[np.ix_(y == cls, cols)] += np.float32(0.25)
+    return x.astype(np.float32), y
+
+
+def fit(n, c, k, lam):
+    x, y = samples(n, c, k)
+    scaled = StandardScaler().fit_transform(x.astype(np.float64))
+    # For two classes scikit-learn has one weight vector where softmax has two; the softmax
+    # penalty λ/2(|w0|²+|w1|²) with w1 = -w0 = w/2 is λ/4|w|², hence the halved λ.
+    m = LogisticRegression(C=1 / (lam * n) if k > 2 else 2 / (lam * n), tol=1e-12, max_iter=100000)
+    m.fit(scaled, y)
+    p = m.predict_proba(scaled)
+    return {"n": n, "features": c, "classes": k, "strength": lam,
+            "probabilities": [[round(float(v), 9) for v in row] for row in p[:12]]}
+
+
+rows = [fit(40, 100, 2, 0.1), fit(60, 200, 3, 1.0), fit(200, 20, 2, 0.01), fit(300, 30, 5, 0.1)]
+out = os.path.join(os.path.dirname(__file__), "../../../tlkit/head/testdata/logistic.json")
+os.makedirs(os.path.dirname(out), exist_ok=True)
+with open(out, "w") as f:
+    json.dump({"by": f"scikit-learn {sklearn.__version__}", "fits": rows}, f, indent=1)
