@@ -1,0 +1,74 @@
+"""Golden values for tlkit/metrics, by scikit-learn, SciPy and NumPy.
+
+    python internal/golden/referee/metrics.py > tlkit/metrics/testdata/referee.json
+
+The scores are made by formula, so that the Go test makes the same ones:
+score[i][k] = float32(sin(1.3 i + 2.1 k + 0.37 i k) * 3), label[i] = (i i + i // 50) % 5,
+with 1.5 added to the label's score so that the classifier is better than chance.
+"""
+
+import json
+import sys
+
+import numpy as np
+import scipy
+import sklearn
+from scipy import stats
+from sklearn import metrics as m
+from sklearn.calibration import calibration_curve
+
+N, K, BINS = 120, 5, 10
+i, k = np.arange(N)[:, None], np.arange(K)[None, :]
+labels = (np.arange(N) ** 2 + np.arange(N) // 50) % K
+logits = np.sin(1.3 * i + 2.1 * k + 0.37 * i * k) * 3
+logits[np.arange(N), labels] += 1.5
+logits = logits.astype(np.float32)
+wide = logits.astype(np.float64)
+prob = np.exp(wide - wide.max(1, keepdims=True))
+prob = (prob / prob.sum(1, keepdims=True)).astype(np.float32)
+pred = prob.argmax(1)
+other = (wide + np.cos(0.9 * i * (k + 1))).argmax(1)
+
+out = {"versions": {"scikit-learn": sklearn.__version__, "scipy": scipy.__version__, "numpy": np.__version__}}
+out["correct"] = int((pred == labels).sum())
+out["topk"] = [float(m.top_k_accuracy_score(labels, wide, k=q)) if q < K else 1.0 for q in range(1, K + 1)]
+out["cross_entropy"] = float(-(wide - scipy.special.logsumexp(wide, axis=1, keepdims=True))[np.arange(N), labels].mean())
+out["log_loss"] = float(m.log_loss(labels, prob))
+out["brier"] = float(m.brier_score_loss(labels, prob, labels=list(range(K)), scale_by_half=False))
+out["confusion"] = m.confusion_matrix(labels, pred).tolist()
+p, r, f, s = m.precision_recall_fscore_support(labels, pred, zero_division=0)
+out["precision"], out["recall"], out["f1"], out["support"] = p.tolist(), r.tolist(), f.tolist(), s.tolist()
+out["balanced"] = float(m.balanced_accuracy_score(labels, pred))
+out["macro_f1"] = float(m.f1_score(labels, pred, average="macro"))
+
+confidence, right = prob.max(1).astype(np.float64), pred == labels
+true, mean = calibration_curve(right, confidence, n_bins=BINS)
+out["bin_accuracy"], out["bin_confidence"] = true.tolist(), mean.tolist()
+which = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+out["ece"] = float(sum(abs(right[which == b].mean() - confidence[which == b].mean()) * (which == b).mean()
+                       for b in range(BINS) if (which == b).any()))
+
+positive = (np.sin(0.7 * i + 1.9 * k) > 0.4)
+rounded = np.round(logits, 1).astype(np.float32)  # ties on purpose
+out["average_precision"] = [float(m.average_precision_score(positive[:, c], rounded[:, c])) for c in range(K)]
+out["map"] = float(m.average_precision_score(positive, rounded, average="macro"))
+
+out["wilson"] = []
+for a, n in [(145, 153), (0, 10), (10, 10), (1, 2), (804, 1000), (1, 1), (0, 1), (49999, 50000)]:
+    ci = stats.binomtest(a, n).proportion_ci(0.95, "wilson")
+    out["wilson"].append([a, n, float(ci.low), float(ci.high)])
+
+out["mean"] = []
+for v in ([0.948, 0.961, 0.954, 0.941, 0.967], [0.9, 0.92], [3.0, 3.0, 3.0, 4.0]):
+    lo, hi = stats.t.interval(0.95, len(v) - 1, np.mean(v), stats.sem(v))
+    out["mean"].append({"values": v, "value": float(np.mean(v)), "sd": float(np.std(v, ddof=1)), "low": float(lo), "high": float(hi)})
+
+a, b = pred == labels, other == labels
+b01, b10 = int((~a & b).sum()), int((a & ~b).sum())
+pa, pb, n2 = (b10 + 1) / (N + 2), (b01 + 1) / (N + 2), N + 2
+half = stats.norm.ppf(0.975) * np.sqrt((pa + pb - (pb - pa) ** 2) / n2)
+out["compare"] = {"only_a": b10, "only_b": b01, "difference": (b01 - b10) / N, "low": pb - pa - half, "high": pb - pa + half,
+                  "p": float(stats.binomtest(b10, b10 + b01, 0.5).pvalue)}
+out["mcnemar"] = [[x, y, float(stats.binomtest(x, x + y, 0.5).pvalue)] for x, y in [(1, 7), (0, 5), (30, 60), (4, 4), (900, 1100)]]
+json.dump(out, sys.stdout)
+print()

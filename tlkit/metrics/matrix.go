@@ -1,0 +1,138 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Matrix holds scores of shape [Rows, Cols], row after row: one row a picture,
+// one column a class.
+type Matrix struct {
+	Rows, Cols int
+	Data       []float32 // Rows*Cols values, row-major
+}
+
+// FromRows copies rows of equal length into a Matrix. Values outside float32's
+// range, NaN included, are refused when the matrix is used, not here.
+func FromRows(rows [][]float64) (Matrix, error) {
+	if len(rows) == 0 {
+		return Matrix{}, errors.New("metrics: no rows: want at least one picture's scores")
+	}
+	m := Matrix{Rows: len(rows), Cols: len(rows[0])}
+	m.Data = make([]float32, 0, m.Rows*m.Cols)
+	for i, row := range rows {
+		if len(row) != m.Cols {
+			return Matrix{}, fmt.Errorf("metrics: row %d has %d scores, row 0 has %d: every row needs one score per class", i, len(row), m.Cols)
+		}
+		for _, v := range row {
+			m.Data = append(m.Data, float32(v))
+		}
+	}
+	return m, nil
+}
+
+// Row returns row i of the matrix, not a copy.
+func (m Matrix) Row(i int) []float32 { return m.Data[i*m.Cols : (i+1)*m.Cols : (i+1)*m.Cols] }
+
+// Argmax returns the column of the largest score in each row. Of equal scores
+// the lowest class number wins, as everywhere in this package.
+func (m Matrix) Argmax() ([]int, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	out := make([]int, m.Rows)
+	for i := range out {
+		row := m.Row(i)
+		for k, v := range row {
+			if v > row[out[i]] {
+				out[i] = k
+			}
+		}
+	}
+	return out, nil
+}
+
+// check refuses a matrix whose size does not fit its data, or that holds a
+// value that is not a finite number.
+func (m Matrix) check() error {
+	if m.Rows <= 0 || m.Cols <= 0 {
+		return fmt.Errorf("metrics: scores of shape [%d, %d]: want at least one row and one class", m.Rows, m.Cols)
+	}
+	// Compared by division, because a made-up shape can overflow the product.
+	if len(m.Data)%m.Cols != 0 || len(m.Data)/m.Cols != m.Rows {
+		return fmt.Errorf("metrics: scores of shape [%d, %d] hold %d values", m.Rows, m.Cols, len(m.Data))
+	}
+	for i, v := range m.Data {
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("metrics: score [%d, %d] is %v: want finite numbers; look at the picture or the weights that made it", i/m.Cols, i%m.Cols, v)
+		}
+	}
+	return nil
+}
+
+// checkLabels refuses labels that do not fit the matrix.
+func (m Matrix) checkLabels(labels []int) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	if len(labels) != m.Rows {
+		return fmt.Errorf("metrics: %d labels for %d rows of scores", len(labels), m.Rows)
+	}
+	for i, l := range labels {
+		if l < 0 || l >= m.Cols {
+			return fmt.Errorf("metrics: label %d of row %d: want 0..%d, one of the %d classes that have a score", l, i, m.Cols-1, m.Cols)
+		}
+	}
+	return nil
+}
+
+// checkProbabilities refuses rows that are not probabilities. 1e-3 lets float32
+// and float16 rounding of a thousand classes pass, and no logits.
+func (m Matrix) checkProbabilities(labels []int) error {
+	if err := m.checkLabels(labels); err != nil {
+		return err
+	}
+	for i := range m.Rows {
+		sum := 0.0
+		for k, v := range m.Row(i) {
+			if v < 0 || v > 1.001 {
+				return fmt.Errorf("metrics: probability [%d, %d] is %g: want 0..1; pass logits through Softmax first", i, k, v)
+			}
+			sum += float64(v)
+		}
+		if math.Abs(sum-1) > 1e-3 {
+			return fmt.Errorf("metrics: the probabilities of row %d sum to %.4g: want 1; pass logits through Softmax first", i, sum)
+		}
+	}
+	return nil
+}
+
+// Softmax turns logits into probabilities, row by row, computed in float64.
+func Softmax(logits Matrix) (Matrix, error) {
+	if err := logits.check(); err != nil {
+		return Matrix{}, err
+	}
+	out := Matrix{Rows: logits.Rows, Cols: logits.Cols, Data: make([]float32, len(logits.Data))}
+	for i := range logits.Rows {
+		row, to := logits.Row(i), out.Row(i)
+		lse := logSumExp(row)
+		for k, v := range row {
+			to[k] = float32(math.Exp(float64(v) - lse))
+		}
+	}
+	return out, nil
+}
+
+// logSumExp is log(sum(exp(row))), without overflow.
+func logSumExp(row []float32) float64 {
+	top := float64(row[0])
+	for _, v := range row {
+		top = max(top, float64(v))
+	}
+	sum := 0.0
+	for _, v := range row {
+		sum += math.Exp(float64(v) - top)
+	}
+	return top + math.Log(sum)
+}
