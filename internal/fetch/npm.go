@@ -1,0 +1,49 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// glob is the file name that `npm pack` gives: scope and name joined by a hyphen.
+func (n *NPM) glob() string {
+	return strings.ReplaceAll(strings.TrimPrefix(n.Name, "@"), "/", "-") + "-" + n.Version + ".tgz"
+}
+
+func (n *NPM) get(ctx context.Context, f File, o Options) (string, error) {
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		return "", errors.New("no npm in PATH; install Node.js, which brings it")
+	}
+	dir, err := tempDir()
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	o.report(f.Name, Downloading, 0, n.Bytes)
+	out, err := runTool(ctx, dir, environment(nil, "NO_UPDATE_NOTIFIER=1", "NO_COLOR=1"), f, n.Bytes, o, npm,
+		"pack", n.Name+"@"+n.Version, "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier",
+		"--fetch-retries=0", "--fetch-timeout=15000", "--loglevel=error")
+	if err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		switch {
+		case errors.Is(err, ErrUnreachable):
+			return "", fmt.Errorf("npm: %w", err)
+		case offlineWords.MatchString(out):
+			return "", fmt.Errorf("npm cannot reach its registry (%s): %w", reason(out), ErrUnreachable)
+		}
+		return "", fmt.Errorf("npm failed (%v): %s", err, lastLine(out, "npm error"))
+	}
+	found, _ := filepath.Glob(filepath.Join(dir, "*.tgz"))
+	if len(found) != 1 {
+		return "", fmt.Errorf("npm said it was done and left %d archives, want 1", len(found))
+	}
+	return Source{NPM: n}.open(ctx, f, found[0], o)
+}
