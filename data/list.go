@@ -1,0 +1,91 @@
+package data
+
+import (
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+)
+
+//go:embed lists/*.txt
+var listFiles embed.FS
+
+// A File is one picture of a set, as the set's list names it.
+type File struct {
+	SHA256 string // of its content, 64 hex digits
+	Split  string // "train", "valid", "test"; "" when the set has no split of its own
+	Class  string // its label, and the name of the folder it lies in
+	Name   string // base name
+	Folder string // slash path of the folder it lies in, as its publisher names it: "val/bees"
+}
+
+// Path returns the slash path of the file below the set's folder.
+func (f File) Path() string { return path.Join(f.Folder, f.Name) }
+
+// splitWords are the words folders are called by, and the split each means.
+var splitWords = map[string]string{
+	"train": "train", "training": "train",
+	"valid": "valid", "val": "valid", "validation": "valid",
+	"test": "test", "testing": "test",
+}
+
+// SplitNamed returns the split that a folder, a column or a flag of this name
+// means ("val" and "validation" mean "valid"), or false when it means none.
+// Letter case does not matter.
+func SplitNamed(name string) (split string, ok bool) {
+	split, ok = splitWords[strings.ToLower(name)]
+	return split, ok
+}
+
+// parseList reads a list of lines "sha256  [split/]class/name".
+func parseList(text string) ([]File, error) {
+	var files []File
+	seen := map[string]bool{}
+	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		sum, rel, ok := strings.Cut(line, "  ")
+		if raw, err := hex.DecodeString(sum); !ok || err != nil || len(raw) != 32 {
+			return nil, fmt.Errorf("data: list line %d: want 64 hex digits, two spaces and a path, got %q", i+1, line)
+		}
+		parts := strings.Split(rel, "/")
+		f := File{SHA256: sum, Name: parts[len(parts)-1], Folder: path.Dir(rel)}
+		switch len(parts) {
+		case 2:
+			f.Class = parts[0]
+		case 3:
+			f.Class = parts[1]
+			if f.Split, ok = SplitNamed(parts[0]); !ok {
+				return nil, fmt.Errorf("data: list line %d: %q is no split", i+1, parts[0])
+			}
+		default:
+			return nil, fmt.Errorf("data: list line %d: want [split/]class/name, got %q", i+1, rel)
+		}
+		if seen[rel] {
+			return nil, fmt.Errorf("data: list line %d: %q appears twice", i+1, rel)
+		}
+		seen[rel] = true
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// lists holds the parsed lists; each is read once, when first asked for.
+var lists sync.Map // name -> func() ([]File, error)
+
+// Files returns every picture of the set with the hash of its content, in
+// order of path. A set without a list (drawn, or never seen by us) gives nil.
+// The slice is shared: read it, do not write it.
+func (s Set) Files() ([]File, error) {
+	if s.list == "" {
+		return nil, nil
+	}
+	once, _ := lists.LoadOrStore(s.list, sync.OnceValues(func() ([]File, error) {
+		text, err := listFiles.ReadFile("lists/" + s.list + ".txt")
+		if err != nil {
+			return nil, fmt.Errorf("data: list of %q: %w", s.Name, err)
+		}
+		return parseList(string(text))
+	}))
+	return once.(func() ([]File, error))()
+}

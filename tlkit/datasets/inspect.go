@@ -1,0 +1,201 @@
+package datasets
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif" // the headers DecodeConfig knows
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	_ "golang.org/x/image/webp"
+)
+
+// maxFile is the largest file taken for a picture, in bytes. Nothing a camera
+// makes comes near; a disk image called .jpg does.
+const maxFile = 256 << 20
+
+// headBytes are read before a file is judged. The largest headers met in
+// photographs (EXIF thumbnails, colour profiles) take some 100 KB.
+const headBytes = 1 << 18
+
+// A kind is what the first bytes of a file say it is.
+type kind int
+
+const (
+	notPicture kind = iota // no picture by content, nor by name
+	broken                 // a picture by name or by its first bytes, but unreadable
+	picture
+)
+
+// A finding is what inspecting one file gave.
+type finding struct {
+	kind kind
+	why  string // of notPicture and broken
+	sum  string // sha256, hex; of pictures
+}
+
+// pictureNames are the extensions of files that claim to be pictures. They
+// only decide how a file that is none is reported: as broken or as no picture.
+var pictureNames = map[string]bool{
+	".jpg": true, ".jpeg": true, ".jpe": true, ".jfif": true, ".png": true, ".gif": true, ".webp": true,
+	".bmp": true, ".tif": true, ".tiff": true, ".heic": true, ".heif": true, ".avif": true, ".ppm": true,
+}
+
+// signatures tell formats apart by their first bytes; the ones that we cannot
+// decode are named so that the report can say what to do.
+var signatures = []struct {
+	magic  string // '?' stands for any byte
+	format string
+	ours   bool
+}{
+	{"\xff\xd8\xff", "JPEG", true},
+	{"\x89PNG\r\n\x1a\n", "PNG", true},
+	{"GIF87a", "GIF", true},
+	{"GIF89a", "GIF", true},
+	{"RIFF????WEBP", "WebP", true},
+	{"BM", "BMP", false},
+	{"II*\x00", "TIFF", false},
+	{"MM\x00*", "TIFF", false},
+	{"????ftypheic", "HEIC", false},
+	{"????ftypmif1", "HEIF", false},
+	{"????ftypavif", "AVIF", false},
+}
+
+func sniff(head []byte) (format string, ours bool) {
+	for _, s := range signatures {
+		if matches(head, s.magic) {
+			return s.format, s.ours
+		}
+	}
+	return "", false
+}
+
+func matches(head []byte, magic string) bool {
+	if len(head) < len(magic) {
+		return false
+	}
+	for i := range len(magic) {
+		if magic[i] != '?' && magic[i] != head[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// inspect reads one file below root: is it a picture, can its header be read,
+// what does its content hash to. The name's extension is not believed.
+// Links are followed only where they stay below root.
+func inspect(root *os.Root, rel string) finding {
+	claims := pictureNames[strings.ToLower(filepath.Ext(rel))]
+	bad := func(format string, args ...any) finding {
+		f := finding{kind: notPicture, why: fmt.Sprintf(format, args...)}
+		if claims {
+			f.kind = broken
+		}
+		return f
+	}
+	name := filepath.FromSlash(rel)
+	info, err := root.Stat(name)
+	if err != nil {
+		return bad("cannot be opened: %v", cause(err))
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for ever
+		return finding{kind: notPicture, why: "not a regular file"}
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return bad("cannot be opened: %v", cause(err))
+	}
+	defer f.Close()
+	switch size := info.Size(); {
+	case size == 0:
+		return bad("empty file")
+	case size > maxFile:
+		return bad("%d bytes; the largest file taken for a picture has %d", size, maxFile)
+	}
+	buf := headBuffers.Get().(*[headBytes]byte)
+	defer headBuffers.Put(buf)
+	n, err := io.ReadFull(f, buf[:])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return bad("cannot be read: %v", cause(err))
+	}
+	head := buf[:n]
+	format, ours := sniff(head)
+	switch {
+	case format == "" && claims:
+		return bad("its content is no picture (neither JPEG, PNG, GIF nor WebP)")
+	case format == "":
+		return bad("no picture")
+	case !ours && !claims:
+		return bad("no picture") // "BM" begins many texts
+	case !ours:
+		return bad("%s; convert it to JPEG, PNG, GIF or WebP", format)
+	}
+	// From here on the content says picture, whatever the name says.
+	hash := sha256.New()
+	hash.Write(head)
+	rest := io.TeeReader(f, hash)
+	config, _, err := image.DecodeConfig(io.MultiReader(bytes.NewReader(head), rest))
+	if err != nil {
+		return finding{kind: broken, why: fmt.Sprintf("%s whose header cannot be read: %v", format, cause(err))}
+	}
+	if config.Width < 1 || config.Height < 1 {
+		return finding{kind: broken, why: fmt.Sprintf("%s of %d x %d pixels", format, config.Width, config.Height)}
+	}
+	if _, err := io.Copy(io.Discard, rest); err != nil {
+		return finding{kind: broken, why: fmt.Sprintf("cannot be read to its end: %v", cause(err))}
+	}
+	return finding{kind: picture, sum: hex.EncodeToString(hash.Sum(nil))}
+}
+
+var headBuffers = sync.Pool{New: func() any { return new([headBytes]byte) }}
+
+// cause strips the path from an error: the report names the file already.
+func cause(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// inspectAll inspects files on all cores; the answer is in order of rels.
+func inspectAll(ctx context.Context, root *os.Root, rels []string) ([]finding, error) {
+	out := make([]finding, len(rels))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0)*2, max(len(rels), 1)) {
+		wg.Go(func() {
+			for i := range next {
+				out[i] = inspect(root, rels[i])
+			}
+		})
+	}
+	var err error
+	for i := range rels {
+		select {
+		case next <- i:
+			continue
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		break
+	}
+	close(next)
+	wg.Wait()
+	if err != nil {
+		return nil, fmt.Errorf("datasets: reading %s: %w", root.Name(), err)
+	}
+	return out, nil
+}
