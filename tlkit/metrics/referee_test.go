@@ -115,6 +115,9 @@ func TestScoresAgainstReferee(t *testing.T) {
 		}
 		near(t, "bin accuracy", float64(b.Correct)/float64(b.Count), r.BinAccuracy[filled], 1e-12)
 		near(t, "bin confidence", b.Confidence, r.BinConfidence[filled], 1e-6)
+		if b.Confidence < b.Low || b.Confidence > b.High {
+			t.Errorf("mean confidence %g outside its bin %g-%g", b.Confidence, b.Low, b.High)
+		}
 		filled++
 	}
 	if filled != len(r.BinAccuracy) {

@@ -1,0 +1,132 @@
+package curves
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Recorder collects a run while it happens: it keeps the points, appends them
+// to a file when it has one, and now and then shows the run to a callback. It
+// is safe for concurrent use; a training loop never waits for the callback.
+type Recorder struct {
+	mu     sync.Mutex
+	run    Run
+	file   *Writer
+	closed bool
+
+	wake chan struct{} // one waiting notice at most: frames are dropped, never queued
+	stop chan struct{}
+	done chan struct{}
+}
+
+// NewRecorder goes on with run, whose points are already in file. File may be
+// nil. Notify, when not nil, is called from one goroutine of the recorder's own
+// with a copy of the run, at most once in every, and once more at Close when
+// there is something it has not seen.
+func NewRecorder(run Run, file *Writer, every time.Duration, notify func(Run)) *Recorder {
+	r := &Recorder{run: run.Clone(), file: file,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	if notify == nil {
+		close(r.done)
+		return r
+	}
+	go r.tell(every, notify)
+	return r
+}
+
+func (r *Recorder) tell(every time.Duration, notify func(Run)) {
+	defer close(r.done)
+	for {
+		select {
+		case <-r.wake:
+			notify(r.Run())
+		case <-r.stop:
+			select {
+			case <-r.wake:
+				notify(r.Run())
+			default:
+			}
+			return
+		}
+		pause := time.NewTimer(every)
+		select {
+		case <-pause.C:
+		case <-r.stop:
+			pause.Stop()
+		}
+	}
+}
+
+// Add records points. A point that cannot be drawn is refused; a failed write
+// is reported, and the points are kept in memory all the same.
+func (r *Recorder) Add(points ...Point) error {
+	for _, p := range points {
+		if err := p.Check(); err != nil {
+			return fmt.Errorf("curves: %w", err)
+		}
+	}
+	return r.record(func() (err error) {
+		r.run.Points = append(r.run.Points, points...)
+		if r.file != nil {
+			for _, p := range points {
+				err = errors.Join(err, r.file.Add(p))
+			}
+		}
+		return err
+	})
+}
+
+// Mark records an event.
+func (r *Recorder) Mark(m Mark) error {
+	if err := m.Check(); err != nil {
+		return fmt.Errorf("curves: %w", err)
+	}
+	return r.record(func() error {
+		r.run.Marks = append(r.run.Marks, m)
+		if r.file != nil {
+			return r.file.Mark(m)
+		}
+		return nil
+	})
+}
+
+func (r *Recorder) record(what func() error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errors.New("curves: the recorder is closed: open a new one with Append to go on")
+	}
+	err := what()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+	return err
+}
+
+// Run returns a copy of what was recorded so far.
+func (r *Recorder) Run() Run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.run.Clone()
+}
+
+// Close waits for the last callback and closes the file. A second call does
+// nothing.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	r.mu.Unlock()
+	close(r.stop)
+	<-r.done
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}
