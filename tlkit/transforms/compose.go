@@ -1,0 +1,159 @@
+package transforms
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Step is one element of [Compose]. Steps are made by the functions of this package;
+// [Func] makes one of your own.
+type Step interface{ String() string }
+
+// pictureStep works on bytes.
+type pictureStep interface {
+	Step
+	picture(p *Picture, s *stream) (*Picture, error)
+}
+
+// refused is a step whose arguments were wrong. Constructors cannot return an error
+// and still read like Python's, so the pipeline carries it to Apply.
+type refused struct{ err error }
+
+func (r refused) String() string { return "error: " + r.err.Error() }
+
+// Func makes a step of a function from picture to picture. It must not change its
+// argument. random is uniform in [0, 1) and keyed as every random step: see [Rand].
+func Func(name string, f func(p *Picture, random func() float64) (*Picture, error)) Step {
+	return funcStep{name, f}
+}
+
+type funcStep struct {
+	name string
+	f    func(*Picture, func() float64) (*Picture, error)
+}
+
+func (f funcStep) String() string { return f.name }
+
+func (f funcStep) picture(p *Picture, s *stream) (*Picture, error) {
+	q, err := f.f(p, s.unit)
+	if err != nil {
+		return nil, fmt.Errorf("transforms: step %s: %w", f.name, err)
+	}
+	if err := q.check(); err != nil {
+		return nil, fmt.Errorf("transforms: step %s returned something else than a picture: %w", f.name, err)
+	}
+	return q, nil
+}
+
+// Pipeline is a sequence of steps. It never changes, and any number of goroutines may
+// use it at once.
+type Pipeline struct {
+	steps    []Step
+	pictures []pictureStep
+	table    *table // nil when the pipeline ends with a picture
+	seed     uint64
+	err      error
+}
+
+// Compose puts steps together: first those on pictures, then ToTensor, then those on
+// tensors. A mistake in it is returned by [Pipeline.Err] and by every Apply.
+func Compose(steps ...Step) Pipeline {
+	p := Pipeline{steps: steps}
+	for i, s := range steps {
+		switch s := s.(type) {
+		case refused:
+			p.err = s.err
+			return p
+		case pictureStep:
+			if p.table != nil {
+				p.err = fmt.Errorf("transforms: Compose: step %d, %s, works on pictures but comes after ToTensor: move it before", i+1, s)
+				return p
+			}
+			p.pictures = append(p.pictures, s)
+		case tensorStep:
+			if p.table == nil {
+				if !strings.HasPrefix(s.name, "ToTensor") {
+					p.err = fmt.Errorf("transforms: Compose: step %d, %s, works on tensors: put ToTensor() before it", i+1, s)
+					return p
+				}
+				p.table = new(table)
+			}
+			s.apply(p.table)
+		default:
+			p.err = fmt.Errorf("transforms: Compose: step %d is a %T, which this package did not make: wrap it with Func", i+1, s)
+			return p
+		}
+	}
+	p.pictures = fuse(p.pictures)
+	return p
+}
+
+// fuse lets a resize know the crop behind it, so that only the pixels that survive
+// are computed. The result is the same to the bit.
+func fuse(in []pictureStep) (out []pictureStep) {
+	for i := 0; i < len(in); i++ {
+		if r, ok := in[i].(resizeStep); ok && i+1 < len(in) {
+			if c, ok := in[i+1].(centerCrop); ok {
+				out = append(out, resizeCrop{r, c})
+				i++
+				continue
+			}
+		}
+		out = append(out, in[i])
+	}
+	return out
+}
+
+// Err says what is wrong with the arguments of the pipeline's steps, nil if nothing.
+func (p Pipeline) Err() error { return p.err }
+
+// String lists the steps.
+func (p Pipeline) String() string {
+	names := make([]string, len(p.steps))
+	for i, s := range p.steps {
+		names[i] = s.String()
+	}
+	return "Compose(" + strings.Join(names, ", ") + ")"
+}
+
+// Picture runs the steps before ToTensor only: what an augmentation looks like.
+func (p Pipeline) Picture(pic *Picture, r Rand) (*Picture, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	if err := pic.check(); err != nil {
+		return nil, err
+	}
+	s := newStream(p.seed, r)
+	for _, step := range p.pictures {
+		var err error
+		if pic, err = step.picture(pic, s); err != nil {
+			return nil, err
+		}
+	}
+	return pic, nil
+}
+
+// Apply prepares a picture. r keys the random steps; see [Rand].
+func (p Pipeline) Apply(pic *Picture, r Rand) (Tensor, error) { return p.ApplyTo(nil, pic, r) }
+
+// ApplyTo is Apply into memory of the caller, such as one picture's place in a batch.
+// dst must hold exactly the values, height*width*3; with nil it is allocated.
+func (p Pipeline) ApplyTo(dst []float32, pic *Picture, r Rand) (Tensor, error) {
+	if p.err == nil && p.table == nil {
+		return Tensor{}, errNoTensor
+	}
+	pic, err := p.Picture(pic, r)
+	if err != nil {
+		return Tensor{}, err
+	}
+	if dst == nil {
+		dst = make([]float32, len(pic.Pix))
+	}
+	if len(dst) != len(pic.Pix) {
+		return Tensor{}, fmt.Errorf("transforms: ApplyTo: the pipeline gives %d x %d x 3 = %d values, the place given holds %d",
+			pic.Height, pic.Width, len(pic.Pix), len(dst))
+	}
+	p.table.fill(dst, pic)
+	return Tensor{Height: pic.Height, Width: pic.Width, Channels: 3, Data: dst}, nil
+}

@@ -1,0 +1,176 @@
+package transforms
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// The default limits of [DecodeOptions].
+const (
+	maxPixels = 178_956_970 // where Pillow, too, speaks of a decompression bomb: half a gigabyte as RGB
+	maxSide   = 65_535      // the largest side a JPEG can have
+	maxBytes  = 256 << 20
+)
+
+// DecodeOptions is how a picture is read. The zero value is what prediction wants:
+// upright, with limits no photo reaches.
+type DecodeOptions struct {
+	// IgnoreOrientation leaves the picture as it is stored. By default the orientation
+	// a camera wrote into the EXIF data is applied. The loaders of torchvision, timm and
+	// Keras ignore it: set this to reproduce a published accuracy to the last picture.
+	IgnoreOrientation bool `json:"ignore_orientation,omitempty"`
+	// MaxPixels is the largest width times height that is decoded; 0 means 178,956,970.
+	MaxPixels int `json:"max_pixels,omitempty"`
+	// MaxBytes is the largest file that is read; 0 means 256 MB.
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+}
+
+func (o DecodeOptions) withDefaults() DecodeOptions {
+	if o.MaxPixels <= 0 {
+		o.MaxPixels = maxPixels
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = maxBytes
+	}
+	return o
+}
+
+// allow judges the size that a header claims, before anything of that size is allocated.
+func (o DecodeOptions) allow(format string, w, h int) error {
+	switch {
+	case w <= 0 || h <= 0:
+		return &DecodeError{Format: format, Kind: Damaged, Detail: fmt.Sprintf("the header says %d x %d pixels", w, h)}
+	case w > maxSide || h > maxSide:
+		return tooLarge(format, "%d x %d pixels, wanted sides up to %d", w, h, maxSide)
+	case w*h > o.MaxPixels:
+		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or raise DecodeOptions.MaxPixels",
+			w, h, w*h, o.MaxPixels)
+	}
+	return nil
+}
+
+// DecodeFile reads the picture in a file. See [Decode].
+func DecodeFile(path string, o DecodeOptions) (*Picture, error) {
+	o = o.withDefaults()
+	data, err := readPicture(path, o.MaxBytes)
+	if err == nil {
+		var p *Picture
+		if p, err = Decode(data, o); err == nil {
+			return p, nil
+		}
+	}
+	var d *DecodeError
+	if errors.As(err, &d) {
+		d.Path = path
+	}
+	return nil, err
+}
+
+func readPicture(path string, limit int64) ([]byte, error) {
+	// Stat before Open: opening a named pipe would wait for its other end.
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("transforms: %w", err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, &DecodeError{Kind: NotPicture, Detail: "not a regular file (" + st.Mode().Type().String() + ")"}
+	}
+	if st.Size() > limit {
+		return nil, tooLarge("", "%d bytes, wanted at most %d", st.Size(), limit)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("transforms: %w", err)
+	}
+	defer f.Close()
+	// The file may grow while it is read: the limit holds for what is read, too.
+	var buf bytes.Buffer
+	buf.Grow(int(st.Size()) + bytes.MinRead)
+	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+		return nil, fmt.Errorf("transforms: %s: %w", path, err)
+	}
+	if int64(buf.Len()) > limit {
+		return nil, tooLarge("", "more than %d bytes", limit)
+	}
+	return buf.Bytes(), nil
+}
+
+// Decode reads a JPEG, PNG, GIF (first frame) or WebP picture; which one, its first
+// bytes tell, never a file name. The size is read from the header and judged before
+// anything is decoded. An error is a *[DecodeError]; no input makes Decode panic.
+func Decode(data []byte, o DecodeOptions) (p *Picture, err error) {
+	o = o.withDefaults()
+	format := sniff(data)
+	defer func() {
+		// The decoders below are not all ours, and a picture is a stranger's file.
+		if r := recover(); r != nil {
+			p, err = nil, &DecodeError{Format: format, Kind: Damaged, Detail: fmt.Sprint("the decoder gave up: ", r)}
+		}
+	}()
+	switch {
+	case len(data) == 0:
+		return nil, &DecodeError{Kind: Empty, Detail: "no bytes"}
+	case int64(len(data)) > o.MaxBytes:
+		return nil, tooLarge(format, "%d bytes, wanted at most %d", len(data), o.MaxBytes)
+	}
+	var orientation int
+	switch format {
+	case "jpeg":
+		p, orientation, err = decodeJPEG(data, o)
+	case "png":
+		p, orientation, err = decodePNG(data, o)
+	case "gif":
+		p, err = decodeGIF(data, o)
+	case "webp":
+		p, orientation, err = decodeWebP(data, o)
+	default:
+		return nil, &DecodeError{Kind: NotPicture, Detail: notPicture(data)}
+	}
+	if err != nil {
+		return nil, decodeError(format, err)
+	}
+	if !o.IgnoreOrientation {
+		p = p.upright(orientation)
+	}
+	return p, nil
+}
+
+// sniff names the format by its magic bytes.
+func sniff(b []byte) string {
+	switch {
+	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
+		return "jpeg"
+	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
+		return "png"
+	case bytes.HasPrefix(b, []byte("GIF87a")), bytes.HasPrefix(b, []byte("GIF89a")):
+		return "gif"
+	case len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
+		return "webp"
+	}
+	return ""
+}
+
+// notPicture says what a file is instead, where that helps a person to understand.
+func notPicture(b []byte) string {
+	what := ""
+	switch {
+	case len(b) >= 12 && string(b[4:8]) == "ftyp":
+		what = "an HEIC or AVIF picture or a video (" + fmt.Sprintf("%q", b[8:12]) + ")"
+	case bytes.HasPrefix(b, []byte("II*\x00")), bytes.HasPrefix(b, []byte("MM\x00*")):
+		what = "a TIFF picture"
+	case bytes.HasPrefix(b, []byte("BM")):
+		what = "perhaps a BMP picture"
+	case bytes.HasPrefix(b, []byte("%PDF")):
+		what = "a PDF document"
+	case bytes.HasPrefix(b, []byte("PK\x03\x04")):
+		what = "a zip archive"
+	case bytes.HasPrefix(bytes.TrimSpace(b[:min(len(b), 256)]), []byte("<")):
+		what = "HTML, XML or SVG text"
+	default:
+		what = fmt.Sprintf("it begins with % x", b[:min(len(b), 8)])
+	}
+	return what + "; wanted JPEG, PNG, GIF or WebP"
+}

@@ -1,0 +1,51 @@
+package transforms
+
+import (
+	"bytes"
+	"encoding/binary"
+	"image"
+	"image/png"
+)
+
+// decodePNG uses the standard decoder and drops alpha without compositing: what a
+// transparent pixel hides is what training code saw, too. Of 16 bits it keeps the high 8.
+func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
+	cfg, err := png.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := o.allow("png", cfg.Width, cfg.Height); err != nil {
+		return nil, 0, err
+	}
+	// The decoder allocates by the header. Deflate packs at most 1032 to 1, so a short
+	// file with a huge header is caught before that. 1 bit a pixel is the least there is.
+	if len(data) < cfg.Width/8*cfg.Height/1032 {
+		return nil, 0, &DecodeError{Format: "png", Kind: Truncated,
+			Detail: "so few bytes cannot hold the picture the header announces"}
+	}
+	im, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, 0, err
+	}
+	if m, ok := im.(*image.Paletted); ok {
+		p, err := fromPalette(m.Pix, m.Stride, cfg.Width, cfg.Height, paletteRGB(m.Palette))
+		return p, pngOrientation(data), err
+	}
+	p, err := FromImage(im)
+	return p, pngOrientation(data), err
+}
+
+// pngOrientation looks for an eXIf chunk.
+func pngOrientation(data []byte) int {
+	for rest := data[8:]; len(rest) >= 12; {
+		n := uint64(binary.BigEndian.Uint32(rest))
+		if n+12 > uint64(len(rest)) {
+			return 1
+		}
+		if string(rest[4:8]) == "eXIf" {
+			return tiffOrientation(rest[8 : 8+n])
+		}
+		rest = rest[n+12:]
+	}
+	return 1
+}

@@ -1,0 +1,186 @@
+package transforms
+
+import (
+	"fmt"
+	"math"
+)
+
+// Option changes a default of [Resize] or [RandomResizedCrop]: an [Interpolation],
+// [Scale] or [Ratio].
+type Option interface{ set(*settings) }
+
+type settings struct {
+	by           Interpolation
+	scale, ratio [2]float64
+}
+
+func (i Interpolation) set(s *settings) { s.by = i }
+
+type (
+	scaleOption [2]float64
+	ratioOption [2]float64
+)
+
+func (o scaleOption) set(s *settings) { s.scale = o }
+func (o ratioOption) set(s *settings) { s.ratio = o }
+
+// Scale sets between which fractions of the picture's area [RandomResizedCrop] chooses
+// (default 0.08 to 1).
+func Scale(from, to float64) Option { return scaleOption{from, to} }
+
+// Ratio sets between which width/height ratios [RandomResizedCrop] chooses
+// (default 3/4 to 4/3).
+func Ratio(from, to float64) Option { return ratioOption{from, to} }
+
+func gather(options []Option) settings {
+	s := settings{by: Bilinear, scale: [2]float64{0.08, 1}, ratio: [2]float64{3. / 4, 4. / 3}}
+	for _, o := range options {
+		if o != nil {
+			o.set(&s)
+		}
+	}
+	return s
+}
+
+// resizeStep gives a picture a new size: the short side to size, or, with height set,
+// exactly size x height.
+type resizeStep struct {
+	name         string
+	size, height int
+	by           Interpolation
+}
+
+// Resize makes the short side size pixels long and keeps the shape, as torchvision
+// does: the long side is size*long/short, cut off to whole pixels.
+func Resize(size int, options ...Option) Step {
+	return makeResize(fmt.Sprintf("Resize(%d", size), size, 0, options)
+}
+
+// ResizeTo makes the picture width x height, whatever its shape was (squash).
+func ResizeTo(width, height int, options ...Option) Step {
+	if height < 1 {
+		return refused{checkSize("ResizeTo", width, height)}
+	}
+	return makeResize(fmt.Sprintf("ResizeTo(%d, %d", width, height), width, height, options)
+}
+
+func makeResize(name string, size, height int, options []Option) Step {
+	by, err := gather(options).by.orDefault()
+	if err != nil {
+		return refused{err}
+	}
+	if err := checkSize("Resize", size, max(height, 1)); err != nil {
+		return refused{err}
+	}
+	if by != Bilinear {
+		name += ", " + string(by)
+	}
+	return resizeStep{name + ")", size, height, by}
+}
+
+func (r resizeStep) String() string { return r.name }
+
+// target is the size that the step gives a w x h picture.
+func (r resizeStep) target(w, h int) (int, int) {
+	switch {
+	case r.height > 0:
+		return r.size, r.height
+	case w <= h:
+		return r.size, r.size * h / w
+	}
+	return r.size * w / h, r.size
+}
+
+func (r resizeStep) picture(p *Picture, _ *stream) (*Picture, error) {
+	w, h := r.target(p.Width, p.Height)
+	if err := checkSize(r.name, w, h); err != nil { // a picture of 1 x 60,000 would explode
+		return nil, err
+	}
+	return p.resample(p.whole(), w, h, box{0, 0, w, h}, r.by), nil
+}
+
+// centerCrop takes the middle.
+type centerCrop struct{ w, h int }
+
+// CenterCrop takes the size x size pixels in the middle. As in torchvision the corner is
+// rounded half to even, and a picture that is smaller is put on black first, the odd
+// pixel of padding going right and below.
+func CenterCrop(size int) Step {
+	if err := checkSize("CenterCrop", size, size); err != nil {
+		return refused{err}
+	}
+	return centerCrop{size, size}
+}
+
+func (c centerCrop) String() string { return fmt.Sprintf("CenterCrop(%d)", c.w) }
+
+// windows returns the part of a w x h picture that is kept, and where in the result
+// it lies.
+func (c centerCrop) windows(w, h int) (from, to box) {
+	one := func(n, size int) (from, to, length int) {
+		if n < size {
+			return 0, (size - n) / 2, n
+		}
+		return int(math.RoundToEven(float64(n-size) / 2)), 0, size
+	}
+	from.x, to.x, from.w = one(w, c.w)
+	from.y, to.y, from.h = one(h, c.h)
+	to.w, to.h = from.w, from.h
+	return from, to
+}
+
+func (c centerCrop) picture(p *Picture, _ *stream) (*Picture, error) {
+	from, to := c.windows(p.Width, p.Height)
+	return c.pad(p.cut(from), to), nil
+}
+
+func (c centerCrop) pad(p *Picture, to box) *Picture {
+	if p.Width == c.w && p.Height == c.h {
+		return p
+	}
+	out := NewPicture(c.w, c.h)
+	for y := range p.Height {
+		copy(out.Pix[3*((to.y+y)*c.w+to.x):], p.Pix[3*y*p.Width:3*(y+1)*p.Width])
+	}
+	return out
+}
+
+// resizeCrop is Resize and CenterCrop in one.
+type resizeCrop struct {
+	resizeStep
+	crop centerCrop
+}
+
+func (r resizeCrop) picture(p *Picture, _ *stream) (*Picture, error) {
+	w, h := r.target(p.Width, p.Height)
+	from, to := r.crop.windows(w, h)
+	// Only what is kept needs to fit into memory.
+	if err := checkSize(r.name, from.w, from.h); err != nil {
+		return nil, err
+	}
+	if w > 1<<24 || h > 1<<24 {
+		return nil, checkSize(r.name, w, h)
+	}
+	return r.crop.pad(p.resample(p.whole(), w, h, from, r.by), to), nil
+}
+
+// cropResize is the evaluation of TensorFlow's EfficientNets: the middle square of
+// fraction*min(w, h) pixels, resized.
+type cropResize struct {
+	fraction float64
+	size     int
+	by       Interpolation
+}
+
+func (c cropResize) String() string {
+	return fmt.Sprintf("CropResize(%g, %d, %s)", c.fraction, c.size, c.by)
+}
+
+func (c cropResize) picture(p *Picture, _ *stream) (*Picture, error) {
+	// Cut off to whole pixels, and the corner rounded up, as in the original code; the
+	// small addend keeps 240/272*272 at 240.
+	side := max(1, int(float64(c.fraction*float64(min(p.Width, p.Height)))+1e-6))
+	side = min(side, p.Width, p.Height)
+	src := box{(p.Width - side + 1) / 2, (p.Height - side + 1) / 2, side, side}
+	return p.resample(src, c.size, c.size, box{0, 0, c.size, c.size}, c.by), nil
+}

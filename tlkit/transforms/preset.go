@@ -1,0 +1,188 @@
+package transforms
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// The geometries of a [Preset].
+const (
+	GeometryShort  = "short"  // short side to Resize, then the middle Size x Size: torchvision, timm
+	GeometryCrop   = "crop"   // the middle square of CropFraction of the short side, then to Size x Size: TensorFlow's EfficientNets
+	GeometrySquash = "squash" // to Size x Size, whatever the shape was: Keras' load_img
+)
+
+// Preset is the pixels a checkpoint expects: how its training code prepared pictures for
+// evaluation. With another preset the same weights give worse answers without a word.
+type Preset struct {
+	Name          string        `json:"name,omitempty"`
+	Size          int           `json:"size"`                    // side of the square the network sees, in pixels
+	Resize        int           `json:"resize,omitempty"`        // for "short": the short side before the crop; 0 = Size/CropFraction
+	Geometry      string        `json:"geometry"`                // one of the Geometry constants
+	CropFraction  float64       `json:"crop_fraction,omitempty"` // Size over Resize, 0 = 1
+	Interpolation Interpolation `json:"interpolation"`           // "" = bilinear
+	Range         [2]float32    `json:"range"`                   // what bytes 0 and 255 become, before mean and deviation
+	Mean          [3]float32    `json:"mean"`                    // subtracted; in the units of Range, in the order of Channels
+	Std           [3]float32    `json:"std"`                     // divided by
+	Channels      string        `json:"channels"`                // "RGB" or "BGR"
+}
+
+// Validate says what is wrong with a preset. Presets come out of files of strangers.
+func (p Preset) Validate() error {
+	bad := func(what string, a ...any) error {
+		return fmt.Errorf("transforms: preset %q: %s", p.Name, fmt.Sprintf(what, a...))
+	}
+	const largest = 8192 // far above any network, far below an overflow
+	if p.Size < 1 || p.Size > largest {
+		return bad("size %d, wanted 1 to %d pixels", p.Size, largest)
+	}
+	if p.Resize < 0 || p.Resize > largest {
+		return bad("resize %d, wanted 0 (by crop_fraction) to %d pixels", p.Resize, largest)
+	}
+	if !(p.CropFraction >= 0.01 && p.CropFraction <= 1) && p.CropFraction != 0 {
+		return bad("crop_fraction %g, wanted 0 (whole) or 0.01 to 1", p.CropFraction)
+	}
+	switch p.Geometry {
+	case GeometryShort, GeometryCrop, GeometrySquash:
+	default:
+		return bad("geometry %q, wanted %s, %s or %s", p.Geometry, GeometryShort, GeometryCrop, GeometrySquash)
+	}
+	if p.shortSide() > largest {
+		return bad("size %d at crop_fraction %g makes a short side of %d, wanted at most %d", p.Size, p.CropFraction, p.shortSide(), largest)
+	}
+	if _, err := p.Interpolation.orDefault(); err != nil {
+		return bad("%v", err)
+	}
+	if p.Channels != "RGB" && p.Channels != "BGR" {
+		return bad("channels %q, wanted RGB or BGR", p.Channels)
+	}
+	if !finite(p.Range[0]) || !finite(p.Range[1]) || p.Range[0] == p.Range[1] {
+		return bad("range %v, wanted two different numbers such as [0 1] or [0 255]", p.Range)
+	}
+	for c := range 3 {
+		if !finite(p.Mean[c]) || !finite(p.Std[c]) || p.Std[c] <= 0 {
+			return bad("mean %v, std %v, wanted finite means and deviations above zero", p.Mean, p.Std)
+		}
+	}
+	return nil
+}
+
+// shortSide is what Resize means when it is 0.
+func (p Preset) shortSide() int {
+	switch {
+	case p.Resize > 0:
+		return p.Resize
+	case p.CropFraction > 0:
+		return int(math.Floor(float64(p.Size) / p.CropFraction))
+	}
+	return p.Size
+}
+
+// tensor is the part from bytes to numbers.
+func (p Preset) tensor() []Step {
+	steps := []Step{ToTensor()}
+	if p.Range != [2]float32{0, 1} {
+		steps[0] = scale(p.Range[0], p.Range[1], fmt.Sprintf("ToTensor(%g to %g)", p.Range[0], p.Range[1]))
+	}
+	if p.Channels == "BGR" {
+		steps = append(steps, tensorStep{"BGR", func(t *table) { t.source = [3]int{2, 1, 0} }})
+	}
+	if p.Mean != [3]float32{} || p.Std != [3]float32{1, 1, 1} {
+		steps = append(steps, Normalize(p.Mean, p.Std))
+	}
+	return steps
+}
+
+// Eval is the pipeline for evaluation and prediction: nothing in it is random.
+func (p Preset) Eval() Pipeline {
+	if err := p.Validate(); err != nil {
+		return Pipeline{err: err}
+	}
+	var steps []Step
+	switch p.Geometry {
+	case GeometryShort:
+		steps = []Step{Resize(p.shortSide(), p.Interpolation), CenterCrop(p.Size)}
+	case GeometryCrop:
+		by, _ := p.Interpolation.orDefault()
+		fraction := p.CropFraction
+		if fraction == 0 {
+			fraction = 1
+		}
+		steps = []Step{cropResize{fraction, p.Size, by}}
+	case GeometrySquash:
+		steps = []Step{ResizeTo(p.Size, p.Size, p.Interpolation)}
+	}
+	return Compose(append(steps, p.tensor()...)...)
+}
+
+// Train is the usual pipeline for training: a random resized crop and a random flip,
+// then the same numbers as Eval. seed joins those of [Rand].
+func (p Preset) Train(seed uint64) Pipeline {
+	if err := p.Validate(); err != nil {
+		return Pipeline{err: err}
+	}
+	steps := []Step{RandomResizedCrop(p.Size, p.Interpolation), RandomHorizontalFlip()}
+	out := Compose(append(steps, p.tensor()...)...)
+	out.seed = seed
+	return out
+}
+
+// Picture turns a prepared tensor back into a picture: what the network saw.
+func (p Preset) Picture(t Tensor) (*Picture, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	out := Tensor{t.Height, t.Width, 3, make([]float32, len(t.Data))}
+	span := p.Range[1] - p.Range[0]
+	for i, v := range t.Data {
+		c := i % 3
+		v = (float32(v*p.Std[c]) + p.Mean[c] - p.Range[0]) / span
+		if p.Channels == "BGR" {
+			i += 2 - 2*c
+		}
+		out.Data[i] = v
+	}
+	return out.Picture()
+}
+
+// WithStatistics is the preset with range, mean, deviation and channel order of q.
+func (p Preset) WithStatistics(q Preset) Preset {
+	p.Range, p.Mean, p.Std, p.Channels = q.Range, q.Mean, q.Std, q.Channels
+	return p
+}
+
+// pixelVersion moves when the same preset starts to give other pixels, so that nothing
+// cached from before is taken for new.
+const pixelVersion = 1
+
+// Digest is 64 hex digits that two presets share exactly when they prepare pictures
+// alike. The name has no part in it.
+func (p Preset) Digest() string {
+	p.Name = ""
+	if by, err := p.Interpolation.orDefault(); err == nil {
+		p.Interpolation = by
+	}
+	switch p.Geometry { // fields without influence, or with a default
+	case GeometryShort:
+		p.Resize, p.CropFraction = p.shortSide(), 0
+	case GeometryCrop:
+		p.Resize = 0
+		if p.CropFraction == 0 {
+			p.CropFraction = 1
+		}
+	case GeometrySquash:
+		p.Resize, p.CropFraction = 0, 0
+	}
+	text, err := json.Marshal(p)
+	if err != nil { // NaN, infinity: no valid preset, but still not the same as another
+		text = fmt.Appendf(nil, "%#v", p)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "tlkit pixels %d\n%s", pixelVersion, text))
+	return hex.EncodeToString(sum[:])
+}
