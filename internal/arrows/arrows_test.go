@@ -1,0 +1,124 @@
+// Package arrows holds the house together: which package may know which.
+package arrows
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tlkit/transfer-learning/"
+
+// order is the one direction imports run: a package may import packages of lines above its
+// own, never of its own line or below. "internal" packages and data stand above all.
+var order = [][]string{
+	{"internal/cachedir", "internal/atomicfile"},
+	{"internal/fetch"},
+	{"data", "tlkit/metrics", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
+	{"tlkit/engine", "internal/golden"},
+	{"tlkit/plots"},
+	{"tlkit/datasets", "tlkit/backbone"},
+	{"tlkit/zoo"},
+	{"tlkit/features", "tlkit/guard"},
+	{"tlkit/head"},
+	{"tlkit/audit", "tlkit/learner"},
+	{"tlkit/evaluate"},
+	{"tlkit/export"},
+	{"tlkit/run", "tlkit/serve"},
+	{"tlkit"},
+	{"kernel/kernelspec", "kernel/doctor"},
+	{"kernel/setup"},
+	{"kernel/cmd/tlkit"},
+	{"notebooks"},
+}
+
+// forbidden are the rules that the order does not say.
+var forbidden = []struct {
+	who, never, why string
+	direct          bool // the import itself, not what it brings along
+}{
+	{who: "tlkit/transforms", never: "github.com/gomlx/", why: "a cell that only prepares pictures compiles in half a second"},
+	{who: "tlkit/metrics", never: "github.com/gomlx/", why: "the same"},
+	{who: "tlkit/curves", never: "github.com/gomlx/", why: "the same"},
+	{who: "tlkit/plots", never: "github.com/gomlx/", why: "the same"},
+	{who: "tlkit/show", never: "github.com/gomlx/", why: "the same"},
+	{who: "tlkit/head", never: "github.com/gomlx/", why: "a head is plain arithmetic; it must serve where no backend is"},
+	{who: "tlkit/plots", never: module + "tlkit/", why: "plots knows metrics and curves only", direct: true},
+	{who: "tlkit/show", never: module, why: "it takes interfaces: whoever has PNG() can be shown"},
+	{who: "tlkit/engine/plugin", never: "github.com/gomlx/", why: "set-up and doctor use it when XLA is broken"},
+	{who: "kernel/doctor", never: "github.com/gomlx/", why: "the doctor runs when GoMLX does not"},
+	{who: "kernel/kernelspec", never: "github.com/gomlx/", why: "the same"},
+	{who: "", never: "github.com/gomlx/gomlx/backends/default", why: "it downloads a plugin nobody checked, during New()"},
+	{who: "", never: "github.com/gomlx/go-xla/compute/xla/autoinstall", why: "the same"},
+	{who: "tlkit", never: module + "kernel", why: "the library never needs Jupyter"},
+}
+
+// allowed are the exceptions a rule above names in its reason.
+var allowed = map[string]bool{
+	"tlkit/plots " + module + "tlkit/metrics": true,
+	"tlkit/plots " + module + "tlkit/curves":  true,
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	raw, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := make(map[string]int)
+	for i, names := range order {
+		for _, n := range names {
+			line[n] = i
+		}
+	}
+	dec := json.NewDecoder(strings.NewReader(string(raw)))
+	seen := 0
+	for dec.More() {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if name == "internal/arrows" {
+			continue
+		}
+		seen++
+		at, known := line[name]
+		if !known {
+			t.Errorf("%s has no place in the order: add it to arrows_test.go where a newcomer would look for it", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			below := strings.TrimPrefix(i, module)
+			if below == i {
+				continue
+			}
+			if l, ok := line[below]; ok && l >= at {
+				t.Errorf("%s imports %s, which stands on or below its own line", name, below)
+			}
+		}
+		for _, f := range forbidden {
+			if f.who != "" && name != f.who && !strings.HasPrefix(name, f.who+"/") {
+				continue
+			}
+			imports := p.Deps
+			if f.direct {
+				imports = p.Imports
+			}
+			for _, i := range imports {
+				if strings.HasPrefix(i, f.never) && !allowed[name+" "+i] && i != p.ImportPath {
+					t.Errorf("%s reaches %s; it must not: %s", name, i, f.why)
+				}
+			}
+		}
+	}
+	if seen < 3 {
+		t.Fatalf("only %d packages seen: go list does not see the module", seen)
+	}
+}

@@ -1,0 +1,111 @@
+package learner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/head"
+)
+
+// The heads a plan can name.
+const (
+	Logistic = "logistic" // L2 logistic regression on standardised features, strength chosen by folds
+	SGD      = "sgd"      // PyTorch's tutorial: momentum SGD with a stepped rate
+)
+
+// Plan is how a head will be fitted: plain data, printed before it runs, saved with the
+// run, and complete: the same plan on the same features gives the same head.
+type Plan struct {
+	Head      string    `json:"head"`
+	Folds     int       `json:"folds"`               // folds of the training pictures; 0 = too few pictures for any
+	Strengths []float64 `json:"strengths,omitempty"` // L2 candidates of logistic; one = nothing to choose
+	Epochs    int       `json:"epochs,omitempty"`    // of sgd
+	Batch     int       `json:"batch,omitempty"`
+	Rate      float64   `json:"rate,omitempty"`
+	Momentum  float64   `json:"momentum,omitempty"`
+	Every     int       `json:"every,omitempty"` // epochs between drops of the rate
+	Drop      float64   `json:"drop,omitempty"`
+	Views     int       `json:"views,omitempty"` // augmented views per training picture; 0 = the picture itself
+	Seed      uint64    `json:"seed"`
+	Reasons   []string  `json:"reasons"` // why each choice, one sentence each
+}
+
+// NewPlan chooses a plan for training labels y (class numbers). kind is Logistic or SGD,
+// "" stands for Logistic. Epochs 0 stands for the tutorial's 25.
+func NewPlan(kind string, y []int, epochs, views int, seed uint64) (Plan, error) {
+	p := Plan{Head: kind, Views: views, Seed: seed}
+	if kind == "" {
+		p.Head = Logistic
+	}
+	if epochs < 0 || views < 0 {
+		return p, fmt.Errorf("learner: %d epochs, %d views: want 0 or more", epochs, views)
+	}
+	count := map[int]int{}
+	for _, c := range y {
+		count[c]++
+	}
+	smallest := len(y)
+	for _, n := range count {
+		smallest = min(smallest, n)
+	}
+	p.Folds = min(5, smallest)
+	switch {
+	case p.Folds < 2:
+		p.Folds = 0
+		p.because("no folds: a class has a single training picture, so nothing can be held out")
+	case p.Folds < 5:
+		p.because("%d folds: the smallest class has %d pictures", p.Folds, smallest)
+	default:
+		p.because("5 folds: every class has a picture in each")
+	}
+	switch p.Head {
+	case Logistic:
+		p.Strengths = slices.Clone(head.DefaultStrengths)
+		if p.Folds == 0 {
+			p.Strengths = []float64{0.1}
+			p.because("strength 0.1: without folds there is nothing to choose by, and 0.1 is the middle of the ladder")
+		} else {
+			p.because("strength by out-of-fold log loss over the training pictures; validation pictures take no part")
+		}
+		if epochs > 0 {
+			return p, fmt.Errorf("learner: %d epochs for a logistic head, which has none: it runs to its optimum; use --head sgd --epochs %d", epochs, epochs)
+		}
+	case SGD:
+		p.Epochs, p.Batch, p.Rate, p.Momentum, p.Every, p.Drop = 25, 4, 1e-3, 0.9, 7, 0.1
+		if epochs > 0 {
+			p.Epochs = epochs
+		}
+		p.because("rate, momentum, batch and schedule of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
+	default:
+		return p, fmt.Errorf("learner: head %q, want %q or %q", kind, Logistic, SGD)
+	}
+	return p, nil
+}
+
+func (p *Plan) because(format string, args ...any) {
+	p.Reasons = append(p.Reasons, fmt.Sprintf(format, args...))
+}
+
+// String is the plan for a person, one line and its reasons below.
+func (p Plan) String() string {
+	var b strings.Builder
+	switch p.Head {
+	case SGD:
+		fmt.Fprintf(&b, "sgd head: %d epochs, batch %d, rate %g × %g every %d epochs, momentum %g", p.Epochs, p.Batch, p.Rate, p.Drop, p.Every, p.Momentum)
+	default:
+		fmt.Fprintf(&b, "logistic head: L2 strength from %d candidates by %d folds", len(p.Strengths), p.Folds)
+		if p.Folds == 0 {
+			b.Reset()
+			fmt.Fprintf(&b, "logistic head: L2 strength %g", p.Strengths[0])
+		}
+	}
+	if p.Views > 0 {
+		fmt.Fprintf(&b, ", %d augmented views a picture", p.Views)
+	}
+	fmt.Fprintf(&b, ", seed %d", p.Seed)
+	for _, r := range p.Reasons {
+		b.WriteString("\n  · " + r)
+	}
+	return b.String()
+}
