@@ -1,0 +1,44 @@
+// Package weights reads the weights that other people trained: a file becomes
+// a list of named tensors, and those become exactly what an architecture wants,
+// or an error that lists every difference. It also writes safetensors.
+//
+// # Reading
+//
+// [Open] recognises safetensors and both PyTorch formats by their first bytes.
+// In a PyTorch file it finds the state dict: the file's own, one inside a training
+// checkpoint ("state_dict", "model", ...) or the parameters and buffers of a
+// whole module; "module." and "_orig_mod." before every name are stripped.
+// [Match] then loads what an architecture wants, in the layout it wants.
+//
+// # What a stranger's file can do
+//
+// A PyTorch file is a Python pickle, a small program: loading one in Python can
+// run anything. Here it can run nothing.
+//
+//   - The pickle is read by an interpreter of our own that knows the operations
+//     which build numbers, texts, lists and dicts, and refuses the others by
+//     number. A class or function in it is a name. The eight functions by which
+//     torch describes tensors are understood; an object of any other class is kept
+//     as inert data and reported in File.Skipped if it stands among the tensors.
+//   - A pickle that names what only an attack needs (os, subprocess, builtins.eval
+//     and the like) is refused with that name, although it could do nothing.
+//   - TorchScript is a program by design and refused by name, and so are PyTorch's
+//     tar format, Keras' HDF5, big-endian files and whatever else is no state dict.
+//
+// No size in a file is believed before it is checked: against the bytes that
+// are really there, with products that cannot overflow, and before anything is
+// allocated. Tensors must lie inside their storage, safetensors must cover the
+// data exactly and without overlap, zip records may not overlap nor unpack to
+// absurd sizes; operations, nesting, names, ranks and counts have limits. A view
+// that repeats its storage may be four times as large, not more (65,536 elements
+// are free).
+//
+// Flipped bits are found where the format has a checksum (the records of a
+// PyTorch zip, as torch itself does not check). safetensors and legacy files have
+// none: compare the file's SHA-256 with a published one before opening. Nothing
+// can recognise well-formed weights that were trained to misbehave.
+//
+// Files are read with ordinary reads into memory of our own, not mapped: a file
+// that is cut or rewritten while it is open gives an error instead of a
+// killed process or a mixture of two checkpoints.
+package weights

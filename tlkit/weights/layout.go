@@ -1,0 +1,84 @@
+package weights
+
+import "fmt"
+
+// Layout says how the axes of a tensor are put in order for the graph. PyTorch
+// stores a convolution as [out, in, height, width] (OIHW); our graphs are
+// [N, height, width, channels] and want [height, width, in, out].
+type Layout int
+
+const (
+	Same           Layout = iota // as in the file
+	OIHWtoHWIO                   // convolution: [O,I,H,W] becomes [H,W,I,O]
+	OItoIO                       // linear layer: [O,I] becomes [I,O]
+	DepthwiseToHWC               // depthwise convolution: [C,1,H,W] becomes [H,W,C]
+)
+
+func (l Layout) String() string {
+	switch l {
+	case Same:
+		return "same"
+	case OIHWtoHWIO:
+		return "OIHW to HWIO"
+	case OItoIO:
+		return "OI to IO"
+	case DepthwiseToHWC:
+		return "depthwise to HWC"
+	}
+	return fmt.Sprintf("Layout(%d)", int(l))
+}
+
+// check tells whether tensors of this shape have the layout at all.
+func (l Layout) check(shape []int) error {
+	rank := map[Layout]int{OIHWtoHWIO: 4, OItoIO: 2, DepthwiseToHWC: 4}[l]
+	switch {
+	case l < Same || l > DepthwiseToHWC:
+		return fmt.Errorf("%v is no layout", l)
+	case l != Same && len(shape) != rank:
+		return fmt.Errorf("layout %v is for %d axes, the shape is %v", l, rank, shape)
+	case l == DepthwiseToHWC && shape[1] != 1:
+		return fmt.Errorf("layout %v is for [C,1,H,W], the shape is %v", l, shape)
+	}
+	return nil
+}
+
+// apply brings row-major values of the shape into the layout. Same returns data itself.
+func (l Layout) apply(shape []int, data []float32) ([]int, []float32) {
+	switch l {
+	case OItoIO:
+		return []int{shape[1], shape[0]}, transpose(data, shape[0], shape[1])
+	case OIHWtoHWIO:
+		o, i, h, w := shape[0], shape[1], shape[2], shape[3]
+		// Moving [O] behind [I,H,W] and then [I] behind [H,W] keeps each step a
+		// plain matrix transpose: first [O][I*H*W] to [I*H*W][O], then [I][H*W] blocks of O.
+		byPixel := transpose(data, o, i*h*w)
+		out := make([]float32, len(data))
+		for c := range i {
+			for p := range h * w {
+				copy(out[(p*i+c)*o:][:o], byPixel[(c*h*w+p)*o:][:o])
+			}
+		}
+		return []int{h, w, i, o}, out
+	case DepthwiseToHWC:
+		c, h, w := shape[0], shape[2], shape[3]
+		return []int{h, w, c}, transpose(data, c, h*w)
+	}
+	return shape, data
+}
+
+// transpose turns a row-major [rows][columns] into [columns][rows], in tiles
+// that stay in the cache.
+func transpose(data []float32, rows, columns int) []float32 {
+	const tile = 32
+	out := make([]float32, len(data))
+	for r0 := 0; r0 < rows; r0 += tile {
+		for c0 := 0; c0 < columns; c0 += tile {
+			for r := r0; r < min(r0+tile, rows); r++ {
+				for c := c0; c < min(c0+tile, columns); c++ {
+					out[c*rows+r] = data[r*columns+c]
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,161 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// File is an opened weights file: a list of named tensors that are read one by
+// one when asked for.
+type File struct {
+	Path   string
+	Format string // "safetensors", "pytorch zip" or "pytorch legacy"
+
+	// Metadata is safetensors' __metadata__. For a PyTorch file it says what was
+	// chosen in it: "entry" is the path of keys that led to the state dict
+	// ("state_dict"), "prefix" what was stripped from every name ("module.").
+	Metadata map[string]string
+
+	// Skipped lists what stood among the tensors and is none (at most 100 of
+	// them), as "name: what it is": a quantised tensor, an object of some Python class.
+	Skipped []string
+
+	src     *source
+	tensors []Tensor
+	index   map[string]int
+}
+
+// Open looks at the first bytes of a file, never at its name, and lists the
+// tensors in it. It reads the header only: a ResNet-18 opens in about a
+// millisecond.
+//
+// It reads safetensors and PyTorch files, zip (since torch 1.6) and legacy, that
+// hold a state dict, a training checkpoint with one inside, or a whole module.
+// Anything else is an error that says what the file is: an HTML page that was
+// downloaded by mistake, a git-LFS pointer, HDF5, TorchScript ... Nothing in
+// a file is ever executed; see the package's description.
+//
+// Close it when the tensors have been read.
+func Open(path string) (*File, error) {
+	// Before opening: opening a FIFO would wait for a writer that never comes.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("weights: %s is a folder: give the weights file inside it", path)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("weights: %s is not a regular file (%s)", path, info.Mode().Type())
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	info, err = f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	file, err := open(&source{name: path, r: f, size: info.Size(), file: f, mod: info.ModTime()})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+func open(src *source) (f *File, err error) {
+	// The readers below check everything they use; this is the second fence, so
+	// that a mistake in them is an error for one file and not the end of the process.
+	defer func() {
+		if p := recover(); p != nil {
+			f, err = nil, fmt.Errorf("weights: %s: not a readable weights file (internal: %v)", src.name, p)
+		}
+	}()
+	head := make([]byte, min(src.size, 1024))
+	if _, err := src.r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	kind, why := sniff(head, src.size)
+	f = &File{Path: src.name, Format: kind, src: src}
+	switch kind {
+	case formatSafetensors:
+		err = f.readSafetensors()
+	case formatTorchZip:
+		err = f.readTorchZip()
+	case formatTorchLegacy:
+		err = f.readTorchLegacy()
+	default:
+		err = errors.New(why)
+	}
+	if err == nil {
+		err = f.buildIndex()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("weights: %s: %w", src.name, err)
+	}
+	return f, nil
+}
+
+func (f *File) buildIndex() error {
+	if len(f.tensors) > maxTensors {
+		return fmt.Errorf("%d tensors, at most %d are read", len(f.tensors), maxTensors)
+	}
+	f.index = make(map[string]int, len(f.tensors))
+	for i, t := range f.tensors {
+		if _, twice := f.index[t.Name]; twice {
+			return fmt.Errorf("two tensors are named %s", printable(t.Name))
+		}
+		f.index[t.Name] = i
+	}
+	return nil
+}
+
+// Names lists the tensors in the file's own order.
+func (f *File) Names() []string {
+	names := make([]string, len(f.tensors))
+	for i, t := range f.tensors {
+		names[i] = t.Name
+	}
+	return names
+}
+
+// Tensor finds a tensor by name; false when the file has none of that name.
+func (f *File) Tensor(name string) (Tensor, bool) {
+	i, ok := f.index[name]
+	if !ok {
+		return Tensor{}, false
+	}
+	t := f.tensors[i]
+	t.Shape = slices.Clone(t.Shape)
+	return t, true
+}
+
+// Close releases the file. Tensors that were not read yet are lost.
+func (f *File) Close() error {
+	if f.src.file == nil {
+		return nil
+	}
+	return f.src.file.Close()
+}
+
+// printable quotes a name from a stranger's file so that it can stand in a
+// message: control characters and endless names stay out of terminals and logs.
+func printable(name string) string {
+	const most = 120
+	cut := ""
+	if len(name) > most {
+		name, cut = name[:most], "..."
+	}
+	q := strconv.QuoteToGraphic(name)
+	if inner := q[1 : len(q)-1]; inner == name && name != "" && !strings.ContainsAny(name, " ,:;") {
+		return name + cut
+	}
+	return q + cut
+}

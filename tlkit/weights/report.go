@@ -1,0 +1,133 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Report lists every difference between a file and what was wanted.
+type Report struct {
+	Path   string
+	Wanted int // tensors asked for
+	Loaded int // tensors handed over; 0 when anything failed
+
+	Missing    []string     // wanted, not in the file
+	Unexpected []string     // in the file, not wanted
+	WrongShape []Difference // in both, of another shape
+	WrongType  []Difference // in both, but no floating-point numbers
+	NonFinite  []Difference // NaN or infinities inside
+	Ambiguous  []string     // two tensors of the file became one name
+
+	Ignored []string // in the file, not wanted, and allowed to be there
+	Skipped []string // the file's own: what stood among the tensors and is none
+}
+
+// Difference is one tensor with what it has and what it should have.
+type Difference struct{ Name, Got, Want string }
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: got %s, want %s", printable(d.Name), d.Got, d.Want)
+}
+
+// OK is true when the file has exactly what was wanted.
+func (r *Report) OK() bool {
+	return len(r.Missing)+len(r.Unexpected)+len(r.WrongShape)+len(r.WrongType)+len(r.NonFinite)+len(r.Ambiguous) == 0
+}
+
+// String is one line of counts, then every difference on a line of its own.
+func (r *Report) String() string {
+	var b strings.Builder
+	if r.OK() {
+		fmt.Fprintf(&b, "%s: %d of %d wanted tensors loaded", r.Path, r.Loaded, r.Wanted)
+		if n := len(r.Ignored); n > 0 {
+			fmt.Fprintf(&b, ", %d ignored", n)
+		}
+		return b.String()
+	}
+	var counts []string
+	count := func(n int, what string) {
+		if n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	count(len(r.Missing), "missing")
+	count(len(r.Unexpected), "unexpected")
+	count(len(r.WrongShape), "of the wrong shape")
+	count(len(r.WrongType), "of the wrong type")
+	count(len(r.NonFinite), "with NaN or infinities")
+	count(len(r.Ambiguous), "ambiguous")
+	fmt.Fprintf(&b, "%s does not fit the network (%d tensors wanted): %s", r.Path, r.Wanted, strings.Join(counts, ", "))
+	if hint := r.prefixHint(); hint != "" {
+		b.WriteString("\n  " + hint)
+	}
+	list := func(what string, names []string) {
+		for _, n := range names {
+			b.WriteString("\n  " + what + " " + n)
+		}
+	}
+	list("missing", quoted(r.Missing))
+	list("unexpected", quoted(r.Unexpected))
+	list("wrong shape", lines(r.WrongShape))
+	list("wrong type", lines(r.WrongType))
+	list("not finite", lines(r.NonFinite))
+	list("ambiguous", r.Ambiguous)
+	if len(r.Missing) > 0 {
+		list("not a tensor in the file:", r.Skipped)
+	}
+	return b.String()
+}
+
+func (r *Report) err() error { return errors.New("weights: " + r.String()) }
+
+// prefixHint sees when all that is wrong is a prefix before every name.
+func (r *Report) prefixHint() string {
+	if len(r.Missing) == 0 || len(r.Unexpected) == 0 {
+		return ""
+	}
+	if p := prefixBefore(r.Missing, r.Unexpected); p != "" {
+		return fmt.Sprintf("the names in the file have %s before what is wanted: strip it with MatchOptions.Rename", printable(p))
+	}
+	if p := prefixBefore(r.Unexpected, r.Missing); p != "" {
+		return fmt.Sprintf("the names in the file lack %s before them: add it with MatchOptions.Rename", printable(p))
+	}
+	return ""
+}
+
+// prefixBefore finds the p for which p+name is in long for every name in short.
+func prefixBefore(short, long []string) string {
+	have := make(map[string]bool, len(long))
+	for _, n := range long {
+		have[n] = true
+	}
+candidates:
+	for _, n := range long {
+		p, ok := strings.CutSuffix(n, short[0])
+		if !ok || p == "" {
+			continue
+		}
+		for _, s := range short {
+			if !have[p+s] {
+				continue candidates
+			}
+		}
+		return p
+	}
+	return ""
+}
+
+func quoted(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = printable(n)
+	}
+	return out
+}
+
+func lines(ds []Difference) []string {
+	out := make([]string, len(ds))
+	for i, d := range ds {
+		out[i] = d.String()
+	}
+	return out
+}

@@ -1,0 +1,119 @@
+package weights
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"unicode/utf8"
+)
+
+const (
+	formatSafetensors = "safetensors"
+	formatTorchZip    = "pytorch zip"
+	formatTorchLegacy = "pytorch legacy"
+)
+
+// foreign are files that people take for weights, by their first bytes.
+var foreign = []struct{ magic, what string }{
+	{"version https://git-lfs.github.com/spec/", "this is a git-LFS pointer (a few lines of text), not the weights: run 'git lfs pull' in its repository, or download the file itself"},
+	{"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras .h5), which is not read here: save it as safetensors or PyTorch"},
+	{"gomlx_checkpointss", "this is the data half of a GoMLX checkpoint: load it with GoMLX's ml/model/checkpoint, or save safetensors"},
+	{"\x1f\x8b", "this is gzip: unpack it first (gunzip, or tar xzf)"},
+	{"BZh", "this is bzip2: unpack it first"},
+	{"\xfd7zXZ\x00", "this is xz: unpack it first"},
+	{"\x28\xb5\x2f\xfd", "this is zstd: unpack it first"},
+	{"7z\xbc\xaf\x27\x1c", "this is a 7z archive: unpack it first"},
+	{"Rar!\x1a\x07", "this is a RAR archive: unpack it first"},
+	{"PK\x05\x06", "this is an empty zip archive"},
+	{"\x93NUMPY", "this is one NumPy array (.npy), not a set of named weights"},
+	{"GGUF", "this is GGUF (llama.cpp), which is not read here"},
+	{"ggml", "this is GGML (llama.cpp), which is not read here"},
+	{"\x08\x03\x12", "this looks like ONNX, which is not read here: export safetensors or PyTorch instead"},
+	{"\x89PNG\r\n\x1a\n", "this is a PNG picture, not weights"},
+	{"\xff\xd8\xff", "this is a JPEG picture, not weights"},
+	{"%PDF-", "this is a PDF, not weights"},
+	{"\x7fELF", "this is a program, not weights"},
+}
+
+// sniff names a file by its first bytes: one of the formats above, or "" and the
+// sentence that says what it is instead.
+func sniff(head []byte, size int64) (format, why string) {
+	if size == 0 {
+		return "", "the file is empty: the download or copy that made it did not finish"
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return formatTorchZip, ""
+	case len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5:
+		return formatTorchLegacy, ""
+	}
+	for _, f := range foreign {
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return "", f.what
+		}
+	}
+	if len(head) >= 262 && string(head[257:262]) == "ustar" {
+		if bytes.HasPrefix(head, []byte("sys_info\x00")) || bytes.HasPrefix(head, []byte("pickle\x00")) || bytes.HasPrefix(head, []byte("storages\x00")) || bytes.HasPrefix(head, []byte("tensors\x00")) {
+			return "", "this is PyTorch's tar format of before version 0.1.10, which is not read: load it once with an old torch (before 2.6, torch.load) and torch.save it again"
+		}
+		return "", "this is a tar archive: unpack it first"
+	}
+	// safetensors: 8 bytes of header length, then a JSON object. Looked for
+	// before text, because both lengths and JSON can be plain ASCII.
+	if len(head) >= 9 && head[8] == '{' {
+		if n := binary.LittleEndian.Uint64(head); n <= 1<<40 {
+			return formatSafetensors, ""
+		}
+	}
+	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"))
+	switch {
+	case bytes.HasPrefix(text, []byte("<!doctype html")), bytes.HasPrefix(text, []byte("<html")), bytes.HasPrefix(text, []byte("<head")):
+		return "", "this is an HTML page, not weights: the address asks for a log-in or has moved; open it in a browser and download the file itself"
+	case bytes.HasPrefix(text, []byte("<?xml")), bytes.HasPrefix(text, []byte("<error")):
+		return "", "this is XML, not weights: most likely a server's error message that was saved as the file"
+	case bytes.HasPrefix(text, []byte("{")), bytes.HasPrefix(text, []byte("[")):
+		switch {
+		case bytes.Contains(text, []byte(`"weight_map"`)):
+			return "", "this is the index of weights that are split over several safetensors files: open those files one by one"
+		case bytes.Contains(text, []byte(`"params"`)) || bytes.Contains(text, []byte(`"variables"`)):
+			return "", "this is the JSON half of a GoMLX checkpoint: load it with GoMLX's ml/model/checkpoint, or save safetensors"
+		case bytes.Contains(text, []byte(`"weightsmanifest"`)) || bytes.Contains(text, []byte(`"modeltopology"`)):
+			return "", "this is a TensorFlow.js model.json, which is not read here"
+		}
+		return "", "this is JSON text, not weights"
+	}
+	if isText(head, size) {
+		return "", fmt.Sprintf("this is text, not weights; it begins with %s", printable(firstLine(head)))
+	}
+	if size < 9 {
+		return "", fmt.Sprintf("%d bytes are no weights file: the download or copy that made it did not finish", size)
+	}
+	return "", fmt.Sprintf("the first bytes (% x) are those of no format read here: safetensors and PyTorch files are", head[:8])
+}
+
+func firstLine(b []byte) string {
+	b = bytes.TrimSpace(b)
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		b = b[:i]
+	}
+	return string(bytes.TrimSpace(b))
+}
+
+// isText wants valid UTF-8 without control characters; a rune that the 1024
+// bytes of the head cut in two is forgiven.
+func isText(head []byte, size int64) bool {
+	if int64(len(head)) < size {
+		for i := 0; i < utf8.UTFMax && len(head) > 0; i++ {
+			if r, n := utf8.DecodeLastRune(head); r != utf8.RuneError || n > 1 {
+				break
+			}
+			head = head[:len(head)-1]
+		}
+	}
+	for _, c := range head {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' {
+			return false
+		}
+	}
+	return utf8.Valid(head)
+}

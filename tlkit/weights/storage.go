@@ -1,0 +1,183 @@
+package weights
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// source is the opened file. Everything is read through ReadAt into buffers of
+// our own, never through a memory map: a file that somebody truncates while it
+// is open then gives an error, where a map would kill the process with SIGBUS
+// and could not be caught. Opening reads only the header, so it is just as fast.
+type source struct {
+	name string
+	r    io.ReaderAt
+	size int64
+
+	file *os.File // nil in tests that read from memory
+	mod  time.Time
+
+	mu       sync.Mutex
+	inflated *storage // the deflated record that was read last ...
+	content  []byte   // ... and its content: one slot, so that many views of one record do not inflate it again and again
+}
+
+// unchanged compares size and time with those at opening, so that half of one
+// checkpoint and half of its successor never become one set of weights.
+func (s *source) unchanged() error {
+	if s.file == nil {
+		return nil
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return fmt.Errorf("weights: %s: %w", s.name, err)
+	}
+	if info.Size() != s.size || !info.ModTime().Equal(s.mod) {
+		return fmt.Errorf("weights: %s changed while it was being read (%d bytes at opening, now %d): open it again", s.name, s.size, info.Size())
+	}
+	return nil
+}
+
+// storage is one run of bytes that one or more tensors look at.
+type storage struct {
+	src  *source
+	base int64 // where it begins, for raw bytes
+	size int64 // in bytes
+
+	record *zip.File // PyTorch zip: the record that holds it, else nil
+
+	mu       sync.Mutex
+	verified bool // the record's CRC-32 was right
+}
+
+// reader gives n bytes from off on. finish must be called after the last byte
+// was read: it reports what only then is known, a wrong CRC-32.
+func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err error) {
+	if off < 0 || n < 0 || off > s.size || n > s.size-off {
+		return nil, nil, fmt.Errorf("weights: %s: bytes %d to %d of a storage of %d", s.src.name, off, off+n, s.size)
+	}
+	if err := s.src.unchanged(); err != nil {
+		return nil, nil, err
+	}
+	nothing := func() error { return nil }
+	switch {
+	case s.record == nil:
+		return io.NewSectionReader(s.src.r, s.base+off, n), nothing, nil
+	case s.record.Method == zip.Deflate:
+		b, err := s.inflate()
+		if err != nil {
+			return nil, nil, err
+		}
+		return bytes.NewReader(b[off : off+n]), nothing, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.verified || s.size == 0 {
+		r, err := s.raw(off, n)
+		return r, nothing, err
+	}
+	if n == s.size {
+		// The usual case, one tensor that is the whole record: check while reading.
+		rc, err := s.record.Open()
+		if err != nil {
+			return nil, nil, s.recordError(err)
+		}
+		return rc, func() error {
+			defer rc.Close()
+			if _, err := io.Copy(io.Discard, rc); err != nil { // the checksum is compared at the end of the record
+				return s.recordError(err)
+			}
+			s.mu.Lock()
+			s.verified = true
+			s.mu.Unlock()
+			return nil
+		}, nil
+	}
+	if err := s.verify(); err != nil {
+		return nil, nil, err
+	}
+	r, err = s.raw(off, n)
+	return r, nothing, err
+}
+
+// raw reads a stored (not deflated) record without looking at its checksum.
+func (s *storage) raw(off, n int64) (io.Reader, error) {
+	base, err := s.record.DataOffset()
+	if err != nil {
+		return nil, s.recordError(err)
+	}
+	return io.NewSectionReader(s.src.r, base+off, n), nil
+}
+
+// verify reads a stored record once for its CRC-32; a zero means "not written",
+// which torch.serialization.set_crc32_options(False) does.
+func (s *storage) verify() error {
+	r, err := s.raw(0, s.size)
+	if err != nil {
+		return err
+	}
+	sum := crc32.NewIEEE()
+	n, err := io.Copy(sum, r)
+	if err == nil && n != s.size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil && s.record.CRC32 != 0 && sum.Sum32() != s.record.CRC32 {
+		err = zip.ErrChecksum
+	}
+	if err != nil {
+		return s.recordError(err)
+	}
+	s.verified = true
+	return nil
+}
+
+func (s *storage) inflate() ([]byte, error) {
+	s.src.mu.Lock()
+	defer s.src.mu.Unlock()
+	if s.src.inflated == s {
+		return s.src.content, nil
+	}
+	s.src.inflated, s.src.content = nil, nil
+	b, err := readRecord(s.record)
+	if err != nil {
+		return nil, s.recordError(err)
+	}
+	s.src.inflated, s.src.content = s, b
+	return b, nil
+}
+
+func (s *storage) recordError(err error) error {
+	return fmt.Errorf("weights: %s: record %s is damaged: %w", s.src.name, printable(s.record.Name), err)
+}
+
+// readRecord reads a whole record whose sizes checkRecord found plausible.
+func readRecord(f *zip.File) ([]byte, error) {
+	rc, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	b := make([]byte, f.UncompressedSize64)
+	if _, err := io.ReadFull(rc, b); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	// One byte further: the end of the record is where its checksum is compared,
+	// and a record that inflates to more than it says is not believed.
+	var one [1]byte
+	switch n, err := rc.Read(one[:]); {
+	case n > 0:
+		return nil, fmt.Errorf("it is longer than the %d bytes it announces", f.UncompressedSize64)
+	case err != nil && err != io.EOF:
+		return nil, err
+	}
+	return b, nil
+}

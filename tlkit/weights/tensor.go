@@ -1,0 +1,275 @@
+package weights
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+const (
+	maxRank    = 8
+	maxTensors = 100_000
+	maxName    = 512 // bytes
+	chunk      = 256 << 10
+)
+
+// Tensor is one named array in a file. It holds no numbers until Float32 or
+// Bytes is called, so listing a file costs nothing. A Tensor of a File can be
+// read until that File is closed, from several goroutines at once.
+type Tensor struct {
+	Name  string // the checkpoint's own key
+	DType string // "F32", "F16", "BF16", "F64", "I64", "I32", "I16", "I8", "U64" ... "U8", "BOOL"; named, but not convertible: "F8_E4M3", "F8_E5M2", "C64", "C128"
+	Shape []int  // empty for a scalar
+
+	st     *storage
+	offset int64   // of the first element in st, in elements
+	stride []int64 // in elements; nil means row-major without gaps
+	data   []float32
+}
+
+// FromFloat32 makes an F32 tensor from row-major values, for WriteSafetensors.
+// It keeps data, not a copy. A length that does not fit the shape is reported
+// by whatever uses the tensor.
+func FromFloat32(name string, shape []int, data []float32) Tensor {
+	return Tensor{Name: name, DType: "F32", Shape: slices.Clone(shape), data: data}
+}
+
+// Len is the number of elements: the product of Shape, 1 for a scalar.
+func (t Tensor) Len() int {
+	n, _ := elements(t.Shape)
+	return int(n)
+}
+
+// Float32 reads the tensor and returns its values, row-major in the order of
+// Shape, whatever strides it has in the file. Narrower floats are widened
+// exactly; 64-bit floats and integers beyond 2^24 are rounded to the nearest
+// float32 and booleans become 0 and 1. The slice is the caller's own.
+func (t Tensor) Float32() ([]float32, error) {
+	convert := converters[t.DType]
+	if convert == nil {
+		return nil, fmt.Errorf("weights: tensor %s has elements of type %s, which have no float32 form here: convert it first, in Python with .float()", printable(t.Name), t.DType)
+	}
+	n, err := t.checked()
+	if err != nil {
+		return nil, err
+	}
+	if t.st == nil {
+		return slices.Clone(t.data), nil
+	}
+	size := int64(itemSizes[t.DType])
+	out := make([]float32, n)
+	if !t.contiguous() {
+		b, err := t.gather(n)
+		if err != nil {
+			return nil, err
+		}
+		convert(out, b)
+		return out, nil
+	}
+	if n == 0 {
+		return out, nil
+	}
+	r, finish, err := t.st.reader(t.offset*size, n*size)
+	if err != nil {
+		return nil, t.wrap(err)
+	}
+	buf := make([]byte, min(chunk, n*size))
+	for rest := out; len(rest) > 0; {
+		k := min(len(rest), len(buf)/int(size))
+		if _, err := io.ReadFull(r, buf[:k*int(size)]); err != nil {
+			return nil, t.wrap(err)
+		}
+		convert(rest[:k], buf)
+		rest = rest[k:]
+	}
+	if err := finish(); err != nil {
+		return nil, t.wrap(err)
+	}
+	return out, nil
+}
+
+// Bytes reads the tensor as the little-endian, row-major bytes of its own
+// element type: what safetensors stores and numpy's tobytes gives.
+func (t Tensor) Bytes() ([]byte, error) {
+	n, err := t.checked()
+	if err != nil {
+		return nil, err
+	}
+	if t.st == nil {
+		out := make([]byte, 0, 4*n)
+		for _, v := range t.data {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		}
+		return out, nil
+	}
+	if !t.contiguous() {
+		return t.gather(n)
+	}
+	return t.span(0, n)
+}
+
+// span reads n elements that lie side by side, first elements after t.offset.
+func (t Tensor) span(first, n int64) ([]byte, error) {
+	size := int64(itemSizes[t.DType])
+	if n == 0 {
+		return []byte{}, nil
+	}
+	r, finish, err := t.st.reader((t.offset+first)*size, n*size)
+	if err != nil {
+		return nil, t.wrap(err)
+	}
+	out := make([]byte, n*size)
+	if _, err := io.ReadFull(r, out); err != nil {
+		return nil, t.wrap(err)
+	}
+	if err := finish(); err != nil {
+		return nil, t.wrap(err)
+	}
+	return out, nil
+}
+
+// gather brings a strided view (a transposed, sliced, expanded or
+// channels_last tensor) into row-major order.
+func (t Tensor) gather(n int64) ([]byte, error) {
+	if n == 0 {
+		return []byte{}, nil
+	}
+	last := int64(0)
+	for i, d := range t.Shape {
+		last += int64(d-1) * t.stride[i]
+	}
+	src, err := t.span(0, last+1)
+	if err != nil {
+		return nil, err
+	}
+	size := itemSizes[t.DType]
+	out := make([]byte, 0, int(n)*size)
+	index := make([]int, len(t.Shape))
+	inner := len(t.Shape) - 1
+	step := int(t.stride[inner]) * size
+	for at := int64(0); ; {
+		p := int(at) * size
+		for range t.Shape[inner] {
+			out = append(out, src[p:p+size]...)
+			p += step
+		}
+		d := inner - 1
+		for ; d >= 0; d-- {
+			if index[d]++; index[d] < t.Shape[d] {
+				at += t.stride[d]
+				break
+			}
+			at -= int64(t.Shape[d]-1) * t.stride[d]
+			index[d] = 0
+		}
+		if d < 0 {
+			return out, nil
+		}
+	}
+}
+
+// contiguous is true when the elements lie side by side in row-major order.
+func (t Tensor) contiguous() bool {
+	if t.stride == nil {
+		return true
+	}
+	want := int64(1)
+	for i := len(t.Shape) - 1; i >= 0; i-- {
+		if t.Shape[i] == 0 {
+			return true
+		}
+		if t.Shape[i] != 1 && t.stride[i] != want {
+			return false
+		}
+		want *= int64(t.Shape[i])
+	}
+	return true
+}
+
+// checked returns the number of elements of a tensor that can be read, and says
+// why one that was made by hand cannot.
+func (t Tensor) checked() (int64, error) {
+	n, err := elements(t.Shape)
+	if err != nil {
+		return 0, t.wrap(err)
+	}
+	if t.st == nil && (t.DType != "F32" || int64(len(t.data)) != n) {
+		return 0, fmt.Errorf("weights: tensor %s of shape %v and type %s needs %d values, got %d: make it with FromFloat32", printable(t.Name), t.Shape, t.DType, n, len(t.data))
+	}
+	return n, nil
+}
+
+func (t Tensor) wrap(err error) error {
+	return fmt.Errorf("weights: tensor %s: %w", printable(t.Name), err)
+}
+
+// elements multiplies a shape without ever overflowing.
+func elements(shape []int) (int64, error) {
+	n := uint64(1)
+	zero := false
+	for _, d := range shape {
+		if d < 0 {
+			return 0, fmt.Errorf("negative size in shape %v", shape)
+		}
+		if d == 0 {
+			// Go on: the other sizes must be sane as well.
+			zero = true
+			continue
+		}
+		hi, lo := bits.Mul64(n, uint64(d))
+		if hi != 0 || lo > math.MaxInt64/16 {
+			return 0, fmt.Errorf("shape %v has more elements than any file", shape)
+		}
+		n = lo
+	}
+	if zero {
+		return 0, nil
+	}
+	return int64(n), nil
+}
+
+// newView checks that a view lies inside its storage before anybody believes it.
+func newView(st *storage, dtype string, offset int64, shape []int, stride []int64) (Tensor, error) {
+	size, ok := itemSizes[dtype]
+	if !ok {
+		return Tensor{}, fmt.Errorf("element type %s is not known", printable(dtype))
+	}
+	have := st.size / int64(size)
+	if len(shape) > maxRank {
+		return Tensor{}, fmt.Errorf("%d axes, at most %d are read", len(shape), maxRank)
+	}
+	if len(stride) != len(shape) {
+		return Tensor{}, fmt.Errorf("%d sizes but %d strides", len(shape), len(stride))
+	}
+	n, err := elements(shape)
+	if err != nil {
+		return Tensor{}, err
+	}
+	if offset < 0 || offset > have {
+		return Tensor{}, fmt.Errorf("begins at element %d of a storage of %d", offset, have)
+	}
+	last := uint64(offset)
+	for i, d := range shape {
+		if stride[i] < 0 {
+			return Tensor{}, fmt.Errorf("negative stride in %v", stride)
+		}
+		if n == 0 || d == 1 {
+			continue
+		}
+		hi, lo := bits.Mul64(uint64(d-1), uint64(stride[i]))
+		if last += lo; hi != 0 || lo > math.MaxInt64 || last > math.MaxInt64 {
+			return Tensor{}, fmt.Errorf("shape %v with strides %v leaves its storage of %d elements", shape, stride, have)
+		}
+	}
+	if n > 0 && last >= uint64(have) {
+		return Tensor{}, fmt.Errorf("shape %v with strides %v needs element %d of a storage of %d", shape, stride, last, have)
+	}
+	// An expanded view repeats elements; a small file may not become a huge slice.
+	if n > 4*have+65536 {
+		return Tensor{}, fmt.Errorf("shape %v repeats a storage of %d elements into %d", shape, have, n)
+	}
+	return Tensor{DType: dtype, Shape: shape, st: st, offset: offset, stride: stride}, nil
+}

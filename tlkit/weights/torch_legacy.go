@@ -1,0 +1,96 @@
+package weights
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// torchMagic is the number 0x1950a86a20f9469cfc6c that a legacy file begins with,
+// as the little-endian bytes of a pickled LONG.
+var torchMagic = bigInt("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
+
+// readTorchLegacy reads what torch.save wrote before version 1.6 and still
+// writes on request: five pickles (magic number, protocol, machine, object, storage keys)
+// and then each storage, its length in elements before it.
+func (f *File) readTorchLegacy() error {
+	found := &storages{byKey: map[string]*pickledStorage{}}
+	u := newUnpickler(f.src.r, f.src.size, nil)
+	magic, err := u.load()
+	if err != nil {
+		return fmt.Errorf("this begins like a pickle, but not like PyTorch's: %w", err)
+	}
+	if m, ok := magic.(bigInt); !ok || !bytes.Equal(m, torchMagic) {
+		return fmt.Errorf("this is a Python pickle (it holds %s), not a PyTorch file: torch.save the weights instead", kind(magic))
+	}
+	version, err := u.load()
+	if err != nil {
+		return err
+	}
+	if version != int64(1001) {
+		return fmt.Errorf("legacy format %v, 1001 is read", version)
+	}
+	machine, err := u.load()
+	if err != nil {
+		return err
+	}
+	if d, ok := machine.(*dict); ok && d.get("little_endian") == false {
+		return errors.New("its numbers are stored in big-endian order, only little is read: load and save it on an ordinary machine")
+	}
+	u.persistent = found.persistent
+	object, err := u.load()
+	if err != nil {
+		return err
+	}
+	u.persistent = nil
+	keys, err := u.load()
+	if err != nil {
+		return err
+	}
+	order, ok := keys.(*list)
+	if !ok {
+		return fmt.Errorf("the list of storages is %s", kind(keys))
+	}
+	if err := f.placeStorages(found, order.values, int64(u.pos)); err != nil {
+		return err
+	}
+	found.resolveViews()
+	return f.readState(object)
+}
+
+// placeStorages walks over the storages, each 8 bytes of length and the elements.
+func (f *File) placeStorages(found *storages, keys []any, at int64) error {
+	for _, k := range keys {
+		key, _ := k.(string)
+		st := found.byKey[key]
+		if st == nil {
+			return fmt.Errorf("storage %s is listed but belongs to no tensor, so its size is not known", printable(key))
+		}
+		if st.bytes != nil {
+			return fmt.Errorf("storage %s is listed twice", printable(key))
+		}
+		if f.src.size-at < 8 {
+			return fmt.Errorf("the file ends before storage %s: it is cut off", printable(key))
+		}
+		var b [8]byte
+		if _, err := f.src.r.ReadAt(b[:], at); err != nil {
+			return err
+		}
+		if n := binary.LittleEndian.Uint64(b[:]); n != uint64(st.length) {
+			return fmt.Errorf("storage %s has %d elements, the pickle says %d", printable(key), n, st.length)
+		}
+		at += 8
+		if st.size() > f.src.size-at {
+			return fmt.Errorf("storage %s needs %d bytes, %d are left: the file is cut off", printable(key), st.size(), f.src.size-at)
+		}
+		st.bytes = &storage{src: f.src, base: at, size: st.size()}
+		at += st.size()
+	}
+	for key, st := range found.byKey {
+		if st.bytes == nil {
+			return fmt.Errorf("storage %s is not in the file", printable(key))
+		}
+	}
+	return nil
+}

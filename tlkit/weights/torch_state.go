@@ -1,0 +1,254 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxDepth   = 64        // modules inside each other
+	maxVisits  = 1_000_000 // values looked at: shared values count each time, so that a small pickle cannot stand for an endless tree
+	maxSkipped = 100
+)
+
+// entries are the names under which training code stores its state dict, in the
+// order in which they are looked for.
+var entries = []string{"state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "net", "teacher"}
+
+// wrappers are put before every name by DataParallel and torch.compile.
+var wrappers = []string{"module.", "_orig_mod."}
+
+// readState finds the tensors in the object that the file holds.
+func (f *File) readState(root any) error {
+	w := &walker{onPath: map[any]bool{}}
+	var path []string
+	for range 4 {
+		key, inner := w.container(root)
+		if key == "" {
+			break
+		}
+		path, root = append(path, key), inner
+	}
+	if t, ok := root.(*pickledTensor); ok { // a single tensor was saved
+		root = tuple{t}
+	}
+	if err := w.walk("", root, 0); err != nil {
+		return err
+	}
+	if len(w.found) == 0 {
+		return fmt.Errorf("there are no tensors in this PyTorch file: it holds %s", kind(root))
+	}
+	prefix := commonWrapper(w.found)
+	for _, n := range w.found {
+		name := strings.TrimPrefix(n.name, prefix)
+		t, err := n.tensor.tensor(name)
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", printable(name), err)
+		}
+		f.tensors = append(f.tensors, t)
+	}
+	f.Skipped = w.skipped
+	f.Metadata = map[string]string{}
+	if len(path) > 0 {
+		f.Metadata["entry"] = strings.Join(path, ".")
+	}
+	if prefix != "" {
+		f.Metadata["prefix"] = prefix
+	}
+	return nil
+}
+
+type namedTensor struct {
+	name   string
+	tensor *pickledTensor
+}
+
+type walker struct {
+	found   []namedTensor
+	skipped []string
+	visits  int
+	onPath  map[any]bool // the containers we are inside of: a cycle ends there
+}
+
+// container looks for a state dict under one of the usual names.
+func (w *walker) container(v any) (string, any) {
+	d := asDict(v)
+	for _, key := range entries {
+		if inner := d.get(key); inner != nil && w.holdsTensors(inner, 0) {
+			return key, inner
+		}
+	}
+	return "", nil
+}
+
+func (w *walker) holdsTensors(v any, depth int) bool {
+	if w.visits++; w.visits > maxVisits || depth > maxDepth {
+		return false
+	}
+	if isModule(v) {
+		return true
+	}
+	d := asDict(v)
+	if d == nil {
+		return false
+	}
+	for _, inner := range d.values {
+		if _, ok := inner.(*pickledTensor); ok || w.holdsTensors(inner, depth+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// asDict sees dicts and objects of dict's subclasses alike; nil for all else.
+func asDict(v any) *dict {
+	switch v := v.(type) {
+	case *dict:
+		return v
+	case *object:
+		return v.items
+	}
+	return nil
+}
+
+// moduleState is the attributes of a torch.nn.Module, nil for anything else.
+func moduleState(v any) *dict {
+	o, ok := v.(*object)
+	if !ok {
+		return nil
+	}
+	state, _ := o.state.(*dict)
+	if asDict(state.get("_parameters")) == nil && asDict(state.get("_modules")) == nil {
+		return nil
+	}
+	return state
+}
+
+func isModule(v any) bool { return moduleState(v) != nil }
+
+func (w *walker) walk(name string, v any, depth int) error {
+	if w.visits++; w.visits > maxVisits {
+		return fmt.Errorf("more than %d values in the object", maxVisits)
+	}
+	if depth > maxDepth {
+		return fmt.Errorf("more than %d objects inside each other", maxDepth)
+	}
+	switch v := v.(type) {
+	case *pickledTensor:
+		return w.add(name, v)
+	case *dict, *object, *list:
+		if w.onPath[v] {
+			w.skip(name, "it contains itself")
+			return nil
+		}
+		w.onPath[v] = true
+		defer delete(w.onPath, v)
+	}
+	if state := moduleState(v); state != nil {
+		return w.walkModule(name, state, depth)
+	}
+	if d := asDict(v); d != nil {
+		for i, key := range d.keys {
+			if err := w.walk(join(name, key), d.values[i], depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var items []any
+	switch v := v.(type) {
+	case tuple:
+		items = v
+	case *list:
+		items = v.values
+	case *object:
+		w.skip(name, kind(v))
+	}
+	for i, item := range items {
+		switch item.(type) {
+		case int64, float64, bool, string, []byte, none: // a list of losses can be long
+			continue
+		}
+		if err := w.walk(join(name, strconv.Itoa(i)), item, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkModule gives what state_dict() would: parameters, buffers that are not
+// marked as temporary, then the modules inside.
+func (w *walker) walkModule(name string, state *dict, depth int) error {
+	var temporary []any
+	if s, ok := state.get("_non_persistent_buffers_set").(*set); ok {
+		temporary = s.values
+	}
+	for _, part := range []string{"_parameters", "_buffers", "_modules"} {
+		d := asDict(state.get(part))
+		if d == nil {
+			continue
+		}
+		for i, key := range d.keys {
+			if _, empty := d.values[i].(none); empty {
+				continue // bias=False
+			}
+			if part == "_buffers" && slices.ContainsFunc(temporary, func(t any) bool { return t == any(key) }) {
+				continue
+			}
+			if err := w.walk(join(name, key), d.values[i], depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *walker) add(name string, t *pickledTensor) error {
+	if len(w.found) == maxTensors {
+		return fmt.Errorf("more than %d tensors", maxTensors)
+	}
+	if len(name) > maxName || !utf8.ValidString(name) {
+		return fmt.Errorf("name %s of %d bytes: at most %d of valid UTF-8 are read", printable(name), len(name), maxName)
+	}
+	if name == "" {
+		return errors.New("a tensor without a name")
+	}
+	w.found = append(w.found, namedTensor{name, t})
+	return nil
+}
+
+func (w *walker) skip(name, what string) {
+	if len(w.skipped) < maxSkipped {
+		w.skipped = append(w.skipped, printable(name)+": "+what)
+	}
+}
+
+// join makes "layer1.0" and "weight" one name. Names grow no further than what
+// add refuses anyway, so that deep nesting cannot make long copies.
+func join(name, key string) string {
+	if name == "" || len(name) > maxName {
+		return name + key[:min(len(key), maxName+1)]
+	}
+	return name + "." + key[:min(len(key), maxName+1)]
+}
+
+// commonWrapper is the longest run of wrapper prefixes that every name has.
+func commonWrapper(found []namedTensor) string {
+	prefix := ""
+	for {
+		next := prefix
+		for _, w := range wrappers {
+			if !slices.ContainsFunc(found, func(n namedTensor) bool { return !strings.HasPrefix(n.name, prefix+w) || n.name == prefix+w }) {
+				next = prefix + w
+			}
+		}
+		if next == prefix {
+			return prefix
+		}
+		prefix = next
+	}
+}
