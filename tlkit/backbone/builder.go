@@ -1,0 +1,97 @@
+package backbone
+
+import (
+	"fmt"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Builder hands an architecture its weights. It knows where it stands in the checkpoint's names: b.In("layer1.0")
+// asks for "layer1.0.conv1.weight" where b asks for "conv1.weight".
+type Builder struct {
+	prefix string
+	walk   *walk
+}
+
+// walk is what all builders of one walk share.
+type walk struct {
+	weights weightSource
+	stages  []Stage
+}
+
+// weightSource answers with the value of one tensor of a checkpoint, in the layout of the graph.
+type weightSource interface {
+	weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node
+	border(name string)
+}
+
+// In gives the builder some levels below: b.In("features", 3, "conv") stands at "features.3.conv.".
+func (b *Builder) In(levels ...any) *Builder {
+	prefix := b.prefix
+	for _, level := range levels {
+		prefix += fmt.Sprint(level) + "."
+	}
+	return &Builder{prefix: prefix, walk: b.walk}
+}
+
+func (b *Builder) key(name string) string { return b.prefix + name }
+
+// Stage marks x as the output of the stage called name and gives it back. Weights asked for since the last mark belong
+// to this stage.
+func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
+	b.walk.stages = append(b.walk.stages, Stage{Name: name, Node: x})
+	b.walk.weights.border(name)
+	return x
+}
+
+// weight is one tensor in the number type of x; shape is its shape in the file.
+func (b *Builder) weight(x *graph.Node, name string, layout weights.Layout, trainable bool, shape ...int) *graph.Node {
+	want := weights.Want{Name: b.key(name), Shape: shape, Layout: layout}
+	w := b.walk.weights.weight(x.Graph(), want, relaid(layout, shape), trainable)
+	if w.DType() != x.DType() {
+		w = graph.ConvertDType(w, x.DType())
+	}
+	return w
+}
+
+// relaid is the shape that a tensor of the file has in the graph.
+func relaid(layout weights.Layout, s []int) []int {
+	switch layout {
+	case weights.OIHWtoHWIO:
+		return []int{s[2], s[3], s[1], s[0]}
+	case weights.OItoIO:
+		return []int{s[1], s[0]}
+	}
+	return s
+}
+
+// scopeWeights takes the weights from the variables of a scope.
+type scopeWeights struct{ scope *model.Scope }
+
+func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node {
+	v := s.scope.GetVariable(want.Name)
+	if v == nil {
+		panic(fmt.Errorf("backbone: scope %q has no weight %q; put the checkpoint's tensors there first", s.scope.Scope(), want.Name))
+	}
+	if got := v.Shape().Dimensions; !equal(got, shape) {
+		panic(fmt.Errorf("backbone: weight %q is %v, the architecture wants %v", want.Name, got, shape))
+	}
+	return v.NodeValue(g)
+}
+
+func (s *scopeWeights) border(string) {}
+
+func equal(a, b []int) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}

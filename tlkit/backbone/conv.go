@@ -1,0 +1,88 @@
+package backbone
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Padding says how a window treats the edge: a number of pixels added to each of the four sides, as PyTorch counts, or Same.
+type Padding int
+
+// Same is TensorFlow's rule: the output has ceil(size/stride) pixels, and where an odd number must be added, the
+// bottom and the right get the extra one. At stride 2 on an even side this differs from every symmetric padding.
+const Same Padding = -1
+
+// at gives the pixels added before and after an axis of that size.
+func (p Padding) at(size, kernel, stride int) [2]int {
+	if p != Same {
+		return [2]int{int(p), int(p)}
+	}
+	total := max((ceilDiv(size, stride)-1)*stride+kernel-size, 0)
+	return [2]int{total / 2, total - total/2}
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// spatial gives the padding of both picture axes of x, or panics when the window does not fit even so.
+func (p Padding) spatial(what string, x *graph.Node, kernel, stride int) [][2]int {
+	d := x.Shape().Dimensions
+	if len(d) != 4 {
+		panic(fmt.Errorf("backbone: %s got %s, wanted [N,H,W,C]", what, x.Shape()))
+	}
+	if kernel < 1 || stride < 1 || p < Same {
+		panic(fmt.Errorf("backbone: %s with kernel %d, stride %d, padding %d", what, kernel, stride, p))
+	}
+	pads := make([][2]int, 2)
+	for i := range pads {
+		pads[i] = p.at(d[1+i], kernel, stride)
+		if d[1+i]+pads[i][0]+pads[i][1] < kernel {
+			panic(fmt.Errorf("backbone: %s: a map of %dx%d pixels is too small for a window of %d; give the network larger pictures", what, d[1], d[2], kernel))
+		}
+	}
+	return pads
+}
+
+// Conv is a convolution without bias, x [N,H,W,in] to [N,h,w,width]. Its weight is NAME.weight, [width,in,kernel,kernel]
+// in the file.
+func (b *Builder) Conv(name string, x *graph.Node, width, kernel, stride int, pad Padding) *graph.Node {
+	pads := pad.spatial(b.key(name), x, kernel, stride)
+	in := x.Shape().Dim(-1)
+	w := b.weight(x, name+".weight", weights.OIHWtoHWIO, true, width, in, kernel, kernel)
+	return graph.Convolve(x, w).Strides(stride).PaddingPerDim(pads).Done()
+}
+
+// Depthwise is a convolution without bias of each channel for itself, x [N,H,W,C] to [N,h,w,C]. Its weight is
+// NAME.weight, [C,1,kernel,kernel] in the file.
+//
+// It is written as kernel x kernel shifted pictures, each times its weight, summed: on the CPU this is 2.5 times
+// faster than XLA's own grouped convolution, whose gradient moreover becomes one convolution per channel.
+func (b *Builder) Depthwise(name string, x *graph.Node, kernel, stride int, pad Padding) *graph.Node {
+	pads := pad.spatial(b.key(name), x, kernel, stride)
+	d := x.Shape().Dimensions
+	w := b.weight(x, name+".weight", weights.OIHWtoHWIO, true, d[3], 1, kernel, kernel) // [kernel,kernel,1,C]
+
+	height := (d[1]+pads[0][0]+pads[0][1]-kernel)/stride + 1
+	width := (d[2]+pads[1][0]+pads[1][1]-kernel)/stride + 1
+	x = graph.Pad(x, graph.ScalarZero(x.Graph(), x.DType()), compute.PadAxis{},
+		compute.PadAxis{Start: pads[0][0], End: pads[0][1]}, compute.PadAxis{Start: pads[1][0], End: pads[1][1]})
+
+	var sum *graph.Node
+	for i := range kernel {
+		for j := range kernel {
+			shifted := graph.Slice(x, graph.AxisRange(),
+				graph.AxisRange(i, i+(height-1)*stride+1).Stride(stride),
+				graph.AxisRange(j, j+(width-1)*stride+1).Stride(stride), graph.AxisRange()) // [N,h,w,C]
+			tap := graph.Slice(w, graph.AxisRange(i, i+1), graph.AxisRange(j, j+1), graph.AxisRange(), graph.AxisRange()) // [1,1,1,C]
+			if term := graph.Mul(shifted, tap); sum == nil {
+				sum = term
+			} else {
+				sum = graph.Add(sum, term)
+			}
+		}
+	}
+	return sum
+}

@@ -1,0 +1,122 @@
+package backbone
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/gobackend"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Declaration is what an architecture says about itself before any weight is there.
+type Declaration struct {
+	Weights  []Weight // in the order in which the network asks for them
+	Stages   []Border
+	Map      []int // [h,w,C]
+	Features int
+	Classes  int // 0 without classifier
+}
+
+// Weight is one tensor that an architecture wants from a checkpoint.
+type Weight struct {
+	weights.Want
+	GraphShape []int  // after Want.Layout; Want.Shape is that of the file
+	Stage      string // the stage it belongs to; "classifier" beyond the last
+	Trainable  bool   // false for the statistics of a batch norm
+}
+
+// Border is the end of a stage.
+type Border struct {
+	Name  string
+	Shape []int // [h,w,C] of its output
+}
+
+// Classifier is the stage of the weights that lie beyond the last border.
+const Classifier = "classifier"
+
+// Declare walks arch for pictures of size x size pixels without any weights and lists what it asks for. It fails where
+// the architecture does not fit that size, or asks for two tensors under one name.
+func Declare(arch Arch, size int) (d *Declaration, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			d, err = nil, fmt.Errorf("backbone: declaring at %d pixels: %v", size, r)
+		}
+	}()
+	// Graph building needs some backend to infer shapes. The one in pure Go is always there; nothing is ever compiled
+	// or run on it here.
+	backend, err := gobackend.New("ops_sequential")
+	if err != nil {
+		return nil, fmt.Errorf("backbone: opening the pure Go backend to infer shapes: %w", err)
+	}
+	defer backend.Finalize()
+	g := graph.NewGraph(backend, "declare")
+	defer g.Finalize()
+
+	list := &listWeights{seen: map[string]bool{}}
+	out := build(arch, list, graph.Parameter(g, "pictures", shapes.Make(dtypes.Float32, 1, size, size, 3)))
+	list.border(Classifier)
+
+	d = &Declaration{Weights: list.weights, Map: out.Map.Shape().Dimensions[1:], Features: out.Features.Shape().Dim(-1)}
+	if out.Logits != nil {
+		d.Classes = out.Logits.Shape().Dim(-1)
+	}
+	for _, s := range out.Stages {
+		d.Stages = append(d.Stages, Border{s.Name, s.Node.Shape().Dimensions[1:]})
+	}
+	return d, nil
+}
+
+// Wants lists the tensors as package weights matches them against a file.
+func (d *Declaration) Wants() []weights.Want {
+	wants := make([]weights.Want, len(d.Weights))
+	for i, w := range d.Weights {
+		wants[i] = w.Want
+	}
+	return wants
+}
+
+// Params counts the numbers that training could change, as torchvision and timm count them: without the statistics of
+// batch norms.
+func (d *Declaration) Params() int {
+	total := 0
+	for _, w := range d.Weights {
+		if w.Trainable {
+			total += w.Size()
+		}
+	}
+	return total
+}
+
+// Size is how many numbers the tensor holds.
+func (w Weight) Size() int {
+	n := 1
+	for _, d := range w.GraphShape {
+		n *= d
+	}
+	return n
+}
+
+// listWeights writes down what is asked for.
+type listWeights struct {
+	weights []Weight
+	seen    map[string]bool
+	marked  int // weights before this one belong to a stage already
+}
+
+func (l *listWeights) weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node {
+	if l.seen[want.Name] {
+		panic(fmt.Errorf("the architecture asks twice for %q", want.Name))
+	}
+	l.seen[want.Name] = true
+	l.weights = append(l.weights, Weight{Want: want, GraphShape: shape, Trainable: trainable})
+	return graph.Parameter(g, want.Name, shapes.Make(dtypes.Float32, shape...))
+}
+
+func (l *listWeights) border(name string) {
+	for ; l.marked < len(l.weights); l.marked++ {
+		l.weights[l.marked].Stage = name
+	}
+}

@@ -1,0 +1,139 @@
+package zoo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Options of Load. The zero value fetches what is missing and says nothing.
+type Options struct {
+	Weights string             // a file of yours instead of the row's; it must hold the same tensors
+	Preset  *transforms.Preset // other pixels than the row's, also another size
+	Offline bool               // never touch the network
+	Report  func(fetch.Event)  // progress; may be nil
+}
+
+// Net is a checkpoint in memory: its row, its tensors, and the pixels they want. It is read only and may be used from
+// several goroutines.
+type Net struct {
+	Row       Row
+	Preset    transforms.Preset // what to prepare pictures with: the row's, or Options.Preset
+	Path      string            // the weights file
+	SHA256    string            // of that file
+	Published bool              // it is the file of the row, not another one given by Options.Weights
+
+	declared *backbone.Declaration
+	tensors  map[string]weights.Loaded
+}
+
+// Load opens the checkpoint called name: fetched once, then from the cache, matched strictly in both directions against
+// the architecture, refused when a number in it is not finite.
+func Load(ctx context.Context, name string, o Options) (*Net, error) {
+	row, err := Find(name)
+	if err != nil {
+		return nil, err
+	}
+	n := &Net{Row: row, Preset: row.Preset, Path: o.Weights}
+	if o.Preset != nil {
+		n.Preset = *o.Preset
+	}
+	if n.declared, err = backbone.Declare(row.arch, n.Preset.Size); err != nil {
+		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+	}
+	if n.Path == "" {
+		if n.Path, err = row.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report}); err != nil {
+			return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+		}
+	}
+	if n.SHA256, err = hashFile(ctx, n.Path); err != nil {
+		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+	}
+	n.Published = strings.HasPrefix(n.SHA256, row.File.SHA256)
+	file, err := weights.Open(n.Path)
+	if err != nil {
+		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+	}
+	defer file.Close()
+	if n.tensors, _, err = weights.Match(file, n.declared.Wants(), weights.MatchOptions{}); err != nil {
+		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+	}
+	return n, nil
+}
+
+// hashFile reads the whole file; a cancelled ctx stops it between two blocks.
+func hashFile(ctx context.Context, path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		if _, err := io.CopyN(h, f, 8<<20); err == io.EOF {
+			return hex.EncodeToString(h.Sum(nil)), nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+}
+
+// Declaration lists the network's tensors and stages at the size of its preset.
+func (n *Net) Declaration() *backbone.Declaration { return n.declared }
+
+// Tensor gives a copy of one tensor in the layout of the graph (kernels [H,W,in,out]) by the checkpoint's own key.
+func (n *Net) Tensor(key string) (values []float32, shape []int, ok bool) {
+	t, ok := n.tensors[key]
+	if !ok {
+		return nil, nil, false
+	}
+	return append([]float32(nil), t.Data...), append([]int(nil), t.Shape...), true
+}
+
+// Graph adds the network to the graph of images [N,S,S,3], prepared by n.Preset, and is meant for GoMLX code of your
+// own:
+//
+//	out := net.Graph(scope.In("backbone"), images)
+//	logits := layers.Dense(scope.In("head"), StopGradient(out.Features), true, 2)
+//
+// The weights become variables of scope under the checkpoint's own keys, unless they are there already, so that a graph
+// built again after some training keeps what was trained. They are trainable, the statistics of batch norms are not;
+// cut with StopGradient, or set Variable.Trainable, to freeze. It panics on errors, as graph code does.
+func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
+	if err := n.Variables(scope); err != nil {
+		panic(err)
+	}
+	return backbone.Graph(n.Row.arch, scope, images)
+}
+
+// Variables puts the weights into scope, each under its key, and leaves alone what is there already.
+func (n *Net) Variables(scope *model.Scope) error {
+	for _, w := range n.declared.Weights {
+		if scope.GetVariable(w.Name) != nil {
+			continue
+		}
+		t := n.tensors[w.Name]
+		v, err := scope.CreateVariable(w.Name, tensors.FromFlatDataAndDimensions(t.Data, t.Shape...))
+		if err != nil {
+			return fmt.Errorf("zoo: %s: variable %q: %w", n.Row.Name, w.Name, err)
+		}
+		v.SetTrainable(w.Trainable)
+	}
+	return nil
+}

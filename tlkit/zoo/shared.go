@@ -1,0 +1,42 @@
+package zoo
+
+import (
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+)
+
+// What several families share.
+
+const (
+	torchEps      = 1e-5 // torch.nn.BatchNorm2d's default
+	tensorflowEps = 1e-3 // what TensorFlow's networks were trained with
+)
+
+// Mean and standard deviation of ImageNet's pictures in [0,1], as every torchvision example has them.
+var (
+	imagenetMean = [3]float32{0.485, 0.456, 0.406}
+	imagenetStd  = [3]float32{0.229, 0.224, 0.225}
+)
+
+// short is torchvision's evaluation: the short side to resize, the square of size in the middle, ImageNet's statistics.
+func short(name string, resize, size int, by transforms.Interpolation) transforms.Preset {
+	return transforms.Preset{
+		Name: name, Size: size, Resize: resize, Geometry: "short", Interpolation: by,
+		Range: [2]float32{0, 1}, Mean: imagenetMean, Std: imagenetStd, Channels: "RGB",
+	}
+}
+
+const (
+	torchvisionOrigin = "https://docs.pytorch.org/vision/stable/models.html"
+	// The library is BSD-3-Clause; its documentation warns that weights may carry terms of the data they were trained on.
+	torchvisionLicence = "BSD-3-Clause"
+)
+
+// torchvision is a file on PyTorch's own host. The eight hex digits in such a name are the beginning of its SHA-256,
+// which torch.hub checks in the same way.
+func torchvision(name string) fetch.File {
+	hash := strings.TrimSuffix(name[strings.LastIndexByte(name, '-')+1:], ".pth")
+	return fetch.File{Name: name, SHA256: hash, Sources: []fetch.Source{{URL: "https://download.pytorch.org/models/" + name}}}
+}

@@ -1,0 +1,133 @@
+// Package zoo is the table of checkpoints: one row per weights file, with where it comes from, its licence, the pixels it
+// wants, and what proves that we run it right.
+//
+//	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{})   // fetched once, then from the cache, strictly matched
+//	x, err := net.NewExtractor(backend, 32)                   // compiled for 32 pictures at a time
+//	features, logits, err := x.Run(pictures)                  // [32,S,S,3] prepared by net.Preset
+//
+// In GoMLX code of your own, net.Graph adds the network to a graph, its weights as variables of your scope.
+//
+// A new checkpoint is a row, a new family is a file and one word in table.
+package zoo
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+)
+
+// table is every checkpoint, family by family. The first row is the default.
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetCIFARRows)
+
+// Row is one checkpoint.
+type Row struct {
+	Name     string     // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
+	Tag      string     // who trained it on what, as timm's tags do
+	Family   string     // "ResNet"
+	Aliases  []string   // other names it is known by
+	File     fetch.File // name, hash and sources of the weights
+	Licence  string     // of the weights, as far as their publisher says
+	Origin   string     // page that says where they come from
+	Preset   transforms.Preset
+	Params   int     // without the statistics of batch norms, as torchvision and timm count
+	Top1     float64 // published accuracy in percent on the validation pictures of its data set; 0 = none published
+	Top5     float64
+	Classes  string // list of labels of its own classifier ("imagenet1k", "cifar10"); "" without classifier
+	Features int    // width of what a head is trained on
+
+	arch   backbone.Arch
+	golden string // name of the architecture's golden values
+}
+
+// Arch is the row's architecture, for package backbone.
+func (r Row) Arch() backbone.Arch { return r.arch }
+
+// Rows lists all checkpoints. The first one is the default.
+func Rows() []Row {
+	rows := slices.Clone(table)
+	for i := range rows {
+		rows[i].Aliases = slices.Clone(rows[i].Aliases)
+	}
+	return rows
+}
+
+// Find gives the row of that name or alias; case does not matter. The error is an *UnknownError.
+func Find(name string) (Row, error) {
+	want := strings.ToLower(strings.TrimSpace(name))
+	for _, r := range Rows() {
+		if slices.Contains(r.names(), want) {
+			return r, nil
+		}
+	}
+	return Row{}, &UnknownError{Name: name, Near: near(want)}
+}
+
+// names are all that a row can be found by, in lower case.
+func (r Row) names() []string {
+	names := append([]string{r.Name}, r.Aliases...)
+	if !strings.Contains(r.Name, ".") {
+		names = append(names, r.Name+"."+r.Tag)
+	}
+	return names
+}
+
+// UnknownError says that no checkpoint has that name.
+type UnknownError struct {
+	Name string
+	Near []string // the known names that look most like it, best first
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("zoo: no model %q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Near, ", "))
+}
+
+// near gives the three rows one of whose names takes the fewest edits to become name.
+func near(name string) []string {
+	type candidate struct {
+		name string
+		far  int
+	}
+	var all []candidate
+	for _, r := range table {
+		best := candidate{r.Name, 1 << 30}
+		for _, n := range r.names() {
+			best.far = min(best.far, edits(name, n))
+		}
+		all = append(all, best)
+	}
+	sort.SliceStable(all, func(i, j int) bool { return all[i].far < all[j].far })
+	var out []string
+	for _, c := range all[:min(3, len(all))] {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+// edits is Levenshtein's distance in bytes.
+func edits(a, b string) int {
+	if len(a) > 64 {
+		a = a[:64] // nobody's model name; do not spend a second on it
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
