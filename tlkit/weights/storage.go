@@ -3,6 +3,7 @@ package weights
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -36,10 +37,10 @@ func (s *source) unchanged() error {
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return fmt.Errorf("weights: %s: %w", s.name, err)
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	if info.Size() != s.size || !info.ModTime().Equal(s.mod) {
-		return fmt.Errorf("weights: %s changed while it was being read (%d bytes at opening, now %d): open it again", s.name, s.size, info.Size())
+		return fmt.Errorf("%s changed while it was being read (%d bytes at opening, now %d): open it again", s.name, s.size, info.Size())
 	}
 	return nil
 }
@@ -60,7 +61,7 @@ type storage struct {
 // was read: it reports what only then is known, a wrong CRC-32.
 func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err error) {
 	if off < 0 || n < 0 || off > s.size || n > s.size-off {
-		return nil, nil, fmt.Errorf("weights: %s: bytes %d to %d of a storage of %d", s.src.name, off, off+n, s.size)
+		return nil, nil, fmt.Errorf("%s: bytes %d to %d of a storage of %d", s.src.name, off, off+n, s.size)
 	}
 	if err := s.src.unchanged(); err != nil {
 		return nil, nil, err
@@ -84,13 +85,12 @@ func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err er
 	}
 	if n == s.size {
 		// The usual case, one tensor that is the whole record: check while reading.
-		rc, err := s.record.Open()
+		r, finish, err := openRecord(s.record)
 		if err != nil {
 			return nil, nil, s.recordError(err)
 		}
-		return rc, func() error {
-			defer rc.Close()
-			if _, err := io.Copy(io.Discard, rc); err != nil { // the checksum is compared at the end of the record
+		return r, func() error {
+			if err := finish(); err != nil {
 				return s.recordError(err)
 			}
 			s.mu.Lock()
@@ -115,20 +115,14 @@ func (s *storage) raw(off, n int64) (io.Reader, error) {
 	return io.NewSectionReader(s.src.r, base+off, n), nil
 }
 
-// verify reads a stored record once for its CRC-32; a zero means "not written",
-// which torch.serialization.set_crc32_options(False) does.
+// verify reads a stored record once for its checksum.
 func (s *storage) verify() error {
-	r, err := s.raw(0, s.size)
-	if err != nil {
-		return err
+	r, finish, err := openRecord(s.record)
+	if err == nil {
+		_, err = io.Copy(io.Discard, io.LimitReader(r, s.size))
 	}
-	sum := crc32.NewIEEE()
-	n, err := io.Copy(sum, r)
-	if err == nil && n != s.size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == nil && s.record.CRC32 != 0 && sum.Sum32() != s.record.CRC32 {
-		err = zip.ErrChecksum
+	if err == nil {
+		err = finish()
 	}
 	if err != nil {
 		return s.recordError(err)
@@ -153,31 +147,58 @@ func (s *storage) inflate() ([]byte, error) {
 }
 
 func (s *storage) recordError(err error) error {
-	return fmt.Errorf("weights: %s: record %s is damaged: %w", s.src.name, printable(s.record.Name), err)
+	return fmt.Errorf("%s: record %s is damaged: %w", s.src.name, printable(s.record.Name), err)
+}
+
+// openRecord gives the content of a record. finish, called after its last byte,
+// compares length and CRC-32. archive/zip's own check is not used: it takes a zero for a
+// wrong checksum, but torch.serialization.set_crc32_options(False) writes zeros.
+func openRecord(f *zip.File) (r io.Reader, finish func() error, err error) {
+	r, err = f.OpenRaw()
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.Method == zip.Deflate {
+		r = flate.NewReader(r)
+	}
+	sum := crc32.NewIEEE()
+	counter := &counter{w: sum}
+	r = io.TeeReader(r, counter)
+	return r, func() error {
+		// One byte further: a record that unpacks to more than it says is not believed.
+		var one [1]byte
+		if n, _ := io.ReadFull(r, one[:]); n > 0 || counter.n != f.UncompressedSize64 {
+			return fmt.Errorf("its length is not the %d bytes it announces", f.UncompressedSize64)
+		}
+		if f.CRC32 != 0 && sum.Sum32() != f.CRC32 {
+			return zip.ErrChecksum
+		}
+		return nil
+	}, nil
+}
+
+type counter struct {
+	w io.Writer
+	n uint64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += uint64(len(b))
+	return c.w.Write(b)
 }
 
 // readRecord reads a whole record whose sizes checkRecord found plausible.
 func readRecord(f *zip.File) ([]byte, error) {
-	rc, err := f.Open()
+	r, finish, err := openRecord(f)
 	if err != nil {
 		return nil, err
 	}
-	defer rc.Close()
 	b := make([]byte, f.UncompressedSize64)
-	if _, err := io.ReadFull(rc, b); err != nil {
+	if _, err := io.ReadFull(r, b); err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		return nil, err
 	}
-	// One byte further: the end of the record is where its checksum is compared,
-	// and a record that inflates to more than it says is not believed.
-	var one [1]byte
-	switch n, err := rc.Read(one[:]); {
-	case n > 0:
-		return nil, fmt.Errorf("it is longer than the %d bytes it announces", f.UncompressedSize64)
-	case err != nil && err != io.EOF:
-		return nil, err
-	}
-	return b, nil
+	return b, finish()
 }
