@@ -1,22 +1,30 @@
 package transforms
 
 import (
-	"bytes"
-	"image/jpeg"
+	"errors"
+
+	"github.com/tlkit/transfer-learning/tlkit/transforms/internal/jpeg"
 )
 
 func decodeJPEG(data []byte, o DecodeOptions) (*Picture, int, error) {
-	cfg, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	f, err := jpeg.Open(data)
 	if err != nil {
+		return nil, 0, jpegError(err)
+	}
+	if err := o.allow("jpeg", f.Width, f.Height); err != nil {
 		return nil, 0, err
 	}
-	if err := o.allow("jpeg", cfg.Width, cfg.Height); err != nil {
-		return nil, 0, err
+	p := NewPicture(f.Width, f.Height)
+	if err := f.Decode(p.Pix); err != nil {
+		return nil, 0, jpegError(err)
 	}
-	im, err := jpeg.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, 0, err
+	return p, tiffOrientation(f.Exif), nil
+}
+
+func jpegError(err error) error {
+	var u jpeg.UnsupportedError
+	if errors.As(err, &u) {
+		return &DecodeError{Format: "jpeg", Kind: Unsupported, Detail: "save it as a usual JPEG or as PNG", Err: err}
 	}
-	p, err := FromImage(im)
-	return p, 1, err
+	return err
 }

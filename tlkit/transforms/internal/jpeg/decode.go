@@ -1,0 +1,107 @@
+package jpeg
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// memory is what a decode needs besides its result; kept, because asking for and
+// clearing a megabyte per picture costs as much as an inverse DCT.
+type memory struct {
+	pix   []uint8
+	coefs [][64]int16
+	clean []uint8
+	rows  [4][]uint8
+}
+
+var memories = sync.Pool{New: func() any { return new(memory) }}
+
+// keepBytes is the largest memory kept for the next picture.
+const keepBytes = 64 << 20
+
+// Decode decodes the picture into dst, Width*Height*3 bytes of RGB. It can be called
+// once.
+func (f *File) Decode(dst []uint8) error {
+	if len(dst) != 3*f.Width*f.Height {
+		return errors.New("jpeg: the place for the picture has the wrong size")
+	}
+	if f.scans > 0 {
+		return errors.New("jpeg: the file was decoded already")
+	}
+	m := memories.Get().(*memory)
+	f.take(m)
+	err := f.decode()
+	if err == nil {
+		f.convert(dst, m)
+	}
+	m.clean = f.clean
+	f.clean, f.data = nil, nil
+	for i := range f.comps {
+		f.comps[i].pix, f.comps[i].coefs = nil, nil
+	}
+	if cap(m.pix)+128*cap(m.coefs)+cap(m.clean) <= keepBytes {
+		memories.Put(m)
+	}
+	return err
+}
+
+// take gives every component its planes. Samples are all written before they are read;
+// coefficients are added up, so they must start as zeros.
+func (f *File) take(m *memory) {
+	blocks := 0
+	for i := range f.comps {
+		blocks += f.comps[i].blocks.w * f.comps[i].blocks.h
+	}
+	if cap(m.pix) < 64*blocks {
+		m.pix = make([]uint8, 64*blocks)
+	}
+	pix := m.pix[:64*blocks]
+	var coefs [][64]int16
+	if f.progressive {
+		if cap(m.coefs) < blocks {
+			m.coefs = make([][64]int16, blocks)
+		} else {
+			clear(m.coefs[:blocks])
+		}
+		coefs = m.coefs[:blocks]
+	}
+	for i := range f.comps {
+		n := f.comps[i].blocks.w * f.comps[i].blocks.h
+		f.comps[i].pix, pix = pix[:64*n], pix[64*n:]
+		if f.progressive {
+			f.comps[i].coefs, coefs = coefs[:n], coefs[n:]
+		}
+	}
+	f.clean = m.clean[:0]
+}
+
+// decode fills the planes.
+func (f *File) decode() error {
+	for {
+		if err := f.decodeScan(); err != nil {
+			return err
+		}
+		complete := true
+		for i := range f.comps {
+			complete = complete && f.comps[i].done
+		}
+		if complete && !f.progressive {
+			return nil // nothing that follows could change a sample
+		}
+		marker, err := f.segments()
+		if err != nil {
+			return err
+		}
+		if marker != markerEOI {
+			continue
+		}
+		if !complete {
+			return io.ErrUnexpectedEOF
+		}
+		for i := range f.comps {
+			f.comps[i].reconstruct()
+		}
+		return nil
+	}
+}

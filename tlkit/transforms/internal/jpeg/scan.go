@@ -1,0 +1,408 @@
+package jpeg
+
+import (
+	"bytes"
+	"io"
+)
+
+// maxScans bounds the work a small hostile file can cause. Encoders write about ten.
+const maxScans = 200
+
+// unzig gives the place in natural order (row by row) of a coefficient in zigzag order.
+var unzig = [64]uint8{
+	0, 1, 8, 16, 9, 2, 3, 10,
+	17, 24, 32, 25, 18, 11, 4, 5,
+	12, 19, 26, 33, 40, 48, 41, 34,
+	27, 20, 13, 6, 7, 14, 21, 28,
+	35, 42, 49, 56, 57, 50, 43, 36,
+	29, 22, 15, 23, 30, 37, 44, 51,
+	58, 59, 52, 45, 38, 31, 39, 46,
+	53, 60, 61, 54, 47, 55, 62, 63,
+}
+
+// scan is what a scan header says.
+type scan struct {
+	comps    []*component
+	dc, ac   [4]*huffman // of each component
+	from, to int         // zigzag range
+	high     uint        // bits already known, 0 in a first pass
+	low      uint        // bits still to come
+	pred     [4]int32    // the last DC value of each component
+	eobRun   int         // blocks that have no more coefficients
+	reader
+}
+
+// readScan reads a scan header and every component's tables.
+func (f *File) readScan() (*scan, error) {
+	b, err := f.body()
+	if err != nil {
+		return nil, err
+	}
+	if f.scans++; f.scans > maxScans {
+		return nil, UnsupportedError("a picture of more than 200 scans")
+	}
+	if len(b) < 1 || b[0] < 1 || int(b[0]) > len(f.comps) || len(b) != 4+2*int(b[0]) {
+		return nil, FormatError("a scan header of the wrong length")
+	}
+	n := int(b[0])
+	s := &scan{to: 63}
+	if f.progressive {
+		s.from, s.to = int(b[1+2*n]), int(b[2+2*n])
+		s.high, s.low = uint(b[3+2*n]>>4), uint(b[3+2*n]&15)
+		switch {
+		case s.from > s.to || s.to > 63 || (s.from == 0) != (s.to == 0) || s.from > 0 && n > 1,
+			s.low > 13 || s.high != 0 && s.high != s.low+1:
+			return nil, FormatError("a progressive scan of impossible range")
+		}
+	}
+	blocks := 0
+	for i := range n {
+		id, tables := b[1+2*i], b[2+2*i]
+		var c *component
+		for j := range f.comps {
+			if f.comps[j].id == id {
+				c = &f.comps[j]
+			}
+		}
+		for _, other := range s.comps {
+			if other == c {
+				c = nil
+			}
+		}
+		if c == nil || tables>>4 > 3 || tables&15 > 3 {
+			return nil, FormatError("a scan of an unknown component")
+		}
+		s.dc[i], s.ac[i] = f.dc[tables>>4], f.ac[tables&15]
+		if s.from == 0 && s.high == 0 && s.dc[i] == nil || s.to > 0 && s.ac[i] == nil {
+			return nil, FormatError("a scan without its Huffman table")
+		}
+		if c.table == nil {
+			if c.table = f.quant[c.quant]; c.table == nil {
+				return nil, FormatError("a component without its quantisation table")
+			}
+		}
+		s.comps = append(s.comps, c)
+		blocks += c.h * c.v
+	}
+	if n > 1 && blocks > 10 {
+		return nil, FormatError("more than ten blocks in a unit")
+	}
+	return s, nil
+}
+
+// nextSegment copies the entropy-coded data up to the next marker, without the zero
+// bytes stuffed behind 0xff: so the bit reader can take eight bytes at a time.
+func (f *File) nextSegment() (r reader, marker uint8) {
+	f.clean = f.clean[:0]
+	for {
+		rest := f.data[f.pos:]
+		i := bytes.IndexByte(rest, 0xff)
+		if i < 0 || i+1 >= len(rest) {
+			f.clean = append(f.clean, rest...)
+			f.pos = len(f.data)
+			return reader{buf: f.clean}, 0
+		}
+		switch m := rest[i+1]; m {
+		case 0:
+			f.clean = append(f.clean, rest[:i+1]...)
+			f.pos += i + 2
+		case 0xff: // fill
+			f.clean = append(f.clean, rest[:i]...)
+			f.pos += i + 1
+		default:
+			f.clean = append(f.clean, rest[:i]...)
+			f.pos += i // the marker stays
+			return reader{buf: f.clean}, m
+		}
+	}
+}
+
+// decodeScan reads a scan's blocks.
+func (f *File) decodeScan() error {
+	s, err := f.readScan()
+	if err != nil {
+		return err
+	}
+	// A scan of one component has its blocks in rows, without those that only pad the
+	// last units; a scan of several has them unit by unit.
+	single := len(s.comps) == 1
+	unitsX, unitsY := f.mcusX, f.mcusY
+	if single {
+		unitsX, unitsY = up(s.comps[0].size.w, 8), up(s.comps[0].size.h, 8)
+	}
+	marker := uint8(0)
+	s.reader, marker = f.nextSegment()
+	left := f.restart
+	expect := uint8(markerRST0)
+	var block [64]int32
+	for uy := range unitsY {
+		for ux := range unitsX {
+			if f.restart > 0 && left == 0 {
+				if s.over() {
+					return f.ended(marker)
+				}
+				if marker != expect {
+					return f.ended(marker)
+				}
+				f.pos += 2
+				s.reader, marker = f.nextSegment()
+				s.pred, s.eobRun = [4]int32{}, 0
+				left = f.restart
+				expect = markerRST0 | (expect+1)&7
+			}
+			left--
+			for i, c := range s.comps {
+				h, v := c.h, c.v
+				if single {
+					h, v = 1, 1
+				}
+				for k := range h * v {
+					bx, by := ux*h+k%h, uy*v+k/h
+					ok := true
+					if f.progressive {
+						ok = s.progressiveBlock(i, &c.coefs[by*c.blocks.w+bx])
+					} else {
+						var last int
+						block = [64]int32{}
+						if last, ok = s.block(i, c.table, &block); ok {
+							stride := 8 * c.blocks.w
+							idct(&block, last, c.pix[8*(by*stride+bx):], stride)
+						}
+					}
+					if !ok {
+						if s.over() {
+							return f.ended(marker)
+						}
+						return FormatError("a Huffman code that does not exist")
+					}
+				}
+			}
+		}
+		// Checked a row at a time: until then zeros were decoded, which does no harm.
+		if s.over() {
+			return f.ended(marker)
+		}
+	}
+	for _, c := range s.comps {
+		c.done = true
+	}
+	return nil
+}
+
+// ended says why data ran out: at the end of the file, or at a marker.
+func (f *File) ended(marker uint8) error {
+	if marker == 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return FormatError("a part of the picture's data is missing")
+}
+
+// block decodes and dequantises a block of a sequential file into natural order. It
+// returns the zigzag place of the last coefficient.
+func (s *scan) block(i int, q *[64]int32, b *[64]int32) (last int, ok bool) {
+	size, ok := s.code(s.dc[i])
+	if !ok {
+		return 0, false
+	}
+	if size > 0 {
+		s.pred[i] += extend(s.bits(uint(size)), int(size))
+	}
+	b[0] = s.pred[i] * q[0]
+
+	h := s.ac[i]
+	buf, pos, acc, have := s.buf, s.pos, s.acc, s.have // in registers
+	for k := 1; k < 64; k++ {
+		if have < 32 {
+			if pos+8 <= len(buf) {
+				r := buf[pos : pos+8 : pos+8]
+				acc |= (uint64(r[0])<<56 | uint64(r[1])<<48 | uint64(r[2])<<40 | uint64(r[3])<<32 |
+					uint64(r[4])<<24 | uint64(r[5])<<16 | uint64(r[6])<<8 | uint64(r[7])) >> (have & 63)
+				n := (63 - have) >> 3
+				pos += int(n)
+				have += n << 3
+			} else {
+				s.pos, s.acc, s.have = pos, acc, have
+				s.refillSlow()
+				pos, acc, have = s.pos, s.acc, s.have
+			}
+		}
+		e := h.look[acc>>(64-lookBits)]
+		if v := int32(e) >> 16; v != 0 { // code and value at once
+			n := uint(e & 63)
+			acc <<= n
+			have -= n
+			k += int(e>>12) & 15
+			if k > 63 {
+				return 0, false
+			}
+			b[unzig[k]&63] = v * q[k]
+			last = k
+			continue
+		}
+		symbol, n := uint8(e>>8), uint(e&63)
+		if n == 0 {
+			if symbol, n = h.long(uint32(acc >> 48)); n == 0 {
+				return 0, false
+			}
+		}
+		acc <<= n & 63
+		have -= n
+		run, size := int(symbol>>4), uint(symbol&15)
+		if size == 0 {
+			if run < 15 {
+				break // end of block
+			}
+			k += 15
+			continue
+		}
+		if k += run; k > 63 {
+			return 0, false
+		}
+		v := extend(uint32(acc>>32>>(32-size)), int(size))
+		acc <<= size
+		have -= size
+		b[unzig[k]&63] = v * q[k&63]
+		last = k
+	}
+	s.pos, s.acc, s.have = pos, acc, have
+	return last, true
+}
+
+// progressiveBlock adds what a scan knows about a block.
+func (s *scan) progressiveBlock(i int, b *[64]int16) bool {
+	switch {
+	case s.from == 0 && s.high == 0:
+		size, ok := s.code(s.dc[i])
+		if !ok {
+			return false
+		}
+		if size > 0 {
+			s.pred[i] += extend(s.bits(uint(size)), int(size))
+		}
+		b[0] = int16(s.pred[i] << s.low)
+	case s.from == 0:
+		b[0] |= int16(s.bits(1) << s.low)
+	case s.high == 0:
+		return s.firstAC(s.ac[i], b)
+	default:
+		return s.refineAC(s.ac[i], b)
+	}
+	return true
+}
+
+func (s *scan) firstAC(h *huffman, b *[64]int16) bool {
+	if s.eobRun > 0 {
+		s.eobRun--
+		return true
+	}
+	for k := s.from; k <= s.to; k++ {
+		symbol, ok := s.code(h)
+		if !ok {
+			return false
+		}
+		run, size := int(symbol>>4), uint(symbol&15)
+		if size == 0 {
+			if run < 15 {
+				s.eobRun = 1<<run - 1 + int(s.bits(uint(run)))
+				return true
+			}
+			k += 15
+			continue
+		}
+		if k += run; k > s.to {
+			return false
+		}
+		b[unzig[k]&63] = int16(extend(s.bits(size), int(size)) << s.low)
+	}
+	return true
+}
+
+// refineAC adds one bit to every coefficient that is not zero and places new ones
+// between them: a run counts only coefficients that are still zero.
+func (s *scan) refineAC(h *huffman, b *[64]int16) bool {
+	bit := int16(1) << s.low
+	k := s.from
+	if s.eobRun == 0 {
+		for k <= s.to {
+			symbol, ok := s.code(h)
+			if !ok {
+				return false
+			}
+			run, fresh := int(symbol>>4), int16(0)
+			switch symbol & 15 {
+			case 0:
+				if run < 15 {
+					s.eobRun = 1<<run + int(s.bits(uint(run)))
+				}
+			case 1:
+				if fresh = bit; s.bits(1) == 0 {
+					fresh = -bit
+				}
+			default:
+				return false
+			}
+			if s.eobRun > 0 {
+				break
+			}
+			for ; k <= s.to; k++ {
+				c := &b[unzig[k]&63]
+				if *c != 0 {
+					s.refine(c, bit)
+					continue
+				}
+				if run == 0 {
+					break
+				}
+				run--
+			}
+			if k > s.to {
+				if fresh != 0 {
+					return false
+				}
+				break
+			}
+			if fresh != 0 {
+				b[unzig[k]&63] = fresh
+			}
+			k++
+		}
+	}
+	if s.eobRun > 0 {
+		for ; k <= s.to; k++ {
+			if c := &b[unzig[k]&63]; *c != 0 {
+				s.refine(c, bit)
+			}
+		}
+		s.eobRun--
+	}
+	return true
+}
+
+func (s *scan) refine(c *int16, bit int16) {
+	if s.bits(1) == 0 || *c&bit != 0 {
+		return
+	}
+	if *c > 0 {
+		*c += bit
+	} else {
+		*c -= bit
+	}
+}
+
+// reconstruct turns the coefficients of a progressive picture into samples.
+func (c *component) reconstruct() {
+	var block [64]int32
+	stride := 8 * c.blocks.w
+	for i := range c.coefs {
+		src := &c.coefs[i]
+		last := 0
+		for k, n := range unzig {
+			v := src[n&63]
+			block[n&63] = int32(v) * c.table[k]
+			if v != 0 {
+				last = k
+			}
+		}
+		idct(&block, last, c.pix[8*(i/c.blocks.w*stride+i%c.blocks.w):], stride)
+	}
+}

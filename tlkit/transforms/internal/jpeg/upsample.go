@@ -1,0 +1,82 @@
+package jpeg
+
+// row returns row y of component i at full width. Like libjpeg it interpolates where
+// a component is halved ("fancy upsampling": three parts of the nearer sample, one of
+// the farther) and repeats samples elsewhere. buf is the component's own row buffer.
+func (f *File) row(i, y int, buf *[]uint8) []uint8 {
+	c := &f.comps[i]
+	sx, sy := f.maxH/c.h, f.maxV/c.v
+	stride := 8 * c.blocks.w
+	line := func(r int) []uint8 {
+		r = min(max(r, 0), c.size.h-1)
+		return c.pix[r*stride : r*stride+c.size.w]
+	}
+	if sx == 1 && sy == 1 {
+		return line(y)
+	}
+	if cap(*buf) < sx*c.size.w {
+		*buf = make([]uint8, sx*c.size.w)
+	}
+	out := (*buf)[:sx*c.size.w]
+	near := y / sy
+	far := near - 1 + 2*(y&1) // the row on the other side, for sy == 2
+	switch {
+	case sx == 2 && sy == 1 && c.size.w > 2:
+		halved(out, line(near))
+	case sx == 1 && sy == 2:
+		between(out, line(near), line(far), uint32(1+y&1))
+	case sx == 2 && sy == 2 && c.size.w > 2:
+		quartered(out, line(near), line(far))
+	default:
+		for x, v := range line(near) {
+			for k := range sx {
+				out[sx*x+k] = v
+			}
+		}
+	}
+	return out
+}
+
+// halved doubles a row. The two halves of a sample round differently (1 and 2 of 4),
+// so that errors do not all go one way.
+func halved(out, in []uint8) {
+	this := uint32(in[0])
+	out[0] = in[0]
+	o := out[1:]
+	for _, v := range in[1:] {
+		next := uint32(v)
+		d := o[:2:2]
+		d[0] = uint8((3*this + next + 2) >> 2)
+		d[1] = uint8((3*next + this + 1) >> 2)
+		o = o[2:]
+		this = next
+	}
+	o[0] = uint8(this)
+}
+
+// between is the row a quarter of the way from near to far.
+func between(out, near, far []uint8, round uint32) {
+	far = far[:len(near)]
+	out = out[:len(near)]
+	for i, v := range near {
+		out[i] = uint8((3*uint32(v) + uint32(far[i]) + round) >> 2)
+	}
+}
+
+// quartered does both directions at once, with one rounding.
+func quartered(out, near, far []uint8) {
+	n := len(near)
+	far = far[:n]
+	this := 3*uint32(near[0]) + uint32(far[0])
+	out[0] = uint8((4*this + 8) >> 4)
+	o := out[1:]
+	for i := 1; i < n; i++ {
+		next := 3*uint32(near[i]) + uint32(far[i])
+		d := o[:2:2]
+		d[0] = uint8((3*this + next + 7) >> 4)
+		d[1] = uint8((3*next + this + 8) >> 4)
+		o = o[2:]
+		this = next
+	}
+	out[2*n-1] = uint8((4*this + 7) >> 4)
+}
