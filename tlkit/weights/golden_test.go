@@ -3,7 +3,9 @@ package weights
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"hash/crc32"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -161,7 +163,7 @@ func TestRealCIFARResNets(t *testing.T) {
 		tensors, values int
 	}{{"resnet20-12fca82f.th", 97, 271098}, {"resnet56-4bfd9763.th", 277, 857082}} {
 		f, err := Open(filepath.Join(data, "cifar10_resnet", x.name))
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			t.Skipf("TLKIT_DATA has no cifar10_resnet/%s", x.name)
 		}
 		if err != nil {

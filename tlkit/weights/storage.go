@@ -167,8 +167,12 @@ func openRecord(f *zip.File) (r io.Reader, finish func() error, err error) {
 	return r, func() error {
 		// One byte further: a record that unpacks to more than it says is not believed.
 		var one [1]byte
-		if n, _ := io.ReadFull(r, one[:]); n > 0 || counter.n != f.UncompressedSize64 {
+		n, err := io.ReadFull(r, one[:])
+		if n > 0 || counter.n != f.UncompressedSize64 {
 			return fmt.Errorf("its length is not the %d bytes it announces", f.UncompressedSize64)
+		}
+		if err != io.EOF {
+			return err // the packed data goes on, or breaks off
 		}
 		if f.CRC32 != 0 && sum.Sum32() != f.CRC32 {
 			return zip.ErrChecksum
