@@ -96,10 +96,10 @@ func (r Run) Series(split, metric string) []Point {
 	return kept
 }
 
-// Splits names the splits that have points of a metric: train, valid, folds
+// Splits names the splits that have points of a metric: train, folds, valid
 // first, others after in order of appearance.
 func (r Run) Splits(metric string) []string {
-	return distinct(r.Points, []string{Train, Valid, Folds}, func(p Point) (string, bool) { return p.Split, p.Metric == metric })
+	return distinct(r.Points, []string{Train, Folds, Valid}, func(p Point) (string, bool) { return p.Split, p.Metric == metric })
 }
 
 // Metrics names the metrics of the run: loss, accuracy, rate first, others

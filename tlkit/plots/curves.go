@@ -1,0 +1,384 @@
+package plots
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+)
+
+// Curves draws the history of one or more runs: a panel for each metric, loss,
+// accuracy and rate first. One run shows its splits, the 95 % interval of its
+// accuracy, the state that was kept and the place where the backbone starts to
+// move. Several runs of one name are repetitions: their mean, and their range
+// as a band. Runs of different names are rivals and share the panels, four of
+// them in colour.
+//
+// A run with out-of-fold points chooses by those; its validation is dashed, to
+// say that nothing hangs on it. No runs, or runs without points, give a figure
+// that says so, so that a live view can start before training does. The result
+// is a [Hover].
+func Curves(runs ...curves.Run) Figure {
+	ch := newCurvesChart(runs)
+	f := hover{figure: ch.figure()}
+	f.text = ch.text()
+	f.spec = ch.vega
+	return &f
+}
+
+// curvesChart is what a figure of curves shows, before it is laid out.
+type curvesChart struct {
+	groups []group
+	rivals bool // different names share the panels
+	axis   string
+	panels []*curvesPanel
+	notes  []string // small print below
+	border float64  // where the backbone starts to move; NaN = nowhere
+}
+
+// group is the repetitions of one name.
+type group struct {
+	name string
+	hue  hue
+	runs []curves.Run
+	kept float64 // NaN when there is none or they differ
+	why  string
+}
+
+type curvesPanel struct {
+	panel
+	metric string
+	series []series
+	broken []float64 // where a value is not finite
+
+	ends     bool // lines are labelled at their ends
+	whiskers int  // rivals that have an interval beside the data
+	decimals int  // of the values in labels; -1 = each its own
+}
+
+func newCurvesChart(runs []curves.Run) *curvesChart {
+	ch := &curvesChart{axis: curves.Epochs, border: math.NaN()}
+	byName := map[string]int{}
+	for _, r := range runs {
+		if len(r.Points) == 0 {
+			continue
+		}
+		r = r.Clone()
+		// What a reader of files refuses may still come from a program.
+		r.Points = slices.DeleteFunc(r.Points, func(p curves.Point) bool { return p.Check() != nil })
+		r.Marks = slices.DeleteFunc(r.Marks, func(m curves.Mark) bool { return m.Check() != nil })
+		i, seen := byName[r.Name]
+		if !seen {
+			i = len(ch.groups)
+			byName[r.Name] = i
+			ch.groups = append(ch.groups, group{name: r.Name, kept: math.NaN(), hue: grey})
+			if i < len(hues) {
+				ch.groups[i].hue = hues[i]
+			}
+		}
+		ch.groups[i].runs = append(ch.groups[i].runs, r)
+	}
+	ch.rivals = len(ch.groups) > 1
+	var all []curves.Run
+	borders := span{math.Inf(1), math.Inf(-1)}
+	for i := range ch.groups {
+		g := &ch.groups[i]
+		all = append(all, g.runs...)
+		kept := newSpan()
+		for _, r := range g.runs {
+			if r.Axis == curves.Iterations {
+				ch.axis = curves.Iterations
+			}
+			if x, why, ok := r.Kept(); ok {
+				kept.add(x)
+				g.why = why
+			}
+			if x, ok := r.Unfrozen(); ok {
+				borders.add(x)
+			}
+		}
+		if !kept.empty() && kept.lo == kept.hi {
+			g.kept = kept.lo
+		}
+	}
+	if !borders.empty() && borders.lo == borders.hi {
+		ch.border = borders.lo
+	}
+	for _, m := range (curves.Run{Points: pointsOf(all)}).Metrics() {
+		ch.panels = append(ch.panels, ch.panel(m, all))
+	}
+	ch.axes()
+	ch.note()
+	return ch
+}
+
+func pointsOf(runs []curves.Run) []curves.Point {
+	var out []curves.Point
+	for _, r := range runs {
+		out = append(out, r.Points...)
+	}
+	return out
+}
+
+// splitHue gives a split its colour.
+func splitHue(split string, other int) hue {
+	switch split {
+	case curves.Train:
+		return blue
+	case curves.Valid:
+		return orange
+	case curves.Folds:
+		return hue{green.line, green.text, disc}
+	}
+	return []hue{{purple.line, purple.text, disc}, grey}[min(other, 1)]
+}
+
+func (ch *curvesChart) panel(metric string, all []curves.Run) *curvesPanel {
+	p := &curvesPanel{metric: metric}
+	p.title, p.xName = title(metric), ch.axis
+	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
+	if ch.rivals {
+		// One line a run: the split that decides.
+		split := splits[0]
+		for _, s := range []string{curves.Valid, curves.Folds} {
+			if slices.Contains(splits, s) {
+				split = s
+			}
+		}
+		for _, g := range ch.groups {
+			s := gather(g.runs, split, metric)
+			if len(s.at) == 0 {
+				continue
+			}
+			s.name, s.hue = g.name, g.hue
+			s.raw = nil
+			for i := range s.at {
+				if len(g.runs) == 1 && finite(s.at[i].lo) {
+					p.whiskers = min(len(hues), len(p.series)+1)
+				}
+			}
+			s.flat = len(g.runs) == 1
+			p.series = append(p.series, s)
+		}
+		p.sub = split
+		return p
+	}
+	chooses := slices.Contains(splits, curves.Folds)
+	other := 0
+	for _, split := range splits {
+		s := gather(ch.groups[0].runs, split, metric)
+		s.hue = splitHue(split, other)
+		if metric == curves.Rate {
+			s.hue = []hue{{purple.line, purple.text, disc}, {green.line, green.text, square}, blue, orange}[other%4]
+			other++
+		} else if split != curves.Train && split != curves.Valid && split != curves.Folds {
+			other++
+		}
+		s.dashed = split == curves.Valid && chooses
+		s.dots = s.dots && metric != curves.Rate
+		p.series = append(p.series, s)
+	}
+	p.sub = p.subtitle()
+	return p
+}
+
+// subtitle names the lines and what is shaded.
+func (p *curvesPanel) subtitle() string {
+	if p.metric == curves.Rate && len(p.series) == 1 {
+		top := newSpan()
+		for _, a := range p.series[0].at {
+			top.add(a.y)
+		}
+		if top.empty() {
+			return ""
+		}
+		return "peak " + number(top.hi)
+	}
+	var words []string
+	runs, interval := 0, false
+	for _, s := range p.series {
+		w := drawable(s.split)
+		if s.raw != nil {
+			w += " (smoothed)"
+		}
+		if w != "" {
+			words = append(words, w)
+		}
+		runs = max(runs, s.runs)
+		for _, a := range s.at {
+			interval = interval || finite(a.lo) && s.runs == 1 && !s.dashed
+		}
+	}
+	switch out := strings.Join(words, ", "); {
+	case runs > 1:
+		return fmt.Sprintf("%s, range of %d runs", out, runs)
+	case interval && len(words) == 1:
+		return out + ", 95 % interval shaded"
+	case interval:
+		return out + ", 95 % shaded"
+	default:
+		return out
+	}
+}
+
+// title is a metric's name as a heading.
+func title(metric string) string {
+	switch metric {
+	case curves.Loss:
+		return "Loss"
+	case curves.Accuracy:
+		return "Accuracy"
+	case curves.Rate:
+		return "Learning rate"
+	}
+	return drawable(metric)
+}
+
+// share reports whether every value of the panel is a fraction, so that it can
+// be shown in percent.
+func (p *curvesPanel) share() bool {
+	if p.metric != curves.Accuracy {
+		return false
+	}
+	for _, s := range p.series {
+		for _, a := range s.at {
+			if a.y < 0 || a.y > 1 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (p *curvesPanel) value(v float64) string {
+	if p.share() {
+		return percent(v)
+	}
+	return number(v)
+}
+
+// axes gives all panels one x axis and each its y axis and end labels.
+func (ch *curvesChart) axes() {
+	x := newSpan()
+	for _, p := range ch.panels {
+		for _, s := range p.series {
+			for _, a := range s.at {
+				x.add(a.x)
+			}
+		}
+	}
+	x.add(0)
+	if x.hi == 0 {
+		x.hi = 1
+	}
+	for _, p := range ch.panels {
+		p.x = whole(x, 8)
+		y := newSpan()
+		for _, s := range p.series {
+			for _, a := range s.at {
+				y.add(a.y)
+				if !s.dashed {
+					y.add(a.lo, a.hi)
+				}
+				if !finite(a.y) {
+					p.broken = append(p.broken, a.x)
+				}
+			}
+			for _, r := range s.raw {
+				y.add(r.y)
+			}
+		}
+		switch {
+		case p.share():
+			if y.hi-y.lo < 0.02 {
+				y = span{max(0, y.lo-0.01), min(1, y.hi+0.01)}
+			}
+			p.y = linearUnit(y, 5, 100, " %")
+			p.y.hi = min(p.y.hi, 1)
+		default:
+			if y.lo > 0 && y.lo < 0.35*y.hi {
+				y.lo = 0
+			}
+			p.y = linear(y, 5)
+		}
+		p.setDecimals()
+		p.rightLabels = 8
+		switch kept := !ch.rivals && finite(ch.groups[0].kept); {
+		case ch.rivals:
+			p.rightLabels += whiskerGap * float64(p.whiskers)
+			continue
+		case len(p.series) == 1 && (p.metric == curves.Rate || kept && p.metric == curves.Accuracy):
+			continue // the subtitle names the line, the kept state's label its value
+		}
+		p.ends = true
+		for _, s := range p.series {
+			p.rightLabels = max(p.rightLabels, labelStyle.width(p.endLabel(s))+10)
+		}
+	}
+}
+
+// setDecimals gives the labels of a panel as many decimals as its largest
+// final value needs for three digits.
+func (p *curvesPanel) setDecimals() {
+	top := newSpan()
+	for _, s := range p.series {
+		if a, ok := s.last(); ok {
+			top.add(math.Abs(a.y))
+		}
+	}
+	p.decimals = -1
+	if !top.empty() && top.hi >= 5e-3 && top.hi < 1e4 {
+		p.decimals = max(0, 2-int(math.Floor(math.Log10(top.hi))))
+	}
+}
+
+// short is a value for a label in the picture.
+func (p *curvesPanel) short(v float64) string {
+	if p.share() || p.decimals < 0 || !finite(v) {
+		return p.value(v)
+	}
+	s := strconv.FormatFloat(v, 'f', p.decimals, 64)
+	if strings.Trim(s, "-0.") == "" && v != 0 {
+		return number(v)
+	}
+	return s
+}
+
+func (p *curvesPanel) endLabel(s series) string {
+	name := labelStyle.fit(drawable(s.name), 90)
+	if a, ok := s.last(); ok {
+		return strings.TrimSpace(name + " " + p.short(a.y))
+	}
+	return name
+}
+
+// note writes the small print: what bands, dashes and choices mean.
+func (ch *curvesChart) note() {
+	for _, p := range ch.panels {
+		for _, s := range p.series {
+			switch {
+			case s.runs > 1 && !ch.rivals:
+				ch.addNote("Lines are means, shaded is from the lowest to the highest run")
+			case ch.rivals && p.whiskers > 0:
+				ch.addNote("Right of the accuracy: the kept state's value with its 95 % interval (Wilson)")
+			case s.runs > 1:
+				ch.addNote(fmt.Sprintf("Shaded: range of %d runs around their mean", s.runs))
+			}
+			if s.dashed {
+				ch.addNote("Dashed: valid is drawn only, the choice was made out of fold")
+			}
+		}
+	}
+	if n := len(ch.groups); n > len(hues) {
+		ch.addNote(fmt.Sprintf("The first %d of %d runs are in colour", len(hues), n))
+	}
+}
+
+func (ch *curvesChart) addNote(s string) {
+	if !slices.Contains(ch.notes, s) {
+		ch.notes = append(ch.notes, s)
+	}
+}

@@ -1,0 +1,356 @@
+package plots
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+)
+
+const (
+	curvesRow   = 236.0 // height of a row of panels
+	phaseStrip  = 16.0  // above the data, when there is a border
+	curvesInRow = 3
+)
+
+// figure lays the panels out.
+func (ch *curvesChart) figure() figure {
+	if len(ch.panels) == 0 {
+		return figure{width: 420, height: 96, draw: func(c *canvas) {
+			c.text(padding, padding+14, left, titleStyle, ink, "Curves")
+			c.text(padding, padding+34, left, subStyle, muted, "No measurement yet: the first one appears after the first step.")
+		}}
+	}
+	width := []float64{460, 640, pageWidth}[min(len(ch.panels), curvesInRow)-1]
+	top := padding
+	var keys [][]key
+	if ch.rivals {
+		keys = ch.keys(width)
+		top += 20*float64(len(keys)) + 8
+	}
+	row := curvesRow
+	if finite(ch.border) {
+		row += phaseStrip
+	}
+	y := top
+	for i := 0; i < len(ch.panels); i += curvesInRow {
+		var panels []*panel
+		for _, p := range ch.panels[i:min(i+curvesInRow, len(ch.panels))] {
+			if finite(ch.border) {
+				p.strip = phaseStrip
+			}
+			panels = append(panels, &p.panel)
+		}
+		arrange(panels, padding, width-padding+4, y, row)
+		y += row + 12
+	}
+	notes := wrap(noteStyle, strings.Join(ch.notes, ".  "), width-2*padding)
+	height := y - 12 + padding - 4
+	if len(notes) > 0 {
+		height += 10 + 13*float64(len(notes))
+	}
+	return figure{width: width, height: height, draw: func(c *canvas) {
+		for i, line := range keys {
+			for _, k := range line {
+				k.draw(c, padding+10+20*float64(i))
+			}
+		}
+		for i, p := range ch.panels {
+			ch.drawPanel(c, p, i == 0)
+		}
+		for i, n := range notes {
+			c.text(padding, height-padding+2-13*float64(len(notes)-1-i), left, noteStyle, muted, n)
+		}
+	}}
+}
+
+// key is one entry above the panels of rivals: line, shape, name, best value.
+type key struct {
+	x          float64
+	hue        hue
+	name, best string
+}
+
+func (k key) draw(c *canvas, y float64) {
+	c.hline(k.x, k.x+20, y-3.5, 2.2, k.hue.line)
+	c.mark(k.hue.mark, k.x+10, y-3.5, 3.4, k.hue.line)
+	w := c.text(k.x+26, y, left, labelStyle, k.hue.text, k.name)
+	c.text(k.x+26+w+5, y, left, subStyle, muted, k.best)
+}
+
+func (ch *curvesChart) keys(width float64) [][]key {
+	var lines [][]key
+	x := padding
+	for i, g := range ch.groups {
+		if i > 7 {
+			break // the rest is grey and unnamed; the small print counts it
+		}
+		k := key{x: x, hue: g.hue, name: labelStyle.fit(drawable(g.name), 200)}
+		for _, p := range ch.panels {
+			for _, s := range p.series {
+				if a, ok := ch.standing(p, s, g); ok && s.name == g.name && k.best == "" && p.metric == curves.Accuracy {
+					k.best = p.short(a.y)
+					if a.n > 0 && p.share() && len(g.runs) == 1 {
+						k.best += fmt.Sprintf(" (%d of %d)", int(math.Round(a.y*float64(a.n))), a.n)
+					}
+				}
+			}
+		}
+		w := 26 + labelStyle.width(k.name) + 5 + subStyle.width(k.best) + 22
+		if len(lines) == 0 || x+w-22 > width-padding {
+			lines = append(lines, nil)
+			x = padding
+			k.x = x
+		}
+		lines[len(lines)-1] = append(lines[len(lines)-1], k)
+		x += w
+	}
+	return lines
+}
+
+// standing is the sample a run stands for: the kept state's, else the last.
+func (ch *curvesChart) standing(p *curvesPanel, s series, g group) (sample, bool) {
+	if finite(g.kept) {
+		if a, ok := s.near(g.kept); ok {
+			return a, true
+		}
+	}
+	return s.last()
+}
+
+func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
+	if finite(ch.border) {
+		c.rect(p.left, p.top, p.borderX(ch.border)-p.left, p.h, tint)
+	}
+	p.draw(c)
+	if finite(ch.border) {
+		ch.drawPhases(c, p)
+	}
+	single := !ch.rivals
+	if single && finite(ch.groups[0].kept) {
+		c.dashed(p.px(ch.groups[0].kept), p.top, p.top+p.h, 1, edge)
+	}
+	// Lines that decide nothing are thin and lie on top, or they would vanish
+	// under the one they run beside.
+	for _, dashed := range []bool{false, true} {
+		for _, s := range p.series {
+			if s.dashed == dashed {
+				p.drawSeries(c, s)
+			}
+		}
+	}
+	p.drawBroken(c, ch.axis)
+	if single {
+		p.drawEnds(c)
+		if len(p.series) > 0 && finite(ch.groups[0].kept) {
+			ch.drawKept(c, p, first)
+		}
+		return
+	}
+	ch.drawStandings(c, p)
+}
+
+// drawStandings shows, for rivals, where each one stands: its kept state as a
+// large mark on the line, and right of the data its interval, one beside the
+// other. Bands would only make mud of each other.
+func (ch *curvesChart) drawStandings(c *canvas, p *curvesPanel) {
+	for i, s := range p.series {
+		for _, g := range ch.groups {
+			if g.name != s.name || p.metric == curves.Rate {
+				continue
+			}
+			a, ok := ch.standing(p, s, g)
+			if !ok {
+				continue
+			}
+			if finite(g.kept) {
+				c.mark(s.hue.mark, p.px(a.x), p.py(a.y), 6, white)
+				c.mark(s.hue.mark, p.px(a.x), p.py(a.y), 4.4, s.hue.line)
+			}
+			if p.whiskers > 0 && i < p.whiskers && finite(a.lo) && finite(a.hi) {
+				x := p.left + p.w + 9 + whiskerGap*float64(i)
+				c.vline(x, p.py(a.lo), p.py(a.hi), 2, fade(s.hue.line, 0.55))
+				c.mark(s.hue.mark, x, p.py(a.y), 3.4, s.hue.line)
+			}
+		}
+	}
+}
+
+const whiskerGap = 10.0
+
+func (p *curvesPanel) borderX(border float64) float64 {
+	return min(max(p.px(border), p.left), p.left+p.w)
+}
+
+// drawPhases draws the border between frozen and fine-tuned and, above the
+// data, a strip with the two words. The frozen part is tinted.
+func (ch *curvesChart) drawPhases(c *canvas, p *curvesPanel) {
+	x := p.borderX(ch.border)
+	strip := p.top - 7
+	c.rect(p.left, strip, max(0, x-1-p.left), 3, edge)
+	c.rect(x+1, strip, max(0, p.left+p.w-x-1), 3, ink)
+	c.vline(x, strip-3, p.top+p.h, 1, muted)
+	for _, w := range []struct {
+		text     string
+		from, to float64
+	}{{"frozen", p.left, x}, {"fine-tuned", x, p.left + p.w}} {
+		if noteStyle.width(w.text) <= w.to-w.from-2 {
+			c.text((w.from+w.to)/2, strip-4, centre, noteStyle, muted, w.text)
+		}
+	}
+}
+
+// drawEnds labels each line at its end.
+func (p *curvesPanel) drawEnds(c *canvas) {
+	if !p.ends {
+		return
+	}
+	ys := make([]float64, len(p.series))
+	for i, s := range p.series {
+		ys[i] = p.top + p.h/2
+		if a, ok := s.last(); ok {
+			ys[i] = p.py(a.y)
+		}
+	}
+	spread(ys, 13, p.top+2, p.top+p.h-2)
+	for i, s := range p.series {
+		c.halo(p.left+p.w+8, ys[i]+3.7, left, labelStyle, s.hue.text, p.endLabel(s))
+	}
+}
+
+// drawBroken shows where a value was not a finite number.
+func (p *curvesPanel) drawBroken(c *canvas, axis string) {
+	if len(p.broken) == 0 {
+		return
+	}
+	first := math.Inf(1)
+	for i, x := range p.broken {
+		first = min(first, x)
+		if i < 200 {
+			c.cross(p.px(x), p.top+8, 9, bad.line)
+		}
+	}
+	s := "not a number from " + axis + " " + place(first)
+	x, align := p.px(first)+8, left
+	if w := noteStyle.width(s); x+w > p.left+p.w {
+		x, align = min(x-16, p.left+p.w), right
+	}
+	c.halo(x, p.top+24, align, noteStyle, bad.text, s)
+}
+
+// drawKept marks the state that was kept: a dot on the deciding line, the rule
+// through all panels, and words where they cover least.
+func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
+	g := ch.groups[0]
+	var s series
+	var at sample
+	found := false
+	for _, want := range []string{curves.Folds, curves.Valid} {
+		for _, have := range p.series {
+			if a, ok := have.near(g.kept); ok && have.split == want && !found {
+				s, at, found = have, a, true
+			}
+		}
+	}
+	x := p.px(g.kept)
+	if found {
+		c.mark(s.hue.mark, x, p.py(at.y), 6.4, white)
+		c.mark(s.hue.mark, x, p.py(at.y), 4.6, s.hue.line)
+	}
+	if first {
+		word := "best: "
+		if g.why == curves.Chosen {
+			word = "kept: "
+		}
+		p.words(c, x, p.top+p.h/2, noteStyle, muted, word+ch.axis+" "+place(g.kept), false)
+	}
+	if found && p.metric == curves.Accuracy {
+		text := p.short(at.y)
+		if at.n > 0 && p.share() && len(g.runs) == 1 {
+			text += " (" + counted(int(math.Round(at.y*float64(at.n)))) + " of " + counted(at.n) + ")"
+		}
+		p.words(c, x, p.py(at.y), labelStyle, s.hue.text, text, true)
+	}
+}
+
+// box is a rectangle that text may lie in.
+type box struct{ x, y, w, h float64 }
+
+// words puts text near x where it covers the fewest points of the lines: close
+// to y when it names a dot, else anywhere along the rule.
+func (p *curvesPanel) words(c *canvas, x, y float64, st style, col color.NRGBA, s string, dot bool) {
+	w, h := st.width(s), st.size
+	var tries []box
+	if dot {
+		for _, dy := range []float64{-h - 7, 10, -h - 16, 20, -h - 28, 32} {
+			for _, dx := range []float64{-w / 2, -w - 4, 4} {
+				tries = append(tries, box{x + dx, y + dy, w, h})
+			}
+		}
+	} else {
+		for _, dy := range []float64{4, p.h - h - 6, p.h*0.3 - h/2, p.h*0.6 - h/2} {
+			for _, dx := range []float64{5, -w - 5} {
+				tries = append(tries, box{x + dx, p.top + dy, w, h})
+			}
+		}
+	}
+	best, cost := tries[0], math.Inf(1)
+	for i, b := range tries {
+		b.x = min(max(b.x, p.left+2), max(p.left+2, p.left+p.w-b.w-1))
+		k := float64(i)*0.4 + p.covered(b)
+		if !dot && b.x-2 < x && x < b.x+b.w+2 {
+			k += 20 // on the rule it names
+		}
+		if b.y < p.top+1 || b.y+b.h > p.top+p.h-1 {
+			k += 1000
+		}
+		if k < cost {
+			best, cost = b, k
+		}
+	}
+	c.halo(best.x, best.y+best.h*0.85, left, st, col, s)
+}
+
+// covered counts how much of the lines lies under a box.
+func (p *curvesPanel) covered(b box) float64 {
+	hit := 0.0
+	for _, s := range p.series {
+		prev := point{math.NaN(), 0}
+		step := max(1, len(s.at)/400)
+		for i := 0; i < len(s.at); i += step {
+			a := s.at[i]
+			q := point{p.px(a.x), p.py(a.y)}
+			if finite(prev.x) && finite(q.y) && finite(prev.y) {
+				n := int(math.Hypot(q.x-prev.x, q.y-prev.y)/2) + 1
+				for k := range min(n, 500) {
+					t := float64(k) / float64(n)
+					x, y := prev.x+t*(q.x-prev.x), prev.y+t*(q.y-prev.y)
+					if x > b.x-2 && x < b.x+b.w+2 && y > b.y-2 && y < b.y+b.h+2 {
+						hit++
+					}
+				}
+			}
+			prev = q
+		}
+	}
+	return hit
+}
+
+// wrap breaks text at spaces into lines no wider than width.
+func wrap(st style, s string, width float64) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && st.width(line+" "+word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + st.fit(word, width))
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,234 @@
+package plots
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// text says in words what the curves show.
+func (ch *curvesChart) text() string {
+	if len(ch.panels) == 0 {
+		return "Curves: no measurement yet."
+	}
+	var out []string
+	for _, p := range ch.panels {
+		if ch.rivals {
+			out = append(out, ch.rivalWords(p))
+			continue
+		}
+		for _, s := range p.series {
+			out = append(out, ch.seriesWords(p, s))
+		}
+	}
+	if g := ch.groups[0]; !ch.rivals && finite(g.kept) {
+		word := "Best"
+		if g.why == curves.Chosen {
+			word = "Kept"
+		}
+		why := ""
+		if g.why != curves.Chosen {
+			why = " (" + g.why + ")"
+		}
+		out = append(out, fmt.Sprintf("%s: %s %s%s.", word, ch.axis, place(g.kept), why))
+	}
+	if finite(ch.border) {
+		out = append(out, fmt.Sprintf("The backbone is frozen until %s %s, then fine-tuned.", ch.axis, place(ch.border)))
+	}
+	return strings.Join(out, " ")
+}
+
+// seriesWords: "Valid loss falls from 0.78 to 0.219 at epoch 6 of 8, then rises
+// to 0.236."
+func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
+	name := strings.TrimSpace(inert(s.split) + " " + inert(p.metric))
+	if p.metric == curves.Rate {
+		name = strings.TrimSpace("learning rate " + inert(strings.TrimPrefix(s.split, curves.Train)))
+	}
+	name = capital(name)
+	var pts []curves.Point
+	var first sample
+	missing := 0
+	for _, a := range s.at {
+		if !finite(a.y) {
+			missing++
+			continue
+		}
+		if len(pts) == 0 {
+			first = a
+		}
+		pts = append(pts, curves.Point{Metric: p.metric, Epoch: a.x, Value: a.y})
+	}
+	suffix := ""
+	if missing > 0 {
+		suffix = fmt.Sprintf(" It is not a number at %d of %d points.", missing, len(s.at))
+	}
+	if len(pts) == 0 {
+		return name + " was never a number."
+	}
+	last, _ := s.last()
+	at := func(x float64) string { return ch.axis + " " + place(x) }
+	if len(pts) == 1 {
+		return fmt.Sprintf("%s is %s at %s.%s", name, p.detail(last), at(last.x), suffix)
+	}
+	if p.metric == curves.Rate {
+		peak := first
+		for _, a := range s.at {
+			if finite(a.y) && a.y > peak.y {
+				peak = a
+			}
+		}
+		return fmt.Sprintf("%s starts at %s, peaks at %s at %s and ends at %s.%s", name, number(first.y), number(peak.y), at(peak.x), number(last.y), suffix)
+	}
+	if s.split == curves.Train {
+		verb := "goes"
+		switch {
+		case last.y > first.y:
+			verb = "rises"
+		case last.y < first.y:
+			verb = "falls"
+		}
+		return fmt.Sprintf("%s %s from %s to %s at %s.%s", name, verb, p.value(first.y), p.value(last.y), at(last.x), suffix)
+	}
+	best, _ := curves.Best(pts)
+	top, _ := s.near(best.Epoch)
+	if top.y == first.y && top.y == last.y {
+		return fmt.Sprintf("%s stays at %s up to %s.%s", name, p.detail(last), at(last.x), suffix)
+	}
+	verb, back := "rises", "falls"
+	if curves.LowerIsBetter(p.metric) {
+		verb, back = back, verb
+	}
+	if top.x == first.x {
+		return fmt.Sprintf("%s is best at the start, %s at %s, and ends at %s.%s", name, p.detail(top), at(top.x), p.detail(last), suffix)
+	}
+	out := fmt.Sprintf("%s %s from %s to %s at %s of %s", name, verb, p.value(first.y), p.detail(top), at(top.x), place(last.x))
+	if top.x != last.x {
+		if p.value(last.y) == p.value(top.y) {
+			out += ", then holds"
+		} else {
+			out += fmt.Sprintf(", then %s to %s", back, p.value(last.y))
+		}
+	}
+	return out + "." + suffix
+}
+
+// detail is a value with interval and counts where it has them.
+func (p *curvesPanel) detail(a sample) string {
+	s := p.value(a.y)
+	if !p.share() || !finite(a.lo) {
+		return s
+	}
+	if a.n > 0 {
+		k := int(math.Round(a.y * float64(a.n)))
+		if math.Abs(a.y*float64(a.n)-float64(k)) < 1e-6*float64(a.n) && metrics.Wilson(k, a.n).Known() && a.hi != a.lo {
+			return fmt.Sprintf("%s (%s of %s, 95 %% %.1f-%.1f)", s, counted(k), counted(a.n), 100*a.lo, 100*a.hi)
+		}
+	}
+	return fmt.Sprintf("%s (%.1f-%.1f)", s, 100*a.lo, 100*a.hi)
+}
+
+func (ch *curvesChart) rivalWords(p *curvesPanel) string {
+	var out []string
+	for i, s := range p.series {
+		if i == 8 {
+			out = append(out, fmt.Sprintf("and %d more", len(p.series)-i))
+			break
+		}
+		for _, g := range ch.groups {
+			if g.name != s.name {
+				continue
+			}
+			v := "never a number"
+			if a, ok := ch.standing(p, s, g); ok {
+				v = p.value(a.y) + " at " + ch.axis + " " + place(a.x)
+			}
+			out = append(out, fmt.Sprintf("%s %s", inert(s.name), v))
+		}
+	}
+	return capital(strings.TrimSpace(inert(p.sub)+" "+inert(p.metric))) + ": " + strings.Join(out, ", ") + "."
+}
+
+func capital(s string) string {
+	if s == "" || s[0] >= 0x80 {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// vega is the interactive twin: one layered chart a metric, side by side.
+func (ch *curvesChart) vega() map[string]any {
+	var charts []any
+	for _, p := range ch.panels {
+		var rows []any
+		var names, colours []any
+		factor, unit := 1.0, ""
+		if p.share() {
+			factor, unit = 100, " (%)"
+		}
+		for _, s := range p.series {
+			name := inert(s.name)
+			names, colours = append(names, name), append(colours, hexOf(s.hue.line))
+			every := max(1, len(s.at)/1500)
+			for i, a := range s.at {
+				if !finite(a.y) || i%every != 0 && i != len(s.at)-1 {
+					continue
+				}
+				row := map[string]any{"series": name, "x": a.x, "y": a.y * factor}
+				if finite(a.lo) && finite(a.hi) {
+					row["low"], row["high"] = a.lo*factor, a.hi*factor
+				}
+				if a.n > 0 {
+					row["pictures"] = a.n
+				}
+				rows = append(rows, row)
+			}
+		}
+		y := map[string]any{"field": "y", "type": "quantitative", "title": title(p.metric) + unit, "scale": map[string]any{"zero": false}}
+		charts = append(charts, map[string]any{
+			"title": title(p.metric), "width": 260, "height": 190,
+			"data": map[string]any{"values": nonNil(rows)},
+			"encoding": map[string]any{
+				"x":     map[string]any{"field": "x", "type": "quantitative", "title": ch.axis},
+				"color": map[string]any{"field": "series", "type": "nominal", "title": nil, "scale": map[string]any{"domain": nonNil(names), "range": nonNil(colours)}},
+			},
+			"layer": []any{
+				map[string]any{"mark": map[string]any{"type": "area", "opacity": 0.16}, "encoding": map[string]any{
+					"y": map[string]any{"field": "low", "type": "quantitative", "title": title(p.metric) + unit, "scale": map[string]any{"zero": false}}, "y2": map[string]any{"field": "high"}}},
+				map[string]any{"mark": map[string]any{"type": "line", "strokeWidth": 2}, "encoding": map[string]any{"y": y},
+					"params": []any{map[string]any{"name": "zoom_" + wordOnly(p.metric, len(charts)), "select": "interval", "bind": "scales"}}},
+				map[string]any{"mark": map[string]any{"type": "point", "filled": true, "size": 28}, "encoding": map[string]any{"y": y,
+					"tooltip": []any{
+						map[string]any{"field": "series", "type": "nominal"},
+						map[string]any{"field": "x", "type": "quantitative", "title": ch.axis},
+						map[string]any{"field": "y", "type": "quantitative", "title": title(p.metric) + unit, "format": ".4~g"},
+						map[string]any{"field": "low", "type": "quantitative", "format": ".4~g"},
+						map[string]any{"field": "high", "type": "quantitative", "format": ".4~g"},
+						map[string]any{"field": "pictures", "type": "quantitative"},
+					}}},
+			},
+		})
+	}
+	return map[string]any{"hconcat": nonNil(charts), "resolve": map[string]any{"scale": map[string]any{"color": "independent"}}}
+}
+
+// wordOnly makes a parameter's name, which Vega reads as an identifier, from a
+// place in the figure and never from anybody's text.
+func wordOnly(metric string, place int) string {
+	switch metric {
+	case curves.Loss, curves.Accuracy, curves.Rate:
+		return metric
+	}
+	return fmt.Sprintf("panel_%d", place)
+}
+
+// nonNil turns a nil list into an empty one, which JSON writes as [].
+func nonNil(l []any) []any {
+	if l == nil {
+		return []any{}
+	}
+	return l
+}

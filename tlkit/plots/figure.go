@@ -1,0 +1,200 @@
+package plots
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"math"
+	"strings"
+
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// Figure is a picture that can be put in a notebook, a terminal, a file or a
+// paper.
+type Figure interface {
+	// PNG writes the picture at twice its nominal size.
+	PNG(w io.Writer) error
+	// SVG writes the picture as vectors; text is outlines.
+	SVG(w io.Writer) error
+	// Text is the picture in words, for those who cannot see it: one to three
+	// sentences made from the data.
+	Text() string
+	// Size is the nominal width and height in pixels.
+	Size() (width, height int)
+	// Image draws the picture at a scale: 1 is nominal, 2 is what PNG writes.
+	Image(scale float64) (*image.RGBA, error)
+}
+
+// Hover is a Figure that has an interactive twin.
+type Hover interface {
+	Figure
+	// VegaLite is a complete Vega-Lite v5 specification in JSON, data included.
+	VegaLite() ([]byte, error)
+}
+
+// figure draws lazily: nothing is rasterised until somebody asks.
+type figure struct {
+	width, height float64
+	text          string
+	draw          func(c *canvas)
+	err           error
+}
+
+// hover is a figure with a specification. Two types, so that a type assertion
+// to Hover tells the truth.
+type hover struct {
+	figure
+	spec func() map[string]any
+}
+
+// failed is the figure of data that cannot be drawn.
+func failed(format string, args ...any) *figure {
+	err := fmt.Errorf("plots: "+format, args...)
+	return &figure{width: 1, height: 1, err: err, text: "No picture: " + err.Error()}
+}
+
+// maxSide keeps a figure of wild data from asking for gigabytes: 2 x 12,000
+// squared would be 2.3 GB, so the area is bounded too.
+const (
+	maxSide = 12000
+	maxArea = 16e6
+)
+
+func (f *figure) Text() string { return f.text }
+
+func (f *figure) Size() (int, int) { return int(math.Ceil(f.width)), int(math.Ceil(f.height)) }
+
+func (f *figure) check(scale float64) error {
+	if f.err != nil {
+		return f.err
+	}
+	if !(scale >= 0.25 && scale <= 8) {
+		return fmt.Errorf("plots: scale %v: want 0.25..8", scale)
+	}
+	if w, h := f.width*scale/2, f.height*scale/2; w > maxSide || h > maxSide || w*h > maxArea {
+		return fmt.Errorf("plots: a picture of %.0f x %.0f at scale %g is too large: show fewer items", f.width, f.height, scale)
+	}
+	return nil
+}
+
+func (f *figure) Image(scale float64) (img *image.RGBA, err error) {
+	if err := f.check(scale); err != nil {
+		return nil, err
+	}
+	// The drawing libraries panic on what they cannot do; that stays in here.
+	defer func() {
+		if r := recover(); r != nil {
+			img, err = nil, fmt.Errorf("plots: drawing failed: %v", r)
+		}
+	}()
+	w, h := f.Size()
+	// vgimg copies a given image, but draws on one of its own making; the size
+	// in pixels comes from whole dots an inch, so scale is a multiple of 1/72.
+	dpi := int(math.Round(72 * scale))
+	raster := vgimg.NewWith(vgimg.UseWH(vg.Length(w), vg.Length(h)), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(color.White))
+	pix, ok := raster.Image().(*image.RGBA)
+	if !ok {
+		return nil, errors.New("plots: the drawing library returned an unknown kind of picture")
+	}
+	f.draw(&canvas{vg: raster, pix: pix, height: float64(h), scale: float64(dpi) / 72})
+	return pix, nil
+}
+
+func (f *figure) PNG(w io.Writer) error {
+	img, err := f.Image(2)
+	if err != nil {
+		return err
+	}
+	enc := png.Encoder{CompressionLevel: png.DefaultCompression}
+	var src image.Image = img
+	if p := paletted(img); p != nil {
+		src = p
+	}
+	if err := enc.Encode(w, src); err != nil {
+		return fmt.Errorf("plots: %w", err)
+	}
+	return nil
+}
+
+// paletted returns the same picture with one byte a pixel, when its colours
+// fit: a third of the file and of the time. It returns nil when they do not.
+func paletted(img *image.RGBA) *image.Paletted {
+	b := img.Bounds()
+	out := image.NewPaletted(b, nil)
+	index := make(map[[4]uint8]uint8, 256)
+	var last [4]uint8
+	var at uint8
+	for y := range b.Dy() {
+		row, to := img.Pix[y*img.Stride:][:4*b.Dx()], out.Pix[y*out.Stride:][:b.Dx()]
+		for x := range to {
+			p := [4]uint8(row[4*x:])
+			if p != last || len(index) == 0 {
+				i, seen := index[p]
+				if !seen {
+					if len(index) == 256 {
+						return nil
+					}
+					i = uint8(len(index))
+					index[p] = i
+					out.Palette = append(out.Palette, color.RGBA{p[0], p[1], p[2], p[3]})
+				}
+				last, at = p, i
+			}
+			to[x] = at
+		}
+	}
+	return out
+}
+
+func (f *figure) SVG(w io.Writer) (err error) {
+	if err := f.check(1); err != nil {
+		return err
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("plots: drawing failed: %v", r)
+		}
+	}()
+	width, height := f.Size()
+	vector := vgsvg.New(vg.Length(width), vg.Length(height))
+	c := &canvas{vg: vector, height: float64(height), scale: 2}
+	c.rect(0, 0, float64(width), float64(height), white)
+	f.draw(c)
+	var buf, title bytes.Buffer
+	if _, err := vector.WriteTo(&buf); err != nil {
+		return fmt.Errorf("plots: %w", err)
+	}
+	if err := xml.EscapeText(&title, []byte(f.text)); err != nil {
+		return fmt.Errorf("plots: %w", err)
+	}
+	// vgsvg has no place for a title, and calls its PNG data jpg.
+	out := strings.Replace(buf.String(), `xlink">`, `xlink" role="img">`+"\n<title>"+title.String()+"</title>", 1)
+	out = strings.ReplaceAll(out, `xlink:href="data:image/jpg;base64,`, `xlink:href="data:image/png;base64,`)
+	if _, err := io.WriteString(w, out); err != nil {
+		return fmt.Errorf("plots: %w", err)
+	}
+	return nil
+}
+
+func (h *hover) VegaLite() ([]byte, error) {
+	if h.err != nil {
+		return nil, h.err
+	}
+	spec := h.spec()
+	spec["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"
+	spec["description"] = h.text
+	b, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("plots: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,262 @@
+package plots
+
+import (
+	"math"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// series is one line of a panel: the mean of one or more repetitions, a band
+// around it, and perhaps the raw values behind a smoothed line.
+type series struct {
+	name  string // split, or the run's name
+	split string
+	hue   hue
+	runs  int
+
+	at  []sample
+	raw []point // unsmoothed, faded; nil = at is as measured
+
+	dashed bool // drawn, but nothing hangs on it
+	dots   bool
+	flat   bool // no band
+}
+
+// sample is one place on the line. lo and hi are NaN where there is no band.
+type sample struct {
+	x, y, lo, hi float64
+	n            int // pictures, when every repetition has the same count
+}
+
+// last is the last finite sample.
+func (s series) last() (sample, bool) {
+	for i := len(s.at) - 1; i >= 0; i-- {
+		if finite(s.at[i].y) {
+			return s.at[i], true
+		}
+	}
+	return sample{}, false
+}
+
+// near is the sample at x, give or take rounding.
+func (s series) near(x float64) (sample, bool) {
+	for _, p := range s.at {
+		if math.Abs(p.x-x) <= 1e-9*math.Max(1, math.Abs(x)) && finite(p.y) {
+			return p, true
+		}
+	}
+	return sample{}, false
+}
+
+// gather makes the series of one split and metric from repetitions.
+func gather(runs []curves.Run, split, metric string) series {
+	s := series{name: split, split: split, runs: len(runs)}
+	if len(runs) == 1 {
+		pts := runs[0].Series(split, metric)
+		shown := pts
+		if beta := smoothing(runs[0], pts); beta > 0 {
+			shown = curves.Smooth(pts, beta)
+			for _, p := range pts {
+				s.raw = append(s.raw, point{runs[0].X(p), p.Value})
+			}
+		}
+		for _, p := range shown {
+			s.at = append(s.at, single(runs[0].X(p), p))
+		}
+		s.dots = len(s.at) <= 24 && s.raw == nil
+		return s
+	}
+	// Repetitions meet at equal x; a line that some of them lack goes on with
+	// those that are left.
+	type cell struct {
+		sum, lo, hi float64
+		k, n        int
+	}
+	cells := map[float64]*cell{}
+	var xs []float64
+	for _, r := range runs {
+		pts := r.Series(split, metric)
+		for _, p := range curves.Smooth(pts, smoothing(r, pts)) {
+			x := r.X(p)
+			c := cells[x]
+			if c == nil {
+				c = &cell{lo: math.Inf(1), hi: math.Inf(-1), n: p.N}
+				cells[x] = c
+				xs = append(xs, x)
+			}
+			if !finite(p.Value) {
+				continue
+			}
+			c.sum, c.k = c.sum+p.Value, c.k+1
+			c.lo, c.hi = math.Min(c.lo, p.Value), math.Max(c.hi, p.Value)
+			if p.N != c.n {
+				c.n = 0
+			}
+		}
+	}
+	slices.Sort(xs)
+	for _, x := range xs {
+		c := cells[x]
+		at := sample{x, math.NaN(), math.NaN(), math.NaN(), c.n}
+		if c.k > 0 {
+			at.y = c.sum / float64(c.k)
+		}
+		if c.k > 1 {
+			at.lo, at.hi = c.lo, c.hi
+		}
+		s.at = append(s.at, at)
+	}
+	s.dots = len(s.at) <= 24
+	return s
+}
+
+// single is a point of a run on its own: an accuracy has Wilson's interval.
+func single(x float64, p curves.Point) sample {
+	at := sample{x, p.Value, math.NaN(), math.NaN(), p.N}
+	if p.Metric == curves.Accuracy && p.N > 0 && p.Value >= 0 && p.Value <= 1 {
+		i := metrics.Wilson(int(math.Round(p.Value*float64(p.N))), p.N)
+		at.lo, at.hi = i.Low, i.High
+	}
+	return at
+}
+
+// smoothing is the EMA factor for a series: only values measured several times
+// an epoch are noisy enough to need one, and an optimiser's iterations are not
+// noisy at all.
+func smoothing(r curves.Run, pts []curves.Point) float64 {
+	if r.Axis == curves.Iterations || len(pts) < 12 || pts[0].Metric == curves.Rate {
+		return 0
+	}
+	epochs := pts[len(pts)-1].Epoch - pts[0].Epoch
+	per := float64(len(pts)-1) / math.Max(epochs, 1e-9)
+	switch {
+	case epochs <= 0 || per < 3:
+		return 0
+	case per < 12:
+		return 0.8
+	}
+	return 0.9
+}
+
+// thin keeps at most about two points a device pixel: the lowest and the
+// highest of each column, in order, so that no peak is lost.
+func thin(pts []point, columns int, x0, x1 float64) []point {
+	if len(pts) <= 4*columns || !(x1 > x0) {
+		return pts
+	}
+	var out []point
+	flush := func(lo, hi point) {
+		if lo.x > hi.x {
+			lo, hi = hi, lo
+		}
+		out = append(out, lo)
+		if hi != lo {
+			out = append(out, hi)
+		}
+	}
+	column, open := 0, false
+	var lo, hi point
+	for _, p := range pts {
+		if !finite(p.y) {
+			if open {
+				flush(lo, hi)
+				open = false
+			}
+			if n := len(out); n > 0 && finite(out[n-1].y) {
+				out = append(out, p)
+			}
+			continue
+		}
+		at := int((p.x - x0) / (x1 - x0) * float64(columns))
+		if open && at != column {
+			flush(lo, hi)
+			open = false
+		}
+		if !open {
+			column, lo, hi, open = at, p, p, true
+			continue
+		}
+		if p.y < lo.y {
+			lo = p
+		}
+		if p.y > hi.y {
+			hi = p
+		}
+	}
+	if open {
+		flush(lo, hi)
+	}
+	return out
+}
+
+// drawSeries draws band, raw values, line and dots into the panel.
+func (p *panel) drawSeries(c *canvas, s series) {
+	bandOf := func(from, to int) {
+		var up, down []point
+		for _, a := range s.at[from:to] {
+			up = append(up, point{p.px(a.x), p.py(a.hi)})
+			down = append(down, point{p.px(a.x), p.py(a.lo)})
+		}
+		slices.Reverse(down)
+		if to-from == 1 { // one epoch: a bar with ends instead of an area of no width
+			c.line([]point{up[0], down[0]}, 2, fade(s.hue.line, 0.45))
+			for _, q := range []point{up[0], down[0]} {
+				c.line([]point{{q.x - 4, q.y}, {q.x + 4, q.y}}, 2, fade(s.hue.line, 0.45))
+			}
+			return
+		}
+		c.polygon(append(up, down...), fade(s.hue.line, 0.16))
+	}
+	if !s.dashed && !s.flat {
+		from := -1
+		for i := 0; i <= len(s.at); i++ {
+			has := i < len(s.at) && finite(s.at[i].lo) && finite(s.at[i].hi)
+			if has && from < 0 {
+				from = i
+			}
+			if !has && from >= 0 {
+				bandOf(from, i)
+				from = -1
+			}
+		}
+	}
+	place := func(pts []point) []point {
+		out := slices.Clone(thin(pts, int(p.w*c.scale), p.x.lo, p.x.hi))
+		for i, q := range out {
+			out[i] = point{p.px(q.x), p.py(q.y)}
+		}
+		return out
+	}
+	if s.raw != nil {
+		c.line(place(s.raw), 0.9, fade(s.hue.line, 0.3))
+	}
+	line := make([]point, len(s.at))
+	for i, a := range s.at {
+		line[i] = point{a.x, a.y}
+	}
+	if s.dashed {
+		c.line(place(line), 1.5, fade(s.hue.line, 0.9), 4, 3)
+	} else {
+		c.line(place(line), 2.2, s.hue.line)
+	}
+	for i, a := range s.at {
+		if !finite(a.y) {
+			continue
+		}
+		alone := (i == 0 || !finite(s.at[i-1].y)) && (i+1 == len(s.at) || !finite(s.at[i+1].y))
+		if !s.dots && !alone {
+			continue
+		}
+		r := 2.7
+		if len(s.at) > 20 {
+			r = 2
+		}
+		x, y := p.px(a.x), p.py(a.y)
+		c.mark(s.hue.mark, x, y, r, s.hue.line)
+		if s.dashed {
+			c.mark(s.hue.mark, x, y, r-1.1, white)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package plots
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// axis maps values to 0..1 and knows its ticks.
+type axis struct {
+	lo, hi float64
+	ticks  []tick
+	log    bool
+}
+
+type tick struct {
+	at    float64
+	label string
+}
+
+// at is the place of v on the axis, 0..1 inside it.
+func (a axis) at(v float64) float64 {
+	if a.log {
+		return (math.Log(v) - math.Log(a.lo)) / (math.Log(a.hi) - math.Log(a.lo))
+	}
+	return (v - a.lo) / (a.hi - a.lo)
+}
+
+// span is the smallest and largest finite value seen.
+type span struct{ lo, hi float64 }
+
+func newSpan() span { return span{math.Inf(1), math.Inf(-1)} }
+
+func (s *span) add(values ...float64) {
+	for _, v := range values {
+		if finite(v) {
+			// Far beyond this, differences overflow.
+			v = min(max(v, -1e300), 1e300)
+			s.lo, s.hi = min(s.lo, v), max(s.hi, v)
+		}
+	}
+}
+
+func (s span) empty() bool { return s.lo > s.hi }
+
+// steps are the distances between ticks that people read without thinking.
+var steps = []float64{1, 2, 5, 10}
+
+// linear makes an axis over the span, its ends on ticks, with about n of them.
+// An empty span gives 0..1, a constant one room around its value; it ends for
+// every input.
+func linear(s span, n int) axis { return linearUnit(s, n, 1, "") }
+
+// linearUnit labels the ticks with value*factor and a unit: 100 and " %" for
+// fractions.
+func linearUnit(s span, n int, factor float64, unit string) axis {
+	if s.empty() {
+		s = span{0, 1}
+	}
+	size := math.Max(math.Abs(s.lo), math.Abs(s.hi))
+	if s.hi-s.lo <= 1e-11*size || s.hi == s.lo {
+		room := 0.1 * size
+		if size == 0 {
+			room = 1
+		}
+		s.lo, s.hi = s.lo-room, s.hi+room
+	}
+	raw := (s.hi - s.lo) / float64(n)
+	mag := math.Pow(10, math.Floor(math.Log10(raw)))
+	step := 0.0
+	for _, m := range steps {
+		if raw <= m*mag*1.0000001 {
+			step = m * mag
+			break
+		}
+	}
+	if step == 0 || !finite(step) {
+		step = raw
+	}
+	first, last := math.Floor(s.lo/step+1e-6), math.Ceil(s.hi/step-1e-6)
+	a := axis{lo: first * step, hi: last * step}
+	for i := 0; i <= min(int(last-first), 40); i++ {
+		v := (first + float64(i)) * step
+		a.ticks = append(a.ticks, tick{v, tickLabel(v*factor, step*factor, math.Max(math.Abs(a.lo), math.Abs(a.hi))*factor) + unit})
+	}
+	return a
+}
+
+// tickLabel prints v with the digits that a step needs, plain where that is
+// short, else with an exponent.
+func tickLabel(v, step, largest float64) string {
+	if math.Abs(v) < step*1e-6 {
+		return "0"
+	}
+	decimals := int(math.Max(0, -math.Floor(math.Log10(step)+1e-6)))
+	if largest < 1e6 && decimals <= 3 {
+		s := strconv.FormatFloat(v, 'f', decimals, 64)
+		if largest >= 1e4 {
+			return thousands(s)
+		}
+		return s
+	}
+	digits := int(math.Floor(math.Log10(math.Abs(v))+1e-9) - math.Floor(math.Log10(step)+1e-9))
+	return exponent(strconv.FormatFloat(v, 'e', min(max(digits, 0), 14), 64))
+}
+
+// exponent turns 5e-04 into 5e-4.
+func exponent(s string) string {
+	mantissa, e, ok := strings.Cut(s, "e")
+	if !ok {
+		return s
+	}
+	if strings.Contains(mantissa, ".") {
+		mantissa = strings.TrimRight(strings.TrimRight(mantissa, "0"), ".")
+	}
+	sign := strings.TrimPrefix(e[:1], "+")
+	return mantissa + "e" + sign + strings.TrimLeft(e[1:], "0")
+}
+
+func thousands(s string) string {
+	whole, rest, _ := strings.Cut(s, ".")
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "-", whole[1:]
+	}
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if rest != "" {
+		whole += "." + rest
+	}
+	return sign + whole
+}
+
+// counted prints a whole number with thousands marks.
+func counted(n int) string { return thousands(strconv.Itoa(n)) }
+
+// whole makes an axis from lo to hi, exactly, with ticks on whole numbers only.
+func whole(s span, n int) axis {
+	if s.empty() {
+		s = span{0, 1}
+	}
+	if s.hi-s.lo < 1e-9*math.Max(1, math.Abs(s.hi)) {
+		s.lo, s.hi = s.lo-0.5, s.hi+0.5
+	}
+	a := axis{lo: s.lo, hi: s.hi}
+	step := 1.0
+	for i := 0; (s.hi-s.lo)/step > float64(n) && i < 1000; i++ {
+		step = steps[i%3+1] * math.Pow(10, float64(i/3))
+	}
+	first := math.Ceil(s.lo/step - 1e-9)
+	for i := range 41 {
+		v := (first + float64(i)) * step
+		if v > s.hi+1e-9*step {
+			break
+		}
+		a.ticks = append(a.ticks, tick{v, tickLabel(v, step, math.Abs(s.hi))})
+	}
+	return a
+}
+
+// decades makes a logarithmic axis over a span of positive values. Ticks stand
+// at 1, 2 and 5 while they are few, else at powers of ten.
+func decades(s span, unit string) axis {
+	if s.empty() || s.lo <= 0 {
+		return linearUnit(s, 5, 1, unit)
+	}
+	if s.hi < s.lo*1.5 {
+		s.lo, s.hi = s.lo/1.5, s.hi*1.5
+	}
+	a := axis{lo: s.lo, hi: s.hi, log: true}
+	from, to := int(math.Floor(math.Log10(s.lo))), int(math.Ceil(math.Log10(s.hi)))
+	marks := []float64{1, 2, 5}
+	if to-from > 3 {
+		marks = marks[:1]
+	}
+	every := max(1, (to-from)/8)
+	for e := from; e <= to; e++ {
+		if (e-from)%every != 0 {
+			continue
+		}
+		for _, m := range marks {
+			v := m * math.Pow(10, float64(e))
+			if v >= s.lo*0.999999 && v <= s.hi*1.000001 {
+				a.ticks = append(a.ticks, tick{v, number(v) + unit})
+			}
+		}
+	}
+	return a
+}
+
+// number prints three significant digits, as short as it can.
+func number(v float64) string {
+	switch size := math.Abs(v); {
+	case math.IsNaN(v):
+		return "NaN"
+	case math.IsInf(v, 0):
+		return "infinite"
+	case size == 0:
+		return "0"
+	case size < 2e-3 || size >= 1e6:
+		return exponent(strconv.FormatFloat(v, 'e', 2, 64))
+	case size >= 100:
+		return thousands(strconv.FormatFloat(v, 'f', 0, 64))
+	case size == math.Trunc(size):
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	default:
+		s := strconv.FormatFloat(v, 'f', 2-int(math.Floor(math.Log10(size))), 64)
+		if size < 0.01 {
+			s = strings.TrimRight(s, "0")
+		}
+		return s
+	}
+}
+
+// place prints a coordinate: 6, 7.5, 1,200.
+func place(v float64) string {
+	if math.Abs(v) >= 1e9 || !finite(v) {
+		return number(v)
+	}
+	return thousands(strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), "."))
+}
+
+// percent prints a fraction: 94.8 %.
+func percent(v float64) string {
+	if !finite(v) {
+		return "-"
+	}
+	return strconv.FormatFloat(100*v, 'f', 1, 64) + " %"
+}
