@@ -44,6 +44,10 @@ type Dataset struct {
 	// Set is the ready set these files are; nil for a folder of the user's.
 	Set *data.Set
 
+	// Dealt says that valid was dealt by Options.Seed, because the pictures came
+	// without a split that one could report on.
+	Dealt bool
+
 	badLimit float64
 }
 

@@ -174,8 +174,10 @@ func (d *Dataset) split(o Options) {
 			d.Items[i].Split = "test"
 		}
 	case d.Items[0].Split == "":
+		d.Dealt = true
 		stratify(d.Items, o.ValidFraction, o.Seed)
 	case d.Evaluation() == "":
+		d.Dealt = true
 		stratify(d.Items, o.ValidFraction, o.Seed)
 		d.warn("there is only train: %.0f %% of each label was set aside as valid by seed %d", 100*o.ValidFraction, o.Seed)
 	}
