@@ -18,7 +18,7 @@
 //
 // Small differences in pixels move the output of a network by more than one expects:
 // another resize filter moves the logits of a ResNet-18 by about 2 %, and so does a
-// simpler upsampling of JPEG's colour planes. So the reference is Pillow with
+// simpler upsampling of JPEG's colour planes. So the reference is Pillow 13 with
 // libjpeg-turbo and libwebp, and torchvision on top of it:
 //
 //   - JPEG (baseline and progressive, grey, YCbCr, RGB, CMYK, YCCK): equal bit for bit

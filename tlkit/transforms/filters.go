@@ -142,3 +142,12 @@ func makeKernel(in, out, from, n int, f filter) kernel {
 	}
 	return k
 }
+
+// span is the range of source samples that the kernel reads.
+func (k kernel) span() (first, last int) {
+	first, last = int(k.start[0]), 0
+	for _, s := range k.start {
+		first, last = min(first, int(s)), max(last, int(s)+k.taps)
+	}
+	return first, last
+}

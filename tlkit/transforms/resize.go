@@ -10,9 +10,11 @@ type box struct{ x, y, w, h int }
 
 func (p *Picture) whole() box { return box{0, 0, p.Width, p.Height} }
 
-// Resize returns the picture at another size, equal to Pillow's Image.resize bit for
-// bit: filters widen when shrinking (antialias), the horizontal pass comes first and is
-// rounded to 8 bits.
+// Resize returns the picture at another size, equal to the Image.resize of Pillow 13 bit
+// for bit: filters widen when shrinking (antialias), and the result of the first pass is
+// rounded to 8 bits. That pass is the horizontal one, except where the height shrinks
+// by more than twice as many pixels as the width. (Up to Pillow 12 it was always the
+// horizontal one, so there tall pictures differ by a level here and there.)
 func (p *Picture) Resize(width, height int, by Interpolation) (*Picture, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -80,54 +82,74 @@ func (p *Picture) resample(src box, width, height int, window box, by Interpolat
 	}
 	f := filters[by]
 	out := NewPicture(window.w, window.h)
-	if width == src.w { // only vertical
-		at := p.Pix[3*(src.y*p.Width+src.x+window.x):]
-		vertical(out, at, 3*p.Width, makeKernel(src.h, height, window.y, window.h, f), 0)
-		return out
+	from := func(x, y int) []uint8 { return p.Pix[3*((src.y+y)*p.Width+src.x+x):] }
+	stride := 3 * p.Width
+	var kx, ky kernel
+	if width != src.w {
+		kx = makeKernel(src.w, width, window.x, window.w, f)
 	}
-	horizontalKernel := makeKernel(src.w, width, window.x, window.w, f)
-	if height == src.h { // only horizontal
-		horizontal(out.Pix, p, src, window.y, window.h, horizontalKernel)
-		return out
+	if height != src.h {
+		ky = makeKernel(src.h, height, window.y, window.h, f)
 	}
-	k := makeKernel(src.h, height, window.y, window.h, f)
-	first := int(k.start[0])
-	last := first
-	for _, s := range k.start {
-		first, last = min(first, int(s)), max(last, int(s)+k.taps)
-	}
-	buf := scratch.Get().(*[]uint8)
-	defer scratch.Put(buf)
-	need := 3 * window.w * (last - first)
-	if cap(*buf) < need {
-		*buf = make([]uint8, need)
-	}
-	mid := (*buf)[:need]
-	horizontal(mid, p, src, first, last-first, horizontalKernel)
-	vertical(out, mid, 3*window.w, k, first)
-	if cap(*buf) > 64<<20 { // one giant must not stay in memory for good
-		*buf = nil
+	switch {
+	case width == src.w: // a pass without work is skipped, not done with weights of one
+		vertical(out.Pix, 3*window.w, from(window.x, 0), stride, ky, 0)
+	case height == src.h:
+		horizontal(out.Pix, from(0, window.y), stride, window.h, kx, 0)
+	case src.h > height && src.h-height > 2*(src.w-width):
+		first, last := kx.span()
+		mid := take(3 * (last - first) * window.h)
+		vertical(*mid, 3*(last-first), from(first, 0), stride, ky, 0)
+		horizontal(out.Pix, *mid, 3*(last-first), window.h, kx, first)
+		giveBack(mid)
+	default:
+		first, last := ky.span()
+		mid := take(3 * window.w * (last - first))
+		horizontal(*mid, from(0, first), stride, last-first, kx, 0)
+		vertical(out.Pix, 3*window.w, *mid, 3*window.w, ky, first)
+		giveBack(mid)
 	}
 	return out
 }
 
-// horizontal fills dst with rows first..first+rows of src, resampled along x.
-func horizontal(dst []uint8, p *Picture, src box, first, rows int, k kernel) {
+func take(n int) *[]uint8 {
+	b := scratch.Get().(*[]uint8)
+	if cap(*b) < n {
+		*b = make([]uint8, n)
+	}
+	*b = (*b)[:n]
+	return b
+}
+
+func giveBack(b *[]uint8) {
+	if cap(*b) <= 64<<20 { // one giant must not stay in memory for good
+		scratch.Put(b)
+	}
+}
+
+// horizontal resamples rows of src, which begin stride bytes apart, along x. The first
+// pixel of src is number first of the kernel's counting.
+func horizontal(dst, src []uint8, stride, rows int, k kernel, first int) {
 	n := len(k.start)
-	for r := range rows {
-		at := 3 * ((src.y+first+r)*p.Width + src.x)
-		row := p.Pix[at : at+3*src.w]
-		out := dst[3*r*n : 3*(r+1)*n]
-		switch k.taps {
-		case 2:
-			horizontal2(out, row, k)
-		case 3:
-			horizontal3(out, row, k)
-		case 4:
-			horizontal4(out, row, k)
-		default:
-			horizontalN(out, row, k)
+	f := horizontalN
+	switch k.taps {
+	case 2:
+		f = horizontal2
+	case 3:
+		f = horizontal3
+	case 4:
+		f = horizontal4
+	}
+	if first != 0 {
+		start := make([]int32, n)
+		for i, s := range k.start {
+			start[i] = s - int32(first)
 		}
+		k.start = start
+	}
+	_, last := k.span()
+	for r := range rows {
+		f(dst[3*r*n:3*(r+1)*n], src[r*stride:r*stride+3*last], k)
 	}
 }
 
@@ -203,13 +225,12 @@ func horizontalN(out, row []uint8, k kernel) {
 	}
 }
 
-// vertical fills out from rows of src, which begin stride bytes apart; row 0 of src
-// is row first of the kernel's counting.
-func vertical(out *Picture, src []uint8, stride int, k kernel, first int) {
-	n := 3 * out.Width
+// vertical resamples columns: row y of dst, n bytes long, is a sum of rows of src, which
+// begin stride bytes apart. Row 0 of src is number first of the kernel's counting.
+func vertical(dst []uint8, n int, src []uint8, stride int, k kernel, first int) {
 	var sums []int32
 	for y, s := range k.start {
-		dst := out.Pix[y*n : (y+1)*n]
+		dst := dst[y*n : (y+1)*n]
 		w := k.weights[y*k.taps : (y+1)*k.taps]
 		at := (int(s) - first) * stride
 		row := func(i int) []uint8 { return src[at+i*stride : at+i*stride+n] }
