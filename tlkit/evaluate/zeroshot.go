@@ -1,0 +1,105 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// Meaning says which outputs of a pretrained classifier stand for each label of a data set.
+type Meaning [][]int
+
+// ParseMeaning reads "ants=ant,bees=bee|bumblebee": for each of the data set's labels the
+// classifier's own labels that count as it, several of them separated by "|". An empty
+// text matches labels of equal name (letter case and "_" for a space do not matter).
+// Every label of the data set must be given a meaning.
+func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
+	number := make(map[string]int, len(classifier))
+	for i, name := range classifier {
+		if _, taken := number[plain(name)]; !taken { // ImageNet has two "crane" and two "maillot"; the first is meant
+			number[plain(name)] = i
+		}
+	}
+	m := make(Meaning, len(labels))
+	if text == "" {
+		var missing []string
+		for i, l := range labels {
+			if n, ok := number[plain(l)]; ok {
+				m[i] = []int{n}
+			} else {
+				missing = append(missing, l)
+			}
+		}
+		if missing != nil {
+			return nil, fmt.Errorf("evaluate: the network has no label %s; say which of its labels are meant: --zero-shot %s=LABEL", strings.Join(missing, ", "), missing[0])
+		}
+		return m, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		label, names, ok := strings.Cut(part, "=")
+		i := slices.Index(labels, strings.TrimSpace(label))
+		if !ok || i < 0 {
+			return nil, fmt.Errorf("evaluate: --zero-shot %q, want LABEL=NAME with a label of the data set: %s", part, strings.Join(labels, ", "))
+		}
+		for name := range strings.SplitSeq(names, "|") {
+			n, ok := number[plain(name)]
+			if !ok {
+				return nil, fmt.Errorf("evaluate: --zero-shot %s: the network has no label %q%s", label, strings.TrimSpace(name), near(plain(name), classifier))
+			}
+			m[i] = append(m[i], n)
+		}
+	}
+	for i, outputs := range m {
+		if outputs == nil {
+			return nil, fmt.Errorf("evaluate: --zero-shot gives no meaning for label %s: add %s=NAME", labels[i], labels[i])
+		}
+	}
+	return m, nil
+}
+
+func plain(s string) string {
+	return strings.ToLower(strings.TrimSpace(strings.ReplaceAll(s, "_", " ")))
+}
+
+func near(name string, among []string) string {
+	var hits []string
+	for _, a := range among {
+		if strings.Contains(plain(a), name) && len(hits) < 5 {
+			hits = append(hits, a)
+		}
+	}
+	if hits == nil {
+		return ""
+	}
+	return "; near: " + strings.Join(hits, ", ")
+}
+
+// TopK counts the pictures that have one of their label's outputs among the k largest of
+// all the classifier's outputs: logits is [N, classes], truth the data set's classes.
+func (m Meaning) TopK(logits []float32, classes int, truth []int, k int) (metrics.Accuracy, error) {
+	if classes < 1 || len(logits) != classes*len(truth) {
+		return metrics.Accuracy{}, fmt.Errorf("evaluate: %d logits for %d pictures of %d classes", len(logits), len(truth), classes)
+	}
+	a := metrics.Accuracy{Total: len(truth)}
+	for i, t := range truth {
+		if t < 0 || t >= len(m) {
+			return a, fmt.Errorf("evaluate: picture %d has class %d, want 0 to %d", i, t, len(m)-1)
+		}
+		row := logits[i*classes : (i+1)*classes]
+		for _, o := range m[t] {
+			above := 0
+			for j, v := range row {
+				if v > row[o] || v == row[o] && j < o {
+					above++
+				}
+			}
+			if above < k {
+				a.Correct++
+				break
+			}
+		}
+	}
+	return a, nil
+}
