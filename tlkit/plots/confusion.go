@@ -85,6 +85,9 @@ func (m *matrix) figure() figure {
 			nameWidth = max(nameWidth, label.width(names[i]))
 		}
 	}
+	if k > namedClasses {
+		nameWidth = 26 // of the numbers
+	}
 	cell := 0.0
 	switch {
 	case k <= 2:
@@ -122,7 +125,7 @@ func (m *matrix) figure() figure {
 	const whisker = 92.0
 	rightCol := 0.0
 	if k <= namedClasses {
-		rightCol = 22 + whisker + 44
+		rightCol = 22 + whisker + 50
 	}
 	listed := m.ordered && len(m.wrong) > 0
 	list := 0.0

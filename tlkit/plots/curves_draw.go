@@ -98,8 +98,8 @@ func (ch *curvesChart) keys(width float64) [][]key {
 				}
 			}
 		}
-		w := 26 + labelStyle.width(k.name) + 5 + subStyle.width(k.best) + 22
-		if len(lines) == 0 || x+w-22 > width-padding {
+		w := 26 + labelStyle.width(k.name) + 5 + subStyle.width(k.best) + 18
+		if len(lines) == 0 || x+w-18 > width-padding {
 			lines = append(lines, nil)
 			x = padding
 			k.x = x

@@ -2,6 +2,8 @@ package plots
 
 import (
 	"fmt"
+	"image"
+	"image/color"
 	"math"
 	"os"
 	"path/filepath"
@@ -89,6 +91,60 @@ func confused(k, each int) metrics.Confusion {
 	return c
 }
 
+// insect is a small picture by formula: a blob with legs on a soft ground.
+func insect(seed int) image.Image {
+	w, h := 160+20*(seed%3), 160-15*(seed%4)
+	img := image.NewNRGBA(image.Rect(0, 0, w, h))
+	f := float64(seed)
+	for y := range h {
+		for x := range w {
+			u, v := float64(x)/float64(w)-0.5, float64(y)/float64(h)-0.5
+			a := 0.6 * f
+			p, q := u*math.Cos(a)+v*math.Sin(a), -u*math.Sin(a)+v*math.Cos(a)
+			r := 150 + 40*math.Sin(3*u+f) + 12*sine(x*7+y*13, 1.3)
+			g := 170 + 40*math.Cos(4*v+f)
+			b := 120 + 50*math.Sin(5*(u+v)+2*f)
+			body := math.Min(math.Hypot(p/1.3, q), math.Min(math.Hypot(p-0.17, q)+0.03, math.Hypot((p+0.2)/1.5, q)))
+			if body < 0.11 || math.Abs(math.Abs(q)-math.Abs(1.2*p*math.Sin(9*p+f))) < 0.008 && math.Hypot(p, q) < 0.33 {
+				r, g, b = 60+60*math.Sin(40*p*float64(seed%2)), 40+50*math.Sin(40*p*float64(seed%2)), 30
+			}
+			c := func(z float64) uint8 { return uint8(min(max(z, 0), 255)) }
+			img.SetNRGBA(x, y, color.NRGBA{c(r), c(g), c(b), 255})
+		}
+	}
+	return img
+}
+
+func bell(name string, mean, sd, wantMean, wantSD, lo, hi float64) Channel {
+	ch := Channel{Name: name, Low: lo, High: hi, Counts: make([]int, 64), Mean: mean, SD: sd, WantMean: wantMean, WantSD: wantSD}
+	for b := range ch.Counts {
+		z := ((ch.edge(b)+ch.edge(b+1))/2 - mean) / sd
+		ch.Counts[b] = int(1e5 * math.Exp(-z*z/2) * (1 + 0.3*sine(b, mean+2)))
+	}
+	return ch
+}
+
+func calibrated(name string, power float64) Calibrated {
+	m := metrics.Matrix{Cols: 2}
+	var labels []int
+	for i := range 600 {
+		p := 0.5 + 0.5*math.Pow(math.Abs(sine(i, 1.1)), 0.3)
+		right := math.Abs(sine(i, 2.7)) < 0.5+0.5*math.Pow(p*2-1, power)*0.8
+		m.Rows++
+		m.Data = append(m.Data, float32(p), float32(1-p))
+		l := 0
+		if !right {
+			l = 1
+		}
+		labels = append(labels, l)
+	}
+	c, err := metrics.Reliability(m, labels, 15)
+	if err != nil {
+		panic(err)
+	}
+	return Calibrated{name, c}
+}
+
 func gallery() map[string]Figure {
 	seeds := []curves.Run{fineTuned("a", 1), fineTuned("a", 1.4), fineTuned("a", 1.9), fineTuned("a", 2.3)}
 	var rivals []curves.Run
@@ -96,17 +152,63 @@ func gallery() map[string]Figure {
 		r := fineTuned(n, 1+0.8*float64(i))
 		rivals = append(rivals, r)
 	}
+	var batch, predictions, losses []Picture
+	names := []string{"ants", "bees"}
+	for i := range 12 {
+		p := Picture{Image: insect(i), Truth: names[i%2]}
+		batch = append(batch, p)
+		p.Prediction, p.Probability, p.Caption = p.Truth, 0.99-0.03*float64(i), fmt.Sprintf("valid/%s/%07d_89b1.jpg", p.Truth, 1234567*i)
+		if i%5 == 2 {
+			p.Prediction = names[1-i%2]
+		}
+		predictions = append(predictions, p)
+		if i < 5 {
+			p.Prediction, p.Caption = names[1-i%2], fmt.Sprintf("loss %.2f", 4.2-0.5*float64(i))
+			if i == 1 {
+				p.Note = "near duplicate in train"
+			}
+			losses = append(losses, p)
+		}
+	}
+	percent := Scale{"accuracy", "%"}
+	var bars []Bar
+	for i, n := range []string{"mobilenetv2", "efficientnet_lite0", "resnet18", "resnet20_cifar10", "k-NN on mobilenetv2"} {
+		a := metrics.Accuracy{Correct: 147 - 3*i*i, Total: 153}
+		bars = append(bars, Bar{n, a.Value(), a.Interval(), fmt.Sprintf("%d of %d", a.Correct, a.Total)})
+	}
+	var dots []Dot
+	for i, n := range []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet34", "resnet50", "resnet101"} {
+		a := metrics.Accuracy{Correct: []int{144, 143, 145, 146, 141, 143, 147, 147}[i], Total: 153}
+		dots = append(dots, Dot{n, []float64{2.2, 2.6, 4.4, 6.1, 4.1, 8.3, 11.5, 60}[i], a.Value(), a.Interval()})
+	}
+	groups := []Group{
+		{"frozen, logistic", []float64{.948, .954, .948, .961, .954, .941, .954, .948}},
+		{"frozen, SGD 25 epochs", []float64{.941, .954, .935, .948, .961}},
+		{"fine-tuned", []float64{.882, .922, .902, .915, .895}},
+	}
 	return map[string]Figure{
-		"curves":          Curves(fineTuned("ants-and-bees", 1)),
-		"curves-logistic": Curves(logistic()),
-		"curves-seeds":    Curves(seeds...),
-		"curves-rivals":   Curves(rivals...),
-		"confusion-2":     Confusion(metrics.Confusion{Labels: []string{"ants", "bees"}, Counts: [][]int{{65, 5}, {3, 80}}}),
-		"confusion-5":     Confusion(metrics.Confusion{Labels: []string{"bread", "curry", "fruit", "rice dishes", "sweets"}, Counts: [][]int{{31, 2, 0, 1, 4}, {1, 44, 0, 5, 0}, {0, 0, 27, 0, 2}, {2, 6, 0, 38, 0}, {5, 0, 1, 0, 33}}}),
-		"confusion-12":    Confusion(confused(12, 20)),
-		"confusion-20":    Confusion(confused(20, 50)),
-		"confusion-37":    Confusion(confused(37, 100)),
-		"confusion-1000":  Confusion(confused(1000, 50)),
+		"grid-batch":       Grid("A batch as the network sees it", batch),
+		"grid-predictions": Grid("Predictions", predictions),
+		"grid-losses":      Grid("Top losses", losses),
+		"bars":             Bars("Which model?", percent, bars),
+		"bars-recall":      Bars("Recall", percent, []Bar{{"ants", 65. / 70, metrics.Wilson(65, 70), "65 of 70"}, {"bees", 80. / 83, metrics.Wilson(80, 83), "80 of 83"}}),
+		"reliability":      Reliability(calibrated("as trained", 3), calibrated("with temperature 1.7", 1)),
+		"reliability-1":    Reliability(calibrated("", 3)),
+		"scatter":          Scatter("Accuracy against time", Scale{"time for ants and bees", "s"}, percent, dots),
+		"strip":            Strip("Seeds", percent, groups),
+		"statistics-good":  Statistics("", false, bell("red", 0.05, 1.05, 0, 1, -2.2, 2.7), bell("green", -0.1, 1.02, 0, 1, -2.1, 2.5), bell("blue", 0.15, 0.98, 0, 1, -1.9, 2.7)),
+		"statistics-unit":  Statistics("", false, bell("red", 0.48, 0.24, 0, 1, 0, 1), bell("green", 0.45, 0.23, 0, 1, 0, 1), bell("blue", 0.41, 0.22, 0, 1, 0, 1)),
+		"statistics-bytes": Statistics("", false, bell("red", 123, 58, 0, 1, 0, 255), bell("green", 116, 57, 0, 1, 0, 255), bell("blue", 103, 57, 0, 1, 0, 255)),
+		"curves":           Curves(fineTuned("ants-and-bees", 1)),
+		"curves-logistic":  Curves(logistic()),
+		"curves-seeds":     Curves(seeds...),
+		"curves-rivals":    Curves(rivals...),
+		"confusion-2":      Confusion(metrics.Confusion{Labels: []string{"ants", "bees"}, Counts: [][]int{{65, 5}, {3, 80}}}),
+		"confusion-5":      Confusion(metrics.Confusion{Labels: []string{"bread", "curry", "fruit", "rice dishes", "sweets"}, Counts: [][]int{{31, 2, 0, 1, 4}, {1, 44, 0, 5, 0}, {0, 0, 27, 0, 2}, {2, 6, 0, 38, 0}, {5, 0, 1, 0, 33}}}),
+		"confusion-12":     Confusion(confused(12, 20)),
+		"confusion-20":     Confusion(confused(20, 50)),
+		"confusion-37":     Confusion(confused(37, 100)),
+		"confusion-1000":   Confusion(confused(1000, 50)),
 	}
 }
 

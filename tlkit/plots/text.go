@@ -116,14 +116,20 @@ const maxName = 40
 // direction and other invisible characters and broken UTF-8 become escapes, and
 // the middle of a long text an ellipsis. Markup stays as it is; every format
 // escapes it in its own way.
-func inert(s string) string { return escape(s, maxName, func(rune) bool { return false }) }
+func inert(s string) string { return inertTo(s, maxName) }
+
+func inertTo(s string, limit int) string {
+	return escape(s, limit, func(rune) bool { return false })
+}
 
 // drawable is inert for text that is drawn: what the fonts lack is escaped too.
-func drawable(s string) string {
+func drawable(s string) string { return drawableTo(s, maxName) }
+
+func drawableTo(s string, limit int) string {
 	f := faces()[0]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return escape(s, maxName, func(r rune) bool { return f.glyph(r).index == 0 })
+	return escape(s, limit, func(r rune) bool { return f.glyph(r).index == 0 })
 }
 
 func escape(s string, limit int, lacks func(rune) bool) string {

@@ -1,0 +1,66 @@
+package plots
+
+import (
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// Scale names an axis. With the unit "%" values are fractions and shown times
+// a hundred; any other unit is printed behind the number.
+type Scale struct{ Name, Unit string }
+
+func (s Scale) value(v float64) string {
+	if s.Unit == "%" {
+		return percent(v)
+	}
+	if s.Unit == "" {
+		return number(v)
+	}
+	return number(v) + " " + drawable(s.Unit)
+}
+
+// words is value for a sentence.
+func (s Scale) words(v float64, i metrics.Interval) string {
+	out := s.value(v)
+	if i.Known() && i.Low < i.High {
+		out += " (95 % " + s.ends(i) + ")"
+	}
+	return out
+}
+
+// ends prints an interval without units: 90.0-97.3.
+func (s Scale) ends(i metrics.Interval) string {
+	if s.Unit == "%" {
+		lo, hi := percent(i.Low), percent(i.High)
+		return lo[:len(lo)-2] + " to " + hi[:len(hi)-2]
+	}
+	return number(i.Low) + " to " + number(i.High)
+}
+
+// axis is a linear axis in this scale. Fractions never reach below 0 or above
+// 1, whatever the ticks would like.
+func (s Scale) axis(over span, n int) axis {
+	if s.Unit != "%" {
+		unit := ""
+		return linearUnit(over, n, 1, unit)
+	}
+	if !over.empty() && over.hi-over.lo < 0.02 {
+		room := (0.02 - (over.hi - over.lo)) / 2
+		lo, hi := over.lo-room, over.hi+room
+		if over.lo >= 0 {
+			lo = max(lo, 0)
+		}
+		if over.hi <= 1 {
+			hi = min(hi, 1)
+		}
+		over = span{lo, hi}
+	}
+	return linearUnit(over, n, 100, " %")
+}
+
+// title is the axis' name with its unit.
+func (s Scale) title() string {
+	if s.Unit == "" || s.Unit == "%" {
+		return drawable(s.Name)
+	}
+	return drawable(s.Name) + ", " + drawable(s.Unit)
+}

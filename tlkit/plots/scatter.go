@@ -1,0 +1,237 @@
+package plots
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// Dot is one point of [Scatter].
+type Dot struct {
+	Label    string
+	X, Y     float64
+	Interval metrics.Interval // of Y; may be unknown
+}
+
+// scatterLabels is up to how many dots have their name beside them.
+const scatterLabels = 30
+
+// Scatter sets a cost against a value, time against accuracy for instance.
+// Less x and more y is better: the dots that no other one beats in both are
+// joined. The x axis is logarithmic when its values span more than a factor of
+// 20. Dots whose place is not a number are left out, and the sentence says how
+// many. The result is a [Hover].
+func Scatter(title string, x, y Scale, dots []Dot) Figure {
+	var shown []Dot
+	for _, d := range dots {
+		if finite(d.X) && finite(d.Y) {
+			shown = append(shown, d)
+		}
+	}
+	if len(shown) == 0 {
+		return failed("scatter: none of %d dots has a place: want finite x and y", len(dots))
+	}
+	s := &scatter{title: title, xs: x, ys: y, dots: shown, missing: len(dots) - len(shown)}
+	s.front = frontier(shown)
+	over, up := newSpan(), newSpan()
+	for _, d := range shown {
+		over.add(d.X)
+		up.add(d.Y)
+		if d.Interval.Known() {
+			up.add(d.Interval.Low, d.Interval.High)
+		}
+	}
+	p := &s.panel
+	p.title, p.sub, p.xName = drawable(title), y.title(), x.title()
+	for _, d := range shown {
+		if d.Interval.Known() && d.Interval.Low < d.Interval.High {
+			p.sub = y.title() + ", 95 % interval"
+		}
+	}
+	if over.lo > 0 && over.hi > 20*over.lo {
+		// Room at both ends for the labels.
+		k := math.Pow(over.hi/over.lo, 0.08)
+		p.x = decades(span{over.lo / k, over.hi * k}, "")
+	} else {
+		if over.lo > 0 && over.lo < 0.5*over.hi {
+			over.lo = 0
+		}
+		p.x = x.axis(over, 6)
+	}
+	p.y = y.axis(up, 5)
+	p.rightLabels = 10
+	const width, height = 560.0, 360.0
+	arrange([]*panel{p}, padding, width-padding, padding, height-2*padding+8)
+	f := hover{figure: figure{width: width, height: height, text: s.text(), draw: s.draw}}
+	f.spec = s.vega
+	return &f
+}
+
+type scatter struct {
+	panel
+	title   string
+	xs, ys  Scale
+	dots    []Dot
+	front   []int
+	missing int
+}
+
+// frontier are the dots that no other one beats or equals in both, from left
+// to right.
+func frontier(dots []Dot) []int {
+	order := make([]int, len(dots))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(dots[a].X, dots[b].X), cmp.Compare(dots[b].Y, dots[a].Y))
+	})
+	var out []int
+	best := math.Inf(-1)
+	for _, i := range order {
+		if dots[i].Y > best {
+			out, best = append(out, i), dots[i].Y
+		}
+	}
+	return out
+}
+
+func (s *scatter) draw(c *canvas) {
+	p := &s.panel
+	p.draw(c)
+	var steps []point
+	for k, i := range s.front {
+		q := point{p.px(s.dots[i].X), p.py(s.dots[i].Y)}
+		if k > 0 {
+			steps = append(steps, point{q.x, steps[len(steps)-1].y})
+		}
+		steps = append(steps, q)
+	}
+	if len(s.front) > 1 {
+		c.line(steps, 1.2, fade(edge, 0.9), 3, 3)
+	}
+	for i, d := range s.dots {
+		h := s.hue(i)
+		x := p.px(d.X)
+		if d.Interval.Known() {
+			c.vline(x, p.py(d.Interval.High), p.py(d.Interval.Low), 2, fade(h.line, 0.35))
+		}
+	}
+	var taken []box
+	for i, d := range s.dots {
+		x, y := p.px(d.X), p.py(d.Y)
+		c.mark(s.hue(i).mark, x, y, 5.4, white)
+		c.mark(s.hue(i).mark, x, y, 4.4, s.hue(i).line)
+		taken = append(taken, box{x - 6, y - 6, 12, 12})
+	}
+	if len(s.dots) > scatterLabels {
+		return
+	}
+	for i, d := range s.dots {
+		name := labelStyle.fit(drawable(d.Label), 170)
+		b := s.free(p.px(d.X), p.py(d.Y), labelStyle.width(name), labelStyle.size, taken)
+		taken = append(taken, b)
+		c.halo(b.x, b.y+b.h*0.85, left, labelStyle, s.hue(i).text, name)
+	}
+}
+
+// hue: the frontier is blue, what it beats is grey and square.
+func (s *scatter) hue(i int) hue {
+	if slices.Contains(s.front, i) {
+		return blue
+	}
+	return hue{grey.line, grey.text, square}
+}
+
+// free finds room for a label near a dot.
+func (s *scatter) free(x, y, w, h float64, taken []box) box {
+	var best box
+	cost := math.Inf(1)
+	for k, at := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
+		b := box{x + at.x, y + at.y, w, h}
+		n := float64(k) * 0.5
+		for _, t := range taken {
+			dx := min(b.x+b.w, t.x+t.w) - max(b.x, t.x)
+			dy := min(b.y+b.h, t.y+t.h) - max(b.y, t.y)
+			if dx > 0 && dy > 0 {
+				n += 5 + dx*dy
+			}
+		}
+		if b.x < s.left || b.x+b.w > s.left+s.w+s.rightLabels || b.y < s.top-4 || b.y+b.h > s.top+s.h {
+			n += 400
+		}
+		if n < cost {
+			best, cost = b, n
+		}
+	}
+	best.x = min(max(best.x, s.left), s.left+s.w+s.rightLabels-best.w)
+	return best
+}
+
+func (s *scatter) text() string {
+	best := s.front[len(s.front)-1]
+	first := s.front[0]
+	d := s.dots[best]
+	out := fmt.Sprintf("%s: %s of %s against %s. Best %s: %s, %s at %s.", inert(s.title), inert(s.ys.Name), plural(len(s.dots), "entry", "entries"), inert(s.xs.Name),
+		inert(s.ys.Name), inert(d.Label), s.ys.words(d.Y, d.Interval), s.xs.value(d.X))
+	if first != best {
+		d = s.dots[first]
+		out += fmt.Sprintf(" Least %s: %s, %s at %s.", inert(s.xs.Name), inert(d.Label), s.ys.words(d.Y, d.Interval), s.xs.value(d.X))
+	}
+	if s.missing > 0 {
+		out += fmt.Sprintf(" %s without a finite place left out.", plural(s.missing, "entry", "entries"))
+	}
+	return out
+}
+
+func (s *scatter) vega() map[string]any {
+	var rows []any
+	fy, unit := 1.0, ""
+	if s.ys.Unit != "" {
+		unit = " (" + inert(s.ys.Unit) + ")"
+	}
+	if s.ys.Unit == "%" {
+		fy = 100
+	}
+	fx, xUnit := 1.0, ""
+	if s.xs.Unit != "" {
+		xUnit = " (" + inert(s.xs.Unit) + ")"
+	}
+	if s.xs.Unit == "%" {
+		fx = 100
+	}
+	for i, d := range s.dots {
+		row := map[string]any{"name": inert(d.Label), "x": d.X * fx, "y": d.Y * fy, "frontier": "beaten"}
+		if slices.Contains(s.front, i) {
+			row["frontier"] = "not beaten"
+		}
+		if d.Interval.Known() {
+			row["low"], row["high"] = d.Interval.Low*fy, d.Interval.High*fy
+		}
+		rows = append(rows, row)
+	}
+	x := map[string]any{"field": "x", "type": "quantitative", "title": inert(s.xs.Name) + xUnit}
+	if s.panel.x.log {
+		x["scale"] = map[string]any{"type": "log"}
+	}
+	yTitle := inert(s.ys.Name) + unit
+	return map[string]any{
+		"title": inert(s.title), "width": 420, "height": 280,
+		"data":     map[string]any{"values": nonNil(rows)},
+		"encoding": map[string]any{"x": x, "color": map[string]any{"field": "frontier", "type": "nominal", "title": nil, "scale": map[string]any{"domain": []any{"not beaten", "beaten"}, "range": []any{hexOf(blue.line), hexOf(grey.line)}}}},
+		"layer": []any{
+			map[string]any{"mark": map[string]any{"type": "rule", "opacity": 0.5}, "encoding": map[string]any{
+				"y": map[string]any{"field": "low", "type": "quantitative", "title": yTitle, "scale": map[string]any{"zero": false}}, "y2": map[string]any{"field": "high"}}},
+			map[string]any{"mark": map[string]any{"type": "point", "filled": true, "size": 70}, "encoding": map[string]any{
+				"y": map[string]any{"field": "y", "type": "quantitative", "title": yTitle, "scale": map[string]any{"zero": false}},
+				"tooltip": []any{
+					map[string]any{"field": "name", "type": "nominal"}, map[string]any{"field": "x", "type": "quantitative", "title": inert(s.xs.Name) + xUnit, "format": ".4~g"},
+					map[string]any{"field": "y", "type": "quantitative", "title": yTitle, "format": ".4~g"},
+					map[string]any{"field": "low", "type": "quantitative", "format": ".4~g"}, map[string]any{"field": "high", "type": "quantitative", "format": ".4~g"},
+				}}, "params": []any{map[string]any{"name": "zoom", "select": "interval", "bind": "scales"}}},
+		},
+	}
+}
