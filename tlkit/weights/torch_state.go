@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	maxDepth   = 64        // modules inside each other
-	maxVisits  = 1_000_000 // values looked at: shared values count each time, so that a small pickle cannot stand for an endless tree
+	maxDepth   = 64      // modules inside each other
+	maxVisits  = 300_000 // values looked at: shared values count each time, so that a small pickle cannot stand for an endless tree
 	maxSkipped = 100
 )
 
@@ -142,7 +142,7 @@ func (w *walker) walk(name string, v any, depth int) error {
 		return w.add(name, v)
 	case *dict, *object, *list:
 		if w.onPath[v] {
-			w.skip(name, "it contains itself")
+			w.skip(name, nil)
 			return nil
 		}
 		w.onPath[v] = true
@@ -166,7 +166,7 @@ func (w *walker) walk(name string, v any, depth int) error {
 	case *list:
 		items = v.values
 	case *object:
-		w.skip(name, kind(v))
+		w.skip(name, v)
 	}
 	for i, item := range items {
 		switch item.(type) {
@@ -221,10 +221,16 @@ func (w *walker) add(name string, t *pickledTensor) error {
 	return nil
 }
 
-func (w *walker) skip(name, what string) {
-	if len(w.skipped) < maxSkipped {
-		w.skipped = append(w.skipped, printable(name)+": "+what)
+// skip notes what v is; nil is a container that contains itself.
+func (w *walker) skip(name string, v any) {
+	if len(w.skipped) == maxSkipped {
+		return
 	}
+	what := "it contains itself"
+	if v != nil {
+		what = kind(v)
+	}
+	w.skipped = append(w.skipped, printable(name)+": "+what)
 }
 
 // join makes "layer1.0" and "weight" one name. Names grow no further than what
