@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
+)
+
+// Versions of the modules whose programs are cached. They are constants because
+// a binary does not always know its modules; a test compares them with go.mod.
+const (
+	gomlxVersion = "v0.28.8"
+	goXLAVersion = "v0.4.5"
+)
+
+const (
+	cacheFormat = "tlkit compiled 1\n" // first bytes of an entry; also part of every key
+	cacheSuffix = ".xla"
+	cacheCap    = 1 << 30 // bytes of all entries; above it the least recently used go
+)
+
+// Stats counts what the compile cache did in this process.
+type Stats struct {
+	Hits     int // programs loaded from the cache
+	Misses   int // programs compiled
+	Rejected int // entries found damaged or unusable, deleted and compiled anew
+}
+
+// compileCache keeps compiled programs between processes, in a folder of files
+// named by everything the machine code depends on: the program and its compile
+// options, the plugin's content, the processor, the versions in between.
+//
+// XLA itself accepts damaged executables and ones of other builds, and then
+// computes something else: each entry carries a sha256 over key and content.
+type compileCache struct {
+	dir     string
+	machine string // processor, threads, flags: what else the code depends on
+	limit   int64
+
+	hits, misses, rejected atomic.Int64
+}
+
+// newCompileCache returns nil when there is no folder for it, or the processor is
+// unknown (the folder may be shared between machines): then everything is compiled
+// each time. device tells accelerators apart.
+func newCompileCache(device string) *compileCache {
+	dir, err := cachedir.Dir("compile")
+	if err != nil || processor().features == "" {
+		return nil
+	}
+	return &compileCache{dir: dir, machine: machineID() + "\x00" + device, limit: cacheCap}
+}
+
+func (c *compileCache) stats() Stats {
+	return Stats{Hits: int(c.hits.Load()), Misses: int(c.misses.Load()), Rejected: int(c.rejected.Load())}
+}
+
+// key names an entry. The parts are written with their lengths, so that no two
+// different lists of parts give the same bytes.
+func (c *compileCache) key(parts ...any) string {
+	h := sha256.New()
+	add := func(b []byte) {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(len(b)))
+		h.Write(n[:])
+		h.Write(b)
+	}
+	for _, s := range []string{cacheFormat, gomlxVersion, goXLAVersion, c.machine, os.Getenv("XLA_FLAGS"), os.Getenv("NVIDIA_TF32_OVERRIDE")} {
+		add([]byte(s))
+	}
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			add([]byte(p))
+		case []byte:
+			add(p)
+		default:
+			panic("engine: cache key part is neither string nor bytes")
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (c *compileCache) path(key string) string { return filepath.Join(c.dir, key+cacheSuffix) }
+
+// sum covers the key as well: an entry copied to another name is not believed.
+func (c *compileCache) sum(key string, blob []byte) []byte {
+	h := sha256.New()
+	io.WriteString(h, cacheFormat)
+	io.WriteString(h, key)
+	h.Write(blob)
+	return h.Sum(nil)
+}
+
+// get returns the content of an entry whose own hash is right.
+func (c *compileCache) get(key string) ([]byte, bool) {
+	p := c.path(key)
+	info, err := os.Lstat(p)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, false
+	}
+	const head = len(cacheFormat) + sha256.Size
+	if info.Size() <= int64(head) || info.Size() > c.limit {
+		c.reject(key)
+		return nil, false
+	}
+	data, err := os.ReadFile(p)
+	if err != nil {
+		return nil, false
+	}
+	if len(data) <= head || string(data[:len(cacheFormat)]) != cacheFormat ||
+		!bytes.Equal(data[len(cacheFormat):head], c.sum(key, data[head:])) {
+		c.reject(key)
+		return nil, false
+	}
+	// The time of last use decides who goes when space is short. A coarse clock is
+	// enough, and spares a write for each cell.
+	if now := time.Now(); now.Sub(info.ModTime()) > time.Hour {
+		_ = os.Chtimes(p, now, now)
+	}
+	return data[head:], true
+}
+
+// reject deletes an entry that cannot be used.
+func (c *compileCache) reject(key string) {
+	c.rejected.Add(1)
+	_ = os.Remove(c.path(key))
+}
+
+// put stores an entry. Failing to is no error: a read-only or full cache only
+// means compiling again next time.
+func (c *compileCache) put(key string, blob []byte) {
+	if len(blob) == 0 || int64(len(blob)) > c.limit/4 {
+		return
+	}
+	err := atomicfile.Write(c.path(key), 0o600, func(w io.Writer) error {
+		if _, err := io.WriteString(w, cacheFormat); err != nil {
+			return err
+		}
+		if _, err := w.Write(c.sum(key, blob)); err != nil {
+			return err
+		}
+		_, err := w.Write(blob)
+		return err
+	})
+	if err == nil {
+		c.evict()
+	}
+}
+
+// evict removes the least recently used entries above the limit, and what killed
+// processes left behind.
+func (c *compileCache) evict() {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return
+	}
+	type entry struct {
+		path string
+		size int64
+		used time.Time
+	}
+	var all []entry
+	var sum int64
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		p := filepath.Join(c.dir, e.Name())
+		if !strings.HasSuffix(e.Name(), cacheSuffix) {
+			if strings.HasPrefix(e.Name(), ".") && time.Since(info.ModTime()) > 24*time.Hour {
+				os.Remove(p)
+			}
+			continue
+		}
+		all = append(all, entry{p, info.Size(), info.ModTime()})
+		sum += info.Size()
+	}
+	if sum <= c.limit {
+		return
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].used.Before(all[j].used) })
+	// A tenth below the limit, so that not every compilation evicts.
+	for _, e := range all {
+		if sum <= c.limit-c.limit/10 {
+			return
+		}
+		if os.Remove(e.path) == nil {
+			sum -= e.size
+		}
+	}
+}
+
+// machineID describes what the generated code depends on: the processor with all
+// its features, and the number of threads, because XLA splits work at compile time.
+func machineID() string {
+	return fmt.Sprintf("%s/%s threads %d\n%s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor().features)
+}

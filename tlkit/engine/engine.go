@@ -1,0 +1,364 @@
+// Package engine opens the best way to compute that this machine has: XLA on an
+// NVIDIA card, XLA on the CPU, or plain Go; and says which, and why not a better
+// one.
+//
+// XLA is a shared library (see package plugin). It is opened by its absolute path
+// after its content was checked, never searched for, and what it compiles is kept
+// in a cache between processes: the second notebook cell that builds the same
+// network does not wait for its compiler again.
+//
+// Without cgo the package builds too; then only the plain Go backend is there.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/gobackend"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
+)
+
+// Event is one step of an installation's progress.
+type Event = fetch.Event
+
+// Options for [Open]. The zero value opens what is installed.
+type Options struct {
+	// Install fetches the CPU plugin when it is missing (63 MB, once).
+	Install bool
+	// Report gets the progress of an installation; may be nil.
+	Report func(Event)
+	// NoCompileCache compiles every program anew. It holds for all engines that
+	// this process has open, from this Open on.
+	NoCompileCache bool
+}
+
+// Engine is an opened backend.
+type Engine struct {
+	Backend compute.Backend
+
+	Name    string // "xla:cuda", "xla:cpu" or "go:ops_sequential"
+	Device  string // "AMD EPYC 9354 (2 threads)", or the card
+	Plugin  string // which XLA, from where; "" for plain Go
+	Why     string // one sentence when something better was not used; else ""
+	Threads int    // processor threads this process may use
+
+	share *shared
+	once  sync.Once
+}
+
+// BackendVar chooses the backend: "xla:cpu", "xla:cuda", "xla:/path/to/plugin.so",
+// "go", each with options after a comma as go-xla knows them.
+const BackendVar = compute.ConfigEnvVar
+
+// Open opens the best backend there is: XLA on an NVIDIA card, XLA on the CPU,
+// else plain Go with a reason in Why. GOMLX_BACKEND, when set, is an order: what
+// it names is opened, or Open fails.
+//
+// Opening the same backend again gives the same one; it is released when the last
+// Engine is closed.
+//
+// Open installs nothing unless o.Install is set. It never waits for a network
+// except to install.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if order := os.Getenv(BackendVar); order != "" {
+		e, err := ordered(ctx, order, o)
+		if err != nil {
+			return nil, fmt.Errorf("engine: %s=%s: %w", BackendVar, order, err)
+		}
+		return e, nil
+	}
+	return best(ctx, o)
+}
+
+// best tries cuda, cpu, go.
+func best(ctx context.Context, o Options) (*Engine, error) {
+	if !xlaBuilt {
+		return plainGo("", "this program was built without cgo, so XLA cannot be opened; build it with a C compiler and CGO_ENABLED=1")
+	}
+	cuda, cpu, ferr := plugin.Find(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	var why []string
+	if ferr != nil {
+		why = append(why, oneLine(ferr))
+	}
+	if cuda != nil {
+		e, err := openXLA(cuda, cudaDefaults, o)
+		if err == nil {
+			return e, nil
+		}
+		why = append(why, "the NVIDIA card is not used: "+explainCUDA(err))
+	}
+	if cpu == nil && o.Install {
+		var err error
+		if cpu, err = plugin.InstallCPU(ctx, fetch.Options{Report: o.Report}); err != nil {
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("engine: %w", err)
+			}
+			why = append(why, oneLine(err))
+		}
+	} else if cpu == nil {
+		why = append(why, oneLine(plugin.ErrNotInstalled))
+	}
+	if cpu != nil {
+		e, err := openXLA(cpu, "", o)
+		if err == nil {
+			e.Why = strings.Join(why, "; ")
+			return e, nil
+		}
+		why = append(why, "XLA does not open: "+oneLine(err)+"; run: tlkit doctor")
+	}
+	return plainGo("", strings.Join(why, "; "))
+}
+
+// cudaDefaults: several notebooks share a card when none takes all its memory at
+// once, and results agree with the CPU's to float32 when TF32 is off.
+const cudaDefaults = "preallocate=false,tf32=false"
+
+// ordered opens exactly what GOMLX_BACKEND says.
+func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
+	name, config, _ := strings.Cut(order, ":")
+	switch name {
+	case "go":
+		return plainGo(config, "")
+	case "xla", "stablehlo", "shlo", "hlo":
+	default:
+		return another(order, name)
+	}
+	if !xlaBuilt {
+		return nil, errors.New("this program was built without cgo, so XLA cannot be opened; build it with a C compiler and CGO_ENABLED=1")
+	}
+	which, options, _ := strings.Cut(config, ",")
+	cuda, cpu, ferr := (*plugin.Plugin)(nil), (*plugin.Plugin)(nil), error(nil)
+	if !filepath.IsAbs(which) {
+		cuda, cpu, ferr = plugin.Find(ctx)
+	}
+	switch {
+	case filepath.IsAbs(which):
+		p, err := plugin.At(ctx, which)
+		if err != nil {
+			return nil, err
+		}
+		return openXLA(p, options, o)
+	case which == "cuda", which == "" && cuda != nil:
+		if cuda == nil {
+			if ferr == nil {
+				ferr = errors.New("no NVIDIA card is seen here")
+			}
+			return nil, ferr
+		}
+		e, err := openXLA(cuda, withDefaults(options, cudaDefaults), o)
+		if err != nil {
+			return nil, errors.New(explainCUDA(err))
+		}
+		return e, nil
+	case which == "cpu", which == "":
+		if cpu == nil && o.Install {
+			var err error
+			if cpu, err = plugin.InstallCPU(ctx, fetch.Options{Report: o.Report}); err != nil {
+				return nil, err
+			}
+		}
+		if cpu == nil {
+			return nil, plugin.ErrNotInstalled
+		}
+		return openXLA(cpu, options, o)
+	}
+	return nil, fmt.Errorf("plugin %q: want cpu, cuda or the absolute path of a PJRT plugin", which)
+}
+
+// withDefaults adds the options that were not given.
+func withDefaults(options, defaults string) string {
+	for _, d := range strings.Split(defaults, ",") {
+		key, _, _ := strings.Cut(d, "=")
+		given := false
+		for _, have := range strings.Split(options, ",") {
+			k, _, _ := strings.Cut(have, "=")
+			given = given || k == key || k == "no"+key
+		}
+		if !given {
+			options = strings.Trim(options+","+d, ",")
+		}
+	}
+	return options
+}
+
+// plainGo opens the backend written in Go. Always with operations one after the
+// other: run side by side they can wait for each other forever.
+func plainGo(config, why string) (*Engine, error) {
+	if !strings.Contains(config, "ops_") {
+		config = strings.Trim(config+",ops_sequential", ",")
+	}
+	e, err := acquire("go:"+config, func() (compute.Backend, *compileCache, error) {
+		b, err := gobackend.New(config)
+		return b, nil, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the plain Go backend does not open: %w", cause(err))
+	}
+	e.Device = deviceOfCPU()
+	if why != "" {
+		e.Why = why + "; computing in plain Go, which is about a hundred times slower on convolutions"
+	}
+	return e, nil
+}
+
+// another opens a backend that the program itself brought along.
+func another(order, name string) (*Engine, error) {
+	known := compute.List()
+	for _, k := range known {
+		if k == name {
+			e, err := acquire(order, func() (compute.Backend, *compileCache, error) {
+				b, err := compute.NewWithConfig(order)
+				return b, nil, err
+			})
+			if err != nil {
+				return nil, cause(err)
+			}
+			e.Device = deviceOfCPU()
+			return e, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no backend %q; want xla:cpu, xla:cuda, xla:/path/to/plugin.so or go", name)
+}
+
+// openXLA opens a plugin that Find returned.
+func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
+	name := "xla:" + p.Platform
+	if options != "" && options != cudaDefaults {
+		name += "," + options
+	}
+	// Two files of one platform are two backends.
+	e, err := acquire(name+"@"+p.SHA256, func() (compute.Backend, *compileCache, error) {
+		device := ""
+		if p.Platform == "cuda" {
+			prepareCUDA(p)
+			device = plugin.CardID()
+		}
+		cache := newCompileCache(device)
+		if o.NoCompileCache {
+			cache = nil
+		}
+		b, err := quietly(func() (compute.Backend, error) { return newXLA(p, options, cache) })
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.Platform == "cpu" {
+			return b, cache, nil
+		}
+		// A card may be there and still not compute: no memory left, libraries that
+		// do not fit the driver. One small program tells.
+		if err := smoke(b); err != nil {
+			b.Finalize()
+			return nil, nil, err
+		}
+		return b, cache, nil
+	})
+	if err != nil {
+		return nil, cause(err)
+	}
+	e.Name = name
+	e.Plugin = p.String()
+	e.Device = deviceOfCPU()
+	if p.Platform == "cuda" {
+		e.Device = e.Backend.DeviceDescription(0)
+	}
+	return e, nil
+}
+
+// shared is a backend that several Engines of this process use.
+type shared struct {
+	key     string
+	backend compute.Backend
+	cache   *compileCache
+	users   int
+}
+
+var (
+	sharedMu sync.Mutex
+	sharing  = map[string]*shared{}
+)
+
+// acquire returns an Engine on the backend of that key, making it when there is
+// none. Panics of the backend come back as errors.
+func acquire(key string, make func() (compute.Backend, *compileCache, error)) (e *Engine, err error) {
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	s := sharing[key]
+	if s == nil || s.backend.IsFinalized() {
+		s = &shared{key: key}
+		err := caught(func() (err error) {
+			s.backend, s.cache, err = make()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if s.backend == nil {
+			return nil, errors.New("the backend opened as nothing")
+		}
+		sharing[key] = s
+	}
+	s.users++
+	name, _, _ := strings.Cut(key, "@")
+	return &Engine{Backend: s.backend, Name: name, Threads: runtime.NumCPU(), share: s}, nil
+}
+
+// Close releases the backend when no other Engine of this process uses it. It may
+// be called twice.
+func (e *Engine) Close() {
+	e.once.Do(func() {
+		sharedMu.Lock()
+		defer sharedMu.Unlock()
+		s := e.share
+		if s.users--; s.users > 0 {
+			return
+		}
+		if sharing[s.key] == s {
+			delete(sharing, s.key)
+		}
+		_ = caught(func() error { s.backend.Finalize(); return nil })
+	})
+}
+
+// CompileCache returns what the compile cache did since this backend was opened;
+// zeros where there is none (plain Go).
+func (e *Engine) CompileCache() Stats {
+	if e.share == nil || e.share.cache == nil {
+		return Stats{}
+	}
+	return e.share.cache.stats()
+}
+
+// String is one line for a person: name, device, and why not better.
+func (e *Engine) String() string {
+	s := e.Name + " on " + e.Device
+	if e.Plugin != "" {
+		s += ", " + e.Plugin
+	}
+	if e.Why != "" {
+		s += " (" + e.Why + ")"
+	}
+	return s
+}
+
+func deviceOfCPU() string {
+	n := runtime.NumCPU()
+	if n == 1 {
+		return processor().name + " (1 thread)"
+	}
+	return fmt.Sprintf("%s (%d threads)", processor().name, n)
+}

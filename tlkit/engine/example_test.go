@@ -1,0 +1,23 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+)
+
+func ExampleOpen() {
+	e, err := engine.Open(context.Background(), engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	// log.Print(e) tells the backend, the device, and why it is not a better one.
+	double := graph.MustNewExec(e.Backend, func(x *graph.Node) *graph.Node { return graph.Add(x, x) })
+	fmt.Println(double.MustCall([]float32{1, 2, 3})[0].Value())
+	// Output: [2 4 6]
+}

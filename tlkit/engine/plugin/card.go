@@ -1,0 +1,96 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Card is the NVIDIA hardware as the driver shows it.
+type Card struct {
+	Driver string   // "570.86.15"; "" under WSL, where the file is not there
+	Major  int      // 570; 0 = unknown
+	Models []string // "NVIDIA H100 80GB HBM3", as far as the driver tells
+	text   string
+}
+
+// Drivers that the CUDA versions ask for.
+const (
+	driverCUDA12 = 525
+	driverCUDA13 = 580
+)
+
+// FindCard looks for an NVIDIA card. No card is nil and no error; a card that
+// cannot be used is an error that says why.
+func FindCard() (*Card, error) { return cardBelow("/") }
+
+// CardID tells cards and drivers apart: compiled programs are only good for one.
+func CardID() string {
+	c, err := FindCard()
+	if err != nil || c == nil {
+		return ""
+	}
+	return c.text
+}
+
+var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d{3,}(?:\.\d+)+)\s`)
+
+// cardBelow is FindCard for a tree of files, so that machines can be played.
+func cardBelow(root string) (*Card, error) {
+	if runtime.GOOS != "linux" {
+		return nil, nil
+	}
+	at := func(elem ...string) string { return filepath.Join(append([]string{root}, elem...)...) }
+	there := func(p string) bool { _, err := os.Stat(p); return err == nil }
+	// Windows' subsystem has the card behind another device, and its driver's
+	// version in no file.
+	if there(at("dev", "dxg")) && there(at("usr", "lib", "wsl", "lib", "libcuda.so.1")) {
+		return &Card{text: "wsl"}, nil
+	}
+	version, verr := os.ReadFile(at("proc", "driver", "nvidia", "version"))
+	control := there(at("dev", "nvidiactl"))
+	switch {
+	case verr != nil && !control:
+		return nil, nil
+	case verr != nil:
+		return nil, errors.New("plugin: the NVIDIA device files are there, but the kernel has no NVIDIA driver loaded; install the driver (580 or newer), then: nvidia-smi")
+	case !control:
+		return nil, errors.New("plugin: the NVIDIA driver is loaded, but this process sees no card (/dev/nvidiactl is missing); a container must be started with its cards, as in: docker run --gpus all")
+	}
+	c := &Card{}
+	if m := driverVersion.FindStringSubmatch(string(version) + " "); m != nil {
+		c.Driver = m[1]
+		major, _, _ := strings.Cut(m[1], ".")
+		c.Major, _ = strconv.Atoi(major)
+	}
+	infos, _ := filepath.Glob(at("proc", "driver", "nvidia", "gpus", "*", "information"))
+	for _, info := range infos {
+		text, err := os.ReadFile(info)
+		if err != nil {
+			continue
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "Model" {
+				c.Models = append(c.Models, strings.TrimSpace(value))
+			}
+		}
+	}
+	c.text = strings.TrimSpace(string(version)) + "\n" + strings.Join(c.Models, "\n")
+	if c.Major != 0 && c.Major < driverCUDA12 {
+		return nil, fmt.Errorf("plugin: the NVIDIA driver %s is too old, CUDA 12 wants %d or newer; update the driver", c.Driver, driverCUDA12)
+	}
+	return c, nil
+}
+
+// cuda is the CUDA version that fits the driver: "13", or "12" for older ones.
+func (c *Card) cuda() string {
+	if c.Major != 0 && c.Major < driverCUDA13 {
+		return "12"
+	}
+	return "13"
+}

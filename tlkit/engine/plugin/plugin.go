@@ -1,0 +1,215 @@
+// Package plugin finds, verifies and installs the PJRT plugin: the one shared
+// library that holds XLA, the compiler that makes networks fast.
+//
+// It is plain Go without cgo and loads nothing, so that set-up and doctor can use
+// it on a machine where XLA itself is broken. Package engine opens what it finds.
+//
+// The CPU plugin is an unmodified build by somebody else, pinned by sha256 and
+// fetched as a Python wheel (see [CPUBuilds]); it lives in the cache under its
+// hash, never in a folder that a loader searches. For NVIDIA cards either the
+// plugin of an installed jax is used or, when asked for, jax's own wheels are
+// installed ([InstallCUDA]).
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+)
+
+// Plugin is one PJRT plugin on disk.
+type Plugin struct {
+	Platform string // "cpu" or "cuda"
+	Path     string // absolute path of the shared library
+	SHA256   string // of the shared library, 64 hex digits
+	Version  string // which XLA: "XLA of jaxlib 0.11.2"
+	Source   string // where the file comes from, for a person
+
+	// For CUDA only. Libraries are opened before the plugin, in this order, with
+	// their symbols visible to it; DataDir holds bin/ptxas and nvvm/libdevice.
+	Libraries []string
+	DataDir   string
+
+	file *fetch.File // set for plugins in our cache
+}
+
+// String is one line for a report.
+func (p *Plugin) String() string {
+	if p == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s (%s), sha256 %.12s", p.Version, p.Source, p.SHA256)
+}
+
+// ErrNotInstalled says that there is no plugin to open.
+var ErrNotInstalled = errors.New("no XLA plugin is installed; run: tlkit setup")
+
+// Build is a pinned build of the CPU plugin.
+type Build struct {
+	OS, Arch string
+	Version  string
+	Source   string // whose build it is
+	Licence  string
+	File     fetch.File
+}
+
+// CPUBuilds lists the pinned builds, best first. Both are XLA's own CPU plugin,
+// compiled by others and repackaged as wheels; both were measured on linux/amd64
+// with glibc 2.27 or newer. The first trains fastest; the second is there for the
+// day the first disappears.
+func CPUBuilds() []Build {
+	return []Build{
+		{
+			OS: "linux", Arch: "amd64",
+			Version: "XLA of jaxlib 0.11.2",
+			Source:  "Python wheel lammps-jax-pjrt-cpu 0.11.2",
+			Licence: "Apache-2.0",
+			File: fetch.File{
+				Name:   "pjrt_c_api_cpu_plugin.so",
+				SHA256: "ad1309ac822b1b24d51b7f9947c7c9fa9ef5d67f390584cbc3d1fa2428fed9c2",
+				Bytes:  201_600_336,
+				Sources: []fetch.Source{{Wheel: &fetch.Wheel{
+					Name: "lammps-jax-pjrt-cpu", Version: "0.11.2",
+					SHA256: "1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1",
+					File:   "lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so",
+					Bytes:  62_711_338,
+				}}},
+			},
+		},
+		{
+			OS: "linux", Arch: "amd64",
+			Version: "XLA of zml/pjrt-artifacts, PJRT 0.106",
+			Source:  "Python wheel fastatomstruct-xla-cpu 2026.6.23",
+			Licence: "Apache-2.0",
+			File: fetch.File{
+				Name:   "pjrt_c_api_cpu_plugin.so",
+				SHA256: "0a0fe56ca17be9efc7b942e89e534e5e0ad4a0f1e369b66d27b62184509015b9",
+				Bytes:  273_768_800,
+				Sources: []fetch.Source{{Wheel: &fetch.Wheel{
+					Name: "fastatomstruct-xla-cpu", Version: "2026.6.23",
+					SHA256: "88b1c430b341b4bea40a37420311c9c75db6e22b46d2ff95b6986577bee6afe9",
+					File:   "fastatomstruct_xla_cpu/libpjrt_cpu.so",
+					Bytes:  63_200_622,
+				}}},
+			},
+		},
+	}
+}
+
+func (b Build) plugin(path string) *Plugin {
+	file := b.File
+	return &Plugin{Platform: "cpu", Path: path, SHA256: b.File.SHA256, Version: b.Version, Source: b.Source, file: &file}
+}
+
+func buildsHere() []Build {
+	var here []Build
+	for _, b := range CPUBuilds() {
+		if b.OS == runtime.GOOS && b.Arch == runtime.GOARCH {
+			here = append(here, b)
+		}
+	}
+	return here
+}
+
+// Find returns what is installed and verified; nil where there is nothing. It
+// touches no network and loads nothing. cuda is looked for only when the machine
+// has an NVIDIA card.
+//
+// The error says why something that is there cannot be used; the other result
+// may still be good.
+func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
+	cuda, err = FindCUDA(ctx)
+	return cuda, FindCPU(), err
+}
+
+// FindCPU returns the installed CPU plugin, or nil.
+func FindCPU() *Plugin {
+	for _, b := range buildsHere() {
+		if path, ok := b.File.Cached(); ok {
+			return b.plugin(path)
+		}
+	}
+	return nil
+}
+
+// At returns the plugin in a file that somebody names, after a look at it and
+// with its hash. Whether it is for the CPU or for CUDA is told by its file name,
+// as go-xla does.
+func At(ctx context.Context, path string) (*Plugin, error) {
+	if err := Sound(path); err != nil {
+		return nil, err
+	}
+	sum, err := fetch.Sum(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("plugin: %w", err)
+	}
+	p := &Plugin{Platform: "other", Path: path, SHA256: sum, Version: "PJRT plugin " + filepath.Base(path), Source: path}
+	switch name := strings.ToLower(filepath.Base(path)); {
+	case strings.Contains(name, "cuda"):
+		p.Platform = "cuda"
+	case strings.Contains(name, "cpu"):
+		p.Platform = "cpu"
+	}
+	return p, nil
+}
+
+// InstallCPU puts a pinned CPU plugin into the cache, or returns the one that is
+// there. Progress goes to o.Report; nothing is installed without being asked for
+// by calling this.
+func InstallCPU(ctx context.Context, o fetch.Options) (*Plugin, error) {
+	builds := buildsHere()
+	if len(builds) == 0 {
+		return nil, fmt.Errorf("plugin: there is no pinned CPU plugin for %s/%s (measured: linux/amd64); go-xla has an installer of its own, which checks no hash: go run github.com/gomlx/go-xla/cmd/pjrt_installer@latest; then set GOMLX_BACKEND=xla:/the/path/it/prints",
+			runtime.GOOS, runtime.GOARCH)
+	}
+	if p := FindCPU(); p != nil {
+		return p, nil
+	}
+	var causes []error
+	for _, b := range builds {
+		path, err := b.File.Get(ctx, o)
+		if err == nil {
+			return b.plugin(path), nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("plugin: %w", err)
+		}
+		causes = append(causes, err)
+	}
+	return nil, fmt.Errorf("plugin: the CPU plugin could not be installed: %w", errors.Join(causes...))
+}
+
+// Verify checks that the file is the one that was found. With full it is read
+// through and hashed whatever was noted about it; without, a file in the cache
+// that looks untouched since its last hashing is believed.
+func (p *Plugin) Verify(ctx context.Context, full bool) error {
+	hash := fetch.Sum
+	if full {
+		hash = fetch.Rehash
+	}
+	got, err := hash(ctx, p.Path)
+	if err != nil {
+		return fmt.Errorf("plugin: %w; run: tlkit setup", err)
+	}
+	if got != p.SHA256 {
+		return fmt.Errorf("plugin: %s is damaged: %w; run: tlkit setup", p.Path, &fetch.HashError{What: "it", Want: p.SHA256, Got: got})
+	}
+	if full {
+		return Sound(p.Path)
+	}
+	return nil
+}
+
+// Remove takes a plugin of ours out of the cache. A plugin that somebody else
+// installed is left alone, and that is an error.
+func (p *Plugin) Remove() error {
+	if p.file == nil {
+		return fmt.Errorf("plugin: %s was not installed by tlkit; remove it with what installed it (%s)", p.Path, p.Source)
+	}
+	return p.file.Remove()
+}

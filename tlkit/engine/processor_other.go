@@ -1,0 +1,7 @@
+//go:build !darwin
+
+package engine
+
+import "runtime"
+
+func otherProcessor() cpu { return cpu{name: runtime.GOARCH + " processor"} }

@@ -1,0 +1,205 @@
+//go:build cgo && unix
+
+package engine
+
+/*
+#cgo linux LDFLAGS: -ldl
+#include <stdlib.h>
+#include "hook.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
+
+	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
+)
+
+// xlaBuilt tells whether this program can open XLA at all.
+const xlaBuilt = true
+
+// loadedPlugin is a plugin opened in this process. It stays open until the
+// process ends: XLA starts threads that never stop.
+type loadedPlugin struct {
+	slot  int
+	name  string // under which go-xla knows it
+	sha   string
+	cache atomic.Pointer[compileCache] // nil: compile every time
+}
+
+var (
+	loadMu sync.Mutex
+	// loadedSlots is read by the compile hook without the mutex: an entry is set
+	// before its hook can be called, and never changed.
+	loadedSlots [C.TLKIT_SLOTS]atomic.Pointer[loadedPlugin]
+)
+
+// load opens a plugin that was verified, once for each file, and registers it
+// with go-xla under a name of ours. The name is absolute so that go-xla takes it
+// as it is: for any other name it would search folders and open every plugin it
+// meets there, and one that is cut off kills the process.
+func load(p *plugin.Plugin) (*loadedPlugin, error) {
+	if !filepath.IsAbs(p.Path) {
+		return nil, fmt.Errorf("plugin path %q is not absolute", p.Path)
+	}
+	loadMu.Lock()
+	defer loadMu.Unlock()
+	slot := 0
+	for ; slot < len(loadedSlots); slot++ {
+		l := loadedSlots[slot].Load()
+		if l == nil {
+			break
+		}
+		if l.sha == p.SHA256 {
+			return l, nil
+		}
+	}
+	if slot == len(loadedSlots) {
+		return nil, fmt.Errorf("%d different plugins are open in this process already; start a new one", slot)
+	}
+	for _, lib := range p.Libraries {
+		if _, err := open(lib, true); err != nil {
+			return nil, fmt.Errorf("a library of the plugin: %w", err)
+		}
+	}
+	handle, err := open(p.Path, false)
+	if err != nil {
+		return nil, err
+	}
+	var msg *C.char
+	real := C.tlkit_table(handle, &msg)
+	if real == nil {
+		return nil, fmt.Errorf("%s: %w", p.Path, taken(msg))
+	}
+	// Substrings of the name tell go-xla which quirks to mind: "cpu" or "cuda".
+	l := &loadedPlugin{slot: slot, sha: p.SHA256, name: fmt.Sprintf("/tlkit/%s-%.12s", p.Platform, p.SHA256)}
+	loadedSlots[slot].Store(l)
+	var hooked C.int
+	api := C.tlkit_hook(C.int(slot), real, &hooked)
+	if err := pjrt.RegisterPreloadedPlugin(l.name, uintptr(unsafe.Pointer(api))); err != nil {
+		loadedSlots[slot].Store(nil)
+		return nil, fmt.Errorf("the plugin does not initialise: %w", err)
+	}
+	return l, nil
+}
+
+func open(path string, global bool) (unsafe.Pointer, error) {
+	c := C.CString(path)
+	defer C.free(unsafe.Pointer(c))
+	var g C.int
+	if global {
+		g = 1
+	}
+	var msg *C.char
+	h := C.tlkit_open(c, g, &msg)
+	if h == nil {
+		return nil, taken(msg)
+	}
+	return h, nil
+}
+
+// taken turns a C string that we own into an error.
+func taken(msg *C.char) error {
+	defer C.free(unsafe.Pointer(msg))
+	return errors.New(C.GoString(msg))
+}
+
+// newXLA makes a client of the plugin. config is what follows the plugin's name
+// in GOMLX_BACKEND: "tf32=false,preallocate=false".
+func newXLA(p *plugin.Plugin, config string, cache *compileCache) (compute.Backend, error) {
+	l, err := load(p)
+	if err != nil {
+		return nil, err
+	}
+	l.cache.Store(cache)
+	name := l.name
+	if config != "" {
+		name += "," + config
+	}
+	if p.Platform == "cpu" {
+		// The plugin would pretend to be four devices, each with threads of its own.
+		if b, err := xla.NewWithOptions(name, pjrt.NamedValuesMap{"cpu_device_count": int64(1)}); err == nil {
+			return b, nil
+		}
+	}
+	// Not returned directly: a nil *xla.Backend in an interface is not nil.
+	b, err := xla.NewWithOptions(name, nil)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// tlkitCompile stands in for PJRT_Client_Compile: it loads the executable from
+// the cache, or compiles and stores it. Whatever goes wrong with the cache ends in
+// a compilation, never in an error.
+//
+//export tlkitCompile
+func tlkitCompile(slot C.int, args *C.tlkit_compile_args) *C.tlkit_opaque {
+	done, fault := compileCached(int(slot), args)
+	if !done {
+		return C.tlkit_real_compile(slot, args)
+	}
+	return fault
+}
+
+// compileCached returns done when the work is finished: args hold the executable,
+// or fault is the compiler's own error.
+func compileCached(slot int, args *C.tlkit_compile_args) (done bool, fault *C.tlkit_opaque) {
+	// A panic must not unwind through C. One after the compilation leaves its
+	// result in place.
+	compiled := false
+	defer func() {
+		if recover() != nil {
+			done, fault = compiled, nil
+		}
+	}()
+	l := loadedSlots[slot].Load()
+	if l == nil || args.struct_size < C.size_t(unsafe.Sizeof(*args)) || args.program == nil {
+		return false, nil
+	}
+	cache := l.cache.Load()
+	if cache == nil {
+		return false, nil
+	}
+	prog := args.program
+	key := cache.key(l.sha,
+		view(prog.format, prog.format_size),
+		view(prog.code, prog.code_size),
+		view(args.options, args.options_size))
+	if blob, ok := cache.get(key); ok {
+		if C.tlkit_load(C.int(slot), args, (*C.char)(unsafe.Pointer(unsafe.SliceData(blob))), C.size_t(len(blob))) == 1 {
+			cache.hits.Add(1)
+			return true, nil
+		}
+		cache.reject(key)
+	}
+	cache.misses.Add(1)
+	if fault := C.tlkit_real_compile(C.int(slot), args); fault != nil {
+		return true, fault
+	}
+	compiled = true
+	var out C.tlkit_serialize_args
+	if C.tlkit_serialize(C.int(slot), args.loaded, &out) == 1 {
+		cache.put(key, view(out.bytes, out.bytes_size))
+		C.tlkit_serialize_free(C.int(slot), &out)
+	}
+	return true, nil
+}
+
+// view is C memory as a slice, valid during the call.
+func view(p *C.char, n C.size_t) []byte {
+	if p == nil || n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))
+}

@@ -1,0 +1,18 @@
+//go:build !cgo || !unix
+
+package engine
+
+import (
+	"errors"
+
+	"github.com/gomlx/compute"
+
+	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
+)
+
+// xlaBuilt is false: XLA is a shared library, and opening one needs cgo.
+const xlaBuilt = false
+
+func newXLA(*plugin.Plugin, string, *compileCache) (compute.Backend, error) {
+	return nil, errors.New("this program was built without cgo; build it with a C compiler and CGO_ENABLED=1")
+}
