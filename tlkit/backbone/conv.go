@@ -67,8 +67,9 @@ func (b *Builder) Depthwise(name string, x *graph.Node, kernel, stride int, pad 
 
 	height := (d[1]+pads[0][0]+pads[0][1]-kernel)/stride + 1
 	width := (d[2]+pads[1][0]+pads[1][1]-kernel)/stride + 1
+	// All four axes are named: the gradient of GoMLX's Pad is wrong when trailing ones are left out.
 	x = graph.Pad(x, graph.ScalarZero(x.Graph(), x.DType()), compute.PadAxis{},
-		compute.PadAxis{Start: pads[0][0], End: pads[0][1]}, compute.PadAxis{Start: pads[1][0], End: pads[1][1]})
+		compute.PadAxis{Start: pads[0][0], End: pads[0][1]}, compute.PadAxis{Start: pads[1][0], End: pads[1][1]}, compute.PadAxis{})
 
 	var sum *graph.Node
 	for i := range kernel {

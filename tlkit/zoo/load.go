@@ -51,6 +51,9 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 	if o.Preset != nil {
 		n.Preset = *o.Preset
 	}
+	if err := n.Preset.Validate(); err != nil {
+		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+	}
 	if n.declared, err = backbone.Declare(row.arch, n.Preset.Size); err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 	}

@@ -3,7 +3,6 @@ package zoo
 import (
 	"fmt"
 
-	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -62,15 +61,9 @@ func (r resNetCIFAR) Build(b *backbone.Builder, x *Node) backbone.Output {
 	return backbone.Output{Map: x, Features: features, Logits: b.Linear("linear", features, 10)}
 }
 
-// cifarBlock is the basic block with a shortcut that has no weights (option A of the paper): where the picture gets
-// smaller every second pixel goes on, and the new channels are zeros, half of them in front.
+// cifarBlock is the basic block with a shortcut that has no weights (option A of the paper).
 func cifarBlock(b *backbone.Builder, x *Node, width, stride int) *Node {
 	y := backbone.ReLU(b.BatchNorm("bn1", b.Conv("conv1", x, width, 3, stride, 1), torchEps))
 	y = b.BatchNorm("bn2", b.Conv("conv2", y, width, 3, 1, 1), torchEps)
-	if extra := width - x.Shape().Dim(-1); extra > 0 {
-		x = Slice(x, AxisRange(), AxisRange().Stride(stride), AxisRange().Stride(stride), AxisRange())
-		x = Pad(x, ScalarZero(x.Graph(), x.DType()), compute.PadAxis{}, compute.PadAxis{}, compute.PadAxis{},
-			compute.PadAxis{Start: extra / 2, End: extra - extra/2})
-	}
-	return backbone.ReLU(Add(x, y))
+	return backbone.ReLU(Add(backbone.Shortcut(x, width, stride), y))
 }

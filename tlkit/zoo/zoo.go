@@ -83,7 +83,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("zoo: no model %q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Near, ", "))
+	return fmt.Sprintf("zoo: no model %.60q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Near, ", "))
 }
 
 // near gives the three rows one of whose names takes the fewest edits to become name.

@@ -1,0 +1,212 @@
+package zoo
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+)
+
+// The table cannot drift: whatever in a row can be recomputed is recomputed here.
+func TestTable(t *testing.T) {
+	taken := map[string]string{}
+	hashes := map[string]string{}
+	for _, r := range Rows() {
+		t.Run(r.Name, func(t *testing.T) {
+			for _, n := range r.names() {
+				if n != strings.ToLower(n) || strings.ContainsAny(n, " /") {
+					t.Errorf("name %q is not lower case without spaces", n)
+				}
+				if other, ok := taken[n]; ok {
+					t.Errorf("name %q is taken by %s", n, other)
+				}
+				taken[n] = r.Name
+				if found, err := Find(strings.ToUpper(n)); err != nil || found.Name != r.Name {
+					t.Errorf("Find(%q) gives %q, %v", n, found.Name, err)
+				}
+			}
+			for what, v := range map[string]string{"tag": r.Tag, "family": r.Family, "licence": r.Licence, "origin": r.Origin, "file name": r.File.Name} {
+				if v == "" {
+					t.Errorf("no %s", what)
+				}
+			}
+			if !strings.HasPrefix(r.Origin, "https://") {
+				t.Errorf("origin %q", r.Origin)
+			}
+			if other, ok := hashes[r.File.SHA256]; ok {
+				t.Errorf("same file as %s", other)
+			}
+			hashes[r.File.SHA256] = r.Name
+			checkFile(t, r)
+			checkNetwork(t, r)
+		})
+	}
+}
+
+func checkFile(t *testing.T, r Row) {
+	f := r.File
+	if _, err := hex.DecodeString(f.SHA256); err != nil || len(f.SHA256) != 64 && len(f.SHA256) != 8 {
+		t.Errorf("sha256 %q is neither whole nor a published prefix", f.SHA256)
+	}
+	// Publishers put the beginning of the hash into the file's name: resnet18-f37072fd.pth.
+	if i := strings.LastIndexByte(f.Name, '-'); i >= 0 {
+		if part, _, _ := strings.Cut(f.Name[i+1:], "."); !strings.HasPrefix(f.SHA256, part) {
+			t.Errorf("file %s does not carry the beginning of its hash %s", f.Name, f.SHA256)
+		}
+	}
+	if len(f.Sources) == 0 {
+		t.Error("no source")
+	}
+	for _, s := range f.Sources {
+		if s.URL != "" && !strings.HasSuffix(s.URL, "/"+f.Name) {
+			t.Errorf("URL %s is not of %s", s.URL, f.Name)
+		}
+		if w := s.Wheel; w != nil && (len(w.SHA256) != 64 || !strings.HasSuffix(w.File, "/"+f.Name) || len(f.SHA256) != 64 || f.Bytes == 0) {
+			t.Errorf("wheel %+v for %+v", w, f)
+		}
+	}
+}
+
+func checkNetwork(t *testing.T, r Row) {
+	if err := r.Preset.Validate(); err != nil || r.Preset.Name != r.Name {
+		t.Errorf("preset %q: %v", r.Preset.Name, err)
+	}
+	d, err := backbone.Declare(r.arch, r.Preset.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Params() != r.Params {
+		t.Errorf("%d parameters declared, the row says %d", d.Params(), r.Params)
+	}
+	if d.Features != r.Features {
+		t.Errorf("%d features declared, the row says %d", d.Features, r.Features)
+	}
+	classes := 0
+	if r.Classes != "" {
+		labels, err := data.Labels(r.Classes)
+		if err != nil {
+			t.Error(err)
+		}
+		classes = len(labels)
+	}
+	if d.Classes != classes {
+		t.Errorf("%d classes declared, the list %q has %d", d.Classes, r.Classes, classes)
+	}
+	if r.Top1 != 0 && (r.Top1 < 50 || r.Top1 >= 100 || r.Top5 != 0 && r.Top5 <= r.Top1) {
+		t.Errorf("top-1 %g, top-5 %g percent", r.Top1, r.Top5)
+	}
+	if last := d.Stages[len(d.Stages)-1]; fmt.Sprint(last.Shape) != fmt.Sprint(d.Map) || d.Map[2] != d.Features {
+		t.Errorf("the last stage %v is not the map %v of %d features", last, d.Map, d.Features)
+	}
+	for _, w := range d.Weights {
+		if w.Stage == backbone.Classifier && d.Classes == 0 {
+			t.Errorf("tensor %s lies beyond the last stage", w.Name)
+		}
+	}
+	if g, ok, err := golden.Find(r.golden, golden.Formula); err != nil || !ok || len(g.Stages) != len(d.Stages) || (g.Logits != nil) != (classes > 0) {
+		t.Errorf("golden %q: %v, %v", r.golden, ok, err)
+	}
+}
+
+// Every golden belongs to a row, so that none is dead.
+func TestNoGoldenIsForgotten(t *testing.T) {
+	used := map[string]bool{}
+	for _, r := range table {
+		used[r.golden+golden.Formula] = true
+		if g, ok, _ := golden.Find(r.golden, golden.Weights); ok && g.File == r.File.Name {
+			used[r.golden+golden.Weights] = true
+		}
+	}
+	for _, kind := range []string{golden.Formula, golden.Weights} {
+		for _, name := range golden.Names(kind) {
+			if !used[name+kind] {
+				t.Errorf("golden %s, %s is replayed by no row", name, kind)
+			}
+		}
+	}
+}
+
+// The block tables give the widths and strides of the papers: a picture of 224 becomes a map of 7.
+func TestStages(t *testing.T) {
+	for name, want := range map[string]string{
+		"resnet18":           "[{stem [56 56 64]} {layer1 [56 56 64]} {layer2 [28 28 128]} {layer3 [14 14 256]} {layer4 [7 7 512]}]",
+		"resnet152":          "[{stem [56 56 64]} {layer1 [56 56 256]} {layer2 [28 28 512]} {layer3 [14 14 1024]} {layer4 [7 7 2048]}]",
+		"resnet110_cifar10":  "[{stem [32 32 16]} {layer1 [32 32 16]} {layer2 [16 16 32]} {layer3 [8 8 64]}]",
+		"mobilenetv2":        "[{features.0 [112 112 32]} {features.1 [112 112 16]}",
+		"efficientnet_lite2": "[{stem [130 130 32]} {_blocks.0 [130 130 16]}",
+	} {
+		r, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := backbone.Declare(r.Arch(), r.Preset.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(d.Stages); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: stages %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestFindUnknown(t *testing.T) {
+	for name, near := range map[string]string{
+		"resnet51": "resnet50", "mobilnetv2": "mobilenetv2", "efficientnet-lite0": "efficientnet_lite0",
+		"": "", strings.Repeat("x", 1<<20): "",
+	} {
+		_, err := Find(name)
+		var unknown *UnknownError
+		if !errors.As(err, &unknown) || len(unknown.Near) != 3 {
+			t.Fatalf("Find(%.20q): %v", name, err)
+		}
+		if near != "" && unknown.Near[0] != near {
+			t.Errorf("Find(%q) proposes %v, want %s first", name, unknown.Near, near)
+		}
+		if len(err.Error()) > 300 {
+			t.Errorf("the error for a name of %d bytes has %d", len(name), len(err.Error()))
+		}
+	}
+}
+
+func TestRowsIsACopy(t *testing.T) {
+	Rows()[0].Aliases[0] = "spoilt"
+	if _, err := Find("mobilenet_v2"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Google scales widths by rounding to multiples of 8, never down by more than a tenth.
+func TestScaledWidth(t *testing.T) {
+	for _, c := range []struct {
+		width int
+		by    float64
+		want  int
+	}{{16, 1.1, 16}, {24, 1.1, 24}, {40, 1.1, 48}, {112, 1.1, 120}, {320, 1.1, 352}, {16, 0.7, 16}, {8, 0.1, 8}} {
+		if got := scaledWidth(c.width, c.by); got != c.want {
+			t.Errorf("%d times %g: %d, want %d", c.width, c.by, got, c.want)
+		}
+	}
+}
+
+func TestDifferenceSeesWhatIsWrong(t *testing.T) {
+	s := golden.Sample{Shape: []int{4}, Step: 2, Largest: 10, Values: [][]float64{{1, 2}, {3, 4}}}
+	for _, c := range []struct {
+		got  []float32
+		want float64
+	}{
+		{[]float32{1, 9, 2, 9, 3, 9, 4, 9}, 0},
+		{[]float32{1, 9, 2, 9, 3, 9, 4.5, 9}, 0.05},
+		{[]float32{1, 9, 2}, math.Inf(1)},
+		{[]float32{1, 9, 2, 9, 3, 9, float32(math.NaN()), 9}, math.Inf(1)},
+	} {
+		if got := s.Difference(c.got); got != c.want {
+			t.Errorf("%v: %g, want %g", c.got, got, c.want)
+		}
+	}
+}
