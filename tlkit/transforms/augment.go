@@ -37,9 +37,9 @@ func (c randomResizedCrop) String() string {
 		c.size, c.scale[0], c.scale[1], c.ratio[0], c.ratio[1], c.by)
 }
 
-func (c randomResizedCrop) picture(p *Picture, s *stream) (*Picture, error) {
-	src := c.choose(p.Width, p.Height, s)
-	return p.resample(src, c.size, c.size, box{0, 0, c.size, c.size}, c.by), nil
+func (c randomResizedCrop) plan(w, h int, s *stream) (plan, error) {
+	src := c.choose(w, h, s)
+	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.by}}, nil
 }
 
 // choose draws ten times; then the largest middle part of an allowed shape has to do.

@@ -49,7 +49,7 @@ func (f funcStep) picture(p *Picture, s *stream) (*Picture, error) {
 // use it at once.
 type Pipeline struct {
 	steps    []Step
-	pictures []pictureStep
+	pictures []Step // pictureStep or geometryStep, fused
 	table    *table // nil when the pipeline ends with a picture
 	seed     uint64
 	err      error
@@ -64,7 +64,7 @@ func Compose(steps ...Step) Pipeline {
 		case refused:
 			p.err = s.err
 			return p
-		case pictureStep:
+		case pictureStep, geometryStep:
 			if p.table != nil {
 				p.err = fmt.Errorf("transforms: Compose: step %d, %s, works on pictures but comes after ToTensor: move it before", i+1, s)
 				return p
@@ -90,7 +90,7 @@ func Compose(steps ...Step) Pipeline {
 
 // fuse lets a resize know the crop behind it, so that only the pixels that survive
 // are computed. The result is the same to the bit.
-func fuse(in []pictureStep) (out []pictureStep) {
+func fuse(in []Step) (out []Step) {
 	for i := 0; i < len(in); i++ {
 		if r, ok := in[i].(resizeStep); ok && i+1 < len(in) {
 			if c, ok := in[i+1].(centerCrop); ok {
@@ -124,10 +124,21 @@ func (p Pipeline) Picture(pic *Picture, r Rand) (*Picture, error) {
 	if err := pic.check(); err != nil {
 		return nil, err
 	}
-	s := newStream(p.seed, r)
-	for _, step := range p.pictures {
-		var err error
-		if pic, err = step.picture(pic, s); err != nil {
+	return run(p.pictures, pic, newStream(p.seed, r))
+}
+
+func run(steps []Step, pic *Picture, s *stream) (_ *Picture, err error) {
+	for _, step := range steps {
+		switch step := step.(type) {
+		case geometryStep:
+			var n plan
+			if n, err = step.plan(pic.Width, pic.Height, s); err == nil {
+				pic = pic.follow(n)
+			}
+		case pictureStep:
+			pic, err = step.picture(pic, s)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -147,11 +158,16 @@ func (p Pipeline) ApplyTo(dst []float32, pic *Picture, r Rand) (Tensor, error) {
 	if err != nil {
 		return Tensor{}, err
 	}
+	return p.fill(dst, pic)
+}
+
+// fill is the part from ToTensor on.
+func (p Pipeline) fill(dst []float32, pic *Picture) (Tensor, error) {
 	if dst == nil {
 		dst = make([]float32, len(pic.Pix))
 	}
 	if len(dst) != len(pic.Pix) {
-		return Tensor{}, fmt.Errorf("transforms: ApplyTo: the pipeline gives %d x %d x 3 = %d values, the place given holds %d",
+		return Tensor{}, fmt.Errorf("transforms: the pipeline gives %d x %d x 3 = %d values, the place given holds %d",
 			pic.Height, pic.Width, len(pic.Pix), len(dst))
 	}
 	p.table.fill(dst, pic)

@@ -2,7 +2,6 @@ package transforms
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,17 +55,11 @@ func (o DecodeOptions) allow(format string, w, h int) error {
 func DecodeFile(path string, o DecodeOptions) (*Picture, error) {
 	o = o.withDefaults()
 	data, err := readPicture(path, o.MaxBytes)
+	var p *Picture
 	if err == nil {
-		var p *Picture
-		if p, err = Decode(data, o); err == nil {
-			return p, nil
-		}
+		p, err = Decode(data, o)
 	}
-	var d *DecodeError
-	if errors.As(err, &d) {
-		d.Path = path
-	}
-	return nil, err
+	return p, withPath(err, path)
 }
 
 func readPicture(path string, limit int64) ([]byte, error) {

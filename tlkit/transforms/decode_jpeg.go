@@ -15,7 +15,7 @@ func decodeJPEG(data []byte, o DecodeOptions) (*Picture, int, error) {
 		return nil, 0, err
 	}
 	p := NewPicture(f.Width, f.Height)
-	if err := f.Decode(p.Pix); err != nil {
+	if err := f.Decode(p.Pix, p.Bounds()); err != nil {
 		return nil, 0, jpegError(err)
 	}
 	return p, tiffOrientation(f.Exif), nil

@@ -42,6 +42,28 @@ func gather(options []Option) settings {
 	return s
 }
 
+// geometryStep decides from the size alone which pixels it wants and what becomes of
+// them. So a decoder can be told before it starts.
+type geometryStep interface {
+	Step
+	plan(w, h int, s *stream) (plan, error)
+}
+
+// plan is a resampling, put on black where it is smaller than a crop wants.
+type plan struct {
+	resampling
+	crop centerCrop // the size of the result, zero for that of the resampling
+	at   box        // the place in it
+}
+
+func (p *Picture) follow(n plan) *Picture {
+	out := p.resample(n.resampling)
+	if n.crop == (centerCrop{}) {
+		return out
+	}
+	return n.crop.pad(out, n.at)
+}
+
 // resizeStep gives a picture a new size: the short side to size, or, with height set,
 // exactly size x height.
 type resizeStep struct {
@@ -91,12 +113,12 @@ func (r resizeStep) target(w, h int) (int, int) {
 	return r.size * w / h, r.size
 }
 
-func (r resizeStep) picture(p *Picture, _ *stream) (*Picture, error) {
-	w, h := r.target(p.Width, p.Height)
-	if err := checkSize(r.name, w, h); err != nil { // a picture of 1 x 60,000 would explode
-		return nil, err
+func (r resizeStep) plan(w, h int, _ *stream) (plan, error) {
+	tw, th := r.target(w, h)
+	if err := checkSize(r.name, tw, th); err != nil { // a picture of 1 x 60,000 would explode
+		return plan{}, err
 	}
-	return p.resample(p.whole(), w, h, box{0, 0, w, h}, r.by), nil
+	return plan{resampling: resampling{box{0, 0, w, h}, tw, th, box{0, 0, tw, th}, r.by}}, nil
 }
 
 // centerCrop takes the middle.
@@ -129,9 +151,9 @@ func (c centerCrop) windows(w, h int) (from, to box) {
 	return from, to
 }
 
-func (c centerCrop) picture(p *Picture, _ *stream) (*Picture, error) {
-	from, to := c.windows(p.Width, p.Height)
-	return c.pad(p.cut(from), to), nil
+func (c centerCrop) plan(w, h int, _ *stream) (plan, error) {
+	from, to := c.windows(w, h)
+	return plan{resampling{box{0, 0, w, h}, w, h, from, Nearest}, c, to}, nil
 }
 
 func (c centerCrop) pad(p *Picture, to box) *Picture {
@@ -151,17 +173,14 @@ type resizeCrop struct {
 	crop centerCrop
 }
 
-func (r resizeCrop) picture(p *Picture, _ *stream) (*Picture, error) {
-	w, h := r.target(p.Width, p.Height)
-	from, to := r.crop.windows(w, h)
-	// Only what is kept needs to fit into memory.
-	if err := checkSize(r.name, from.w, from.h); err != nil {
-		return nil, err
+func (r resizeCrop) plan(w, h int, _ *stream) (plan, error) {
+	tw, th := r.target(w, h)
+	// Only what is kept needs to fit into memory, but the kernels count in 32 bits.
+	if max(tw, th) > 1<<24 {
+		return plan{}, checkSize(r.name, tw, th)
 	}
-	if w > 1<<24 || h > 1<<24 {
-		return nil, checkSize(r.name, w, h)
-	}
-	return r.crop.pad(p.resample(p.whole(), w, h, from, r.by), to), nil
+	from, to := r.crop.windows(tw, th)
+	return plan{resampling{box{0, 0, w, h}, tw, th, from, r.by}, r.crop, to}, nil
 }
 
 // cropResize is the evaluation of TensorFlow's EfficientNets: the middle square of
@@ -176,11 +195,11 @@ func (c cropResize) String() string {
 	return fmt.Sprintf("CropResize(%g, %d, %s)", c.fraction, c.size, c.by)
 }
 
-func (c cropResize) picture(p *Picture, _ *stream) (*Picture, error) {
+func (c cropResize) plan(w, h int, _ *stream) (plan, error) {
 	// Cut off to whole pixels, and the corner rounded up, as in the original code; the
 	// small addend keeps 240/272*272 at 240.
-	side := max(1, int(float64(c.fraction*float64(min(p.Width, p.Height)))+1e-6))
-	side = min(side, p.Width, p.Height)
-	src := box{(p.Width - side + 1) / 2, (p.Height - side + 1) / 2, side, side}
-	return p.resample(src, c.size, c.size, box{0, 0, c.size, c.size}, c.by), nil
+	side := max(1, int(float64(c.fraction*float64(min(w, h)))+1e-6))
+	side = min(side, w, h)
+	src := box{(w - side + 1) / 2, (h - side + 1) / 2, side, side}
+	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.by}}, nil
 }

@@ -106,7 +106,7 @@ func TestPartResizeEqualsTorchvision(t *testing.T) {
 	p := formula(120, 160, 1)
 	for _, r := range loadGolden(t).Part {
 		n := whole(r[4])
-		q := p.resample(box{whole(r[1]), whole(r[0]), whole(r[3]), whole(r[2])}, n, n, box{0, 0, n, n}, Interpolation(r[5].(string)))
+		q := p.resample(resampling{box{whole(r[1]), whole(r[0]), whole(r[3]), whole(r[2])}, n, n, box{0, 0, n, n}, Interpolation(r[5].(string))})
 		if got := sumOf(q.Pix); got != r[6] {
 			t.Errorf("%v: got %s", r, got)
 		}

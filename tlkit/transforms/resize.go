@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"fmt"
+	"math"
 	"sync"
 )
 
@@ -26,7 +27,7 @@ func (p *Picture) Resize(width, height int, by Interpolation) (*Picture, error) 
 	if err := checkSize("Resize", width, height); err != nil {
 		return nil, err
 	}
-	return p.resample(p.whole(), width, height, box{0, 0, width, height}, by), nil
+	return p.resample(resampling{p.whole(), width, height, box{0, 0, width, height}, by}), nil
 }
 
 func checkSize(who string, w, h int) error {
@@ -71,16 +72,39 @@ func (p *Picture) FlipHorizontal() (*Picture, error) {
 // collector's way.
 var scratch = sync.Pool{New: func() any { return new([]uint8) }}
 
-// resample resizes the part src of p to width x height and returns the part window
-// of the result, computing nothing else. Pixels outside src have no influence.
-func (p *Picture) resample(src box, width, height int, window box, by Interpolation) *Picture {
+// resampling resizes the part src of a picture to width x height and keeps the part
+// window of the result, computing nothing else. Pixels outside src have no influence.
+type resampling struct {
+	src           box
+	width, height int
+	window        box
+	by            Interpolation
+}
+
+// reads returns a box of pixels of the picture outside of which nothing is read.
+func (r resampling) reads() box {
+	one := func(at, in, out, from, n int) (first, count int) {
+		scale := float64(in) / float64(out)
+		reach := max(filters[r.by].support, 1)*max(scale, 1) + 1
+		lo := max(0, int(math.Floor(float64(from)*scale-reach)))
+		hi := min(in, int(math.Ceil(float64(from+n)*scale+reach)))
+		return at + lo, hi - lo
+	}
+	var b box
+	b.x, b.w = one(r.src.x, r.src.w, r.width, r.window.x, r.window.w)
+	b.y, b.h = one(r.src.y, r.src.h, r.height, r.window.y, r.window.h)
+	return b
+}
+
+func (p *Picture) resample(r resampling) *Picture {
+	src, width, height, window := r.src, r.width, r.height, r.window
 	if width == src.w && height == src.h {
 		return p.cut(box{src.x + window.x, src.y + window.y, window.w, window.h})
 	}
-	if by == Nearest {
+	if r.by == Nearest {
 		return p.pick(src, width, height, window)
 	}
-	f := filters[by]
+	f := filters[r.by]
 	out := NewPicture(window.w, window.h)
 	from := func(x, y int) []uint8 { return p.Pix[3*((src.y+y)*p.Width+src.x+x):] }
 	stride := 3 * p.Width

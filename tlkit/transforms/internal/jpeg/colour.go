@@ -1,5 +1,7 @@
 package jpeg
 
+import "image"
+
 // The ways from the file's components to RGB.
 type colour int
 
@@ -33,16 +35,15 @@ func (f *File) colour() colour {
 	return ycc
 }
 
-// convert upsamples and converts row by row.
-func (f *File) convert(dst []uint8, m *memory) {
-	w := f.Width
+// convert upsamples and converts the rows of a window.
+func (f *File) convert(dst []uint8, window image.Rectangle, m *memory) {
 	kind := f.colour()
 	var rows [4][]uint8
-	for y := range f.Height {
+	for y := window.Min.Y; y < window.Max.Y; y++ {
 		for i := range f.comps {
-			rows[i] = f.row(i, y, &m.rows[i])[:w]
+			rows[i] = f.row(i, y, window, &m.rows[i])
 		}
-		out := dst[3*y*w : 3*(y+1)*w]
+		out := dst[3*(y*f.Width+window.Min.X) : 3*(y*f.Width+window.Max.X)]
 		switch kind {
 		case grey:
 			for x, v := range rows[0] {

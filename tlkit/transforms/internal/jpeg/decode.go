@@ -2,6 +2,7 @@ package jpeg
 
 import (
 	"errors"
+	"image"
 	"io"
 	"sync"
 )
@@ -20,20 +21,29 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 // keepBytes is the largest memory kept for the next picture.
 const keepBytes = 64 << 20
 
-// Decode decodes the picture into dst, Width*Height*3 bytes of RGB. It can be called
-// once.
-func (f *File) Decode(dst []uint8) error {
+// Decode decodes the picture into dst, Width*Height*3 bytes of RGB, but writes only the
+// pixels in window. All data are read and judged even so; what is saved is the inverse
+// DCT and the conversion of the rest, more than half of the work. It can be called once.
+func (f *File) Decode(dst []uint8, window image.Rectangle) error {
 	if len(dst) != 3*f.Width*f.Height {
 		return errors.New("jpeg: the place for the picture has the wrong size")
+	}
+	if window.Empty() || !window.In(image.Rect(0, 0, f.Width, f.Height)) {
+		return errors.New("jpeg: the window lies outside the picture")
 	}
 	if f.scans > 0 {
 		return errors.New("jpeg: the file was decoded already")
 	}
 	m := memories.Get().(*memory)
 	f.take(m)
+	for i := range f.comps {
+		c := &f.comps[i]
+		c.need = c.samples(f, window)
+		c.need = image.Rect(c.need.Min.X/8, c.need.Min.Y/8, up(c.need.Max.X, 8), up(c.need.Max.Y, 8))
+	}
 	err := f.decode()
 	if err == nil {
-		f.convert(dst, m)
+		f.convert(dst, window, m)
 	}
 	m.clean = f.clean
 	f.clean, f.data = nil, nil
@@ -104,4 +114,12 @@ func (f *File) decode() error {
 		}
 		return nil
 	}
+}
+
+// samples returns the samples of a component that a window of the picture needs, with two
+// more on every side for the interpolation between them.
+func (c *component) samples(f *File, window image.Rectangle) image.Rectangle {
+	sx, sy := f.maxH/c.h, f.maxV/c.v
+	r := image.Rect(window.Min.X/sx, window.Min.Y/sy, up(window.Max.X, sx), up(window.Max.Y, sy))
+	return r.Inset(-2).Intersect(image.Rect(0, 0, c.size.w, c.size.h))
 }

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"image"
 	"io"
 )
 
@@ -58,6 +59,7 @@ type component struct {
 	size   struct{ w, h int } // in samples, without padding
 	pix    []uint8            // blocks.w*8 wide
 	coefs  [][64]int16        // progressive only, natural order
+	need   image.Rectangle    // in blocks: those outside stay undecoded
 	done   bool               // a scan has delivered it
 }
 

@@ -2,6 +2,7 @@ package jpeg
 
 import (
 	"bytes"
+	"image"
 	"io"
 )
 
@@ -164,7 +165,7 @@ func (f *File) decodeScan() error {
 					} else {
 						var last int
 						block = [64]int32{}
-						if last, ok = s.block(i, c.table, &block); ok {
+						if last, ok = s.block(i, c.table, &block); ok && (image.Point{bx, by}).In(c.need) {
 							stride := 8 * c.blocks.w
 							idct(&block, last, c.pix[8*(by*stride+bx):], stride)
 						}
@@ -393,16 +394,18 @@ func (s *scan) refine(c *int16, bit int16) {
 func (c *component) reconstruct() {
 	var block [64]int32
 	stride := 8 * c.blocks.w
-	for i := range c.coefs {
-		src := &c.coefs[i]
-		last := 0
-		for k, n := range unzig {
-			v := src[n&63]
-			block[n&63] = int32(v) * c.table[k]
-			if v != 0 {
-				last = k
+	for by := c.need.Min.Y; by < c.need.Max.Y; by++ {
+		for bx := c.need.Min.X; bx < c.need.Max.X; bx++ {
+			src := &c.coefs[by*c.blocks.w+bx]
+			last := 0
+			for k, n := range unzig {
+				v := src[n&63]
+				block[n&63] = int32(v) * c.table[k]
+				if v != 0 {
+					last = k
+				}
 			}
+			idct(&block, last, c.pix[8*(by*stride+bx):], stride)
 		}
-		idct(&block, last, c.pix[8*(i/c.blocks.w*stride+i%c.blocks.w):], stride)
 	}
 }

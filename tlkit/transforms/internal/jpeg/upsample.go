@@ -1,23 +1,32 @@
 package jpeg
 
-// row returns row y of component i at full width. Like libjpeg it interpolates where
-// a component is halved ("fancy upsampling": three parts of the nearer sample, one of
-// the farther) and repeats samples elsewhere. buf is the component's own row buffer.
-func (f *File) row(i, y int, buf *[]uint8) []uint8 {
+import "image"
+
+// row returns the part of row y of component i that lies in the window. Like libjpeg it
+// interpolates where a component is halved ("fancy upsampling": three parts of the
+// nearer sample, one of the farther) and repeats samples elsewhere. buf is the
+// component's own row buffer.
+func (f *File) row(i, y int, window image.Rectangle, buf *[]uint8) []uint8 {
 	c := &f.comps[i]
 	sx, sy := f.maxH/c.h, f.maxV/c.v
 	stride := 8 * c.blocks.w
+	// Only these samples are known; the outermost two of them serve as neighbours, so
+	// that what the interpolation does at an end is right or falls outside the window.
+	known := c.samples(f, window)
 	line := func(r int) []uint8 {
 		r = min(max(r, 0), c.size.h-1)
-		return c.pix[r*stride : r*stride+c.size.w]
+		return c.pix[r*stride+known.Min.X : r*stride+known.Max.X]
 	}
+	from := window.Min.X - sx*known.Min.X
+	to := from + window.Dx()
 	if sx == 1 && sy == 1 {
-		return line(y)
+		return line(y)[from:to]
 	}
-	if cap(*buf) < sx*c.size.w {
-		*buf = make([]uint8, sx*c.size.w)
+	n := sx * known.Dx()
+	if cap(*buf) < n {
+		*buf = make([]uint8, n)
 	}
-	out := (*buf)[:sx*c.size.w]
+	out := (*buf)[:n]
 	near := y / sy
 	far := near - 1 + 2*(y&1) // the row on the other side, for sy == 2
 	switch {
@@ -34,7 +43,7 @@ func (f *File) row(i, y int, buf *[]uint8) []uint8 {
 			}
 		}
 	}
-	return out
+	return out[from:to]
 }
 
 // halved doubles a row. The two halves of a sample round differently (1 and 2 of 4),
