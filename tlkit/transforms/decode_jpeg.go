@@ -7,11 +7,8 @@ import (
 )
 
 func decodeJPEG(data []byte, o DecodeOptions) (*Picture, int, error) {
-	f, err := jpeg.Open(data)
+	f, err := openJPEG(data, o)
 	if err != nil {
-		return nil, 0, jpegError(err)
-	}
-	if err := o.allow("jpeg", f.Width, f.Height); err != nil {
 		return nil, 0, err
 	}
 	p := NewPicture(f.Width, f.Height)
@@ -19,6 +16,18 @@ func decodeJPEG(data []byte, o DecodeOptions) (*Picture, int, error) {
 		return nil, 0, jpegError(err)
 	}
 	return p, tiffOrientation(f.Exif), nil
+}
+
+// openJPEG reads the header and judges it.
+func openJPEG(data []byte, o DecodeOptions) (*jpeg.File, error) {
+	f, err := jpeg.Open(data)
+	if err != nil {
+		return nil, jpegError(err)
+	}
+	if err := o.allow("jpeg", f.Width, f.Height); err != nil {
+		return nil, err
+	}
+	return f, jpegError(f.Plausible())
 }
 
 func jpegError(err error) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"image"
 	"image/png"
+	"io"
 )
 
 // decodePNG uses the standard decoder and drops alpha without compositing: what a
@@ -25,6 +26,9 @@ func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 	}
 	im, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
+		if pngChunk(data, "IEND") == nil {
+			err = io.ErrUnexpectedEOF
+		}
 		return nil, 0, err
 	}
 	if m, ok := im.(*image.Paletted); ok {
@@ -35,17 +39,19 @@ func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 	return p, pngOrientation(data), err
 }
 
-// pngOrientation looks for an eXIf chunk.
-func pngOrientation(data []byte) int {
+func pngOrientation(data []byte) int { return tiffOrientation(pngChunk(data, "eXIf")) }
+
+// pngChunk returns the contents of the first chunk of a name that is wholly there, else nil.
+func pngChunk(data []byte, name string) []byte {
 	for rest := data[8:]; len(rest) >= 12; {
 		n := uint64(binary.BigEndian.Uint32(rest))
 		if n+12 > uint64(len(rest)) {
-			return 1
+			return nil
 		}
-		if string(rest[4:8]) == "eXIf" {
-			return tiffOrientation(rest[8 : 8+n])
+		if string(rest[4:8]) == name {
+			return rest[8 : 8+n : 8+n]
 		}
 		rest = rest[n+12:]
 	}
-	return 1
+	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-
-	"github.com/tlkit/transfer-learning/tlkit/transforms/internal/jpeg"
 )
 
 // LoadFile decodes the picture in a file and prepares it: [DecodeFile] and
@@ -59,15 +57,12 @@ func (p Pipeline) loadPart(first geometryStep, dst []float32, data []byte, o Dec
 			err = &DecodeError{Format: "jpeg", Kind: Damaged, Detail: fmt.Sprint("the decoder gave up: ", e)}
 		}
 	}()
-	f, err := jpeg.Open(data)
+	f, err := openJPEG(data, o)
 	if err != nil {
-		return t, false, decodeError("jpeg", jpegError(err))
+		return t, false, decodeError("jpeg", err)
 	}
 	if !o.IgnoreOrientation && tiffOrientation(f.Exif) != 1 {
 		return t, false, nil
-	}
-	if err := o.allow("jpeg", f.Width, f.Height); err != nil {
-		return t, false, err
 	}
 	s := newStream(p.seed, r)
 	n, err := first.plan(f.Width, f.Height, s)

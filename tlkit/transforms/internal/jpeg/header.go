@@ -106,16 +106,20 @@ func Open(data []byte) (*File, error) {
 	if !f.framed {
 		return nil, FormatError("a scan comes before the frame header")
 	}
-	// Every block costs at least a bit. A header that promises more is a lie, better
-	// found before memory of that size is asked for.
+	return f, nil
+}
+
+// Plausible judges whether the data can hold a picture of the size the header announces:
+// every block costs at least a bit. Ask before asking for memory of that size.
+func (f *File) Plausible() error {
 	total := 0
 	for i := range f.comps {
 		total += f.comps[i].blocks.w * f.comps[i].blocks.h
 	}
-	if len(f.comps) > 0 && total/8 > len(data) {
-		return nil, io.ErrUnexpectedEOF
+	if total/8 > len(f.data) {
+		return io.ErrUnexpectedEOF
 	}
-	return f, nil
+	return nil
 }
 
 // segments reads segments until the next scan (its marker consumed) or the end of the
