@@ -53,6 +53,35 @@ type Sample struct {
 	Values  [][]float64 `json:"values"`
 }
 
+// Published is what torchvision says about one of its own weights files.
+type Published struct {
+	Name          string     `json:"name"` // "resnet50.imagenet1k_v2"
+	URL           string     `json:"url"`
+	Params        int        `json:"params"`
+	Top1          float64    `json:"top1"` // percent
+	Top5          float64    `json:"top5"`
+	Resize        int        `json:"resize"`
+	Size          int        `json:"size"`
+	Interpolation string     `json:"interpolation"`
+	Mean          [3]float32 `json:"mean"`
+	Std           [3]float32 `json:"std"`
+}
+
+// Torchvision lists what torchvision publishes of the families here.
+func Torchvision() ([]Published, error) {
+	data, err := files.ReadFile("values/torchvision.json")
+	if err != nil {
+		return nil, fmt.Errorf("golden: %w", err)
+	}
+	var all struct {
+		Weights []Published `json:"weights"`
+	}
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, fmt.Errorf("golden: torchvision.json: %w", err)
+	}
+	return all.Weights, nil
+}
+
 // Names lists the networks that have a golden of this kind.
 func Names(kind string) []string {
 	entries, err := files.ReadDir("values")

@@ -37,6 +37,16 @@ func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err erro
 	if err := n.Variables(x.kept.RootScope()); err != nil {
 		return nil, err
 	}
+	for v := range x.kept.IterVariables() {
+		value, err := v.Value()
+		if err == nil {
+			err = value.ToDevice(b, 0)
+		}
+		if err != nil {
+			x.kept.Finalize()
+			return nil, fmt.Errorf("zoo: %s: %s to the device: %w", n.Row.Name, v.Name(), err)
+		}
+	}
 	x.exec, err = model.NewExec(b, x.kept, func(scope *model.Scope, images *graph.Node) []*graph.Node {
 		out := backbone.Graph(n.Row.arch, scope, images)
 		if out.Logits == nil {

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
@@ -46,6 +47,14 @@ type Row struct {
 
 // Arch is the row's architecture, for package backbone.
 func (r Row) Arch() backbone.Arch { return r.arch }
+
+// Verified says whether the published file itself was opened here and compared with a foreign referee. Of the other rows
+// the architecture was compared, and name, hash, accuracy and preset are the publisher's; a download still has to match
+// the hash and the network, tensor by tensor.
+func (r Row) Verified() bool {
+	g, ok, err := golden.Find(r.golden, golden.Weights)
+	return err == nil && ok && g.File == r.File.Name
+}
 
 // Rows lists all checkpoints. The first one is the default.
 func Rows() []Row {

@@ -104,6 +104,9 @@ func checkNetwork(t *testing.T, r Row) {
 	if last := d.Stages[len(d.Stages)-1]; fmt.Sprint(last.Shape) != fmt.Sprint(d.Map) || d.Map[2] != d.Features {
 		t.Errorf("the last stage %v is not the map %v of %d features", last, d.Map, d.Features)
 	}
+	if r.Verified() && len(r.File.SHA256) != 64 {
+		t.Error("verified, but without its whole hash")
+	}
 	for _, w := range d.Weights {
 		if w.Stage == backbone.Classifier && d.Classes == 0 {
 			t.Errorf("tensor %s lies beyond the last stage", w.Name)
@@ -111,6 +114,27 @@ func checkNetwork(t *testing.T, r Row) {
 	}
 	if g, ok, err := golden.Find(r.golden, golden.Formula); err != nil || !ok || len(g.Stages) != len(d.Stages) || (g.Logits != nil) != (classes > 0) {
 		t.Errorf("golden %q: %v, %v", r.golden, ok, err)
+	}
+}
+
+// The rows of torchvision's files say what torchvision itself says, and all of its files are there.
+func TestTorchvisionRows(t *testing.T) {
+	published, err := golden.Torchvision()
+	if err != nil || len(published) != 10 {
+		t.Fatal(len(published), err)
+	}
+	for _, p := range published {
+		r, err := Find(p.Name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		e := r.Preset
+		got := fmt.Sprint(r.File.Sources[0].URL, r.Params, r.Top1, r.Top5, e.Resize, e.Size, e.Interpolation, e.Geometry, e.Mean, e.Std, e.Range, e.Channels)
+		want := fmt.Sprint(p.URL, p.Params, p.Top1, p.Top5, p.Resize, p.Size, p.Interpolation, "short", p.Mean, p.Std, [2]float32{0, 1}, "RGB")
+		if got != want {
+			t.Errorf("%s says\n%s, torchvision\n%s", r.Name, got, want)
+		}
 	}
 }
 

@@ -318,13 +318,27 @@ def golden(name, arch, size, pictures, file=None):
     return out
 
 
+def published():
+    """What torchvision says about its own weights: file, parameters, accuracy, preset."""
+    import torchvision
+    rows = {"by": torchvision.__version__.partition("+")[0], "weights": []}
+    for name in ["mobilenet_v2"] + ["resnet%d" % d for d in (18, 34, 50, 101, 152)]:
+        for w in torchvision.models.get_model_weights(name):
+            t, accuracy = w.transforms(), w.meta["_metrics"]["ImageNet-1K"]
+            rows["weights"].append({
+                "name": "%s.%s" % (name, w.name.lower()), "url": w.url, "params": w.meta["num_params"],
+                "top1": accuracy["acc@1"], "top5": accuracy["acc@5"], "resize": t.resize_size[0], "size": t.crop_size[0],
+                "interpolation": t.interpolation.value, "mean": list(t.mean), "std": list(t.std)})
+    return rows
+
+
 def write(path, value):
     """One line per entry: small, and a change shows in a diff."""
     lines = []
     for key, v in value.items():
-        if key == "stages":
+        if isinstance(v, list) and v and isinstance(v[0], dict):
             body = ",\n  ".join(json.dumps(s) for s in v)
-            lines.append('"stages": [\n  %s\n ]' % body)
+            lines.append('%s: [\n  %s\n ]' % (json.dumps(key), body))
         else:
             lines.append("%s: %s" % (json.dumps(key), json.dumps(v)))
     with open(path, "w") as f:
@@ -348,6 +362,8 @@ def main():
                 if value:
                     write(os.path.join(o.out, name + ".weights.json"), value)
     else:
+        if not o.only:
+            write(os.path.join(o.out, "torchvision.json"), published())
         for name, arch in ARCHITECTURES.items():
             if not o.only or name in o.only:
                 value = golden(name, arch, arch["size"], 2)
