@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
 // EnvVar names the folder in which data sets are looked up first: $TLKIT_DATA/NAME.
@@ -22,6 +23,9 @@ type Options struct {
 	// Offline forbids the network: a ready set that is not on this machine is
 	// then ErrNotFetched, with a sentence saying where to put it by hand.
 	Offline bool
+
+	// Report gets the progress of fetching or drawing a ready set; may be nil.
+	Report func(fetch.Event)
 
 	// Seed chooses which pictures become valid when the data set has no split
 	// of its own. The same seed always chooses the same ones.

@@ -1,0 +1,267 @@
+// Package export writes a trained head to one file and opens it again, here or elsewhere.
+//
+// A head file is a .safetensors file: "head.weight" [K, C] and "head.bias" [K], PyTorch's
+// layout of nn.Linear, and every backbone tensor that training changed under the
+// checkpoint's own key (none after feature extraction). Its metadata holds all that turns
+// a picture into a label: the labels, the preset, the backbone's name and sha256, and how
+// well it did on what. Nothing in it can run code.
+//
+// Three guards stand between a damaged file and a wrong answer. A sha256 over the whole
+// file, header included, refuses any flipped bit. The backbone's weights must have the
+// sha256 that the head was trained on. And three small built-in pictures are classified
+// when the file is opened: their logits must be those that the training run wrote down,
+// to 1e-3 of the largest, or opening fails and says by how much.
+//
+// The same file from Python, with features that any torch copy of the backbone gives:
+//
+//	import json
+//	import torch
+//	from safetensors import safe_open
+//
+//	def open_head(path):
+//	    with safe_open(path, framework="pt") as f:
+//	        about = json.loads(f.metadata()["tlkit.head"])
+//	        head = torch.nn.Linear(about["backbone"]["features"], len(about["labels"]))
+//	        head.load_state_dict({"weight": f.get_tensor("head.weight"), "bias": f.get_tensor("head.bias")})
+//	    return head.eval(), about
+//
+//	head, about = open_head("ants-and-bees.head.safetensors")
+//	with torch.no_grad():
+//	    p = head(features).softmax(1)          # features [N, C] of pictures prepared by about["preset"]
+//	print([about["labels"][i] for i in p.argmax(1)])
+package export
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Head is the content of a head file.
+type Head struct {
+	Labels   []string          `json:"labels"` // K names by class
+	Preset   transforms.Preset `json:"preset"`
+	Backbone Backbone          `json:"backbone"`
+	Data     Data              `json:"data"`
+	Result   Result            `json:"result"`
+	Seed     uint64            `json:"seed"`
+	Plan     json.RawMessage   `json:"plan,omitempty"` // the learner's plan
+	Versions map[string]string `json:"versions,omitempty"`
+
+	Linear head.Linear `json:"-"`
+	Parity []float32   `json:"-"` // [len(ParityPictures), K] logits of the built-in pictures
+}
+
+// Backbone names the network below the head.
+type Backbone struct {
+	Name     string `json:"name"` // of the zoo
+	SHA256   string `json:"sha256"`
+	Features int    `json:"features"` // C
+	Origin   string `json:"origin,omitempty"`
+	Licence  string `json:"licence,omitempty"`
+}
+
+// Data names what the head was trained on.
+type Data struct {
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"`
+	Train       int    `json:"train"` // pictures
+	Licence     string `json:"licence,omitempty"`
+}
+
+// Result is how well the head did when it was trained.
+type Result struct {
+	Split    string           `json:"split"`
+	Correct  int              `json:"correct"`
+	Total    int              `json:"total"`
+	Interval metrics.Interval `json:"interval"`
+}
+
+const (
+	formatKey   = "tlkit.format"
+	headKey     = "tlkit.head"
+	digestKey   = "tlkit.sha256"
+	parityName  = "tlkit.parity"
+	format      = "1"
+	digestChars = 64
+	// maxFile bounds what is read into memory: a head is K·C floats, and even a whole
+	// changed ResNet-152 stays below this.
+	maxFile = 1 << 30
+)
+
+// Errors that Read and Open wrap, for errors.Is.
+var (
+	ErrDamaged = errors.New("the file is damaged")
+	ErrParity  = errors.New("the built-in pictures get other logits here than where the head was trained")
+)
+
+// Check says what is wrong with a head before it is written or believed.
+func (h *Head) Check() error {
+	if err := h.Linear.Check(); err != nil {
+		return err
+	}
+	if err := h.Preset.Validate(); err != nil {
+		return err
+	}
+	k := len(h.Labels)
+	switch {
+	case k != h.Linear.Classes:
+		return fmt.Errorf("export: %d labels for a head of %d classes", k, h.Linear.Classes)
+	case h.Backbone.Features != h.Linear.Features:
+		return fmt.Errorf("export: a head on %d features over a backbone of %d", h.Linear.Features, h.Backbone.Features)
+	case h.Backbone.Name == "" || len(h.Backbone.SHA256) != sha256.Size*2:
+		return fmt.Errorf("export: backbone %q with sha256 %q, want a name of the zoo and 64 hex digits", h.Backbone.Name, h.Backbone.SHA256)
+	case len(h.Parity) != ParityPictures*k:
+		return fmt.Errorf("export: %d parity logits, want %d (%d pictures x %d classes)", len(h.Parity), ParityPictures*k, ParityPictures, k)
+	}
+	seen := map[string]bool{}
+	for i, l := range h.Labels {
+		if l == "" || seen[l] {
+			return fmt.Errorf("export: label %d is %q, want distinct names", i, l)
+		}
+		seen[l] = true
+	}
+	return nil
+}
+
+// Write writes the head file at path, whole or not at all. The same head gives the same bytes.
+func (h *Head) Write(path string) error {
+	data, err := h.encode()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.WriteBytes(path, data, 0o644); err != nil {
+		return fmt.Errorf("export: cannot write the head: %w", err)
+	}
+	return nil
+}
+
+func (h *Head) encode() ([]byte, error) {
+	if err := h.Check(); err != nil {
+		return nil, err
+	}
+	about, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	k, c := h.Linear.Classes, h.Linear.Features
+	var buf bytes.Buffer
+	err = weights.EncodeSafetensors(&buf, []weights.Tensor{
+		weights.FromFloat32("head.weight", []int{k, c}, h.Linear.Weight),
+		weights.FromFloat32("head.bias", []int{k}, h.Linear.Bias),
+		weights.FromFloat32(parityName, []int{ParityPictures, k}, h.Parity),
+	}, map[string]string{
+		"format":  "pt", // what Python's loaders look for
+		formatKey: format,
+		headKey:   string(about),
+		digestKey: string(bytes.Repeat([]byte("0"), digestChars)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	data := buf.Bytes()
+	at, err := digestAt(data)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data) // with zeros where it will stand
+	hex.Encode(data[at:at+digestChars], sum[:])
+	return data, nil
+}
+
+var digestField = regexp.MustCompile(`"` + regexp.QuoteMeta(digestKey) + `" ?: ?"([0-9a-f]{64})"`)
+
+// digestAt finds where the sha256 stands in the header.
+func digestAt(data []byte) (int, error) {
+	// A label could spell the field too, but inside a JSON string its quotes are escaped.
+	found := digestField.FindAllSubmatchIndex(data, 2)
+	if len(found) != 1 {
+		return 0, fmt.Errorf("export: %w: %d sha256 fields in the header, want 1; is this a head file that tlkit wrote?", ErrDamaged, len(found))
+	}
+	return found[0][2], nil
+}
+
+// Read reads a head file and checks every bit of it. It needs no backbone; [Head.Open]
+// does. Errors name the file and wrap ErrDamaged where bits are wrong.
+func Read(path string) (*Head, error) {
+	h, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("export: %s: %w", path, err)
+	}
+	return h, nil
+}
+
+func read(path string) (*Head, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("not a head file: %d bytes, want a regular file of at most %d", info.Size(), maxFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := weights.Open(path) // its sentences name what a foreign file is
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.Metadata[headKey] == "" {
+		return nil, fmt.Errorf("weights without a head: no %q in the metadata; pass a file written by tlkit train -o", headKey)
+	}
+	if v := f.Metadata[formatKey]; v != format {
+		return nil, fmt.Errorf("head format %q, this tlkit reads %q: use the tlkit that wrote it, or train again", v, format)
+	}
+	at, err := digestAt(data)
+	if err != nil {
+		return nil, err
+	}
+	want := string(data[at : at+digestChars])
+	copy(data[at:], bytes.Repeat([]byte("0"), digestChars))
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
+		return nil, fmt.Errorf("%w: sha256 %x, its header says %s; get a fresh copy", ErrDamaged, sum, want)
+	}
+	h := &Head{}
+	dec := json.NewDecoder(bytes.NewReader([]byte(f.Metadata[headKey])))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(h); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	k, c := len(h.Labels), h.Backbone.Features
+	h.Linear = head.Linear{Features: c, Classes: k}
+	for name, t := range map[string]struct {
+		to    *[]float32
+		shape []int
+	}{
+		"head.weight": {&h.Linear.Weight, []int{k, c}},
+		"head.bias":   {&h.Linear.Bias, []int{k}},
+		parityName:    {&h.Parity, []int{ParityPictures, k}},
+	} {
+		got, ok := f.Tensor(name)
+		if !ok || fmt.Sprint(got.Shape) != fmt.Sprint(t.shape) {
+			return nil, fmt.Errorf("tensor %s of shape %v, want %v", name, got.Shape, t.shape)
+		}
+		if *t.to, err = got.Float32(); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range f.Names() {
+		if name != "head.weight" && name != "head.bias" && name != parityName {
+			return nil, fmt.Errorf("tensor %s is not one that this tlkit can lay over a backbone: use the tlkit that wrote the file", name)
+		}
+	}
+	return h, h.Check()
+}

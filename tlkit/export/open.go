@@ -1,0 +1,146 @@
+package export
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// ParityPictures is how many built-in pictures a head file keeps the logits of.
+const ParityPictures = 3
+
+// parityTolerance is how far the logits may move between machines, as a share of the
+// largest: other processors round differently (1e-6 seen), a wrong preset or a wrong
+// weight moves them by percents.
+const parityTolerance = 1e-3
+
+// Classifier is an opened head on its backbone.
+type Classifier struct {
+	Head   *Head
+	Parity float64 // how far the built-in pictures were off, as a share of the largest logit
+
+	net      *zoo.Net
+	backbone features.Backbone
+	run      func([]float32) ([]float32, error)
+}
+
+// Prediction is what a classifier says about one picture.
+type Prediction struct {
+	Path          string             `json:"path"`
+	Label         string             `json:"label,omitempty"`
+	Probability   float64            `json:"probability"`             // of Label
+	Probabilities map[string]float64 `json:"probabilities,omitempty"` // by label, adding up to 1
+	Error         string             `json:"error,omitempty"`         // why there is no answer; the picture is named in it
+}
+
+// Options of Open.
+type Options struct {
+	Zoo zoo.Options // where the backbone comes from; its Preset is not used
+}
+
+// Open loads the backbone the head was trained on and replays the built-in pictures.
+//
+// Errors: the backbone is not here and cannot be fetched (which file, from where), it has
+// another sha256 than the head was trained on, or the parity pictures disagree (ErrParity).
+func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifier, error) {
+	o.Zoo.Preset = &h.Preset
+	net, err := zoo.Load(ctx, h.Backbone.Name, o.Zoo)
+	if err != nil {
+		return nil, fmt.Errorf("export: the head needs its backbone: %w", err)
+	}
+	if net.SHA256 != h.Backbone.SHA256 {
+		return nil, fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s: pass the right file with --weights", h.Backbone.Name, h.Backbone.SHA256, net.SHA256)
+	}
+	c := &Classifier{Head: h, net: net, backbone: features.FromNet(net, e)}
+	open := c.backbone.Open
+	c.backbone.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {
+		if c.run == nil {
+			run, err := open(ctx, size)
+			if err != nil {
+				return nil, err
+			}
+			c.run = run
+		}
+		return c.run, nil
+	}
+	logits, err := Parity(ctx, c.backbone, h.Preset, &h.Linear)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	var largest, off float64
+	for i, want := range h.Parity {
+		largest = max(largest, math.Abs(float64(want)))
+		off = max(off, math.Abs(float64(logits[i]-want)))
+	}
+	if c.Parity = off / max(largest, 1e-6); !(c.Parity <= parityTolerance) {
+		return nil, fmt.Errorf("export: %w: off by %.2g of the largest logit, allowed %.0e; run tlkit verify %s", ErrParity, c.Parity, parityTolerance, h.Backbone.Name)
+	}
+	return c, nil
+}
+
+// Net is the backbone below the head.
+func (c *Classifier) Net() *zoo.Net { return c.net }
+
+// Parity classifies the built-in pictures: [ParityPictures, K] logits. They are small,
+// wide, tall and square, so that resizing and cropping take part.
+func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *head.Linear) ([]float32, error) {
+	sizes := [ParityPictures][2]int{{96, 64}, {50, 80}, {72, 72}}
+	out := make([]float32, ParityPictures*l.Classes)
+	pipeline := p.Eval()
+	var failed error
+	err := features.Forward(ctx, b, p.Size, ParityPictures, 0,
+		func(i int) (transforms.Tensor, error) {
+			w, h := sizes[i][0], sizes[i][1]
+			return pipeline.Apply(&transforms.Picture{Width: w, Height: h, Pix: golden.Picture(w, h, i)}, transforms.Rand{})
+		},
+		func(rows []int, values []float32) error {
+			for i, r := range rows {
+				copy(out[r*l.Classes:], l.Logits(values[i*b.Features:(i+1)*b.Features]))
+			}
+			return nil
+		},
+		func(_ int, err error) { failed = err })
+	if err == nil {
+		err = failed
+	}
+	return out, err
+}
+
+// Classify says what is on each picture, in the order of the paths. A picture that cannot
+// be read gets a Prediction with Error; the error returned is for all of them together
+// (an interrupted ctx, a broken engine).
+func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction, error) {
+	out := make([]Prediction, len(paths))
+	pipeline, l := c.Head.Preset.Eval(), &c.Head.Linear
+	err := features.Forward(ctx, c.backbone, c.Head.Preset.Size, len(paths), 0,
+		func(i int) (transforms.Tensor, error) {
+			picture, err := transforms.DecodeFile(paths[i], transforms.DecodeOptions{})
+			if err != nil {
+				return transforms.Tensor{}, err
+			}
+			return pipeline.Apply(picture, transforms.Rand{})
+		},
+		func(rows []int, values []float32) error {
+			for i, r := range rows {
+				p := head.Softmax(l.Logits(values[i*l.Features:(i+1)*l.Features]), l.Classes)
+				best := head.Classes(p, l.Classes)[0]
+				out[r] = Prediction{Path: paths[r], Label: c.Head.Labels[best], Probability: float64(p[best]), Probabilities: map[string]float64{}}
+				for k, v := range p {
+					out[r].Probabilities[c.Head.Labels[k]] = float64(v)
+				}
+			}
+			return nil
+		},
+		func(i int, err error) { out[i] = Prediction{Path: paths[i], Error: err.Error()} })
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,213 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Evaluation is how a head or a pretrained classifier does on a data set. It is the
+// command line's JSON.
+type Evaluation struct {
+	Accuracy float64          `json:"accuracy"`
+	Correct  int              `json:"correct"`
+	Total    int              `json:"total"`
+	Interval metrics.Interval `json:"interval"` // 95 %, Wilson
+	Split    string           `json:"split"`
+
+	// Of a pretrained classifier: the label's output is the largest, or among the five
+	// largest, of all its outputs. Top1 equals Accuracy.
+	Top1 *float64 `json:"top1,omitempty"`
+	Top5 *float64 `json:"top5,omitempty"`
+
+	Model      string           `json:"model"`
+	Head       string           `json:"head,omitempty"`
+	Data       string           `json:"data"`
+	Statistics string           `json:"statistics,omitempty"`
+	Preset     string           `json:"preset,omitempty"`
+	Engine     string           `json:"engine"`
+	Seconds    float64          `json:"seconds"`
+	Parity     *float64         `json:"parity,omitempty"` // of a head: how far its built-in pictures were off
+	Report     *evaluate.Report `json:"report,omitempty"` // of a head
+}
+
+// Line is the evaluation in one line.
+func (e *Evaluation) Line() string {
+	a := metrics.Accuracy{Correct: e.Correct, Total: e.Total}
+	if e.Top5 != nil {
+		return fmt.Sprintf("top-1 %s, top-5 %.1f %% on %s of %s", a, 100**e.Top5, e.Split, e.Data)
+	}
+	return fmt.Sprintf("accuracy %s on %s of %s", a, e.Split, e.Data)
+}
+
+// IsHead says whether a name on the command line means a head file: it is a file, or ends like one.
+func IsHead(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors")
+}
+
+// EvaluateHead measures a head file on a data set: by default on the split that Train
+// reports on. The data set's labels must be among the head's.
+func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string, place Place, p Progress) (*Evaluation, error) {
+	clock := startClock()
+	h, err := export.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	s := Spec{Data: dataName, Model: h.Backbone.Name, Weights: weightsFile, Split: split, Seed: h.Seed}
+	p.State("opening data", 0, 0)
+	ds, err := datasets.Open(ctx, dataName, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	if err != nil {
+		return nil, err
+	}
+	if split == "" {
+		if split = ds.Evaluation(); split == "" {
+			split = "all"
+		}
+	}
+	items := ds.In(split)
+	if len(items) == 0 {
+		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", split, dataName, ds.Splits())
+	}
+	class := make(map[string]int, len(h.Labels))
+	for i, l := range h.Labels {
+		class[l] = i
+	}
+	for i, item := range items {
+		c, ok := -1, false
+		if item.Class >= 0 {
+			c, ok = class[ds.Labels[item.Class]]
+		}
+		if !ok {
+			return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, labelOf(ds, item), strings.Join(h.Labels, ", "))
+		}
+		items[i].Class = c
+	}
+	eng, err := openEngine(ctx, place.Offline, p)
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.Open(ctx, eng, export.Options{Zoo: zoo.Options{Weights: s.Weights, Offline: place.Offline, Report: fetching(p)}})
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{data: ds, net: c.Net(), eng: eng}
+	m, err := o.extract(ctx, features.Job{Items: items, Preset: h.Preset, Backbone: features.FromNet(o.net, eng)}, p)
+	if err != nil {
+		return nil, err
+	}
+	in := evaluate.Input{Labels: h.Labels, Logits: h.Linear.Logits(m.Data)}
+	for _, i := range m.Items {
+		in.Truth, in.Files = append(in.Truth, items[i].Class), append(in.Files, items[i].Rel)
+	}
+	report, err := evaluate.New(in)
+	if err != nil {
+		return nil, err
+	}
+	return &Evaluation{
+		Accuracy: report.Accuracy.Value(), Correct: report.Accuracy.Correct, Total: report.Accuracy.Total, Interval: report.Interval, Split: split,
+		Model: h.Backbone.Name, Head: path, Data: ds.Name, Preset: h.Preset.Name, Engine: eng.Name, Seconds: clock.seconds(), Parity: &c.Parity, Report: report,
+	}, nil
+}
+
+func labelOf(ds *datasets.Dataset, item datasets.Item) string {
+	if item.Class < 0 {
+		return "nothing"
+	}
+	return ds.Labels[item.Class]
+}
+
+// EvaluateModel measures a checkpoint's own classifier, zero-shot: nothing is trained.
+// meaning says which of its labels stand for those of the data set, see
+// [evaluate.ParseMeaning]. By default all pictures count, since it has seen none.
+func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*Evaluation, error) {
+	clock := startClock()
+	row, err := zoo.Find(s.Model)
+	if err != nil {
+		return nil, err
+	}
+	if row.Classes == "" {
+		return nil, fmt.Errorf("run: %s is a trunk without a classifier of its own: train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
+	}
+	o, err := open(ctx, s, place, p)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := data.Labels(row.Classes)
+	if err != nil {
+		return nil, err
+	}
+	m, err := evaluate.ParseMeaning(meaning, o.data.Labels, outputs)
+	if err != nil {
+		return nil, err
+	}
+	if s.Split == "" {
+		s.Split = "all"
+	}
+	items := o.data.In(s.Split)
+	if len(items) == 0 {
+		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", s.Split, s.Data, o.data.Splits())
+	}
+	b, err := features.Logits(o.net, o.eng)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := o.extract(ctx, features.Job{Items: items, Preset: o.net.Preset, Backbone: b}, p)
+	if err != nil {
+		return nil, err
+	}
+	truth := make([]int, 0, logits.Rows())
+	for _, i := range logits.Items {
+		truth = append(truth, items[i].Class)
+	}
+	top1, err := m.TopK(logits.Data, b.Features, truth, 1)
+	if err != nil {
+		return nil, err
+	}
+	top5, err := m.TopK(logits.Data, b.Features, truth, 5)
+	if err != nil {
+		return nil, err
+	}
+	v1, v5 := top1.Value(), top5.Value()
+	return &Evaluation{
+		Accuracy: v1, Correct: top1.Correct, Total: top1.Total, Interval: top1.Interval(), Split: s.Split, Top1: &v1, Top5: &v5,
+		Model: o.net.Row.Name, Data: o.data.Name, Statistics: s.Statistics, Preset: o.net.Preset.Name, Engine: o.eng.Name, Seconds: clock.seconds(),
+	}, nil
+}
+
+// classifiers are the rows that can be evaluated as they are.
+func classifiers() []string {
+	var names []string
+	for _, r := range zoo.Rows() {
+		if r.Classes != "" {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// Predict opens a head file and says what is on some pictures.
+func Predict(ctx context.Context, path string, pictures []string, weightsFile string, place Place, p Progress) ([]export.Prediction, error) {
+	h, err := export.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := openEngine(ctx, place.Offline, p)
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.Open(ctx, eng, export.Options{Zoo: zoo.Options{Weights: weightsFile, Offline: place.Offline, Report: fetching(p)}})
+	if err != nil {
+		return nil, err
+	}
+	return c.Classify(ctx, pictures)
+}

@@ -1,0 +1,142 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+)
+
+// Home is the folder, below the working folder, that holds the runs.
+const Home = ".tlkit"
+
+// folder is an open run folder, locked against other processes.
+type folder struct {
+	path string
+	lock *flock.Flock
+}
+
+// openFolder makes and locks .tlkit/NAME. A folder there of another spec is moved to
+// NAME.1 (or .2, ...); done is the earlier result when the same spec was finished before.
+func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err error) {
+	name := p.Name
+	if name == "" {
+		name = s.defaultName()
+	}
+	if name != filepath.Base(name) || strings.HasPrefix(name, ".") || unsafeName.MatchString(name) {
+		return nil, nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', no leading dot: it becomes a folder", name)
+	}
+	home := filepath.Join(p.Folder, Home)
+	f = &folder{path: filepath.Join(home, name)}
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("run: cannot make the folder for runs: %w; go to a folder you can write to", err)
+	}
+	f.lock = flock.New(filepath.Join(home, "."+name+".lock"))
+	if ok, err := f.lock.TryLock(); err != nil {
+		return nil, nil, fmt.Errorf("run: cannot lock %s: %w", f.path, err)
+	} else if !ok {
+		return nil, nil, fmt.Errorf("run: another process is working on %s: wait for it, or give this run another --name", f.path)
+	}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	old, readErr := os.ReadFile(filepath.Join(f.path, "spec.json"))
+	switch {
+	case readErr == nil:
+		var before Spec
+		if err := json.Unmarshal(old, &before); err == nil && before == s {
+			if done, err := f.result(); err == nil {
+				return f, done, nil
+			}
+			return f, nil, nil
+		}
+		aside, err := moveAside(f.path)
+		if err != nil {
+			return nil, nil, err
+		}
+		say(fmt.Sprintf("%s held another run; it is kept as %s", f.path, aside))
+	case !errors.Is(readErr, os.ErrNotExist):
+		return nil, nil, fmt.Errorf("run: %w", readErr)
+	default:
+		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 {
+			return nil, nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit: give this run another --name", f.path)
+		}
+	}
+	if err := os.MkdirAll(f.path, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("run: %w", err)
+	}
+	return f, nil, f.write("spec.json", s)
+}
+
+func moveAside(path string) (string, error) {
+	for i := 1; ; i++ {
+		aside := fmt.Sprintf("%s.%d", path, i)
+		if _, err := os.Lstat(aside); errors.Is(err, os.ErrNotExist) {
+			if err := os.Rename(path, aside); err != nil {
+				return "", fmt.Errorf("run: cannot move the older run aside: %w", err)
+			}
+			return aside, nil
+		}
+	}
+}
+
+// clear removes what an earlier run of the same spec left, the result first: a folder
+// without result.json is not a finished run.
+func (f *folder) clear() error {
+	for _, name := range []string{"result.json", "history.jsonl", "curves.png", "confusion.png", "report.txt", "plan.json", "head.safetensors"} {
+		if err := os.Remove(f.file(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("run: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *folder) file(name string) string { return filepath.Join(f.path, name) }
+
+func (f *folder) write(name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("run: %s: %w", name, err)
+	}
+	if err := atomicfile.WriteBytes(f.file(name), append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+func (f *folder) result() (*Result, error) {
+	b, err := os.ReadFile(f.file("result.json"))
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	return r, json.Unmarshal(b, r)
+}
+
+func (f *folder) close() { f.lock.Unlock() }
+
+// clock measures the phases of a run.
+type clock struct {
+	start, at time.Time
+	phases    []Phase
+}
+
+func startClock() *clock { now := time.Now(); return &clock{start: now, at: now} }
+
+// lap ends a phase.
+func (c *clock) lap(name string) {
+	now := time.Now()
+	c.phases = append(c.phases, Phase{name, now.Sub(c.at).Seconds()})
+	c.at = now
+}
+
+func (c *clock) seconds() float64 { return time.Since(c.start).Seconds() }

@@ -1,0 +1,125 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// opened is all that has to be on the table before pictures flow.
+type opened struct {
+	data *datasets.Dataset
+	net  *zoo.Net
+	eng  *engine.Engine
+}
+
+// fetching turns events of a download into progress.
+func fetching(p Progress) func(fetch.Event) {
+	return func(e fetch.Event) { p.State(e.State+" "+e.Name, e.Done, e.Total) }
+}
+
+// openNet loads the checkpoint with the pixels the spec asks for.
+func openNet(ctx context.Context, s Spec, offline bool, p Progress) (*zoo.Net, error) {
+	preset, err := s.preset()
+	if err != nil {
+		return nil, err
+	}
+	p.State("loading weights", 0, 0)
+	return zoo.Load(ctx, s.Model, zoo.Options{Weights: s.Weights, Preset: preset, Offline: offline, Report: fetching(p)})
+}
+
+// preset is the row's with --preset and --statistics applied; nil = the row's own.
+func (s Spec) preset() (*transforms.Preset, error) {
+	if s.Preset == "" && s.Statistics == "" {
+		return nil, nil
+	}
+	row, err := zoo.Find(s.Model)
+	if err != nil {
+		return nil, err
+	}
+	preset := row.Preset
+	if s.Preset != "" {
+		other, err := zoo.Find(s.Preset)
+		if err != nil {
+			return nil, fmt.Errorf("run: --preset takes the name of a model whose preset is meant: %w", err)
+		}
+		preset = other.Preset
+	}
+	if s.Statistics != "" {
+		q, err := transforms.Statistics(s.Statistics)
+		if err != nil {
+			row, unknown := zoo.Find(s.Statistics)
+			if unknown != nil {
+				return nil, fmt.Errorf("run: --statistics takes named statistics or a model whose are meant: %w", err)
+			}
+			q = row.Preset
+		}
+		preset = preset.WithStatistics(q)
+		preset.Name += " with statistics " + s.Statistics
+	}
+	return &preset, nil
+}
+
+// openEngine opens XLA, installing its CPU plugin when it is not there yet; the sentence
+// why it is not the best there is reaches the person.
+func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, error) {
+	p.State("opening engine", 0, 0)
+	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: fetching(p)})
+	if err != nil {
+		return nil, err
+	}
+	if e.Why != "" {
+		p.Say(e.Why)
+	}
+	return e, nil
+}
+
+func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error) {
+	p.State("opening data", 0, 0)
+	// Whether the model exists is known at once; whether the pictures are good takes longer.
+	if _, err := zoo.Find(s.Model); err != nil {
+		return nil, err
+	}
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range ds.Report.Warnings {
+		p.Say(w)
+	}
+	net, err := openNet(ctx, s, place.Offline, p)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := openEngine(ctx, place.Offline, p)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{ds, net, eng}, nil
+}
+
+// extract computes features and takes pictures that turn out unreadable out of the data set.
+func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*features.Matrix, error) {
+	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
+	m, err := features.Extract(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	var bad []datasets.Bad
+	for _, b := range m.Bad {
+		bad = append(bad, datasets.Bad{Rel: job.Items[b.Item].Rel, Why: b.Err.Error()})
+		p.Say(fmt.Sprintf("left out: %v", b.Err))
+	}
+	if bad != nil {
+		if err := o.data.Drop(bad...); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

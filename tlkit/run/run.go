@@ -1,0 +1,165 @@
+// Package run does whole jobs: a spec goes in, a folder with everything about the run and
+// a result come out. The command line and the notebook's verbs both call it, so they give
+// the same numbers.
+//
+//	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, progress)
+//	fmt.Println(result.Line())   // accuracy 96.1 % (147 of 153, 95 % 91.7-98.2) on valid
+//
+// A run lives in .tlkit/NAME of the working folder:
+//
+//	spec.json        what was asked for
+//	plan.json        how the head was fitted, with reasons
+//	history.jsonl    every step: loss and accuracy of train, folds and valid
+//	curves.png       the history drawn
+//	confusion.png    truth against prediction
+//	report.txt       accuracy, per label, most confused
+//	head.safetensors the trained head (package export)
+//	result.json      the figures, written last: a folder with it is a finished run
+//
+// One process writes a run folder at a time. An older run under the same name that was
+// asked for differently is moved aside, never overwritten.
+package run
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+)
+
+// Spec is what was asked for: everything that decides the numbers, and nothing else.
+type Spec struct {
+	Data       string `json:"data"`                 // name of a ready set, a folder, or a CSV file
+	Model      string `json:"model"`                // row of the zoo
+	Weights    string `json:"weights,omitempty"`    // a file instead of the row's
+	Statistics string `json:"statistics,omitempty"` // range, mean, std and channel order of another preset
+	Preset     string `json:"preset,omitempty"`     // the whole preset of another row
+	Head       string `json:"head,omitempty"`       // learner.Logistic (also "") or learner.SGD
+	Epochs     int    `json:"epochs,omitempty"`     // of SGD; 0 = 25
+	Views      int    `json:"views,omitempty"`      // augmented views of each training picture
+	Folds      int    `json:"folds,omitempty"`      // cross-validate: report the mean over K held-out folds
+	Split      string `json:"split,omitempty"`      // reported split; "" = valid, else test
+	Seed       uint64 `json:"seed"`
+	Seeds      int    `json:"seeds,omitempty"` // runs with seeds Seed, Seed+1, ...; 0 = 1
+}
+
+// Place is where a run goes and how it is carried out; none of it changes a number.
+type Place struct {
+	Folder  string // working folder, "" = the current one
+	Name    string // of the run folder; "" = data set, model and 8 hex digits of the spec
+	Out     string // also write the head here
+	Resume  bool   // a finished run of the same spec is read back instead of computed
+	Offline bool   // never touch the network
+}
+
+// Progress hears what a run does. Its methods are called from one goroutine at a time.
+type Progress interface {
+	// State says what is being done now: "fetching X", "extracting features", "training";
+	// total 0 = not countable.
+	State(what string, done, total int64)
+	// Say is a sentence a person should see: a fallback, a warning, where something went.
+	Say(sentence string)
+}
+
+// Silent is a Progress that nobody hears.
+type Silent struct{}
+
+func (Silent) State(string, int64, int64) {}
+func (Silent) Say(string)                 {}
+
+// digest is what default names and comparisons use. The data set and the weights are part
+// of it by name: their contents are checked by fingerprint when a run is read back.
+func (s Spec) digest() string {
+	b, _ := json.Marshal(s) // a struct of strings and numbers always marshals
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+var unsafeName = regexp.MustCompile(`[^\pL\pN._-]+`)
+
+// defaultName is short, readable and different for different specs.
+func (s Spec) defaultName() string {
+	clean := func(v string) string {
+		v = strings.Trim(unsafeName.ReplaceAllString(filepath.Base(v), "-"), "-.")
+		if r := []rune(v); len(r) > 40 {
+			v = string(r[:40])
+		}
+		if v == "" {
+			v = "run"
+		}
+		return v
+	}
+	return clean(s.Data) + "-" + clean(s.Model) + "-" + s.digest()[:8]
+}
+
+// Result is what a training run found. It is the command line's JSON.
+type Result struct {
+	Accuracy float64          `json:"accuracy"` // over seeds or folds: the mean
+	Correct  int              `json:"correct"`  // of the first seed; over folds: all together
+	Total    int              `json:"total"`
+	Interval metrics.Interval `json:"interval"` // 95 %: Wilson's, over seeds or folds Student's t
+	Split    string           `json:"split"`    // what the figures are of: valid, test, or folds of all
+	LogLoss  float64          `json:"log_loss"` // nats
+	Baseline Baseline         `json:"baseline"`
+
+	Model    string   `json:"model"`
+	Data     string   `json:"data"`
+	Labels   []string `json:"labels"`
+	Train    int      `json:"train"` // training pictures
+	Seed     uint64   `json:"seed"`
+	Strength float64  `json:"strength,omitempty"` // L2 of the written head
+	Engine   string   `json:"engine"`
+	Seconds  float64  `json:"seconds"`
+	Phases   []Phase  `json:"phases"`
+
+	Run   string `json:"run"`  // the run's folder
+	Head  string `json:"head"` // the head file
+	Runs  []One  `json:"runs,omitempty"`
+	Folds []One  `json:"folds,omitempty"`
+
+	Fingerprint string         `json:"fingerprint"` // of the data set
+	Weights     string         `json:"weights"`     // sha256
+	Figures     []plots.Figure `json:"-"`           // curves, confusion
+	Report      string         `json:"-"`           // the report's text
+}
+
+// Baseline is what k-NN on the same features gets, with nothing trained.
+type Baseline struct {
+	Method  string `json:"method"`
+	Correct int    `json:"correct"`
+	Total   int    `json:"total"`
+}
+
+// Phase is one stretch of a run's time.
+type Phase struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// One is one seed's or one fold's figures.
+type One struct {
+	Seed     uint64           `json:"seed"`
+	Fold     int              `json:"fold,omitempty"` // 1, 2, ...
+	Accuracy float64          `json:"accuracy"`
+	Correct  int              `json:"correct"`
+	Total    int              `json:"total"`
+	Interval metrics.Interval `json:"interval"`
+	Strength float64          `json:"strength,omitempty"`
+}
+
+// Line is the result in one line, always with interval and counts.
+func (r *Result) Line() string {
+	switch {
+	case len(r.Folds) > 0:
+		return fmt.Sprintf("accuracy %.1f %% (95 %% %.1f-%.1f, mean of %d folds; %d of %d together)", 100*r.Accuracy, 100*r.Interval.Low, 100*r.Interval.High, len(r.Folds), r.Correct, r.Total)
+	case len(r.Runs) > 1:
+		return fmt.Sprintf("accuracy %.1f %% (95 %% %.1f-%.1f, mean of %d seeds; seed %d: %d of %d) on %s", 100*r.Accuracy, 100*r.Interval.Low, 100*r.Interval.High, len(r.Runs), r.Seed, r.Correct, r.Total, r.Split)
+	}
+	return fmt.Sprintf("accuracy %.1f %% (95 %% %.1f-%.1f, %d of %d) on %s", 100*r.Accuracy, 100*r.Interval.Low, 100*r.Interval.High, r.Correct, r.Total, r.Split)
+}

@@ -1,0 +1,289 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+)
+
+// shapes makes a folder with n noisy pictures of each label: discs and bars, in every
+// colour, so that a network is needed and a small one suffices.
+func shapes(t *testing.T, labels []string, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	rng := rand.New(rand.NewPCG(11, 5))
+	for k, label := range labels {
+		for i := range n {
+			img := image.NewRGBA(image.Rect(0, 0, 64, 56))
+			ink := color.RGBA{uint8(rng.IntN(256)), uint8(rng.IntN(256)), uint8(rng.IntN(256)), 255}
+			cx, cy, r := 20+rng.IntN(24), 18+rng.IntN(20), 10+rng.IntN(6)
+			for y := range 56 {
+				for x := range 64 {
+					c := color.RGBA{uint8(100 + rng.IntN(100)), uint8(100 + rng.IntN(100)), uint8(100 + rng.IntN(100)), 255}
+					dx, dy := x-cx, y-cy
+					if k == 0 && dx*dx+dy*dy < r*r || k == 1 && dx > -r && dx < r && dy > -r/4 && dy < r/4 || k == 2 && dx%5 == 0 {
+						c = ink
+					}
+					img.SetRGBA(x, y, c)
+				}
+			}
+			var buf bytes.Buffer
+			if err := png.Encode(&buf, img); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, label, fmt.Sprintf("%02d.png", i)), buf.Bytes())
+		}
+	}
+	return dir
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// heard collects what a run says.
+type heard struct{ lines []string }
+
+func (h *heard) State(string, int64, int64) {}
+func (h *heard) Say(s string)               { h.lines = append(h.lines, s) }
+
+func (h *heard) has(word string) bool {
+	return slices.ContainsFunc(h.lines, func(l string) bool { return strings.Contains(l, word) })
+}
+
+func train(t *testing.T, s Spec, p Place) *Result {
+	t.Helper()
+	r, err := Train(context.Background(), s, p, Silent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestMainJob is the main job from a folder to predictions, on real weights through the
+// real engine; both are fetched once, as `tlkit setup` does it.
+func TestMainJob(t *testing.T) {
+	ctx := context.Background()
+	folder, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
+	out := filepath.Join(work, "shapes.head.safetensors")
+	spec, place := Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Out: out}
+	said := &heard{}
+	first, err := Train(ctx, spec, place, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Total != 8 || first.Correct < 7 || first.Split != "valid" {
+		t.Errorf("%s, want at least 7 of 8: discs and bars are easy", first.Line())
+	}
+	for _, name := range []string{"spec.json", "plan.json", "history.jsonl", "curves.png", "confusion.png", "report.txt", "head.safetensors", "result.json"} {
+		if info, err := os.Stat(filepath.Join(first.Run, name)); err != nil || info.Size() == 0 {
+			t.Errorf("run folder: %v", err)
+		}
+	}
+	history, err := curves.ReadFile(filepath.Join(first.Run, "history.jsonl"))
+	if err != nil || len(history.Series(curves.Folds, curves.Accuracy)) < 2 {
+		t.Errorf("history: %v, %d points", err, len(history.Points))
+	}
+	if !said.has("out-of-fold") {
+		t.Errorf("the plan's reasons were not told: %q", said.lines)
+	}
+
+	t.Run("same seed, same bytes", func(t *testing.T) {
+		before, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		train(t, spec, place)
+		after, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(before, after) {
+			t.Error("the same spec gave another head")
+		}
+	})
+	t.Run("predict agrees with evaluate", func(t *testing.T) {
+		e, err := EvaluateHead(ctx, out, folder, "", "", Place{Folder: work}, Silent{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Correct != first.Correct || e.Total != first.Total {
+			t.Errorf("evaluate: %d of %d, train said %d of %d", e.Correct, e.Total, first.Correct, first.Total)
+		}
+		// A neutral name: nothing but the pixels can tell the label.
+		disc, err := os.ReadFile(filepath.Join(folder, "discs", "03.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, text := filepath.Join(work, "x.png"), filepath.Join(work, "text.png")
+		write(t, x, disc)
+		write(t, text, []byte("no picture"))
+		p, err := Predict(ctx, out, []string{x, text}, "", Place{}, Silent{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p[0].Label != "discs" || p[0].Probability < 0.5 || len(p[0].Probabilities) != 2 {
+			t.Errorf("a disc is %+v", p[0])
+		}
+		if p[1].Error == "" || p[1].Label != "" {
+			t.Errorf("a text file is %+v, want an error of its own", p[1])
+		}
+	})
+	t.Run("resume", func(t *testing.T) {
+		said := &heard{}
+		r, err := Train(ctx, spec, Place{Folder: work, Resume: true}, said)
+		if err != nil || r.Correct != first.Correct || !said.has("resumed") {
+			t.Errorf("%v, %v", err, said.lines)
+		}
+		grown := filepath.Join(folder, "discs", "new.png")
+		disc, _ := os.ReadFile(filepath.Join(folder, "discs", "04.png"))
+		write(t, grown, append(disc, 0))
+		defer os.Remove(grown)
+		if _, err := Train(ctx, spec, Place{Folder: work, Resume: true}, said); err == nil || !strings.Contains(err.Error(), "changed") {
+			t.Errorf("resume on other pictures: %v", err)
+		}
+	})
+	t.Run("another spec under the same name", func(t *testing.T) {
+		said := &heard{}
+		named := Place{Folder: work, Name: "mine"}
+		train(t, spec, named)
+		other := spec
+		other.Head, other.Epochs = "sgd", 3
+		r, err := Train(ctx, other, named, said)
+		if err != nil || !said.has("mine.1") {
+			t.Errorf("%v, %v", err, said.lines)
+		}
+		if _, err := os.Stat(r.Run + ".1/result.json"); err != nil {
+			t.Errorf("the older run is gone: %v", err)
+		}
+	})
+	t.Run("folds and seeds", func(t *testing.T) {
+		cv := spec
+		cv.Folds = 4
+		r := train(t, cv, Place{Folder: work})
+		if len(r.Folds) != 4 || r.Total != 40 || !r.Interval.Known() {
+			t.Errorf("%d folds over %d pictures, %+v", len(r.Folds), r.Total, r.Interval)
+		}
+		many := spec
+		many.Seeds = 3
+		r = train(t, many, Place{Folder: work})
+		if len(r.Runs) != 3 || r.Runs[2].Seed != 3 || r.Correct != r.Runs[0].Correct {
+			t.Errorf("%+v", r.Runs)
+		}
+	})
+	t.Run("views", func(t *testing.T) {
+		views := spec
+		views.Views = 2
+		if r := train(t, views, Place{Folder: work}); r.Total != 8 || r.Train != 32 {
+			t.Errorf("%s after %d pictures", r.Line(), r.Train)
+		}
+	})
+	t.Run("another backbone file", func(t *testing.T) {
+		h, err := export.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Backbone.SHA256 = strings.Repeat("0", 64)
+		changed := filepath.Join(work, "changed.safetensors")
+		if err := h.Write(changed); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Predict(ctx, changed, []string{filepath.Join(work, "x.png")}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
+			t.Errorf("a head over other weights opens: %v", err)
+		}
+		h, _ = export.Read(out)
+		h.Preset.Mean[0] += 0.3 // the field's commonest silent failure, made loud
+		if err := h.Write(changed); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Predict(ctx, changed, []string{filepath.Join(work, "x.png")}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "largest logit") {
+			t.Errorf("a head with another mean opens: %v", err)
+		}
+	})
+}
+
+func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
+	folder := shapes(t, []string{"discs", "bars"}, 3)
+	lonely := shapes(t, []string{"discs", "bars"}, 1)
+	for name, c := range map[string]struct {
+		spec  Spec
+		place Place
+		word  string
+	}{
+		"no such model":   {spec: Spec{Data: folder, Model: "mobilnetv2"}, word: "mobilenetv2"},
+		"no such data":    {spec: Spec{Data: filepath.Join(folder, "none"), Model: "mobilenetv2"}, word: "none"},
+		"one picture":     {spec: Spec{Data: lonely, Model: "mobilenetv2"}, word: "discs"},
+		"name with slash": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Name: "../x"}, word: "name"},
+		"one fold":        {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 1}, word: "folds"},
+		"statistics":      {spec: Spec{Data: folder, Model: "mobilenetv2", Statistics: "imagnet"}, word: "imagenet"},
+		"split":           {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
+		"head":            {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
+	} {
+		c.place.Folder = t.TempDir()
+		if _, err := Train(context.Background(), c.spec, c.place, Silent{}); err == nil || !strings.Contains(err.Error(), c.word) {
+			t.Errorf("%s: %v, want %q in it", name, err, c.word)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, nil)
+	if _, err := Train(context.Background(), Spec{Data: folder, Model: "mobilenetv2"}, Place{Folder: file}, Silent{}); err == nil {
+		t.Error("a run below a file is accepted")
+	}
+}
+
+func TestOneWriterPerRunFolder(t *testing.T) {
+	place := Place{Folder: t.TempDir(), Name: "mine"}
+	f, _, err := openFolder(place, Spec{Data: "a"}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := openFolder(place, Spec{Data: "a"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("a second writer: %v", err)
+	}
+	f.close()
+	g, _, err := openFolder(place, Spec{Data: "a"}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.close()
+}
+
+// A folder of the user's that happens to have the run's name keeps its files.
+func TestForeignFilesAreNotTouched(t *testing.T) {
+	place := Place{Folder: t.TempDir(), Name: "mine"}
+	write(t, filepath.Join(place.Folder, Home, "mine", "thesis.txt"), []byte("words"))
+	if _, _, err := openFolder(place, Spec{Data: "a"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "not a run") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestResultIsOneJSONObjectWithThePromisedFields(t *testing.T) {
+	raw, err := json.Marshal(Result{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"accuracy", "correct", "total", "interval", "model", "data", "seconds", "seed", "run", "head", "split"} {
+		if !strings.Contains(string(raw), `"`+field+`":`) {
+			t.Errorf("no field %q in %s", field, raw)
+		}
+	}
+}

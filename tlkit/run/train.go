@@ -1,0 +1,369 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+)
+
+// neighbours is the k of the baseline, fixed in advance so that nothing is chosen.
+const neighbours = 5
+
+// Train fits a head on the frozen features of a data set and leaves everything about it in
+// the run's folder. Nothing is chosen on the pictures the result is reported on.
+//
+// ctx interrupts it; features computed so far stay cached, and the folder has no
+// result.json, which is what tells a finished run.
+func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error) {
+	if s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0 {
+		return nil, fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
+	}
+	s.Seeds = max(s.Seeds, 1)
+	f, done, err := openFolder(place, s, p.Say)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	clock := startClock()
+	if done != nil && place.Resume {
+		return f.resumed(ctx, done, s, place, p)
+	}
+	if err := f.clear(); err != nil {
+		return nil, err
+	}
+	r := &Result{Model: s.Model, Data: s.Data, Seed: s.Seed, Run: f.path, Head: f.file("head.safetensors")}
+	var runs []One
+	var histories []curves.Run
+	for i := range s.Seeds {
+		one := s
+		one.Seed = s.Seed + uint64(i)
+		t, err := trainOne(ctx, one, place, f, i, clock, p)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, t.figures)
+		histories = append(histories, t.history)
+		if i > 0 {
+			continue
+		}
+		r.take(t)
+		if place.Out != "" {
+			if err := t.head.Write(place.Out); err != nil {
+				return nil, err
+			}
+			r.Head = place.Out
+		}
+	}
+	if s.Seeds > 1 {
+		r.Runs = runs
+		mean, err := meanOf(runs)
+		if err != nil {
+			return nil, err
+		}
+		r.Accuracy, r.Interval = mean.Value, mean.Interval
+	}
+	p.State("saving", 0, 0)
+	r.Figures = append([]plots.Figure{plots.Curves(histories...)}, r.Figures...)
+	for i, name := range []string{"curves.png", "confusion.png"} {
+		if err := atomicfile.Write(f.file(name), 0o644, r.Figures[i].PNG); err != nil {
+			return nil, fmt.Errorf("run: %s: %w", name, err)
+		}
+	}
+	if err := atomicfile.WriteBytes(f.file("report.txt"), []byte(r.Report), 0o644); err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	clock.lap("saving")
+	r.Phases, r.Seconds = clock.phases, clock.seconds()
+	return r, f.write("result.json", r)
+}
+
+// resumed gives back a finished run, unless what it was made of has changed.
+func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place, p Progress) (*Result, error) {
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	if err != nil {
+		return nil, err
+	}
+	if got := ds.Fingerprint(); got != done.Fingerprint {
+		return nil, fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s): run without --resume to train on them", s.Data, f.path, got, done.Fingerprint)
+	}
+	h, err := export.Read(f.file("head.safetensors"))
+	if err != nil {
+		return nil, fmt.Errorf("%w; run without --resume to make it anew", err)
+	}
+	done.Head = f.file("head.safetensors")
+	if place.Out != "" {
+		if err := h.Write(place.Out); err != nil {
+			return nil, err
+		}
+		done.Head = place.Out
+	}
+	done.Run = f.path
+	report, err := os.ReadFile(f.file("report.txt"))
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	done.Report = string(report)
+	p.Say("resumed " + f.path + ": this run was finished before")
+	return done, nil
+}
+
+// trained is one seed's work.
+type trained struct {
+	figures  One
+	folds    []One
+	report   *evaluate.Report
+	baseline Baseline
+	history  curves.Run
+	head     *export.Head
+	open     *opened
+	split    string
+	train    int
+	strength float64
+}
+
+func (r *Result) take(t *trained) {
+	r.Accuracy, r.Correct, r.Total, r.Interval = t.figures.Accuracy, t.figures.Correct, t.figures.Total, t.figures.Interval
+	r.Split, r.LogLoss, r.Baseline = t.split, t.report.LogLoss, t.baseline
+	r.Labels, r.Train, r.Strength, r.Engine = t.open.data.Labels, t.train, t.strength, t.open.eng.Name
+	r.Fingerprint, r.Weights = t.open.data.Fingerprint(), t.open.net.SHA256
+	r.Data, r.Model = t.open.data.Name, t.open.net.Row.Name
+	r.Folds = t.folds
+	r.Figures, r.Report = []plots.Figure{t.report.ConfusionFigure()}, t.report.Text()
+}
+
+// sample is the features of some pictures with their labels.
+type sample struct {
+	items []datasets.Item // of each row
+	s     head.Samples
+}
+
+func (o *opened) sample(ctx context.Context, b features.Backbone, items []datasets.Item, views int, seed uint64, p Progress) (*sample, error) {
+	m, err := o.extract(ctx, features.Job{Items: items, Preset: o.net.Preset, Backbone: b, Views: views, Seed: seed}, p)
+	if err != nil {
+		return nil, err
+	}
+	out := &sample{s: head.Samples{X: m.Data, Features: m.Features, Classes: len(o.data.Labels)}}
+	for _, i := range m.Items {
+		out.items = append(out.items, items[i])
+		out.s.Y = append(out.s.Y, items[i].Class)
+	}
+	return out, nil
+}
+
+// folds holds out rows by picture: views and duplicates of one picture stay together,
+// because datasets.Folds keeps equal contents together.
+func (s *sample) folds(k int, seed uint64) [][]int {
+	if k < 2 {
+		return nil
+	}
+	return datasets.Folds(s.items, k, seed)
+}
+
+func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, clock *clock, p Progress) (*trained, error) {
+	o, err := open(ctx, s, place, p)
+	if err != nil {
+		return nil, err
+	}
+	t := &trained{open: o}
+	trainItems, evalItems := o.data.In("train"), []datasets.Item(nil)
+	if s.Folds > 0 {
+		if o.data.Dealt {
+			trainItems = o.data.In("all")
+		}
+		t.split = fmt.Sprintf("%d folds of %d pictures", s.Folds, len(trainItems))
+	} else {
+		if err := o.data.CheckTraining(); err != nil {
+			return nil, err
+		}
+		if t.split = o.data.Evaluation(); s.Split != "" {
+			t.split = s.Split
+		}
+		if evalItems = o.data.In(t.split); len(evalItems) == 0 || t.split == "train" {
+			return nil, fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", t.split, s.Data, o.data.Splits())
+		}
+	}
+	clock.lap("opening")
+	b := features.FromNet(o.net, o.eng)
+	train, err := o.sample(ctx, b, trainItems, s.Views, s.Seed, p)
+	if err != nil {
+		return nil, err
+	}
+	eval := train
+	if s.Folds == 0 || s.Views > 0 { // views are for learning; what is reported sees the picture itself
+		if s.Folds > 0 {
+			evalItems = trainItems
+		}
+		if eval, err = o.sample(ctx, b, evalItems, 0, s.Seed, p); err != nil {
+			return nil, err
+		}
+	}
+	clock.lap("extracting features")
+	p.State("training", 0, 0)
+	plan, err := learner.NewPlan(s.Head, train.s.Y, s.Epochs, s.Views, s.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if index == 0 {
+		p.Say(plan.String())
+		if err := f.write("plan.json", plan); err != nil {
+			return nil, err
+		}
+	}
+	t.train = len(trainItems)
+	if t.train == 0 {
+		return nil, fmt.Errorf("run: %s has no training pictures", s.Data)
+	}
+	recorder, err := newHistory(f, index, s, plan)
+	if err != nil {
+		return nil, err
+	}
+	data := learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}
+	if s.Folds == 0 {
+		data.Valid = eval.s
+	}
+	fitted, err := learner.FitHead(ctx, data, plan, recorder)
+	t.history = recorder.Run()
+	if closed := recorder.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.strength = fitted.Fit.Strength
+	clock.lap("training")
+
+	p.State("evaluating", 0, 0)
+	logits := fitted.Fit.Head.Logits(eval.s.X)
+	if s.Folds > 0 {
+		if logits, t.folds, err = crossValidate(ctx, s, plan, train, eval, p); err != nil {
+			return nil, err
+		}
+	}
+	files := make([]string, len(eval.items))
+	for i, item := range eval.items {
+		files[i] = item.Rel
+	}
+	if t.report, err = evaluate.New(evaluate.Input{Labels: o.data.Labels, Truth: eval.s.Y, Logits: logits, Files: files}); err != nil {
+		return nil, err
+	}
+	t.figures = One{Seed: s.Seed, Accuracy: t.report.Accuracy.Value(), Correct: t.report.Accuracy.Correct, Total: t.report.Accuracy.Total, Interval: t.report.Interval, Strength: t.strength}
+	if s.Folds > 0 {
+		mean, err := meanOf(t.folds)
+		if err != nil {
+			return nil, err
+		}
+		t.figures.Accuracy, t.figures.Interval = mean.Value, mean.Interval
+	} else if votes, err := head.KNN(train.s, eval.s.X, neighbours); err != nil {
+		return nil, err
+	} else {
+		t.baseline = Baseline{Method: fmt.Sprintf("k-NN, k %d", neighbours), Correct: head.Correct(votes, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
+	}
+	parity, err := export.Parity(ctx, b, o.net.Preset, fitted.Fit.Head)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(plan)
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	t.head = &export.Head{
+		Labels: o.data.Labels, Preset: o.net.Preset, Seed: s.Seed, Plan: raw, Linear: *fitted.Fit.Head, Parity: parity,
+		Backbone: export.Backbone{Name: o.net.Row.Name, SHA256: o.net.SHA256, Features: o.net.Row.Features, Origin: o.net.Row.Origin, Licence: o.net.Row.Licence},
+		Data:     export.Data{Name: o.data.Name, Fingerprint: o.data.Fingerprint(), Train: t.train},
+		Result:   export.Result{Split: t.split, Correct: t.figures.Correct, Total: t.figures.Total, Interval: t.figures.Interval},
+		Versions: engine.Versions(),
+	}
+	t.head.Versions["go"] = runtime.Version()
+	if o.data.Set != nil {
+		t.head.Data.Licence = o.data.Set.Licence
+	}
+	clock.lap("evaluating")
+	if index > 0 {
+		return t, nil
+	}
+	return t, t.head.Write(f.file("head.safetensors"))
+}
+
+// newHistory starts the history of one seed: history.jsonl, for further seeds history.seedN.jsonl.
+func newHistory(f *folder, index int, s Spec, plan learner.Plan) (*curves.Recorder, error) {
+	name := "history.jsonl"
+	if index > 0 {
+		name = fmt.Sprintf("history.seed%d.jsonl", s.Seed)
+		if err := os.RemoveAll(f.file(name)); err != nil {
+			return nil, fmt.Errorf("run: %w", err)
+		}
+	}
+	w, run, err := curves.Append(f.file(name), s.Model+" head", plan.Axis())
+	if err != nil {
+		return nil, err
+	}
+	return curves.NewRecorder(run, w, time.Second, nil), nil
+}
+
+// crossValidate reports on every picture by a head that did not see it: K heads, each with
+// its own choice of strength by folds of its own training part. It returns the logits of
+// all eval rows in order.
+func crossValidate(ctx context.Context, s Spec, plan learner.Plan, train, eval *sample, p Progress) ([]float32, []One, error) {
+	held := datasets.Folds(eval.items, s.Folds, s.Seed)
+	if len(held) < 2 {
+		return nil, nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(eval.items), s.Folds)
+	}
+	k, c := train.s.Classes, train.s.Features
+	logits := make([]float32, eval.s.Len()*k)
+	var ones []One
+	for f, rows := range held {
+		p.State("training folds", int64(f), int64(len(held)))
+		out := map[string]bool{}
+		for _, r := range rows {
+			out[eval.items[r].SHA256] = true
+		}
+		part := &sample{s: head.Samples{Features: c, Classes: k}}
+		for i, item := range train.items {
+			if !out[item.SHA256] {
+				part.items = append(part.items, item)
+				part.s.X = append(part.s.X, train.s.Row(i)...)
+				part.s.Y = append(part.s.Y, item.Class)
+			}
+		}
+		inner, err := learner.NewPlan(s.Head, part.s.Y, s.Epochs, s.Views, s.Seed)
+		if err != nil {
+			return nil, nil, err
+		}
+		fitted, err := learner.FitHead(ctx, learner.Data{Train: part.s, Folds: part.folds(inner.Folds, s.Seed)}, inner, nil)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
+		}
+		right := 0
+		for _, r := range rows {
+			row := fitted.Fit.Head.Logits(eval.s.Row(r))
+			copy(logits[r*k:], row)
+			right += head.Correct(row, eval.s.Y[r:r+1], k)
+		}
+		a := metrics.Accuracy{Correct: right, Total: len(rows)}
+		ones = append(ones, One{Seed: s.Seed, Fold: f + 1, Accuracy: a.Value(), Correct: right, Total: len(rows), Interval: a.Interval(), Strength: fitted.Fit.Strength})
+	}
+	return logits, ones, nil
+}
+
+func meanOf(runs []One) (metrics.Mean, error) {
+	values := make([]float64, len(runs))
+	for i, r := range runs {
+		values[i] = r.Accuracy
+	}
+	return metrics.MeanOf(values)
+}
