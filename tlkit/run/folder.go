@@ -35,6 +35,7 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	}
 	home := filepath.Join(p.Folder, Home)
 	f = &folder{path: filepath.Join(home, name)}
+	mine := f
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("run: cannot make the folder for runs: %w; go to a folder you can write to", err)
 	}
@@ -46,7 +47,7 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	}
 	defer func() {
 		if err != nil {
-			f.close()
+			mine.close()
 		}
 	}()
 	old, readErr := os.ReadFile(filepath.Join(f.path, "spec.json"))

@@ -41,6 +41,12 @@ func sniff(head []byte, size int64) (format, why string) {
 	if size == 0 {
 		return "", "the file is empty: the download or copy that made it did not finish"
 	}
+	// safetensors has no magic: it begins with the header's length, and 642 is 0x80 0x02,
+	// which is how a pickle begins. So it is asked for first, by what no other format
+	// has: a small number in eight bytes and then an open brace.
+	if len(head) >= 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= 100<<20 {
+		return formatSafetensors, ""
+	}
 	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return formatTorchZip, ""
@@ -58,8 +64,8 @@ func sniff(head []byte, size int64) (format, why string) {
 		}
 		return "", "this is a tar archive: unpack it first"
 	}
-	// safetensors: 8 bytes of header length, then a JSON object. Looked for
-	// before text, because both lengths and JSON can be plain ASCII.
+	// safetensors whose length lies. Looked for before text, because both lengths and
+	// JSON can be plain ASCII.
 	if len(head) >= 9 && head[8] == '{' {
 		if n := binary.LittleEndian.Uint64(head); n <= 1<<40 {
 			return formatSafetensors, ""
