@@ -52,10 +52,15 @@ func (p *Picture) check() error {
 }
 
 // FromImage copies any Go image. Transparency is dropped, not composited, as in Decode.
-func FromImage(im image.Image) (*Picture, error) {
+func FromImage(im image.Image) (p *Picture, err error) {
 	if im == nil {
 		return nil, errors.New("transforms: FromImage: the image is nil")
 	}
+	defer func() { // an image whose fields contradict each other, or an At of a stranger
+		if r := recover(); r != nil {
+			p, err = nil, fmt.Errorf("transforms: FromImage: the %T gave up: %v", im, r)
+		}
+	}()
 	b := im.Bounds()
 	if b.Dx() <= 0 || b.Dy() <= 0 || b.Dx() > maxSide || b.Dy() > maxSide {
 		return nil, fmt.Errorf("transforms: FromImage: an image of %d x %d pixels, wanted sides from 1 to %d", b.Dx(), b.Dy(), maxSide)

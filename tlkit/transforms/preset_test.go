@@ -1,0 +1,135 @@
+package transforms
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestPresetSurvivesJSON(t *testing.T) {
+	p := imagenetPreset()
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{`"size":224`, `"resize":256`, `"geometry":"short"`, `"range":[0,1]`, `"mean":[0.485,0.456,0.406]`, `"channels":"RGB"`} {
+		if !strings.Contains(string(b), key) {
+			t.Errorf("%s lacks %s", b, key)
+		}
+	}
+	var q Preset
+	if err := json.Unmarshal(b, &q); err != nil || q != p {
+		t.Error(err, q)
+	}
+}
+
+func TestDigest(t *testing.T) {
+	p := imagenetPreset()
+	same := p
+	same.Name, same.Resize, same.CropFraction, same.Interpolation = "other", 0, 0.875, Bilinear
+	if p.Digest() != same.Digest() {
+		t.Error("the same pixels, another digest")
+	}
+	// This number is written into files: it may only move together with pixelVersion.
+	if got := p.Digest()[:16]; got != "20727babf566f73a" {
+		t.Errorf("digest %s", got)
+	}
+	seen := map[string]string{p.Digest(): "itself"}
+	change := func(name string, f func(*Preset)) {
+		q := p
+		f(&q)
+		if other, ok := seen[q.Digest()]; ok {
+			t.Errorf("%s: the digest of %s", name, other)
+		}
+		seen[q.Digest()] = name
+	}
+	change("size", func(p *Preset) { p.Size = 225 })
+	change("resize", func(p *Preset) { p.Resize = 257 })
+	change("crop", func(p *Preset) { p.Geometry, p.CropFraction = GeometryCrop, 0.875 })
+	change("squash", func(p *Preset) { p.Geometry = GeometrySquash })
+	change("filter", func(p *Preset) { p.Interpolation = Bicubic })
+	change("range", func(p *Preset) { p.Range[1] = 255 })
+	change("mean", func(p *Preset) { p.Mean[2] = 0.4061 })
+	change("std", func(p *Preset) { p.Std[0] = 0.2291 })
+	change("channels", func(p *Preset) { p.Channels = "BGR" })
+	change("not a number", func(p *Preset) { p.Mean[0] = float32(math.NaN()) })
+}
+
+func TestPresetValidate(t *testing.T) {
+	if err := imagenetPreset().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for word, f := range map[string]func(*Preset){
+		"size":          func(p *Preset) { p.Size = 1 << 20 },
+		"resize":        func(p *Preset) { p.Resize = -1 },
+		"crop_fraction": func(p *Preset) { p.CropFraction = math.NaN() },
+		"geometry":      func(p *Preset) { p.Geometry = "" },
+		"interpolation": func(p *Preset) { p.Interpolation = "area" },
+		"channels":      func(p *Preset) { p.Channels = "rgb" },
+		"range":         func(p *Preset) { p.Range = [2]float32{1, 1} },
+		"mean":          func(p *Preset) { p.Mean[1] = nan },
+		"std":           func(p *Preset) { p.Std[1] = 0 },
+		"short side":    func(p *Preset) { p.Resize, p.Size, p.CropFraction = 0, 8000, 0.1 },
+	} {
+		p := imagenetPreset()
+		f(&p)
+		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s: %v", word, err)
+		}
+		if _, err := p.Eval().Apply(formula(9, 9, 0), Rand{}); err == nil {
+			t.Errorf("%s: Eval works", word)
+		}
+	}
+	p := imagenetPreset()
+	p.Std[0] = inf
+	if p.Validate() == nil {
+		t.Error("infinite deviation")
+	}
+}
+
+// TestPresetPicture goes there and back for every row of statistics.
+func TestPresetPicture(t *testing.T) {
+	for _, name := range StatisticsNames() {
+		s, err := Statistics(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Preset{Size: 30, Geometry: GeometrySquash}.WithStatistics(s)
+		want, err := p.Eval().Picture(formula(40, 50, 1), Rand{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := p.Eval().Apply(formula(40, 50, 1), Rand{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Picture(x)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: not the picture it came from (%v)", name, err)
+		}
+	}
+	if _, err := Statistics("imagenet21k"); err == nil || !strings.Contains(err.Error(), "imagenet") {
+		t.Error(err)
+	}
+}
+
+func TestDenormalize(t *testing.T) {
+	s, _ := Statistics("imagenet")
+	p := formula(5, 6, 0)
+	x, err := Compose(ToTensor(), Normalize(s.Mean, s.Std)).Apply(p, Rand{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Denormalize(x, s.Mean, s.Std); err != nil {
+		t.Fatal(err)
+	}
+	if q, err := x.Picture(); err != nil || !reflect.DeepEqual(p, q) {
+		t.Error("not the picture it came from", err)
+	}
+	if err := Denormalize(Tensor{Height: 2, Width: 2, Channels: 3}, s.Mean, s.Std); err == nil {
+		t.Error("a tensor without values")
+	}
+}
