@@ -3,6 +3,8 @@ package head
 import (
 	"math"
 
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -73,10 +75,7 @@ func (d *design) basis(rows []int) *basis {
 	b := &basis{d: d, rows: rows}
 	n := len(rows)
 	if d.gram == nil {
-		b.z = mat.NewDense(n, d.x.RawMatrix().Cols, nil)
-		for i, r := range rows {
-			copy(b.z.RawRowView(i), d.x.RawRowView(r))
-		}
+		b.z = pick(d.x, rows)
 		return b
 	}
 	g := mat.NewSymDense(n, nil)
@@ -105,31 +104,19 @@ func (d *design) basis(rows []int) *basis {
 	}
 }
 
-// dual turns coefficients on z [r, K] into coefficients on the rows themselves [n, K], so
-// that weights = Σ dual·row. Only for a basis from the Gram matrix.
-func (b *basis) dual(beta *mat.Dense) *mat.Dense {
-	var a mat.Dense
-	// z = L, so L·β = G·α gives α = L⁻ᵀ·β.
-	if err := a.Solve(b.chol.T(), beta); err != nil {
-		// A triangle with tiny pivots is reported as nearly singular, and still solved.
-		if _, near := err.(mat.Condition); !near {
-			return mat.NewDense(len(b.rows), beta.RawMatrix().Cols, nil)
-		}
-	}
-	return &a
+// into turns products with the samples, x·Xᵀ [m, n], into rows of the basis [m, r], in
+// place: times the solver's coefficients β they are the scores of x. Since z = L of the
+// Gram matrix, that is x·Xᵀ·L⁻ᵀ.
+func (b *basis) into(products *mat.Dense) *mat.Dense {
+	// gonum's Solve would also estimate a condition number, at the price of the solve.
+	blas64.Trsm(blas.Right, blas.Trans, 1, b.chol.RawTriangular(), products.RawMatrix())
+	return products
 }
 
-// scores are the standardised-feature scores of the design's rows `at`, without bias: [len(at), K].
-func (b *basis) scores(beta *mat.Dense, at []int) *mat.Dense {
-	k := beta.RawMatrix().Cols
-	out := mat.NewDense(len(at), k, nil)
+// heldOut are rows of the design in the basis.
+func (b *basis) heldOut(at []int) *mat.Dense {
 	if b.chol == nil {
-		sub := mat.NewDense(len(at), b.d.x.RawMatrix().Cols, nil)
-		for i, r := range at {
-			copy(sub.RawRowView(i), b.d.x.RawRowView(r))
-		}
-		out.Mul(sub, beta)
-		return out
+		return pick(b.d.x, at)
 	}
 	cross := mat.NewDense(len(at), len(b.rows), nil)
 	for i, r := range at {
@@ -138,22 +125,34 @@ func (b *basis) scores(beta *mat.Dense, at []int) *mat.Dense {
 			row[j] = b.d.gram.At(r, c)
 		}
 	}
-	out.Mul(cross, b.dual(beta))
+	return b.into(cross)
+}
+
+// axes are the C unit vectors in the basis: times β they are the weights on standardised
+// features. nil stands for the basis being the features themselves.
+func (b *basis) axes() *mat.Dense {
+	if b.chol == nil {
+		return nil
+	}
+	return b.into(mat.DenseCopyOf(pick(b.d.x, b.rows).T()))
+}
+
+func pick(x *mat.Dense, rows []int) *mat.Dense {
+	out := mat.NewDense(len(rows), x.RawMatrix().Cols, nil)
+	for i, r := range rows {
+		copy(out.RawRowView(i), x.RawRowView(r))
+	}
 	return out
 }
 
-// linear folds the standardisation into a head on raw features.
-func (b *basis) linear(params []float64, classes int) *Linear {
+// linear folds the standardisation into a head on raw features; axes is what b.axes gave.
+func (b *basis) linear(axes *mat.Dense, params []float64, classes int) *Linear {
 	r := b.z.RawMatrix().Cols
-	beta := mat.NewDense(r, classes, params[:r*classes])
-	w := beta // [C, K] on standardised features
-	if b.chol != nil {
-		sub := mat.NewDense(len(b.rows), b.d.x.RawMatrix().Cols, nil)
-		for i, row := range b.rows {
-			copy(sub.RawRowView(i), b.d.x.RawRowView(row))
-		}
-		w = mat.NewDense(b.d.x.RawMatrix().Cols, classes, nil)
-		w.Mul(sub.T(), b.dual(beta))
+	w := mat.NewDense(r, classes, params[:r*classes])
+	if axes != nil {
+		beta := w
+		w = mat.NewDense(axes.RawMatrix().Rows, classes, nil)
+		w.Mul(axes, beta)
 	}
 	c := len(b.d.mean)
 	h := &Linear{Features: c, Classes: classes, Weight: make([]float32, c*classes), Bias: make([]float32, classes)}

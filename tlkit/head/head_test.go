@@ -91,7 +91,7 @@ func TestGramAndDirectWaysAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		heads = append(heads, b.linear(p, 3))
+		heads = append(heads, b.linear(b.axes(), p, 3))
 	}
 	for i, w := range heads[0].Weight {
 		if math.Abs(float64(w-heads[1].Weight[i])) > 1e-5 {

@@ -13,7 +13,7 @@ import (
 
 // DefaultStrengths is the ladder of L2 strengths tried by folds: λ in
 // mean cross-entropy + λ/2·‖W‖² on standardised features. scikit-learn's C is 1/(λ·N).
-var DefaultStrengths = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001}
+var DefaultStrengths = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003}
 
 // LogisticOptions says how the strength is chosen and who watches.
 type LogisticOptions struct {
@@ -103,12 +103,13 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		all[i] = i
 	}
 	b := d.basis(all)
+	axes := b.axes()
 	report := func(step int, params []float64) {
 		fit.Steps = step
 		if o.Step == nil {
 			return
 		}
-		h := b.linear(params, s.Classes)
+		h := b.linear(axes, params, s.Classes)
 		logits := h.Logits(s.X)
 		row := Step{Step: step, TrainLoss: LogLoss(logits, s.Y, s.Classes), TrainRight: Correct(logits, s.Y, s.Classes), FoldRight: -1, FoldLoss: math.NaN(), Head: h}
 		if held := history.at(step); held != nil {
@@ -120,7 +121,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	if err != nil {
 		return nil, err
 	}
-	fit.Head = b.linear(params, s.Classes)
+	fit.Head = b.linear(axes, params, s.Classes)
 	fit.OutOfFold = history.at(fit.Steps)
 	return fit, fit.Head.Check()
 }
@@ -129,6 +130,7 @@ type fold struct {
 	b    *basis
 	y    []int // labels of the fold's training rows
 	held []int
+	x    *mat.Dense // the held-out rows in the basis
 }
 
 func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
@@ -156,7 +158,8 @@ func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
 		if len(train) == 0 || len(rows) == 0 {
 			return nil, fmt.Errorf("head: fold %d holds out %d of %d samples, want some on both sides: ask for fewer folds", f, len(rows), s.Len())
 		}
-		folds = append(folds, fold{b: d.basis(train), y: y, held: rows})
+		b := d.basis(train)
+		folds = append(folds, fold{b: b, y: y, held: rows, x: b.heldOut(rows)})
 	}
 	for i, c := range count {
 		if len(held) > 0 && c != 1 {
@@ -212,7 +215,8 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 // fill writes the logits of the fold's held-out rows into all [N, K].
 func (f fold) fill(all []float32, params []float64, classes int) {
 	r := f.b.z.RawMatrix().Cols
-	scores := f.b.scores(mat.NewDense(r, classes, params[:r*classes]), f.held)
+	scores := mat.NewDense(len(f.held), classes, nil)
+	scores.Mul(f.x, mat.NewDense(r, classes, params[:r*classes]))
 	for i, row := range f.held {
 		for k := range classes {
 			all[row*classes+k] = float32(scores.At(i, k) + params[r*classes+k])

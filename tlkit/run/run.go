@@ -29,6 +29,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
@@ -108,15 +109,16 @@ type Result struct {
 	LogLoss  float64          `json:"log_loss"` // nats
 	Baseline Baseline         `json:"baseline"`
 
-	Model    string   `json:"model"`
-	Data     string   `json:"data"`
-	Labels   []string `json:"labels"`
-	Train    int      `json:"train"` // training pictures
-	Seed     uint64   `json:"seed"`
-	Strength float64  `json:"strength,omitempty"` // L2 of the written head
-	Engine   string   `json:"engine"`
-	Seconds  float64  `json:"seconds"`
-	Phases   []Phase  `json:"phases"`
+	Model    string        `json:"model"`
+	Data     string        `json:"data"`
+	Labels   []string      `json:"labels"`
+	Train    int           `json:"train"` // training pictures
+	Seed     uint64        `json:"seed"`
+	Strength float64       `json:"strength,omitempty"` // L2 of the written head
+	Choices  []head.Choice `json:"choices,omitempty"`  // what the folds said about each strength
+	Engine   string        `json:"engine"`
+	Seconds  float64       `json:"seconds"`
+	Phases   []Phase       `json:"phases"`
 
 	Run   string `json:"run"`  // the run's folder
 	Head  string `json:"head"` // the head file

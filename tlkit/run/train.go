@@ -134,6 +134,7 @@ type trained struct {
 	split    string
 	train    int
 	strength float64
+	choices  []head.Choice
 }
 
 func (r *Result) take(t *trained) {
@@ -142,7 +143,7 @@ func (r *Result) take(t *trained) {
 	r.Labels, r.Train, r.Strength, r.Engine = t.open.data.Labels, t.train, t.strength, t.open.eng.Name
 	r.Fingerprint, r.Weights = t.open.data.Fingerprint(), t.open.net.SHA256
 	r.Data, r.Model = t.open.data.Name, t.open.net.Row.Name
-	r.Folds = t.folds
+	r.Folds, r.Choices = t.folds, t.choices
 	r.Figures, r.Report = []plots.Figure{t.report.ConfusionFigure()}, t.report.Text()
 }
 
@@ -244,7 +245,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if err != nil {
 		return nil, err
 	}
-	t.strength = fitted.Fit.Strength
+	t.strength, t.choices = fitted.Fit.Strength, fitted.Fit.Choices
 	clock.lap("training")
 
 	p.State("evaluating", 0, 0)
