@@ -88,7 +88,7 @@ func Unpack(ctx context.Context, archivePath, intoDir string, limits UnpackLimit
 	if err != nil {
 		return err
 	}
-	u := &unpacker{ctx: ctx, root: root, limits: limits.withDefaults(), packed: info.Size(), seen: map[string]bool{}}
+	u := &unpacker{ctx: ctx, root: root, limits: limits.withDefaults(), packed: info.Size()}
 	// Headers and skipped files of a tgz pass through the decompressor too.
 	through := min(u.limits.TotalBytes, int64(u.limits.Ratio*float64(u.packed))+freeRatio) + 4096*int64(u.limits.Entries)
 	if err := eachMember(in, info.Size(), through, u.member); err != nil {
@@ -123,7 +123,6 @@ type unpacker struct {
 	packed int64
 	count  int
 	total  int64
-	seen   map[string]bool
 }
 
 func (u *unpacker) member(m member) error {
@@ -147,10 +146,6 @@ func (u *unpacker) member(m member) error {
 	if m.dir {
 		return u.mkdir(name)
 	}
-	if u.seen[name] {
-		return fmt.Errorf("entry %q is there twice", m.name)
-	}
-	u.seen[name] = true
 	if u.limits.Keep != nil && !u.limits.Keep(name) {
 		return nil
 	}
@@ -168,6 +163,9 @@ func (u *unpacker) member(m member) error {
 	}
 	defer done()
 	out, err := u.root.OpenFile(filepath.FromSlash(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("entry %q is there twice", m.name)
+	}
 	if err != nil {
 		return fmt.Errorf("entry %q: %w", m.name, err)
 	}

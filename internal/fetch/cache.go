@@ -64,9 +64,9 @@ func (f File) sizeFits(p string) bool {
 	return err == nil && (f.Bytes == 0 || info.Size() == f.Bytes)
 }
 
-// Sum returns the sha256 of a file (64 hex digits). For a file that Get
-// returned it is read from the note made at its verification when the file has
-// not been touched since; any other file is read through.
+// Sum returns the sha256 of a file (64 hex digits). When the file looks as it did
+// when it was last read through, the result noted then is returned; else it is
+// read through. It is for files anywhere, in the cache or not.
 func Sum(ctx context.Context, p string) (string, error) {
 	if s, ok := readStamp(p); ok {
 		return s, nil
@@ -74,36 +74,38 @@ func Sum(ctx context.Context, p string) (string, error) {
 	return Rehash(ctx, p)
 }
 
-// Rehash reads the file through, whatever was noted about it, and returns its
-// sha256. For a file in the cache it renews the note when the content is right,
-// and removes it when it is not.
+// Rehash reads the file through, whatever was noted about it, notes the result,
+// and returns its sha256.
 func Rehash(ctx context.Context, p string) (string, error) {
-	// The facts are taken before reading: a file changed meanwhile fails the
-	// comparison the next time.
-	info, err := os.Lstat(p)
+	sum, info, err := hashFile(ctx, p)
 	if err != nil {
-		return "", fmt.Errorf("fetch: %w", err)
+		return "", err
+	}
+	// Best effort: with a read-only cache the file is hashed each time.
+	_ = writeStamp(p, info, sum)
+	return sum, nil
+}
+
+// hashFile reads a file through. The facts are taken before reading: a file that
+// is changed meanwhile fails the comparison with its stamp the next time.
+func hashFile(ctx context.Context, p string) (string, fs.FileInfo, error) {
+	info, err := os.Stat(p)
+	if err != nil {
+		return "", nil, fmt.Errorf("fetch: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("fetch: %s is not a regular file (%s)", p, info.Mode().Type())
+		return "", nil, fmt.Errorf("fetch: %s is not a regular file (%s)", p, info.Mode().Type())
 	}
 	in, err := os.Open(p)
 	if err != nil {
-		return "", fmt.Errorf("fetch: %w", err)
+		return "", nil, fmt.Errorf("fetch: %w", err)
 	}
 	defer in.Close()
 	h := sha256.New()
 	if _, err := copyBuffer(h, &ctxReader{ctx, in}); err != nil {
-		return "", fmt.Errorf("fetch: reading %s: %w", p, err)
+		return "", nil, fmt.Errorf("fetch: reading %s: %w", p, err)
 	}
-	sum := hex.EncodeToString(h.Sum(nil))
-	if sum == filepath.Base(filepath.Dir(p)) {
-		// Best effort: in a read-only cache the file is hashed each time.
-		_ = writeStamp(p, info, sum)
-	} else {
-		_ = os.Remove(stampPath(p))
-	}
-	return sum, nil
+	return hex.EncodeToString(h.Sum(nil)), info, nil
 }
 
 // install streams r into the cache under its hash, and gives it its name only
@@ -161,7 +163,7 @@ func (f File) adopt(what, tmp, sum string, size int64) (string, error) {
 	if err := atomicfile.SyncDir(dir); err != nil {
 		return "", err
 	}
-	info, err := os.Lstat(p)
+	info, err := os.Stat(p)
 	if err != nil {
 		return "", err
 	}
@@ -238,7 +240,7 @@ func (s Source) open(ctx context.Context, f File, archive string, o Options) (st
 		want, inner = s.NPM.SHA256, s.NPM.File
 	}
 	o.report(f.Name, Verifying, 0, 0)
-	got, err := Rehash(ctx, archive)
+	got, _, err := hashFile(ctx, archive)
 	if err != nil {
 		return "", err
 	}
@@ -355,7 +357,11 @@ func (f File) Remove() error {
 	dirs, _ := filepath.Glob(filepath.Join(root, "files", strings.ToLower(f.SHA256)+"*"))
 	for _, d := range dirs {
 		p := filepath.Join(d, f.Name)
-		for _, victim := range []string{p, stampPath(p)} {
+		note, _, err := stampPath(p)
+		if err != nil {
+			return err
+		}
+		for _, victim := range []string{p, note} {
 			if err := os.Remove(victim); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("fetch: %w", err)
 			}
