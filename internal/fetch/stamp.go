@@ -54,7 +54,7 @@ func stampPath(p string) (path string, inCache bool, err error) {
 
 // readStamp returns the noted hash when the file still looks as it did then.
 func readStamp(p string) (string, bool) {
-	at, inCache, err := stampPath(p)
+	at, _, err := stampPath(p)
 	if err != nil {
 		return "", false
 	}
@@ -75,22 +75,14 @@ func readStamp(p string) (string, bool) {
 	if err != nil || !info.Mode().IsRegular() || factsOf(info) != s.facts {
 		return "", false
 	}
-	// In the cache a stamp is only believed in the folder of its own hash.
-	if inCache && s.SHA256 != filepath.Base(filepath.Dir(p)) {
-		return "", false
-	}
 	return s.SHA256, true
 }
 
-// writeStamp notes the hash of a file. In the cache nothing is noted about a file
-// whose content is not what its folder says.
+// writeStamp notes the hash of a file, whatever it should have been.
 func writeStamp(p string, info fs.FileInfo, sum string) error {
 	at, inCache, err := stampPath(p)
 	if err != nil {
 		return err
-	}
-	if inCache && sum != filepath.Base(filepath.Dir(p)) {
-		return os.Remove(at)
 	}
 	if !inCache {
 		// A file that is being worked on can change again within one tick of the
