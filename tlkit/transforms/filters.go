@@ -120,7 +120,7 @@ func makeKernel(in, out, from, n int, f filter) kernel {
 		sum := 0.0
 		count := hi[i] - lo[i]
 		for j := range count {
-			w[j] = f.weight((float64(lo[i]+j) - center + 0.5) * inv)
+			w[j] = f.weight(float64((float64(lo[i]+j) - center + 0.5) * inv))
 			sum += w[j]
 		}
 		// Near the right border the taps begin earlier, so that they end inside.

@@ -159,8 +159,8 @@ func row8(r *[8]int32, d []uint8) {
 	d[3], d[4] = level((e3+o0)>>rowShift), level((e3-o0)>>rowShift)
 }
 
-// row4 is row8 for rows whose upper four inputs are zero. The products are the same
-// ones, so the sums are too.
+// row4 is row8 for rows whose last four inputs are zero; the sums
+// are the same.
 func row4(r *[8]int32, d []uint8) {
 	_ = d[7]
 	r1, r2, r3 := r[1], r[2], r[3]
