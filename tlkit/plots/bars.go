@@ -42,7 +42,7 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 		}
 	}
 	ax := scale.axis(over, 6)
-	const row, head, foot = 22.0, 44.0, 36.0
+	const row, head, foot = 22.0, 44.0, 22.0
 	label, value := 0.0, 0.0
 	names, values := make([]string, len(rows)), make([]string, len(rows))
 	for i, b := range rows {
@@ -178,7 +178,7 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 		words = append(words, fmt.Sprintf("%s %s over %s", inert(g.Label), scale.words(m.Value, means[i].Interval), plural(m.N, "run", "runs")))
 	}
 	ax := scale.axis(over, 6)
-	const width, row, head, foot = 600.0, 40.0, 44.0, 36.0
+	const width, row, head, foot = 600.0, 40.0, 44.0, 22.0
 	l, r := padding+label+10, width-padding-value-12
 	bottom := padding + head + row*float64(len(groups))
 	f := &figure{width: width, height: bottom + foot + padding - 6}

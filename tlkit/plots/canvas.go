@@ -23,15 +23,24 @@ type canvas struct {
 
 type point struct{ x, y float64 }
 
+// pt is where all coordinates pass on their way to the drawing libraries, which
+// walk along a line cell by cell and never arrive at infinity.
 func (c *canvas) pt(x, y float64) vg.Point {
-	return vg.Point{X: vg.Length(x), Y: vg.Length(c.height - y)}
+	return vg.Point{X: vg.Length(tame(x)), Y: vg.Length(c.height - tame(y))}
+}
+
+func tame(v float64) float64 {
+	if math.IsNaN(v) {
+		return -1e4
+	}
+	return min(max(v, -1e4), 2*maxSide)
 }
 
 // snap moves a coordinate onto the device's pixel grid.
 func (c *canvas) snap(v float64) float64 { return math.Round(v*c.scale) / c.scale }
 
 func (c *canvas) device(x, y, w, h float64) image.Rectangle {
-	r := func(v float64) int { return int(math.Round(v * c.scale)) }
+	r := func(v float64) int { return int(math.Round(tame(v) * c.scale)) }
 	return image.Rect(r(x), r(y), r(x+w), r(y+h))
 }
 
@@ -69,7 +78,7 @@ func (c *canvas) vline(x, y0, y1, width float64, col color.NRGBA) {
 }
 
 func (c *canvas) dashed(x, y0, y1, width float64, col color.NRGBA) {
-	for y, end := min(y0, y1), max(y0, y1); y < end; y += 6 {
+	for y, end := tame(min(y0, y1)), tame(max(y0, y1)); y < end; y += 6 {
 		c.vline(x, y, min(y+3.5, end), width, col)
 	}
 }

@@ -123,6 +123,10 @@ func (s *scatter) draw(c *canvas) {
 	var taken []box
 	for i, d := range s.dots {
 		x, y := p.px(d.X), p.py(d.Y)
+		if d.Interval.Known() {
+			hi := p.py(d.Interval.High)
+			taken = append(taken, box{x - 1, hi, 2, p.py(d.Interval.Low) - hi})
+		}
 		c.mark(s.hue(i).mark, x, y, 5.4, white)
 		c.mark(s.hue(i).mark, x, y, 4.4, s.hue(i).line)
 		taken = append(taken, box{x - 6, y - 6, 12, 12})

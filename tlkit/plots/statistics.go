@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -64,11 +65,11 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	if sentence == "" {
 		sentence, off = verdict(all)
 	}
-	const height, head = 252.0, 42.0
-	f := &figure{width: []float64{420, 600, pageWidth, pageWidth}[len(all)-1], height: padding + head + height + padding}
+	const height, head = 216.0, 40.0
+	f := &figure{width: []float64{420, 600, pageWidth, pageWidth}[len(all)-1], height: padding + head + height + 2}
 	var words []string
 	for _, ch := range all {
-		words = append(words, fmt.Sprintf("%s mean %s (expected %s), sd %s (expected %s)", inert(ch.Name), number(ch.Mean), number(ch.WantMean), number(ch.SD), number(ch.WantSD)))
+		words = append(words, fmt.Sprintf("%s mean %s (expected %s), sd %s (expected %s)", inert(ch.Name), plain(ch.Mean), plain(ch.WantMean), plain(ch.SD), plain(ch.WantSD)))
 	}
 	f.text = "Input statistics against what the weights expect. " + strings.TrimSuffix(inertTo(sentence, 300), ".") + ". " + capital(strings.Join(words, "; ")) + "."
 	var row []*panel
@@ -133,12 +134,12 @@ func verdict(all []Channel) (string, bool) {
 		if shift < 0 {
 			word = "dark"
 		}
-		return fmt.Sprintf("Not what these weights expect: %s is %s sd too %s", inert(ch.Name), number(math.Abs(shift)), word), true
+		return fmt.Sprintf("Not what these weights expect: %s is %s sd too %s", inert(ch.Name), plain(math.Abs(shift)), word), true
 	}
 	if ch.SD < ch.WantSD {
-		return fmt.Sprintf("Not what these weights expect: %s varies %s times too little", inert(ch.Name), number(ch.WantSD/math.Max(ch.SD, 1e-12))), true
+		return fmt.Sprintf("Not what these weights expect: %s varies %s times too little", inert(ch.Name), strconv.FormatFloat(ch.WantSD/math.Max(ch.SD, 1e-12), 'g', 2, 64)), true
 	}
-	return fmt.Sprintf("Not what these weights expect: %s varies %s times too much", inert(ch.Name), number(ch.SD/ch.WantSD)), true
+	return fmt.Sprintf("Not what these weights expect: %s varies %s times too much", inert(ch.Name), strconv.FormatFloat(ch.SD/ch.WantSD, 'g', 2, 64)), true
 }
 
 // distance is the divergence of two normal distributions, for ranking.
@@ -166,53 +167,51 @@ func (ch Channel) colour() color.NRGBA {
 }
 
 // draw: above two bars to compare, below them the histogram with the bell.
+// Histogram and bell each have their own height, so that both can be seen when
+// one is a hundred times narrower; what is compared is place and width.
 func (p *channelPanel) draw(c *canvas) {
-	const bars = 40.0
-	c.text(p.start(), p.top-panelHead+14, left, labelStyle, ink, p.title)
-	top := p.top - 22
+	base := p.top - panelHead
+	c.text(p.start(), base+14, left, labelStyle, ink, p.title)
+	x := p.start()
+	for _, k := range []struct {
+		mark marker
+		fill color.NRGBA
+		text color.NRGBA
+		s    string
+	}{{diamond, good.line, good.text, "expected " + spread2(p.WantMean, p.WantSD)}, {disc, ink, ink, "here " + spread2(p.Mean, p.SD)}} {
+		c.mark(k.mark, x+4, base+26.6, 3.4, k.fill)
+		x += 12 + c.text(x+12, base+30, left, noteStyle, k.text, k.s) + 12
+	}
+	const bars = 30.0
+	top := base + 40
 	bottom := p.top + p.h
-	want, have := top+9, top+27
 	px := p.px
 	clamp := func(v float64) float64 { return min(max(px(v), p.left), p.left+p.w) }
-	// The expected range runs through the whole panel, as a place to be in.
-	c.rect(clamp(p.WantMean-p.WantSD), top, clamp(p.WantMean+p.WantSD)-clamp(p.WantMean-p.WantSD), bottom-top, fade(good.line, 0.1))
-	c.vline(px(p.WantMean), top, bottom, 1, fade(good.line, 0.5))
-	// Histogram and bell share one area, so that they can be compared.
-	data := top + bars
-	density := make([]float64, len(p.Counts))
-	total, most := 0, 0.0
+
+	h := bottom - top - bars
+	most := 0
 	for _, n := range p.Counts {
-		total += n
+		most = max(most, n)
 	}
-	width := (p.High - p.Low) / float64(len(p.Counts))
+	fill := over(fade(p.colour(), 0.55), white)
 	for b, n := range p.Counts {
-		density[b] = float64(n) / float64(total) / width
-		most = max(most, density[b])
-	}
-	bell := func(v float64) float64 {
-		z := (v - p.WantMean) / p.WantSD
-		return math.Exp(-z*z/2) / (p.WantSD * math.Sqrt(2*math.Pi))
-	}
-	peak := max(most, bell(p.WantMean))
-	// A constant channel would flatten everything else: it is cut at 4 bells.
-	if lim := 4 * bell(p.WantMean); most > lim && bell(p.WantMean) > most/50 {
-		peak = lim
-	}
-	h := bottom - data - 2
-	for b, d := range density {
-		if d == 0 {
-			continue
+		if n > 0 {
+			x0 := px(p.edge(b))
+			t := max(0.5, h*float64(n)/float64(most))
+			c.rect(x0, bottom-t, max(px(p.edge(b+1))-x0, 0.75), t, fill)
 		}
-		x0, x1 := px(p.edge(b)), px(p.edge(b+1))
-		t := min(1, d/peak) * h
-		c.rect(x0, bottom-t, max(x1-x0, 0.75), t, fade(p.colour(), 0.55))
 	}
+	// The expected range runs through the whole panel, as a place to be in.
+	lo, hi := clamp(p.WantMean-p.WantSD), clamp(p.WantMean+p.WantSD)
+	c.rect(lo, top, max(hi-lo, 1), bottom-top, fade(good.line, 0.1))
+	c.vline(px(p.WantMean), top, bottom, 1, fade(good.line, 0.5))
 	// From four deviations below to four above, so that a bell much narrower
 	// than the axis keeps its shape.
 	var line []point
 	for k := range 121 {
-		if v := p.WantMean + p.WantSD*(float64(k)/15-4); v >= p.x.lo && v <= p.x.hi {
-			line = append(line, point{px(v), bottom - min(1, bell(v)/peak)*h})
+		z := float64(k)/15 - 4
+		if v := p.WantMean + p.WantSD*z; v >= p.x.lo && v <= p.x.hi {
+			line = append(line, point{px(v), bottom - math.Exp(-z*z/2)*h*0.97})
 		}
 	}
 	c.line(line, 1.6, good.line)
@@ -220,25 +219,22 @@ func (p *channelPanel) draw(c *canvas) {
 		y, mean, sd float64
 		col         color.NRGBA
 		mark        marker
-	}{{want, p.WantMean, p.WantSD, good.line, diamond}, {have, p.Mean, p.SD, ink, disc}} {
+	}{{top + 8, p.WantMean, p.WantSD, good.line, diamond}, {top + 20, p.Mean, p.SD, ink, disc}} {
 		c.hline(clamp(b.mean-b.sd), clamp(b.mean+b.sd), b.y, 3, fade(b.col, 0.5))
 		c.mark(b.mark, clamp(b.mean), b.y, 4.2, b.col)
 	}
-	p.label(c, want, p.WantMean+p.WantSD, p.WantMean-p.WantSD, good.text, fmt.Sprintf("expected %s ± %s", number(p.WantMean), number(p.WantSD)))
-	p.label(c, have, p.Mean+p.SD, p.Mean-p.SD, ink, fmt.Sprintf("here %s ± %s", number(p.Mean), number(p.SD)))
 	p.drawX(c)
 }
 
-// label sets a bar's words beside it, where there is room.
-func (p *channelPanel) label(c *canvas, y, hi, lo float64, col color.NRGBA, s string) {
-	w := noteStyle.width(s)
-	if x := max(p.px(hi), p.left) + 8; x+w <= p.left+p.w+4 {
-		c.halo(x, y+3.4, left, noteStyle, col, s)
-		return
+// spread2 prints mean and deviation with two decimals, or as many as it takes.
+func spread2(mean, sd float64) string { return plain(mean) + " ± " + plain(sd) }
+
+func plain(v float64) string {
+	if size := math.Abs(v); size != 0 && size < 0.01 || size >= 1e5 {
+		return number(v)
+	} else if size >= 100 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
-	if x := min(p.px(lo), p.left+p.w) - 8; x-w >= p.left-6 {
-		c.halo(x, y+3.4, right, noteStyle, col, s)
-		return
-	}
-	c.halo(p.left+p.w, y-5, right, noteStyle, col, s)
+	s := strconv.FormatFloat(v, 'f', 2, 64)
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }

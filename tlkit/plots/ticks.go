@@ -23,7 +23,7 @@ func (a axis) at(v float64) float64 {
 	if a.log {
 		return (math.Log(v) - math.Log(a.lo)) / (math.Log(a.hi) - math.Log(a.lo))
 	}
-	return (v - a.lo) / (a.hi - a.lo)
+	return min(max((v-a.lo)/(a.hi-a.lo), -10), 11)
 }
 
 // span is the smallest and largest finite value seen.
@@ -58,9 +58,9 @@ func linearUnit(s span, n int, factor float64, unit string) axis {
 		s = span{0, 1}
 	}
 	size := math.Max(math.Abs(s.lo), math.Abs(s.hi))
-	if s.hi-s.lo <= 1e-11*size || s.hi == s.lo {
+	if s.hi-s.lo <= 1e-11*size || s.hi-s.lo < 1e-290 {
 		room := 0.1 * size
-		if size == 0 {
+		if size < 1e-290 { // nothing smaller has a tick
 			room = 1
 		}
 		s.lo, s.hi = s.lo-room, s.hi+room
