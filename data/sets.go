@@ -24,6 +24,9 @@ type Set struct {
 	// downloaded by tlkit: the user puts it in place.
 	Unverified string
 
+	// Drawing draws the set, when it is one of ours; nil for photographs.
+	Drawing *Drawing
+
 	list string // name of the embedded list of files; "" = none
 }
 
@@ -37,6 +40,9 @@ type Package struct {
 }
 
 var table = []Set{
+	drawn("insects", "easy", "drawn ants and bees, 244 to train and 1,000 to test"),
+	drawn("insects-medium", "medium", "drawn ants and bees, smaller, half hidden and less typical"),
+	drawn("insects-hard", "hard", "drawn ants and bees whose colours say nothing, some of them hard for people too"),
 	{
 		Name:    "hymenoptera",
 		Title:   "photographs of ants and bees, 244 to train and 153 to validate",

@@ -88,15 +88,19 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 		if base := os.Getenv(EnvVar); base != "" {
 			dir := filepath.Join(base, nameOrDir)
 			if info, err := os.Stat(dir); err == nil && info.IsDir() {
-				d, err := openPath(ctx, dir, nameOrDir, o)
+				d, err := openNamed(ctx, dir, nameOrDir, o)
 				return shadow(d, err, nameOrDir)
 			}
+		}
+		if set, ok := data.FindSet(nameOrDir); ok {
+			d, err := openReady(ctx, set, o)
+			return shadow(d, err, nameOrDir)
 		}
 	}
 	info, err := os.Stat(nameOrDir)
 	switch {
 	case err == nil && (info.IsDir() || info.Mode().IsRegular()):
-		return openPath(ctx, nameOrDir, "", o)
+		return openPath(ctx, nameOrDir, o)
 	case err == nil:
 		return nil, fmt.Errorf("datasets: %s is neither a folder nor a file: %w", nameOrDir, ErrNotFound)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -128,9 +132,8 @@ func shadow(d *Dataset, err error, name string) (*Dataset, error) {
 	return d, nil
 }
 
-// openPath reads a folder or a CSV file. name is the ready set it was asked
-// for by, or "".
-func openPath(ctx context.Context, file, name string, o Options) (*Dataset, error) {
+// openPath reads a folder or a CSV file.
+func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, fmt.Errorf("datasets: %w", err)
@@ -145,6 +148,42 @@ func openPath(ctx context.Context, file, name string, o Options) (*Dataset, erro
 		return nil, err
 	}
 	return finish(d, o)
+}
+
+// openNamed opens a folder below $TLKIT_DATA. When a ready set has its name,
+// the folder may also be that set's archive as it was unpacked, with the set
+// some folders down.
+func openNamed(ctx context.Context, dir, name string, o Options) (*Dataset, error) {
+	set, ready := data.FindSet(name)
+	d, first := openPath(ctx, dir, o)
+	if !ready || first == nil && d.Set != nil {
+		return d, first
+	}
+	for inside := set.Inside; inside != ""; {
+		below := filepath.Join(dir, filepath.FromSlash(inside))
+		if info, err := os.Stat(below); err == nil && info.IsDir() {
+			if d, err := openPath(ctx, below, o); err == nil && d.Set != nil && d.Set.Name == name {
+				return d, nil
+			}
+		}
+		_, inside, _ = strings.Cut(inside, "/")
+	}
+	if first != nil {
+		return nil, first
+	}
+	files, err := set.Files()
+	if err != nil {
+		return nil, err
+	}
+	if len(files) > 0 {
+		d.warn("the folder %s is not the ready set %s: its files are others", d.Root, name)
+		return d, nil
+	}
+	if slices.Equal(d.Labels, set.Labels) {
+		d.Name, d.Set = set.Name, &set
+		d.warn("taken for the ready set %s by its name and labels; its files could not be checked", name)
+	}
+	return d, nil
 }
 
 // finish does what all ways of opening have in common: recognise ready sets,

@@ -165,6 +165,17 @@ func (r Report) table(b *strings.Builder) {
 	}
 }
 
+// Text returns the data set in words: what it is, where it lies, what may be
+// done with it, and the report.
+func (d *Dataset) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d pictures, %d labels, in %s\n", d.Name, len(d.Items), len(d.Labels), d.Root)
+	if d.Set != nil {
+		fmt.Fprintf(&b, "%s\nlicence: %s\nfrom: %s\n", d.Set.Title, d.Set.Licence, d.Set.Origin)
+	}
+	return b.String() + d.Report.Text()
+}
+
 // recount fills Report.Counts from the items.
 func (d *Dataset) recount() {
 	n := map[[2]string]int{}

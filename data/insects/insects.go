@@ -1,0 +1,49 @@
+// Package insects draws ants and bees: seeded, endless, and the same pixels on
+// every machine.
+//
+// A picture is a function of four things: the level, the split it belongs to,
+// the class and its number. What surrounds the insect (paper, leaf, flower,
+// sand, light, blur) is drawn by the same dice for both classes, so that only
+// the insect tells them apart: its waist, feelers, legs, fur, wings.
+package insects
+
+import (
+	"fmt"
+	"image"
+)
+
+// Version changes whenever a pixel of any picture changes. It is part of the
+// names of cached sets.
+const Version = 1
+
+// Side is the width and height of a picture in pixels.
+const Side = 192
+
+// Classes are the labels, by class number.
+var Classes = []string{"ants", "bees"}
+
+// Draw draws picture number index (0 or more) of a class (0 ants, 1 bees) in a
+// split ("train" or "test") of a level ("easy", "medium", "hard"). The pictures
+// of the two splits have nothing in common.
+func Draw(levelName, split string, class, index int) (*image.NRGBA, error) {
+	v, ok := levels[levelName]
+	if !ok {
+		return nil, fmt.Errorf("insects: no level %q; there are easy, medium and hard", levelName)
+	}
+	if class != 0 && class != 1 {
+		return nil, fmt.Errorf("insects: class %d, want 0 (ants) or 1 (bees)", class)
+	}
+	if index < 0 {
+		return nil, fmt.Errorf("insects: picture number %d, want 0 or more", index)
+	}
+	seeds := []uint64{Version, uint64(class), uint64(index)}
+	switch split {
+	case "train", "test":
+	default:
+		return nil, fmt.Errorf("insects: no split %q; there are train and test", split)
+	}
+	for _, b := range []byte(levelName + "/" + split) {
+		seeds = append(seeds, uint64(b))
+	}
+	return draw(newDice(seeds...), Side, class == 1, v), nil
+}

@@ -1,0 +1,135 @@
+package insects
+
+import "image"
+
+// A level is how hard the pictures of a set are.
+type level struct {
+	own        float64    // probability of colours that give the class away
+	antWings   float64    // of an ant with wings
+	beeWings   float64    // of a bee whose wings can be seen
+	antBands   float64    // of an ant with a banded tail, when colours do not give it away
+	beeBands   float64    // of a bee with one, likewise
+	size       [2]float64 // half the body's length, share of the picture's side
+	stray      float64    // how far from the middle, share of the free room
+	squeeze    float64    // foreshortening, at most
+	cover      float64    // probability of something in front
+	covers     int        // at most so many things
+	blur       float64    // pixels, at most
+	grain      float64    // deviation of the film grain, at most
+	camouflage float64    // how far the colours may go towards the ground
+	clutter    float64
+	drawn      float64 // probability of a drawn (not photographic) style
+}
+
+var levels = map[string]level{
+	"easy": {
+		own: 0.3, antWings: 0.14, beeWings: 0.83, antBands: 0.3, beeBands: 0.65, size: [2]float64{0.21, 0.36}, stray: 0.85,
+		squeeze: 0.25, cover: 0.5, covers: 2, blur: 0.95, grain: 0.02, camouflage: 0.28, clutter: 0.75, drawn: 0.25,
+	},
+	"medium": {
+		own: 0.12, antWings: 0.25, beeWings: 0.7, antBands: 0.45, beeBands: 0.55, size: [2]float64{0.17, 0.34}, stray: 0.95,
+		squeeze: 0.3, cover: 0.65, covers: 2, blur: 1.3, grain: 0.035, camouflage: 0.45, clutter: 1, drawn: 0.25,
+	},
+	"hard": {
+		own: 0, antWings: 0.4, beeWings: 0.55, antBands: 0.5, beeBands: 0.5, size: [2]float64{0.14, 0.32}, stray: 1,
+		squeeze: 0.35, cover: 0.85, covers: 3, blur: 1.8, grain: 0.05, camouflage: 0.6, clutter: 1.5, drawn: 0.25,
+	},
+}
+
+// draw makes one picture.
+func draw(d *dice, side int, bee bool, v level) *image.NRGBA {
+	size := float64(side)
+	back := newLayer(side)
+	ground(d, back, v.clutter)
+	if d.chance(0.4) { // the lens is on the insect
+		back.blur(mul(d.in(0.3, 1.8), size/192))
+	}
+
+	scale := mul(size, d.in(v.size[0], v.size[1]))
+	room := max(mul(size, 0.5)-mul(scale, 1.05), 0)
+	half := mul(size, 0.5)
+	at := point{half + mul(mul(room, v.stray), d.in(-1, 1)), half + mul(mul(room, v.stray), d.in(-1, 1))}
+	f := newFrame(at, scale, d.unit(), 1-mul(v.squeeze, mul(d.unit(), d.unit())), 1-mul(v.squeeze, mul(d.unit(), d.unit())), d.chance(0.5))
+	sun := d.unit()
+	sx, sy := circle(sun)
+	low := d.in(0.45, 0.7)
+	lit := lamp{x: mul(sx, low), y: mul(sy, low), z: 0.78, soft: d.in(0.35, 0.6)}
+
+	var c coat
+	if bee {
+		c = beeCoat(d, v.own, v.beeBands)
+	} else {
+		c = antCoat(d, v.own, v.antBands)
+	}
+	style := 0
+	if d.chance(v.drawn) {
+		style = 1 + d.below(2)
+	}
+	switch style {
+	case 1: // printed: flat colours, dark rims
+		lit.soft, lit.outline = 1, d.in(0.5, 0.85)
+	case 2: // drawn in ink and tinted
+		lit.soft, lit.outline = 1, 0.9
+		pale := hsvIn(d, 0.08, 0.16, 0.02, 0.2, 0.85, 1)
+		t := d.in(0.3, 0.6)
+		for _, p := range []*rgb{&c.head, &c.chest, &c.tail, &c.band} {
+			*p = p.mix(pale, t)
+		}
+		c.leg = rgb{0.1, 0.08, 0.1}
+	}
+	hide := mul(v.camouflage, d.unit())
+	p := back.pix[4*(int(at.y)*side+int(at.x)):]
+	under := rgb{p[0], p[1], p[2]}
+	for _, p := range []*rgb{&c.head, &c.chest, &c.tail, &c.band, &c.hair, &c.leg} {
+		*p = p.mix(under.scale(0.4+p.light()), hide)
+	}
+
+	body := newLayer(side)
+	h := &hexapod{d: d, l: body, f: f, lit: lit, coat: c, px: scale}
+	if bee {
+		h.bee(v.beeWings)
+	} else {
+		h.ant(v.antWings)
+	}
+	far := mul(scale, d.in(0.05, 0.13))
+	back.shadow(body, int(-mul(sx, far)), int(-mul(sy, far)), mul(scale, d.in(0.02, 0.05)), d.in(0.3, 0.6))
+	back.over(body)
+
+	if d.chance(v.cover) {
+		for range 1 + d.below(v.covers) {
+			// From outside the body towards it, so that part of it stays to be seen.
+			turn := d.unit()
+			c, s := circle(turn)
+			r := mul(scale, d.in(0.35, 1.1))
+			thing(d, back, point{at.x + mul(c, r), at.y + mul(s, r)}, mul(scale, d.in(0.5, 1.6)), natural(d))
+		}
+	}
+	back.blur(mul(mul(v.blur, mul(d.unit(), d.unit())), size/192))
+	develop(d, back, v.grain)
+	return back.picture()
+}
+
+// develop does what cameras do: exposure, contrast, a colour cast, dark corners, grain.
+func develop(d *dice, l *layer, grain float64) {
+	gain := rgb{d.in(0.92, 1.08), d.in(0.94, 1.06), d.in(0.9, 1.1)}.scale(d.in(0.88, 1.12))
+	contrast := d.in(0.9, 1.12)
+	corners := mul(0.35, mul(d.unit(), d.unit()))
+	amount := mul(grain, d.unit())
+	half := mul(float64(l.side), 0.5)
+	film := newDice(d.next())
+	for y := range l.side {
+		for x := range l.side {
+			p := l.pix[4*(y*l.side+x):][:4]
+			r := hypot(float64(x)-half, float64(y)-half) / half
+			f := 1 - mul(corners, mul(r, r)/2)
+			for k, g := range [3]float64{gain.r, gain.g, gain.b} {
+				v := mul(mul(p[k], g), f)
+				v = mul(v-0.5, contrast) + 0.5
+				if amount > 0.002 {
+					v += mul(amount, film.speck())
+				}
+				p[k] = v
+			}
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package datasets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/fetch"
+)
+
+// maxArchive is the most that is downloaded for a set of unknown size.
+const maxArchive = 1 << 30
+
+// archiveClient fetches archives that have no published hash. What is in them
+// is checked file by file, against the set's list.
+var archiveClient = &http.Client{
+	CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if r.URL.Scheme != "https" || len(via) > 5 {
+			return fmt.Errorf("redirected to %s, want https and at most 5 redirects", r.URL.Redacted())
+		}
+		return nil
+	},
+	Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 20 * time.Second,
+		ForceAttemptHTTP2:     true,
+	},
+}
+
+// archiveIdle is how long a connection may bring nothing before it is given up.
+const archiveIdle = 30 * time.Second
+
+// fetchInto brings the archive of a set, takes the listed files out of it and
+// lays them into dir as the list says: [split/]label/name. tmp is a folder to
+// work in.
+func fetchInto(ctx context.Context, set data.Set, tmp, dir string, o Options) error {
+	files, err := set.Files()
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return byHand(set, errors.New("there is nothing to check a download against, so none is made"))
+	}
+	archive, err := archiveOf(ctx, set, tmp, o)
+	if err != nil {
+		return err
+	}
+	// Where each listed file may lie in the archive: sorted as on the list, or
+	// all in one folder.
+	target := make(map[string]string, 2*len(files))
+	for _, f := range files {
+		target[path.Join(set.Inside, f.Path())] = f.Path()
+		if f.Split == "" {
+			target[path.Join(set.Inside, f.Name)] = f.Path()
+		}
+	}
+	if o.Report != nil {
+		o.Report(fetch.Event{Name: set.Name, State: fetch.Unpacking})
+	}
+	unpacked := filepath.Join(tmp, "unpacked")
+	limits := fetch.UnpackLimits{
+		EntryBytes: maxFile, TotalBytes: 4 * maxArchive,
+		Keep: func(name string) bool { return target[name] != "" },
+	}
+	if err := fetch.Unpack(ctx, archive, unpacked, limits); err != nil {
+		return fmt.Errorf("datasets: unpacking %s: %w", set.Name, err)
+	}
+	moved := 0
+	for from, to := range target {
+		dst := filepath.Join(dir, filepath.FromSlash(to))
+		if err := os.MkdirAll(filepath.Dir(dst), 0o700); err != nil {
+			return fmt.Errorf("datasets: laying out %s: %w", set.Name, err)
+		}
+		switch err := os.Rename(filepath.Join(unpacked, filepath.FromSlash(from)), dst); {
+		case err == nil:
+			moved++
+		case !errors.Is(err, os.ErrNotExist):
+			return fmt.Errorf("datasets: laying out %s: %w", set.Name, err)
+		}
+	}
+	if moved < len(files) {
+		return fmt.Errorf("datasets: the archive of %s holds %d of its %d pictures; it is another archive or another version", set.Name, moved, len(files))
+	}
+	return nil
+}
+
+// archiveOf returns the path of the set's archive: from its package manager,
+// from the drop folder, or from its publisher.
+func archiveOf(ctx context.Context, set data.Set, tmp string, o Options) (string, error) {
+	if p := set.Package; p != nil && p.Manager == "npm" {
+		name := strings.NewReplacer("@", "", "/", "-").Replace(p.Name) + "-" + p.Version + ".tgz"
+		f := fetch.File{Name: name, SHA256: p.SHA256, Sources: []fetch.Source{
+			{NPM: &fetch.NPM{Name: p.Name, Version: p.Version, SHA256: p.SHA256}},
+		}}
+		file, err := f.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report})
+		if err != nil {
+			if ctx.Err() != nil {
+				return "", err
+			}
+			return "", byHand(set, err)
+		}
+		return file, nil
+	}
+	incoming, err := fetch.Incoming()
+	if err != nil {
+		return "", err
+	}
+	if dropped := filepath.Join(incoming, path.Base(set.URL)); isFile(dropped) {
+		return dropped, nil
+	}
+	if o.Offline {
+		return "", byHand(set, errors.New("the network is switched off"))
+	}
+	file := filepath.Join(tmp, "archive")
+	if err := download(ctx, set, file, o); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("datasets: fetching %s: stopped: %w", set.Name, ctx.Err())
+		}
+		return "", byHand(set, err)
+	}
+	return file, nil
+}
+
+// byHand says what is missing, why, and what a person can do.
+func byHand(set data.Set, why error) error {
+	var how []string
+	if set.URL != "" {
+		incoming := "the incoming folder of the cache"
+		if dir, err := fetch.Incoming(); err == nil {
+			incoming = dir
+		}
+		if files, err := set.Files(); err == nil && len(files) > 0 {
+			how = append(how, fmt.Sprintf("download %s into %s", set.URL, incoming))
+		}
+		how = append(how, fmt.Sprintf("unpack %s and make its folder %s the folder %s of the folder that $%s names", set.URL, set.Inside, set.Name, EnvVar))
+	} else if p := set.Package; p != nil {
+		how = append(how, fmt.Sprintf("unpack the %s package %s %s as the folder %s of the folder that $%s names", p.Manager, p.Name, p.Version, set.Name, EnvVar))
+	}
+	return fmt.Errorf("datasets: %w: %s could not be fetched: %w\n  by hand: %s", ErrNotFetched, set.Name, why, strings.Join(how, ", or "))
+}
+
+// download writes what the publisher's address gives into file.
+func download(ctx context.Context, set data.Set, file string, o Options) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(archiveIdle, func() { cancel(fmt.Errorf("nothing came for %v", archiveIdle)) })
+	defer watch.Stop()
+	why := func(err error) error {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, set.URL, nil)
+	if err != nil {
+		return err
+	}
+	if req.URL.Scheme != "https" {
+		return fmt.Errorf("address %s, want https", req.URL.Redacted())
+	}
+	resp, err := archiveClient.Do(req)
+	if err != nil {
+		return why(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", set.URL, resp.Status)
+	}
+	total := max(resp.ContentLength, 0)
+	if total > maxArchive {
+		return fmt.Errorf("%s has %d bytes, at most %d are taken", set.URL, total, int64(maxArchive))
+	}
+	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	var done int64
+	buf := make([]byte, 1<<17)
+	for {
+		n, err := resp.Body.Read(buf)
+		watch.Reset(archiveIdle)
+		if _, werr := out.Write(buf[:n]); werr != nil {
+			return fmt.Errorf("writing to the cache: %w", werr)
+		}
+		done += int64(n)
+		if o.Report != nil && n > 0 {
+			o.Report(fetch.Event{Name: set.Name, State: fetch.Downloading, Done: done, Total: total})
+		}
+		switch {
+		case done > maxArchive:
+			return fmt.Errorf("%s gives more than %d bytes", set.URL, int64(maxArchive))
+		case errors.Is(err, io.EOF):
+			if total > 0 && done != total {
+				return fmt.Errorf("%s broke off after %d of %d bytes", set.URL, done, total)
+			}
+			return out.Close()
+		case err != nil:
+			return why(err)
+		}
+	}
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
