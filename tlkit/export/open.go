@@ -121,11 +121,7 @@ func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction
 	pipeline, l := c.Head.Preset.Eval(), &c.Head.Linear
 	err := features.Forward(ctx, c.backbone, c.Head.Preset.Size, len(paths), 0,
 		func(i int) (transforms.Tensor, error) {
-			picture, err := transforms.DecodeFile(paths[i], transforms.DecodeOptions{})
-			if err != nil {
-				return transforms.Tensor{}, err
-			}
-			return pipeline.Apply(picture, transforms.Rand{})
+			return pipeline.LoadFile(nil, paths[i], transforms.DecodeOptions{}, transforms.Rand{})
 		},
 		func(rows []int, values []float32) error {
 			for i, r := range rows {

@@ -216,10 +216,10 @@ func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (trans
 	if hex.EncodeToString(got[:]) != item.SHA256 {
 		return transforms.Tensor{}, fmt.Errorf("features: %s changed on disk while the run was going: start it again", item.Rel)
 	}
-	picture, err := transforms.Decode(data, transforms.DecodeOptions{})
+	// Named by content, not by place: the same view whatever data set the picture is in.
+	t, err := p.Load(nil, data, transforms.DecodeOptions{}, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
 	if err != nil {
 		return transforms.Tensor{}, fmt.Errorf("%s: %w", item.Rel, err)
 	}
-	// Named by content, not by place: the same view whatever data set the picture is in.
-	return p.Apply(picture, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
+	return t, nil
 }
