@@ -266,7 +266,12 @@ func (c *canvas) raster(x, y, w, h float64, img image.Image) {
 		xdraw.NearestNeighbor.Scale(c.pix, c.device(x, y, w, h), img, img.Bounds(), draw.Src, nil)
 		return
 	}
-	c.vg.DrawImage(vg.Rectangle{Min: c.pt(x, y+h), Max: c.pt(x+w, y)}, img)
+	// A viewer of vectors smooths what it enlarges, so it gets enough pixels.
+	b := img.Bounds()
+	k := max(1, 1600/max(b.Dx(), b.Dy(), 1))
+	large := image.NewNRGBA(image.Rect(0, 0, k*b.Dx(), k*b.Dy()))
+	xdraw.NearestNeighbor.Scale(large, large.Bounds(), img, b, draw.Src, nil)
+	c.vg.DrawImage(vg.Rectangle{Min: c.pt(x, y+h), Max: c.pt(x+w, y)}, large)
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

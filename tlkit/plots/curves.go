@@ -133,7 +133,7 @@ func splitHue(split string, other int) hue {
 	case curves.Folds:
 		return hue{green.line, green.text, disc}
 	}
-	return []hue{{purple.line, purple.text, disc}, grey}[min(other, 1)]
+	return []hue{{purple.line, purple.text, disc}, {grey.text, grey.text, square}}[min(other, 1)]
 }
 
 func (ch *curvesChart) panel(metric string, all []curves.Run) *curvesPanel {
@@ -373,7 +373,7 @@ func (ch *curvesChart) note() {
 		}
 	}
 	if n := len(ch.groups); n > len(hues) {
-		ch.addNote(fmt.Sprintf("The first %d of %d runs are in colour", len(hues), n))
+		ch.addNote(fmt.Sprintf("The first %d of %d runs are in colour, the others grey", len(hues), n))
 	}
 }
 

@@ -84,8 +84,8 @@ func (ch *curvesChart) keys(width float64) [][]key {
 	var lines [][]key
 	x := padding
 	for i, g := range ch.groups {
-		if i > 7 {
-			break // the rest is grey and unnamed; the small print counts it
+		if i >= len(hues) {
+			break // the rest is grey; the small print counts it
 		}
 		k := key{x: x, hue: g.hue, name: labelStyle.fit(drawable(g.name), 200)}
 		for _, p := range ch.panels {
@@ -134,9 +134,14 @@ func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
 	}
 	// Lines that decide nothing are thin and lie on top, or they would vanish
 	// under the one they run beside.
+	for _, s := range p.series {
+		if s.hue == grey {
+			p.drawSeries(c, s)
+		}
+	}
 	for _, dashed := range []bool{false, true} {
 		for _, s := range p.series {
-			if s.dashed == dashed {
+			if s.dashed == dashed && s.hue != grey {
 				p.drawSeries(c, s)
 			}
 		}
@@ -158,7 +163,7 @@ func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
 func (ch *curvesChart) drawStandings(c *canvas, p *curvesPanel) {
 	for i, s := range p.series {
 		for _, g := range ch.groups {
-			if g.name != s.name || p.metric == curves.Rate {
+			if g.name != s.name || p.metric == curves.Rate || s.hue == grey {
 				continue
 			}
 			a, ok := ch.standing(p, s, g)
@@ -232,12 +237,13 @@ func (p *curvesPanel) drawBroken(c *canvas, axis string) {
 			c.cross(p.px(x), p.top+8, 9, bad.line)
 		}
 	}
-	s := "not a number from " + axis + " " + place(first)
-	x, align := p.px(first)+8, left
-	if w := noteStyle.width(s); x+w > p.left+p.w {
-		x, align = min(x-16, p.left+p.w), right
+	s := "not a number at " + axis + " " + place(first)
+	if n := len(p.broken); n > 1 {
+		s = fmt.Sprintf("%d are not a number, first: %s %s", n, axis, place(first))
 	}
-	c.halo(x, p.top+24, align, noteStyle, bad.text, s)
+	s = noteStyle.fit(s, p.w)
+	x := max(p.left, min(p.px(first)+8, p.left+p.w-noteStyle.width(s)))
+	c.halo(x, p.top+24, left, noteStyle, bad.text, s)
 }
 
 // drawKept marks the state that was kept: a dot on the deciding line, the rule

@@ -165,6 +165,7 @@ func (ch *curvesChart) vega() map[string]any {
 	for _, p := range ch.panels {
 		var rows []any
 		var names, colours []any
+		size := 28
 		factor, unit := 1.0, ""
 		if p.share() {
 			factor, unit = 100, " (%)"
@@ -173,6 +174,9 @@ func (ch *curvesChart) vega() map[string]any {
 			name := inert(s.name)
 			names, colours = append(names, name), append(colours, hexOf(s.hue.line))
 			every := max(1, len(s.at)/1500)
+			if len(s.at) > 60 {
+				size = 5 // still there to hover over
+			}
 			for i, a := range s.at {
 				if !finite(a.y) || i%every != 0 && i != len(s.at)-1 {
 					continue
@@ -193,14 +197,14 @@ func (ch *curvesChart) vega() map[string]any {
 			"data": map[string]any{"values": nonNil(rows)},
 			"encoding": map[string]any{
 				"x":     map[string]any{"field": "x", "type": "quantitative", "title": ch.axis},
-				"color": map[string]any{"field": "series", "type": "nominal", "title": nil, "scale": map[string]any{"domain": nonNil(names), "range": nonNil(colours)}},
+				"color": map[string]any{"field": "series", "type": "nominal", "title": nil, "legend": map[string]any{"symbolOpacity": 1}, "scale": map[string]any{"domain": nonNil(names), "range": nonNil(colours)}},
 			},
 			"layer": []any{
 				map[string]any{"mark": map[string]any{"type": "area", "opacity": 0.16}, "encoding": map[string]any{
 					"y": map[string]any{"field": "low", "type": "quantitative", "title": title(p.metric) + unit, "scale": map[string]any{"zero": false}}, "y2": map[string]any{"field": "high"}}},
 				map[string]any{"mark": map[string]any{"type": "line", "strokeWidth": 2}, "encoding": map[string]any{"y": y},
 					"params": []any{map[string]any{"name": "zoom_" + wordOnly(p.metric, len(charts)), "select": "interval", "bind": "scales"}}},
-				map[string]any{"mark": map[string]any{"type": "point", "filled": true, "size": 28}, "encoding": map[string]any{"y": y,
+				map[string]any{"mark": map[string]any{"type": "point", "filled": true, "size": size}, "encoding": map[string]any{"y": y,
 					"tooltip": []any{
 						map[string]any{"field": "series", "type": "nominal"},
 						map[string]any{"field": "x", "type": "quantitative", "title": ch.axis},

@@ -21,7 +21,9 @@ import (
 // Figure is a picture that can be put in a notebook, a terminal, a file or a
 // paper.
 type Figure interface {
-	// PNG writes the picture at twice its nominal size.
+	// PNG writes the picture at twice its nominal size. A figure without photos
+	// is reduced to its 256 most telling colours: half the bytes, and the shades
+	// that move are the fringes of letters and lines.
 	PNG(w io.Writer) error
 	// SVG writes the picture as vectors; text is outlines.
 	SVG(w io.Writer) error
@@ -46,6 +48,7 @@ type figure struct {
 	width, height float64
 	text          string
 	draw          func(c *canvas)
+	photos        bool // holds pictures, which a palette would spoil
 	err           error
 }
 
@@ -114,45 +117,14 @@ func (f *figure) PNG(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	enc := png.Encoder{CompressionLevel: png.DefaultCompression}
 	var src image.Image = img
-	if p := paletted(img); p != nil {
-		src = p
+	if !f.photos {
+		src = paletted(img)
 	}
-	if err := enc.Encode(w, src); err != nil {
+	if err := png.Encode(w, src); err != nil {
 		return fmt.Errorf("plots: %w", err)
 	}
 	return nil
-}
-
-// paletted returns the same picture with one byte a pixel, when its colours
-// fit: a third of the file and of the time. It returns nil when they do not.
-func paletted(img *image.RGBA) *image.Paletted {
-	b := img.Bounds()
-	out := image.NewPaletted(b, nil)
-	index := make(map[[4]uint8]uint8, 256)
-	var last [4]uint8
-	var at uint8
-	for y := range b.Dy() {
-		row, to := img.Pix[y*img.Stride:][:4*b.Dx()], out.Pix[y*out.Stride:][:b.Dx()]
-		for x := range to {
-			p := [4]uint8(row[4*x:])
-			if p != last || len(index) == 0 {
-				i, seen := index[p]
-				if !seen {
-					if len(index) == 256 {
-						return nil
-					}
-					i = uint8(len(index))
-					index[p] = i
-					out.Palette = append(out.Palette, color.RGBA{p[0], p[1], p[2], p[3]})
-				}
-				last, at = p, i
-			}
-			to[x] = at
-		}
-	}
-	return out
 }
 
 func (f *figure) SVG(w io.Writer) (err error) {

@@ -52,7 +52,7 @@ func Grid(title string, pictures []Picture) Figure {
 	const head = 26.0
 	step := tile + 7 + 13.5*float64(lines) + gap
 	width := max(2*padding+tile*float64(columns)+gap*float64(columns-1), 240)
-	f := &figure{width: width, height: padding + head + step*float64(rows) - gap + padding}
+	f := &figure{width: width, height: padding + head + step*float64(rows) - gap + padding, photos: true}
 	f.text = gridText(title, pictures, all)
 	heading := drawable(title)
 	if all > len(pictures) {

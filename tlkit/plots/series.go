@@ -236,6 +236,10 @@ func (p *panel) drawSeries(c *canvas, s series) {
 	for i, a := range s.at {
 		line[i] = point{a.x, a.y}
 	}
+	if s.hue == grey {
+		c.line(place(line), 1.2, fade(s.hue.line, 0.55))
+		return
+	}
 	if s.dashed {
 		c.line(place(line), 1.5, fade(s.hue.line, 0.9), 4, 3)
 	} else {

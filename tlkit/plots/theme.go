@@ -30,7 +30,7 @@ var (
 	edge  = rgb(0x9AA5B1) // axis lines, rules
 	faint = rgb(0xE9ECEF) // grid
 	tint  = rgb(0xF3F6F9) // the frozen part, mats behind pictures
-	black = rgb(0x05080C) // text on the middle of the heat ramp, where ink is too light
+	black = rgb(0x000000) // text on the middle of the heat ramp, where ink is too light for 4.5:1
 )
 
 // hue is one series: a line colour, a darker one for its text, and a shape, so

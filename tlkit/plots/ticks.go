@@ -101,7 +101,7 @@ func tickLabel(v, step, largest float64) string {
 		return s
 	}
 	digits := int(math.Floor(math.Log10(math.Abs(v))+1e-9) - math.Floor(math.Log10(step)+1e-9))
-	return exponent(strconv.FormatFloat(v, 'e', min(max(digits, 0), 14), 64))
+	return exponent(strconv.FormatFloat(v, 'e', min(max(digits, 0), 17), 64))
 }
 
 // exponent turns 5e-04 into 5e-4.
@@ -141,7 +141,8 @@ func whole(s span, n int) axis {
 		s = span{0, 1}
 	}
 	if s.hi-s.lo < 1e-9*math.Max(1, math.Abs(s.hi)) {
-		s.lo, s.hi = s.lo-0.5, s.hi+0.5
+		room := max(0.5, 1e-9*math.Abs(s.hi))
+		s.lo, s.hi = s.lo-room, s.hi+room
 	}
 	a := axis{lo: s.lo, hi: s.hi}
 	step := 1.0
@@ -154,7 +155,7 @@ func whole(s span, n int) axis {
 		if v > s.hi+1e-9*step {
 			break
 		}
-		a.ticks = append(a.ticks, tick{v, tickLabel(v, step, math.Abs(s.hi))})
+		a.ticks = append(a.ticks, tick{v, tickLabel(v, step, max(math.Abs(s.lo), math.Abs(s.hi)))})
 	}
 	return a
 }

@@ -1,0 +1,83 @@
+package plots
+
+import (
+	"cmp"
+	"image"
+	"image/color"
+	"slices"
+)
+
+// paletted turns a drawing into one byte a pixel. The colours of a figure are a
+// few flat ones, and thousands of blends where edges were smoothed: the flat
+// ones come first by their number and stay exact, a blend goes to the nearest
+// colour of the palette. The same drawing gives the same palette.
+func paletted(img *image.RGBA) *image.Paletted {
+	type rgb24 uint32
+	b := img.Bounds()
+	count := map[rgb24]int{}
+	at := func(i int) rgb24 {
+		return rgb24(img.Pix[i])<<16 | rgb24(img.Pix[i+1])<<8 | rgb24(img.Pix[i+2])
+	}
+	// Runs are long: white most of all.
+	each := func(do func(c rgb24, x, y, n int)) {
+		for y := range b.Dy() {
+			row := y * img.Stride
+			for x := 0; x < b.Dx(); {
+				c, n := at(row+4*x), 1
+				for x+n < b.Dx() && at(row+4*(x+n)) == c {
+					n++
+				}
+				do(c, x, y, n)
+				x += n
+			}
+		}
+	}
+	each(func(c rgb24, _, _, n int) { count[c] += n })
+
+	colours := make([]rgb24, 0, len(count))
+	for c := range count {
+		colours = append(colours, c)
+	}
+	slices.SortFunc(colours, func(x, y rgb24) int { return cmp.Or(cmp.Compare(count[y], count[x]), cmp.Compare(x, y)) })
+	part := func(c rgb24, shift uint) int { return int(c>>shift) & 255 }
+	apart := func(x, y rgb24) int {
+		r, g, b := part(x, 16)-part(y, 16), part(x, 8)-part(y, 8), part(x, 0)-part(y, 0)
+		return r*r + g*g + b*b
+	}
+	const most = 256
+	var chosen []rgb24
+	// A palette of neighbours would leave whole ramps without a shade, so a
+	// colour close to a chosen one is passed over; the closeness allowed shrinks
+	// while there is room.
+	for _, room := range []int{14 * 14, 7 * 7, 0} {
+		for _, c := range colours {
+			if len(chosen) == most {
+				break
+			}
+			if !slices.ContainsFunc(chosen, func(p rgb24) bool { return apart(c, p) <= room }) {
+				chosen = append(chosen, c)
+			}
+		}
+	}
+	out := image.NewPaletted(b, make(color.Palette, len(chosen)))
+	for i, c := range chosen {
+		out.Palette[i] = color.RGBA{uint8(c >> 16), uint8(c >> 8), uint8(c), 255}
+	}
+	index := make(map[rgb24]uint8, len(colours))
+	for _, c := range colours {
+		best, near := 0, 1<<30
+		for i, p := range chosen {
+			if d := apart(c, p); d < near {
+				best, near = i, d
+			}
+		}
+		index[c] = uint8(best)
+	}
+	each(func(c rgb24, x, y, n int) {
+		i, row := index[c], out.Pix[y*out.Stride+x:]
+		for k := range n {
+			row[k] = i
+		}
+	})
+	return out
+}
