@@ -1,0 +1,134 @@
+package plots
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+)
+
+// axes gives all panels one x axis and each its y axis and end labels.
+func (ch *curvesChart) axes() {
+	x := newSpan()
+	for _, p := range ch.panels {
+		for _, s := range p.series {
+			for _, a := range s.at {
+				x.add(a.x)
+			}
+		}
+	}
+	x.add(0)
+	if x.hi == 0 {
+		x.hi = 1
+	}
+	for _, p := range ch.panels {
+		p.x = whole(x, 8)
+		y := newSpan()
+		for _, s := range p.series {
+			for _, a := range s.at {
+				y.add(a.y)
+				if !s.dashed {
+					y.add(a.lo, a.hi)
+				}
+				if !finite(a.y) {
+					p.broken = append(p.broken, a.x)
+				}
+			}
+			for _, r := range s.raw {
+				y.add(r.y)
+			}
+		}
+		switch {
+		case p.share():
+			if y.hi-y.lo < 0.02 {
+				y = span{max(0, y.lo-0.01), min(1, y.hi+0.01)}
+			}
+			p.y = linearUnit(y, 5, 100, " %")
+			p.y.hi = min(p.y.hi, 1)
+		default:
+			if y.lo > 0 && y.lo < 0.35*y.hi {
+				y.lo = 0
+			}
+			p.y = linear(y, 5)
+		}
+		p.setDecimals()
+		p.rightLabels = 8
+		switch kept := !ch.rivals && finite(ch.groups[0].kept); {
+		case ch.rivals:
+			p.rightLabels += whiskerGap * float64(p.whiskers)
+			continue
+		case len(p.series) == 1 && (p.metric == curves.Rate || kept && p.metric == curves.Accuracy):
+			continue // the subtitle names the line, the kept state's label its value
+		}
+		p.ends = true
+		for _, s := range p.series {
+			p.rightLabels = max(p.rightLabels, labelStyle.width(p.endLabel(s))+10)
+		}
+	}
+}
+
+// setDecimals gives the labels of a panel as many decimals as its largest
+// final value needs for three digits.
+func (p *curvesPanel) setDecimals() {
+	top := newSpan()
+	for _, s := range p.series {
+		if a, ok := s.last(); ok {
+			top.add(math.Abs(a.y))
+		}
+	}
+	p.decimals = -1
+	if !top.empty() && top.hi >= 5e-3 && top.hi < 1e4 {
+		p.decimals = max(0, 2-int(math.Floor(math.Log10(top.hi))))
+	}
+}
+
+// short is a value for a label in the picture.
+func (p *curvesPanel) short(v float64) string {
+	if p.share() || p.decimals < 0 || !finite(v) {
+		return p.value(v)
+	}
+	s := strconv.FormatFloat(v, 'f', p.decimals, 64)
+	if strings.Trim(s, "-0.") == "" && v != 0 {
+		return number(v)
+	}
+	return s
+}
+
+func (p *curvesPanel) endLabel(s series) string {
+	name := labelStyle.fit(drawable(s.name), 90)
+	if a, ok := s.last(); ok {
+		return strings.TrimSpace(name + " " + p.short(a.y))
+	}
+	return name
+}
+
+// note writes the small print: what bands, dashes and choices mean.
+func (ch *curvesChart) note() {
+	for _, p := range ch.panels {
+		for _, s := range p.series {
+			switch {
+			case s.runs > 1 && !ch.rivals:
+				ch.addNote("Lines are means, shaded is from the lowest to the highest run")
+			case ch.rivals && p.whiskers > 0:
+				ch.addNote("Right of the accuracy: the kept state's value with its 95 % interval (Wilson)")
+			case s.runs > 1:
+				ch.addNote(fmt.Sprintf("Shaded: range of %d runs around their mean", s.runs))
+			}
+			if s.dashed {
+				ch.addNote("Dashed: valid is drawn only, the choice was made out of fold")
+			}
+		}
+	}
+	if n := len(ch.groups); n > len(hues) {
+		ch.addNote(fmt.Sprintf("The first %d of %d runs are in colour, the others grey", len(hues), n))
+	}
+}
+
+func (ch *curvesChart) addNote(s string) {
+	if !slices.Contains(ch.notes, s) {
+		ch.notes = append(ch.notes, s)
+	}
+}
