@@ -37,3 +37,5 @@ require (
 	google.golang.org/protobuf v1.36.11 // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
 )
+
+tool github.com/tlkit/transfer-learning/kernel/cmd/tlkit

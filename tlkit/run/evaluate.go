@@ -96,6 +96,9 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 	if err != nil {
 		return nil, err
 	}
+	if eng.Why != "" {
+		p.Say(eng.Why)
+	}
 	c, err := h.Open(ctx, eng, export.Options{Zoo: zoo.Options{Weights: s.Weights, Offline: place.Offline, Report: fetching(p)}})
 	if err != nil {
 		return nil, err
@@ -142,6 +145,7 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	if err != nil {
 		return nil, err
 	}
+	o.introduce(p)
 	outputs, err := data.Labels(row.Classes)
 	if err != nil {
 		return nil, err
@@ -204,6 +208,9 @@ func Predict(ctx context.Context, path string, pictures []string, weightsFile st
 	eng, err := openEngine(ctx, place.Offline, p)
 	if err != nil {
 		return nil, err
+	}
+	if eng.Why != "" {
+		p.Say(eng.Why)
 	}
 	c, err := h.Open(ctx, eng, export.Options{Zoo: zoo.Options{Weights: weightsFile, Offline: place.Offline, Report: fetching(p)}})
 	if err != nil {

@@ -66,16 +66,12 @@ func (s Spec) preset() (*transforms.Preset, error) {
 	return &preset, nil
 }
 
-// openEngine opens XLA, installing its CPU plugin when it is not there yet; the sentence
-// why it is not the best there is reaches the person.
+// openEngine opens XLA, installing its CPU plugin when it is not there yet.
 func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, error) {
 	p.State("opening engine", 0, 0)
 	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: fetching(p)})
 	if err != nil {
 		return nil, err
-	}
-	if e.Why != "" {
-		p.Say(e.Why)
 	}
 	return e, nil
 }
@@ -102,6 +98,15 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 		return nil, err
 	}
 	return &opened{ds, net, eng}, nil
+}
+
+// introduce says whose pictures and whose weights these are, and on what terms.
+func (o *opened) introduce(p Progress) {
+	if s := o.data.Set; s != nil && s.Licence != "" {
+		p.Say(fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
+	}
+	p.Say(fmt.Sprintf("%s: licence %s, %s", o.net.Row.Name, o.net.Row.Licence, o.net.Row.Origin))
+	p.Say(o.eng.String())
 }
 
 // extract computes features and takes pictures that turn out unreadable out of the data set.

@@ -181,6 +181,9 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, err
 	}
 	t := &trained{open: o}
+	if index == 0 {
+		o.introduce(p)
+	}
 	trainItems, evalItems := o.data.In("train"), []datasets.Item(nil)
 	if s.Folds > 0 {
 		if o.data.Dealt {

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+)
+
+func (c *command) evaluate() *cobra.Command {
+	s := run.Spec{}
+	var zeroShot string
+	cmd := &cobra.Command{
+		Use:   "evaluate HEAD|MODEL DIR|SET",
+		Short: "Measure a head file, or a pretrained classifier as it is, on labelled pictures",
+		Long: `Measure a head file or a pretrained classifier on labelled pictures.
+
+HEAD is a file written by train: it is measured on the valid split (else test).
+MODEL is a network with a classifier of its own (tlkit models): it is measured zero-shot,
+on all pictures. --zero-shot says which of its labels stand for yours.`,
+		Example: `  tlkit evaluate my.head.safetensors DIR
+  tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee
+  tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee --statistics imagenet`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := c.progress()
+			var e *run.Evaluation
+			var err error
+			if run.IsHead(args[0]) {
+				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
+					err = fmt.Errorf("a head file carries its own preset and labels: --statistics, --preset and --zero-shot are for models")
+				} else {
+					e, err = run.EvaluateHead(cmd.Context(), args[0], args[1], s.Split, s.Weights, c.place(), p)
+				}
+			} else {
+				s.Model, s.Data = args[0], args[1]
+				e, err = run.EvaluateModel(cmd.Context(), s, zeroShot, c.place(), p)
+			}
+			p.close()
+			if err != nil {
+				return err
+			}
+			c.result = e
+			if c.json {
+				return nil
+			}
+			if e.Report != nil {
+				c.say("%s", e.Report.Text())
+			}
+			c.say("%s", e.Line())
+			return nil
+		},
+	}
+	specFlags(cmd, &s)
+	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels stand for yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
+	return cmd
+}

