@@ -14,6 +14,7 @@ const (
 
 	Train = "train" // Split
 	Valid = "valid" // Split: reported, never used to choose when Folds are there
+	Test  = "test"  // Split: the same, for sets that have no valid
 	Folds = "folds" // Split: out-of-fold predictions on the training pictures
 
 	Loss     = "loss"     // Metric, nats
@@ -96,10 +97,10 @@ func (r Run) Series(split, metric string) []Point {
 	return kept
 }
 
-// Splits names the splits that have points of a metric: train, folds, valid
-// first, others after in order of appearance.
+// Splits names the splits that have points of a metric: train, folds, valid,
+// test first, others after in order of appearance.
 func (r Run) Splits(metric string) []string {
-	return distinct(r.Points, []string{Train, Folds, Valid}, func(p Point) (string, bool) { return p.Split, p.Metric == metric })
+	return distinct(r.Points, []string{Train, Folds, Valid, Test}, func(p Point) (string, bool) { return p.Split, p.Metric == metric })
 }
 
 // Metrics names the metrics of the run: loss, accuracy, rate first, others

@@ -8,6 +8,7 @@
 package learner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -21,6 +22,7 @@ type Data struct {
 	Train head.Samples
 	Folds [][]int      // held-out rows of Train for each fold; all views and duplicates of a picture in one fold; nil when the plan has none
 	Valid head.Samples // measured, never chosen on; may be empty (no rows)
+	Split string       // what Valid is called in the history; "" = valid
 }
 
 // Result is a fitted head.
@@ -106,10 +108,11 @@ func (p Plan) points(s head.Step, d Data) []curves.Point {
 			at(curves.Folds, curves.Accuracy, float64(s.FoldRight)/float64(n), n))
 	}
 	if n := d.Valid.Len(); n > 0 {
+		split := cmp.Or(d.Split, curves.Valid)
 		logits := s.Head.Logits(d.Valid.X)
 		out = append(out,
-			at(curves.Valid, curves.Loss, head.LogLoss(logits, d.Valid.Y, d.Valid.Classes), 0),
-			at(curves.Valid, curves.Accuracy, float64(head.Correct(logits, d.Valid.Y, d.Valid.Classes))/float64(n), n))
+			at(split, curves.Loss, head.LogLoss(logits, d.Valid.Y, d.Valid.Classes), 0),
+			at(split, curves.Accuracy, float64(head.Correct(logits, d.Valid.Y, d.Valid.Classes))/float64(n), n))
 	}
 	if s.Rate > 0 {
 		out = append(out, at("", curves.Rate, s.Rate, 0))

@@ -122,12 +122,15 @@ func pointsOf(runs []curves.Run) []curves.Point {
 	return out
 }
 
+// reported are the splits whose figure is a run's result.
+func reported(split string) bool { return split == curves.Valid || split == curves.Test }
+
 // splitHue gives a split its colour.
 func splitHue(split string, other int) hue {
 	switch split {
 	case curves.Train:
 		return blue
-	case curves.Valid:
+	case curves.Valid, curves.Test:
 		return orange
 	case curves.Folds:
 		return hue{green.line, green.text, disc}
@@ -142,7 +145,7 @@ func (ch *curvesChart) panel(metric string, all []curves.Run) *curvesPanel {
 	if ch.rivals {
 		// One line a run: the split that decides.
 		split := splits[0]
-		for _, s := range []string{curves.Valid, curves.Folds} {
+		for _, s := range []string{curves.Test, curves.Valid, curves.Folds} {
 			if slices.Contains(splits, s) {
 				split = s
 			}
@@ -173,10 +176,10 @@ func (ch *curvesChart) panel(metric string, all []curves.Run) *curvesPanel {
 		if metric == curves.Rate {
 			s.hue = []hue{{purple.line, purple.text, disc}, {green.line, green.text, square}, blue, orange}[other%4]
 			other++
-		} else if split != curves.Train && split != curves.Valid && split != curves.Folds {
+		} else if split != curves.Train && split != curves.Folds && !reported(split) {
 			other++
 		}
-		s.dashed = split == curves.Valid && chooses
+		s.dashed = reported(split) && chooses
 		s.dots = s.dots && metric != curves.Rate
 		p.series = append(p.series, s)
 	}

@@ -118,7 +118,7 @@ func (ch *curvesChart) note() {
 				ch.addNote(fmt.Sprintf("Shaded: range of %d runs around their mean", s.runs))
 			}
 			if s.dashed {
-				ch.addNote("Dashed: valid is drawn only, the choice was made out of fold")
+				ch.addNote("Dashed: " + s.split + " is drawn only, the choice was made out of fold")
 			}
 		}
 	}

@@ -252,7 +252,7 @@ func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 	var s series
 	var at sample
 	found := false
-	for _, want := range []string{curves.Folds, curves.Valid} {
+	for _, want := range []string{curves.Folds, curves.Valid, curves.Test} {
 		for _, have := range p.series {
 			if a, ok := have.near(g.kept); ok && have.split == want && !found {
 				s, at, found = have, a, true

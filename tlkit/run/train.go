@@ -238,7 +238,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	}
 	data := learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}
 	if s.Folds == 0 {
-		data.Valid = eval.s
+		data.Valid, data.Split = eval.s, t.split
 	}
 	fitted, err := learner.FitHead(ctx, data, plan, recorder)
 	t.history = recorder.Run()
