@@ -44,8 +44,8 @@ func (w *Wheel) get(ctx context.Context, f File, o Options) (string, error) {
 		"--retries", "0", "--timeout", "15",
 		"--disable-pip-version-check", "--no-input", "--progress-bar", "off",
 		"-r", reqFile, "-d", dir}
-	if w.Bytes > 150e6 {
-		// pip would keep a second copy in its own cache.
+	if w.File == "" {
+		// A whole wheel: pip would keep a second copy, of gigabytes for CUDA.
 		args = append(args, "--no-cache-dir")
 	}
 	// pip streams into TMPDIR first: in our folder its growth can be watched and

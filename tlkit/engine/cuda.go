@@ -11,11 +11,11 @@ import (
 // prepareCUDA sets what XLA reads from the environment, unless somebody set it
 // before: where ptxas and libdevice are, and that NVIDIA's own libraries do not
 // round float32 to TF32 behind our back.
-func prepareCUDA(p *plugin.Plugin) {
+func prepareCUDA(p *plugin.Plugin, options string) {
 	if flags := os.Getenv("XLA_FLAGS"); p.DataDir != "" && !strings.Contains(flags, "xla_gpu_cuda_data_dir") {
 		os.Setenv("XLA_FLAGS", strings.TrimSpace(flags+" --xla_gpu_cuda_data_dir="+p.DataDir))
 	}
-	if _, set := os.LookupEnv("NVIDIA_TF32_OVERRIDE"); !set {
+	if _, set := os.LookupEnv("NVIDIA_TF32_OVERRIDE"); !set && strings.Contains(options, "tf32=false") {
 		os.Setenv("NVIDIA_TF32_OVERRIDE", "0")
 	}
 }

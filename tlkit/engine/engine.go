@@ -36,8 +36,8 @@ type Options struct {
 	Install bool
 	// Report gets the progress of an installation; may be nil.
 	Report func(Event)
-	// NoCompileCache compiles every program anew. It holds for all engines that
-	// this process has open, from this Open on.
+	// NoCompileCache compiles every program anew. It holds for the whole process,
+	// until the next Open.
 	NoCompileCache bool
 }
 
@@ -96,11 +96,11 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 		why = append(why, oneLine(ferr))
 	}
 	if cuda != nil {
-		e, err := openXLA(cuda, cudaDefaults, o)
+		e, err := openCUDA(cuda, "", o)
 		if err == nil {
 			return e, nil
 		}
-		why = append(why, "the NVIDIA card is not used: "+explainCUDA(err))
+		why = append(why, oneLine(err))
 	}
 	if cpu == nil && o.Install {
 		var err error
@@ -152,6 +152,9 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.Platform == "cuda" {
+			return openCUDA(p, options, o)
+		}
 		return openXLA(p, options, o)
 	case which == "cuda", which == "" && cuda != nil:
 		if cuda == nil {
@@ -160,11 +163,7 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 			}
 			return nil, ferr
 		}
-		e, err := openXLA(cuda, withDefaults(options, cudaDefaults), o)
-		if err != nil {
-			return nil, errors.New(explainCUDA(err))
-		}
-		return e, nil
+		return openCUDA(cuda, options, o)
 	case which == "cpu", which == "":
 		if cpu == nil && o.Install {
 			var err error
@@ -178,6 +177,14 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 		return openXLA(cpu, options, o)
 	}
 	return nil, fmt.Errorf("plugin %q: want cpu, cuda or the absolute path of a PJRT plugin", which)
+}
+
+func openCUDA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
+	e, err := openXLA(p, withDefaults(options, cudaDefaults), o)
+	if err != nil {
+		return nil, fmt.Errorf("the NVIDIA card cannot be used: %s", explainCUDA(err))
+	}
+	return e, nil
 }
 
 // withDefaults adds the options that were not given.
@@ -245,20 +252,18 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 	e, err := acquire(name+"@"+p.SHA256, func() (compute.Backend, *compileCache, error) {
 		device := ""
 		if p.Platform == "cuda" {
-			prepareCUDA(p)
+			prepareCUDA(p, options)
 			device = plugin.CardID()
 		}
 		cache := newCompileCache(device)
-		if o.NoCompileCache {
-			cache = nil
-		}
-		b, err := quietly(func() (compute.Backend, error) { return newXLA(p, options, cache) })
+		b, err := quietly(func() (compute.Backend, error) { return newXLA(p, options) })
 		if err != nil {
 			return nil, nil, err
 		}
 		if p.Platform == "cpu" {
 			return b, cache, nil
 		}
+		useCache(p, cache)
 		// A card may be there and still not compute: no memory left, libraries that
 		// do not fit the driver. One small program tells.
 		if err := smoke(b); err != nil {
@@ -269,6 +274,11 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 	})
 	if err != nil {
 		return nil, cause(err)
+	}
+	if o.NoCompileCache {
+		useCache(p, nil)
+	} else {
+		useCache(p, e.share.cache)
 	}
 	e.Name = name
 	e.Plugin = p.String()

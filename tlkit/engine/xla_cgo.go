@@ -67,9 +67,8 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 		return nil, fmt.Errorf("%d different plugins are open in this process already; start a new one", slot)
 	}
 	for _, lib := range p.Libraries {
-		if _, err := open(lib, true); err != nil {
-			return nil, fmt.Errorf("a library of the plugin: %w", err)
-		}
+		// One that does not open is not needed, or the plugin's own error will name it.
+		_, _ = open(lib, true)
 	}
 	handle, err := open(p.Path, false)
 	if err != nil {
@@ -115,12 +114,11 @@ func taken(msg *C.char) error {
 
 // newXLA makes a client of the plugin. config is what follows the plugin's name
 // in GOMLX_BACKEND: "tf32=false,preallocate=false".
-func newXLA(p *plugin.Plugin, config string, cache *compileCache) (compute.Backend, error) {
+func newXLA(p *plugin.Plugin, config string) (compute.Backend, error) {
 	l, err := load(p)
 	if err != nil {
 		return nil, err
 	}
-	l.cache.Store(cache)
 	name := l.name
 	if config != "" {
 		name += "," + config
@@ -137,6 +135,15 @@ func newXLA(p *plugin.Plugin, config string, cache *compileCache) (compute.Backe
 		return nil, err
 	}
 	return b, nil
+}
+
+// useCache lets what this plugin compiles go through the cache; nil: not.
+func useCache(p *plugin.Plugin, cache *compileCache) {
+	for i := range loadedSlots {
+		if l := loadedSlots[i].Load(); l != nil && l.sha == p.SHA256 {
+			l.cache.Store(cache)
+		}
+	}
 }
 
 // tlkitCompile stands in for PJRT_Client_Compile: it loads the executable from

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -35,7 +36,8 @@ type Plugin struct {
 	Libraries []string
 	DataDir   string
 
-	file *fetch.File // set for plugins in our cache
+	file *fetch.File // set for a CPU plugin in our cache
+	dir  string      // set for a CUDA installation of ours
 }
 
 // String is one line for a report.
@@ -185,22 +187,28 @@ func InstallCPU(ctx context.Context, o fetch.Options) (*Plugin, error) {
 }
 
 // Verify checks that the file is the one that was found. With full it is read
-// through and hashed whatever was noted about it; without, a file in the cache
-// that looks untouched since its last hashing is believed.
+// through and hashed whatever was noted about it; without, a file that looks
+// untouched since its last hashing is believed.
 func (p *Plugin) Verify(ctx context.Context, full bool) error {
 	hash := fetch.Sum
 	if full {
 		hash = fetch.Rehash
 	}
+	setup := "tlkit setup"
+	if p.Platform == "cuda" {
+		setup += " --cuda"
+	}
 	got, err := hash(ctx, p.Path)
 	if err != nil {
-		return fmt.Errorf("plugin: %w; run: tlkit setup", err)
+		return fmt.Errorf("plugin: %w; run: %s", err, setup)
 	}
 	if got != p.SHA256 {
-		return fmt.Errorf("plugin: %s is damaged: %w; run: tlkit setup", p.Path, &fetch.HashError{What: "it", Want: p.SHA256, Got: got})
+		return fmt.Errorf("plugin: %w; run: %s", &fetch.HashError{What: p.Path, Want: p.SHA256, Got: got}, setup)
 	}
 	if full {
-		return Sound(p.Path)
+		if err := Sound(p.Path); err != nil {
+			return fmt.Errorf("%w; run: %s", err, setup)
+		}
 	}
 	return nil
 }
@@ -208,6 +216,9 @@ func (p *Plugin) Verify(ctx context.Context, full bool) error {
 // Remove takes a plugin of ours out of the cache. A plugin that somebody else
 // installed is left alone, and that is an error.
 func (p *Plugin) Remove() error {
+	if p.dir != "" {
+		return os.RemoveAll(p.dir)
+	}
 	if p.file == nil {
 		return fmt.Errorf("plugin: %s was not installed by tlkit; remove it with what installed it (%s)", p.Path, p.Source)
 	}

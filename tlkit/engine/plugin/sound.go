@@ -20,7 +20,7 @@ const entry = "GetPjrtApi"
 // check there is.
 func Sound(path string) (err error) {
 	fail := func(format string, args ...any) error {
-		return fmt.Errorf("plugin: %s %s; run: tlkit setup", path, fmt.Sprintf(format, args...))
+		return fmt.Errorf("plugin: %s %s", path, fmt.Sprintf(format, args...))
 	}
 	// debug/elf has no known panic, but this reads a stranger's file.
 	defer func() {
@@ -30,7 +30,7 @@ func Sound(path string) (err error) {
 	}()
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("plugin: %w; run: tlkit setup", err)
+		return fmt.Errorf("plugin: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return fail("is not a file (%s)", info.Mode().Type())

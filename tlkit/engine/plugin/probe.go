@@ -1,0 +1,98 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// ProbeVar, set to 1, makes a program that calls engine.ProbeMain open the engine,
+// report and end.
+const ProbeVar = "TLKIT_ENGINE_PROBE"
+
+// ProbeMark begins the line of standard output that holds the report.
+const ProbeMark = "tlkit-engine-probe: "
+
+// Probed is what a child process found when it opened the engine.
+type Probed struct {
+	Name    string  `json:"name"`    // "xla:cpu"
+	Device  string  `json:"device"`  // the processor or the card
+	Plugin  string  `json:"plugin"`  // which XLA; "" for plain Go
+	Why     string  `json:"why"`     // why not something better
+	Threads int     `json:"threads"` // of the processor
+	Open    float64 `json:"open"`    // seconds to open
+	Run     float64 `json:"run"`     // seconds to compile and run one small program
+	Error   string  `json:"error,omitempty"`
+}
+
+// Probe opens the engine in a child process and returns what it found. A plugin
+// that kills its process (SIGBUS, SIGSEGV, abort) kills the child, and comes back
+// as an error with a sentence.
+//
+// exe is a program that calls engine.ProbeMain first thing; "" is this one.
+func Probe(ctx context.Context, exe string) (*Probed, error) {
+	if os.Getenv(ProbeVar) != "" {
+		// This program is itself a probe that forgot to stop: no endless chain.
+		return nil, fmt.Errorf("plugin: %s is set, so this process is a probe already; its main must call engine.ProbeMain first", ProbeVar)
+	}
+	if exe == "" {
+		var err error
+		if exe, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("plugin: %w", err)
+		}
+	}
+	const limit = 2 * time.Minute
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer for %s", limit))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(os.Environ(), ProbeVar+"=1", "GOTRACEBACK=none")
+	var out, diag bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &diag
+	cmd.WaitDelay = 2 * time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("plugin: opening the engine in a child process: %w; run: tlkit setup", context.Cause(ctx))
+	}
+	for line := range strings.Lines(out.String()) {
+		if text, ok := strings.CutPrefix(line, ProbeMark); ok {
+			var p Probed
+			if jerr := json.Unmarshal([]byte(text), &p); jerr != nil {
+				return nil, fmt.Errorf("plugin: the probe's report cannot be read: %w", jerr)
+			}
+			if p.Error != "" {
+				return nil, errors.New(p.Error)
+			}
+			return &p, nil
+		}
+	}
+	if err == nil {
+		return nil, fmt.Errorf("plugin: %s ended without a report; its main must call engine.ProbeMain first", exe)
+	}
+	return nil, fmt.Errorf("plugin: opening XLA kills the process (%s); the plugin file is damaged or does not fit this machine; run: tlkit setup", deathOf(err, diag.String()))
+}
+
+// deathOf says how a child died, with the line of its last words that tells most.
+func deathOf(err error, diag string) string {
+	how := err.Error()
+	words := ""
+	for line := range strings.Lines(diag) {
+		line = strings.TrimSpace(line)
+		// The Go runtime's own report of a signal, or a fatal line of XLA's log.
+		if words == "" && line != "" || strings.Contains(line, "SIG") || strings.HasPrefix(line, "F0") || strings.Contains(line, "Unknown flag") {
+			words = line
+		}
+	}
+	if words != "" && !strings.Contains(how, words) {
+		if len(words) > 300 {
+			words = words[:300]
+		}
+		how += ": " + words
+	}
+	return how
+}
