@@ -116,7 +116,8 @@ func xla(ctx context.Context, p Probes) []Check {
 	}
 	file.OK, file.Value = len(found) > 0 && err == nil, strings.Join(found, "; ")
 	if err != nil {
-		file.Value = err.Error()
+		// Missing is slow; damaged is an accident that somebody must look at.
+		file.Value, file.Level = err.Error(), Required
 	} else if len(found) == 0 {
 		file.Value = "not installed"
 	}

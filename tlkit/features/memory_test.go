@@ -1,0 +1,48 @@
+package features
+
+import (
+	"context"
+	"flag"
+	"runtime"
+	"runtime/metrics"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+)
+
+var many = flag.Int("pictures", 2000, "pictures of TestMemoryDoesNotGrowWithPictures; 20000 takes a minute")
+
+// Extraction streams: the memory it needs is a few batches, whatever the number of
+// pictures. What is measured is the Go heap at its largest, looked at from the backbone.
+func TestMemoryDoesNotGrowWithPictures(t *testing.T) {
+	peak := func(n int) uint64 {
+		t.Setenv("TLKIT_CACHE", t.TempDir())
+		one := pictures(t, t.TempDir(), 1)[0]
+		var top atomic.Uint64
+		b := Backbone{Identity: "heap", Features: 3, Batch: 8, Open: func(context.Context, int) (func([]float32) ([]float32, error), error) {
+			return func([]float32) ([]float32, error) {
+				sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+				metrics.Read(sample)
+				top.Store(max(top.Load(), sample[0].Value.Uint64()))
+				return make([]float32, 8*3), nil
+			}, nil
+		}}
+		preset := transforms.Preset{Size: 224, Resize: 256, Geometry: transforms.GeometryShort, Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB"}
+		runtime.GC()
+		// The same file n times: Forward has no memory for content, so each is prepared anew.
+		err := Forward(context.Background(), b, 224, n, 0, func(int) (transforms.Tensor, error) {
+			return preset.Eval().LoadFile(nil, one.Path, transforms.DecodeOptions{}, transforms.Rand{})
+		}, func([]int, []float32) error { return nil }, func(_ int, err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return top.Load()
+	}
+	peak(200)
+	few, lots := peak(1000), peak(*many)
+	t.Logf("peak heap %.1f MB with 1,000 pictures, %.1f MB with %d", float64(few)/1e6, float64(lots)/1e6, *many)
+	if float64(lots) > 1.5*float64(few)+8e6 {
+		t.Errorf("heap grew from %d to %d bytes between 1,000 and %d pictures", few, lots, *many)
+	}
+}
