@@ -124,6 +124,9 @@ func layoutOf(name string, l listing) (layout, error) {
 		for _, d := range l.dirs {
 			if strings.HasPrefix(d, top[0]+"/") && strings.Count(d, "/") == 1 {
 				below++
+				if _, ok := data.SplitNamed(path.Base(d)); ok {
+					below++ // train alone says it
+				}
 			}
 		}
 		if direct == 0 && below > 1 {

@@ -146,17 +146,28 @@ func inspect(root *os.Root, rel string) finding {
 	hash := sha256.New()
 	hash.Write(head)
 	rest := io.TeeReader(f, hash)
-	config, _, err := image.DecodeConfig(io.MultiReader(bytes.NewReader(head), rest))
-	if err != nil {
+	if err := checkHeader(io.MultiReader(bytes.NewReader(head), rest)); err != nil {
 		return finding{kind: broken, why: fmt.Sprintf("%s whose header cannot be read: %v", format, cause(err))}
-	}
-	if config.Width < 1 || config.Height < 1 {
-		return finding{kind: broken, why: fmt.Sprintf("%s of %d x %d pixels", format, config.Width, config.Height)}
 	}
 	if _, err := io.Copy(io.Discard, rest); err != nil {
 		return finding{kind: broken, why: fmt.Sprintf("cannot be read to its end: %v", cause(err))}
 	}
 	return finding{kind: picture, sum: hex.EncodeToString(hash.Sum(nil))}
+}
+
+// checkHeader reads a picture's header. Decoders are code of others that meets
+// whatever lies in a folder: a panic of theirs is that file's error.
+func checkHeader(r io.Reader) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the decoder gave up: %v", p)
+		}
+	}()
+	config, _, err := image.DecodeConfig(r)
+	if err == nil && (config.Width < 1 || config.Height < 1) {
+		err = fmt.Errorf("%d x %d pixels", config.Width, config.Height)
+	}
+	return err
 }
 
 var headBuffers = sync.Pool{New: func() any { return new([headBytes]byte) }}
