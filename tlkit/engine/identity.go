@@ -9,7 +9,7 @@ import (
 // backend, plugin, library versions, processor. Equal identities give equal numbers, bit
 // for bit; whatever caches results puts it into the key.
 func (e *Engine) Identity() string {
-	machine := sha256.Sum256([]byte(processor().features + e.Device))
+	machine := sha256.Sum256([]byte(processor().features + e.Device + compilerEnv()))
 	return fmt.Sprintf("%s, %s, gomlx %s, go-xla %s, processor %x", e.share.key, e.Name, gomlxVersion, goXLAVersion, machine[:8])
 }
 
