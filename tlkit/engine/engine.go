@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/gobackend"
@@ -106,7 +107,7 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("engine: %w", err)
 			}
-			why = append(why, oneLine(err))
+			why = append(why, notInstalled(err))
 		}
 	} else if cpu == nil {
 		why = append(why, oneLine(plugin.ErrNotInstalled))
@@ -120,6 +121,21 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 		why = append(why, "XLA does not open: "+oneLine(err)+"; run: tlkit doctor")
 	}
 	return plainGo("", strings.Join(why, "; "))
+}
+
+// notInstalled is why the plugin could not be had, in one line; `tlkit setup` tells the
+// whole story, with what to put where by hand.
+func notInstalled(err error) string {
+	cause := "it could not be fetched"
+	switch {
+	case errors.Is(err, fetch.ErrHash):
+		cause = "what was fetched is not the pinned file"
+	case errors.Is(err, syscall.ENOSPC):
+		cause = "the disk of the cache is full"
+	case errors.Is(err, fetch.ErrUnreachable):
+		cause = "no source could be reached"
+	}
+	return "the XLA plugin is not here and " + cause + "; run: tlkit setup"
 }
 
 // cudaDefaults: several notebooks share a card when none takes all its memory at
