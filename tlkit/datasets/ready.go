@@ -50,7 +50,7 @@ func openReady(ctx context.Context, set data.Set, o Options) (*Dataset, error) {
 	if d, err := openCached(ctx, set, dir); err == nil {
 		return finish(d, o)
 	} else if ctx.Err() != nil {
-		return nil, err
+		return nil, fmt.Errorf("datasets: opening %s: %w", set.Name, ctx.Err())
 	}
 	unlock, err := lockSet(ctx, key, set, o)
 	if err != nil {
