@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -193,6 +194,9 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // readRecord reads a whole record whose sizes checkRecord found plausible.
 func readRecord(f *zip.File) ([]byte, error) {
+	if f.UncompressedSize64 > math.MaxInt/2 {
+		return nil, fmt.Errorf("%d bytes are more than this machine can address", f.UncompressedSize64)
+	}
 	r, finish, err := openRecord(f)
 	if err != nil {
 		return nil, err

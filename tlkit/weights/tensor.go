@@ -196,6 +196,9 @@ func (t Tensor) checked() (int64, error) {
 	if err != nil {
 		return 0, t.wrap(err)
 	}
+	if n > math.MaxInt/16 {
+		return 0, t.wrap(fmt.Errorf("shape %v is more than this machine can address", t.Shape))
+	}
 	if t.st == nil && (t.DType != "F32" || int64(len(t.data)) != n) {
 		return 0, fmt.Errorf("weights: tensor %s of shape %v and type %s needs %d values, got %d: make it with FromFloat32", printable(t.Name), t.Shape, t.DType, n, len(t.data))
 	}
