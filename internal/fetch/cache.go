@@ -55,6 +55,21 @@ func (f File) Cached() (string, bool) {
 	return "", false
 }
 
+// Damaged returns the path at which the file lies in the cache with other content than
+// it should have: it was there once and something happened to it. Get replaces it.
+func (f File) Damaged() (string, bool) {
+	root, err := cachedir.Root()
+	if err != nil || len(f.SHA256) < 64 || f.check() != nil {
+		return "", false
+	}
+	p := filepath.Join(root, "files", strings.ToLower(f.SHA256), f.Name)
+	if _, err := os.Stat(p); err != nil {
+		return "", false
+	}
+	_, whole := f.Cached()
+	return p, !whole
+}
+
 func (f File) sizeFits(p string) bool {
 	info, err := os.Stat(p)
 	return err == nil && (f.Bytes == 0 || info.Size() == f.Bytes)

@@ -126,7 +126,14 @@ func buildsHere() []Build {
 // may still be good.
 func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 	cuda, err = FindCUDA(ctx)
-	return cuda, FindCPU(), err
+	if cpu = FindCPU(); cpu == nil {
+		for _, b := range buildsHere() {
+			if path, damaged := b.File.Damaged(); damaged {
+				err = errors.Join(err, fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…; run: tlkit setup", path, b.File.SHA256))
+			}
+		}
+	}
+	return cuda, cpu, err
 }
 
 // FindCPU returns the installed CPU plugin, or nil.
