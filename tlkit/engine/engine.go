@@ -92,9 +92,6 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	var why []string
-	if ferr != nil {
-		why = append(why, oneLine(ferr))
-	}
 	if cuda != nil {
 		e, err := openCUDA(cuda, "", o)
 		if err == nil {
@@ -109,9 +106,14 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 				return nil, fmt.Errorf("engine: %w", err)
 			}
 			why = append(why, notInstalled(err))
+		} else {
+			_, _, ferr = plugin.Find(ctx) // a damaged file is whole again
 		}
-	} else if cpu == nil {
+	} else if cpu == nil && ferr == nil {
 		why = append(why, oneLine(plugin.ErrNotInstalled))
+	}
+	if ferr != nil {
+		why = append([]string{oneLine(ferr)}, why...)
 	}
 	if cpu != nil {
 		e, err := openXLA(cpu, "", o)
