@@ -1,0 +1,118 @@
+package kernelspec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+)
+
+// HomeDir is tlkit's own data folder: what must stay when caches are cleared.
+// $XDG_DATA_HOME/tlkit, else ~/.local/share/tlkit (on Windows below %LOCALAPPDATA%).
+func HomeDir() (string, error) {
+	if runtime.GOOS == "windows" {
+		if app := os.Getenv("LOCALAPPDATA"); app != "" {
+			return filepath.Join(app, "tlkit"), nil
+		}
+	}
+	if xdg := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(xdg) {
+		return filepath.Join(xdg, "tlkit"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("kernelspec: no home folder for the kernel's binary: %w; set XDG_DATA_HOME to a folder you can write to", err)
+	}
+	return filepath.Join(home, ".local", "share", "tlkit"), nil
+}
+
+const keptPrefix = "tlkit-"
+
+// KeptPath says where [Keep] puts a binary, without putting it there.
+func KeptPath(binary string) (string, error) {
+	dir, err := HomeDir()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(binary)
+	if err != nil {
+		return "", fmt.Errorf("kernelspec: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("kernelspec: %w", err)
+	}
+	name := keptPrefix + hex.EncodeToString(h.Sum(nil))[:16]
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return filepath.Join(dir, "bin", name), nil
+}
+
+// Keep copies a binary into our data folder under a name made of its content, and returns
+// the path of the copy. A copy that is there already is used as it is.
+func Keep(binary string) (string, error) {
+	path, err := KeptPath(binary)
+	if err != nil {
+		return "", err
+	}
+	from, err := os.Stat(binary)
+	if err != nil {
+		return "", fmt.Errorf("kernelspec: %w", err)
+	}
+	// The name says what the content was; a different size says that it no longer is.
+	if have, err := os.Stat(path); err == nil && have.Mode().IsRegular() && have.Size() == from.Size() {
+		return path, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", fmt.Errorf("kernelspec: %w; set XDG_DATA_HOME to a folder you can write to", err)
+	}
+	err = atomicfile.Write(path, 0o755, func(w io.Writer) error {
+		f, err := os.Open(binary)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(w, f)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("kernelspec: %w", err)
+	}
+	return path, nil
+}
+
+// Forget removes the copies that [Keep] made, except one ("" for none), and returns what
+// went. A kernel that still runs from an older copy goes on running where the system allows
+// to remove the file at all; elsewhere that copy stays until the next time.
+func Forget(except string) (gone []string, err error) {
+	dir, err := HomeDir()
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, "bin")
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kernelspec: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if path == except || !strings.HasPrefix(e.Name(), keptPrefix) || !e.Type().IsRegular() {
+			continue
+		}
+		if os.Remove(path) == nil {
+			gone = append(gone, path)
+		}
+	}
+	return gone, nil
+}

@@ -1,0 +1,95 @@
+package kernelspec
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// ModulePath is the module that cells import.
+const ModulePath = "github.com/tlkit/transfer-learning"
+
+// Module says which tlkit the cells compile against: a checkout (Root) or a release (Version).
+type Module struct {
+	Root    string `json:"root,omitempty"`
+	Version string `json:"version,omitempty"`
+}
+
+func (m Module) String() string {
+	if m.Root != "" {
+		return "the checkout " + m.Root
+	}
+	if m.Version != "" {
+		return "release " + m.Version
+	}
+	return "no tlkit"
+}
+
+var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)"?`)
+
+// IsCheckout reports whether dir is the top folder of a checkout of ours.
+func IsCheckout(dir string) bool {
+	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return false
+	}
+	m := moduleLine.FindSubmatch(text)
+	return m != nil && string(m[1]) == ModulePath
+}
+
+// CheckoutAbove walks up from dir to a checkout of ours; "" when there is none.
+func CheckoutAbove(dir string) string {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	for {
+		if IsCheckout(dir) {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return ""
+		}
+		dir = up
+	}
+}
+
+// a version that was tagged: pseudo-versions of a working tree name a commit that no proxy has.
+var released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+var pseudo = regexp.MustCompile(`\d{14}-[0-9a-f]{12}`)
+
+// FindModule says which tlkit belongs to a person in dir, in this order: the checkout around
+// dir, the checkout this program was built from, the release it was built from, what the
+// installed kernel uses.
+func FindModule(dir string) (Module, error) {
+	if root := CheckoutAbove(dir); root != "" {
+		return Module{Root: root}, nil
+	}
+	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) && !strings.Contains(filepath.ToSlash(file), "/"+ModulePath+"@") {
+		if root := CheckoutAbove(filepath.Dir(file)); root != "" {
+			return Module{Root: root}, nil
+		}
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path == ModulePath {
+		if r := info.Main.Replace; r != nil && IsCheckout(r.Path) {
+			return Module{Root: r.Path}, nil
+		}
+		if v := info.Main.Version; released.MatchString(v) && !pseudo.MatchString(v) {
+			return Module{Version: v}, nil
+		}
+	}
+	if s, err := Find(); err == nil {
+		if root := s.Env[RootVar]; root != "" && IsCheckout(root) {
+			return Module{Root: root}, nil
+		}
+		if v := s.Env[VersionVar]; v != "" {
+			return Module{Version: v}, nil
+		}
+	}
+	return Module{}, fmt.Errorf("kernelspec: which tlkit should cells compile against? %s is in no checkout, and this program was built from a working tree that is gone; run set-up once inside a checkout: go tool tlkit setup", dir)
+}
