@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,53 +64,56 @@ func hostileTorch() map[string]struct {
 		return buf.Bytes()
 	}
 	return map[string]row{
-		"os.system":          {in(call("os", "system", "echo hit")), "os.system"},
-		"posix.system":       {in(call("posix", "system", "echo hit")), "posix.system"},
-		"eval":               {in(call("builtins", "eval", "1")), "builtins.eval"},
-		"exec, Python 2":     {in(call("__builtin__", "execfile", "x")), "attack"},
-		"subprocess":         {in(call("subprocess", "Popen", "x")), "subprocess.Popen"},
-		"runpy":              {in(call("runpy", "_run_code", "x")), "attack"},
-		"nested torch.load":  {in(call("torch", "load", "http://x")), "torch.load"},
-		"torch.hub":          {in(call("torch.hub", "load", "x")), "attack"},
-		"stack global":       {in(pText("os") + pText("system") + "\x93(" + pText("id") + "tR"), "os.system"},
-		"in a state dict":    {in(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("x"), call("nt", "system", "x"))), "nt.system"},
-		"in legacy":          {torchLegacy(pickled(call("os", "system", "x")), nil, nil), "os.system"},
-		"as magic number":    {[]byte(pickled(call("os", "system", "x"))), "os.system"},
-		"inst":               {in("(" + pText("x") + "ios\nsystem\n"), "not carried out"},
-		"obj":                {in("(" + pGlobal("collections", "OrderedDict") + "o"), "not carried out"},
-		"extension":          {in("\x82\x01"), "not carried out"},
-		"opcode 0xff":        {in("\xff"), "not carried out"},
-		"dup":                {in("2222"), "not carried out"},
-		"protocol 0 int":     {in("I5\n"), "not carried out"},
-		"protocol 9":         {torchZip("\x80\x09N.", nil), "protocol 9"},
-		"empty pickle":       {torchZip("", nil), "unexpected EOF"},
-		"no stop":            {torchZip("\x80\x02}", nil), "unexpected EOF"},
-		"reduce on nothing":  {in("R"), "stack"},
-		"reduce a string":    {in(pText("x") + ")R"), "a call of a string"},
-		"pop nothing":        {in("0"), "stack"},
-		"tuple on nothing":   {in("ttt"), "stack"},
-		"odd setitems":       {in("}(" + pText("a") + "u"), "without value"},
-		"setitem on a tuple": {in(")" + pText("a") + "Ns"), "not to a dict"},
-		"append to a dict":   {in("}Na"), "appended to a dict"},
-		"add to a list":      {in("](N\x90"), "not to a set"},
-		"memo never written": {in("h\x05"), "never written"},
-		"pop through a mark": {in(pText("a") + "(R"), "stack"},
-		"left over":          {in("NN"), "middle of a value"},
-		"marks":              {in(strings.Repeat("(", 5000)), "containers inside each other"},
-		"many operations":    {in(strings.Repeat("N0", 1_100_000)), "operations"},
-		"string of 8 GB":     {in("\x8d\x00\x00\x00\x00\x02\x00\x00\x00abc"), "unexpected EOF"},
-		"string of -5":       {in("\x8d\xfb\xff\xff\xff\xff\xff\xff\xffabc"), "unexpected EOF"},
-		"bytes of 4 GB":      {in("B\xff\xff\xff\xffabc"), "unexpected EOF"},
-		"huge frame":         {torchZip("\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x40}.", nil), "tensors"},
-		"endless name":       {in("c" + strings.Repeat("x", 5000)), "1024 bytes"},
-		"billion laughs":     {in(laughs + "t"), "values in the object"},
-		"dict laughs":        {in(dictLaughs + "t"), "100000 tensors"},
-		"nested dicts":       {in(nested), "inside each other"},
-		"list in itself":     {in("]q\x00h\x00a"), "tensors"},
-		"no tensors":         {in(pDict(w, "K\x05")), "no tensors"},
-		"name too long":      {in(pDict(pText(strings.Repeat("n", 600)), pTensor(4, 0, []int64{4}, []int64{1}))), "at most 512"},
-		"name not UTF-8":     {in(pDict(pText("\xff\xfe"), pTensor(4, 0, []int64{4}, []int64{1}))), "UTF-8"},
-		"same name twice":    {in(pDict(pText("a"), pDict(pText("b"), pTensor(4, 0, []int64{4}, []int64{1})), pText("a.b"), pTensor(4, 0, []int64{4}, []int64{1}))), "two tensors"},
+		"os.system":              {in(call("os", "system", "echo hit")), "os.system"},
+		"posix.system":           {in(call("posix", "system", "echo hit")), "posix.system"},
+		"eval":                   {in(call("builtins", "eval", "1")), "builtins.eval"},
+		"exec, Python 2":         {in(call("__builtin__", "execfile", "x")), "attack"},
+		"subprocess":             {in(call("subprocess", "Popen", "x")), "subprocess.Popen"},
+		"runpy":                  {in(call("runpy", "_run_code", "x")), "attack"},
+		"nested torch.load":      {in(call("torch", "load", "http://x")), "torch.load"},
+		"torch.hub":              {in(call("torch.hub", "load", "x")), "attack"},
+		"stack global":           {in(pText("os") + pText("system") + "\x93(" + pText("id") + "tR"), "os.system"},
+		"in a state dict":        {in(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("x"), call("nt", "system", "x"))), "nt.system"},
+		"in legacy":              {torchLegacy(pickled(call("os", "system", "x")), nil, nil), "os.system"},
+		"as magic number":        {[]byte(pickled(call("os", "system", "x"))), "os.system"},
+		"inst":                   {in("(" + pText("x") + "ios\nsystem\n"), "not carried out"},
+		"obj":                    {in("(" + pGlobal("collections", "OrderedDict") + "o"), "not carried out"},
+		"extension":              {in("\x82\x01"), "not carried out"},
+		"opcode 0xff":            {in("\xff"), "not carried out"},
+		"dup":                    {in("2222"), "not carried out"},
+		"protocol 0 int":         {in("I5\n"), "not carried out"},
+		"protocol 9":             {torchZip("\x80\x09N.", nil), "protocol 9"},
+		"empty pickle":           {torchZip("", nil), "unexpected EOF"},
+		"no stop":                {torchZip("\x80\x02}", nil), "unexpected EOF"},
+		"reduce on nothing":      {in("R"), "stack"},
+		"reduce a string":        {in(pText("x") + ")R"), "a call of a string"},
+		"pop nothing":            {in("0"), "stack"},
+		"tuple on nothing":       {in("ttt"), "stack"},
+		"odd setitems":           {in("}(" + pText("a") + "u"), "without value"},
+		"setitem on a tuple":     {in(")" + pText("a") + "Ns"), "not to a dict"},
+		"append to a dict":       {in("}Na"), "appended to a dict"},
+		"add to a list":          {in("](N\x90"), "not to a set"},
+		"memo never written":     {in("h\x05"), "never written"},
+		"pop through a mark":     {in(pText("a") + "(R"), "stack"},
+		"storage below a mark":   {in(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04") + "(Q1"), "stack"},
+		"dimension -1, one byte": {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor")+pTuple(pStorage("FloatStorage", "0", 4), "K\x00", "\x8a\x01\xff\x85", "K\x01\x85")+"R")), "negative size"},
+		"type from elsewhere":    {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v3")+pTuple(pStorage("UntypedStorage", "0", 16), "K\x00", pInts(4), pInts(1), "\x89", "}", pGlobal("mine", "float32"))+"R")), "mine.float32"},
+		"left over":              {in("NN"), "middle of a value"},
+		"marks":                  {in(strings.Repeat("(", 5000)), "containers inside each other"},
+		"many operations":        {in(strings.Repeat("N0", 1_100_000)), "operations"},
+		"string of 8 GB":         {in("\x8d\x00\x00\x00\x00\x02\x00\x00\x00abc"), "unexpected EOF"},
+		"string of -5":           {in("\x8d\xfb\xff\xff\xff\xff\xff\xff\xffabc"), "unexpected EOF"},
+		"bytes of 4 GB":          {in("B\xff\xff\xff\xffabc"), "unexpected EOF"},
+		"huge frame":             {torchZip("\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x40}.", nil), "tensors"},
+		"endless name":           {in("c" + strings.Repeat("x", 5000)), "1024 bytes"},
+		"billion laughs":         {in(laughs + "t"), "values in the object"},
+		"dict laughs":            {in(dictLaughs + "t"), "100000 tensors"},
+		"nested dicts":           {in(nested), "inside each other"},
+		"list in itself":         {in("]q\x00h\x00a"), "tensors"},
+		"no tensors":             {in(pDict(w, "K\x05")), "no tensors"},
+		"name too long":          {in(pDict(pText(strings.Repeat("n", 600)), pTensor(4, 0, []int64{4}, []int64{1}))), "at most 512"},
+		"name not UTF-8":         {in(pDict(pText("\xff\xfe"), pTensor(4, 0, []int64{4}, []int64{1}))), "UTF-8"},
+		"same name twice":        {in(pDict(pText("a"), pDict(pText("b"), pTensor(4, 0, []int64{4}, []int64{1})), pText("a.b"), pTensor(4, 0, []int64{4}, []int64{1}))), "two tensors"},
 
 		"storage too long":     {tensor(5, 0, []int64{4}, []int64{1}), "has 16 bytes, the pickle says 20"},
 		"storage too short":    {tensor(3, 0, []int64{3}, []int64{1}), "the pickle says 12"},
@@ -349,6 +353,19 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
+// TestFlippedBitBesideAView: a view of a part of a record vouches for the whole
+// record, which is what its checksum is for.
+func TestFlippedBitBesideAView(t *testing.T) {
+	b := torchZip(pickled(pDict(pText("w"), pTensor(8, 2, []int64{2}, []int64{1}), pText("v"), pTensor(8, 4, []int64{2}, []int64{1}))), floats(8))
+	if err := readAll(mustOpen(t, b)); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, floats(8)["data/0"])
+	b[at] ^= 1
+	f := mustOpen(t, b)
+	checkRefusal(t, readAll(f), "record archive/data/0 is damaged")
+}
+
 func contentCRC(t *testing.T, f *File) uint32 {
 	t.Helper()
 	sum := crc32.NewIEEE()
@@ -361,4 +378,19 @@ func contentCRC(t *testing.T, f *File) uint32 {
 		sum.Write(b)
 	}
 	return sum.Sum32()
+}
+
+// TestTemporaryBuffers: what a module marks as not persistent is not in its
+// state dict, and a parameter that is None is none.
+func TestTemporaryBuffers(t *testing.T) {
+	tensor := func(at int64) string { return pTensor(4, at, []int64{1}, []int64{1}) }
+	module := func(state string) string { return pGlobal("mine", "Net") + ")\x81" + state + "b" }
+	inner := module(pDict(pText("_parameters"), pDict(pText("weight"), tensor(0), pText("bias"), "N"),
+		pText("_buffers"), pDict(pText("mean"), tensor(1), pText("scratch"), tensor(2)),
+		pText("_non_persistent_buffers_set"), pGlobal("builtins", "set")+"(]("+pText("scratch")+"etR", pText("_modules"), "}"))
+	outer := module(pDict(pText("training"), "\x89", pText("_parameters"), "}", pText("_buffers"), "}", pText("_modules"), pDict(pText("conv"), inner, pText("none"), "N")))
+	f := mustOpen(t, torchZip(pickled(outer), floats(4)))
+	if got := f.Names(); !slices.Equal(got, []string{"conv.weight", "conv.mean"}) || len(f.Skipped) > 0 {
+		t.Errorf("got %v, skipped %v", got, f.Skipped)
+	}
 }

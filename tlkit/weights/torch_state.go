@@ -193,9 +193,6 @@ func (w *walker) walkModule(name string, state *dict, depth int) error {
 			continue
 		}
 		for i, key := range d.keys {
-			if _, empty := d.values[i].(none); empty {
-				continue // bias=False
-			}
 			if part == "_buffers" && slices.ContainsFunc(temporary, func(t any) bool { return t == any(key) }) {
 				continue
 			}
