@@ -17,6 +17,27 @@ import (
 // Home is the folder, below the working folder, that holds the runs.
 const Home = ".tlkit"
 
+// ready makes the folder of Out and says before the work, not after it, that the head
+// could not be written there.
+func (p Place) ready() error {
+	if p.Out == "" {
+		return nil
+	}
+	if info, err := os.Stat(p.Out); err == nil && info.IsDir() {
+		return fmt.Errorf("run: %s is a folder, want the name of a file for the head: %s", p.Out, filepath.Join(p.Out, "my.head.safetensors"))
+	}
+	dir := filepath.Dir(p.Out)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("run: no folder for the head: %w", err)
+	}
+	probe, err := os.CreateTemp(dir, ".tlkit-*")
+	if err != nil {
+		return fmt.Errorf("run: the head cannot be written there: %w", err)
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
+
 // folder is an open run folder, locked against other processes.
 type folder struct {
 	path string

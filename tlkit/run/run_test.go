@@ -84,7 +84,7 @@ func train(t *testing.T, s Spec, p Place) *Result {
 func TestMainJob(t *testing.T) {
 	ctx := context.Background()
 	folder, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
-	out := filepath.Join(work, "shapes.head.safetensors")
+	out := filepath.Join(work, "a", "folder", "shapes.head.safetensors")
 	spec, place := Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Out: out}
 	said := &heard{}
 	first, err := Train(ctx, spec, place, said)
@@ -236,6 +236,7 @@ func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
 		"one fold":        {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 1}, word: "folds"},
 		"statistics":      {spec: Spec{Data: folder, Model: "mobilenetv2", Statistics: "imagnet"}, word: "imagenet"},
 		"split":           {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
+		"out is a folder": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: folder}, word: "is a folder"},
 		"head":            {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
 	} {
 		c.place.Folder = t.TempDir()

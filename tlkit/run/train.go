@@ -34,6 +34,9 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error
 		return nil, fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
 	}
 	s.Seeds = max(s.Seeds, 1)
+	if err := place.ready(); err != nil {
+		return nil, err
+	}
 	f, done, err := openFolder(place, s, p.Say)
 	if err != nil {
 		return nil, err
