@@ -69,7 +69,7 @@ func (p *progress) draw(fresh bool, done, total int64) {
 				mpb.AppendDecorators(decor.CurrentNoUnit("%d"), decor.TotalNoUnit("/%d"), decor.Name(" · "),
 					decor.AverageSpeed(0, "%.0f/s"), decor.Name(" · "), decor.AverageETA(decor.ET_STYLE_MMSS)))
 		} else {
-			p.bar = p.bars.AddSpinner(0, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Name(" "+p.what)))
+			p.bar = p.bars.AddSpinner(0, mpb.BarWidth(1), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Name(" "+p.what)))
 		}
 	}
 	if total > 0 {
