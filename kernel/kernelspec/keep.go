@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/gofrs/flock"
+
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
@@ -89,9 +91,18 @@ func Keep(binary string) (string, error) {
 	return path, nil
 }
 
-// Forget removes the copies that [Keep] made, except one ("" for none), and returns what
-// went. A kernel that still runs from an older copy goes on running where the system allows
-// to remove the file at all; elsewhere that copy stays until the next time.
+// Use marks a copy as being run from, for as long as this process lives or until release is
+// called: a running kernel needs its binary for every cell.
+func Use(binary string) (release func()) {
+	lock := flock.New(binary, flock.SetFlag(os.O_RDONLY))
+	if ok, err := lock.TryRLock(); err != nil || !ok {
+		return func() {} // it runs all the same; only Forget may take it away
+	}
+	return func() { lock.Unlock() }
+}
+
+// Forget removes the copies that [Keep] made, except one ("" for none) and those that a
+// kernel runs from, and returns what went.
 func Forget(except string) (gone []string, err error) {
 	dir, err := HomeDir()
 	if err != nil {
@@ -110,9 +121,14 @@ func Forget(except string) (gone []string, err error) {
 		if path == except || !strings.HasPrefix(e.Name(), keptPrefix) || !e.Type().IsRegular() {
 			continue
 		}
+		lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+		if ok, err := lock.TryLock(); err == nil && !ok {
+			continue
+		}
 		if os.Remove(path) == nil {
 			gone = append(gone, path)
 		}
+		lock.Unlock()
 	}
 	return gone, nil
 }

@@ -101,6 +101,11 @@ func TestKeepNamesCopiesByContent(t *testing.T) {
 	if info, _ := os.Stat(two); info.Mode().Perm()&0o100 == 0 {
 		t.Errorf("the copy cannot be run: %v", info.Mode())
 	}
+	release := Use(one)
+	if gone, err := Forget(two); err != nil || len(gone) != 0 {
+		t.Errorf("a copy that a kernel runs from went: %v, %v", gone, err)
+	}
+	release()
 	gone, err := Forget(two)
 	if err != nil || len(gone) != 1 || gone[0] != one {
 		t.Errorf("Forget = %v, %v, want %s", gone, err, one)

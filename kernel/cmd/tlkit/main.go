@@ -27,6 +27,7 @@ import (
 )
 
 func main() {
+	hats()
 	engine.ProbeMain() // a child of doctor: opens XLA and ends here, come what may
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -102,7 +103,8 @@ func (c *command) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never touch the network: use what is cached")
-	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.predict(), c.verify(), c.bench())
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.predict(), c.verify(), c.bench(),
+		c.lab(), c.runNotebooks(), c.uninstall(), c.kernel())
 	return root
 }
 

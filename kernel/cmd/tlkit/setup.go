@@ -8,7 +8,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/kernel/doctor"
-	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
+	"github.com/tlkit/transfer-learning/kernel/setup"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -17,33 +17,49 @@ func fetching(p *progress) func(fetch.Event) {
 }
 
 func (c *command) setup() *cobra.Command {
-	var cuda bool
+	var (
+		from               bundle
+		cuda, noJupyter    bool
+		makeBundle, binDir string
+	)
 	cmd := &cobra.Command{
 		Use:   "setup",
-		Short: "Fetch and verify what training needs: the XLA plugin and the default weights",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := c.progress()
-			defer p.close()
-			o := fetch.Options{Offline: c.offline, Report: fetching(p)}
-			install := plugin.InstallCPU
-			if cuda {
-				install = plugin.InstallCUDA
-			}
-			f, err := install(cmd.Context(), o)
+		Short: "Set up what training and notebooks need; what is there is left alone",
+		Long: `Set up what is missing: the XLA plugin, the default weights, GoNB and its helpers, a private
+JupyterLab unless a new enough one is there, and the Go (tlkit) kernel. Each step is timed;
+an interrupted set-up goes on where it stopped.`,
+		Args: cobra.MaximumNArgs(1), // the bundle's folder, after --offline
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			c.offline = from.offline
+			b, args, err := from.take(args)
 			if err != nil {
 				return err
 			}
-			p.Say(fmt.Sprintf("xla plugin   %s %s, sha256 %s, from %s", f.Platform, f.Version, f.SHA256, f.Source))
-			row := zoo.Rows()[0]
-			path, err := row.File.Get(cmd.Context(), o)
+			if len(args) > 0 {
+				return fmt.Errorf("setup: %q is no bundle; a folder comes after --offline: tlkit setup --offline DIR", args[0])
+			}
+			if makeBundle != "" {
+				return c.makeBundle(ctx, makeBundle)
+			}
+			bin := c.chooseBin(binDir)
+			rows, err := c.prepare(ctx, b, cuda, !noJupyter, false)
+			if err == nil && bin != "" {
+				var more []setup.Row
+				more, err = c.placeCommand(ctx, bin)
+				rows = append(rows, more...)
+			}
+			for _, r := range rows {
+				if err == nil && r.State == setup.StateFailed {
+					err = fmt.Errorf("setup: %s: %s", r.Name, r.Note)
+				}
+			}
+			c.result = map[string]any{"ok": err == nil, "steps": rows}
 			if err != nil {
 				return err
 			}
-			p.Say(fmt.Sprintf("weights      %s, licence %s", row.Name, row.Licence))
-			p.close()
-			report := c.examine(cmd.Context())
-			c.result = map[string]any{"plugin": f, "weights": path, "ok": report.OK, "checks": report.Checks}
+			report := c.examine(ctx)
+			c.result = map[string]any{"ok": report.OK, "steps": rows, "checks": report.Checks}
 			if !c.json {
 				c.say("%s", report.Text())
 			}
@@ -53,7 +69,12 @@ func (c *command) setup() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&cuda, "cuda", false, "the CUDA plugin and its NVIDIA libraries, for a machine with an NVIDIA card")
+	f := cmd.Flags()
+	from.flag(cmd)
+	f.BoolVar(&cuda, "cuda", false, "the CUDA plugin and its NVIDIA libraries, for a machine with an NVIDIA card")
+	f.BoolVar(&noJupyter, "no-jupyter", false, "only what the command line needs: the XLA plugin and the default weights")
+	f.StringVar(&binDir, "bin", "", "folder to put the command tlkit into ("+noBin+": nowhere; default: ask, when there is somebody to ask)")
+	f.StringVar(&makeBundle, "make-bundle", "", "put everything that set-up downloads into this folder, for machines without a network")
 	return cmd
 }
 
@@ -81,11 +102,16 @@ func (c *command) doctor() *cobra.Command {
 
 // examine runs the doctor with what only this binary can probe.
 func (c *command) examine(ctx context.Context) doctor.Report {
-	return doctor.Run(ctx, doctor.Probes{
+	report := doctor.Run(ctx, doctor.Probes{
 		Weights: func() (string, bool) {
 			row := zoo.Rows()[0]
 			_, cached := row.File.Cached()
 			return row.Name, cached
 		},
 	})
+	for _, check := range setup.Checks(ctx) {
+		report.Checks = append(report.Checks, check)
+		report.OK = report.OK && (check.OK || check.Level != doctor.Required)
+	}
+	return report
 }

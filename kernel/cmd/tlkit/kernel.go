@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/kernel/setup"
+	"github.com/tlkit/transfer-learning/kernel/shim"
+	"github.com/tlkit/transfer-learning/kernel/wrapper"
+)
+
+// hats are other names under which this program is started: the kernel puts itself on its
+// own PATH as goimports. They come before everything, because a cell waits.
+func hats() {
+	if shim.Is(os.Args[0]) {
+		os.Exit(shim.Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+}
+
+// kernel is what Jupyter starts; nobody types it.
+func (c *command) kernel() *cobra.Command {
+	var gopls bool
+	cmd := &cobra.Command{
+		Use:    "kernel CONNECTION_FILE",
+		Short:  "Be the Go (tlkit) kernel of a notebook (Jupyter starts this)",
+		Hidden: true,
+		Args:   cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if gopls {
+				return setup.BuildGopls(cmd.Context())
+			}
+			if len(args) != 1 {
+				return fmt.Errorf("kernel: Jupyter starts this with a connection file; to open JupyterLab: tlkit lab")
+			}
+			// The kernel reads signals for itself: an interrupt ends a cell, not the kernel.
+			if status := wrapper.Main(cmd.Context(), args[0]); status != 0 {
+				os.Exit(status)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&gopls, "build-gopls", false, "build gopls, which set-up leaves to a process of its own")
+	return cmd
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/kernel/kernelspec"
+	"github.com/tlkit/transfer-learning/kernel/setup"
+)
+
+func (c *command) lab() *cobra.Command {
+	var (
+		from    bundle
+		browser bool
+		port    int
+		address string
+	)
+	cmd := &cobra.Command{
+		Use:   "lab [DIR|NOTEBOOK]",
+		Short: "Open JupyterLab on the tutorials, after setting up what is missing",
+		Args:  cobra.MaximumNArgs(2), // the bundle's folder may be one of them
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			c.offline = from.offline
+			b, args, err := from.take(args)
+			if err != nil {
+				return err
+			}
+			if len(args) > 1 {
+				return fmt.Errorf("lab: one folder or notebook to open, got %q", args)
+			}
+			dir, page, err := opened(args)
+			if err != nil {
+				return err
+			}
+			if _, err := c.prepare(ctx, b, false, true, true); err != nil {
+				return err
+			}
+			j, err := setup.FindJupyter(ctx)
+			if err != nil {
+				return err
+			}
+			return c.serveLab(ctx, j, dir, page, address, port, browser)
+		},
+	}
+	f := cmd.Flags()
+	from.flag(cmd)
+	f.BoolVar(&browser, "browser", true, "open the browser too; the URL is printed in any case")
+	f.IntVar(&port, "port", 0, "of the server (0: a free one)")
+	f.StringVar(&address, "ip", "127.0.0.1", "address to listen on; another one lets other machines in, who need the token of the URL")
+	return cmd
+}
+
+// opened is the server's folder and the page in it. Nothing named: the tutorials of the
+// checkout that cells compile against, else this folder.
+func opened(args []string) (dir, page string, err error) {
+	if len(args) == 1 {
+		path, err := filepath.Abs(args[0])
+		if err != nil {
+			return "", "", err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return "", "", fmt.Errorf("lab: %w", err)
+		}
+		if info.IsDir() {
+			return path, "", nil
+		}
+		return filepath.Dir(path), filepath.Base(path), nil
+	}
+	if dir, err = os.Getwd(); err != nil {
+		return "", "", err
+	}
+	if m, err := kernelspec.FindModule(dir); err == nil && m.Root != "" {
+		tutorials := filepath.Join(m.Root, "notebooks")
+		if first, _ := filepath.Glob(filepath.Join(tutorials, "01_*.ipynb")); len(first) > 0 {
+			return tutorials, filepath.Base(first[0]), nil
+		}
+	}
+	return dir, "", nil
+}
+
+// labPatience is how long the server may take to answer.
+const labPatience = 2 * time.Minute
+
+// serveLab runs JupyterLab until it ends or ctx does, and prints its URL when it answers.
+func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, address string, port int, browser bool) error {
+	start := time.Now()
+	if port == 0 {
+		l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+		if err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		l.Close()
+	}
+	secret := make([]byte, 24)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	token := hex.EncodeToString(secret)
+	args := []string{"-m", "jupyterlab", "--no-browser", "--ServerApp.root_dir=" + dir, "--ServerApp.ip=" + address,
+		fmt.Sprintf("--ServerApp.port=%d", port), "--ServerApp.port_retries=0", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+		"--LabApp.news_url=None", "--MultiKernelManager.default_kernel_name=" + kernelspec.Name}
+	if os.Getuid() == 0 {
+		args = append(args, "--allow-root")
+	}
+	cmd := exec.CommandContext(ctx, j.Python, args...)
+	// In the environment, not among the arguments: those are for everybody to see.
+	cmd.Env = append(os.Environ(), "JUPYTER_TOKEN="+token)
+	cmd.Stdout, cmd.Stderr = c.err, c.err
+	// Asked once, it ends its kernels and itself; Ctrl-C in the terminal reaches it as well,
+	// and two interrupts would make it ask back.
+	cmd.Cancel = func() error { return cmd.Process.Signal(endSignal) }
+	cmd.WaitDelay = 20 * time.Second
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	host := address
+	if ip := net.ParseIP(address); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	base := "http://" + net.JoinHostPort(host, fmt.Sprint(port))
+	if err := answers(ctx, base+"/api", ended); err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("lab: JupyterLab did not come up: %w", err)
+		}
+		return err
+	}
+	at := base + "/lab"
+	if page != "" {
+		at += "/tree/" + url.PathEscape(page)
+	}
+	at += "?token=" + token
+	if c.json {
+		if err := c.print(map[string]any{"url": at, "folder": dir, "seconds": time.Since(start).Seconds()}); err != nil {
+			return err
+		}
+	}
+	c.say("JupyterLab is up after %.1f s, in %s:\n\n    %s\n\nCtrl-C here ends it.", time.Since(start).Seconds(), dir, at)
+	if browser {
+		openBrowser(at)
+	}
+	err := <-ended
+	if ctx.Err() != nil {
+		return nil // asked to end, and it did
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("lab: JupyterLab ended: %w", err)
+}
+
+// answers waits until a URL does.
+func answers(ctx context.Context, at string, ended <-chan error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, labPatience, fmt.Errorf("no answer for %s", labPatience))
+	defer cancel()
+	client := http.Client{Timeout: 5 * time.Second}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+		if err != nil {
+			return err
+		}
+		if r, err := client.Do(req); err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case err := <-ended:
+			if err == nil {
+				err = errors.New("it ended")
+			}
+			return fmt.Errorf("%w; its own words stand above", err)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// openBrowser tries; the URL is on the screen anyway.
+func openBrowser(at string) {
+	for _, opener := range openers {
+		if path, err := exec.LookPath(opener[0]); err == nil {
+			cmd := exec.Command(path, append(opener[1:], at)...)
+			if cmd.Start() == nil {
+				go cmd.Wait()
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package wrapper
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/kernel/kernelspec"
+)
+
+// Environ is the environment that gonb and every cell get, made from base. temp is the
+// kernel's private folder, "" for none (warming the build cache).
+//
+// GO_EXTLINK_ENABLED=0 and -ldflags=-s halve the time of a cell that links XLA: what
+// dominates is debugging tables and the external linker.
+func Environ(base []string, p Place, temp string) []string {
+	set := map[string]string{
+		"GOFLAGS": cellFlags(p.Flags),
+		// Cells have a go.work of their own; one named from outside would be used instead.
+		"GOWORK":              "auto",
+		kernelspec.RootVar:    p.Module.Root,
+		kernelspec.VersionVar: p.Module.Version,
+		kernelspec.ToolsVar:   p.Tools,
+	}
+	have := map[string]string{}
+	for _, kv := range base {
+		k, v, _ := strings.Cut(kv, "=")
+		have[k] = v
+	}
+	// Somebody with a C++ archive to link turns this on again, for the kernel or in a cell.
+	if have["GO_EXTLINK_ENABLED"] == "" {
+		set["GO_EXTLINK_ENABLED"] = "0"
+	}
+	path := []string{p.Tools, have["PATH"]}
+	if temp != "" {
+		set["TMPDIR"] = temp
+		path = append([]string{filepath.Join(temp, shims)}, path...)
+	}
+	if p.Go != "" {
+		path = append(path, filepath.Dir(p.Go))
+	}
+	set["PATH"] = strings.Join(path, string(os.PathListSeparator))
+	var env []string
+	for _, kv := range base {
+		if k, _, _ := strings.Cut(kv, "="); set[k] == "" {
+			if _, ours := set[k]; !ours {
+				env = append(env, kv)
+			}
+		}
+	}
+	for k, v := range set {
+		env = append(env, k+"="+v)
+	}
+	return env
+}
+
+// cellFlags takes out of GOFLAGS what no cell survives (-mod and -modfile make every build
+// in a workspace fail) and adds -s, unless somebody has linker flags of their own.
+func cellFlags(flags string) string {
+	var keep []string
+	linker := false
+	for _, f := range splitFlags(flags) {
+		name := strings.TrimLeft(strings.Trim(f, `'"`), "-")
+		name, _, _ = strings.Cut(name, "=")
+		if name == "mod" || name == "modfile" {
+			continue
+		}
+		linker = linker || name == "ldflags"
+		keep = append(keep, f)
+	}
+	if !linker {
+		keep = append(keep, "-ldflags=-s")
+	}
+	return strings.Join(keep, " ")
+}
+
+// splitFlags splits as Go does: at spaces, except inside quotes that begin a flag.
+func splitFlags(s string) (fields []string) {
+	for s = strings.TrimLeft(s, " \t"); s != ""; s = strings.TrimLeft(s, " \t") {
+		end := strings.IndexAny(s, " \t")
+		if q := s[0]; q == '\'' || q == '"' {
+			if close := strings.IndexByte(s[1:], q); close >= 0 {
+				end = close + 2
+			}
+		}
+		if end < 0 || end > len(s) {
+			end = len(s)
+		}
+		fields = append(fields, s[:end])
+		s = s[end:]
+	}
+	return fields
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package wrapper
+
+import "os/exec"
+
+// startBound starts cmd; whoever kills this process by force has to look after it.
+func startBound(cmd *exec.Cmd) (<-chan error, error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	return ended, nil
+}
