@@ -101,6 +101,16 @@ func Use(binary string) (release func()) {
 	return func() { lock.Unlock() }
 }
 
+// InUse reports whether some process has marked a binary with [Use].
+func InUse(binary string) bool {
+	lock := flock.New(binary, flock.SetFlag(os.O_RDONLY))
+	ok, err := lock.TryLock()
+	if ok {
+		lock.Unlock()
+	}
+	return err == nil && !ok
+}
+
 // Forget removes the copies that [Keep] made, except one ("" for none) and those that a
 // kernel runs from, and returns what went.
 func Forget(except string) (gone []string, err error) {
@@ -121,14 +131,9 @@ func Forget(except string) (gone []string, err error) {
 		if path == except || !strings.HasPrefix(e.Name(), keptPrefix) || !e.Type().IsRegular() {
 			continue
 		}
-		lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
-		if ok, err := lock.TryLock(); err == nil && !ok {
-			continue
-		}
-		if os.Remove(path) == nil {
+		if !InUse(path) && os.Remove(path) == nil {
 			gone = append(gone, path)
 		}
-		lock.Unlock()
 	}
 	return gone, nil
 }

@@ -105,6 +105,7 @@ func (o Options) kernel(t *tools) Step {
 			if _, err := kernelspec.Forget(kept); err != nil {
 				return "", err
 			}
+			t.forgetOthers()
 			return kernelspec.Display + ", cells compile against " + o.Module.String(), nil
 		},
 	}

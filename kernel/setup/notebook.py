@@ -32,12 +32,13 @@ def write(path, text):
 
 
 ROOM = re.compile(r"[^\s:]*/gonb_[0-9a-f]+/")  # where a cell was compiled says nothing to anybody
+NAME = re.compile(r"(?m)^# gonb_[0-9a-f]+\n")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def text(value):
     value = "".join(value) if isinstance(value, list) else str(value)
-    return ROOM.sub("", ANSI.sub("", value))
+    return NAME.sub("", ROOM.sub("", ANSI.sub("", value)))
 
 
 def says(cell):

@@ -19,7 +19,14 @@ var patches = []patch{
 		new:  "\tif col < 1 {\n",
 	},
 	{
-		// Stopping a cell while it compiles was forgotten by the time it ran.
+		// Stopping a cell while it compiles was forgotten by the time it ran: an interrupt
+		// reached what was running at that moment, and left no trace (this patch and the next).
+		name: "interrupts that are forgotten",
+		file: "github.com/janpfeifer/gonb/internal/dispatcher/dispatcher.go",
+		old:  "interrupt_request.\")\n\t\t\tmsg.Kernel().CallInterruptSubscribers()\n",
+		new:  "interrupt_request.\")\n\t\t\tmsg.Kernel().Interrupted.Store(true)\n\t\t\tmsg.Kernel().CallInterruptSubscribers()\n",
+	},
+	{
 		name: "interrupts while compiling",
 		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
 		old:  "\t// Execute compiled code.\n\treturn s.Execute(msg, fileToCellIdAndLine)\n",

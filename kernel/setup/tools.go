@@ -17,6 +17,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
 // The tools module: a go.mod that names exactly what is built, and the sums that make it the
@@ -195,6 +196,17 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 		lines = lines[len(lines)-8:]
 	}
 	return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, strings.Join(lines, "\n"))
+}
+
+// forgetOthers removes tools of other versions, unless a kernel or a build still uses them.
+func (t *tools) forgetOthers() {
+	dirs, _ := filepath.Glob(filepath.Join(filepath.Dir(t.dir), "tools-*"))
+	for _, dir := range dirs {
+		other := &tools{dir: dir}
+		if dir != t.dir && !kernelspec.InUse(other.program(gonb.name)) && !other.building() {
+			os.RemoveAll(dir)
+		}
+	}
 }
 
 // later is the step that has gopls built by a process of its own: the kernel works without.

@@ -72,6 +72,7 @@ func Main(ctx context.Context, connectionFile string) int {
 
 // run is a kernel's normal life. problems are set when gonb ended before it was of use.
 func run(connectionFile string, place Place) (status int, problems []Problem) {
+	defer kernelspec.Use(filepath.Join(place.Tools, "gonb"))()
 	room, err := newRoom()
 	if err != nil {
 		return 1, []Problem{{What: "The kernel's temporary folder cannot be made", Detail: err.Error(), Repair: "free some space, or set TMPDIR to another folder before starting Jupyter"}}

@@ -31,9 +31,11 @@ type peer struct {
 	out  sync.Mutex
 }
 
+func newPeer(conn net.Conn) *peer { return &peer{conn: conn, in: bufio.NewReader(conn)} }
+
 // handshake greets as a socket of a kind (ROUTER, PUB, REP).
 func handshake(conn net.Conn, kind string) (*peer, error) {
-	p := &peer{conn: conn, in: bufio.NewReader(conn)}
+	p := newPeer(conn)
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	defer conn.SetDeadline(time.Time{})
 	greeting := make([]byte, 64)

@@ -113,7 +113,7 @@ func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, addr
 	token := hex.EncodeToString(secret)
 	args := []string{"-m", "jupyterlab", "--no-browser", "--ServerApp.root_dir=" + dir, "--ServerApp.ip=" + address,
 		fmt.Sprintf("--ServerApp.port=%d", port), "--ServerApp.port_retries=0", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-		"--LabApp.news_url=None", "--MultiKernelManager.default_kernel_name=" + kernelspec.Name}
+		"--LabApp.news_url=None", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN", "--MultiKernelManager.default_kernel_name=" + kernelspec.Name}
 	if os.Getuid() == 0 {
 		args = append(args, "--allow-root")
 	}

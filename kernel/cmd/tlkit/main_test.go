@@ -13,6 +13,7 @@ import (
 
 // TestMain lets this test binary be the child in which doctor opens XLA.
 func TestMain(m *testing.M) {
+	asCommand()
 	engine.ProbeMain()
 	os.Exit(m.Run())
 }
