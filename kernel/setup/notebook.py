@@ -32,7 +32,7 @@ def write(path, text):
 
 
 ROOM = re.compile(r"[^\s:]*/gonb_[0-9a-f]+/")  # where a cell was compiled says nothing to anybody
-NAME = re.compile(r"(?m)^# gonb_[0-9a-f]+\n")
+NAME = re.compile(r"(?m)^# gonb_[0-9a-f]+\n?")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -63,7 +63,7 @@ def trouble(cell):
         if o.output_type == "error":
             trace = "\n".join(text(t) for t in o.get("traceback", []))
             evalue = "" if o.evalue.startswith(("exit status", "main.go:")) or "/main.go:" in o.evalue else o.evalue
-            return "\n".join(lines[:12]) or evalue or "\n".join(trace.splitlines()[:16]) or o.evalue
+            return "\n".join(lines[:12]) or evalue or "\n".join(trace.strip().splitlines()[:16]) or o.evalue
     return "\n".join(lines[-12:])
 
 

@@ -213,11 +213,13 @@ func (t *tools) forgetOthers() {
 func (t *tools) later(self string) Step {
 	return Step{
 		Name: gopls.name, About: gopls.about, Optional: true,
-		Done: func(context.Context) (string, bool) { return gopls.version, t.sound(gopls.name) },
-		Do: func(ctx context.Context, _ func(string)) (string, error) {
+		Done: func(context.Context) (string, bool) {
 			if t.building() {
-				return "is being built, completion comes when it is", ErrLater
+				return "is being built, completion comes when it is", true
 			}
+			return gopls.version, t.sound(gopls.name)
+		},
+		Do: func(ctx context.Context, _ func(string)) (string, error) {
 			log, err := os.Create(filepath.Join(t.dir, "gopls.log"))
 			if err != nil {
 				return "", err

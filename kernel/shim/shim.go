@@ -96,6 +96,9 @@ func Prepare(dir string, pins []Pin, test bool) error {
 	if err := pin(filepath.Join(dir, "go.mod"), pins); err != nil {
 		return err
 	}
+	if err := sums(filepath.Join(dir, "go.sum"), pins); err != nil {
+		return err
+	}
 	return prelude(dir, test)
 }
 
@@ -131,6 +134,41 @@ func pin(path string, pins []Pin) error {
 		return nil
 	}
 	if err := atomicfile.WriteBytes(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("shim: %w", err)
+	}
+	return nil
+}
+
+// sums copies the checkout's go.sum into the cell's: with it Go checks modules against what
+// the checkout knows, and without a network it can check them at all.
+func sums(path string, pins []Pin) error {
+	old, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("shim: %w", err)
+	}
+	have := map[string]bool{}
+	for l := range strings.Lines(string(old)) {
+		have[strings.TrimSpace(l)] = true
+	}
+	text := old
+	for _, p := range pins {
+		if p.Folder == "" {
+			continue
+		}
+		theirs, err := os.ReadFile(filepath.Join(p.Folder, "go.sum"))
+		if err != nil {
+			continue // a module without dependencies has none
+		}
+		for l := range strings.Lines(string(theirs)) {
+			if l = strings.TrimSpace(l); l != "" && !have[l] {
+				text = append(append(text, l...), '\n')
+			}
+		}
+	}
+	if len(text) == len(old) {
+		return nil
+	}
+	if err := atomicfile.WriteBytes(path, text, 0o600); err != nil {
 		return fmt.Errorf("shim: %w", err)
 	}
 	return nil

@@ -73,6 +73,21 @@ func TestPinsAreAddedOnce(t *testing.T) {
 	}
 }
 
+func TestSumsOfTheCheckoutAreTheCells(t *testing.T) {
+	root := t.TempDir()
+	os.WriteFile(filepath.Join(root, "go.sum"), []byte("a v1.0.0 h1:x=\nb v1.0.0 h1:y=\n"), 0o600)
+	dir := cell(t, fresh, "package main")
+	os.WriteFile(filepath.Join(dir, "go.sum"), []byte("b v1.0.0 h1:y=\nc v1.0.0 h1:z=\n"), 0o600)
+	for range 2 {
+		if err := Prepare(dir, []Pin{{Path: kernelspec.ModulePath, Version: "v0.0.0", Folder: root}}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, dir, "go.sum"); got != "b v1.0.0 h1:y=\nc v1.0.0 h1:z=\na v1.0.0 h1:x=\n" {
+		t.Errorf("go.sum is %q", got)
+	}
+}
+
 func TestPreludeFollowsTheKindOfCell(t *testing.T) {
 	dir := cell(t, fresh, "package main")
 	for _, test := range []bool{false, true, false} {

@@ -258,6 +258,17 @@ def traps():
         want(status == "ok", "GOWORK=off, GOFLAGS=-mod=vendor: %s %r" % (status, text))
 
 
+def cleared_cache():
+    """go clean -cache takes everything that Go built, tlkit too; the kernel lives on its own copy."""
+    if os.environ.get("TLKIT_KERNEL_TEST") != "1":
+        return "not made: compiles the standard library"
+    with Kernel(env={"GOCACHE": tempfile.mkdtemp(dir=TEMP)}) as k:
+        binary = os.readlink("/proc/%d/exe" % k.pid())
+        want(binary.startswith(os.environ["XDG_DATA_HOME"]), "the kernel runs from " + binary)
+        status, text, _ = k.run(HELLO, timeout=240)
+        want(status == "ok" and "alive" in text, "%s %r" % (status, text))
+
+
 def broken(name, spoil, *words):
     """A kernel that cannot run says why in the notebook, on every cell, and ends when asked."""
     data = os.environ["JUPYTER_DATA_DIR"]
@@ -312,7 +323,7 @@ def dying_gonb():
     return broken("tlkit-e", lambda env: env.update(TLKIT_KERNEL_TOOLS=folder), "ended while it was starting", "the reason")
 
 
-CHECKS = [starts, interrupt_running, interrupt_compiling, restart, hard_kill, panics, stderr_lines, lines, picture, stdin, pins, traps,
+CHECKS = [starts, interrupt_running, interrupt_compiling, restart, hard_kill, panics, stderr_lines, lines, picture, stdin, pins, traps, cleared_cache,
           no_tools, old_go, no_go, moved, dying_gonb]
 
 for check in CHECKS:
