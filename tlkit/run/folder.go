@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -81,6 +82,9 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 			}
 			return f, nil, nil
 		}
+		if p.Keep {
+			return nil, nil, fmt.Errorf("run: %s holds a run that was asked for differently:\n%sgive this one another name, or delete that folder", f.path, difference(before, s))
+		}
 		aside, err := moveAside(f.path)
 		if err != nil {
 			return nil, nil, err
@@ -97,6 +101,18 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 		return nil, nil, fmt.Errorf("run: %w", err)
 	}
 	return f, nil, f.write("spec.json", s)
+}
+
+// difference lists the fields of two specs that differ, one line each.
+func difference(before, now Spec) string {
+	var b strings.Builder
+	x, y := reflect.ValueOf(before), reflect.ValueOf(now)
+	for i := range x.NumField() {
+		if v, w := x.Field(i).Interface(), y.Field(i).Interface(); v != w {
+			fmt.Fprintf(&b, "  %s: %v there, %v now\n", strings.ToLower(x.Type().Field(i).Name), v, w)
+		}
+	}
+	return b.String()
 }
 
 func moveAside(path string) (string, error) {

@@ -29,6 +29,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
@@ -57,6 +58,11 @@ type Place struct {
 	Out     string // also write the head here
 	Resume  bool   // a finished run of the same spec is read back instead of computed
 	Offline bool   // never touch the network
+	Keep    bool   // an older run under the name that was asked for differently is refused, not moved aside
+
+	// Curves is called with the history so far, every two seconds at most, from a goroutine
+	// of its own that training never waits for. It may be nil.
+	Curves func(curves.Run)
 }
 
 // Progress hears what a run does. Its methods are called from one goroutine at a time.

@@ -235,7 +235,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if t.train == 0 {
 		return nil, fmt.Errorf("run: %s has no training pictures", s.Data)
 	}
-	recorder, err := newHistory(f, index, s, plan)
+	recorder, err := newHistory(f, index, s, plan, place.Curves)
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +307,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 }
 
 // newHistory starts the history of one seed: history.jsonl, for further seeds history.seedN.jsonl.
-func newHistory(f *folder, index int, s Spec, plan learner.Plan) (*curves.Recorder, error) {
+func newHistory(f *folder, index int, s Spec, plan learner.Plan, watch func(curves.Run)) (*curves.Recorder, error) {
 	name := "history.jsonl"
 	if index > 0 {
 		name = fmt.Sprintf("history.seed%d.jsonl", s.Seed)
@@ -319,7 +319,7 @@ func newHistory(f *folder, index int, s Spec, plan learner.Plan) (*curves.Record
 	if err != nil {
 		return nil, err
 	}
-	return curves.NewRecorder(run, w, time.Second, nil), nil
+	return curves.NewRecorder(run, w, 2*time.Second, watch), nil
 }
 
 // crossValidate reports on every picture by a head that did not see it: K heads, each with

@@ -19,9 +19,10 @@ import (
 // warmPackages are what the tutorials' cells import.
 func warmPackages() []string {
 	var all []string
-	for _, p := range []string{"engine", "transforms", "metrics", "curves", "plots", "zoo", "features", "head", "run"} {
+	for _, p := range []string{"engine", "transforms", "metrics", "curves", "plots", "zoo", "features", "head", "run", "show"} {
 		all = append(all, kernelspec.ModulePath+"/tlkit/"+p)
 	}
+	all = append(all, kernelspec.ModulePath+"/tlkit")
 	return all
 }
 

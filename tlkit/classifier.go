@@ -1,0 +1,49 @@
+package tlkit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+// Classifier is a head file. Like a Learner it is a plain value that opens nothing yet.
+type Classifier struct {
+	Path    string
+	Weights string // the backbone's weights file, when it is not the published one
+}
+
+// Open names a head file for use.
+func Open(path string) Classifier { return Classifier{Path: path} }
+
+// Classify says what is on pictures, shows it as a table, and returns it. A picture that
+// cannot be read has a line with the reason. A head that was tampered with, or whose
+// backbone computes something else here, is refused.
+func (c Classifier) Classify(pictures ...string) []export.Prediction {
+	var out []export.Prediction
+	verb("Classify", func(ctx context.Context) error {
+		paths := make([]string, len(pictures))
+		for i, p := range pictures {
+			paths[i] = inFolder(p)
+		}
+		predictions, err := run.Predict(ctx, inFolder(c.Path), paths, c.Weights, place(""), reporter{})
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		t := show.Table{Header: []string{"picture", "label", "probability"}, Left: 2}
+		for i, p := range predictions {
+			line := []string{pictures[i], p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
+			if p.Error != "" {
+				line = []string{pictures[i], "cannot be read: " + p.Error, ""}
+			}
+			t.Rows = append(t.Rows, line)
+		}
+		show.Default.Table(t)
+		out = predictions
+		return nil
+	})
+	return out
+}

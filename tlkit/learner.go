@@ -1,0 +1,267 @@
+package tlkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Learner says what is to be learnt from what. Only Name and Data must be given.
+type Learner struct {
+	Name     string // of the folder .tlkit/NAME, which holds all that was learnt
+	Data     string // a ready set, a folder, a CSV file; "hymenoptera|insects" takes the first that can be had
+	Backbone string // a network of Models(); "" = mobilenetv2
+	Weights  string // a weights file instead of the network's own
+
+	Head   string // "" = logistic regression; "sgd" = PyTorch's tutorial
+	Epochs int    // of "sgd"; 0 = 25
+	Views  int    // augmented views of each training picture
+	Seed   uint64 // 0 = 1
+}
+
+// drawnVar, set to "drawn", makes every learner that may use a drawn set use it, and shows
+// no pictures of others: for notebooks that are kept with their outputs.
+const drawnVar = "TLKIT_PICTURES"
+
+// quickVar, set to 1, takes the drawn set too, so that notebooks can be tested anywhere.
+const quickVar = "TLKIT_QUICK"
+
+func onlyDrawn() bool { return os.Getenv(drawnVar) == "drawn" || os.Getenv(quickVar) == "1" }
+
+// spec is the job as package run takes it.
+func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
+	p := place(l.Name)
+	if l.Name == "" || l.Data == "" {
+		return run.Spec{}, p, fmt.Errorf("a learner with name %q and data %q; give it both: tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}", l.Name, l.Data)
+	}
+	names := l.Data
+	if onlyDrawn() {
+		for n := range strings.SplitSeq(names, "|") {
+			if strings.HasPrefix(strings.TrimSpace(n), "insects") {
+				names = strings.TrimSpace(n)
+			}
+		}
+	}
+	data, err := run.FirstOf(ctx, names, p.Offline, reporter{})
+	s := run.Spec{Data: data, Model: l.Backbone, Weights: l.Weights, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
+	if s.Model == "" {
+		s.Model = zoo.Rows()[0].Name
+	}
+	if s.Seed == 0 {
+		s.Seed = 1
+	}
+	return s, p, err
+}
+
+// FitHead trains the head on the frozen backbone, with the curve drawn while it learns, and
+// ends with the accuracy on pictures it has not seen. A head that was trained before is not
+// trained again: the line says "resumed".
+func (l Learner) FitHead() {
+	verb("FitHead", func(ctx context.Context) error {
+		s, p, err := l.spec(ctx)
+		if err != nil {
+			return err
+		}
+		p.Resume = true
+		if show.Default.InCell() {
+			p.Curves = func(r curves.Run) { _ = show.Default.Live("curves of "+l.Name, plots.Curves(r)) }
+		}
+		r, err := run.Train(ctx, s, p, reporter{})
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		show.Default.Text(fmt.Sprintf("%d pictures learnt from, %s measured, %.1f s", r.Train, r.Split, r.Seconds))
+		accuracyLine(r.Correct, r.Total)
+		return nil
+	})
+}
+
+// accuracyLine is the last line of FitHead and Evaluate.
+func accuracyLine(correct, total int) {
+	show.Default.Text("accuracy " + metrics.Accuracy{Correct: correct, Total: total}.String())
+}
+
+// ShowCurves draws the history: loss and accuracy of every step, on the pictures learnt
+// from, out of fold, and on the pictures held back.
+func (l Learner) ShowCurves() {
+	verb("ShowCurves", func(context.Context) error {
+		stored, err := l.stored()
+		if err != nil {
+			return err
+		}
+		return show.Default.Figure("curves", plots.Curves(stored.History))
+	})
+}
+
+// History is the learner's curve as data, for figures of your own.
+func (l Learner) History() curves.Run {
+	var out curves.Run
+	verb("History", func(context.Context) error {
+		stored, err := l.stored()
+		if err == nil {
+			out = stored.History
+		}
+		return err
+	})
+	return out
+}
+
+func (l Learner) stored() (*run.Stored, error) {
+	s, err := run.Find(place(l.Name).Folder, l.Name)
+	if errors.Is(err, run.ErrNoRun) {
+		return nil, fmt.Errorf("%s has learnt nothing yet; call its FitHead() first", l.Name)
+	}
+	if err == nil && !show.Default.InCell() {
+		show.Default.Folder = s.Folder // figures of a program lie beside its run
+	}
+	return s, err
+}
+
+// Evaluate measures the head anew on the pictures held back: per label, the confusion
+// matrix, the pictures it was most wrong about, and the accuracy.
+func (l Learner) Evaluate() {
+	verb("Evaluate", func(ctx context.Context) error {
+		stored, err := l.stored()
+		if err != nil {
+			return err
+		}
+		s, p, err := l.spec(ctx)
+		if err != nil {
+			return err
+		}
+		e, err := run.EvaluateHead(ctx, stored.Head(), s.Data, "", s.Weights, p, reporter{})
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		t := show.Table{Header: []string{"label", "right", "recall %", "95 %", "precision %"}, Left: 1}
+		for _, c := range e.Report.Classes {
+			t.Rows = append(t.Rows, []string{c.Label, fmt.Sprintf("%d of %d", c.Correct, c.Support), fmt.Sprintf("%.1f", 100*c.Recall),
+				fmt.Sprintf("%.1f-%.1f", 100*c.RecallInterval.Low, 100*c.RecallInterval.High), fmt.Sprintf("%.1f", 100*c.Precision)})
+		}
+		show.Default.Table(t)
+		if err := show.Default.Figure("confusion", e.Report.ConfusionFigure()); err != nil {
+			return err
+		}
+		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed})
+		if err != nil {
+			return err
+		}
+		var tiles []plots.Picture
+		for _, loss := range e.Report.TopLosses[:min(8, len(e.Report.TopLosses))] {
+			tiles = append(tiles, plots.Picture{Image: thumbnail(filepath.Join(set.Root, filepath.FromSlash(loss.File))), Truth: loss.Truth, Prediction: loss.Predicted,
+				Caption: fmt.Sprintf("loss %.2f", loss.Loss)})
+		}
+		if err := pictures(set, "top-losses", plots.Grid("Most wrong about", tiles)); err != nil {
+			return err
+		}
+		accuracyLine(e.Correct, e.Total)
+		return nil
+	})
+}
+
+// thumbnail is a picture small enough for a grid; nil when it cannot be read, which the
+// grid shows as such.
+func thumbnail(path string) image.Image {
+	picture, err := transforms.DecodeFile(path, transforms.DecodeOptions{})
+	if err != nil {
+		return nil
+	}
+	small, err := transforms.Compose(transforms.Resize(160), transforms.CenterCrop(160)).Picture(picture, transforms.Rand{})
+	if err != nil {
+		return nil
+	}
+	return small
+}
+
+// pictures shows a figure that holds pictures of a data set, or says why not.
+func pictures(set *datasets.Dataset, name string, f plots.Figure) error {
+	kind := show.Foreign
+	if strings.HasPrefix(set.Name, "insects") {
+		kind = show.Drawn
+	}
+	if kind == show.Foreign && onlyDrawn() {
+		show.Default.Text("(pictures of others are not shown: " + drawnVar + "=drawn)")
+		return nil
+	}
+	return show.Default.Pictures(name, kind, f)
+}
+
+// ShowBatch shows n training pictures as the network sees them: resized and cropped by the
+// backbone's preset, the numbers turned back into colours.
+func (l Learner) ShowBatch(n int) {
+	verb("ShowBatch", func(ctx context.Context) error {
+		s, p, err := l.spec(ctx)
+		if err != nil {
+			return err
+		}
+		row, err := zoo.Find(s.Model)
+		if err != nil {
+			return err
+		}
+		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed})
+		if err != nil {
+			return err
+		}
+		items := set.In("train")
+		if n < 1 || n > 60 || len(items) == 0 {
+			return fmt.Errorf("a batch of %d of %d training pictures; ask for 1 to 60", n, len(items))
+		}
+		pipeline := row.Preset.Eval()
+		var tiles []plots.Picture
+		for i := range min(n, len(items)) {
+			item := items[i*len(items)/min(n, len(items))] // spread over the labels
+			tile := plots.Picture{Truth: set.Labels[item.Class]}
+			if t, err := pipeline.LoadFile(nil, item.Path, transforms.DecodeOptions{}, transforms.Rand{}); err == nil {
+				if seen, err := row.Preset.Picture(t); err == nil {
+					tile.Image = seen
+				}
+			}
+			tiles = append(tiles, tile)
+		}
+		title := fmt.Sprintf("%s as %s sees it, %d pixels", set.Name, row.Name, row.Preset.Size)
+		return pictures(set, "batch", plots.Grid(title, tiles))
+	})
+}
+
+// Export writes the trained head to a file: see package export for what is in it.
+func (l Learner) Export(path string) {
+	verb("Export", func(context.Context) error {
+		stored, err := l.stored()
+		if err != nil {
+			return err
+		}
+		h, err := export.Read(stored.Head())
+		if err != nil {
+			return err
+		}
+		if err := h.Write(inFolder(path)); err != nil {
+			return err
+		}
+		show.Default.Text(fmt.Sprintf("%s: %s on %s, %d labels, sha256 over all of it, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, len(h.Labels)))
+		return nil
+	})
+}
+
+// inFolder is a path as the notebook's folder sees it: cells are compiled and run elsewhere.
+func inFolder(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(place("").Folder, path)
+}

@@ -1,0 +1,74 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+)
+
+// Stored is a finished run as it lies on disk.
+type Stored struct {
+	Folder  string // .tlkit/NAME
+	Result  *Result
+	History curves.Run
+}
+
+// Head is the run's head file.
+func (s *Stored) Head() string { return filepath.Join(s.Folder, "head.safetensors") }
+
+// ErrNoRun says that there is no finished run of that name.
+var ErrNoRun = errors.New("no finished run of that name")
+
+// Find reads the finished run called name below the working folder in ("" = the current one).
+// The error wraps ErrNoRun when there is none.
+func Find(in, name string) (*Stored, error) {
+	f := &folder{path: filepath.Join(in, Home, name)}
+	r, err := f.result()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("run: %s: %w: train it first", f.path, ErrNoRun)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run: %s: result.json cannot be read: %w; train again", f.path, err)
+	}
+	history, err := curves.ReadFile(f.file("history.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	return &Stored{Folder: f.path, Result: r, History: history}, nil
+}
+
+// FirstOf takes "hymenoptera|insects" and gives the first data set that can be had, with a
+// sentence when it is not the first one named. A single name comes back as it is.
+func FirstOf(ctx context.Context, names string, offline bool, p Progress) (string, error) {
+	all := strings.Split(names, "|")
+	var why error
+	for i, name := range all {
+		if name = strings.TrimSpace(name); len(all) == 1 {
+			return name, nil
+		}
+		_, err := datasets.Open(ctx, name, datasets.Options{Offline: offline, Report: fetching(p)})
+		if err == nil {
+			if i > 0 {
+				p.Say(fmt.Sprintf("%s cannot be had here, so this uses %s (%v)", strings.TrimSpace(all[0]), name, firstLine(why)))
+			}
+			return name, nil
+		}
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		why = errors.Join(why, err)
+	}
+	return "", why
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	line, _, _ = strings.Cut(line, ";")
+	return line
+}

@@ -1,0 +1,146 @@
+package show
+
+import (
+	"bytes"
+	"encoding/gob"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image/png"
+	"time"
+
+	"github.com/janpfeifer/gonb/gonbui"
+	"github.com/janpfeifer/gonb/gonbui/protocol"
+)
+
+// cell is the notebook cell that runs this program, through GoNB's display pipe.
+type cell struct {
+	gone  bool // the pipe did not answer; nothing is sent any more
+	place string
+	began time.Time
+	last  time.Time
+	what  string
+	used  bool
+}
+
+const (
+	patience      = 2 * time.Second        // for the pipe
+	betweenStates = 200 * time.Millisecond // five updates a second
+	vegaLite      = protocol.MIMEType("application/vnd.vegalite.v5+json")
+)
+
+// errGone says that the notebook does not answer any more.
+var errGone = errors.New("show: the notebook does not answer; output goes on as text")
+
+func init() {
+	// The pipe is a gob stream; these are the two compound types that GoNB's end knows.
+	gob.Register(map[string]any{})
+	gob.Register([]any{})
+}
+
+func openCell() *cell {
+	if !gonbui.IsNotebook {
+		return nil
+	}
+	return &cell{}
+}
+
+// bundle is one output: the same thing in several forms, of which the front end takes the best.
+type bundle struct {
+	place string // display id; "" = a place of its own
+	text  string
+	html  string
+	png   []byte
+	vega  []byte // JSON
+	kind  string
+}
+
+func (c *cell) send(b bundle) error {
+	data := map[protocol.MIMEType]any{protocol.MIMETextPlain: b.text}
+	metadata := map[string]any{}
+	if b.html != "" {
+		data[protocol.MIMETextHTML] = b.html
+	}
+	if b.png != nil {
+		data[protocol.MIMEImagePNG] = b.png
+		about := map[string]any{"alt": b.text}
+		if config, err := png.DecodeConfig(bytes.NewReader(b.png)); err == nil {
+			// Figures are drawn at twice their size.
+			about["width"], about["height"] = config.Width/2, config.Height/2
+		}
+		metadata[string(protocol.MIMEImagePNG)] = about
+		metadata["tlkit"] = map[string]any{"pictures": b.kind}
+	}
+	if b.vega != nil {
+		var spec map[string]any
+		if err := json.Unmarshal(b.vega, &spec); err != nil {
+			return fmt.Errorf("show: Vega-Lite: %w", err)
+		}
+		data[vegaLite] = spec
+	}
+	return c.within(func() {
+		gonbui.SendData(&protocol.DisplayData{Data: data, Metadata: metadata, DisplayID: b.place})
+	})
+}
+
+// within does something with the pipe and gives up when it takes too long: opening and
+// writing block for ever when the kernel is gone.
+func (c *cell) within(do func()) error {
+	if c.gone {
+		return errGone
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }() // gob panics on a closed pipe in rare orders of events
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		c.gone = true
+	}
+	if gonbui.Error() != nil {
+		c.gone = true
+	}
+	if c.gone {
+		return errGone
+	}
+	return nil
+}
+
+func (c *cell) progress(what string, done, total int64) {
+	now := time.Now()
+	if what != c.what {
+		c.what, c.began = what, now
+	} else if now.Sub(c.last) < betweenStates {
+		return
+	}
+	c.last = now
+	words := what
+	if total > 0 {
+		words = fmt.Sprintf("%s: %d of %d", what, done, total)
+		if gone := now.Sub(c.began); done > 0 && float64(done) > 0.05*float64(total) && done < total {
+			left := time.Duration(float64(gone) / float64(done) * float64(total-done)).Round(time.Second)
+			words += fmt.Sprintf(", about %s left", left)
+		}
+	}
+	c.atPlace(words, render(progressHTML, map[string]any{"Done": done, "Total": total, "Words": words}))
+}
+
+func (c *cell) clear() {
+	if c.used {
+		c.atPlace("", "")
+		c.what, c.used, c.place = "", false, ""
+	}
+}
+
+func (c *cell) atPlace(text, html string) {
+	if c.place == "" {
+		c.place = gonbui.UniqueId()
+	}
+	c.used = true
+	_ = c.send(bundle{place: c.place, text: text, html: html})
+}
+
+func (c *cell) flush() { _ = c.within(gonbui.Sync) }

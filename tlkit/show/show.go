@@ -1,0 +1,170 @@
+// Package show puts a figure, a table, a sentence or progress in front of the person: in
+// the notebook cell when there is one, else on the terminal and in files.
+//
+//	show.Default.Figure("curves", figure)   // in a cell: the picture; elsewhere: curves.png and its text
+//
+// It knows nothing of what it shows. Whatever has PNG and Text is a figure; what has
+// VegaLite too can be hovered over. Everything shown has a text twin, and no output holds
+// a script: a notebook looks the same trusted and untrusted, online and offline.
+//
+// Nothing here blocks when the notebook is gone: a pipe that does not answer within two
+// seconds is given up, and output goes on as text.
+package show
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Figure is anything that can draw itself and say in words what is drawn.
+type Figure interface {
+	PNG(io.Writer) error
+	Text() string
+}
+
+// Hover is a figure that also comes as a Vega-Lite v5 specification with inline data.
+type Hover interface {
+	VegaLite() ([]byte, error)
+}
+
+// What the pictures in an output are. Notebooks that are kept under version control hold
+// charts and drawings only; the tag in the output's metadata is what a gate looks at.
+const (
+	Chart   = "chart"   // drawn from numbers
+	Drawn   = "drawn"   // pictures that this project drew
+	Foreign = "foreign" // pictures of others
+)
+
+// Screen is where things are shown. Its methods may be called from several goroutines.
+type Screen struct {
+	// Out gets text outside of notebooks.
+	Out io.Writer
+	// Folder gets figures as NAME.png outside of notebooks; "" = text only.
+	Folder string
+
+	mu   sync.Mutex
+	cell *cell // nil outside of notebooks
+}
+
+// Default shows in the cell that runs this program, else on standard output.
+var Default = New(os.Stdout, "")
+
+// New is a screen of its own. In a notebook cell out and folder are not used.
+func New(out io.Writer, folder string) *Screen {
+	return &Screen{Out: out, Folder: folder, cell: openCell()}
+}
+
+// InCell says whether this program is run by a notebook cell.
+func (s *Screen) InCell() bool { return s.cell != nil }
+
+// Figure shows a chart under a name ("curves"), which also names its file.
+func (s *Screen) Figure(name string, f Figure) error { return s.figure("", name, Chart, f) }
+
+// Pictures shows a figure that holds photographs or drawings; kind is Drawn or Foreign.
+func (s *Screen) Pictures(name, kind string, f Figure) error { return s.figure("", name, kind, f) }
+
+// Live shows a figure at a place of its own: shown again under the same name, it replaces
+// what stood there. In files only the last one is kept.
+func (s *Screen) Live(name string, f Figure) error { return s.figure(name, name, Chart, f) }
+
+func (s *Screen) figure(place, name, kind string, f Figure) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var picture bytes.Buffer
+	if err := f.PNG(&picture); err != nil {
+		return fmt.Errorf("show: %s: %w", name, err)
+	}
+	text := clean(f.Text())
+	if s.cell == nil {
+		if s.Folder == "" {
+			_, err := fmt.Fprintln(s.Out, text)
+			return err
+		}
+		path := filepath.Join(s.Folder, filepath.Base(name)+".png")
+		if err := os.WriteFile(path, picture.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("show: %w", err)
+		}
+		if place == "" {
+			fmt.Fprintf(s.Out, "%s\n  %s\n", text, path)
+		}
+		return nil
+	}
+	b := bundle{place: place, text: text, png: picture.Bytes(), kind: kind}
+	if h, ok := f.(Hover); ok && place == "" {
+		spec, err := h.VegaLite()
+		if err != nil {
+			return fmt.Errorf("show: %s: %w", name, err)
+		}
+		b.vega = spec
+	}
+	return s.cell.send(b)
+}
+
+// Text shows words. In a cell they are a text output, in order with the figures.
+func (s *Screen) Text(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text = strings.TrimRight(clean(text), "\n")
+	if s.cell == nil || s.cell.send(bundle{text: text}) != nil {
+		fmt.Fprintln(s.Out, text)
+	}
+}
+
+// Table shows rows under a header, numbers to the right. Cells are plain text.
+func (s *Screen) Table(t Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := t.Text()
+	if s.cell == nil || s.cell.send(bundle{text: text, html: t.HTML()}) != nil {
+		fmt.Fprint(s.Out, text)
+	}
+}
+
+// Progress shows what is being done at one place that is updated, at most five times a
+// second; done of total, total 0 = not countable. Clear takes it away.
+func (s *Screen) Progress(what string, done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cell != nil {
+		s.cell.progress(clean(what), done, total)
+	}
+}
+
+// Clear empties the progress place.
+func (s *Screen) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cell != nil {
+		s.cell.clear()
+	}
+}
+
+// Flush waits until the notebook has everything, two seconds at most.
+func (s *Screen) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cell != nil {
+		s.cell.flush()
+	}
+}
+
+// clean makes text harmless for terminals: control and direction codes become visible escapes.
+func clean(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || r == '\t':
+			b.WriteRune(r)
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,84 @@
+package show
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"strings"
+	"unicode/utf8"
+)
+
+// Table is text in rows and columns.
+type Table struct {
+	Caption string
+	Header  []string
+	Rows    [][]string
+	Left    int // the first Left columns are words and stand at the left; the others are numbers
+}
+
+// longest is how much of a name is shown: both ends, an ellipsis between.
+const longest = 40
+
+func shorten(s string) string {
+	s = strings.ReplaceAll(clean(s), "\n", " ")
+	if utf8.RuneCountInString(s) <= longest {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:longest/2-1]) + "…" + string(r[len(r)-longest/2:])
+}
+
+// Text is the table for a terminal.
+func (t Table) Text() string {
+	width := make([]int, len(t.Header))
+	lines := append([][]string{t.Header}, t.Rows...)
+	for _, l := range lines {
+		for i, c := range l {
+			if i < len(width) {
+				width[i] = max(width[i], utf8.RuneCountInString(shorten(c)))
+			}
+		}
+	}
+	var b strings.Builder
+	if t.Caption != "" {
+		b.WriteString(clean(t.Caption) + "\n")
+	}
+	for _, l := range lines {
+		var row strings.Builder
+		for i, c := range l {
+			if i >= len(width) {
+				break
+			}
+			c = shorten(c)
+			gap := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if i > 0 {
+				row.WriteString("  ")
+			}
+			if i < t.Left {
+				row.WriteString(c + gap)
+			} else {
+				row.WriteString(gap + c)
+			}
+		}
+		b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// All text that becomes HTML goes through this one door.
+var tableHTML = template.Must(template.New("table").Funcs(template.FuncMap{"shorten": shorten, "clean": clean}).Parse(
+	`<table>{{if .Caption}}<caption>{{clean .Caption}}</caption>{{end}}<thead><tr>{{range $i, $h := .Header}}<th scope="col" style="text-align: {{if lt $i $.Left}}left{{else}}right{{end}}">{{shorten $h}}</th>{{end}}</tr></thead><tbody>{{range .Rows}}<tr>{{range $i, $c := .}}<td style="text-align: {{if lt $i $.Left}}left{{else}}right{{end}}">{{shorten $c}}</td>{{end}}</tr>{{end}}</tbody></table>`))
+
+var progressHTML = template.Must(template.New("progress").Funcs(template.FuncMap{"clean": clean}).Parse(
+	`<progress{{if .Total}} value="{{.Done}}" max="{{.Total}}"{{end}}></progress> {{clean .Words}}`))
+
+func render(t *template.Template, data any) string {
+	var b bytes.Buffer
+	if err := t.Execute(&b, data); err != nil {
+		return template.HTMLEscapeString(fmt.Sprint(err))
+	}
+	return b.String()
+}
+
+// HTML is the table for a notebook: no script, nothing that a sanitiser would change.
+func (t Table) HTML() string { return render(tableHTML, t) }

@@ -1,0 +1,128 @@
+// Package tlkit is transfer learning in the words one types into a notebook cell.
+//
+//	var bees = tlkit.Learner{Name: "ants-and-bees", Backbone: "mobilenetv2", Data: "hymenoptera"}
+//
+//	%%
+//	bees.FitHead()     // frozen: one pass through the backbone, cached; live curves
+//	bees.ShowCurves()  // loss and accuracy of every step
+//	bees.Evaluate()    // per label, confusion, what it was most wrong about
+//	bees.Export("ants-and-bees.head.safetensors")
+//
+// A Learner is a plain value that opens nothing, so it may stand at the top of a notebook,
+// where every cell sees it. What it learns lies on disk, in .tlkit/NAME: a later cell, or a
+// later day, goes on from there.
+//
+// These verbs return no errors. When one cannot do its work it says what went wrong and
+// what to do about it, and ends the program (in a notebook: the cell) with status 1. The
+// same lines are a Go program. Whoever wants errors as values, or pieces, uses the packages
+// below this one: package run does the same jobs and returns them.
+package tlkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Show displays any value: a figure as a picture with its words, what has a Text method as
+// that text, anything else as fmt prints it.
+func Show(v any) {
+	verb("Show", func(context.Context) error {
+		switch v := v.(type) {
+		case show.Figure:
+			return show.Default.Figure("figure", v)
+		case show.Table:
+			show.Default.Table(v)
+		case interface{ Text() string }:
+			show.Default.Text(v.Text())
+		case []curves.Run:
+			return show.Default.Figure("curves", plots.Curves(v...))
+		case curves.Run:
+			return show.Default.Figure("curves", plots.Curves(v))
+		case metrics.Confusion:
+			return show.Default.Figure("confusion", plots.Confusion(v))
+		default:
+			show.Default.Text(fmt.Sprintf("%+v", v))
+		}
+		return nil
+	})
+}
+
+// Models shows the table of networks a head can be trained on.
+func Models() {
+	verb("Models", func(context.Context) error {
+		t := show.Table{Header: []string{"model", "licence", "size", "parameters", "features", "top-1"}, Left: 2}
+		for _, r := range zoo.Rows() {
+			top1 := "-"
+			if r.Top1 > 0 {
+				top1 = fmt.Sprintf("%.1f", r.Top1)
+			}
+			t.Rows = append(t.Rows, []string{r.Name, r.Licence, fmt.Sprint(r.Preset.Size), fmt.Sprintf("%.1f M", float64(r.Params)/1e6), fmt.Sprint(r.Features), top1})
+		}
+		show.Default.Table(t)
+		return nil
+	})
+}
+
+// verb runs one of the words of this package: interruptible, always flushed, its error told
+// in a card.
+func verb(name string, do func(context.Context) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := do(ctx)
+	show.Default.Clear()
+	if err == nil {
+		show.Default.Flush()
+		return
+	}
+	status := 1
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		status = 130
+		err = errors.New("interrupted; features computed so far are kept; run the cell again to go on from there")
+	}
+	show.Default.Text(card(name, err))
+	show.Default.Flush()
+	os.Exit(status)
+}
+
+// card is an error for a person: what could not be done, why, and what to do. Errors here
+// say "what happened; what to type".
+func card(name string, err error) string {
+	why, fix := err.Error(), ""
+	if i := strings.LastIndex(why, "; "); i >= 0 {
+		why, fix = why[:i], why[i+2:]
+	}
+	text := "✗ " + name + " could not be done\n\n" + why
+	if fix != "" {
+		text += "\n\n→ " + fix
+	}
+	return text
+}
+
+// reporter shows what a job does: state words at one place, sentences below each other.
+type reporter struct{}
+
+var _ run.Progress = reporter{}
+
+func (reporter) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
+func (reporter) Say(sentence string)                  { show.Default.Text(sentence) }
+
+// place is where runs go: the folder of the notebook, or the current one.
+func place(name string) run.Place {
+	p := run.Place{Name: name, Keep: true, Offline: os.Getenv("TLKIT_OFFLINE") != ""}
+	if dir := os.Getenv("GONB_DIR"); dir != "" && show.Default.InCell() {
+		p.Folder = dir
+	}
+	return p
+}
