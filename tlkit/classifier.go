@@ -3,6 +3,7 @@ package tlkit
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -35,9 +36,13 @@ func (c Classifier) Classify(pictures ...string) []export.Prediction {
 		show.Default.Clear()
 		t := show.Table{Header: []string{"picture", "label", "probability"}, Left: 2}
 		for i, p := range predictions {
-			line := []string{pictures[i], p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
+			name := pictures[i]
+			if filepath.IsAbs(name) { // the folder says where, the name says what
+				name = filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name))
+			}
+			line := []string{name, p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
 			if p.Error != "" {
-				line = []string{pictures[i], "cannot be read: " + p.Error, ""}
+				line = []string{name, "cannot be read: " + p.Error, ""}
 			}
 			t.Rows = append(t.Rows, line)
 		}

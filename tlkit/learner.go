@@ -67,6 +67,17 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 	return s, p, err
 }
 
+// DataName is the data set that Data stands for here: the first of several that can be had.
+func (l Learner) DataName() string {
+	var name string
+	verb("DataName", func(ctx context.Context) error {
+		s, _, err := l.spec(ctx)
+		name = s.Data
+		return err
+	})
+	return name
+}
+
 // FitHead trains the head on the frozen backbone, with the curve drawn while it learns, and
 // ends with the accuracy on pictures it has not seen. A head that was trained before is not
 // trained again: the line says "resumed".
@@ -234,7 +245,7 @@ func (l Learner) ShowBatch(n int) {
 			}
 			tiles = append(tiles, tile)
 		}
-		title := fmt.Sprintf("%s as %s sees it, %d pixels", set.Name, row.Name, row.Preset.Size)
+		title := "As the network sees them"
 		return pictures(set, "batch", plots.Grid(title, tiles))
 	})
 }

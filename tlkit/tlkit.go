@@ -28,10 +28,12 @@ import (
 	"syscall"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -57,6 +59,25 @@ func Show(v any) {
 		}
 		return nil
 	})
+}
+
+// ShowDrawn is Show for a figure that holds pictures which this project drew: its output is
+// marked so, and may be kept with a notebook.
+func ShowDrawn(f show.Figure) {
+	verb("ShowDrawn", func(context.Context) error { return show.Default.Pictures("pictures", show.Drawn, f) })
+}
+
+// Channels is a figure of what reaches a network from one prepared picture, see
+// [evaluate.Channels].
+func Channels(x transforms.Tensor) plots.Figure { return Must(evaluate.Channels(x)) }
+
+// Must gives the value of a call that may fail, and ends the cell with the error's card when
+// it did: for mixing these verbs with the packages below.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		verb("This", func(context.Context) error { return err })
+	}
+	return v
 }
 
 // Models shows the table of networks a head can be trained on.
@@ -122,7 +143,9 @@ func (reporter) Say(sentence string)                  { show.Default.Text(senten
 func place(name string) run.Place {
 	p := run.Place{Name: name, Keep: true, Offline: os.Getenv("TLKIT_OFFLINE") != ""}
 	if dir := os.Getenv("GONB_DIR"); dir != "" && show.Default.InCell() {
-		p.Folder = dir
+		if here, err := os.Getwd(); err != nil || here != dir {
+			p.Folder = dir
+		}
 	}
 	return p
 }

@@ -46,15 +46,14 @@ type Stage struct {
 // Graph adds the network to the graph of images [N,H,W,3]. The weights are the variables of scope, named as in the
 // checkpoint; a missing one, or one of another shape, panics with its name.
 func Graph(arch Arch, scope *model.Scope, images *graph.Node) Output {
-	return build(arch, &scopeWeights{scope: scope}, images)
+	return build(arch, &walk{weights: &scopeWeights{scope: scope}}, images)
 }
 
-func build(arch Arch, w weightSource, images *graph.Node) Output {
+func build(arch Arch, w *walk, images *graph.Node) Output {
 	if s := images.Shape(); s.Rank() != 4 || s.Dimensions[3] != 3 {
 		panic(fmt.Errorf("backbone: pictures are %s, wanted [N,H,W,3]", s))
 	}
-	b := &Builder{walk: &walk{weights: w}}
-	out := arch.Build(b, images)
-	out.Stages = b.walk.stages
+	out := arch.Build(&Builder{walk: w}, images)
+	out.Stages = w.stages
 	return out
 }

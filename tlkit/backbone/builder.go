@@ -20,11 +20,14 @@ type Builder struct {
 type walk struct {
 	weights weightSource
 	stages  []Stage
+	norms   Norms
+	cut     *cut // nil = the whole network
 }
 
 // weightSource answers with the value of one tensor of a checkpoint, in the layout of the graph.
 type weightSource interface {
 	weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node
+	update(key string, value *graph.Node) // the tensor has this value after the step
 	border(name string)
 }
 
@@ -42,6 +45,9 @@ func (b *Builder) key(name string) string { return b.prefix + name }
 // Stage marks x as the output of the stage called name and gives it back. Weights asked for since the last mark belong
 // to this stage.
 func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
+	if b.walk.cut != nil {
+		return b.walk.cut.stage(b.walk, name, x)
+	}
 	b.walk.stages = append(b.walk.stages, Stage{Name: name, Node: x})
 	b.walk.weights.border(name)
 	return x
@@ -50,7 +56,7 @@ func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
 // weight is one tensor in the number type of x; shape is its shape in the file.
 func (b *Builder) weight(x *graph.Node, name string, layout weights.Layout, trainable bool, shape ...int) *graph.Node {
 	want := weights.Want{Name: b.key(name), Shape: shape, Layout: layout}
-	w := b.walk.weights.weight(x.Graph(), want, relaid(layout, shape), trainable)
+	w := b.walk.source(x).weight(x.Graph(), want, relaid(layout, shape), trainable)
 	if w.DType() != x.DType() {
 		w = graph.ConvertDType(w, x.DType())
 	}
@@ -80,6 +86,10 @@ func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, tr
 		panic(fmt.Errorf("backbone: weight %q is %v, the architecture wants %v", want.Name, got, shape))
 	}
 	return v.NodeValue(g)
+}
+
+func (s *scopeWeights) update(key string, value *graph.Node) {
+	s.scope.GetVariable(key).SetNodeValue(value)
 }
 
 func (s *scopeWeights) border(string) {}

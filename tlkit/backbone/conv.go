@@ -52,6 +52,12 @@ func (b *Builder) Conv(name string, x *graph.Node, width, kernel, stride int, pa
 	pads := pad.spatial(b.key(name), x, kernel, stride)
 	in := x.Shape().Dim(-1)
 	w := b.weight(x, name+".weight", weights.OIHWtoHWIO, true, width, in, kernel, kernel)
+	if kernel%2 == 0 {
+		// GoMLX's gradient for x is wrong where a kernel is even: a row and a column of zeros make it odd.
+		w = graph.Pad(w, graph.ScalarZero(w.Graph(), w.DType()), compute.PadAxis{End: 1}, compute.PadAxis{End: 1}, compute.PadAxis{}, compute.PadAxis{})
+		pads[0][1]++
+		pads[1][1]++
+	}
 	return graph.Convolve(x, w).Strides(stride).PaddingPerDim(pads).Done()
 }
 

@@ -56,7 +56,7 @@ func Declare(arch Arch, size int) (d *Declaration, err error) {
 	defer g.Finalize()
 
 	list := &listWeights{seen: map[string]bool{}}
-	out := build(arch, list, graph.Parameter(g, "pictures", shapes.Make(dtypes.Float32, 1, size, size, 3)))
+	out := build(arch, &walk{weights: list}, graph.Parameter(g, "pictures", shapes.Make(dtypes.Float32, 1, size, size, 3)))
 	list.border(Classifier)
 
 	d = &Declaration{Weights: list.weights, Map: out.Map.Shape().Dimensions[1:], Features: out.Features.Shape().Dim(-1)}
@@ -114,6 +114,8 @@ func (l *listWeights) weight(g *graph.Graph, want weights.Want, shape []int, tra
 	l.weights = append(l.weights, Weight{Want: want, GraphShape: shape, Trainable: trainable})
 	return graph.Parameter(g, want.Name, shapes.Make(dtypes.Float32, shape...))
 }
+
+func (l *listWeights) update(string, *graph.Node) {}
 
 func (l *listWeights) border(name string) {
 	for ; l.marked < len(l.weights); l.marked++ {

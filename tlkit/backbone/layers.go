@@ -9,24 +9,6 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// BatchNorm normalises the channels of x by the statistics in the checkpoint, which stay as they are: y = gain (x -
-// mean) / sqrt(variance + eps) + bias. Its tensors are NAME.weight, .bias, .running_mean and .running_var, each [C].
-// eps belongs to the family (PyTorch 1e-5, TensorFlow 1e-3): a checkpoint run with the other one is wrong by percents
-// without looking wrong.
-func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node {
-	c := x.Shape().Dim(-1)
-	gain := b.weight(x, name+".weight", weights.Same, true, c)
-	bias := b.weight(x, name+".bias", weights.Same, true, c)
-	mean := b.weight(x, name+".running_mean", weights.Same, false, c)
-	variance := b.weight(x, name+".running_var", weights.Same, false, c)
-
-	scale := graph.Div(gain, graph.Sqrt(graph.AddScalar(variance, eps))) // [C]
-	shift := graph.Sub(bias, graph.Mul(mean, scale))
-	return graph.Add(graph.Mul(x, perChannel(scale)), perChannel(shift))
-}
-
-func perChannel(v *graph.Node) *graph.Node { return graph.Reshape(v, 1, 1, 1, -1) }
-
 // Linear is x [N,in] times a matrix plus a bias, [N,width]. Its tensors are NAME.weight, [width,in] in the file, and
 // NAME.bias [width].
 func (b *Builder) Linear(name string, x *graph.Node, width int) *graph.Node {

@@ -372,5 +372,9 @@ func meanOf(runs []One) (metrics.Mean, error) {
 	for i, r := range runs {
 		values[i] = r.Accuracy
 	}
-	return metrics.MeanOf(values)
+	m, err := metrics.MeanOf(values)
+	if m.Interval.Known() { // Student's t knows nothing of 0 and 1
+		m.Interval = metrics.Interval{Low: max(m.Interval.Low, 0), High: min(m.Interval.High, 1)}
+	}
+	return m, err
 }

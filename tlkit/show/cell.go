@@ -51,6 +51,7 @@ type bundle struct {
 	text  string
 	html  string
 	png   []byte
+	scale int    // of png: pixels for each pixel on the page
 	vega  []byte // JSON
 	kind  string
 }
@@ -65,8 +66,7 @@ func (c *cell) send(b bundle) error {
 		data[protocol.MIMEImagePNG] = b.png
 		about := map[string]any{"alt": b.text}
 		if config, err := png.DecodeConfig(bytes.NewReader(b.png)); err == nil {
-			// Figures are drawn at twice their size.
-			about["width"], about["height"] = config.Width/2, config.Height/2
+			about["width"], about["height"] = config.Width/b.scale, config.Height/b.scale
 		}
 		metadata[string(protocol.MIMEImagePNG)] = about
 		metadata["tlkit"] = map[string]any{"pictures": b.kind}

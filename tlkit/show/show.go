@@ -14,6 +14,8 @@ package show
 import (
 	"bytes"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"os"
 	"path/filepath"
@@ -30,6 +32,11 @@ type Figure interface {
 // Hover is a figure that also comes as a Vega-Lite v5 specification with inline data.
 type Hover interface {
 	VegaLite() ([]byte, error)
+}
+
+// drawer is a figure that can draw itself at any scale.
+type drawer interface {
+	Image(scale float64) (*image.RGBA, error)
 }
 
 // What the pictures in an output are. Notebooks that are kept under version control hold
@@ -76,7 +83,19 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var picture bytes.Buffer
-	if err := f.PNG(&picture); err != nil {
+	scale := 2 // what PNG draws at
+	var err error
+	if d, ok := f.(drawer); ok && kind != Chart && s.cell != nil {
+		// Photographs at twice their size would make a notebook of megabytes.
+		scale = 1
+		var img *image.RGBA
+		if img, err = d.Image(1); err == nil {
+			err = png.Encode(&picture, img)
+		}
+	} else {
+		err = f.PNG(&picture)
+	}
+	if err != nil {
 		return fmt.Errorf("show: %s: %w", name, err)
 	}
 	text := clean(f.Text())
@@ -94,7 +113,7 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 		}
 		return nil
 	}
-	b := bundle{place: place, text: text, png: picture.Bytes(), kind: kind}
+	b := bundle{place: place, text: text, png: picture.Bytes(), scale: scale, kind: kind}
 	if h, ok := f.(Hover); ok && place == "" {
 		spec, err := h.VegaLite()
 		if err != nil {

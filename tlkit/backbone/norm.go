@@ -1,0 +1,86 @@
+package backbone
+
+import (
+	"fmt"
+
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Norms says what batch norms do with their statistics. The zero value leaves them frozen: every norm uses those of the
+// checkpoint and none moves, also while its gain and bias are trained. This is the only place where statistics are ever
+// touched.
+type Norms struct {
+	// Batch names the norms, by key ("features.0.1"), that normalise by the mean and variance of the batch at hand and
+	// let their running statistics follow, as PyTorch's do in train mode. nil = none.
+	Batch func(key string) bool
+	// Momentum is the share of the batch in the new running statistics, a scalar; nil = 0.1, PyTorch's. One over the
+	// number of batches seen makes the running statistics their plain mean.
+	Momentum *graph.Node
+	// Rows [N] is 1 for a picture and 0 for one that only fills the batch up; those have no part in the statistics.
+	// nil = all are pictures.
+	Rows *graph.Node
+}
+
+const torchMomentum = 0.1
+
+// BatchNorm normalises the channels of x: y = gain (x - mean) / sqrt(variance + eps) + bias, by the statistics of the
+// checkpoint, which stay as they are unless the walk says otherwise, see [Norms]. Its tensors are NAME.weight, .bias,
+// .running_mean and .running_var, each [C]. eps belongs to the family (PyTorch 1e-5, TensorFlow 1e-3): a checkpoint run
+// with the other one is wrong by percents without looking wrong.
+func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node {
+	c := x.Shape().Dim(-1)
+	gain := b.weight(x, name+".weight", weights.Same, true, c)
+	bias := b.weight(x, name+".bias", weights.Same, true, c)
+	mean := b.weight(x, name+".running_mean", weights.Same, false, c)
+	variance := b.weight(x, name+".running_var", weights.Same, false, c)
+	if n := b.walk.norms; n.Batch != nil && !b.walk.outside(x) && n.Batch(b.key(name)) {
+		mean, variance = b.batchStatistics(name, x, mean, variance)
+	}
+	scale := graph.Div(gain, graph.Sqrt(graph.AddScalar(variance, eps))) // [C]
+	shift := graph.Sub(bias, graph.Mul(mean, scale))
+	return graph.Add(graph.Mul(x, perChannel(scale)), perChannel(shift))
+}
+
+func perChannel(v *graph.Node) *graph.Node { return graph.Reshape(v, 1, 1, 1, -1) }
+
+// batchStatistics are mean and variance of each channel over the rows that count, and the running ones follow. As in
+// PyTorch the batch is normalised by its own variance (divided by n), while the running estimate is fed the unbiased one
+// (divided by n-1). The gradient flows through mean and variance.
+func (b *Builder) batchStatistics(name string, x, runningMean, runningVar *graph.Node) (mean, variance *graph.Node) {
+	n := b.walk.norms
+	g, d := x.Graph(), x.Shape().Dimensions
+	if len(d) != 4 {
+		panic(fmt.Errorf("backbone: batch norm %q of %s, wanted [N,H,W,C]", b.key(name), x.Shape()))
+	}
+	count := graph.Scalar(g, x.DType(), d[0]*d[1]*d[2])
+	rows := n.Rows
+	if rows != nil {
+		rows = graph.Reshape(graph.ConvertDType(rows, x.DType()), -1, 1, 1, 1)
+		count = graph.MulScalar(graph.ReduceAllSum(rows), d[1]*d[2])
+	}
+	average := func(v *graph.Node) *graph.Node {
+		if rows != nil {
+			v = graph.Mul(v, rows)
+		}
+		return graph.Div(graph.ReduceSum(v, 0, 1, 2), count)
+	}
+	mean = average(x)
+	centred := graph.Sub(x, perChannel(mean))
+	variance = average(graph.Mul(centred, centred))
+
+	momentum := n.Momentum
+	if momentum == nil {
+		momentum = graph.Scalar(g, x.DType(), torchMomentum)
+	}
+	follow := func(key string, running, now *graph.Node) {
+		// In this form a momentum of 1 gives now, to the bit.
+		kept := graph.Mul(running, graph.OneMinus(momentum))
+		b.walk.weights.update(b.key(key), graph.Add(kept, graph.Mul(graph.StopGradient(now), momentum)))
+	}
+	unbiased := graph.Mul(variance, graph.Div(count, graph.MaxScalar(graph.AddScalar(count, -1), 1)))
+	follow(name+".running_mean", runningMean, mean)
+	follow(name+".running_var", runningVar, unbiased)
+	return mean, variance
+}
