@@ -33,6 +33,15 @@ func unit(seed uint64, i int) float32 {
 	return float32(int32(z>>40)-1<<23) / (1 << 23)
 }
 
+// Numbers are the first n of the sequence called name, in [-1, 1).
+func Numbers(name string, n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = unit(Seed(name), i)
+	}
+	return out
+}
+
 // Fill gives the tensor called name, row-major in shape, which is that of the source framework. gain multiplies the
 // spread of kernels and matrices, so that deep networks neither explode nor fade; it belongs to a golden file.
 func Fill(name string, shape []int, gain float64) []float32 {
