@@ -1,0 +1,178 @@
+// Package notebooks holds the tutorials, and the tests that keep them true.
+package notebooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// notebook is the part of the format that is looked at.
+type notebook struct {
+	Cells []struct {
+		Type    string   `json:"cell_type"`
+		Source  []string `json:"source"`
+		Outputs []struct {
+			Type     string                     `json:"output_type"`
+			Name     string                     `json:"ename"`
+			Data     map[string]json.RawMessage `json:"data"`
+			Metadata struct {
+				Tlkit struct{ Pictures string }
+			}
+		}
+	}
+	Metadata struct {
+		Kernel struct{ Name string } `json:"kernelspec"`
+	}
+}
+
+func open(t *testing.T, path string) notebook {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n notebook
+	if err := json.Unmarshal(raw, &n); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return n
+}
+
+func all(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("*.ipynb")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no notebooks here: %v", err)
+	}
+	return paths
+}
+
+var active = regexp.MustCompile(`(?i)<script|<iframe|<object|\son[a-z]+\s*=|https?://|javascript:`)
+
+// check looks at outputs: each must be the same trusted and untrusted, online and offline,
+// and no picture of others may be kept.
+func check(t *testing.T, path string, kept bool) {
+	t.Helper()
+	n := open(t, path)
+	if n.Metadata.Kernel.Name != "tlkit" {
+		t.Errorf("%s is for kernel %q", path, n.Metadata.Kernel.Name)
+	}
+	for i, c := range n.Cells {
+		for _, o := range c.Outputs {
+			if o.Type == "error" {
+				t.Errorf("%s: cell %d failed with %s", path, i, o.Name)
+			}
+			if o.Data != nil && o.Data["text/plain"] == nil {
+				t.Errorf("%s: cell %d has an output without words", path, i)
+			}
+			if html := o.Data["text/html"]; active.Match(html) {
+				t.Errorf("%s: cell %d has active or distant HTML: %.200s", path, i, html)
+			}
+			for mime := range o.Data {
+				if mime == "image/svg+xml" || mime == "text/javascript" || mime == "image/jpeg" {
+					t.Errorf("%s: cell %d has an output of type %s", path, i, mime)
+				}
+			}
+			if o.Data["image/png"] != nil {
+				if kind := o.Metadata.Tlkit.Pictures; kind != "chart" && kind != "drawn" && (kept || kind == "") {
+					t.Errorf("%s: cell %d shows a picture of kind %q, want chart or drawn: run it with TLKIT_PICTURES=drawn", path, i, kind)
+				}
+			}
+		}
+	}
+}
+
+func TestShippedNotebooks(t *testing.T) {
+	for _, path := range all(t) {
+		check(t, path, true)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > 1_000_000 {
+			t.Errorf("%s has %d bytes, want at most a million", path, info.Size())
+		}
+		n := open(t, path)
+		outputs := 0
+		for i, c := range n.Cells {
+			outputs += len(c.Outputs)
+			lines := 0
+			for _, l := range c.Source {
+				if strings.TrimSpace(l) != "" {
+					lines++
+				}
+			}
+			if c.Type == "code" && lines > 12 {
+				t.Errorf("%s: cell %d has %d lines, want at most 12: one idea a step", path, i, lines)
+			}
+		}
+		if outputs == 0 {
+			t.Errorf("%s is kept without its outputs", path)
+		}
+		first, last := strings.Join(n.Cells[0].Source, ""), strings.Join(n.Cells[len(n.Cells)-1].Source, "")
+		for _, word := range []string{"**Goal.**", "**Time.**", "**You will see**"} {
+			if !strings.Contains(first, word) {
+				t.Errorf("%s does not begin with %s", path, word)
+			}
+		}
+		if !strings.Contains(last, "## Try") {
+			t.Errorf("%s does not end with something to try", path)
+		}
+	}
+}
+
+// TestNotebooksRun executes every notebook through the real kernel, as `tlkit run` does for
+// a person, with the drawn pictures.
+func TestNotebooksRun(t *testing.T) {
+	if os.Getenv("TLKIT_KERNEL_TEST") != "1" {
+		t.Skip("set TLKIT_KERNEL_TEST=1: it sets up JupyterLab and GoNB in the cache first, a minute or two")
+	}
+	bin := filepath.Join(t.TempDir(), "tlkit")
+	if out, err := exec.Command("go", "build", "-o", bin, "../kernel/cmd/tlkit").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Setenv("JUPYTER_DATA_DIR", t.TempDir()) // the person's own list of kernels is left alone
+	t.Setenv("TLKIT_QUICK", "1")
+	t.Setenv("TLKIT_PICTURES", "drawn")
+	for _, path := range all(t) {
+		t.Run(path, func(t *testing.T) {
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, path), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// From the checkout, so that cells compile against it.
+			cmd := exec.Command(bin, "run", "--json", "--out", dir+"/out", filepath.Join(dir, path))
+			var out, errs bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			if err := cmd.Run(); err != nil {
+				t.Fatalf("%v\n%s\n%s", err, out.String(), errs.String())
+			}
+			check(t, filepath.Join(dir, "out", path), false)
+			if strings.HasPrefix(path, "01") {
+				n := open(t, filepath.Join(dir, "out", path))
+				pictures, words := 0, ""
+				for _, c := range n.Cells {
+					for _, o := range c.Outputs {
+						if o.Data["image/png"] != nil {
+							pictures++
+						}
+						words = string(o.Data["text/plain"])
+					}
+				}
+				if pictures < 2 || !regexp.MustCompile(`accuracy 9\d\.\d % \(\d+ of \d+, 95 % `).MatchString(words) {
+					t.Errorf("%d pictures, last words %s", pictures, words)
+				}
+			}
+		})
+	}
+}

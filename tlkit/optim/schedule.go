@@ -1,0 +1,110 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+)
+
+// The schedules.
+const (
+	Constant = "constant"  // the rates as they are
+	OneCycle = "one_cycle" // Smith 2018, https://arxiv.org/abs/1803.09820: up and down again along cosines, momentum the other way
+	Cosine   = "cosine"    // up in a line, down along a cosine to nothing
+	Step     = "step"      // × Drop after each Every epochs
+	Plateau  = "plateau"   // × Drop when the loss has not fallen for more than Patience epochs
+)
+
+// Schedule says how the rates move during training: plain data. It answers with a factor for the rates of all groups.
+type Schedule struct {
+	Kind     string  `json:"kind"`
+	Warmup   float64 `json:"warmup,omitempty"`   // share of the steps that go up, of one_cycle and cosine
+	Start    float64 `json:"start,omitempty"`    // factor of the first step, of one_cycle (0 = 1/25) and cosine (0 = from nothing)
+	End      float64 `json:"end,omitempty"`      // factor of the last step of one_cycle; 0 = Start/100,000
+	Every    int     `json:"every,omitempty"`    // epochs, of step
+	Drop     float64 `json:"drop,omitempty"`     // factor, of step and plateau
+	Patience int     `json:"patience,omitempty"` // epochs, of plateau
+	// Momenta are those at the smallest and at the largest rate of one_cycle; zeros leave the momentum alone.
+	Momenta [2]float64 `json:"momenta,omitzero"`
+}
+
+// Check says what is wrong with a schedule.
+func (s Schedule) Check() error {
+	switch s.Kind {
+	case Constant:
+	case OneCycle, Cosine:
+		if !(s.Warmup >= 0 && s.Warmup < 1) || !(s.Start >= 0 && s.Start <= 1) || !(s.End >= 0 && s.End <= 1) {
+			return fmt.Errorf("optim: schedule %s with warm-up %v, start %v, end %v, want shares from 0 to 1, warm-up below 1", s.Kind, s.Warmup, s.Start, s.End)
+		}
+	case Step, Plateau:
+		if !(s.Drop > 0 && s.Drop <= 1) || s.Patience < 0 || s.Kind == Step && s.Every < 1 {
+			return fmt.Errorf("optim: schedule %s × %v every %d epochs, patience %d, want a factor in (0, 1], at least every epoch", s.Kind, s.Drop, s.Every, s.Patience)
+		}
+	default:
+		return fmt.Errorf("optim: schedule %q, want %s, %s, %s, %s or %s", s.Kind, Constant, OneCycle, Cosine, Step, Plateau)
+	}
+	for _, m := range s.Momenta {
+		if !(m >= 0 && m < 1) {
+			return fmt.Errorf("optim: momenta %v, want numbers from 0 to below 1", s.Momenta)
+		}
+	}
+	return nil
+}
+
+// Factor is what all rates are multiplied with at a step (0, 1, ...) out of steps, perEpoch of them an epoch. A plateau
+// needs to hear losses: see [Watch]; here it answers 1.
+func (s Schedule) Factor(step, steps, perEpoch int) float64 {
+	switch s.Kind {
+	case OneCycle:
+		low := orElse(s.Start, 1.0/25)
+		return s.cycle(step, steps, low, 1, orElse(s.End, low/1e5))
+	case Cosine:
+		up := int(math.Round(s.Warmup * float64(steps)))
+		if step < up {
+			return s.Start + (1-s.Start)*float64(step)/float64(up)
+		}
+		return (1 + math.Cos(math.Pi*float64(step-up)/float64(max(steps-up, 1)))) / 2
+	case Step:
+		return math.Pow(s.Drop, float64(step/max(perEpoch, 1)/s.Every))
+	}
+	return 1
+}
+
+// Momentum is that of a step; standard when the schedule does not move it.
+func (s Schedule) Momentum(step, steps int, standard float64) float64 {
+	if s.Kind != OneCycle || s.Momenta == [2]float64{} {
+		return standard
+	}
+	return s.cycle(step, steps, s.Momenta[0], s.Momenta[1], s.Momenta[0])
+}
+
+// cycle goes from low to high and on to end along two halves of a cosine, as PyTorch's OneCycleLR counts.
+func (s Schedule) cycle(step, steps int, low, high, end float64) float64 {
+	cosine := func(from, to, share float64) float64 { return to + (from-to)/2*(1+math.Cos(math.Pi*min(share, 1))) }
+	top := s.Warmup*float64(steps) - 1
+	if last := float64(steps - 1); float64(step) > top {
+		return cosine(high, end, (float64(step)-max(top, 0))/max(last-max(top, 0), 1))
+	}
+	return cosine(low, high, float64(step)/max(top, 1))
+}
+
+// Watch is the state of a plateau; the zero value has seen nothing.
+type Watch struct {
+	Factor float64 `json:"factor"` // 0 stands for 1
+	Best   float64 `json:"best"`
+	Bad    int     `json:"bad"` // epochs without a better loss
+	Seen   int     `json:"seen"`
+}
+
+// Hear takes an epoch's loss and gives the factor from now on. A loss is better when it is lower by a share of 1e-4, as
+// in PyTorch.
+func (w *Watch) Hear(s Schedule, loss float64) float64 {
+	if w.Factor == 0 {
+		w.Factor = 1
+	}
+	if w.Seen++; w.Seen == 1 || loss < w.Best*(1-1e-4) {
+		w.Best, w.Bad = loss, 0
+	} else if w.Bad++; w.Bad > s.Patience {
+		w.Factor, w.Bad = w.Factor*s.Drop, 0
+	}
+	return w.Factor
+}
