@@ -20,7 +20,7 @@ var order = [][]string{
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone"},
 	{"tlkit/zoo"},
-	{"tlkit/features", "tlkit/guard"},
+	{"tlkit/features", "tlkit/guard", "tlkit/optim"},
 	{"tlkit/head"},
 	{"tlkit/audit", "tlkit/learner"},
 	{"tlkit/evaluate"},
