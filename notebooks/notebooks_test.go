@@ -134,17 +134,21 @@ func TestNotebooksRun(t *testing.T) {
 		t.Skip("set TLKIT_KERNEL_TEST=1: it sets up JupyterLab and GoNB in the cache first, a minute or two")
 	}
 	bin := filepath.Join(t.TempDir(), "tlkit")
+	readme(t) // before anything slow
 	if out, err := exec.Command("go", "build", "-o", bin, "../kernel/cmd/tlkit").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Setenv("JUPYTER_DATA_DIR", t.TempDir()) // the person's own list of kernels is left alone
 	t.Setenv("TLKIT_QUICK", "1")
 	t.Setenv("TLKIT_PICTURES", "drawn")
-	for _, path := range all(t) {
+	for _, path := range append(all(t), "README.ipynb") {
 		t.Run(path, func(t *testing.T) {
-			raw, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
+			raw := readme(t)
+			if path != "README.ipynb" {
+				var err error
+				if raw, err = os.ReadFile(path); err != nil {
+					t.Fatal(err)
+				}
 			}
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, path), raw, 0o600); err != nil {
@@ -175,4 +179,27 @@ func TestNotebooksRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readme is the README's first cell as a notebook: what is promised there runs.
+func readme(t *testing.T) []byte {
+	t.Helper()
+	raw, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(raw), "```go\n")
+	cell, _, closed := strings.Cut(rest, "```")
+	if !found || !closed || !strings.Contains(cell, "%%") {
+		t.Fatal("the README does not open with a cell")
+	}
+	n, err := json.Marshal(map[string]any{
+		"cells":    []any{map[string]any{"cell_type": "code", "id": "readme", "metadata": map[string]any{}, "source": cell, "outputs": []any{}, "execution_count": nil}},
+		"metadata": map[string]any{"kernelspec": map[string]any{"name": "tlkit", "display_name": "Go (tlkit)", "language": "go"}},
+		"nbformat": 4, "nbformat_minor": 5,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
