@@ -83,6 +83,44 @@ const maxBad = 0.05
 // Errors: ctx's when interrupted (finished rows stay cached), a wrong preset, a backbone
 // that cannot be opened, more than 5 % unreadable pictures, a full disk.
 func Extract(ctx context.Context, job Job) (*Matrix, error) {
+	r, err := Open(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	views := max(job.Views, 1)
+	m := &Matrix{Features: job.Backbone.Features, Cached: r.cached, Bad: r.Bad, Data: make([]float32, 0, len(r.keys)*job.Backbone.Features)}
+	for i := range job.Items {
+		if r.left[i] {
+			continue
+		}
+		for v := range views {
+			row, err := r.store.read(r.keys[i*views+v])
+			if err != nil {
+				return nil, err
+			}
+			m.Data = append(m.Data, row...)
+			m.Items = append(m.Items, i)
+		}
+	}
+	return m, nil
+}
+
+// Rows are the results of a job on disk, for those that do not fit into memory or are
+// wanted in another order again and again.
+type Rows struct {
+	Bad []Bad // pictures that could not be read; they have no row
+
+	job    Job
+	store  *store
+	keys   []key
+	left   []bool // by item: it is in Bad
+	cached int
+}
+
+// Open computes what the cache lacks, as Extract does and with the same errors, and
+// leaves the rows where they are.
+func Open(ctx context.Context, job Job) (_ *Rows, err error) {
 	if job.Backbone.Features < 1 || job.Backbone.Batch < 1 || job.Views < 0 {
 		return nil, fmt.Errorf("features: backbone with %d features, batch %d, %d views: want positive numbers", job.Backbone.Features, job.Backbone.Batch, job.Views)
 	}
@@ -94,8 +132,11 @@ func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer store.close()
-
+	defer func() {
+		if err != nil {
+			store.close()
+		}
+	}()
 	views := max(job.Views, 1)
 	keys := make([]key, 0, len(job.Items)*views)
 	missing := make([]int, 0)
@@ -113,43 +154,50 @@ func Extract(ctx context.Context, job Job) (*Matrix, error) {
 			}
 		}
 	}
-	cached := len(keys) - len(missing)
+	r := &Rows{job: job, store: store, keys: keys, left: make([]bool, len(job.Items)), cached: len(keys) - len(missing)}
 	bad := make(map[int]error) // by item
 	if len(missing) > 0 {
-		if err := job.compute(ctx, store, keys, missing, cached, bad); err != nil {
+		if err := job.compute(ctx, store, keys, missing, r.cached, bad); err != nil {
 			return nil, err
 		}
 	} else if job.Progress != nil {
-		job.Progress(len(keys), cached, len(keys))
+		job.Progress(len(keys), r.cached, len(keys))
 	}
-
-	m := &Matrix{Features: job.Backbone.Features, Cached: cached, Data: make([]float32, 0, len(keys)*job.Backbone.Features)}
 	for i, item := range job.Items {
-		rows := len(m.Items)
 		for v := range views {
+			if store.has(keys[i*views+v]) {
+				continue
+			}
 			// A duplicate of an unreadable picture was not queued a second time: its key is missing too.
-			row, err := store.read(keys[i*views+v])
-			if errors.Is(err, errMissing) {
-				m.Items, m.Data = m.Items[:rows], m.Data[:rows*m.Features]
-				why := bad[i]
-				if why == nil {
-					why = fmt.Errorf("features: %s: same bytes as an unreadable picture", item.Rel)
-				}
-				m.Bad = append(m.Bad, Bad{i, why})
-				break
+			why := bad[i]
+			if why == nil {
+				why = fmt.Errorf("features: %s: same bytes as an unreadable picture", item.Rel)
 			}
-			if err != nil {
-				return nil, err
-			}
-			m.Data = append(m.Data, row...)
-			m.Items = append(m.Items, i)
+			r.Bad, r.left[i] = append(r.Bad, Bad{i, why}), true
+			break
 		}
 	}
-	if n := len(m.Bad); n > 0 && float64(n) > maxBad*float64(len(job.Items)) {
-		return nil, fmt.Errorf("features: %d of %d pictures cannot be read, more than 5 %%; the first: %w", n, len(job.Items), m.Bad[0].Err)
+	if n := len(r.Bad); n > 0 && float64(n) > maxBad*float64(len(job.Items)) {
+		return nil, fmt.Errorf("features: %d of %d pictures cannot be read, more than 5 %%; the first: %w", n, len(job.Items), r.Bad[0].Err)
 	}
-	return m, nil
+	return r, nil
 }
+
+// Read gives the row of one view (0 without views) of an item. It may be called from
+// several goroutines.
+func (r *Rows) Read(item, view int) ([]float32, error) {
+	views := max(r.job.Views, 1)
+	if item < 0 || item >= len(r.job.Items) || view < 0 || view >= views {
+		return nil, fmt.Errorf("features: row of picture %d, view %d; there are %d pictures with %d views", item, view, len(r.job.Items), views)
+	}
+	if r.left[item] {
+		return nil, fmt.Errorf("features: %s could not be read and has no row", r.job.Items[item].Rel)
+	}
+	return r.store.read(r.keys[item*views+view])
+}
+
+// Close closes the file of the rows.
+func (r *Rows) Close() { r.store.close() }
 
 // version changes whenever this package or the preparation of pictures changes a number.
 const version = "1"

@@ -242,3 +242,35 @@ func TestBrokenBackboneIsAnError(t *testing.T) {
 		}
 	}
 }
+
+// Rows in any order are those of Extract, and an unreadable picture has none.
+func TestRowsOnDisk(t *testing.T) {
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	dir := t.TempDir()
+	items := append(pictures(t, dir, 30), item(t, dir, "text.png", []byte("not a picture")))
+	var calls atomic.Int32
+	j := job(items, &calls)
+	j.Views = 2
+	want := extract(t, j)
+	before := calls.Load()
+	r, err := Open(context.Background(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if calls.Load() != before {
+		t.Error("rows that were there are computed again")
+	}
+	for row := want.Rows() - 1; row >= 0; row-- {
+		got, err := r.Read(want.Items[row], row%2)
+		if err != nil || !reflect.DeepEqual(got, want.Row(row)) {
+			t.Fatalf("row %d: %v, %v, want %v", row, got, err, want.Row(row))
+		}
+	}
+	if _, err := r.Read(30, 0); err == nil || !strings.Contains(err.Error(), "text.png") || len(r.Bad) != 1 {
+		t.Errorf("an unreadable picture: %v, bad %v", err, r.Bad)
+	}
+	if _, err := r.Read(0, 2); err == nil {
+		t.Error("a third view of two is read")
+	}
+}

@@ -33,7 +33,7 @@ func Logits(net *zoo.Net, e *engine.Engine) (Backbone, error) {
 
 func fromNet(net *zoo.Net, e *engine.Engine, what string, width int, pick func(features, logits []float32) []float32) Backbone {
 	b := Backbone{
-		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", what, net.Row.Family, net.SHA256, e.Identity()),
+		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", what, net.Row.Family, net.Identity(), e.Identity()),
 		Features: width,
 		Batch:    cpuBatch,
 	}

@@ -1,6 +1,9 @@
 package weights
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Layout says how the axes of a tensor are put in order for the graph. PyTorch
 // stores a convolution as [out, in, height, width] (OIHW); our graphs are
@@ -64,6 +67,50 @@ func (l Layout) apply(shape []int, data []float32) ([]int, []float32) {
 		return []int{h, w, c}, transpose(data, c, h*w)
 	}
 	return shape, data
+}
+
+// Apply brings row-major values of a shape, as a file has them, into the layout. The values are copied.
+func (l Layout) Apply(shape []int, data []float32) (relaid []int, values []float32, err error) {
+	if err := l.fits(shape, data); err != nil {
+		return nil, nil, err
+	}
+	if l == Same {
+		return slices.Clone(shape), slices.Clone(data), nil
+	}
+	relaid, values = l.apply(shape, data)
+	return relaid, values, nil
+}
+
+// Undo is the way back: values in the layout become row-major in shape, which is that of the file.
+func (l Layout) Undo(shape []int, data []float32) ([]float32, error) {
+	if err := l.fits(shape, data); err != nil {
+		return nil, err
+	}
+	switch l {
+	case OItoIO:
+		return transpose(data, shape[1], shape[0]), nil
+	case OIHWtoHWIO:
+		o, i, hw := shape[0], shape[1], shape[2]*shape[3]
+		byOut := transpose(data, hw*i, o) // [O][HW][I]
+		out := make([]float32, 0, len(data))
+		for n := range o {
+			out = append(out, transpose(byOut[n*hw*i:(n+1)*hw*i], hw, i)...)
+		}
+		return out, nil
+	case DepthwiseToHWC:
+		return transpose(data, shape[2]*shape[3], shape[0]), nil
+	}
+	return slices.Clone(data), nil
+}
+
+func (l Layout) fits(shape []int, data []float32) error {
+	if err := l.check(shape); err != nil {
+		return fmt.Errorf("weights: %w", err)
+	}
+	if n, err := elements(shape); err != nil || n != int64(len(data)) {
+		return fmt.Errorf("weights: %d values for shape %v", len(data), shape)
+	}
+	return nil
 }
 
 // transpose turns a row-major [rows][columns] into [columns][rows], in tiles

@@ -38,6 +38,7 @@ type Net struct {
 
 	declared *backbone.Declaration
 	tensors  map[string]weights.Loaded
+	changed  map[string]bool // tensors that are not those of the file, see With
 }
 
 // Load opens the checkpoint called name: fetched once, then from the cache, matched strictly in both directions against
