@@ -23,7 +23,7 @@ func TestDrawingTakesAFiftieth(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		frames-- // the last one, which everybody wants
+		frames--                                                                                      // the last one, which everybody wants
 		if part := float64(frames) * draw.Seconds() / lasted.Seconds(); part > 0.021 || frames < 10 { // the first one comes early
 			t.Errorf("%d frames of %v in %v: %.1f %% of the time", frames, draw, lasted, 100*part)
 		}
