@@ -15,18 +15,12 @@ import (
 
 // cell is the notebook cell that runs this program, through GoNB's display pipe.
 type cell struct {
-	gone  bool // the pipe did not answer; nothing is sent any more
-	place string
-	began time.Time
-	last  time.Time
-	what  string
-	used  bool
+	gone bool // the pipe did not answer; nothing is sent any more
 }
 
 const (
-	patience      = 2 * time.Second        // for the pipe
-	betweenStates = 200 * time.Millisecond // five updates a second
-	vegaLite      = protocol.MIMEType("application/vnd.vegalite.v5+json")
+	patience = 2 * time.Second // for the pipe
+	vegaLite = protocol.MIMEType("application/vnd.vegalite.v5+json")
 )
 
 // errGone says that the notebook does not answer any more.
@@ -107,40 +101,6 @@ func (c *cell) within(do func()) error {
 		return errGone
 	}
 	return nil
-}
-
-func (c *cell) progress(what string, done, total int64) {
-	now := time.Now()
-	if what != c.what {
-		c.what, c.began = what, now
-	} else if now.Sub(c.last) < betweenStates {
-		return
-	}
-	c.last = now
-	words := what
-	if total > 0 {
-		words = fmt.Sprintf("%s: %d of %d", what, done, total)
-		if gone := now.Sub(c.began); done > 0 && float64(done) > 0.05*float64(total) && done < total {
-			left := time.Duration(float64(gone) / float64(done) * float64(total-done)).Round(time.Second)
-			words += fmt.Sprintf(", about %s left", left)
-		}
-	}
-	c.atPlace(words, render(progressHTML, map[string]any{"Done": done, "Total": total, "Words": words}))
-}
-
-func (c *cell) clear() {
-	if c.used {
-		c.atPlace("", "")
-		c.what, c.used, c.place = "", false, ""
-	}
-}
-
-func (c *cell) atPlace(text, html string) {
-	if c.place == "" {
-		c.place = gonbui.UniqueId()
-	}
-	c.used = true
-	_ = c.send(bundle{place: c.place, text: text, html: html})
 }
 
 func (c *cell) flush() { _ = c.within(gonbui.Sync) }

@@ -13,6 +13,7 @@ package show
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -21,6 +22,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/janpfeifer/gonb/gonbui"
 )
 
 // Figure is anything that can draw itself and say in words what is drawn.
@@ -51,20 +54,27 @@ const (
 type Screen struct {
 	// Out gets text outside of notebooks.
 	Out io.Writer
-	// Folder gets figures as NAME.png outside of notebooks; "" = text only.
+	// Folder gets figures as NAME.png outside of notebooks; "" = their words only.
 	Folder string
 
-	mu   sync.Mutex
-	cell *cell // nil outside of notebooks
+	mu    sync.Mutex
+	cell  *cell // nil outside of notebooks
+	doing progress
+
+	places map[string]string // display ids of live figures, by name
 }
 
 // Default shows in the cell that runs this program, else on standard output.
 var Default = New(os.Stdout, "")
 
-// New is a screen of its own. In a notebook cell out and folder are not used.
+// New is a screen of its own. In a notebook cell out and folder are used only when the
+// notebook does not answer any more.
 func New(out io.Writer, folder string) *Screen {
 	return &Screen{Out: out, Folder: folder, cell: openCell()}
 }
+
+// inCell says whether there is a cell that still answers.
+func (s *Screen) inCell() bool { return s.cell != nil && !s.cell.gone }
 
 // InCell says whether this program is run by a notebook cell.
 func (s *Screen) InCell() bool { return s.cell != nil }
@@ -77,7 +87,20 @@ func (s *Screen) Pictures(name, kind string, f Figure) error { return s.figure("
 
 // Live shows a figure at a place of its own: shown again under the same name, it replaces
 // what stood there. In files only the last one is kept.
-func (s *Screen) Live(name string, f Figure) error { return s.figure(name, name, Chart, f) }
+func (s *Screen) Live(name string, f Figure) error {
+	s.mu.Lock()
+	if s.places == nil {
+		s.places = make(map[string]string)
+	}
+	// Another run of the cell needs another place: the kernel would update the one that was
+	// wiped away when the cell began again.
+	if s.places[name] == "" {
+		s.places[name] = gonbui.UniqueId()
+	}
+	place := s.places[name]
+	s.mu.Unlock()
+	return s.figure(place, name, Chart, f)
+}
 
 func (s *Screen) figure(place, name, kind string, f Figure) error {
 	s.mu.Lock()
@@ -85,7 +108,7 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 	var picture bytes.Buffer
 	scale := 2 // what PNG draws at
 	var err error
-	if d, ok := f.(drawer); ok && kind != Chart && s.cell != nil {
+	if d, ok := f.(drawer); ok && kind != Chart && s.inCell() {
 		// Photographs at twice their size would make a notebook of megabytes.
 		scale = 1
 		var img *image.RGBA
@@ -98,30 +121,36 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 	if err != nil {
 		return fmt.Errorf("show: %s: %w", name, err)
 	}
-	text := clean(f.Text())
-	if s.cell == nil {
-		if s.Folder == "" {
-			_, err := fmt.Fprintln(s.Out, text)
+	b := bundle{place: place, text: clean(f.Text()), png: picture.Bytes(), scale: scale, kind: kind}
+	if h, ok := f.(Hover); ok && place == "" && s.inCell() {
+		if b.vega, err = h.VegaLite(); err != nil {
+			return fmt.Errorf("show: %s: %w", name, err)
+		}
+	}
+	if s.inCell() {
+		if err := s.cell.send(b); !errors.Is(err, errGone) {
 			return err
 		}
-		path := filepath.Join(s.Folder, filepath.Base(name)+".png")
-		if err := os.WriteFile(path, picture.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("show: %w", err)
-		}
-		if place == "" {
-			fmt.Fprintf(s.Out, "%s\n  %s\n", text, path)
+	}
+	return s.keep(name, b)
+}
+
+// keep writes a figure where there is no notebook, or none any more.
+func (s *Screen) keep(name string, b bundle) error {
+	if s.Folder == "" {
+		if b.place == "" {
+			fmt.Fprintln(s.Out, b.text)
 		}
 		return nil
 	}
-	b := bundle{place: place, text: text, png: picture.Bytes(), scale: scale, kind: kind}
-	if h, ok := f.(Hover); ok && place == "" {
-		spec, err := h.VegaLite()
-		if err != nil {
-			return fmt.Errorf("show: %s: %w", name, err)
-		}
-		b.vega = spec
+	path := filepath.Join(s.Folder, filepath.Base(name)+".png")
+	if err := os.WriteFile(path, b.png, 0o644); err != nil {
+		return fmt.Errorf("show: %w", err)
 	}
-	return s.cell.send(b)
+	if b.place == "" {
+		fmt.Fprintf(s.Out, "%s\n  %s\n", b.text, path)
+	}
+	return nil
 }
 
 // Text shows words. In a cell they are a text output, in order with the figures.
@@ -129,7 +158,7 @@ func (s *Screen) Text(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text = strings.TrimRight(clean(text), "\n")
-	if s.cell == nil || s.cell.send(bundle{text: text}) != nil {
+	if !s.inCell() || s.cell.send(bundle{text: text}) != nil {
 		fmt.Fprintln(s.Out, text)
 	}
 }
@@ -139,27 +168,8 @@ func (s *Screen) Table(t Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := t.Text()
-	if s.cell == nil || s.cell.send(bundle{text: text, html: t.HTML()}) != nil {
+	if !s.inCell() || s.cell.send(bundle{text: text, html: t.HTML()}) != nil {
 		fmt.Fprint(s.Out, text)
-	}
-}
-
-// Progress shows what is being done at one place that is updated, at most five times a
-// second; done of total, total 0 = not countable. Clear takes it away.
-func (s *Screen) Progress(what string, done, total int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cell != nil {
-		s.cell.progress(clean(what), done, total)
-	}
-}
-
-// Clear empties the progress place.
-func (s *Screen) Clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cell != nil {
-		s.cell.clear()
 	}
 }
 

@@ -3,6 +3,7 @@ package show
 import (
 	"bytes"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/janpfeifer/gonb/gonbui/protocol"
@@ -47,7 +49,7 @@ func TestOutsideNotebooksFilesAndLines(t *testing.T) {
 
 func TestOneDoorForHTML(t *testing.T) {
 	table := Table{Caption: nasty, Header: []string{nasty, "n"}, Rows: [][]string{{nasty, "1"}, {strings.Repeat("x", 10_000), "2"}}, Left: 1}
-	for what, html := range map[string]string{"table": table.HTML(), "progress": render(progressHTML, map[string]any{"Done": int64(1), "Total": int64(2), "Words": nasty})} {
+	for what, html := range map[string]string{"table": table.HTML(), "card": Card{What: nasty, Where: nasty, Why: nasty, Fix: nasty}.HTML(), "progress": render(progressHTML, map[string]any{"Done": int64(1), "Total": int64(2), "Words": nasty})} {
 		if strings.Contains(html, "<script") || strings.ContainsAny(html, "\x1b") || len(html) > 2000 {
 			t.Errorf("%s: %q", what, html)
 		}
@@ -57,6 +59,72 @@ func TestOneDoorForHTML(t *testing.T) {
 	}
 }
 
+func TestValue(t *testing.T) {
+	wide := image.NewRGBA(image.Rect(0, 0, 1600, 400))
+	type hit struct {
+		Label       string
+		Probability float64
+		hidden      int
+	}
+	long := make([]hit, 57)
+	for i := range long {
+		long[i] = hit{Label: fmt.Sprint("n", i), Probability: 1.0 / 3}
+	}
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{dot{"a dot"}, "a dot"},
+		{Table{Header: []string{"label"}, Rows: [][]string{{"ants"}}, Left: 1}, "label\nants\n"},
+		{wide, "a picture of 1600 x 400 pixels"},
+		{[]hit{{"ants", 0.91234, 1}}, "Label  Probability\nants        0.9123\n"},
+		{long, "… 37 more"},
+		{errors.New("no such file"), "no such file"},
+		{nasty, "\\u202e"},
+		{nil, "<nil>"},
+		{(*hit)(nil), "<nil>"},
+		{[]hit{}, "[]"},
+		{struct{ A, B int }{1, 2}, "{A:1 B:2}"},
+		{make([]int, 9_000), "characters more"},
+	} {
+		var out bytes.Buffer
+		s := &Screen{Out: &out}
+		if err := s.Value(c.value); err != nil {
+			t.Errorf("%T: %v", c.value, err)
+		}
+		if text := out.String(); !strings.Contains(text, c.want) || len(text) > 3*mostRunes || strings.ContainsAny(text, "\x1b\u202e") {
+			t.Errorf("%T: %.300q, want %q", c.value, text, c.want)
+		}
+	}
+	if img, err := (photograph{wide}).Image(1); err != nil || img.Bounds().Dx() != mostWidth || img.Bounds().Dy() != 190 {
+		t.Errorf("%v, %v", img.Bounds(), err)
+	}
+	if err := (&Screen{Out: io.Discard}).Value(image.NewGray(image.Rectangle{})); err == nil {
+		t.Error("an empty picture was shown")
+	}
+}
+
+// What takes long says so now and then, also when it cannot be counted.
+func TestLinesOutsideNotebooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := &Screen{Out: &out}
+		for i := range int64(700) {
+			s.Progress("extracting features", i, 700)
+			time.Sleep(101 * time.Millisecond)
+		}
+		s.Progress("compiling", 0, 0)
+		time.Sleep(8 * time.Second)
+		s.Progress("saving", 0, 0)
+		s.Clear()
+		time.Sleep(time.Minute)
+		want := "extracting features: 49 of 700, about 1m6s left\nextracting features: 346 of 700, about 36s left\nextracting features: 643 of 700, about 6s left\ncompiling\n"
+		if out.String() != want {
+			t.Errorf("%q", out.String())
+		}
+	})
+}
+
 // cellVar makes this test binary the program of a cell.
 const cellVar = "TLKIT_SHOW_TEST_CELL"
 
@@ -64,22 +132,27 @@ func TestMain(m *testing.M) {
 	if os.Getenv(cellVar) == "" {
 		os.Exit(m.Run())
 	}
-	s := New(os.Stdout, "")
+	s := New(os.Stdout, os.Getenv(cellVar))
 	fmt.Println("in cell", s.InCell())
 	_ = s.Live("live", dot{"first"})
 	_ = s.Live("live", dot{"second"})
 	if err := s.Figure("curves", dot{"a dot"}); err != nil {
 		fmt.Println(err)
 	}
-	s.Progress("training", 1, 4)
+	for i := range int64(500) { // faster than anybody can look
+		s.Progress("training", i, 500)
+	}
+	time.Sleep(3 * betweenStates)
 	s.Table(Table{Header: []string{"label"}, Rows: [][]string{{nasty}}, Left: 1})
+	s.Card(Card{What: nasty, Where: nasty, Why: nasty, Fix: nasty})
 	s.Text("accuracy 95.4 %")
 	s.Flush()
 	s.Clear()
 }
 
-// asCell runs this binary as a cell whose display pipe is read by kernel.
-func asCell(t *testing.T, kernel func(display, back *os.File)) (string, time.Duration) {
+// asCell runs this binary as a cell whose display pipe is read by kernel; figures that the
+// notebook does not take go to folder.
+func asCell(t *testing.T, folder string, kernel func(display, back *os.File)) (string, time.Duration) {
 	t.Helper()
 	dir := t.TempDir()
 	there, back := filepath.Join(dir, "there"), filepath.Join(dir, "back")
@@ -93,7 +166,7 @@ func asCell(t *testing.T, kernel func(display, back *os.File)) (string, time.Dur
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), cellVar+"=1", protocol.GONB_PIPE_ENV+"="+there, protocol.GONB_PIPE_BACK_ENV+"="+back)
+	cmd.Env = append(os.Environ(), cellVar+"="+folder, protocol.GONB_PIPE_ENV+"="+there, protocol.GONB_PIPE_BACK_ENV+"="+back)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	start := time.Now()
@@ -131,7 +204,7 @@ func asCell(t *testing.T, kernel func(display, back *os.File)) (string, time.Dur
 // What arrives at the kernel's end, decoded with the types that GoNB's end knows.
 func TestInACell(t *testing.T) {
 	var got []protocol.DisplayData
-	asCell(t, func(display, back *os.File) {
+	asCell(t, t.TempDir(), func(display, back *os.File) {
 		dec, enc := gob.NewDecoder(display), gob.NewEncoder(back)
 		for {
 			var d protocol.DisplayData
@@ -147,8 +220,17 @@ func TestInACell(t *testing.T) {
 			got = append(got, d)
 		}
 	})
-	if len(got) < 6 {
-		t.Fatalf("%d displays, want 6 or more", len(got))
+	if len(got) < 8 {
+		t.Fatalf("%d displays, want 8 or more", len(got))
+	}
+	states, newest := 0, ""
+	for _, d := range got {
+		if words, _ := d.Data[protocol.MIMETextPlain].(string); strings.HasPrefix(words, "training") {
+			states, newest = states+1, words
+		}
+	}
+	if states > 3 || newest != "training: 499 of 500, about 0s left" {
+		t.Errorf("%d states in a fifth of a second, the newest %q", states, newest)
 	}
 	if got[0].DisplayID == "" || got[0].DisplayID != got[1].DisplayID {
 		t.Errorf("a live figure moved: %q, %q", got[0].DisplayID, got[1].DisplayID)
@@ -175,10 +257,38 @@ func TestInACell(t *testing.T) {
 // The kernel died: nobody opens the pipe. The program must come to its end all the same,
 // with its words on standard output.
 func TestDeadPipe(t *testing.T) {
-	out, took := asCell(t, nil)
-	if !strings.Contains(out, "accuracy 95.4 %") {
-		t.Errorf("words are lost: %q", out)
+	folder := t.TempDir()
+	out, took := asCell(t, folder, nil)
+	for _, words := range []string{"accuracy 95.4 %", "a dot", "label", "could not be done"} {
+		if !strings.Contains(out, words) {
+			t.Errorf("%q is lost: %q", words, out)
+		}
 	}
+	for _, figure := range []string{"live.png", "curves.png"} {
+		if _, err := os.Stat(filepath.Join(folder, figure)); err != nil {
+			t.Errorf("a figure is lost: %v", err)
+		}
+	}
+	if took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// The kernel dies in the middle: it has opened the pipe and read something.
+func TestDyingPipe(t *testing.T) {
+	out, took := asCell(t, t.TempDir(), func(display, back *os.File) {
+		_, _ = io.ReadFull(display, make([]byte, 600))
+		display.Close()
+		back.Close()
+	})
+	if !strings.Contains(out, "accuracy 95.4 %") || took > 10*time.Second {
+		t.Errorf("after %v: %q", took, out)
+	}
+}
+
+// A kernel that does not know what to do with what it gets stops answering.
+func TestDeafPipe(t *testing.T) {
+	_, took := asCell(t, t.TempDir(), func(display, back *os.File) { _, _ = io.Copy(io.Discard, display) })
 	if took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}

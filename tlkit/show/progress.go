@@ -1,0 +1,117 @@
+package show
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/janpfeifer/gonb/gonbui"
+)
+
+const (
+	betweenStates = 200 * time.Millisecond // in a cell: five updates a second
+	firstLine     = 5 * time.Second        // elsewhere: a line for what takes longer than this,
+	betweenLines  = 30 * time.Second       // and then so often
+)
+
+// progress is what is being done, and where that stands.
+type progress struct {
+	what        string
+	done, total int64
+	began       time.Time // of this what
+
+	place string // display id, "" = nothing stands in the cell
+	shown time.Time
+	timer *time.Timer // shows the newest state when it is time
+}
+
+// Progress shows what is being done ("extracting features") at one place that is updated, at
+// most five times a second; done of total, total 0 = not countable. The newest state is always
+// shown in the end, however fast they come. Outside of notebooks it is a line now and then,
+// when something takes long. Clear takes it away.
+func (s *Screen) Progress(what string, done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, now := &s.doing, time.Now()
+	fresh := what != p.what || p.began.IsZero()
+	if fresh {
+		p.what, p.began = what, now
+	}
+	p.done, p.total = done, total
+	if !s.inCell() {
+		if fresh {
+			s.later(firstLine, s.progressLine)
+		}
+		return
+	}
+	if wait := betweenStates - now.Sub(p.shown); wait > 0 && p.place != "" {
+		if p.timer == nil {
+			s.later(wait, s.progressBlock)
+		}
+		return
+	}
+	s.progressBlock()
+}
+
+// later calls do under the lock, unless the progress is cleared or put off before.
+func (s *Screen) later(wait time.Duration, do func()) {
+	p := &s.doing
+	p.stop()
+	var mine *time.Timer
+	mine = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if p.timer == mine {
+			p.timer = nil
+			do()
+		}
+	})
+	p.timer = mine
+}
+
+func (p *progress) stop() {
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+}
+
+func (s *Screen) progressLine() {
+	fmt.Fprintln(s.Out, s.doing.words(time.Now()))
+	s.later(betweenLines, s.progressLine)
+}
+
+func (s *Screen) progressBlock() {
+	p, now := &s.doing, time.Now()
+	if p.place == "" {
+		p.place = gonbui.UniqueId()
+	}
+	p.shown = now
+	words := p.words(now)
+	_ = s.cell.send(bundle{place: p.place, text: words, html: render(progressHTML, map[string]any{"Done": p.done, "Total": p.total, "Words": words})})
+}
+
+// words are "extracting features: 40 of 397, about 8s left".
+func (p *progress) words(now time.Time) string {
+	words := clean(p.what)
+	if p.total <= 0 {
+		return words
+	}
+	words += fmt.Sprintf(": %d of %d", p.done, p.total)
+	// Before a twentieth is done nobody can say how long the rest takes.
+	if p.done > 0 && 20*p.done > p.total && p.done < p.total {
+		each := float64(now.Sub(p.began)) / float64(p.done)
+		words += fmt.Sprintf(", about %s left", time.Duration(each*float64(p.total-p.done)).Round(time.Second))
+	}
+	return words
+}
+
+// Clear empties the progress place.
+func (s *Screen) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doing.stop()
+	if s.doing.place != "" && s.inCell() {
+		_ = s.cell.send(bundle{place: s.doing.place})
+	}
+	s.doing = progress{}
+}

@@ -1,0 +1,131 @@
+package show
+
+import (
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"reflect"
+
+	"golang.org/x/image/draw"
+)
+
+const (
+	mostRows  = 20    // of a table made from a slice: the first and last ten
+	mostRunes = 4_000 // of a value that only fmt can show
+	mostWidth = 760   // pixels of a picture: the width of a figure
+)
+
+// Value shows anything: a figure as a picture with its words, an image, a table, what has a
+// Text method as that text, a slice of structs as a table, anything else as fmt prints it,
+// the middle left out when it is long.
+func (s *Screen) Value(v any) error {
+	switch v := v.(type) {
+	case Figure:
+		return s.Figure("figure", v)
+	case Table:
+		s.Table(v)
+	case image.Image:
+		return s.Pictures("picture", Foreign, photograph{of: v})
+	case interface{ Text() string }:
+		s.Text(v.Text())
+	case string:
+		s.Text(v)
+	case error:
+		s.Text(v.Error())
+	default:
+		if t, ok := tableOf(v); ok {
+			s.Table(t)
+			return nil
+		}
+		s.Text(middleOut(fmt.Sprintf("%+v", v)))
+	}
+	return nil
+}
+
+func middleOut(text string) string {
+	r := []rune(text)
+	if len(r) <= mostRunes {
+		return text
+	}
+	return fmt.Sprintf("%s\n… %d characters more …\n%s", string(r[:mostRunes/2]), len(r)-mostRunes, string(r[len(r)-mostRunes/2:]))
+}
+
+// photograph is an image as a figure.
+type photograph struct{ of image.Image }
+
+func (p photograph) Text() string {
+	b := p.of.Bounds()
+	return fmt.Sprintf("a picture of %d x %d pixels", b.Dx(), b.Dy())
+}
+
+// Image is the picture at its own size, or as wide as a figure: nobody wants a camera's
+// twelve million pixels inside a notebook.
+func (p photograph) Image(float64) (*image.RGBA, error) {
+	b := p.of.Bounds()
+	if b.Empty() {
+		return nil, fmt.Errorf("show: a picture of %d x %d pixels", b.Dx(), b.Dy())
+	}
+	w, h := b.Dx(), b.Dy()
+	if w > mostWidth {
+		w, h = mostWidth, max(1, h*mostWidth/w)
+	}
+	out := image.NewRGBA(image.Rect(0, 0, w, h))
+	draw.CatmullRom.Scale(out, out.Bounds(), p.of, b, draw.Src, nil)
+	return out, nil
+}
+
+func (p photograph) PNG(w io.Writer) error {
+	img, err := p.Image(1)
+	if err != nil {
+		return err
+	}
+	return png.Encode(w, img)
+}
+
+// tableOf makes a table of a slice of structs: a column for each exported field that is a
+// word, a number or a truth value.
+func tableOf(v any) (Table, bool) {
+	list := reflect.ValueOf(v)
+	if !list.IsValid() || list.Kind() != reflect.Slice || list.Len() == 0 || list.Type().Elem().Kind() != reflect.Struct {
+		return Table{}, false
+	}
+	var t Table
+	var words, numbers []int
+	for i := range list.Type().Elem().NumField() {
+		switch f := list.Type().Elem().Field(i); {
+		case !f.IsExported():
+		case f.Type.Kind() == reflect.String || f.Type.Kind() == reflect.Bool:
+			words = append(words, i)
+		case f.Type.Kind() >= reflect.Int && f.Type.Kind() <= reflect.Float64:
+			numbers = append(numbers, i)
+		}
+	}
+	t.Left = len(words)
+	columns := append(words, numbers...)
+	if len(columns) == 0 {
+		return Table{}, false
+	}
+	for _, c := range columns {
+		t.Header = append(t.Header, list.Type().Elem().Field(c).Name)
+	}
+	for i := 0; i < list.Len(); i++ {
+		if i == mostRows/2 && list.Len() > mostRows {
+			i = list.Len() - mostRows/2
+			gap := make([]string, len(columns))
+			gap[0] = fmt.Sprintf("… %d more", list.Len()-mostRows)
+			t.Rows = append(t.Rows, gap)
+		}
+		row := make([]string, len(columns))
+		for k, c := range columns {
+			f := list.Index(i).Field(c)
+			if f.CanFloat() {
+				row[k] = fmt.Sprintf("%.4g", f.Float())
+			} else {
+				row[k] = fmt.Sprint(f.Interface())
+			}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, true
+}
