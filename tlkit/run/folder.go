@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,8 +66,10 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	if ok, err := f.lock.TryLock(); err != nil {
 		return nil, nil, fmt.Errorf("run: cannot lock %s: %w", f.path, err)
 	} else if !ok {
-		return nil, nil, fmt.Errorf("run: another process is working on %s: wait for it, or give this run another --name", f.path)
+		return nil, nil, fmt.Errorf("run: another process%s is working on %s; wait for it, or give this run another name", holder(f.lock.Path()), f.path)
 	}
+	// For whoever comes next; without it they only hear of "another process".
+	_ = os.WriteFile(f.lock.Path(), fmt.Appendf(nil, "%d %s", os.Getpid(), time.Now().Format("15:04:05")), 0o644)
 	defer func() {
 		if err != nil {
 			mine.close()
@@ -76,14 +79,16 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	switch {
 	case readErr == nil:
 		var before Spec
-		if err := json.Unmarshal(old, &before); err == nil && before == s {
+		if err := json.Unmarshal(old, &before); err != nil && p.Keep {
+			return nil, nil, fmt.Errorf("run: %s: spec.json cannot be read (%w), so nobody knows what was trained there; delete that folder, or give this run another name", f.path, err)
+		} else if err == nil && before == s {
 			if done, err := f.result(); err == nil {
 				return f, done, nil
 			}
 			return f, nil, nil
 		}
 		if p.Keep {
-			return nil, nil, fmt.Errorf("run: %s holds a run that was asked for differently:\n%sgive this one another name, or delete that folder", f.path, difference(before, s))
+			return nil, nil, fmt.Errorf("run: %s holds a run that was asked for differently:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
 		}
 		aside, err := moveAside(f.path)
 		if err != nil {
@@ -94,13 +99,26 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 		return nil, nil, fmt.Errorf("run: %w", readErr)
 	default:
 		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 {
-			return nil, nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit: give this run another --name", f.path)
+			return nil, nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit; give this run another name", f.path)
 		}
 	}
 	if err := os.MkdirAll(f.path, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("run: %w", err)
 	}
 	return f, nil, f.write("spec.json", s)
+}
+
+// holder says which process has a lock, as far as it wrote that down.
+func holder(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) > 100 {
+		return ""
+	}
+	pid, since, ok := strings.Cut(string(b), " ")
+	if _, err := strconv.Atoi(pid); !ok || err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (number %s, since %s)", pid, since)
 }
 
 // difference lists the fields of two specs that differ, one line each.
@@ -160,7 +178,10 @@ func (f *folder) result() (*Result, error) {
 	return r, json.Unmarshal(b, r)
 }
 
-func (f *folder) close() { f.lock.Unlock() }
+func (f *folder) close() {
+	_ = os.Truncate(f.lock.Path(), 0)
+	f.lock.Unlock()
+}
 
 // clock measures the phases of a run.
 type clock struct {

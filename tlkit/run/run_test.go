@@ -257,7 +257,7 @@ func TestOneWriterPerRunFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openFolder(place, Spec{Data: "a"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, _, err := openFolder(place, Spec{Data: "a"}, func(string) {}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another process (number %d, since ", os.Getpid())) {
 		t.Errorf("a second writer: %v", err)
 	}
 	f.close()
@@ -266,6 +266,29 @@ func TestOneWriterPerRunFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.close()
+}
+
+// In a notebook a name stands for one job: what was asked for differently is refused with the
+// differences, and so is a folder that nobody can read.
+func TestKeptRunsAreRefused(t *testing.T) {
+	place := Place{Folder: t.TempDir(), Name: "mine", Keep: true}
+	f, _, err := openFolder(place, Spec{Data: "a", Model: "m", Seed: 1}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.close()
+	_, _, err = openFolder(place, Spec{Data: "a", Model: "m", Seed: 2, Head: "sgd"}, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "  head:  there, sgd now\n  seed: 1 there, 2 now; give") {
+		t.Errorf("%v", err)
+	}
+	spec := filepath.Join(place.Folder, Home, "mine", "spec.json")
+	write(t, spec, []byte(`{"data": "a", "mod`))
+	if _, _, err := openFolder(place, Spec{Data: "a", Model: "m", Seed: 1}, func(string) {}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("%v", err)
+	}
+	if b, err := os.ReadFile(spec); err != nil || len(b) != 18 {
+		t.Errorf("the folder was touched: %q, %v", b, err)
+	}
 }
 
 // A folder of the user's that happens to have the run's name keeps its files.

@@ -102,11 +102,11 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 		return nil, err
 	}
 	if got := ds.Fingerprint(); got != done.Fingerprint {
-		return nil, fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s): run without --resume to train on them", s.Data, f.path, got, done.Fingerprint)
+		return nil, fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
 	}
 	h, err := export.Read(f.file("head.safetensors"))
 	if err != nil {
-		return nil, fmt.Errorf("%w; run without --resume to make it anew", err)
+		return nil, fmt.Errorf("%w; to make it anew delete %s, or run without --resume", err, f.path)
 	}
 	done.Head = f.file("head.safetensors")
 	if place.Out != "" {
