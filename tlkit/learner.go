@@ -70,7 +70,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 // DataName is the data set that Data stands for here: the first of several that can be had.
 func (l Learner) DataName() string {
 	var name string
-	verb("DataName", func(ctx context.Context) error {
+	l.verb("DataName", func(ctx context.Context) error {
 		s, _, err := l.spec(ctx)
 		name = s.Data
 		return err
@@ -82,7 +82,7 @@ func (l Learner) DataName() string {
 // ends with the accuracy on pictures it has not seen. A head that was trained before is not
 // trained again: the line says "resumed".
 func (l Learner) FitHead() {
-	verb("FitHead", func(ctx context.Context) error {
+	l.verb("FitHead", func(ctx context.Context) error {
 		s, p, err := l.spec(ctx)
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func accuracyLine(correct, total int) {
 // ShowCurves draws the history: loss and accuracy of every step, on the pictures learnt
 // from, out of fold, and on the pictures held back.
 func (l Learner) ShowCurves() {
-	verb("ShowCurves", func(context.Context) error {
+	l.verb("ShowCurves", func(context.Context) error {
 		stored, err := l.stored()
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (l Learner) ShowCurves() {
 // History is the learner's curve as data, for figures of your own.
 func (l Learner) History() curves.Run {
 	var out curves.Run
-	verb("History", func(context.Context) error {
+	l.verb("History", func(context.Context) error {
 		stored, err := l.stored()
 		if err == nil {
 			out = stored.History
@@ -137,7 +137,7 @@ func (l Learner) stored() (*run.Stored, error) {
 	if errors.Is(err, run.ErrNoRun) {
 		return nil, fmt.Errorf("%s has learnt nothing yet; call its FitHead() first", l.Name)
 	}
-	if err == nil && !show.Default.InCell() {
+	if err == nil {
 		show.Default.Folder = s.Folder // figures of a program lie beside its run
 	}
 	return s, err
@@ -146,7 +146,7 @@ func (l Learner) stored() (*run.Stored, error) {
 // Evaluate measures the head anew on the pictures held back: per label, the confusion
 // matrix, the pictures it was most wrong about, and the accuracy.
 func (l Learner) Evaluate() {
-	verb("Evaluate", func(ctx context.Context) error {
+	l.verb("Evaluate", func(ctx context.Context) error {
 		stored, err := l.stored()
 		if err != nil {
 			return err
@@ -216,7 +216,7 @@ func pictures(set *datasets.Dataset, name string, f plots.Figure) error {
 // ShowBatch shows n training pictures as the network sees them: resized and cropped by the
 // backbone's preset, the numbers turned back into colours.
 func (l Learner) ShowBatch(n int) {
-	verb("ShowBatch", func(ctx context.Context) error {
+	l.verb("ShowBatch", func(ctx context.Context) error {
 		s, p, err := l.spec(ctx)
 		if err != nil {
 			return err
@@ -252,7 +252,7 @@ func (l Learner) ShowBatch(n int) {
 
 // Export writes the trained head to a file: see package export for what is in it.
 func (l Learner) Export(path string) {
-	verb("Export", func(context.Context) error {
+	l.verb("Export", func(context.Context) error {
 		stored, err := l.stored()
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -37,17 +38,12 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Show displays any value: a figure as a picture with its words, what has a Text method as
-// that text, anything else as fmt prints it.
+// Show displays any value, so that every line of a cell may be its last: a figure, a curve or
+// a confusion matrix as a picture with its words, an image, a table, a slice of structs as a
+// table, what has a Text method as that text, anything else as fmt prints it.
 func Show(v any) {
 	verb("Show", func(context.Context) error {
 		switch v := v.(type) {
-		case show.Figure:
-			return show.Default.Figure("figure", v)
-		case show.Table:
-			show.Default.Table(v)
-		case interface{ Text() string }:
-			show.Default.Text(v.Text())
 		case []curves.Run:
 			return show.Default.Figure("curves", plots.Curves(v...))
 		case curves.Run:
@@ -55,9 +51,8 @@ func Show(v any) {
 		case metrics.Confusion:
 			return show.Default.Figure("confusion", plots.Confusion(v))
 		default:
-			show.Default.Text(fmt.Sprintf("%+v", v))
+			return show.Default.Value(v)
 		}
-		return nil
 	})
 }
 
@@ -98,37 +93,48 @@ func Models() {
 
 // verb runs one of the words of this package: interruptible, always flushed, its error told
 // in a card.
-func verb(name string, do func(context.Context) error) {
+func verb(what string, do func(context.Context) error) { verbIn(what, "", do) }
+
+// verb of a learner: its card says which one, and where that lives.
+func (l Learner) verb(what string, do func(context.Context) error) {
+	if l.Name == "" {
+		verb(what, do)
+		return
+	}
+	verbIn(what+" of "+l.Name, filepath.Join(run.Home, l.Name), do)
+}
+
+func verbIn(what, where string, do func(context.Context) error) {
+	// A notebook that went away closes the pipe it read from; the work goes on without it, so
+	// that what is being learnt gets to the disk.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	defer show.Default.Flush()   // also when something panics: what was shown stays
 	err := do(ctx)
 	show.Default.Clear()
 	if err == nil {
-		show.Default.Flush()
 		return
 	}
 	status := 1
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		status = 130
-		err = errors.New("interrupted; features computed so far are kept; run the cell again to go on from there")
+		status = 130 // what shells expect: 128 + SIGINT
+		err = errors.New("interrupted; run it again: it goes on from there, features computed so far are kept")
 	}
-	show.Default.Text(card(name, err))
+	show.Default.Card(card(what, where, err))
 	show.Default.Flush()
 	os.Exit(status)
 }
 
 // card is an error for a person: what could not be done, why, and what to do. Errors here
 // say "what happened; what to type".
-func card(name string, err error) string {
-	why, fix := err.Error(), ""
-	if i := strings.LastIndex(why, "; "); i >= 0 {
-		why, fix = why[:i], why[i+2:]
+func card(what, where string, err error) show.Card {
+	c := show.Card{What: what, Where: where, Why: err.Error()}
+	if i := strings.LastIndex(c.Why, "; "); i >= 0 {
+		c.Why, c.Fix = c.Why[:i], c.Why[i+2:]
 	}
-	text := "✗ " + name + " could not be done\n\n" + why
-	if fix != "" {
-		text += "\n\n→ " + fix
-	}
-	return text
+	return c
 }
 
 // reporter shows what a job does: state words at one place, sentences below each other.

@@ -204,22 +204,25 @@ func asCell(t *testing.T, folder string, kernel func(display, back *os.File)) (s
 // What arrives at the kernel's end, decoded with the types that GoNB's end knows.
 func TestInACell(t *testing.T) {
 	var got []protocol.DisplayData
-	asCell(t, t.TempDir(), func(display, back *os.File) {
+	syncs := 0
+	_, took := asCell(t, t.TempDir(), func(display, back *os.File) {
 		dec, enc := gob.NewDecoder(display), gob.NewEncoder(back)
 		for {
 			var d protocol.DisplayData
 			if err := dec.Decode(&d); err != nil {
 				return
 			}
-			if v, ok := d.Data[protocol.MIMECommValue]; ok { // Sync: answer as GoNB does
-				if c, ok := v.(*protocol.CommValue); ok {
-					_ = enc.Encode(&protocol.CommValue{Address: protocol.GonbuiSyncAckAddress, Value: c.Value})
-				}
+			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok { // Sync: answer as GoNB does
+				syncs++
+				_ = enc.Encode(&protocol.CommValue{Address: protocol.GonbuiSyncAckAddress, Value: c.Value})
 				continue
 			}
 			got = append(got, d)
 		}
 	})
+	if syncs != 1 || took > patience {
+		t.Errorf("%d syncs, %v: nobody waited for the answer, or too long", syncs, took)
+	}
 	if len(got) < 8 {
 		t.Fatalf("%d displays, want 8 or more", len(got))
 	}

@@ -1,0 +1,424 @@
+package tlkit_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"fmt"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/janpfeifer/gonb/gonbui/protocol"
+
+	"github.com/tlkit/transfer-learning/data/insects"
+	"github.com/tlkit/transfer-learning/tlkit"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// The verbs end their program, so each test runs this binary as a program of its own.
+const programVar = "TLKIT_TEST_PROGRAM"
+
+var few = tlkit.Learner{Name: "few", Data: "pictures"}
+
+var programs = map[string]func(){
+	"all": func() {
+		few.ShowBatch(4)
+		few.FitHead()
+		few.ShowCurves()
+		few.Evaluate()
+		few.Export("few.head.safetensors")
+		tlkit.Open("few.head.safetensors").Classify("pictures/ants/00.png", "words.txt")
+	},
+	"fit":      func() { few.FitHead() },
+	"evaluate": func() { few.Evaluate() },
+	"curves":   func() { few.ShowCurves() },
+	"export":   func() { few.Export("few.head.safetensors") },
+	"nameless": func() { tlkit.Learner{Data: "pictures"}.FitHead() },
+	"otherwise": func() {
+		other := few
+		other.Seed = 7
+		other.FitHead()
+	},
+	"backbone": func() { tlkit.Learner{Name: "x", Data: "pictures", Backbone: "mobilnet"}.FitHead() },
+	"nodata":   func() { tlkit.Learner{Name: "x", Data: "no/such/folder"}.FitHead() },
+	"hostile": func() {
+		l := tlkit.Learner{Name: "hostile", Data: "hostile.csv"}
+		l.ShowBatch(4)
+		l.FitHead()
+		l.ShowCurves()
+		l.Evaluate()
+	},
+	"models": tlkit.Models,
+	"show": func() {
+		tlkit.Show(few)
+		tlkit.Show([]export.Prediction{{Label: "<b>", Probability: 0.5}})
+		tlkit.Show(few.History())
+	},
+	"panic": func() {
+		tlkit.Show("before")
+		tlkit.Show(bad{})
+	},
+}
+
+// bad panics when it is shown.
+type bad struct{}
+
+func (bad) Text() string { panic("a bug in somebody's Text") }
+
+func TestMain(m *testing.M) {
+	if program := programs[os.Getenv(programVar)]; program != nil {
+		program()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// program is one of the programs, in a folder, ready to start.
+func program(t *testing.T, dir, name string, env ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), programVar+"="+name, "TLKIT_OFFLINE=1", "TLKIT_QUICK=", "TLKIT_PICTURES=")
+	cmd.Env = append(cmd.Env, env...)
+	return cmd
+}
+
+func start(t *testing.T, dir, name string) (output string, status int) {
+	t.Helper()
+	cmd := program(t, dir, name)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// trains skips a test where nothing can be trained.
+func trains(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("trains for seconds")
+	}
+	if _, err := zoo.Load(context.Background(), "mobilenetv2", zoo.Options{Offline: true}); err != nil {
+		t.Skipf("needs the weights of MobileNetV2 in the cache (tlkit setup): %v", err)
+	}
+	eng, err := engine.Open(context.Background(), engine.Options{})
+	if err != nil || !strings.HasPrefix(eng.Name, "xla") {
+		t.Skip("needs XLA (tlkit setup): on plain Go it takes minutes")
+	}
+	eng.Close()
+}
+
+// draw makes DIR/pictures with n drawn insects of each label; first makes them others than
+// in another test, so that their features are not in the cache yet.
+func draw(t *testing.T, dir string, n, first int) {
+	t.Helper()
+	for class, label := range insects.Classes {
+		for i := range n {
+			img, err := insects.Draw("easy", "train", class, first+i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			if err := png.Encode(&b, img); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, "pictures", label, fmt.Sprintf("%02d.png", i)), b.String())
+		}
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var accuracy = regexp.MustCompile(`(?m)^accuracy \d+\.\d % \(\d+ of \d+, 95 % \d+\.\d-\d+\.\d\)$`)
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return lines[len(lines)-1]
+}
+
+// The whole story as a Go program: trained, drawn, measured, exported, used; and resumed.
+func TestProgram(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 12, 100)
+	write(t, filepath.Join(dir, "words.txt"), "no picture")
+	out, status := start(t, dir, "all")
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	if n := len(accuracy.FindAllString(out, -1)); n != 2 {
+		t.Errorf("%d lines of accuracy, want FitHead's and Evaluate's:\n%s", n, out)
+	}
+	for _, words := range []string{"loss falls from", "recall %", "pictures/ants/00.png  ants", "words.txt", "cannot be read: ", "3 parity pictures"} {
+		if !strings.Contains(out, words) {
+			t.Errorf("no %q in\n%s", words, out)
+		}
+	}
+	for _, file := range []string{"few.head.safetensors", ".tlkit/few/head.safetensors", ".tlkit/few/curves.png", ".tlkit/few/confusion.png", ".tlkit/few/top-losses.png", ".tlkit/few/history.jsonl"} {
+		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+
+	out, status = start(t, dir, "fit")
+	if status != 0 || !strings.Contains(out, "resumed .tlkit/few") || !accuracy.MatchString(lastLine(out)) {
+		t.Errorf("again: status %d\n%s", status, out)
+	}
+	before, _ := os.ReadFile(filepath.Join(dir, ".tlkit/few/head.safetensors"))
+	out, status = start(t, dir, "otherwise")
+	if status != 1 || !strings.Contains(out, "✗ FitHead of few could not be done") || !strings.Contains(out, "seed: 1 there, 7 now") || !strings.Contains(out, "→ give this one another name") {
+		t.Errorf("another seed under the old name: status %d\n%s", status, out)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, ".tlkit/few/head.safetensors")); len(before) == 0 || !bytes.Equal(before, after) {
+		t.Error("the refused run touched the trained head")
+	}
+	if out, status = start(t, dir, "show"); status != 0 || !strings.Contains(out, "Name:few") || !strings.Contains(out, "loss falls") {
+		t.Errorf("show: status %d\n%s", status, out)
+	}
+
+	// The folder may move; what belongs together moves together.
+	moved := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	if out, status = start(t, moved, "evaluate"); status != 0 || !accuracy.MatchString(lastLine(out)) {
+		t.Errorf("after the move: status %d\n%s", status, out)
+	}
+	// A picture more is another data set.
+	if err := os.Rename(filepath.Join(moved, "pictures/ants/00.png"), filepath.Join(moved, "pictures/bees/zz.png")); err != nil {
+		t.Fatal(err)
+	}
+	if out, status = start(t, moved, "fit"); status != 1 || !strings.Contains(out, "changed since") {
+		t.Errorf("after the pictures changed: status %d\n%s", status, out)
+	}
+	// Half a run is trained anew.
+	if err := os.WriteFile(filepath.Join(moved, ".tlkit/few/result.json"), []byte(`{"accu`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, status = start(t, moved, "fit"); status != 0 || strings.Contains(out, "resumed") || !accuracy.MatchString(lastLine(out)) {
+		t.Errorf("half a run: status %d\n%s", status, out)
+	}
+}
+
+// Each mistake ends with one card: what, why, what to type; and status 1.
+func TestCards(t *testing.T) {
+	dir := t.TempDir()
+	draw(t, dir, 1, 0)
+	for name, want := range map[string][]string{
+		"curves":   {"ShowCurves of few", "has learnt nothing yet", "→ call its FitHead() first", "in .tlkit/few"},
+		"evaluate": {"Evaluate of few", "→ call its FitHead() first"},
+		"export":   {"Export of few", "→ call its FitHead() first"},
+		"nameless": {"✗ FitHead could not be done", "→ give it both: tlkit.Learner{Name:"},
+		"backbone": {"FitHead of x", "mobilnet", "→ nearest are mobilenetv2"},
+		"nodata":   {"FitHead of x", "no/such/folder"},
+	} {
+		out, status := start(t, dir, name)
+		if status != 1 {
+			t.Errorf("%s: status %d", name, status)
+		}
+		for _, words := range want {
+			if !strings.Contains(out, words) {
+				t.Errorf("%s: no %q in\n%s", name, words, out)
+			}
+		}
+	}
+	if out, status := start(t, dir, "models"); status != 0 || !strings.Contains(out, "mobilenetv2") {
+		t.Errorf("models: status %d\n%s", status, out)
+	}
+	if out, status := start(t, dir, "panic"); status != 2 || !strings.Contains(out, "before") || !strings.Contains(out, "somebody's Text") || !strings.Contains(out, "tlkit_test.go:") {
+		t.Errorf("panic: status %d\n%s", status, out)
+	}
+	write(t, filepath.Join(dir, "taken", ".tlkit"), "a file")
+	draw(t, filepath.Join(dir, "taken"), 3, 0)
+	if out, status := start(t, filepath.Join(dir, "taken"), "fit"); status != 1 || !strings.Contains(out, "cannot make the folder for runs") {
+		t.Errorf("no place for the run: status %d\n%s", status, out)
+	}
+}
+
+// cell runs a program as a cell of a notebook and gives what the kernel was sent; each shown
+// output is also given to watch.
+func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.DisplayData)) (got []protocol.DisplayData, output string, status int) {
+	t.Helper()
+	pipes := t.TempDir()
+	there, back := filepath.Join(pipes, "there"), filepath.Join(pipes, "back")
+	for _, p := range []string{there, back} {
+		if err := syscall.Mkfifo(p, 0o600); err != nil {
+			t.Skipf("no named pipes here: %v", err)
+		}
+	}
+	// Opened for both directions, so that opening never waits.
+	r, err := os.OpenFile(there, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	w, err := os.OpenFile(back, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	gob.Register(map[string]any{})
+	gob.Register([]any{})
+	cmd := program(t, dir, name, protocol.GONB_PIPE_ENV+"="+there, protocol.GONB_PIPE_BACK_ENV+"="+back, "GONB_DIR="+dir)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	go func() {
+		dec, enc := gob.NewDecoder(r), gob.NewEncoder(w)
+		for {
+			var d protocol.DisplayData
+			if dec.Decode(&d) != nil {
+				return
+			}
+			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok { // Sync: answer as GoNB does
+				_ = enc.Encode(&protocol.CommValue{Address: protocol.GonbuiSyncAckAddress, Value: c.Value})
+				continue
+			}
+			mu.Lock()
+			got = append(got, d)
+			mu.Unlock()
+			if watch != nil {
+				watch(cmd, d)
+			}
+		}
+	}()
+	_ = cmd.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	return got, out.String(), cmd.ProcessState.ExitCode()
+}
+
+func words(d protocol.DisplayData) string {
+	s, _ := d.Data[protocol.MIMETextPlain].(string)
+	return s
+}
+
+// Names that are no friends, in a cell: nothing of them is active, and nothing is lost.
+func TestHostileNamesInACell(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 10, 200)
+	nasty := "<script>alert(1)</script>\u202e'"
+	table := "path,label\n"
+	for i := range 10 {
+		table += fmt.Sprintf("pictures/ants/%02d.png,%s\npictures/bees/%02d.png,bees 🐝 & <b>\n", i, nasty, i)
+	}
+	table += "pictures/" + strings.Repeat("x", 300) + ".png,bees 🐝 & <b>\n"
+	write(t, filepath.Join(dir, "hostile.csv"), table)
+	got, out, status := cell(t, dir, "hostile", nil)
+	if status != 0 {
+		t.Fatalf("status %d\n%s\n%+v", status, out, got)
+	}
+	pictures, hover := 0, 0
+	for i, d := range got {
+		for mime, v := range d.Data {
+			if text, ok := v.(string); ok && (strings.ContainsAny(text, "\u202e\x1b") || mime == protocol.MIMETextHTML && strings.Contains(text, "<script")) {
+				t.Errorf("output %d has %s %.300q", i, mime, text)
+			}
+			switch mime {
+			case protocol.MIMETextPlain, protocol.MIMETextHTML:
+			case protocol.MIMEImagePNG:
+				pictures++
+				if tag, _ := d.Metadata["tlkit"].(map[string]any); tag["pictures"] != "chart" && tag["pictures"] != "foreign" {
+					t.Errorf("output %d has a picture of kind %v", i, tag)
+				}
+			case "application/vnd.vegalite.v5+json":
+				hover++
+			default:
+				t.Errorf("output %d has %s", i, mime)
+			}
+		}
+		if d.Data[protocol.MIMETextPlain] == nil {
+			t.Errorf("output %d has no words", i)
+		}
+	}
+	if pictures < 5 || hover != 2 { // batch, live curves, curves, confusion, top losses
+		t.Errorf("%d pictures, %d with hovering", pictures, hover)
+	}
+	if last := words(got[len(got)-1]); !accuracy.MatchString(last) {
+		t.Errorf("ends with %q", last)
+	}
+	if out != "" {
+		t.Errorf("beside the display pipe: %q", out)
+	}
+}
+
+// An interrupt in any state: a card and status 130, and the next run comes to its end.
+func TestInterrupts(t *testing.T) {
+	trains(t)
+	for i, state := range []string{"opening data", "compiling", "extracting features", "training"} {
+		dir := t.TempDir()
+		draw(t, dir, 20, 300+20*i)
+		var once sync.Once
+		hit := false
+		got, out, status := cell(t, dir, "fit", func(cmd *exec.Cmd, d protocol.DisplayData) {
+			if strings.HasPrefix(words(d), state) {
+				once.Do(func() { hit = true; _ = cmd.Process.Signal(os.Interrupt) })
+			}
+		})
+		last := words(got[len(got)-1])
+		switch {
+		case !hit:
+			t.Logf("%s: over before anybody saw it", state)
+		case status == 130 && strings.Contains(last, "interrupted") && strings.Contains(last, "→ run it again"):
+		case status == 0 && accuracy.MatchString(last): // it was faster
+			t.Logf("%s: finished before the interrupt", state)
+		default:
+			t.Errorf("%s: status %d, %q\n%s", state, status, last, out)
+		}
+		if out, status := start(t, dir, "fit"); status != 0 || !accuracy.MatchString(lastLine(out)) {
+			t.Errorf("after an interrupt while %s: status %d\n%s", state, status, out)
+		}
+	}
+}
+
+// The reader of standard output goes away, as a kernel that is restarted does: the training
+// gets to its end all the same.
+func TestNobodyReads(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 12, 100)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	cmd := program(t, dir, "fit")
+	cmd.Stdout, cmd.Stderr = w, w
+	err = cmd.Run()
+	w.Close()
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".tlkit/few/result.json")); err != nil {
+		t.Errorf("the training is lost: %v", err)
+	}
+}
