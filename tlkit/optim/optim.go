@@ -4,7 +4,7 @@
 //	rule := optim.Rule{Name: optim.AdamW, Clip: 1}
 //	err := rule.Reset(store, params)                                        // clean state: after every unfreezing
 //	norm, finite := rule.Update(scope, params, loss, now)                   // inside the graph; now is a parameter
-//	exec.Call(batch, labels, rule.Now(step, rates, rule.Momentum))          // step 0, 1, ...
+//	exec.Call(batch, labels, rule.Now(steps, rates, rule.Momentum))         // steps 0, 1, ... of each group
 //
 // A step whose loss or gradient is not finite changes nothing: the weights stay those of the step before.
 package optim
@@ -83,14 +83,11 @@ func slot(scope *model.Scope, name, key string) *model.Variable {
 	return scope.Store().RootScope().At(Scope).At("%s", name).GetVariable(key)
 }
 
-// Reset gives each variable of params, which must be in the root of store, a memory of zeros. Whatever a rule remembered
-// before is gone.
+// Reset gives each variable of params, which must be in the root of store, a memory of zeros. Programs that were compiled
+// for the same rule and params go on working.
 func (r Rule) Reset(store *model.Store, params []Param) error {
 	if err := r.Check(); err != nil {
 		return err
-	}
-	if err := store.DeleteVariablesInScope("/" + Scope); err != nil {
-		return fmt.Errorf("optim: %w", err)
 	}
 	for _, p := range params {
 		v := store.RootScope().GetVariable(p.Key)
@@ -98,7 +95,14 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 			return fmt.Errorf("optim: no variable %q to optimise", p.Key)
 		}
 		for _, name := range r.slots() {
-			s, err := store.RootScope().At(Scope).At("%s", name).CreateVariable(p.Key, tensors.FromShape(v.Shape()))
+			zeros := tensors.FromShape(v.Shape())
+			if s := slot(store.RootScope(), name, p.Key); s != nil {
+				if err := s.SetValue(zeros); err != nil {
+					return fmt.Errorf("optim: %w", err)
+				}
+				continue
+			}
+			s, err := store.RootScope().At(Scope).At("%s", name).CreateVariable(p.Key, zeros)
 			if err != nil {
 				return fmt.Errorf("optim: %w", err)
 			}
@@ -108,29 +112,41 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 	return nil
 }
 
-// The numbers of a step in front of the rates.
+// Memory lists what the rule remembers for params, by name, for whoever keeps it on disk.
+func (r Rule) Memory(store *model.Store, params []Param) map[string]*model.Variable {
+	out := map[string]*model.Variable{}
+	for _, p := range params {
+		for _, name := range r.slots() {
+			if v := slot(store.RootScope(), name, p.Key); v != nil {
+				out[Scope+"."+name+"."+p.Key] = v
+			}
+		}
+	}
+	return out
+}
+
+// The numbers of a step: the momentum, and then of each group its rate and AdamW's two bias corrections.
 const (
-	nowMomentum = iota
-	nowFirst    // AdamW's bias corrections
+	nowRate = iota
+	nowFirst
 	nowSecond
-	nowRates
+	perGroup
 )
 
-// NowShape is the shape of what Update takes for so many rates.
-func NowShape(rates int) shapes.Shape { return shapes.Make(dtypes.Float32, nowRates+rates) }
+// NowShape is the shape of what Update takes for so many groups.
+func NowShape(groups int) shapes.Shape { return shapes.Make(dtypes.Float32, 1+groups*perGroup) }
 
-// Now are the numbers of a step: step counts from 0, rates has one for each group. Momentum is the rule's, or another
-// one when a schedule moves it.
-func (r Rule) Now(step int, rates []float64, momentum float64) []float32 {
-	out := make([]float32, nowRates, nowRates+len(rates))
+// Now are the numbers of a step: how many steps each group has moved before, and its rate. Momentum is the rule's, or
+// another one when a schedule moves it.
+func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 	if r.Name == AdamW {
 		momentum = orElse(momentum, 0.9)
-		out[nowFirst] = float32(1 - math.Pow(momentum, float64(step+1)))
-		out[nowSecond] = float32(1 - math.Pow(orElse(r.Beta2, 0.999), float64(step+1)))
 	}
-	out[nowMomentum] = float32(momentum)
-	for _, v := range rates {
-		out = append(out, float32(v))
+	out := []float32{float32(momentum)}
+	for i, rate := range rates {
+		first := 1 - math.Pow(momentum, float64(steps[i]+1))
+		second := 1 - math.Pow(orElse(r.Beta2, 0.999), float64(steps[i]+1))
+		out = append(out, float32(rate), float32(first), float32(second))
 	}
 	return out
 }
@@ -170,15 +186,16 @@ func (r Rule) Update(scope *model.Scope, params []Param, loss, now *graph.Node) 
 	}
 	at := func(i int) *graph.Node { return graph.Reshape(graph.Slice(now, graph.AxisElem(i))) }
 	for i, p := range params {
-		rate := at(nowRates + p.Group)
+		number := func(which int) *graph.Node { return at(1 + p.Group*perGroup + which) }
+		rate := number(nowRate)
 		set := func(v *model.Variable, value *graph.Node) {
 			v.SetNodeValue(graph.Where(finite, value, v.NodeValue(g)))
 		}
 		var next *graph.Node
 		if r.Name == AdamW {
-			next = r.adamw(scope, p, weights[i], grads[i], rate, at, set)
+			next = r.adamw(scope, p, weights[i], grads[i], at(0), number, set)
 		} else {
-			next = r.sgd(scope, p, weights[i], grads[i], rate, at(nowMomentum), set)
+			next = r.sgd(scope, p, weights[i], grads[i], rate, at(0), set)
 		}
 		set(scope.GetVariable(p.Key), next)
 	}
@@ -202,17 +219,17 @@ func (r Rule) sgd(scope *model.Scope, p Param, w, d, rate, momentum *graph.Node,
 	return graph.Sub(w, graph.Mul(d, rate))
 }
 
-func (r Rule) adamw(scope *model.Scope, p Param, w, d, rate *graph.Node, at func(int) *graph.Node, set func(*model.Variable, *graph.Node)) *graph.Node {
+func (r Rule) adamw(scope *model.Scope, p Param, w, d, beta1 *graph.Node, number func(int) *graph.Node, set func(*model.Variable, *graph.Node)) *graph.Node {
 	g := w.Graph()
-	beta1, beta2 := at(nowMomentum), orElse(r.Beta2, 0.999)
+	rate, beta2 := number(nowRate), orElse(r.Beta2, 0.999)
 	first, second := slot(scope, "m", p.Key), slot(scope, "v", p.Key)
 	m := graph.Add(graph.Mul(first.NodeValue(g), beta1), graph.Mul(d, graph.OneMinus(beta1)))
 	v := graph.Add(graph.MulScalar(second.NodeValue(g), beta2), graph.MulScalar(graph.Mul(d, d), 1-beta2))
 	set(first, m)
 	set(second, v)
-	root := graph.AddScalar(graph.Div(graph.Sqrt(v), graph.Sqrt(at(nowSecond))), orElse(r.Epsilon, 1e-8))
+	root := graph.AddScalar(graph.Div(graph.Sqrt(v), graph.Sqrt(number(nowSecond))), orElse(r.Epsilon, 1e-8))
 	if p.Decay != 0 {
 		w = graph.Mul(w, graph.OneMinus(graph.MulScalar(rate, p.Decay)))
 	}
-	return graph.Sub(w, graph.Mul(graph.Div(m, root), graph.Div(rate, at(nowFirst))))
+	return graph.Sub(w, graph.Mul(graph.Div(m, root), graph.Div(rate, number(nowFirst))))
 }

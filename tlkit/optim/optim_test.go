@@ -88,7 +88,7 @@ func newTrainer(t *testing.T, rule Rule, decay float64) *trainer {
 
 func (p *trainer) step(t *testing.T, i int, rates []float64, spoil float32) (loss, norm float64, finite bool) {
 	t.Helper()
-	out, err := p.exec.Call(p.rule.Now(i, rates, p.rule.Momentum), spoil)
+	out, err := p.exec.Call(p.rule.Now([]int{i, i}, rates, p.rule.Momentum), spoil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,8 +151,13 @@ func TestStepThatIsNotFiniteChangesNothing(t *testing.T) {
 func TestResetForgets(t *testing.T) {
 	p := newTrainer(t, Rule{Name: SGD, Momentum: 0.9}, 0)
 	p.step(t, 0, []float64{0.01, 0.01}, 1)
+	moved := p.value("a")
 	if err := p.rule.Reset(p.store, p.params); err != nil {
 		t.Fatal(err)
+	}
+	p.step(t, 0, []float64{0, 0}, 0) // the program compiled before goes on, with the new memory: no gradient, no momentum, no move
+	if got := p.value("a"); got[0] != moved[0] || len(p.rule.Memory(p.store, p.params)) != 3 {
+		t.Errorf("a moved from %v to %v", moved[0], got[0])
 	}
 	for _, v := range tensors.MustCopyFlatData[float32](slot(p.store.RootScope(), "velocity", "a").MustValue()) {
 		if v != 0 {

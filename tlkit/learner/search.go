@@ -1,0 +1,287 @@
+package learner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+)
+
+// Trial is what the folds of the training pictures said about one way to fine-tune: every picture is judged by a network
+// that did not see it.
+type Trial struct {
+	From  string  `json:"from,omitempty"` // first stage that moves; "" = none, the head alone
+	Rate  float64 `json:"rate,omitempty"`
+	Mix   float64 `json:"mix,omitempty"`
+	Loss  float64 `json:"loss"`  // mean cross-entropy, nats
+	Right int     `json:"right"` // of Total
+	Total int     `json:"total"`
+	Gain  float64 `json:"gain,omitempty"`  // loss of the head alone minus this one's, mean over the pictures
+	Error float64 `json:"error,omitempty"` // standard error of Gain
+
+	logits []float32 // [N, K]
+}
+
+// part is what one training of the search found: the held-out logits of one fold at every mix.
+type part struct {
+	From   string      `json:"from"`
+	Rate   float64     `json:"rate"`
+	Fold   int         `json:"fold"`
+	Logits [][]float32 `json:"logits"` // by mix, [held, K]
+}
+
+// searched is the search on disk, so that an interrupted one goes on where it stopped.
+type searched struct {
+	Of    map[string]string `json:"of"`
+	Parts []part            `json:"parts"`
+	path  string
+}
+
+// openSearch reads what an earlier process left. Whatever is damaged or of another training is done again.
+func openSearch(folder string, of map[string]string, resume bool) *searched {
+	s := &searched{Of: of}
+	if folder == "" {
+		return s
+	}
+	s.path = filepath.Join(folder, "search.json")
+	raw, err := os.ReadFile(s.path)
+	if err != nil || !resume || len(raw) < 65 {
+		return s
+	}
+	sum := sha256.Sum256(raw[65:])
+	var old searched
+	if hex.EncodeToString(sum[:]) == string(raw[:64]) && json.Unmarshal(raw[65:], &old) == nil && difference(old.Of, of) == "" {
+		s.Parts = old.Parts
+	}
+	return s
+}
+
+func (s *searched) find(from string, rate float64, fold int) *part {
+	for i, p := range s.Parts {
+		if p.From == from && p.Rate == rate && p.Fold == fold {
+			return &s.Parts[i]
+		}
+	}
+	return nil
+}
+
+func (s *searched) add(p part) error {
+	s.Parts = append(s.Parts, p)
+	if s.path == "" {
+		return nil
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("learner: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
+		return fmt.Errorf("learner: %w", err)
+	}
+	if err := atomicfile.WriteBytes(s.path, append([]byte(hex.EncodeToString(sum[:])+"\n"), body...), 0o644); err != nil {
+		return fmt.Errorf("learner: %w", err)
+	}
+	return nil
+}
+
+// search tries what the plan lists and returns the trials, the head alone first.
+func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of map[string]string) ([]Trial, error) {
+	s := p.Search
+	folds := datasets.Folds(d.Train, s.Folds, p.Seed)
+	if len(folds) < 2 {
+		return nil, fmt.Errorf("learner: %d training pictures cannot be dealt into %d folds", len(d.Train), s.Folds)
+	}
+	n, k := len(d.Train), d.Classes
+	truth := make([]int, n)
+	for i, it := range d.Train {
+		truth[i] = it.Class
+	}
+	alone := Trial{Total: n, logits: make([]float32, n*k)}
+	heads := make([]*head.Linear, len(folds))
+	for f, held := range folds {
+		h, err := d.headWithout(ctx, held)
+		if err != nil {
+			return nil, err
+		}
+		heads[f] = h
+		logits, err := d.headLogits(h, held)
+		if err != nil {
+			return nil, err
+		}
+		scatter(alone.logits, logits, held, k)
+	}
+	alone.Loss, alone.Right = head.LogLoss(alone.logits, truth, k), head.Correct(alone.logits, truth, k)
+	trials := []Trial{alone}
+
+	done := openSearch(d.Folder, of, d.Resume)
+	total, at := len(s.Depths)*len(s.Rates)*len(folds), 0
+	names := stages(d.Net)
+	for _, from := range s.Depths {
+		var t *tuner
+		for _, rate := range s.Rates {
+			first := len(trials)
+			for _, mix := range s.Mixes {
+				trials = append(trials, Trial{From: from, Rate: rate, Mix: mix, Total: n, logits: make([]float32, n*k)})
+			}
+			for f, held := range folds {
+				at++
+				found := done.find(from, rate, f)
+				if found == nil {
+					q := p
+					q.Groups = p.groupsFrom(names, from, rate, s)
+					if t == nil {
+						var err error
+						if t, err = newTuner(d.Net, d.Engine, heads[f], q); err != nil {
+							return nil, err
+						}
+						defer t.close()
+					}
+					t.plan = q
+					fresh, err := d.try(ctx, t, train, heads[f], held, func(step, steps int) {
+						d.state("choosing how to fine-tune", (at-1)*steps+step, total*steps)
+					})
+					if err != nil {
+						return nil, err
+					}
+					fresh.From, fresh.Rate, fresh.Fold = from, rate, f
+					if err := done.add(*fresh); err != nil {
+						return nil, err
+					}
+					found = fresh
+				}
+				for m := range s.Mixes {
+					scatter(trials[first+m].logits, found.Logits[m], held, k)
+				}
+			}
+		}
+	}
+	for i := range trials[1:] {
+		t := &trials[1+i]
+		t.Loss, t.Right = head.LogLoss(t.logits, truth, k), head.Correct(t.logits, truth, k)
+		t.Gain, t.Error = paired(alone.logits, t.logits, truth, k)
+	}
+	return trials, nil
+}
+
+// try trains on all but the held-out pictures and judges those.
+func (d TuneData) try(ctx context.Context, t *tuner, train *pictures, h *head.Linear, held []int, report func(int, int)) (*part, error) {
+	l := &loop{tuner: t, feed: d.feeder(t, train, rest(held, len(d.Train))), report: report}
+	if err := l.begin(h); err != nil {
+		return nil, err
+	}
+	// A rate that blows up is a bad rate, not the end of the search: its logits say nothing for any class.
+	failed := l.train(ctx)
+	if failed != nil {
+		if _, diverged := failed.(*DivergedError); !diverged {
+			return nil, failed
+		}
+	}
+	p := &part{}
+	tuned, err := t.tuned()
+	if err != nil {
+		return nil, err
+	}
+	for _, mix := range t.plan.Search.Mixes {
+		if failed != nil {
+			p.Logits = append(p.Logits, make([]float32, len(held)*d.Classes))
+			continue
+		}
+		if err := t.put(t.mixed(tuned, mix)); err != nil {
+			return nil, err
+		}
+		logits, err := l.feed.logitsOf(ctx, t, held)
+		if err != nil {
+			return nil, err
+		}
+		p.Logits = append(p.Logits, logits)
+	}
+	return p, nil
+}
+
+// choose gives the trial to follow: the one with the lowest loss, when it beats the head alone by more than the standard
+// error of the difference and gets no fewer pictures right. -1 = none.
+func choose(trials []Trial) int {
+	at := -1
+	for i, t := range trials[1:] {
+		if t.Gain > t.Error && t.Right >= trials[0].Right && (at < 0 || t.Loss < trials[at].Loss) {
+			at = 1 + i
+		}
+	}
+	return at
+}
+
+func scatter(to, from []float32, rows []int, k int) {
+	for i, r := range rows {
+		copy(to[r*k:(r+1)*k], from[i*k:(i+1)*k])
+	}
+}
+
+// paired is the mean of the differences of loss, picture by picture, and its standard error.
+func paired(a, b []float32, y []int, k int) (mean, err float64) {
+	n := float64(len(y))
+	var sum, square float64
+	for i := range y {
+		d := head.LogLoss(a[i*k:(i+1)*k], y[i:i+1], k) - head.LogLoss(b[i*k:(i+1)*k], y[i:i+1], k)
+		sum += d
+		square += d * d
+	}
+	mean = sum / n
+	return mean, math.Sqrt(max(square/n-mean*mean, 0) / max(n-1, 1))
+}
+
+// headWithout fits the head without some pictures, at the strength of the fitted one.
+func (d TuneData) headWithout(ctx context.Context, held []int) (*head.Linear, error) {
+	out := map[int]bool{}
+	for _, i := range held {
+		out[i] = true
+	}
+	s := head.Samples{Features: d.Features.Features, Classes: d.Classes}
+	for r := range d.Features.Len() {
+		if item := d.item(r); !out[item] {
+			s.X = append(s.X, d.Features.Row(r)...)
+			s.Y = append(s.Y, d.Features.Y[r])
+		}
+	}
+	strength := d.Head.Strength
+	if strength == 0 {
+		strength = 0.1 // a head of SGD has none; the middle of the ladder
+	}
+	fit, err := head.Logistic(ctx, s, head.LogisticOptions{Strengths: []float64{strength}})
+	if err != nil {
+		return nil, fmt.Errorf("learner: a head for the search: %w", err)
+	}
+	return fit.Head, nil
+}
+
+// headLogits judges pictures by a head on their features.
+func (d TuneData) headLogits(h *head.Linear, rows []int) ([]float32, error) {
+	at := map[int]int{}
+	for r := d.Features.Len() - 1; r >= 0; r-- {
+		at[d.item(r)] = r
+	}
+	var out []float32
+	for _, i := range rows {
+		r, ok := at[i]
+		if !ok {
+			return nil, fmt.Errorf("learner: %s has no features", d.Train[i].Rel)
+		}
+		out = append(out, h.Logits(d.Features.Row(r))...)
+	}
+	return out, nil
+}
+
+// item is the picture that a row of features is of.
+func (d TuneData) item(row int) int {
+	if d.Rows == nil {
+		return row
+	}
+	return d.Rows[row]
+}
