@@ -19,6 +19,7 @@ import (
 	"github.com/janpfeifer/gonb/gonbui/protocol"
 
 	"github.com/tlkit/transfer-learning/data/insects"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -99,9 +100,9 @@ func program(t *testing.T, dir, name string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-func start(t *testing.T, dir, name string) (output string, status int) {
+func start(t *testing.T, dir, name string, env ...string) (output string, status int) {
 	t.Helper()
-	cmd := program(t, dir, name)
+	cmd := program(t, dir, name, env...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -125,8 +126,7 @@ func trains(t *testing.T) {
 	eng.Close()
 }
 
-// draw makes DIR/pictures with n drawn insects of each label; first makes them others than
-// in another test, so that their features are not in the cache yet.
+// draw makes DIR/pictures with n drawn insects of each label, beginning with number first.
 func draw(t *testing.T, dir string, n, first int) {
 	t.Helper()
 	for class, label := range insects.Classes {
@@ -262,7 +262,7 @@ func TestCards(t *testing.T) {
 
 // cell runs a program as a cell of a notebook and gives what the kernel was sent; each shown
 // output is also given to watch.
-func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.DisplayData)) (got []protocol.DisplayData, output string, status int) {
+func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.DisplayData), env ...string) (got []protocol.DisplayData, output string, status int) {
 	t.Helper()
 	pipes := t.TempDir()
 	there, back := filepath.Join(pipes, "there"), filepath.Join(pipes, "back")
@@ -285,12 +285,14 @@ func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.D
 	gob.Register(map[string]any{})
 	gob.Register([]any{})
 	cmd := program(t, dir, name, protocol.GONB_PIPE_ENV+"="+there, protocol.GONB_PIPE_BACK_ENV+"="+back, "GONB_DIR="+dir)
+	cmd.Env = append(cmd.Env, env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
+	waitedFor := false
 	go func() {
 		dec, enc := gob.NewDecoder(r), gob.NewEncoder(w)
 		for {
@@ -299,6 +301,9 @@ func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.D
 				return
 			}
 			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok { // Sync: answer as GoNB does
+				mu.Lock()
+				waitedFor = true
+				mu.Unlock()
 				_ = enc.Encode(&protocol.CommValue{Address: protocol.GonbuiSyncAckAddress, Value: c.Value})
 				continue
 			}
@@ -313,6 +318,9 @@ func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.D
 	_ = cmd.Wait()
 	mu.Lock()
 	defer mu.Unlock()
+	if !waitedFor { // GoNB drops what is under way when a program ends
+		t.Errorf("%s ended without waiting until its outputs had arrived", name)
+	}
 	return got, out.String(), cmd.ProcessState.ExitCode()
 }
 
@@ -371,19 +379,49 @@ func TestHostileNamesInACell(t *testing.T) {
 	}
 }
 
+func TestPanicInACell(t *testing.T) {
+	got, out, status := cell(t, t.TempDir(), "panic", nil)
+	if status != 2 || len(got) != 1 || words(got[0]) != "before" || !strings.Contains(out, "somebody's Text") {
+		t.Errorf("status %d, %d outputs\n%s", status, len(got), out)
+	}
+}
+
+// cacheWithoutFeatures is the person's cache as far as it takes time to fill, and no features.
+func cacheWithoutFeatures(t *testing.T) string {
+	t.Helper()
+	full, err := cachedir.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := os.ReadDir(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, p := range parts {
+		if p.Name() != "features" {
+			if err := os.Symlink(filepath.Join(full, p.Name()), filepath.Join(dir, p.Name())); err != nil {
+				t.Skipf("no links here: %v", err)
+			}
+		}
+	}
+	return dir
+}
+
 // An interrupt in any state: a card and status 130, and the next run comes to its end.
 func TestInterrupts(t *testing.T) {
 	trains(t)
-	for i, state := range []string{"opening data", "compiling", "extracting features", "training"} {
+	for _, state := range []string{"opening data", "compiling", "extracting features", "training"} {
 		dir := t.TempDir()
-		draw(t, dir, 20, 300+20*i)
+		draw(t, dir, 20, 300)
+		cache := "TLKIT_CACHE=" + cacheWithoutFeatures(t)
 		var once sync.Once
 		hit := false
 		got, out, status := cell(t, dir, "fit", func(cmd *exec.Cmd, d protocol.DisplayData) {
 			if strings.HasPrefix(words(d), state) {
 				once.Do(func() { hit = true; _ = cmd.Process.Signal(os.Interrupt) })
 			}
-		})
+		}, cache)
 		last := words(got[len(got)-1])
 		switch {
 		case !hit:
@@ -394,7 +432,7 @@ func TestInterrupts(t *testing.T) {
 		default:
 			t.Errorf("%s: status %d, %q\n%s", state, status, last, out)
 		}
-		if out, status := start(t, dir, "fit"); status != 0 || !accuracy.MatchString(lastLine(out)) {
+		if out, status := start(t, dir, "fit", cache); status != 0 || !accuracy.MatchString(lastLine(out)) {
 			t.Errorf("after an interrupt while %s: status %d\n%s", state, status, out)
 		}
 	}
