@@ -87,6 +87,9 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 			}
 			return f, nil, nil
 		}
+		if f.bare() {
+			break // it failed before anything was learnt: a mistyped name must not stand in the way
+		}
 		if p.Keep {
 			return nil, nil, fmt.Errorf("run: %s holds a run that was asked for differently:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
 		}
@@ -106,6 +109,17 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 		return nil, nil, fmt.Errorf("run: %w", err)
 	}
 	return f, nil, f.write("spec.json", s)
+}
+
+// bare says that the folder holds what was asked for and planned, and nothing that was learnt.
+func (f *folder) bare() bool {
+	entries, err := os.ReadDir(f.path)
+	for _, e := range entries {
+		if n := e.Name(); n != "spec.json" && n != "plan.json" && n != "history.jsonl" {
+			return false
+		}
+	}
+	return err == nil
 }
 
 // holder says which process has a lock, as far as it wrote that down.
@@ -145,10 +159,30 @@ func moveAside(path string) (string, error) {
 	}
 }
 
+// frozen is the spec without fine-tuning.
+func (s Spec) frozen() Spec {
+	s.Finetune, s.Plan = 0, ""
+	return s
+}
+
 // clear removes what an earlier run of the same spec left, the result first: a folder
-// without result.json is not a finished run.
-func (f *folder) clear() error {
-	for _, name := range []string{"result.json", "history.jsonl", "curves.png", "confusion.png", "report.txt", "plan.json", "head.safetensors"} {
+// without result.json is not a finished run. With resume the way of a fine-tuning that was
+// interrupted stays: its checkpoints and its history.
+func (f *folder) clear(resume bool) error {
+	names := []string{"result.json", "curves.png", "confusion.png", "report.txt", "plan.json", "finetune.json", "head.safetensors"}
+	if !resume {
+		names = append(names, "history.jsonl")
+		old, err := filepath.Glob(f.file("finetune*"))
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		for _, path := range old {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("run: %w", err)
+			}
+		}
+	}
+	for _, name := range names {
 		if err := os.Remove(f.file(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("run: %w", err)
 		}

@@ -276,6 +276,7 @@ func TestKeptRunsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	write(t, f.file("head.safetensors"), []byte("learnt"))
 	f.close()
 	_, _, err = openFolder(place, Spec{Data: "a", Model: "m", Seed: 2, Head: "sgd"}, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "  head:  there, sgd now\n  seed: 1 there, 2 now; give") {
@@ -288,6 +289,24 @@ func TestKeptRunsAreRefused(t *testing.T) {
 	}
 	if b, err := os.ReadFile(spec); err != nil || len(b) != 18 {
 		t.Errorf("the folder was touched: %q, %v", b, err)
+	}
+}
+
+// A mistyped first attempt leaves a folder in which nothing was learnt.
+func TestFailedRunDoesNotHoldItsName(t *testing.T) {
+	place := Place{Folder: t.TempDir(), Name: "mine", Keep: true}
+	f, _, err := openFolder(place, Spec{Data: "hymenopetra"}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.close()
+	if f, _, err = openFolder(place, Spec{Data: "hymenoptera"}, func(string) {}); err != nil {
+		t.Fatalf("the corrected spec is refused: %v", err)
+	}
+	write(t, f.file("head.safetensors"), []byte("learnt"))
+	f.close()
+	if _, _, err := openFolder(place, Spec{Data: "insects"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "data: hymenoptera there, insects now") {
+		t.Errorf("a run with a head gives way to another spec: %v", err)
 	}
 }
 
