@@ -59,6 +59,10 @@ type Head struct {
 	Plan     json.RawMessage   `json:"plan,omitempty"` // the learner's plan
 	Versions map[string]string `json:"versions,omitempty"`
 
+	// Changed are the backbone's tensors that training changed, under the checkpoint's own keys and in its layout; nil
+	// after feature extraction. [Head.Open] lays them over the backbone.
+	Changed []weights.Tensor `json:"-"`
+
 	Linear head.Linear `json:"-"`
 	Parity []float32   `json:"-"` // [len(ParityPictures), K] logits of the built-in pictures
 }
@@ -125,6 +129,11 @@ func (h *Head) Check() error {
 	case len(h.Parity) != ParityPictures*k:
 		return fmt.Errorf("export: %d parity logits, want %d (%d pictures x %d classes)", len(h.Parity), ParityPictures*k, ParityPictures, k)
 	}
+	for _, t := range h.Changed {
+		if t.Name == "head.weight" || t.Name == "head.bias" || t.Name == parityName {
+			return fmt.Errorf("export: the backbone has a tensor called %s, which in a head file is the head's own", t.Name)
+		}
+	}
 	seen := map[string]bool{}
 	for i, l := range h.Labels {
 		if l == "" || seen[l] {
@@ -157,11 +166,11 @@ func (h *Head) encode() ([]byte, error) {
 	}
 	k, c := h.Linear.Classes, h.Linear.Features
 	var buf bytes.Buffer
-	err = weights.EncodeSafetensors(&buf, []weights.Tensor{
+	err = weights.EncodeSafetensors(&buf, append([]weights.Tensor{
 		weights.FromFloat32("head.weight", []int{k, c}, h.Linear.Weight),
 		weights.FromFloat32("head.bias", []int{k}, h.Linear.Bias),
 		weights.FromFloat32(parityName, []int{ParityPictures, k}, h.Parity),
-	}, map[string]string{
+	}, h.Changed...), map[string]string{
 		"format":  "pt", // what Python's loaders look for
 		formatKey: format,
 		headKey:   string(about),
@@ -258,10 +267,16 @@ func read(path string) (*Head, error) {
 			return nil, err
 		}
 	}
-	for _, name := range f.Names() {
-		if name != "head.weight" && name != "head.bias" && name != parityName {
-			return nil, fmt.Errorf("tensor %s is not one that this tlkit can lay over a backbone: use the tlkit that wrote the file", name)
+	for _, name := range f.Names() { // in the order of the file; which of them the backbone has, Open says
+		if name == "head.weight" || name == "head.bias" || name == parityName {
+			continue
 		}
+		t, _ := f.Tensor(name)
+		values, err := t.Float32()
+		if err != nil {
+			return nil, err
+		}
+		h.Changed = append(h.Changed, weights.FromFloat32(name, t.Shape, values))
 	}
 	return h, h.Check()
 }

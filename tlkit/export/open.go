@@ -45,7 +45,7 @@ type Options struct {
 	Zoo zoo.Options // where the backbone comes from; its Preset is not used
 }
 
-// Open loads the backbone the head was trained on and replays the built-in pictures.
+// Open loads the backbone the head was trained on, lays over it what training changed, and replays the built-in pictures.
 //
 // Errors: the backbone is not here and cannot be fetched (which file, from where), it has
 // another sha256 than the head was trained on, or the parity pictures disagree (ErrParity).
@@ -57,6 +57,9 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 	}
 	if net.SHA256 != h.Backbone.SHA256 {
 		return nil, fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s: pass the right file with --weights", h.Backbone.Name, h.Backbone.SHA256, net.SHA256)
+	}
+	if net, err = net.With(h.Changed); err != nil {
+		return nil, fmt.Errorf("export: the head changes its backbone in a way that does not fit: %w", err)
 	}
 	c := &Classifier{Head: h, net: net, backbone: features.FromNet(net, e)}
 	open := c.backbone.Open

@@ -159,10 +159,30 @@ func moveAside(path string) (string, error) {
 	}
 }
 
+// frozen is the spec without fine-tuning.
+func (s Spec) frozen() Spec {
+	s.Finetune, s.Plan = 0, ""
+	return s
+}
+
 // clear removes what an earlier run of the same spec left, the result first: a folder
-// without result.json is not a finished run.
-func (f *folder) clear() error {
-	for _, name := range []string{"result.json", "history.jsonl", "curves.png", "confusion.png", "report.txt", "plan.json", "head.safetensors"} {
+// without result.json is not a finished run. With resume the way of a fine-tuning that was
+// interrupted stays: its checkpoints and its history.
+func (f *folder) clear(resume bool) error {
+	names := []string{"result.json", "curves.png", "confusion.png", "report.txt", "plan.json", "finetune.json", "head.safetensors"}
+	if !resume {
+		names = append(names, "history.jsonl")
+		old, err := filepath.Glob(f.file("finetune*"))
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		for _, path := range old {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("run: %w", err)
+			}
+		}
+	}
+	for _, name := range names {
 		if err := os.Remove(f.file(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("run: %w", err)
 		}

@@ -13,6 +13,8 @@
 //	curves.png       the history drawn
 //	confusion.png    truth against prediction
 //	report.txt       accuracy, per label, most confused
+//	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
+//	finetune/        its checkpoints, while it is under way
 //	head.safetensors the trained head (package export)
 //	result.json      the figures, written last: a folder with it is a finished run
 //
@@ -31,6 +33,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
@@ -48,7 +51,9 @@ type Spec struct {
 	Folds      int    `json:"folds,omitempty"`      // cross-validate: report the mean over K held-out folds
 	Split      string `json:"split,omitempty"`      // reported split; "" = valid, else test
 	Seed       uint64 `json:"seed"`
-	Seeds      int    `json:"seeds,omitempty"` // runs with seeds Seed, Seed+1, ...; 0 = 1
+	Seeds      int    `json:"seeds,omitempty"`    // runs with seeds Seed, Seed+1, ...; 0 = 1
+	Finetune   int    `json:"finetune,omitempty"` // epochs of fine-tuning behind the head; 0 = none
+	Plan       string `json:"plan,omitempty"`     // of fine-tuning; "" = learner.Tlkit
 }
 
 // Place is where a run goes and how it is carried out; none of it changes a number.
@@ -56,7 +61,7 @@ type Place struct {
 	Folder  string // working folder, "" = the current one
 	Name    string // of the run folder; "" = data set, model and 8 hex digits of the spec
 	Out     string // also write the head here
-	Resume  bool   // a finished run of the same spec is read back instead of computed
+	Resume  bool   // a finished run of the same spec is read back instead of computed, an interrupted fine-tuning goes on
 	Offline bool   // never touch the network
 	Keep    bool   // an older run under the name that was asked for differently is refused, not moved aside
 
@@ -126,6 +131,10 @@ type Result struct {
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`
 
+	// With fine-tuning: what the head alone gets on the same pictures, and how the backbone was trained.
+	Probe    *Probe      `json:"probe,omitempty"`
+	Finetune *Finetuning `json:"finetune,omitempty"` // of the first seed
+
 	Run   string `json:"run"`  // the run's folder
 	Head  string `json:"head"` // the head file
 	Runs  []One  `json:"runs,omitempty"`
@@ -159,10 +168,45 @@ type One struct {
 	Total    int              `json:"total"`
 	Interval metrics.Interval `json:"interval"`
 	Strength float64          `json:"strength,omitempty"`
+	Probe    *Probe           `json:"probe,omitempty"`
+	Finetune *Finetuning      `json:"finetune,omitempty"`
+}
+
+// Probe is how the head alone does, on the backbone as it was published.
+type Probe struct {
+	Accuracy float64          `json:"accuracy"` // over seeds: the mean
+	Correct  int              `json:"correct"`  // of the first seed
+	Total    int              `json:"total"`
+	Interval metrics.Interval `json:"interval"`
+	// Gain is the accuracy with fine-tuning minus that of the head alone, on the same pictures. Its 95 % interval is that
+	// of metrics.Compare for one seed, Student's t of the differences over several.
+	Gain         float64          `json:"gain"`
+	GainInterval metrics.Interval `json:"gain_interval"`
+}
+
+// Finetuning is how the backbone was trained.
+type Finetuning struct {
+	Plan    string          `json:"plan"`
+	Epochs  int             `json:"epochs"`
+	Pays    bool            `json:"pays"` // false: the result is the head alone
+	Why     string          `json:"why"`
+	From    string          `json:"from,omitempty"` // first stage that moved
+	Rate    float64         `json:"rate,omitempty"` // the largest
+	Mix     float64         `json:"mix"`            // how far from the start to the tuned weights
+	Steps   int             `json:"steps"`
+	Changed int             `json:"changed"` // tensors
+	Trials  []learner.Trial `json:"trials,omitempty"`
+	Seconds float64         `json:"seconds"`
 }
 
 // Line is the result in one line, always with interval and counts.
 func (r *Result) Line() string {
+	if r.Probe != nil {
+		r := *r
+		p := r.Probe
+		r.Probe = nil
+		return fmt.Sprintf("%s; the head alone %.1f %%, gain %+.1f points (95 %% %+.1f to %+.1f)", r.Line(), 100*p.Accuracy, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High)
+	}
 	switch {
 	case len(r.Folds) > 0:
 		return fmt.Sprintf("accuracy %.1f %% (95 %% %.1f-%.1f, mean of %d folds; %d of %d together)", 100*r.Accuracy, 100*r.Interval.Low, 100*r.Interval.High, len(r.Folds), r.Correct, r.Total)

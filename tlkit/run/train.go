@@ -33,6 +33,9 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error
 	if s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0 {
 		return nil, fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
 	}
+	if s.Finetune < 0 || s.Finetune > 0 && s.Folds > 0 || s.Finetune == 0 && s.Plan != "" {
+		return nil, fmt.Errorf("run: %d epochs of fine-tuning with plan %q and %d folds: want 1 or more, --plan only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.Folds)
+	}
 	s.Seeds = max(s.Seeds, 1)
 	if err := place.ready(); err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error
 	if done != nil && place.Resume {
 		return f.resumed(ctx, done, s, place, p)
 	}
-	if err := f.clear(); err != nil {
+	if err := f.clear(place.Resume && s.Finetune > 0); err != nil {
 		return nil, err
 	}
 	r := &Result{Model: s.Model, Data: s.Data, Seed: s.Seed, Run: f.path, Head: f.file("head.safetensors")}
@@ -79,6 +82,11 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error
 			return nil, err
 		}
 		r.Accuracy, r.Interval = mean.Value, mean.Interval
+		if r.Probe != nil {
+			if r.Probe, err = probeOver(runs); err != nil {
+				return nil, err
+			}
+		}
 	}
 	p.State("saving", 0, 0)
 	r.Figures = append([]plots.Figure{plots.Curves(histories...)}, r.Figures...)
@@ -147,6 +155,7 @@ func (r *Result) take(t *trained) {
 	r.Fingerprint, r.Weights = t.open.data.Fingerprint(), t.open.net.SHA256
 	r.Data, r.Model = t.open.data.Name, t.open.net.Row.Name
 	r.Folds, r.Choices = t.folds, t.choices
+	r.Probe, r.Finetune = t.figures.Probe, t.figures.Finetune
 	r.Figures, r.Report = []plots.Figure{t.report.ConfusionFigure()}, t.report.Text()
 }
 
@@ -235,7 +244,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if t.train == 0 {
 		return nil, fmt.Errorf("run: %s has no training pictures", s.Data)
 	}
-	recorder, err := newHistory(f, index, s, plan, place.Curves)
+	recorder, err := newHistory(f, index, s, plan, place)
 	if err != nil {
 		return nil, err
 	}
@@ -244,6 +253,16 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		data.Valid, data.Split = eval.s, t.split
 	}
 	fitted, err := learner.FitHead(ctx, data, plan, recorder)
+	var tuned *tuning
+	linear := (*head.Linear)(nil)
+	if err == nil {
+		linear = fitted.Fit.Head
+		if s.Finetune > 0 {
+			clock.lap("training")
+			tuned, err = o.finetune(ctx, s, place, f, index, train, eval, t.split, fitted, recorder, p)
+			clock.lap("fine-tuning")
+		}
+	}
 	t.history = recorder.Run()
 	if closed := recorder.Close(); err == nil {
 		err = closed
@@ -252,10 +271,18 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, err
 	}
 	t.strength, t.choices = fitted.Fit.Strength, fitted.Fit.Choices
-	clock.lap("training")
+	if tuned == nil {
+		clock.lap("training")
+	}
 
 	p.State("evaluating", 0, 0)
-	logits := fitted.Fit.Head.Logits(eval.s.X)
+	logits := linear.Logits(eval.s.X)
+	if tuned != nil {
+		if logits, err = tuned.judge(ctx, o, eval, logits, s, p); err != nil {
+			return nil, err
+		}
+		linear, b = tuned.Head, features.FromNet(tuned.Net, o.eng)
+	}
 	if s.Folds > 0 {
 		if logits, t.folds, err = crossValidate(ctx, s, plan, train, eval, p); err != nil {
 			return nil, err
@@ -280,16 +307,20 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	} else {
 		t.baseline = Baseline{Method: fmt.Sprintf("k-NN, k %d", neighbours), Correct: head.Correct(votes, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
 	}
-	parity, err := export.Parity(ctx, b, o.net.Preset, fitted.Fit.Head)
+	parity, err := export.Parity(ctx, b, o.net.Preset, linear)
 	if err != nil {
 		return nil, err
 	}
 	raw, err := json.Marshal(plan)
+	if tuned != nil {
+		t.figures.Probe, t.figures.Finetune = tuned.probe, tuned.summary
+		raw, err = json.Marshal(map[string]any{"head": plan, "finetune": tuned.Plan})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	t.head = &export.Head{
-		Labels: o.data.Labels, Preset: o.net.Preset, Seed: s.Seed, Plan: raw, Linear: *fitted.Fit.Head, Parity: parity,
+		Labels: o.data.Labels, Preset: o.net.Preset, Seed: s.Seed, Plan: raw, Linear: *linear, Parity: parity,
 		Backbone: export.Backbone{Name: o.net.Row.Name, SHA256: o.net.SHA256, Features: o.net.Row.Features, Origin: o.net.Row.Origin, Licence: o.net.Row.Licence},
 		Data:     export.Data{Name: o.data.Name, Fingerprint: o.data.Fingerprint(), Train: t.train},
 		Result:   export.Result{Split: t.split, Correct: t.figures.Correct, Total: t.figures.Total, Interval: t.figures.Interval},
@@ -299,6 +330,9 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if o.data.Set != nil {
 		t.head.Data.Licence = o.data.Set.Licence
 	}
+	if tuned != nil {
+		t.head.Changed = tuned.Net.Changes()
+	}
 	clock.lap("evaluating")
 	if index > 0 {
 		return t, nil
@@ -307,10 +341,12 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 }
 
 // newHistory starts the history of one seed: history.jsonl, for further seeds history.seedN.jsonl.
-func newHistory(f *folder, index int, s Spec, plan learner.Plan, watch func(curves.Run)) (*curves.Recorder, error) {
+func newHistory(f *folder, index int, s Spec, plan learner.Plan, place Place) (*curves.Recorder, error) {
 	name := "history.jsonl"
 	if index > 0 {
 		name = fmt.Sprintf("history.seed%d.jsonl", s.Seed)
+	}
+	if index > 0 && !(place.Resume && s.Finetune > 0) {
 		if err := os.RemoveAll(f.file(name)); err != nil {
 			return nil, fmt.Errorf("run: %w", err)
 		}
@@ -319,7 +355,7 @@ func newHistory(f *folder, index int, s Spec, plan learner.Plan, watch func(curv
 	if err != nil {
 		return nil, err
 	}
-	return curves.NewRecorder(run, w, 2*time.Second, watch), nil
+	return curves.NewRecorder(run, w, 2*time.Second, place.Curves), nil
 }
 
 // crossValidate reports on every picture by a head that did not see it: K heads, each with
