@@ -22,6 +22,29 @@ type walk struct {
 	stages  []Stage
 	norms   Norms
 	cut     *cut // nil = the whole network
+
+	// training chooses forms whose gradients are fast. They add up the same terms in another order, so that whatever
+	// only looks at pictures keeps its numbers to the bit.
+	training bool
+	products map[*graph.Node]product // convolutions of this walk by their output
+}
+
+// product is a convolution that can be built again with other weights [...,out].
+type product struct {
+	weight *graph.Node
+	build  func(weight *graph.Node) *graph.Node
+}
+
+// remember builds a convolution and, for training, keeps how.
+func (w *walk) remember(weight *graph.Node, build func(*graph.Node) *graph.Node) *graph.Node {
+	y := build(weight)
+	if w.training {
+		if w.products == nil {
+			w.products = map[*graph.Node]product{}
+		}
+		w.products[y] = product{weight, build}
+	}
+	return y
 }
 
 // weightSource answers with the value of one tensor of a checkpoint, in the layout of the graph.

@@ -58,7 +58,15 @@ func (b *Builder) Conv(name string, x *graph.Node, width, kernel, stride int, pa
 		pads[0][1]++
 		pads[1][1]++
 	}
-	return graph.Convolve(x, w).Strides(stride).PaddingPerDim(pads).Done()
+	return b.walk.remember(w, func(w *graph.Node) *graph.Node {
+		if b.walk.training && kernel == 1 && stride == 1 && pad == 0 {
+			// The same sums as a matrix product: its gradient runs half again as fast as that of a convolution.
+			d := x.Shape().Dimensions
+			y := graph.MatMul(graph.Reshape(x, -1, in), graph.Reshape(w, in, width))
+			return graph.Reshape(y, d[0], d[1], d[2], width)
+		}
+		return graph.Convolve(x, w).Strides(stride).PaddingPerDim(pads).Done()
+	})
 }
 
 // Depthwise is a convolution without bias of each channel for itself, x [N,H,W,C] to [N,h,w,C]. Its weight is
@@ -77,6 +85,13 @@ func (b *Builder) Depthwise(name string, x *graph.Node, kernel, stride int, pad 
 	x = graph.Pad(x, graph.ScalarZero(x.Graph(), x.DType()), compute.PadAxis{},
 		compute.PadAxis{Start: pads[0][0], End: pads[0][1]}, compute.PadAxis{Start: pads[1][0], End: pads[1][1]}, compute.PadAxis{})
 
+	return b.walk.remember(w, func(w *graph.Node) *graph.Node {
+		return shiftedSum(x, w, kernel, stride, height, width)
+	})
+}
+
+// shiftedSum adds up the shifted pictures of padded x, each times its weights.
+func shiftedSum(x, w *graph.Node, kernel, stride, height, width int) *graph.Node {
 	var sum *graph.Node
 	for i := range kernel {
 		for j := range kernel {

@@ -262,7 +262,7 @@ func TestParts(t *testing.T) {
 	for i, v := range whole.data {
 		want[i] = float64(v)
 	}
-	near(t, "the two parts together", rest, whole.dims, want, 0)
+	near(t, "the two parts together", rest, whole.dims, want, 1e-6)
 
 	for name, c := range map[string]struct {
 		p    Part

@@ -35,11 +35,18 @@ func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node
 	bias := b.weight(x, name+".bias", weights.Same, true, c)
 	mean := b.weight(x, name+".running_mean", weights.Same, false, c)
 	variance := b.weight(x, name+".running_var", weights.Same, false, c)
+	batch := false
 	if n := b.walk.norms; n.Batch != nil && !b.walk.outside(x) && n.Batch(b.key(name)) {
 		mean, variance = b.batchStatistics(name, x, mean, variance)
+		batch = true
 	}
 	scale := graph.Div(gain, graph.Sqrt(graph.AddScalar(variance, eps))) // [C]
 	shift := graph.Sub(bias, graph.Mul(mean, scale))
+	if conv, ok := b.walk.products[x]; ok && !batch {
+		// The scale goes into the weights of the convolution in front: the gradient of the gain is then a sum over those
+		// and not over the whole map, and one pass over the map is saved. The first product is never computed.
+		return graph.Add(conv.build(graph.Mul(conv.weight, perChannel(scale))), perChannel(shift))
+	}
 	return graph.Add(graph.Mul(x, perChannel(scale)), perChannel(shift))
 }
 

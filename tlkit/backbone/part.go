@@ -19,7 +19,7 @@ import (
 //	x = backbone.Part{To: "layer3"}.Graph(arch, scope, pictures).Map             // the frozen part, once for each picture
 //	out := backbone.Part{From: "layer3", Size: 224}.Graph(arch, scope, x)       // the rest, in every step
 //
-// Both together compute what [Graph] computes, by the same operations. Only the weights of the part are asked of the
+// Both together compute what [Graph] computes, up to rounding: parts are built for fast gradients. Only the weights of the part are asked of the
 // scope.
 type Part struct {
 	From  string // the part begins behind this stage, with its output; "" = with pictures
@@ -31,7 +31,7 @@ type Part struct {
 // Graph adds the part to the graph of x: pictures [N,S,S,3], or the output [N,h,w,C] of stage From. With To, the Map is
 // that stage's output, and there are neither Features nor Logits. It panics on errors, as graph code does.
 func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
-	w := &walk{weights: &scopeWeights{scope: scope}, norms: p.Norms}
+	w := &walk{weights: &scopeWeights{scope: scope}, norms: p.Norms, training: true}
 	if p.From == "" && p.To == "" {
 		return build(arch, w, x)
 	}
