@@ -109,7 +109,7 @@ func FineTune(ctx context.Context, d TuneData, p TunePlan, to Recorder) (*Tuned,
 		}
 		alone, at := out.Trials[0], choose(out.Trials)
 		if at < 0 {
-			out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %d of %d with loss %.4f, and nothing that was tried is better by more than its standard error", alone.Right, alone.Total, alone.Loss)
+			out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %d of %d with loss %.4f, and nothing that was tried is better by more than chance would make it (twice the standard error)", alone.Right, alone.Total, alone.Loss)
 			out.Plan.Mix = 0
 			return out, d.mark(to, curves.Mark{Kind: curves.Chosen, Step: d.Steps, Epoch: float64(d.Steps), Text: "the head alone"})
 		}

@@ -36,6 +36,17 @@ func xla(tb testing.TB) *engine.Engine {
 // formulaNet is a network of the zoo with weights made by the formula.
 func formulaNet(tb testing.TB, name string, gain float64) *zoo.Net {
 	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "formula.safetensors")
+	writeFormula(tb, name, gain, path)
+	n, err := zoo.Load(context.Background(), name, zoo.Options{Weights: path})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+func writeFormula(tb testing.TB, name string, gain float64, path string) {
+	tb.Helper()
 	row, err := zoo.Find(name)
 	if err != nil {
 		tb.Fatal(err)
@@ -48,15 +59,9 @@ func formulaNet(tb testing.TB, name string, gain float64) *zoo.Net {
 	for _, w := range d.Weights {
 		made = append(made, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, gain)))
 	}
-	path := filepath.Join(tb.TempDir(), "formula.safetensors")
 	if err := weights.WriteSafetensors(path, made, nil); err != nil {
 		tb.Fatal(err)
 	}
-	n, err := zoo.Load(context.Background(), name, zoo.Options{Weights: path})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
 }
 
 // torchSteps are whole training steps as PyTorch took them, see internal/golden/referee/finetune.py.

@@ -122,51 +122,71 @@ func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of ma
 	trials := []Trial{alone}
 
 	done := openSearch(d.Folder, of, d.Resume)
-	total, at := len(s.Depths)*len(s.Rates)*len(folds), 0
-	names := stages(d.Net)
-	for _, from := range s.Depths {
-		var t *tuner
-		for _, rate := range s.Rates {
-			first := len(trials)
-			for _, mix := range s.Mixes {
-				trials = append(trials, Trial{From: from, Rate: rate, Mix: mix, Total: n, logits: make([]float32, n*k)})
-			}
-			for f, held := range folds {
+	at := 0
+	rates := s.Rates
+	for depth, from := range s.Depths {
+		found, err := d.searchDepth(ctx, p, train, from, rates, folds, heads, done, func(step, steps int) {
+			if step == steps {
 				at++
-				found := done.find(from, rate, f)
-				if found == nil {
-					q := p
-					q.Groups = p.groupsFrom(names, from, rate, s)
-					if t == nil {
-						var err error
-						if t, err = newTuner(d.Net, d.Engine, heads[f], q); err != nil {
-							return nil, err
-						}
-						defer t.close()
-					}
-					t.plan = q
-					fresh, err := d.try(ctx, t, train, heads[f], held, func(step, steps int) {
-						d.state("choosing how to fine-tune", (at-1)*steps+step, total*steps)
-					})
-					if err != nil {
+			}
+			d.state("choosing how to fine-tune", at, len(s.Depths[depth:])*len(rates)*len(folds))
+		})
+		if err != nil {
+			return nil, err
+		}
+		for i := range found {
+			t := &found[i]
+			t.Total, t.Loss, t.Right = n, head.LogLoss(t.logits, truth, k), head.Correct(t.logits, truth, k)
+			t.Gain, t.Error = paired(alone.logits, t.logits, truth, k)
+		}
+		trials = append(trials, found...)
+		// Deeper is dearer: it is tried only where the depth before paid, at the rate that was best there.
+		best := choose(trials)
+		if best < 0 || trials[best].From != from {
+			break
+		}
+		rates = []float64{trials[best].Rate}
+	}
+	return trials, nil
+}
+
+// searchDepth trains from one stage on, once for each rate and fold.
+func (d TuneData) searchDepth(ctx context.Context, p TunePlan, train *pictures, from string, rates []float64, folds [][]int, heads []*head.Linear, done *searched, report func(int, int)) ([]Trial, error) {
+	k := d.Classes
+	var trials []Trial
+	var t *tuner
+	for _, rate := range rates {
+		first := len(trials)
+		for _, mix := range p.Search.Mixes {
+			trials = append(trials, Trial{From: from, Rate: rate, Mix: mix, logits: make([]float32, len(d.Train)*k)})
+		}
+		q := p
+		q.Groups = p.groupsFrom(stages(d.Net), from, rate, p.Search)
+		for f, held := range folds {
+			found := done.find(from, rate, f)
+			if found == nil {
+				if t == nil {
+					var err error
+					if t, err = newTuner(d.Net, d.Engine, heads[f], q); err != nil {
 						return nil, err
 					}
-					fresh.From, fresh.Rate, fresh.Fold = from, rate, f
-					if err := done.add(*fresh); err != nil {
-						return nil, err
-					}
-					found = fresh
+					defer t.close()
 				}
-				for m := range s.Mixes {
-					scatter(trials[first+m].logits, found.Logits[m], held, k)
+				t.plan = q
+				fresh, err := d.try(ctx, t, train, heads[f], held, report)
+				if err != nil {
+					return nil, err
 				}
+				fresh.From, fresh.Rate, fresh.Fold = from, rate, f
+				if err := done.add(*fresh); err != nil {
+					return nil, err
+				}
+				found = fresh
+			}
+			for m := range p.Search.Mixes {
+				scatter(trials[first+m].logits, found.Logits[m], held, k)
 			}
 		}
-	}
-	for i := range trials[1:] {
-		t := &trials[1+i]
-		t.Loss, t.Right = head.LogLoss(t.logits, truth, k), head.Correct(t.logits, truth, k)
-		t.Gain, t.Error = paired(alone.logits, t.logits, truth, k)
 	}
 	return trials, nil
 }
@@ -206,12 +226,16 @@ func (d TuneData) try(ctx context.Context, t *tuner, train *pictures, h *head.Li
 	return p, nil
 }
 
-// choose gives the trial to follow: the one with the lowest loss, when it beats the head alone by more than the standard
-// error of the difference and gets no fewer pictures right. -1 = none.
+// standardErrors is how many standard errors of the difference a trial must be better than the head alone: at two, chance alone
+// passes one time in forty.
+const standardErrors = 2
+
+// choose gives the trial to follow: the one with the lowest loss, when it beats the head alone by more than chance would
+// and gets no fewer pictures right. -1 = none.
 func choose(trials []Trial) int {
 	at := -1
 	for i, t := range trials[1:] {
-		if t.Gain > t.Error && t.Right >= trials[0].Right && (at < 0 || t.Loss < trials[at].Loss) {
+		if t.Gain > standardErrors*t.Error && t.Right >= trials[0].Right && (at < 0 || t.Loss < trials[at].Loss) {
 			at = 1 + i
 		}
 	}

@@ -151,7 +151,7 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 	for _, d := range depths {
 		p.because("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed once for each of %d views and kept", d, 1/price(net, d), p.Views)
 	}
-	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; if none of it beats the head alone by more than its standard error, the head alone is the result", s.Folds)
+	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; a deeper one is tried where the one before paid; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result", s.Folds)
 }
 
 func smallestClass(items []datasets.Item) int {
