@@ -14,6 +14,10 @@ const (
 	SGD      = "sgd"      // PyTorch's tutorial: momentum SGD with a stepped rate
 )
 
+// MaxViews bounds the augmented views of a picture: each is a pass through the backbone and
+// a row in memory, and beyond a few dozen nothing is gained.
+const MaxViews = 1000
+
 // Plan is how a head will be fitted: plain data, printed before it runs, saved with the
 // run, and complete: the same plan on the same features gives the same head.
 type Plan struct {
@@ -38,8 +42,8 @@ func NewPlan(kind string, y []int, epochs, views int, seed uint64) (Plan, error)
 	if kind == "" {
 		p.Head = Logistic
 	}
-	if epochs < 0 || views < 0 {
-		return p, fmt.Errorf("learner: %d epochs, %d views: want 0 or more", epochs, views)
+	if epochs < 0 || views < 0 || views > MaxViews {
+		return p, fmt.Errorf("learner: %d epochs, %d views: want 0 or more epochs, 0 to %d views", epochs, views, MaxViews)
 	}
 	count := map[int]int{}
 	for _, c := range y {

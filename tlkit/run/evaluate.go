@@ -36,8 +36,9 @@ type Evaluation struct {
 	Preset     string           `json:"preset,omitempty"`
 	Engine     string           `json:"engine"`
 	Seconds    float64          `json:"seconds"`
-	Parity     *float64         `json:"parity,omitempty"` // of a head: how far its built-in pictures were off
-	Report     *evaluate.Report `json:"report,omitempty"` // of a head
+	Parity     *float64         `json:"parity,omitempty"`  // of a head: how far its built-in pictures were off
+	Warning    string           `json:"warning,omitempty"` // why the figure may be better than the truth
+	Report     *evaluate.Report `json:"report,omitempty"`  // of a head
 }
 
 // Line is the evaluation in one line.
@@ -69,10 +70,13 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 	if err != nil {
 		return nil, err
 	}
-	if split == "" {
-		if split = ds.Evaluation(); split == "" {
-			split = "all"
-		}
+	introduce(ds, p)
+	split, warning, err := splitFor(h, ds, split)
+	if err != nil {
+		return nil, err
+	}
+	if warning != "" {
+		p.Say(warning)
 	}
 	items := ds.In(split)
 	if len(items) == 0 {
@@ -118,8 +122,36 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 	}
 	return &Evaluation{
 		Accuracy: report.Accuracy.Value(), Correct: report.Accuracy.Correct, Total: report.Accuracy.Total, Interval: report.Interval, Split: split,
-		Model: h.Backbone.Name, Head: path, Data: ds.Name, Preset: h.Preset.Name, Engine: eng.Name, Seconds: clock.seconds(), Parity: &c.Parity, Report: report,
+		Model: h.Backbone.Name, Head: path, Data: ds.Name, Preset: h.Preset.Name, Engine: eng.Name, Seconds: clock.seconds(), Parity: &c.Parity, Report: report, Warning: warning,
 	}, nil
+}
+
+// splitFor chooses the pictures a head is measured on and says what is doubtful about it. A
+// split that the publisher or the person made is taken at its word. One that was dealt by a
+// seed means something only for the very pictures the head was trained on: of any others
+// nobody knows which the head has learnt from.
+func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warning string, err error) {
+	same := h.Data.Fingerprint == ds.Fingerprint()
+	byFolds := strings.Contains(h.Result.Split, "folds of")
+	split = asked
+	if split == "" {
+		switch {
+		case ds.Dealt && same && byFolds:
+			return "", "", fmt.Errorf("run: this head learnt from all pictures of %s; its figure is the one by folds, %d of %d; measure it on other pictures, or pass --split all to measure it on what it learnt", ds.Name, h.Result.Correct, h.Result.Total)
+		case ds.Dealt && !same || ds.Evaluation() == "":
+			split = "all"
+		default:
+			split = ds.Evaluation()
+		}
+	}
+	named, _ := data.SplitNamed(split)
+	switch {
+	case same && (split == "all" || named == "train" || byFolds && ds.Dealt):
+		warning = "these pictures are among those the head learnt from: the figure says nothing about others"
+	case ds.Dealt && !same:
+		warning = fmt.Sprintf("these are not exactly the pictures the head was trained with (%s); if it learnt from some of them, the figure is too good", h.Data.Name)
+	}
+	return split, warning, nil
 }
 
 func labelOf(ds *datasets.Dataset, item datasets.Item) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
 // Home is the folder, below the working folder, that holds the runs.
@@ -25,8 +26,17 @@ func (p Place) ready() error {
 	if p.Out == "" {
 		return nil
 	}
-	if info, err := os.Stat(p.Out); err == nil && info.IsDir() {
+	info, err := os.Stat(p.Out)
+	if os.IsPathSeparator(p.Out[len(p.Out)-1]) || err == nil && info.IsDir() {
 		return fmt.Errorf("run: %s is a folder, want the name of a file for the head: %s", p.Out, filepath.Join(p.Out, "my.head.safetensors"))
+	}
+	if err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("run: %s is there and no ordinary file; name another one for the head", p.Out)
+		}
+		if _, err := export.Read(p.Out); err != nil && info.Size() > 0 {
+			return fmt.Errorf("run: %s is there and no head file, so it is not written over; name another one, or delete it", p.Out)
+		}
 	}
 	dir := filepath.Dir(p.Out)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -75,6 +85,9 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 			mine.close()
 		}
 	}()
+	if err := f.recover(); err != nil {
+		return nil, nil, err
+	}
 	old, readErr := os.ReadFile(filepath.Join(f.path, "spec.json"))
 	switch {
 	case readErr == nil:
@@ -101,7 +114,7 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	case !errors.Is(readErr, os.ErrNotExist):
 		return nil, nil, fmt.Errorf("run: %w", readErr)
 	default:
-		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 {
+		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 && !f.bare() {
 			return nil, nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit; give this run another name", f.path)
 		}
 	}
@@ -111,11 +124,59 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	return f, nil, f.write("spec.json", s)
 }
 
+// aside is where a finished run waits while it is computed anew.
+func (f *folder) aside() string {
+	return filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path)+".before")
+}
+
+// setAside keeps the finished run until the new one is finished too, and begins an empty folder.
+func (f *folder) setAside() error {
+	spec, err := os.ReadFile(f.file("spec.json"))
+	if err == nil {
+		err = os.Rename(f.path, f.aside())
+	}
+	if err == nil {
+		err = os.MkdirAll(f.path, 0o755)
+	}
+	if err == nil {
+		err = atomicfile.WriteBytes(f.file("spec.json"), spec, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("run: cannot keep the finished run while it is made anew: %w", err)
+	}
+	return nil
+}
+
+// bringBack undoes setAside after a run that failed.
+func (f *folder) bringBack() error {
+	err := os.RemoveAll(f.path)
+	if err == nil {
+		err = os.Rename(f.aside(), f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("run: the earlier run is in %s and could not be brought back: %w", f.aside(), err)
+	}
+	return nil
+}
+
+// recover does what a process that was killed between setAside and its end could not.
+func (f *folder) recover() error {
+	if _, err := os.Stat(f.aside()); err != nil {
+		return nil
+	}
+	if _, err := f.result(); err == nil { // the new run was finished
+		return os.RemoveAll(f.aside())
+	}
+	return f.bringBack()
+}
+
 // bare says that the folder holds what was asked for and planned, and nothing that was learnt.
 func (f *folder) bare() bool {
 	entries, err := os.ReadDir(f.path)
 	for _, e := range entries {
-		if n := e.Name(); n != "spec.json" && n != "plan.json" && n != "history.jsonl" {
+		n := e.Name()
+		half := strings.HasPrefix(n, ".") && strings.Contains(n, ".tmp-") // of a killed process
+		if n != "spec.json" && n != "plan.json" && n != "history.jsonl" && !half {
 			return false
 		}
 	}

@@ -17,6 +17,8 @@ type opened struct {
 	data *datasets.Dataset
 	net  *zoo.Net
 	eng  *engine.Engine
+
+	fingerprint string // of the data as it was opened, before unreadable pictures are dropped
 }
 
 // fetching turns events of a download into progress.
@@ -86,9 +88,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range ds.Report.Warnings {
-		p.Say(w)
-	}
+	introduce(ds, p)
 	net, err := openNet(ctx, s, place.Offline, p)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,31 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 	if err != nil {
 		return nil, err
 	}
-	return &opened{ds, net, eng}, nil
+	return &opened{data: ds, net: net, eng: eng, fingerprint: ds.Fingerprint()}, nil
+}
+
+// introduce says what was found in the data: pictures by split, and every file left out.
+func introduce(ds *datasets.Dataset, p Progress) {
+	line := fmt.Sprintf("%s: %d labels", ds.Name, len(ds.Labels))
+	for _, split := range ds.Splits() {
+		line += fmt.Sprintf(", %d %s", len(ds.In(split)), split)
+	}
+	if ds.Dealt {
+		line += " (valid dealt by the seed)"
+	}
+	p.Say(line)
+	bad := append(append([]datasets.Bad{}, ds.Report.Unreadable...), ds.Report.NotPicture...)
+	const shown = 10
+	for i, b := range bad {
+		if i == shown {
+			p.Say(fmt.Sprintf("left out: %d more", len(bad)-shown))
+			break
+		}
+		p.Say(fmt.Sprintf("left out: %s: %s", b.Rel, b.Why))
+	}
+	for _, w := range ds.Report.Warnings {
+		p.Say(w)
+	}
 }
 
 // introduce says whose pictures and whose weights these are, and on what terms.

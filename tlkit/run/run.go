@@ -2,7 +2,7 @@
 // a result come out. The command line and the notebook's verbs both call it, so they give
 // the same numbers.
 //
-//	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, progress)
+//	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, run.Place{}, run.Silent{})
 //	fmt.Println(result.Line())   // accuracy 96.1 % (147 of 153, 95 % 91.7-98.2) on valid
 //
 // A run lives in .tlkit/NAME of the working folder:

@@ -229,15 +229,20 @@ func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
 		place Place
 		word  string
 	}{
-		"no such model":   {spec: Spec{Data: folder, Model: "mobilnetv2"}, word: "mobilenetv2"},
-		"no such data":    {spec: Spec{Data: filepath.Join(folder, "none"), Model: "mobilenetv2"}, word: "none"},
-		"one picture":     {spec: Spec{Data: lonely, Model: "mobilenetv2"}, word: "discs"},
-		"name with slash": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Name: "../x"}, word: "name"},
-		"one fold":        {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 1}, word: "folds"},
-		"statistics":      {spec: Spec{Data: folder, Model: "mobilenetv2", Statistics: "imagnet"}, word: "imagenet"},
-		"split":           {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
-		"out is a folder": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: folder}, word: "is a folder"},
-		"head":            {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
+		"no such model":    {spec: Spec{Data: folder, Model: "mobilnetv2"}, word: "mobilenetv2"},
+		"no such data":     {spec: Spec{Data: filepath.Join(folder, "none"), Model: "mobilenetv2"}, word: "none"},
+		"one picture":      {spec: Spec{Data: lonely, Model: "mobilenetv2"}, word: "discs"},
+		"name with slash":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Name: "../x"}, word: "name"},
+		"one fold":         {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 1}, word: "folds"},
+		"statistics":       {spec: Spec{Data: folder, Model: "mobilenetv2", Statistics: "imagnet"}, word: "imagenet"},
+		"split":            {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
+		"out is a folder":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: folder}, word: "is a folder"},
+		"out is a picture": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: filepath.Join(folder, "discs", "00.png")}, word: "no head file"},
+		"out is a device":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: os.DevNull}, word: "ordinary file"},
+		"views":            {spec: Spec{Data: folder, Model: "mobilenetv2", Views: 1_000_000}, word: "views"},
+		"weights device":   {spec: Spec{Data: folder, Model: "mobilenetv2", Weights: os.DevNull}, word: "ordinary file"},
+		"many folds":       {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 100_000}, word: "at most"},
+		"head":             {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
 	} {
 		c.place.Folder = t.TempDir()
 		if _, err := Train(context.Background(), c.spec, c.place, Silent{}); err == nil || !strings.Contains(err.Error(), c.word) {
@@ -330,3 +335,6 @@ func TestResultIsOneJSONObjectWithThePromisedFields(t *testing.T) {
 		}
 	}
 }
+
+// runFolder is folder, whose name the tests use for data.
+type runFolder = folder

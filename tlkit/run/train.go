@@ -3,7 +3,10 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"os"
 	"runtime"
 	"time"
@@ -29,12 +32,19 @@ const neighbours = 5
 //
 // ctx interrupts it; features computed so far stay cached, and the folder has no
 // result.json, which is what tells a finished run.
-func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error) {
+func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result, err error) {
+	if p == nil {
+		p = Silent{}
+	}
 	if s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0 {
 		return nil, fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
 	}
 	if s.Finetune < 0 || s.Finetune > 0 && s.Folds > 0 || s.Finetune == 0 && s.Plan != "" {
 		return nil, fmt.Errorf("run: %d epochs of fine-tuning with plan %q and %d folds: want 1 or more, --plan only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.Folds)
+	}
+	// What a plan would refuse is refused before anything is fetched.
+	if _, err := learner.NewPlan(s.Head, []int{0, 1}, s.Epochs, s.Views, s.Seed); err != nil {
+		return nil, err
 	}
 	s.Seeds = max(s.Seeds, 1)
 	if err := place.ready(); err != nil {
@@ -49,7 +59,18 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (*Result, error
 	if done != nil && place.Resume {
 		return f.resumed(ctx, done, s, place, p)
 	}
-	if err := f.clear(place.Resume && s.Finetune > 0); err != nil {
+	if done != nil {
+		if err := f.setAside(); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, f.bringBack())
+			} else {
+				err = os.RemoveAll(f.aside())
+			}
+		}()
+	} else if err := f.clear(place.Resume && s.Finetune > 0); err != nil {
 		return nil, err
 	}
 	r := &Result{Model: s.Model, Data: s.Data, Seed: s.Seed, Run: f.path, Head: f.file("head.safetensors")}
@@ -112,6 +133,11 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	if got := ds.Fingerprint(); got != done.Fingerprint {
 		return nil, fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
 	}
+	if s.Weights != "" {
+		if got, err := fetch.Sum(ctx, s.Weights); err != nil || got != done.Weights {
+			return nil, fmt.Errorf("run: %s is not the weights file that %s was made with (sha256 %.12s there, %.12s now); give this run another name, or run without --resume", s.Weights, f.path, done.Weights, got)
+		}
+	}
 	h, err := export.Read(f.file("head.safetensors"))
 	if err != nil {
 		return nil, fmt.Errorf("%w; to make it anew delete %s, or run without --resume", err, f.path)
@@ -152,7 +178,7 @@ func (r *Result) take(t *trained) {
 	r.Accuracy, r.Correct, r.Total, r.Interval = t.figures.Accuracy, t.figures.Correct, t.figures.Total, t.figures.Interval
 	r.Split, r.LogLoss, r.Baseline = t.split, t.report.LogLoss, t.baseline
 	r.Labels, r.Train, r.Strength, r.Engine = t.open.data.Labels, t.train, t.strength, t.open.eng.Name
-	r.Fingerprint, r.Weights = t.open.data.Fingerprint(), t.open.net.SHA256
+	r.Fingerprint, r.Weights = t.open.fingerprint, t.open.net.SHA256
 	r.Data, r.Model = t.open.data.Name, t.open.net.Row.Name
 	r.Folds, r.Choices = t.folds, t.choices
 	r.Probe, r.Finetune = t.figures.Probe, t.figures.Finetune
@@ -178,6 +204,15 @@ func (o *opened) sample(ctx context.Context, b features.Backbone, items []datase
 	return out, nil
 }
 
+// pictures counts the different files behind the rows; views of one picture are one.
+func (s *sample) pictures() int {
+	seen := map[string]bool{}
+	for _, item := range s.items {
+		seen[item.Rel] = true
+	}
+	return len(seen)
+}
+
 // folds holds out rows by picture: views and duplicates of one picture stay together,
 // because datasets.Folds keeps equal contents together.
 func (s *sample) folds(k int, seed uint64) [][]int {
@@ -201,15 +236,23 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		if o.data.Dealt {
 			trainItems = o.data.In("all")
 		}
+		if k := len(datasets.Folds(trainItems, s.Folds, s.Seed)); k != s.Folds {
+			return nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds, at most into %d", len(trainItems), s.Folds, k)
+		}
 		t.split = fmt.Sprintf("%d folds of %d pictures", s.Folds, len(trainItems))
 	} else {
 		if err := o.data.CheckTraining(); err != nil {
 			return nil, err
 		}
 		if t.split = o.data.Evaluation(); s.Split != "" {
-			t.split = s.Split
+			// "training" and "Train" mean train too, and "all" holds it.
+			named, ok := data.SplitNamed(s.Split)
+			if !ok || named == "train" {
+				return nil, fmt.Errorf("run: split %q to report on: want valid or test; what the head learns from says nothing about it", s.Split)
+			}
+			t.split = named
 		}
-		if evalItems = o.data.In(t.split); len(evalItems) == 0 || t.split == "train" {
+		if evalItems = o.data.In(t.split); len(evalItems) == 0 {
 			return nil, fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", t.split, s.Data, o.data.Splits())
 		}
 	}
@@ -240,7 +283,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 			return nil, err
 		}
 	}
-	t.train = len(trainItems)
+	t.train = train.pictures()
 	if t.train == 0 {
 		return nil, fmt.Errorf("run: %s has no training pictures", s.Data)
 	}
@@ -248,11 +291,11 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if err != nil {
 		return nil, err
 	}
-	data := learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}
+	learn := learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}
 	if s.Folds == 0 {
-		data.Valid, data.Split = eval.s, t.split
+		learn.Valid, learn.Split = eval.s, t.split
 	}
-	fitted, err := learner.FitHead(ctx, data, plan, recorder)
+	fitted, err := learner.FitHead(ctx, learn, plan, recorder)
 	var tuned *tuning
 	linear := (*head.Linear)(nil)
 	if err == nil {
@@ -322,7 +365,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	t.head = &export.Head{
 		Labels: o.data.Labels, Preset: o.net.Preset, Seed: s.Seed, Plan: raw, Linear: *linear, Parity: parity,
 		Backbone: export.Backbone{Name: o.net.Row.Name, SHA256: o.net.SHA256, Features: o.net.Row.Features, Origin: o.net.Row.Origin, Licence: o.net.Row.Licence},
-		Data:     export.Data{Name: o.data.Name, Fingerprint: o.data.Fingerprint(), Train: t.train},
+		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: t.train},
 		Result:   export.Result{Split: t.split, Correct: t.figures.Correct, Total: t.figures.Total, Interval: t.figures.Interval},
 		Versions: engine.Versions(),
 	}
@@ -409,6 +452,17 @@ func meanOf(runs []One) (metrics.Mean, error) {
 		values[i] = r.Accuracy
 	}
 	m, err := metrics.MeanOf(values)
+	if err == nil && m.SD == 0 {
+		// Equal runs do not make a figure certain: what is left is the uncertainty of the
+		// pictures, for folds of all of them, for seeds of the one set they share.
+		right, total := runs[0].Correct, runs[0].Total
+		if runs[0].Fold > 0 {
+			for _, r := range runs[1:] {
+				right, total = right+r.Correct, total+r.Total
+			}
+		}
+		m.Interval = metrics.Wilson(right, total)
+	}
 	if m.Interval.Known() { // Student's t knows nothing of 0 and 1
 		m.Interval = metrics.Interval{Low: max(m.Interval.Low, 0), High: min(m.Interval.High, 1)}
 	}

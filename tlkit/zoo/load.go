@@ -80,6 +80,12 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 
 // hashFile reads the whole file; a cancelled ctx stops it between two blocks.
 func hashFile(ctx context.Context, path string) (string, error) {
+	// A named pipe would be waited for and a device read for ever.
+	if info, err := os.Stat(path); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no ordinary file; pass a weights file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
