@@ -52,6 +52,40 @@ func TestHeadComesBackAsItWent(t *testing.T) {
 	}
 }
 
+// After fine-tuning the changed tensors come along, in the checkpoint's layout; what the backbone does not have is
+// refused when the head is opened, what would hide the head's own before it is written.
+func TestChangedTensorsComeAlong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.head.safetensors")
+	want := small()
+	want.Changed = []weights.Tensor{
+		weights.FromFloat32("features.18.1.bias", []int{3}, []float32{1, 2, 3}),
+		weights.FromFloat32("features.18.0.weight", []int{2, 1, 1, 1}, []float32{-1, 0.5}),
+	}
+	if err := want.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Changed) != 2 {
+		t.Fatalf("%d changed tensors, want 2", len(got.Changed))
+	}
+	for _, w := range want.Changed {
+		found := false
+		for _, g := range got.Changed {
+			found = found || reflect.DeepEqual(g, w)
+		}
+		if !found {
+			t.Errorf("%s came back as %+v", w.Name, got.Changed)
+		}
+	}
+	want.Changed = []weights.Tensor{weights.FromFloat32("head.bias", []int{2}, []float32{1, 2})}
+	if err := want.Write(path); err == nil || !strings.Contains(err.Error(), "head.bias") {
+		t.Errorf("a backbone tensor under the name of the head's own: %v", err)
+	}
+}
+
 // Every single byte of the file is under the guard: labels, preset, tensors, sha256, padding.
 func TestAnyFlippedBitIsRefused(t *testing.T) {
 	dir := t.TempDir()

@@ -21,9 +21,9 @@ type Trial struct {
 	From  string  `json:"from,omitempty"` // first stage that moves; "" = none, the head alone
 	Rate  float64 `json:"rate,omitempty"`
 	Mix   float64 `json:"mix,omitempty"`
-	Loss  float64 `json:"loss"`  // mean cross-entropy, nats
-	Right int     `json:"right"` // of Total
-	Total int     `json:"total"`
+	Loss  float64 `json:"loss"`            // mean cross-entropy, nats
+	Right int     `json:"right"`           // of Total
+	Total int     `json:"total"`           // pictures judged; fewer than all where the first folds were enough to give it up
 	Gain  float64 `json:"gain,omitempty"`  // loss of the head alone minus this one's, mean over the pictures
 	Error float64 `json:"error,omitempty"` // standard error of Gain
 
@@ -104,7 +104,7 @@ func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of ma
 	for i, it := range d.Train {
 		truth[i] = it.Class
 	}
-	alone := Trial{Total: n, logits: make([]float32, n*k)}
+	alone := Trial{logits: make([]float32, n*k)}
 	heads := make([]*head.Linear, len(folds))
 	for f, held := range folds {
 		h, err := d.headWithout(ctx, held)
@@ -119,76 +119,94 @@ func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of ma
 		scatter(alone.logits, logits, held, k)
 	}
 	alone.Loss, alone.Right = head.LogLoss(alone.logits, truth, k), head.Correct(alone.logits, truth, k)
+	alone.Total = n
 	trials := []Trial{alone}
-
 	done := openSearch(d.Folder, of, d.Resume)
-	at := 0
-	rates := s.Rates
-	for depth, from := range s.Depths {
-		found, err := d.searchDepth(ctx, p, train, from, rates, folds, heads, done, func(step, steps int) {
-			if step == steps {
-				at++
+	total, at := len(s.Depths)*len(s.Rates)*len(folds), 0
+	for _, from := range s.Depths {
+		var t *tuner
+		for _, rate := range s.Rates {
+			c := candidate{from: from, rate: rate, trials: make([]Trial, len(s.Mixes))}
+			for m, mix := range s.Mixes {
+				c.trials[m] = Trial{From: from, Rate: rate, Mix: mix, logits: make([]float32, n*k)}
 			}
-			d.state("choosing how to fine-tune", at, len(s.Depths[depth:])*len(rates)*len(folds))
-		})
-		if err != nil {
-			return nil, err
+			q := p
+			q.Groups = p.groupsFrom(stages(d.Net), from, rate, s)
+			for f, held := range folds {
+				found := done.find(from, rate, f)
+				if found == nil {
+					if t == nil {
+						var err error
+						if t, err = newTuner(d.Net, d.Engine, heads[f], q); err != nil {
+							return nil, err
+						}
+						defer t.close()
+					}
+					t.plan = q
+					var err error
+					if found, err = d.try(ctx, t, train, heads[f], held, func(step, steps int) {
+						d.state("choosing how to fine-tune", at*steps+step, total*steps)
+					}); err != nil {
+						return nil, err
+					}
+					found.From, found.Rate, found.Fold = from, rate, f
+					if err := done.add(*found); err != nil {
+						return nil, err
+					}
+				}
+				at++
+				if !c.judge(found, held, trials, truth, k) {
+					at += len(folds) - 1 - f // the other folds are not tried
+					break
+				}
+			}
+			trials = append(trials, c.trials...)
 		}
-		for i := range found {
-			t := &found[i]
-			t.Total, t.Loss, t.Right = n, head.LogLoss(t.logits, truth, k), head.Correct(t.logits, truth, k)
-			t.Gain, t.Error = paired(alone.logits, t.logits, truth, k)
-		}
-		trials = append(trials, found...)
-		// Deeper is dearer: it is tried only where the depth before paid, at the rate that was best there.
-		best := choose(trials)
-		if best < 0 || trials[best].From != from {
-			break
-		}
-		rates = []float64{trials[best].Rate}
 	}
 	return trials, nil
 }
 
-// searchDepth trains from one stage on, once for each rate and fold.
-func (d TuneData) searchDepth(ctx context.Context, p TunePlan, train *pictures, from string, rates []float64, folds [][]int, heads []*head.Linear, done *searched, report func(int, int)) ([]Trial, error) {
-	k := d.Classes
-	var trials []Trial
-	var t *tuner
-	for _, rate := range rates {
-		first := len(trials)
-		for _, mix := range p.Search.Mixes {
-			trials = append(trials, Trial{From: from, Rate: rate, Mix: mix, logits: make([]float32, len(d.Train)*k)})
+// candidate is one depth and rate, with its mixes.
+type candidate struct {
+	from   string
+	rate   float64
+	rows   []int // pictures judged so far
+	trials []Trial
+}
+
+// judge adds what a fold said, and says whether it is worth going on: not when every mix is behind the best of what was
+// tried before by more than a standard error, on the pictures that both have judged.
+func (c *candidate) judge(p *part, held []int, before []Trial, truth []int, k int) bool {
+	c.rows = append(c.rows, held...)
+	pick := func(logits []float32) []float32 {
+		out := make([]float32, 0, len(c.rows)*k)
+		for _, r := range c.rows {
+			out = append(out, logits[r*k:(r+1)*k]...)
 		}
-		q := p
-		q.Groups = p.groupsFrom(stages(d.Net), from, rate, p.Search)
-		for f, held := range folds {
-			found := done.find(from, rate, f)
-			if found == nil {
-				if t == nil {
-					var err error
-					if t, err = newTuner(d.Net, d.Engine, heads[f], q); err != nil {
-						return nil, err
-					}
-					defer t.close()
-				}
-				t.plan = q
-				fresh, err := d.try(ctx, t, train, heads[f], held, report)
-				if err != nil {
-					return nil, err
-				}
-				fresh.From, fresh.Rate, fresh.Fold = from, rate, f
-				if err := done.add(*fresh); err != nil {
-					return nil, err
-				}
-				found = fresh
-			}
-			for m := range p.Search.Mixes {
-				scatter(trials[first+m].logits, found.Logits[m], held, k)
-			}
+		return out
+	}
+	y := make([]int, len(c.rows))
+	for i, r := range c.rows {
+		y[i] = truth[r]
+	}
+	leader := before[0]
+	for _, t := range before {
+		if t.Total == len(truth) && t.Loss < leader.Loss {
+			leader = t
 		}
 	}
-	return trials, nil
+	alone, first := pick(before[0].logits), pick(leader.logits)
+	hope := false
+	for m := range c.trials {
+		t := &c.trials[m]
+		scatter(t.logits, p.Logits[m], held, k)
+		mine := pick(t.logits)
+		t.Total, t.Loss, t.Right = len(y), head.LogLoss(mine, y, k), head.Correct(mine, y, k)
+		t.Gain, t.Error = paired(alone, mine, y, k)
+		lead, err := paired(first, mine, y, k)
+		hope = hope || lead > -err
+	}
+	return hope
 }
 
 // try trains on all but the held-out pictures and judges those.
@@ -235,7 +253,7 @@ const standardErrors = 2
 func choose(trials []Trial) int {
 	at := -1
 	for i, t := range trials[1:] {
-		if t.Gain > standardErrors*t.Error && t.Right >= trials[0].Right && (at < 0 || t.Loss < trials[at].Loss) {
+		if t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Right >= trials[0].Right && (at < 0 || t.Loss < trials[at].Loss) {
 			at = 1 + i
 		}
 	}

@@ -89,6 +89,9 @@ func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, s
 	switch name {
 	case Tlkit:
 		p.Batch = 16
+		if len(train) < 500 {
+			p.Batch = 8
+		}
 		p.Rule = optim.Rule{Name: optim.AdamW, Clip: 1}
 		p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: 0.2}
 		p.Views = 4
@@ -135,7 +138,7 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 	names := stages(net)
 	n := len(names)
 	depths := []string{names[n-max(1, int(math.Round(float64(n)/9)))], names[n-max(2, int(math.Round(float64(n)/3)))]}
-	s := &Search{Folds: 3, Depths: depths, Rates: []float64{1e-4, 5e-4}, Mixes: []float64{0.5, 1}, LayerDecay: 0.75, HeadRate: 1, Decay: 0.01}
+	s := &Search{Folds: 3, Depths: depths, Rates: []float64{3e-4, 1e-3}, Mixes: []float64{0.5, 1}, LayerDecay: 0.9, HeadRate: 1, Decay: 0.01}
 	if k := datasets.Folds(train, s.Folds, p.Seed); len(k) < s.Folds {
 		s.Folds = len(k)
 	}
@@ -151,7 +154,7 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 	for _, d := range depths {
 		p.because("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed once for each of %d views and kept", d, 1/price(net, d), p.Views)
 	}
-	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; a deeper one is tried where the one before paid; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result", s.Folds)
+	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; what falls behind on the first folds is given up; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result", s.Folds)
 }
 
 func smallestClass(items []datasets.Item) int {

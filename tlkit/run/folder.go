@@ -99,6 +99,9 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 				return f, done, nil
 			}
 			return f, nil, nil
+		} else if err == nil && s.Finetune > 0 && before == s.frozen() {
+			// The same head, which now goes on to fine-tuning: no other run. The head is fitted again in a second.
+			return f, nil, f.write("spec.json", s)
 		}
 		if f.bare() {
 			break // it failed before anything was learnt: a mistyped name must not stand in the way

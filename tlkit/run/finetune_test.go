@@ -1,0 +1,143 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// stopping interrupts at the n-th word of a state.
+type stopping struct {
+	heard
+	word string
+	left int
+	stop func()
+}
+
+func (s *stopping) State(what string, _, _ int64) {
+	if what == s.word {
+		if s.left--; s.left == 0 {
+			s.stop()
+		}
+	}
+}
+
+// formula writes the weights that the golden formula makes for a small network.
+func formula(t *testing.T, name string) string {
+	t.Helper()
+	row, err := zoo.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []weights.Tensor
+	for _, w := range d.Weights {
+		made = append(made, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, 0.8)))
+	}
+	path := filepath.Join(t.TempDir(), name+".safetensors")
+	if err := weights.WriteSafetensors(path, made, nil); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestFinetune is the command line's job with --finetune, on a small network of made-up weights: the figures are those that every later process
+// gets, twice the same, interrupted or not, and the head alone stands beside them.
+func TestFinetune(t *testing.T) {
+	ctx := context.Background()
+	folder, work := shapes(t, []string{"discs", "bars"}, 12), t.TempDir()
+	frozen := Spec{Data: folder, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1}
+	spec := frozen
+	spec.Finetune, spec.Plan = 1, learner.Fastai
+	place := Place{Folder: work, Name: "shapes", Keep: true, Out: filepath.Join(work, "out.safetensors")}
+	alone := train(t, frozen, place)
+	if alone.Probe != nil || alone.Finetune != nil {
+		t.Errorf("a frozen run speaks of fine-tuning: %+v", alone.Probe)
+	}
+
+	// The same name goes on from the head to fine-tuning: Keep refuses only what was asked for differently.
+	ctx2, cancel := context.WithCancel(ctx)
+	defer cancel()
+	place.Resume = true
+	if _, err := Train(ctx2, spec, place, &stopping{word: "fine-tuning", left: 1, stop: cancel}); !errors.Is(err, learner.ErrInterrupted) || !strings.Contains(err.Error(), "--resume") {
+		t.Fatalf("interrupted: %v", err)
+	}
+	if found, err := filepath.Glob(filepath.Join(work, Home, "shapes", "finetune", "checkpoints", "step-*")); err != nil || len(found) == 0 {
+		t.Errorf("no checkpoint after an interrupt: %v", err)
+	}
+	said := &heard{}
+	r, err := Train(ctx, spec, place, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !said.has("going on after step 1") || !said.has("plan fastai") {
+		t.Errorf("said %q", said.lines)
+	}
+	if r.Probe == nil || r.Probe.Correct != alone.Correct || r.Probe.Total != r.Total || r.Finetune == nil || !r.Finetune.Pays || r.Finetune.Changed < 90 {
+		t.Errorf("probe %+v of %d, fine-tuning %+v", r.Probe, alone.Correct, r.Finetune)
+	}
+	if !strings.Contains(r.Line(), "head alone") {
+		t.Errorf("says %q", r.Line())
+	}
+	history, err := curves.ReadFile(filepath.Join(r.Run, "history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := history.Unfrozen(); !ok || len(history.Series("", curves.Rate)) == 0 || len(history.Series(curves.Valid, curves.Accuracy)) < 3 {
+		t.Errorf("history without fine-tuning: %+v", history.Marks)
+	}
+
+	straight := place
+	straight.Name, straight.Resume, straight.Out = "straight", false, filepath.Join(work, "straight.safetensors")
+	s := train(t, spec, straight)
+	a, err := os.ReadFile(place.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(straight.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a, b) || s.LogLoss != r.LogLoss {
+		t.Errorf("interrupted and straight give other heads: loss %v and %v", r.LogLoss, s.LogLoss)
+	}
+
+	e, err := EvaluateHead(ctx, place.Out, folder, "", frozen.Weights, Place{Folder: work}, Silent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Correct != r.Correct || e.Total != r.Total || math.Abs(e.Report.LogLoss-r.LogLoss) > 1e-6 {
+		t.Errorf("evaluate: %d of %d, loss %v; train said %d of %d, %v", e.Correct, e.Total, e.Report.LogLoss, r.Correct, r.Total, r.LogLoss)
+	}
+	h, err := export.Read(place.Out)
+	if err != nil || len(h.Changed) != r.Finetune.Changed || !strings.Contains(string(h.Plan), "fastai") {
+		t.Errorf("the head file: %v, %d tensors changed", err, len(h.Changed))
+	}
+
+	for word, bad := range map[string]Spec{
+		"no --folds":     {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
+		"only with":      {Data: folder, Model: frozen.Model, Plan: "fastai"},
+		"-1 epochs":      {Data: folder, Model: frozen.Model, Finetune: -1},
+		`plan "quickly"`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
+	} {
+		if _, err := Train(ctx, bad, Place{Folder: t.TempDir()}, Silent{}); err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("want an error with %q, got %v", word, err)
+		}
+	}
+}
