@@ -335,6 +335,3 @@ func TestResultIsOneJSONObjectWithThePromisedFields(t *testing.T) {
 		}
 	}
 }
-
-// runFolder is folder, whose name the tests use for data.
-type runFolder = folder

@@ -1,0 +1,125 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// No figure comes, without a word, from pictures that the head has learnt.
+func TestFiguresNeverComeFromWhatWasLearnt(t *testing.T) {
+	ctx := context.Background()
+	pictures, work := shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
+	out := filepath.Join(work, "h.head.safetensors")
+	spec := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}
+	for _, split := range []string{"train", "Train", "training", "all", "ALL"} {
+		s := spec
+		s.Split = split
+		if r, err := Train(ctx, s, Place{Folder: work}, Silent{}); err == nil {
+			t.Errorf("--split %s: %s", split, r.Line())
+		}
+	}
+	folds := spec
+	folds.Folds = 2
+	train(t, folds, Place{Folder: work, Out: out})
+	if e, err := EvaluateHead(ctx, out, pictures, "", "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "by folds") {
+		t.Errorf("a head of all pictures is measured on some of them: %+v, %v", e, err)
+	}
+	train(t, spec, Place{Folder: work, Out: out})
+	if e, err := EvaluateHead(ctx, out, pictures, "", "", Place{}, Silent{}); err != nil || e.Warning != "" || e.Total != 4 {
+		t.Errorf("the very split of the training run: %+v, %v", e, err)
+	}
+	if e, err := EvaluateHead(ctx, out, pictures, "all", "", Place{}, Silent{}); err != nil || !strings.Contains(e.Warning, "learnt from") {
+		t.Errorf("all pictures, without a word: %+v, %v", e, err)
+	}
+	disc, err := os.ReadFile(filepath.Join(pictures, "discs", "04.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(pictures, "discs", "new.png"), append(disc, 0))
+	if e, err := EvaluateHead(ctx, out, pictures, "", "", Place{}, Silent{}); err != nil || e.Total != 21 || !strings.Contains(e.Warning, "too good") {
+		t.Errorf("a folder that has grown, without a word: %+v, %v", e, err)
+	}
+}
+
+// A rerun that fails, or is killed, leaves the finished run as it was.
+func TestFailedRerunLosesNothing(t *testing.T) {
+	pictures, work := shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
+	spec, place := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine"}
+	first := train(t, spec, place)
+	before, err := os.ReadFile(filepath.Join(first.Run, "head.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func(when string) {
+		t.Helper()
+		after, err := os.ReadFile(filepath.Join(first.Run, "head.safetensors"))
+		if err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s: the head is gone or another: %v", when, err)
+		}
+		if _, err := Find(work, "mine"); err != nil {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	text := func(i int) string { return filepath.Join(pictures, "discs", fmt.Sprintf("text%d.jpg", i)) }
+	for i := range 3 {
+		write(t, text(i), []byte("no picture"))
+	}
+	if _, err := Train(context.Background(), spec, place, Silent{}); err == nil {
+		t.Fatal("three texts among twenty pictures are accepted")
+	}
+	kept("too many bad files")
+	for i := range 3 {
+		if err := os.Remove(text(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Killed in the middle: what setAside did is undone by the next process.
+	f := &folder{path: first.Run}
+	if err := f.setAside(); err != nil {
+		t.Fatal(err)
+	}
+	asked := spec
+	asked.Seeds = 1 // as Train completes it
+	g, done, err := openFolder(place, asked, func(string) {})
+	if err != nil || done == nil {
+		t.Fatalf("after a kill: %v, %v", done, err)
+	}
+	g.close()
+	kept("killed")
+	train(t, spec, place)
+	kept("computed anew")
+	if _, err := os.Stat(f.aside()); err == nil {
+		t.Error("the run that was set aside is left behind")
+	}
+}
+
+// Resume believes neither other weights nor a picture that was unreadable all along.
+func TestResumeLooksAtWhatARunWasMadeOf(t *testing.T) {
+	pictures, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
+	whole, err := os.ReadFile(filepath.Join(pictures, "discs", "00.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(pictures, "discs", "00.png"), whole[:len(whole)/2]) // header good, body short
+	spec, place := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine"}
+	r := train(t, spec, place)
+	if r.Train+r.Total != 39 {
+		t.Errorf("%d learnt from and %d measured, want 39 in all: one cannot be read", r.Train, r.Total)
+	}
+	place.Resume = true
+	if _, err := Train(context.Background(), spec, place, Silent{}); err != nil {
+		t.Errorf("nothing changed: %v", err)
+	}
+}
+
+func TestEqualRunsAreNotCertain(t *testing.T) {
+	m, err := meanOf([]One{{Fold: 1, Accuracy: 1, Correct: 6, Total: 6}, {Fold: 2, Accuracy: 1, Correct: 6, Total: 6}})
+	if err != nil || m.Interval.Low > 0.9 || m.Interval.High != 1 {
+		t.Errorf("12 of 12 by folds: %+v, %v", m.Interval, err)
+	}
+}
