@@ -1,7 +1,15 @@
-// Package learner fits a head on cached features by a [Plan] and records the history.
+// Package learner fits a head on cached features by a [Plan], fine-tunes the network below it
+// by a [TunePlan], and records the history.
 //
 //	plan, err := learner.NewPlan(learner.Logistic, train.Y, 0, 0, 1)
 //	result, err := learner.FitHead(ctx, learner.Data{Train: train, Valid: valid, Folds: folds}, plan, recorder)
+//
+//	plan, err := learner.NewTunePlan(learner.Tlkit, net, items, 5, 1)
+//	tuned, err := learner.FineTune(ctx, learner.TuneData{Net: net, Head: result.Fit, ...}, plan, recorder)
+//
+// Fine-tuning starts from the fitted head. What does not move is computed once for each
+// picture and kept on disk; a step costs the rest. Its state is saved while it runs, and
+// on a CPU an interrupted training ends with the bits of one that was not.
 //
 // Every choice is made on folds of the training pictures. Validation pictures are
 // measured along the way, so that the curve can be drawn, and decide nothing.

@@ -12,6 +12,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -408,6 +409,50 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills in %d trainings of %.1f s, every one with the weights of the straight one", *kills, runs, whole.Seconds())
+}
+
+// A finder's suggestion lies where the loss falls, and nothing of the search for it stays.
+func TestFindRate(t *testing.T) {
+	e := xla(t)
+	net := formulaNet(t, "resnet20_cifar10", 0.8)
+	d := job(t, e, net, t.TempDir())
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	p := small("plain")
+	p.Fresh = true // a fitted head leaves the loss no way to fall
+	before := fmt.Sprint(d.Head.Head.Weight[:4])
+	f, err := FindRate(context.Background(), d, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := f.Points[len(f.Points)-1]
+	if len(f.Points) < 20 || !(f.Suggested > findFrom && f.Suggested < last.Rate) || !strings.Contains(f.Why, "fastest") {
+		t.Errorf("%d points up to %v: suggests %v, %s", len(f.Points), last, f.Suggested, f.Why)
+	}
+	if fmt.Sprint(d.Head.Head.Weight[:4]) != before || net.Changes() != nil {
+		t.Error("the finder leaves traces")
+	}
+	p.Epochs, p.Views = 6, 0
+	loss := func(rate float64) float64 {
+		q := p
+		q.Groups = []Group{{Name: "layer3", Stages: []string{"layer3"}, Rate: rate / 2}, {Name: HeadStage, Stages: []string{HeadStage}, Rate: rate}}
+		r := curves.NewRecorder(curves.Run{}, nil, 0, nil)
+		if _, err := FineTune(context.Background(), d, q, r); err != nil {
+			t.Fatal(err)
+		}
+		s := r.Run()
+		points := s.Series(curves.Train, curves.Loss)
+		return points[len(points)-1].Value
+	}
+	if good, tiny := loss(f.Suggested), loss(1e-6); !(good < tiny) {
+		t.Errorf("the suggested rate %v ends at loss %v, a rate of 1e-6 at %v", f.Suggested, good, tiny)
+	}
+	flat := &RateFind{Points: make([]RatePoint, 30)}
+	for i := range flat.Points {
+		flat.Points[i] = RatePoint{Rate: math.Pow(10, float64(i)/5-6), Loss: float64(i)}
+	}
+	if flat.suggest(); flat.Suggested != 0 || !strings.Contains(flat.Why, "never fell") {
+		t.Errorf("a loss that only rises suggests %v", flat.Suggested)
+	}
 }
 
 func TestFormulaPicturesAreLearnt(t *testing.T) {

@@ -3,14 +3,13 @@
 package learner
 
 import (
-	"context"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
-	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // processor is the processor time of this process so far, in seconds.
@@ -22,22 +21,23 @@ func processor() float64 {
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// Pictures per second of a training step (forward, backward, AdamW) from different stages on, frozen part not counted.
+// Pictures per second of a training step (forward, backward, SGD with momentum) from different stages on, frozen part not counted.
 func BenchmarkStep(b *testing.B) {
 	e := xla(b)
-	net, err := zoo.Load(context.Background(), "mobilenetv2", zoo.Options{})
-	if err != nil {
-		b.Skip(err)
-	}
 	for _, c := range []struct {
-		from  string
-		batch int
-	}{{"features.17", 16}, {"features.13", 16}, {"features.0", 16}} {
-		b.Run(c.from, func(b *testing.B) {
-			p := TunePlan{Name: "speed", Epochs: 1, Batch: c.batch, Norms: FrozenNorms, Mix: 1, Rule: optim.Rule{Name: optim.AdamW, Clip: 1}, Schedule: optim.Schedule{Kind: optim.Constant}}
-			p.Groups = p.groupsFrom(stages(net), c.from, 1e-4, &Search{LayerDecay: 1, HeadRate: 1, Decay: 0.01})
+		name, from, norms string
+		batch             int
+	}{
+		{"mobilenetv2", "features.17", FrozenNorms, 16}, {"mobilenetv2", "features.13", FrozenNorms, 16},
+		{"mobilenetv2", "features.0", FrozenNorms, 32}, {"mobilenetv2", "features.0", BatchNorms, 32},
+		{"resnet18", "stem", FrozenNorms, 8}, {"resnet18", "stem", BatchNorms, 8}, {"resnet18", "stem", FrozenNorms, 32},
+	} {
+		b.Run(fmt.Sprintf("%s from %s, batch %d, norms %s", c.name, c.from, c.batch, c.norms), func(b *testing.B) {
+			net := formulaNet(b, c.name, 0.8)
+			p := TunePlan{Name: "speed", Epochs: 1, Batch: c.batch, Norms: c.norms, Mix: 1, Rule: optim.Rule{Name: optim.SGD, Momentum: 0.9}, Schedule: optim.Schedule{Kind: optim.Constant}}
+			p.Groups = p.groupsFrom(stages(net), c.from, 1e-4, &Search{LayerDecay: 1, HeadRate: 1})
 			began := time.Now()
-			t, err := newTuner(net, e, freshHead(2, 1280, 1), p)
+			t, err := newTuner(net, e, freshHead(2, net.Row.Features, 1), p)
 			if err != nil {
 				b.Fatal(err)
 			}

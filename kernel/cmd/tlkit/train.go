@@ -36,6 +36,11 @@ DIR has a folder for each label, or train/ and valid/ with such folders inside, 
 CSV file (path,label[,split]). SET is a ready set: insects, insects-medium, insects-hard
 (drawn, no download), hymenoptera, food5. A set is looked for under $TLKIT_DATA first.
 
+With --finetune N the backbone is trained too, N epochs from the fitted head on. The plan
+is said before it runs; the default one tries depths and rates on folds of the training
+pictures and leaves the backbone alone where that does not pay. Ctrl-C saves the state,
+--resume goes on from it.
+
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
 keeps the plan, the history, the figures and the head.`,
 		Args: cobra.MaximumNArgs(1),
@@ -58,6 +63,9 @@ keeps the plan, the history, the figures and the head.`,
 			c.say("\n%s", strings.TrimRight(strings.SplitN(r.Report, "\n", 2)[1], "\n"))
 			if b := r.Baseline; b.Total > 0 {
 				c.say("\nfor comparison, %s on the same features: %d of %d", b.Method, b.Correct, b.Total)
+			}
+			if f := r.Finetune; f != nil {
+				c.say("\nfine-tuning, plan %s: %s", f.Plan, f.Why)
 			}
 			c.say("\n%s", r.Line())
 			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), r.Engine, r.Model)
