@@ -117,6 +117,9 @@ func TestPlansSayWhy(t *testing.T) {
 	if _, err := NewPlan("perceptron", []int{0, 1}, 0, 0, 1); err == nil || !strings.Contains(err.Error(), "logistic") {
 		t.Errorf("an unknown head: %v", err)
 	}
+	if _, err := NewPlan(Logistic, []int{0, 1}, 0, MaxViews+1, 1); err == nil || !strings.Contains(err.Error(), "views") {
+		t.Errorf("more views than memory: %v", err)
+	}
 	if _, err := NewPlan(Logistic, []int{0, 1}, 3, 0, 1); err == nil {
 		t.Error("epochs of a head that has none are accepted")
 	}

@@ -238,7 +238,6 @@ func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
 		"split":            {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
 		"out is a folder":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: folder}, word: "is a folder"},
 		"out is a picture": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: filepath.Join(folder, "discs", "00.png")}, word: "no head file"},
-		"views":            {spec: Spec{Data: folder, Model: "mobilenetv2", Views: 1_000_000}, word: "views"},
 		"weights device":   {spec: Spec{Data: folder, Model: "mobilenetv2", Weights: os.DevNull}, word: "ordinary file"},
 		"many folds":       {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 100_000}, word: "at most"},
 		"head":             {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
