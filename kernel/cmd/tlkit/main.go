@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
@@ -60,7 +61,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 0
 	}
 	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
-	if interrupted {
+	if interrupted && !errors.Is(err, learner.ErrInterrupted) { // which says itself how to go on
 		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
 	}
 	if c.json && !errors.As(err, new(*reported)) {
