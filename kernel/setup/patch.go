@@ -8,7 +8,12 @@ import (
 
 // patch is a fix of a vendored source: applied where the old text stands exactly once, left
 // out where it does not (somebody fixed it upstream, in their own words).
-type patch struct{ name, file, old, new string }
+type patch struct {
+	name, file, old, new string
+	also                 []edit // in the same file; all of a patch or nothing of it
+}
+
+type edit struct{ old, new string }
 
 var patches = []patch{
 	{
@@ -32,13 +37,57 @@ var patches = []patch{
 		old:  "\t// Execute compiled code.\n\treturn s.Execute(msg, fileToCellIdAndLine)\n",
 		new:  "\tif msg.Kernel().Interrupted.Load() {\n\t\treturn errors.New(\"interrupted while compiling\")\n\t}\n\treturn s.Execute(msg, fileToCellIdAndLine)\n",
 	},
+	{
+		// Locations were looked for in each read of the pipe by itself, and a panic is
+		// printed in small pieces: one that was cut did not say which cell it was in. So an
+		// unfinished line waits for its end while it may hold a location; any other text
+		// (a prompt, a progress bar) goes on at once.
+		name: "panics that name no cell",
+		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
+		old:  "\tlineBuffer          bytes.Buffer\n}\n",
+		new:  "\tlineBuffer          bytes.Buffer\n\theld                []byte\n}\n" + wholeLocations,
+		also: []edit{
+			{"\tn := len(p) // Save original number of bytes.\n", "\tn := len(p) // Save original number of bytes.\n\tp = w.complete(p)\n"},
+			{"\terr := jpyExec.Exec()\n", "\terr := jpyExec.Exec()\n\tif annotator, ok := stderrWithAnnotator.(*jupyterStackTraceMapperWriter); ok {\n\t\tannotator.release()\n\t}\n"},
+		},
+	},
 }
+
+const wholeLocations = `
+// complete gives what can be looked at now and keeps the rest: an unfinished last line that
+// holds the path of main.go, or ends in the beginning of it.
+func (w *jupyterStackTraceMapperWriter) complete(p []byte) []byte {
+	p = append(w.held, p...)
+	w.held = nil
+	start := bytes.LastIndexByte(p, '\n') + 1
+	line, path := p[start:], []byte(w.mainPath)
+	wait := len(path) > 0 && bytes.Contains(line, path)
+	for k := min(len(line), len(path)-1); k > 0 && !wait; k-- {
+		wait = bytes.HasSuffix(line, path[:k])
+	}
+	if wait {
+		w.held = append([]byte(nil), line...)
+		p = p[:start]
+	}
+	return p
+}
+
+// release writes what is still kept when the program has ended.
+func (w *jupyterStackTraceMapperWriter) release() {
+	if len(w.held) > 0 {
+		_, _ = w.Write([]byte("\n"))
+	}
+}
+`
 
 // patchText is what all patches say: a changed patch is another build.
 func patchText() string {
 	var b bytes.Buffer
 	for _, p := range patches {
 		b.WriteString(p.file + "\x00" + p.old + "\x00" + p.new + "\x00")
+		for _, e := range p.also {
+			b.WriteString(e.old + "\x00" + e.new + "\x00")
+		}
 	}
 	return b.String()
 }
@@ -55,10 +104,15 @@ func applyPatches(dir string) (applied map[string]bool, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if bytes.Count(text, []byte(p.old)) != 1 {
+		fits := true
+		for _, e := range append([]edit{{p.old, p.new}}, p.also...) {
+			fits = fits && bytes.Count(text, []byte(e.old)) == 1
+			text = bytes.Replace(text, []byte(e.old), []byte(e.new), 1)
+		}
+		if !fits {
 			continue
 		}
-		if err := os.WriteFile(path, bytes.Replace(text, []byte(p.old), []byte(p.new), 1), 0o600); err != nil {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, err
 		}
 		applied[p.name] = true

@@ -192,6 +192,11 @@ def panics():
     with Kernel() as k:
         status, text, _ = k.run(cell('var m map[string]int; m["a"] = 1; fmt.Println(m)', "fmt"))
         want(status == "error" and "nil map" in text and "Cell [1]" in text, "%s %r" % (status, text))
+        # The same when the pipe is read in the middle of the location, which chance does too.
+        for first, rest in (("/main.g", "o:5"), ("/main.go:", "5")):
+            body = 'fmt.Fprint(os.Stderr, os.Getenv("GONB_TMP_DIR") + "%s"); time.Sleep(400*time.Millisecond); fmt.Fprintln(os.Stderr, "%s")' % (first, rest)
+            _, text, _ = k.run(cell(body, "fmt", "os", "time"))
+            want("Cell [" in text, "a location cut at %s names no cell: %r" % (first, text))
         status, text, _ = k.run(cell("os.Exit(3)", "os"))
         want(status == "error" and "exit status 3" in text, "%s %r" % (status, text))
         alive(k)
