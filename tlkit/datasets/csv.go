@@ -40,7 +40,7 @@ var csvColumns = map[string]string{
 }
 
 func csvErr(line int, format string, args ...any) error {
-	return fmt.Errorf("datasets: CSV line %d: %s: %w", line, fmt.Sprintf(format, args...), ErrCSV)
+	return mark(ErrCSV, "datasets: CSV line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
 // parseCSV reads path,label[,split]. A header is optional: it is one when it
@@ -49,10 +49,10 @@ func csvErr(line int, format string, args ...any) error {
 func parseCSV(text []byte) ([]csvRow, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(text) {
-		return nil, fmt.Errorf("datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8: %w", ErrCSV)
+		return nil, mark(ErrCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
 	}
 	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return nil, fmt.Errorf("datasets: the CSV file has a zero byte at %d: it is no text: %w", i, ErrCSV)
+		return nil, mark(ErrCSV, "datasets: the CSV file has a zero byte at %d: it is no text", i)
 	}
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comma = separator(text)
@@ -111,7 +111,7 @@ func parseCSV(text []byte) ([]csvRow, error) {
 		if header {
 			what = "it has a header and no rows"
 		}
-		return nil, fmt.Errorf("datasets: the CSV file names no pictures, %s; want rows path,label[,split]: %w", what, ErrCSV)
+		return nil, mark(ErrCSV, "datasets: the CSV file names no pictures, %s; want rows path,label[,split]", what)
 	}
 	return rows, nil
 }
@@ -164,7 +164,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 		return nil, fmt.Errorf("datasets: reading the CSV file: %w", err)
 	}
 	if len(text) > maxCSV {
-		return nil, fmt.Errorf("datasets: the CSV file %s has more than %d bytes; is it a list of pictures?: %w", file, maxCSV, ErrCSV)
+		return nil, mark(ErrCSV, "datasets: the CSV file %s has more than %d bytes; is it a list of pictures?", file, maxCSV)
 	}
 	rows, err := parseCSV(text)
 	if err != nil {

@@ -146,8 +146,8 @@ func (d *Dataset) Drop(bad ...Bad) error {
 func (d *Dataset) CheckTraining() error {
 	var errs []error
 	if len(d.Labels) < 2 {
-		errs = append(errs, fmt.Errorf("datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own: %w",
-			d.Name, len(d.Labels), d.Labels, ErrOneLabel))
+		errs = append(errs, mark(ErrOneLabel, "datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own",
+			d.Name, len(d.Labels), d.Labels))
 	}
 	train := make([]int, len(d.Labels))
 	other := make([]string, len(d.Labels))
@@ -163,22 +163,22 @@ func (d *Dataset) CheckTraining() error {
 	for c, n := range train {
 		switch {
 		case n == 0 && other[c] != "":
-			errs = append(errs, fmt.Errorf("datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s: %w",
-				d.Labels[c], other[c], other[c], ErrLabelNotInTrain))
+			errs = append(errs, mark(ErrLabelNotInTrain, "datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s",
+				d.Labels[c], other[c], other[c]))
 		case n < 2:
-			errs = append(errs, fmt.Errorf("datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label: %w",
-				d.Labels[c], n, ErrTooFew))
+			errs = append(errs, mark(ErrTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label",
+				d.Labels[c], n))
 		}
 	}
 	if d.Evaluation() == "" {
-		errs = append(errs, fmt.Errorf("datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split: %w",
-			d.Name, ErrNoSplit))
+		errs = append(errs, mark(ErrNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
+			d.Name))
 	}
 	return errors.Join(errs...)
 }
 
 // Errors that callers may want to tell apart, with errors.Is. The error that
-// wraps one of these says what was found and what to do.
+// is one of these says what was found and what to do.
 var (
 	ErrNotFound        = errors.New("no such data set")
 	ErrNoPictures      = errors.New("no pictures")
@@ -190,3 +190,14 @@ var (
 	ErrCSV             = errors.New("bad CSV file")
 	ErrNotFetched      = errors.New("data set not on this machine")
 )
+
+// marked is an error with a sentence of its own that errors.Is recognises as one of the
+// above. Printing that too would say everything twice.
+type marked struct{ text, kind error }
+
+func (m marked) Error() string   { return m.text.Error() }
+func (m marked) Unwrap() []error { return []error{m.text, m.kind} }
+
+func mark(kind error, format string, args ...any) error {
+	return marked{fmt.Errorf(format, args...), kind}
+}

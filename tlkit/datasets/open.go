@@ -81,7 +81,7 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	if nameOrDir == "" || strings.ContainsRune(nameOrDir, 0) {
-		return nil, fmt.Errorf("datasets: %q is no name of a data set; want a folder, a CSV file or one of %s: %w", nameOrDir, names(), ErrNotFound)
+		return nil, mark(ErrNotFound, "datasets: %q is no name of a data set; want a folder, a CSV file or one of %s", nameOrDir, names())
 	}
 	plain := filepath.Base(nameOrDir) == nameOrDir && nameOrDir != "." && nameOrDir != ".."
 	if plain {
@@ -102,12 +102,12 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 	case err == nil && (info.IsDir() || info.Mode().IsRegular()):
 		return openPath(ctx, nameOrDir, o)
 	case err == nil:
-		return nil, fmt.Errorf("datasets: %s is neither a folder nor a file: %w", nameOrDir, ErrNotFound)
+		return nil, mark(ErrNotFound, "datasets: %s is neither a folder nor a file", nameOrDir)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("datasets: opening %s: %w", nameOrDir, err)
 	}
-	return nil, fmt.Errorf("datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s: %w",
-		nameOrDir, EnvVar, names(), ErrNotFound)
+	return nil, mark(ErrNotFound, "datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s",
+		nameOrDir, EnvVar, names())
 }
 
 // names lists the ready sets for messages.
@@ -201,8 +201,8 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	if len(d.Items) == 0 {
-		return nil, fmt.Errorf("datasets: no picture in %s; want JPEG, PNG, GIF or WebP files in one folder per label:\n%s%w",
-			d.Root, list(slices.Concat(d.Report.NotPicture, d.Report.Skipped), 10), ErrNoPictures)
+		return nil, mark(ErrNoPictures, "datasets: no picture in %s; want JPEG, PNG, GIF or WebP files in one folder per label%s",
+			d.Root, listed(slices.Concat(d.Report.NotPicture, d.Report.Skipped), 10))
 	}
 	return d, nil
 }

@@ -111,7 +111,7 @@ func cacheKey(set data.Set) (string, error) {
 // openCached opens a set in the cache and makes sure that it is whole.
 func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("datasets: %s is not in the cache: %w", set.Name, ErrNotFetched)
+		return nil, mark(ErrNotFetched, "datasets: %s is not in the cache", set.Name)
 	}
 	d, err := readFolder(ctx, dir)
 	if err != nil {

@@ -68,8 +68,16 @@ func (r Report) tooMany(limit float64) error {
 	if bad == 0 || float64(bad) <= limit*float64(all) {
 		return nil
 	}
-	return fmt.Errorf("datasets: %d of %d files are no usable pictures (%.1f %%, at most %.1f %% are skipped without asking); mend or remove them:\n%s%w",
-		bad, all, 100*float64(bad)/float64(all), 100*limit, list(slices.Concat(r.Unreadable, r.NotPicture), 20), ErrTooManyBad)
+	return mark(ErrTooManyBad, "datasets: %d of %d files are no usable pictures (%.1f %%, at most %.1f %% are skipped without asking); mend or remove them%s",
+		bad, all, 100*float64(bad)/float64(all), 100*limit, listed(slices.Concat(r.Unreadable, r.NotPicture), 20))
+}
+
+// listed puts the files below a sentence that ends an error; nothing for none.
+func listed(files []Bad, n int) string {
+	if len(files) == 0 {
+		return ""
+	}
+	return ":\n" + strings.TrimSuffix(list(files, n), "\n")
 }
 
 // list writes at most n files, one a line.

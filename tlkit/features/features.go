@@ -48,6 +48,10 @@ type Job struct {
 	Views    int    // 0: each picture once, as Preset.Eval prepares it; K: K augmented views of Preset.Train
 	Seed     uint64 // of the views
 	Workers  int    // decoders; 0 = one for each processor
+
+	// BadLimit is the share of unreadable items beyond which the job stops; 0 means 0.05, 1
+	// skips any number, for a caller who counts over a whole data set.
+	BadLimit float64
 	// Progress is called with the pictures done, those found in the cache among them. It may be nil.
 	Progress func(done, cached, total int)
 }
@@ -81,7 +85,7 @@ const maxBad = 0.05
 // Extract returns the features of every item, computing what the cache lacks.
 //
 // Errors: ctx's when interrupted (finished rows stay cached), a wrong preset, a backbone
-// that cannot be opened, more than 5 % unreadable pictures, a full disk.
+// that cannot be opened, more than BadLimit unreadable pictures, a full disk.
 func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	r, err := Open(ctx, job)
 	if err != nil {
@@ -177,8 +181,12 @@ func Open(ctx context.Context, job Job) (_ *Rows, err error) {
 			break
 		}
 	}
-	if n := len(r.Bad); n > 0 && float64(n) > maxBad*float64(len(job.Items)) {
-		return nil, fmt.Errorf("features: %d of %d pictures cannot be read, more than 5 %%; the first: %w", n, len(job.Items), r.Bad[0].Err)
+	limit := job.BadLimit
+	if limit == 0 {
+		limit = maxBad
+	}
+	if n := len(r.Bad); n > 0 && float64(n) > limit*float64(len(job.Items)) {
+		return nil, fmt.Errorf("features: %d of %d pictures cannot be read, more than %.3g %%; the first: %w", n, len(job.Items), 100*limit, r.Bad[0].Err)
 	}
 	return r, nil
 }

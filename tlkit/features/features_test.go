@@ -182,6 +182,11 @@ func TestBadPicturesAreNamedAndCounted(t *testing.T) {
 	if _, err := Extract(context.Background(), job(items[20:], &calls)); err == nil || !strings.Contains(err.Error(), "2 of 12") {
 		t.Errorf("2 of 12 unreadable: %v", err)
 	}
+	lenient := job(items[20:], &calls)
+	lenient.BadLimit = 1
+	if m := extract(t, lenient); m.Rows() != 10 || len(m.Bad) != 2 {
+		t.Errorf("with any number allowed: %d rows, bad %v", m.Rows(), m.Bad)
+	}
 	if err := os.WriteFile(items[0].Path, []byte("changed"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 			c, ok = class[ds.Labels[item.Class]]
 		}
 		if !ok {
-			return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, labelOf(ds, item), strings.Join(h.Labels, ", "))
+			return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, labelOf(ds, item), some(h.Labels))
 		}
 		items[i].Class = c
 	}
@@ -154,6 +154,15 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 	return split, warning, nil
 }
 
+// some names at most twenty: a head of 300 labels must not fill the screen.
+func some(names []string) string {
+	const shown = 20
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
 func labelOf(ds *datasets.Dataset, item datasets.Item) string {
 	if item.Class < 0 {
 		return "nothing"
@@ -192,6 +201,11 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	items := o.data.In(s.Split)
 	if len(items) == 0 {
 		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", s.Split, s.Data, o.data.Splits())
+	}
+	for _, item := range items {
+		if item.Class < 0 {
+			return nil, fmt.Errorf("run: %s has no label to compare with; put the pictures of each label in a folder of its own", item.Rel)
+		}
 	}
 	b, err := features.Logits(o.net, o.eng)
 	if err != nil {

@@ -123,3 +123,37 @@ func TestEqualRunsAreNotCertain(t *testing.T) {
 		t.Errorf("12 of 12 by folds: %+v, %v", m.Interval, err)
 	}
 }
+
+// A label that nothing can be learnt about is named, also with folds and also when its
+// pictures turn out unreadable only when they are decoded.
+func TestLabelsWithoutPicturesAreNamed(t *testing.T) {
+	ctx := context.Background()
+	pictures := shapes(t, []string{"discs", "bars"}, 30)
+	for i := 1; i < 30; i++ {
+		if err := os.Remove(filepath.Join(pictures, "bars", fmt.Sprintf("%02d.png", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole, err := os.ReadFile(filepath.Join(pictures, "bars", "00.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1, Folds: 2}
+	refused := func(when, want string) {
+		t.Helper()
+		work := t.TempDir()
+		if _, err := Train(ctx, spec, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", when, err, want)
+		}
+		if runs, _ := filepath.Glob(filepath.Join(work, Home, "[^.]*")); len(runs) > 0 {
+			t.Errorf("%s: a run that learnt nothing left %v", when, runs)
+		}
+	}
+	refused("one picture", `"bars" has 1 readable`)
+	write(t, filepath.Join(pictures, "bars", "99.png"), whole[:len(whole)/2])
+	refused("and a broken one", `"bars" has 1 readable`)
+	if err := os.RemoveAll(filepath.Join(pictures, "bars")); err != nil {
+		t.Fatal(err)
+	}
+	refused("one label", "want at least 2")
+}

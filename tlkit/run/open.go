@@ -135,6 +135,7 @@ func (o *opened) introduce(p Progress) {
 
 // extract computes features and takes pictures that turn out unreadable out of the data set.
 func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*features.Matrix, error) {
+	job.BadLimit = 1 // Drop counts, over the whole set: one broken picture of ten in valid is no wrong folder
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
 	ready := job.Backbone.Open
 	job.Backbone.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {

@@ -115,10 +115,10 @@ type Result struct {
 	Accuracy float64          `json:"accuracy"` // over seeds or folds: the mean
 	Correct  int              `json:"correct"`  // of the first seed; over folds: all together
 	Total    int              `json:"total"`
-	Interval metrics.Interval `json:"interval"` // 95 %: Wilson's, over seeds or folds Student's t
-	Split    string           `json:"split"`    // what the figures are of: valid, test, or folds of all
-	LogLoss  float64          `json:"log_loss"` // nats
-	Baseline Baseline         `json:"baseline"`
+	Interval metrics.Interval `json:"interval"`           // 95 %: Wilson's, over seeds or folds Student's t
+	Split    string           `json:"split"`              // what the figures are of: valid, test, or folds of all
+	LogLoss  float64          `json:"log_loss"`           // nats
+	Baseline *Baseline        `json:"baseline,omitempty"` // not with folds
 
 	Model    string        `json:"model"`
 	Data     string        `json:"data"`

@@ -70,8 +70,15 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 				err = os.RemoveAll(f.aside())
 			}
 		}()
-	} else if err := f.clear(place.Resume && s.Finetune > 0); err != nil {
-		return nil, err
+	} else {
+		if err := f.clear(place.Resume && s.Finetune > 0); err != nil {
+			return nil, err
+		}
+		defer func() { // a mistyped name of a data set leaves no folder behind
+			if err != nil && f.bare() {
+				_ = os.RemoveAll(f.path)
+			}
+		}()
 	}
 	r := &Result{Model: s.Model, Data: s.Data, Seed: s.Seed, Run: f.path, Head: f.file("head.safetensors")}
 	var runs []One
@@ -164,7 +171,7 @@ type trained struct {
 	figures  One
 	folds    []One
 	report   *evaluate.Report
-	baseline Baseline
+	baseline *Baseline
 	history  curves.Run
 	head     *export.Head
 	open     *opened
@@ -213,6 +220,37 @@ func (s *sample) pictures() int {
 	return len(seen)
 }
 
+// enough wants two labels or more and two pictures or more of each: what was listed may
+// have turned out unreadable, and --folds needs no split that datasets could ask for.
+func (s *sample) enough(labels []string) error {
+	files := make([]map[string]bool, len(labels))
+	for i := range files {
+		files[i] = map[string]bool{}
+	}
+	for _, item := range s.items {
+		if item.Class < 0 {
+			return fmt.Errorf("run: %s has no label; put the pictures of each label in a folder of its own", item.Rel)
+		}
+		files[item.Class][item.Rel] = true
+	}
+	if err := twoLabels(labels); err != nil {
+		return err
+	}
+	for c, label := range labels {
+		if n := len(files[c]); n < 2 {
+			return fmt.Errorf("run: label %q has %d readable picture(s) to learn from, want at least 2; add pictures or remove the label", label, n)
+		}
+	}
+	return nil
+}
+
+func twoLabels(labels []string) error {
+	if len(labels) >= 2 {
+		return nil
+	}
+	return fmt.Errorf("run: %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own", len(labels), labels)
+}
+
 // folds holds out rows by picture: views and duplicates of one picture stay together,
 // because datasets.Folds keeps equal contents together.
 func (s *sample) folds(k int, seed uint64) [][]int {
@@ -235,6 +273,9 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if s.Folds > 0 {
 		if o.data.Dealt {
 			trainItems = o.data.In("all")
+		}
+		if err := twoLabels(o.data.Labels); err != nil {
+			return nil, err
 		}
 		if k := len(datasets.Folds(trainItems, s.Folds, s.Seed)); k != s.Folds {
 			return nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds, at most into %d", len(trainItems), s.Folds, k)
@@ -272,6 +313,9 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		}
 	}
 	clock.lap("extracting features")
+	if err := train.enough(o.data.Labels); err != nil {
+		return nil, err
+	}
 	p.State("training", 0, 0)
 	plan, err := learner.NewPlan(s.Head, train.s.Y, s.Epochs, s.Views, s.Seed)
 	if err != nil {
@@ -284,9 +328,6 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		}
 	}
 	t.train = train.pictures()
-	if t.train == 0 {
-		return nil, fmt.Errorf("run: %s has no training pictures", s.Data)
-	}
 	recorder, err := newHistory(f, index, s, plan, place)
 	if err != nil {
 		return nil, err
@@ -348,7 +389,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	} else if votes, err := head.KNN(train.s, eval.s.X, neighbours); err != nil {
 		return nil, err
 	} else {
-		t.baseline = Baseline{Method: fmt.Sprintf("k-NN, k %d", neighbours), Correct: head.Correct(votes, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
+		t.baseline = &Baseline{Method: fmt.Sprintf("k-NN, k %d", neighbours), Correct: head.Correct(votes, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
 	}
 	parity, err := export.Parity(ctx, b, o.net.Preset, linear)
 	if err != nil {

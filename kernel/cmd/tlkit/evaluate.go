@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,8 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 			if run.IsHead(args[0]) {
 				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
 					err = fmt.Errorf("a head file carries its own preset and labels: --statistics, --preset and --zero-shot are for models")
+				} else if cmd.Flags().Changed("seed") {
+					err = fmt.Errorf("a head file carries the seed that dealt its pictures: leave out --seed")
 				} else {
 					e, err = run.EvaluateHead(cmd.Context(), args[0], args[1], s.Split, s.Weights, c.place(), p)
 				}
@@ -46,9 +49,10 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 				return nil
 			}
 			if e.Report != nil {
-				c.say("%s", e.Report.Text())
+				_, rest, _ := strings.Cut(e.Report.Text(), "\n") // its first line is the figure, which stands last here
+				c.say("%s", strings.TrimRight(rest, "\n"))
 			}
-			c.say("%s", e.Line())
+			c.say("\n%s", e.Line())
 			return nil
 		},
 	}

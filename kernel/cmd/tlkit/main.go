@@ -17,7 +17,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -101,6 +103,15 @@ func (c *command) root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = version()
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if c.json { // standard output belongs to the value
+			cmd.Root().SetOut(c.err)
+			c.result = map[string]string{"help": cmd.UsageString()}
+		}
+		help(cmd, args)
+	})
 	f := root.PersistentFlags()
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never touch the network: use what is cached")
@@ -111,3 +122,18 @@ func (c *command) root() *cobra.Command {
 
 // place is where runs go: the current folder.
 func (c *command) place() run.Place { return run.Place{Offline: c.offline} }
+
+// version is the module's, and what it was built with.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	out := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && !strings.Contains(out, s.Value[:12]) {
+			out += " " + s.Value[:12]
+		}
+	}
+	return out + " " + info.GoVersion
+}

@@ -44,6 +44,7 @@ func one[T any](t *testing.T, out string) T {
 func TestWithJSONStandardOutputIsOneValue(t *testing.T) {
 	for name, args := range map[string][]string{
 		"models":          {"models", "--json"},
+		"help":            {"train", "--json", "--help"},
 		"doctor":          {"doctor", "--json"},
 		"unknown model":   {"train", "insects", "--model", "resnet19", "--json"},
 		"unknown data":    {"train", "./nowhere", "--json"},

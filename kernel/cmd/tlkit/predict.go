@@ -13,7 +13,13 @@ func (c *command) predict() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "predict HEAD PICTURE...",
 		Short: "Say what is on pictures, with a trained head",
-		Args:  cobra.MinimumNArgs(2),
+		Long: `Say what is on pictures, with a head file that train has written. One line a picture: path,
+label, probability. --json prints a list of path, label, probability and probabilities.
+
+A picture that cannot be read is said so and the others go on; the exit status is 1 when
+none could be read.`,
+		Example: `  tlkit predict my.head.safetensors photos/*.jpg`,
+		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
 			predictions, err := run.Predict(cmd.Context(), args[0], args[1:], weights, c.place(), p)
@@ -30,7 +36,7 @@ func (c *command) predict() *cobra.Command {
 					continue
 				}
 				if !c.json {
-					c.say("%-40s %-20s %5.1f %%", r.Path, r.Label, 100*r.Probability)
+					c.say("%-40s %-20s %5.1f %%", r.Path, shorten(r.Label, 40), 100*r.Probability)
 				}
 			}
 			if failed == len(predictions) {
@@ -44,4 +50,12 @@ func (c *command) predict() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&weights, "weights", "", "the backbone's weights file, when it is not the published one")
 	return cmd
+}
+
+// shorten keeps the beginning of a long label.
+func shorten(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }

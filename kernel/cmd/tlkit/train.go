@@ -34,7 +34,7 @@ func (c *command) train() *cobra.Command {
 
 DIR has a folder for each label, or train/ and valid/ with such folders inside, or is a
 CSV file (path,label[,split]). SET is a ready set: insects, insects-medium, insects-hard
-(drawn, no download), hymenoptera, food5. A set is looked for under $TLKIT_DATA first.
+(drawn, no download), hymenoptera, food5, cats_dogs. A set is looked for under $TLKIT_DATA first.
 
 With --finetune N the backbone is trained too, N epochs from the fitted head on. The plan
 is said before it runs; the default one tries depths and rates on folds of the training
@@ -61,7 +61,7 @@ keeps the plan, the history, the figures and the head.`,
 				return nil
 			}
 			c.say("\n%s", strings.TrimRight(strings.SplitN(r.Report, "\n", 2)[1], "\n"))
-			if b := r.Baseline; b.Total > 0 {
+			if b := r.Baseline; b != nil {
 				c.say("\nfor comparison, %s on the same features: %d of %d", b.Method, b.Correct, b.Total)
 			}
 			if f := r.Finetune; f != nil {
