@@ -133,11 +133,8 @@ func TestNotebooksRun(t *testing.T) {
 	if os.Getenv("TLKIT_KERNEL_TEST") != "1" {
 		t.Skip("set TLKIT_KERNEL_TEST=1: it sets up JupyterLab and GoNB in the cache first, a minute or two")
 	}
-	bin := filepath.Join(t.TempDir(), "tlkit")
 	readme(t) // before anything slow
-	if out, err := exec.Command("go", "build", "-o", bin, "../kernel/cmd/tlkit").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	bin := build(t)
 	t.Setenv("JUPYTER_DATA_DIR", t.TempDir()) // the person's own list of kernels is left alone
 	t.Setenv("TLKIT_QUICK", "1")
 	t.Setenv("TLKIT_PICTURES", "drawn")

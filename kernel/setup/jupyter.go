@@ -118,6 +118,26 @@ func FindJupyter(ctx context.Context) (Jupyter, error) {
 	return Jupyter{}, tried
 }
 
+// Quiet keeps a private JupyterLab from asking on its first page whether it may fetch news
+// from the network. Somebody's own JupyterLab is left as it is.
+func (j Jupyter) Quiet() error {
+	if !j.Private {
+		return nil
+	}
+	path := filepath.Join(filepath.Dir(filepath.Dir(j.Python)), "share", "jupyter", "lab", "settings", "overrides.json")
+	if have, err := os.ReadFile(path); err == nil && string(have) == quietSettings {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("setup: %w", err)
+	}
+	return atomicfile.WriteBytes(path, []byte(quietSettings), 0o644)
+}
+
+// What stands there is a default: the settings page changes it for a person.
+const quietSettings = `{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+`
+
 // pythons are the programs that may have or make a JupyterLab, best first.
 func pythons() []string {
 	if p := os.Getenv("TLKIT_PYTHON"); p != "" {

@@ -98,6 +98,9 @@ const labPatience = 2 * time.Minute
 // serveLab runs JupyterLab until it ends or ctx does, and prints its URL when it answers.
 func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, address string, port int, browser bool) error {
 	start := time.Now()
+	if err := j.Quiet(); err != nil {
+		return err // a cache that cannot be written is better said now than by a cell
+	}
 	if port == 0 {
 		l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 		if err != nil {

@@ -1,0 +1,243 @@
+package notebooks
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// TestInJupyterLab is a person's first five minutes: `tlkit lab`, run all cells of 01, and
+// the curves are there to be seen. What the browser showed is kept when they are not.
+func TestInJupyterLab(t *testing.T) {
+	if os.Getenv("TLKIT_KERNEL_TEST") != "1" {
+		t.Skip("set TLKIT_KERNEL_TEST=1 to drive JupyterLab in a browser")
+	}
+	browser := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil && browser == "" {
+			browser = p
+		}
+	}
+	if browser == "" {
+		t.Skip("no Chromium here (on Debian: apt-get install chromium), so JupyterLab is not driven")
+	}
+	page := filepath.Join(t.TempDir(), "01.ipynb")
+	if err := os.WriteFile(page, bare(t, "01_ants_and_bees.ipynb"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("JUPYTER_DATA_DIR", t.TempDir())
+	t.Setenv("JUPYTER_CONFIG_DIR", t.TempDir()) // nothing that the person chose in JupyterLab
+	t.Setenv("TLKIT_QUICK", "1")
+	ctx, stop := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer stop()
+	url, ended := startLab(ctx, t, page)
+
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*time.Minute),
+		// As high as the notebook: JupyterLab draws only the cells that are in the window.
+		chromedp.WindowSize(1400, 7000))
+	within, closeBrowser := chromedp.NewExecAllocator(ctx, options...)
+	defer closeBrowser()
+	tab, closeTab := chromedp.NewContext(within)
+	defer closeTab()
+	defer func() { keepScreenshot(tab, t) }()
+
+	steps := []struct {
+		what string
+		do   chromedp.Action
+	}{
+		{"the page", chromedp.Navigate(url)},
+		{"the notebook's cells", holds(time.Minute, `document.querySelectorAll('.jp-Notebook .jp-CodeCell').length >= 5`)},
+		{"the kernel", holds(2*time.Minute, `document.querySelector('.jp-NotebookPanel .jp-Toolbar-kernelName')?.textContent.includes('Go (tlkit)')`)},
+		{"no figure before it runs", holds(time.Second, figures+`.length === 0`)},
+		{"the button that runs all", press(`[data-command="notebook:restart-run-all"]`)},
+		{"its question", press(`.jp-Dialog .jp-mod-accept`)},
+		{"the accuracy, in the last cell", holds(4*time.Minute, `/accuracy 9\d\.\d %/.test([...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].at(-1)?.querySelector('.jp-OutputArea')?.innerText)`)},
+		{"the curves under ShowCurves", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowCurves') && drawn(f))`)},
+		{"the pictures under ShowBatch", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowBatch') && drawn(f))`)},
+		{"no error", holds(time.Second, `!document.querySelector('.jp-Notebook [data-mime-type="application/vnd.jupyter.stderr"]')`)},
+		// It asks a second or two after the page is up; the cells took longer.
+		{"nobody asking about news", holds(time.Second, `!/official Jupyter news/.test(document.body.innerText)`)},
+	}
+	for _, s := range steps {
+		begin := time.Now()
+		if err := chromedp.Run(tab, s.do); err != nil {
+			select {
+			case how := <-ended:
+				t.Fatalf("JupyterLab ended while the browser waited for %s: %v", s.what, how)
+			default:
+			}
+			t.Fatalf("%s: not seen after %.0f s: %v", s.what, time.Since(begin).Seconds(), err)
+		}
+		t.Logf("%-34s %5.1f s", s.what, time.Since(begin).Seconds())
+	}
+}
+
+// figures is JavaScript for the figures that take room in the notebook: a picture, or the
+// canvas that JupyterLab draws a Vega-Lite chart on.
+const figures = `[...document.querySelectorAll('.jp-Notebook .jp-OutputArea :is(img, .vega-embed canvas, .vega-embed svg)')].filter(f => { const r = f.getBoundingClientRect(); return r.width > 250 && r.height > 80 })`
+
+// drawn says in JavaScript that a figure has more on it than one colour.
+const drawn = `function drawn(f) {
+	let c = f;
+	if (f.tagName === 'IMG') {
+		if (!f.complete || f.naturalWidth === 0) return false;
+		c = document.createElement('canvas');
+		c.width = f.naturalWidth; c.height = f.naturalHeight;
+		c.getContext('2d').drawImage(f, 0, 0);
+	}
+	if (c.tagName !== 'CANVAS') return true;
+	const p = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer);
+	return new Set(p).size > 10;
+}`
+
+// holds waits until a JavaScript condition is true.
+func holds(patience time.Duration, condition string) chromedp.Action {
+	return chromedp.Poll(`(() => { `+drawn+`; return `+condition+` })()`, nil,
+		chromedp.WithPollingInterval(300*time.Millisecond), chromedp.WithPollingTimeout(patience))
+}
+
+// press clicks with the mouse: JupyterLab's buttons do not hear element.click().
+func press(selector string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		ctx, stop := context.WithTimeout(ctx, time.Minute)
+		defer stop()
+		return chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible).Do(ctx)
+	})
+}
+
+// startLab runs `tlkit lab` on a notebook and gives the address that it prints. It is ended
+// with the test, by the signal that a terminal's end sends; ended hears when it ends before.
+func startLab(ctx context.Context, t *testing.T, page string) (url string, ended <-chan error) {
+	t.Helper()
+	bin := build(t)
+	ctx, stop := context.WithCancel(ctx)
+	lab := exec.CommandContext(ctx, bin, "lab", "--browser=false", page)
+	lab.Cancel = func() error { return lab.Process.Signal(syscall.SIGTERM) }
+	lab.WaitDelay = time.Minute // it ends its kernels first, and has patience of its own
+	said := &lockedBuffer{}
+	lab.Stderr = said
+	out, err := lab.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, over := make(chan string, 1), make(chan error, 1)
+	go func() {
+		sent := false
+		for s := bufio.NewScanner(out); s.Scan(); {
+			if u := regexp.MustCompile(`http://\S+`).FindString(s.Text()); u != "" && !sent {
+				sent = true
+				address <- u
+			}
+		}
+		close(address)
+		over <- lab.Wait()
+		close(over)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-over
+		if t.Failed() {
+			t.Logf("tlkit lab said:\n%s", said)
+		}
+	})
+	url, ok := <-address
+	if !ok {
+		t.Fatalf("tlkit lab printed no address:\n%s", said)
+	}
+	return url, over
+}
+
+// lockedBuffer is read while a program still writes to it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// keepScreenshot writes what the browser shows: into the folder of go test -artifacts, or,
+// when the test failed without that flag, into .tlkit here.
+func keepScreenshot(tab context.Context, t *testing.T) {
+	f := flag.Lookup("test.artifacts")
+	asked := f != nil && f.Value.String() == "true"
+	if !asked && !t.Failed() {
+		return
+	}
+	dir := ".tlkit"
+	if asked {
+		dir = t.ArtifactDir()
+	}
+	ctx, stop := context.WithTimeout(tab, 30*time.Second)
+	defer stop()
+	var picture []byte
+	if err := chromedp.Run(ctx, chromedp.CaptureScreenshot(&picture)); err != nil {
+		t.Logf("no screenshot: %v", err)
+		return
+	}
+	_ = os.MkdirAll(dir, 0o755)
+	path, _ := filepath.Abs(filepath.Join(dir, "lab.png"))
+	if err := os.WriteFile(path, picture, 0o644); err != nil {
+		t.Logf("no screenshot: %v", err)
+		return
+	}
+	t.Logf("what the browser showed: %s", path)
+}
+
+// bare is a notebook without its outputs, so that what is seen was made just now.
+func bare(t *testing.T, path string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n map[string]any
+	if err := json.Unmarshal(raw, &n); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range n["cells"].([]any) {
+		if c := c.(map[string]any); c["cell_type"] == "code" {
+			c["outputs"], c["execution_count"] = []any{}, nil
+		}
+	}
+	if raw, err = json.Marshal(n); err != nil || strings.Contains(string(raw), "image/png") {
+		t.Fatalf("outputs are left: %v", err)
+	}
+	return raw
+}
+
+// build makes the command.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "tlkit")
+	if out, err := exec.Command("go", "build", "-o", bin, "../kernel/cmd/tlkit").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
