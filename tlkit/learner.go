@@ -12,6 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -31,6 +32,10 @@ type Learner struct {
 	Epochs int    // of "sgd"; 0 = 25
 	Views  int    // augmented views of each training picture
 	Seed   uint64 // 0 = 1
+
+	// Of FineTune.
+	Plan string // "" = ours, "tlkit"; "pytorch_tutorial", "keras_guide", "fastai": see learner.NewTunePlan
+	From string // first stage of the backbone that moves; "" = the plan's choice
 }
 
 // drawnVar, set to "drawn", makes every learner that may use a drawn set use it, and shows
@@ -82,24 +87,52 @@ func (l Learner) DataName() string {
 // ends with the accuracy on pictures it has not seen. A head that was trained before is not
 // trained again: the line says "resumed".
 func (l Learner) FitHead() {
-	l.verb("FitHead", func(ctx context.Context) error {
-		s, p, err := l.spec(ctx)
-		if err != nil {
-			return err
+	l.verb("FitHead", func(ctx context.Context) error { return l.train(ctx, 0) })
+}
+
+// FineTune goes on from the fitted head and trains the backbone too, for some epochs; 0 = as many as the plan's recipe
+// has. The plan is said before it runs, with its reasons. The learner's own plan tries depths and rates on folds of the
+// training pictures, and where none of them pays it says so and keeps the head as it is.
+//
+// Interrupted, it goes on with the next call; what FitHead learnt stays until it is done. ShowCurves, Evaluate and Export
+// then are of the fine-tuned network.
+func (l Learner) FineTune(epochs int) {
+	l.verb("FineTune", func(ctx context.Context) error {
+		if epochs < 0 {
+			return fmt.Errorf("%d epochs of fine-tuning; want 1 or more, or 0 for the recipe's own number", epochs)
 		}
-		p.Resume = true
-		if show.Default.InCell() {
-			p.Curves = func(r curves.Run) { _ = show.Default.Live("curves of "+l.Name, plots.Curves(r)) }
+		if epochs == 0 {
+			epochs = learner.RecipeEpochs(l.Plan)
 		}
-		r, err := run.Train(ctx, s, p, reporter{})
-		if err != nil {
-			return err
-		}
-		show.Default.Clear()
-		show.Default.Text(fmt.Sprintf("%d pictures learnt from, %s measured, %.1f s", r.Train, r.Split, r.Seconds))
-		accuracyLine(r.Correct, r.Total)
-		return nil
+		return l.train(ctx, epochs)
 	})
+}
+
+// train fits the head and, with epochs, fine-tunes behind it.
+func (l Learner) train(ctx context.Context, epochs int) error {
+	s, p, err := l.spec(ctx)
+	if err != nil {
+		return err
+	}
+	if epochs > 0 {
+		s.Finetune, s.Plan, s.From = epochs, l.Plan, l.From
+	}
+	p.Resume = true
+	if show.Default.InCell() {
+		p.Curves = func(r curves.Run) { _ = show.Default.Live("curves of "+l.Name, plots.Curves(r)) }
+	}
+	r, err := run.Train(ctx, s, p, reporter{})
+	if err != nil {
+		return err
+	}
+	show.Default.Clear()
+	show.Default.Text(fmt.Sprintf("%d pictures learnt from, %s measured, %.1f s", r.Train, r.Split, r.Seconds))
+	if p := r.Probe; p != nil {
+		show.Default.Text(fmt.Sprintf("the head alone %s, gain %+.1f points (95 %% %+.1f to %+.1f)",
+			metrics.Accuracy{Correct: p.Correct, Total: p.Total}, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High))
+	}
+	accuracyLine(r.Correct, r.Total)
+	return nil
 }
 
 // accuracyLine is the last line of FitHead and Evaluate.
@@ -264,7 +297,11 @@ func (l Learner) Export(path string) {
 		if err := h.Write(inFolder(path)); err != nil {
 			return err
 		}
-		show.Default.Text(fmt.Sprintf("%s: %s on %s, %d labels, sha256 over all of it, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, len(h.Labels)))
+		tuned := ""
+		if n := len(h.Changed); n > 0 {
+			tuned = fmt.Sprintf("%d tensors fine-tuned, ", n)
+		}
+		show.Default.Text(fmt.Sprintf("%s: %s on %s, %d labels, %ssha256 over all of it, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, len(h.Labels), tuned))
 		return nil
 	})
 }

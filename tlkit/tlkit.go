@@ -4,7 +4,8 @@
 //
 //	%%
 //	bees.FitHead()     // frozen: one pass through the backbone, cached; live curves
-//	bees.ShowCurves()  // loss and accuracy of every step
+//	bees.FineTune(5)   // the backbone moves too, where that pays; says its plan first
+//	bees.ShowCurves()  // loss and accuracy of every step, the border between the two
 //	bees.Evaluate()    // per label, confusion, what it was most wrong about
 //	bees.Export("ants-and-bees.head.safetensors")
 //
@@ -30,6 +31,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -120,7 +122,11 @@ func verbIn(what, where string, do func(context.Context) error) {
 	status := 1
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		status = 130 // what shells expect: 128 + SIGINT
-		err = errors.New("interrupted; run it again: it goes on from there, features computed so far are kept")
+		if errors.Is(err, learner.ErrInterrupted) {
+			err = errors.New("interrupted, and the state is saved; run it again: it goes on from there")
+		} else {
+			err = errors.New("interrupted; run it again: it goes on from there, features computed so far are kept")
+		}
 	}
 	show.Default.Card(card(what, where, err))
 	show.Default.Flush()

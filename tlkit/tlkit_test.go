@@ -31,6 +31,15 @@ const programVar = "TLKIT_TEST_PROGRAM"
 
 var few = tlkit.Learner{Name: "few", Data: "pictures"}
 
+const onecycle = "fastai"
+
+// tuned is few with a plan, its last three stages moving.
+func tuned(plan string) tlkit.Learner {
+	l := few
+	l.Plan, l.From = plan, "features.16"
+	return l
+}
+
 var programs = map[string]func(){
 	"all": func() {
 		few.ShowBatch(4)
@@ -40,11 +49,24 @@ var programs = map[string]func(){
 		few.Export("few.head.safetensors")
 		tlkit.Open("few.head.safetensors").Classify("pictures/ants/00.png", "words.txt")
 	},
-	"fit":      func() { few.FitHead() },
-	"evaluate": func() { few.Evaluate() },
-	"curves":   func() { few.ShowCurves() },
-	"export":   func() { few.Export("few.head.safetensors") },
-	"nameless": func() { tlkit.Learner{Data: "pictures"}.FitHead() },
+	"fit": func() { few.FitHead() },
+	"story": func() { // a notebook run from top to bottom
+		few.FitHead()
+		few.FineTune(2)
+		few.ShowCurves()
+		few.Evaluate()
+		few.Export("tuned.head.safetensors")
+	},
+	"tune":      func() { tuned(onecycle).FineTune(2) },
+	"keras":     func() { tuned("keras_guide").FineTune(2) },
+	"longer":    func() { tuned(onecycle).FineTune(3) },
+	"quickly":   func() { tuned("quickly").FineTune(2) },
+	"from":      func() { l := tuned(onecycle); l.From = "layer9"; l.FineTune(2) },
+	"backwards": func() { few.FineTune(-1) },
+	"evaluate":  func() { few.Evaluate() },
+	"curves":    func() { few.ShowCurves() },
+	"export":    func() { few.Export("few.head.safetensors") },
+	"nameless":  func() { tlkit.Learner{Data: "pictures"}.FitHead() },
 	"otherwise": func() {
 		other := few
 		other.Seed = 7

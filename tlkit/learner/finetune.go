@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -79,7 +80,7 @@ func FineTune(ctx context.Context, d TuneData, p TunePlan, to Recorder) (*Tuned,
 		return nil, err
 	}
 	if p.Batch > len(d.Train) {
-		return nil, fmt.Errorf("learner: plan %s: a batch of %d with %d training pictures: at most %d", p.Name, p.Batch, len(d.Train), len(d.Train))
+		return nil, fmt.Errorf("learner: plan %s: a batch of %d with %d training pictures; take at most %d", p.Name, p.Batch, len(d.Train), len(d.Train))
 	}
 	of, err := d.of(p)
 	if err != nil {
@@ -311,6 +312,9 @@ func (d TuneData) check() error {
 		return fmt.Errorf("learner: a head of %d classes on %d features, the pictures have %d classes, the net gives %d features", d.Head.Head.Classes, d.Head.Head.Features, d.Classes, d.Net.Row.Features)
 	case d.Rows == nil && d.Features.Len() != len(d.Train) || d.Rows != nil && len(d.Rows) != d.Features.Len():
 		return fmt.Errorf("learner: %d rows of features for %d training pictures", d.Features.Len(), len(d.Train))
+	}
+	if one := d.Train[0].Class; !slices.ContainsFunc(d.Train, func(it datasets.Item) bool { return it.Class != one }) {
+		return fmt.Errorf("learner: all %d training pictures are of class %d: there is nothing to tell apart, nor to mix; give it pictures of two classes", len(d.Train), one)
 	}
 	for _, items := range [][]datasets.Item{d.Train, d.Valid} {
 		for _, it := range items {

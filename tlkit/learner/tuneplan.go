@@ -48,7 +48,7 @@ type TunePlan struct {
 	Dropout      float64 `json:"dropout,omitempty"`       // share of the features dropped in front of the head
 	Average      float64 `json:"average,omitempty"`       // decay of a moving average of the weights, which then is the result; 0 = none
 	Augment      bool    `json:"augment"`                 // random crops and flips
-	Views        int     `json:"views,omitempty"`         // augmented views of a picture where they are cached behind the frozen part; 0 = new ones each epoch
+	Views        int     `json:"views,omitempty"`         // augmented views of a picture where they are cached behind the frozen part; 0 = new ones each epoch, through the frozen part every time
 	Patience     int     `json:"patience,omitempty"`      // epochs without a better loss on held-out training pictures before it stops; 0 = never
 
 	Search *Search `json:"search,omitempty"` // what folds of the training pictures choose; nil = nothing
@@ -78,6 +78,20 @@ type Search struct {
 	Decay      float64   `json:"decay"`
 }
 
+// RecipeEpochs is a ready plan's own number of epochs; "" is Tlkit.
+func RecipeEpochs(name string) int {
+	switch name {
+	case PytorchTutorial:
+		return 25
+	case KerasGuide:
+		return 10
+	}
+	return 5
+}
+
+// standardViews are kept of each picture behind the frozen part.
+const standardViews = 4
+
 // NewTunePlan is a ready plan for net and the training pictures. name "" is Tlkit. epochs 0 is the recipe's own number.
 func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, seed uint64) (TunePlan, error) {
 	if name == "" {
@@ -85,7 +99,6 @@ func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, s
 	}
 	p := TunePlan{Name: name, Epochs: epochs, Seed: seed, Norms: FrozenNorms, Augment: true, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant}}
 	names := stages(net)
-	standard := 5
 	switch name {
 	case Tlkit:
 		p.Batch = 16
@@ -94,17 +107,15 @@ func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, s
 		}
 		p.Rule = optim.Rule{Name: optim.AdamW, Clip: 1}
 		p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: 0.2}
-		p.Views = 4
+		p.Views = standardViews
 		p.tlkitSearch(net, train)
 	case PytorchTutorial:
-		standard = 25
 		p.Batch, p.Norms, p.Fresh = 4, BatchNorms, true
 		p.Rule = optim.Rule{Name: optim.SGD, Momentum: 0.9}
 		p.Schedule = optim.Schedule{Kind: optim.Step, Every: 7, Drop: 0.1}
 		p.Groups = []Group{{Name: "everything", Stages: append(slices.Clone(names), HeadStage), Rate: 1e-3}}
 		p.because("rate, momentum, batch, schedule and the batch norms that follow each batch of 4 are those of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
 	case KerasGuide:
-		standard = 10
 		p.Batch = 32
 		p.Rule = optim.Rule{Name: optim.AdamW}
 		p.Groups = []Group{{Name: "everything", Stages: append(slices.Clone(names), HeadStage), Rate: 1e-5}}
@@ -121,10 +132,10 @@ func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, s
 		p.Groups = append(p.Groups, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: base, Decay: 0.01})
 		p.because("fastai's fine_tune: one cycle, rates from base/100 at the pictures to base at the head")
 	default:
-		return p, fmt.Errorf("learner: plan %q, want %s, %s, %s or %s", name, Tlkit, PytorchTutorial, KerasGuide, Fastai)
+		return p, fmt.Errorf("learner: there is no plan %q; take %s, %s, %s or %s", name, Tlkit, PytorchTutorial, KerasGuide, Fastai)
 	}
 	if p.Epochs == 0 {
-		p.Epochs = standard
+		p.Epochs = RecipeEpochs(name)
 	}
 	if n := len(train); n > 0 && p.Batch > n {
 		p.Batch = n
@@ -152,9 +163,45 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 	p.Search = s
 	p.Groups = p.groupsFrom(names, depths[len(depths)-1], s.Rates[0], s)
 	for _, d := range depths {
-		p.because("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed once for each of %d views and kept", d, 1/price(net, d), p.Views)
+		p.because("%s", p.priceOf(net, d))
 	}
 	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; what falls behind on the first folds is given up; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result", s.Folds)
+}
+
+// priceOf is the reason that a depth gives: what a step from there on costs.
+func (p *TunePlan) priceOf(net *zoo.Net, from string) string {
+	return fmt.Sprintf("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed once for each of %d views and kept", from, 1/price(net, from), p.Views)
+}
+
+// StartingAt is the plan with everything before a stage of net left frozen. A plan that searches then tries that depth
+// alone. With HeadStage only the head moves.
+func (p TunePlan) StartingAt(net *zoo.Net, stage string) (TunePlan, error) {
+	names := append(stages(net), HeadStage)
+	at := slices.Index(names, stage)
+	if at < 0 || stage == HeadStage && p.Search != nil {
+		return p, fmt.Errorf("learner: plan %s from stage %q on, which is none; the stages of %s are %s", p.Name, stage, net.Row.Name, strings.Join(stages(net), ", "))
+	}
+	p.Reasons = slices.DeleteFunc(slices.Clone(p.Reasons), func(r string) bool { return strings.HasPrefix(r, "from ") })
+	if p.Search != nil {
+		s := *p.Search
+		s.Depths = []string{stage}
+		p.Search, p.Groups = &s, p.groupsFrom(stages(net), stage, s.Rates[0], &s)
+	}
+	var groups []Group
+	for _, g := range p.Groups {
+		g.Stages = slices.DeleteFunc(slices.Clone(g.Stages), func(name string) bool { return slices.Index(names, name) < at })
+		if len(g.Stages) > 0 {
+			groups = append(groups, g)
+		}
+	}
+	p.Groups = groups
+	if p.Augment && p.Views == 0 {
+		p.Views = standardViews
+	}
+	if stage != names[0] && stage != HeadStage {
+		p.because("%s", p.priceOf(net, stage))
+	}
+	return p, p.Check(net)
 }
 
 func smallestClass(items []datasets.Item) int {
@@ -231,10 +278,11 @@ func (p *TunePlan) batchNorm(stage string, moves bool) bool {
 	return false
 }
 
-// border is the last frozen stage: everything up to it gives the same for a picture in every step. "" = there is none.
+// border is the last frozen stage: everything up to it gives the same for a picture in every step. "" = there is none,
+// or every epoch has other pictures.
 func (p *TunePlan) border(net *zoo.Net) string {
 	last, group := "", p.groupOf()
-	if p.Norms == DriftNorms {
+	if p.Norms == DriftNorms || p.Augment && p.Views == 0 {
 		return ""
 	}
 	for _, s := range stages(net) {

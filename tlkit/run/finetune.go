@@ -33,7 +33,7 @@ func (o *opened) finetune(ctx context.Context, s Spec, place Place, f *folder, i
 		State: func(what string, done, total int) { p.State(what, int64(done), int64(total)) },
 	}
 	d.Train, d.Rows = distinct(train.items)
-	plan, err := learner.NewTunePlan(s.Plan, o.net, d.Train, s.Finetune, s.Seed)
+	plan, err := o.tunePlan(s, d.Train)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,15 @@ func (o *opened) finetune(ctx context.Context, s Spec, place Place, f *folder, i
 	return t, f.write("finetune.json", map[string]any{"plan": tuned.Plan, "pays": tuned.Pays, "why": tuned.Why, "trials": tuned.Trials})
 }
 
+// tunePlan is the plan of fine-tuning that was asked for.
+func (o *opened) tunePlan(s Spec, train []datasets.Item) (learner.TunePlan, error) {
+	plan, err := learner.NewTunePlan(s.Plan, o.net, train, s.Finetune, s.Seed)
+	if err != nil || s.From == "" {
+		return plan, err
+	}
+	return plan.StartingAt(o.net, s.From)
+}
+
 // distinct are the pictures of some rows, each once, and which of them each row is of: views of a picture lie side by
 // side.
 func distinct(rows []datasets.Item) (items []datasets.Item, of []int) {
@@ -98,7 +107,7 @@ func (t *tuning) judge(ctx context.Context, o *opened, eval *sample, before []fl
 	}
 	k, n := eval.s.Classes, eval.s.Len()
 	alone := metrics.Accuracy{Correct: head.Correct(before, eval.s.Y, k), Total: n}
-	t.probe = &Probe{Accuracy: alone.Value(), Correct: alone.Correct, Total: n, Interval: alone.Interval()}
+	t.probe = &Probe{Accuracy: alone.Value(), Correct: alone.Correct, Total: n, Interval: alone.Interval(), LogLoss: head.LogLoss(before, eval.s.Y, k)}
 	c, err := metrics.Compare(eval.s.Y, head.Classes(before, k), head.Classes(logits, k))
 	if err != nil {
 		return nil, err

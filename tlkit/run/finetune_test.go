@@ -131,10 +131,11 @@ func TestFinetune(t *testing.T) {
 	}
 
 	for word, bad := range map[string]Spec{
-		"no --folds":     {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
-		"only with":      {Data: folder, Model: frozen.Model, Plan: "fastai"},
-		"-1 epochs":      {Data: folder, Model: frozen.Model, Finetune: -1},
-		`plan "quickly"`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
+		"no --folds":             {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
+		"only with":              {Data: folder, Model: frozen.Model, Plan: "fastai"},
+		"-1 epochs":              {Data: folder, Model: frozen.Model, Finetune: -1},
+		`from stage "layer9" on`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, From: "layer9", Seed: 1},
+		`no plan "quickly"`:      {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
 	} {
 		if _, err := Train(ctx, bad, Place{Folder: t.TempDir()}, Silent{}); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("want an error with %q, got %v", word, err)

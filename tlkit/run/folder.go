@@ -54,10 +54,14 @@ func (p Place) ready() error {
 type folder struct {
 	path string
 	lock *flock.Flock
+	head *Result // of the head alone, when fine-tuning goes on from it; it stays in the folder until fine-tuning is done
+	note string  // what a resumed run says
 }
 
 // openFolder makes and locks .tlkit/NAME. A folder there of another spec is moved to
 // NAME.1 (or .2, ...); done is the earlier result when the same spec was finished before.
+// A head that was fitted there before is where fine-tuning of the same spec goes on, and
+// whoever asks for that head again gets its figures.
 func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err error) {
 	name := p.Name
 	if name == "" {
@@ -94,14 +98,27 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 		var before Spec
 		if err := json.Unmarshal(old, &before); err != nil && p.Keep {
 			return nil, nil, fmt.Errorf("run: %s: spec.json cannot be read (%w), so nobody knows what was trained there; delete that folder, or give this run another name", f.path, err)
-		} else if err == nil && before == s {
-			if done, err := f.result(); err == nil {
-				return f, done, nil
+		} else if err == nil {
+			there, _ := f.result()
+			if there == nil || there.Finetune == nil {
+				f.head = there
 			}
-			return f, nil, nil
-		} else if err == nil && s.Finetune > 0 && before == s.frozen() {
-			// The same head, which now goes on to fine-tuning: no other run. The head is fitted again in a second.
-			return f, nil, f.write("spec.json", s)
+			if before.Finetune > 0 && f.head != nil && !f.tuning() {
+				before = before.frozen() // it was refused before a step was taken
+			}
+			switch {
+			case before == s && there != nil && (there.Finetune != nil) == (s.Finetune > 0):
+				f.note = "this run was finished before"
+				return f, there, nil
+			case before == s:
+				return f, nil, nil
+			case s.Finetune > 0 && before == s.frozen():
+				// The same head, which now goes on to fine-tuning: no other run. The head is fitted again in a second.
+				return f, nil, f.write("spec.json", s)
+			case p.Keep && p.Resume && s == before.frozen() && there != nil:
+				f.note = "its head was fitted before, and fine-tuning went on from it"
+				return f, there.alone(), nil
+			}
 		}
 		if f.bare() {
 			break // it failed before anything was learnt: a mistyped name must not stand in the way
@@ -225,15 +242,25 @@ func moveAside(path string) (string, error) {
 
 // frozen is the spec without fine-tuning.
 func (s Spec) frozen() Spec {
-	s.Finetune, s.Plan = 0, ""
+	s.Finetune, s.Plan, s.From = 0, "", ""
 	return s
+}
+
+// tuning says that fine-tuning has left something in the folder.
+func (f *folder) tuning() bool {
+	found, err := filepath.Glob(f.file("finetune*"))
+	return err != nil || len(found) > 0
 }
 
 // clear removes what an earlier run of the same spec left, the result first: a folder
 // without result.json is not a finished run. With resume the way of a fine-tuning that was
-// interrupted stays: its checkpoints and its history.
-func (f *folder) clear(resume bool) error {
+// interrupted stays: its checkpoints and its history. A head from which fine-tuning goes on
+// stays too, with its figures.
+func (f *folder) clear(resume, keepHead bool) error {
 	names := []string{"result.json", "curves.png", "confusion.png", "report.txt", "plan.json", "finetune.json", "head.safetensors"}
+	if keepHead {
+		names = []string{"finetune.json"}
+	}
 	if !resume {
 		names = append(names, "history.jsonl")
 		old, err := filepath.Glob(f.file("finetune*"))

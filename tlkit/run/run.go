@@ -54,6 +54,7 @@ type Spec struct {
 	Seeds      int    `json:"seeds,omitempty"`    // runs with seeds Seed, Seed+1, ...; 0 = 1
 	Finetune   int    `json:"finetune,omitempty"` // epochs of fine-tuning behind the head; 0 = none
 	Plan       string `json:"plan,omitempty"`     // of fine-tuning; "" = learner.Tlkit
+	From       string `json:"from,omitempty"`     // first stage of the backbone that fine-tuning moves; "" = the plan's choice
 }
 
 // Place is where a run goes and how it is carried out; none of it changes a number.
@@ -178,10 +179,22 @@ type Probe struct {
 	Correct  int              `json:"correct"`  // of the first seed
 	Total    int              `json:"total"`
 	Interval metrics.Interval `json:"interval"`
+	LogLoss  float64          `json:"log_loss"` // nats, of the first seed
 	// Gain is the accuracy with fine-tuning minus that of the head alone, on the same pictures. Its 95 % interval is that
 	// of metrics.Compare for one seed, Student's t of the differences over several.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
+}
+
+// alone is a fine-tuned result with the figures of the head that it began from.
+func (r *Result) alone() *Result {
+	if r.Probe == nil {
+		return r
+	}
+	out := *r
+	out.Accuracy, out.Correct, out.Total, out.Interval, out.LogLoss = r.Probe.Accuracy, r.Probe.Correct, r.Probe.Total, r.Probe.Interval, r.Probe.LogLoss
+	out.Probe, out.Finetune = nil, nil
+	return &out
 }
 
 // Finetuning is how the backbone was trained.

@@ -39,8 +39,8 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	if s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0 {
 		return nil, fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
 	}
-	if s.Finetune < 0 || s.Finetune > 0 && s.Folds > 0 || s.Finetune == 0 && s.Plan != "" {
-		return nil, fmt.Errorf("run: %d epochs of fine-tuning with plan %q and %d folds: want 1 or more, --plan only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.Folds)
+	if s.Finetune < 0 || s.Finetune > 0 && s.Folds > 0 || s.Finetune == 0 && s.Plan+s.From != "" {
+		return nil, fmt.Errorf("run: %d epochs of fine-tuning with plan %q from stage %q and %d folds: want 1 or more, --plan and --from only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.From, s.Folds)
 	}
 	// What a plan would refuse is refused before anything is fetched.
 	if _, err := learner.NewPlan(s.Head, []int{0, 1}, s.Epochs, s.Views, s.Seed); err != nil {
@@ -71,7 +71,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 			}
 		}()
 	} else {
-		if err := f.clear(place.Resume && s.Finetune > 0); err != nil {
+		if err := f.clear(place.Resume && s.Finetune > 0, f.head != nil && s.Finetune > 0); err != nil {
 			return nil, err
 		}
 		defer func() { // a mistyped name of a data set leaves no folder behind
@@ -162,7 +162,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	done.Report = string(report)
-	p.Say("resumed " + f.path + ": this run was finished before")
+	p.Say("resumed " + f.path + ": " + f.note)
 	return done, nil
 }
 
@@ -266,7 +266,8 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, err
 	}
 	t := &trained{open: o}
-	if index == 0 {
+	goesOn := f.head != nil && s.Finetune > 0 // all that was said when the head was fitted
+	if index == 0 && !goesOn {
 		o.introduce(p)
 	}
 	trainItems, evalItems := o.data.In("train"), []datasets.Item(nil)
@@ -297,6 +298,11 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 			return nil, fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", t.split, s.Data, o.data.Splits())
 		}
 	}
+	if s.Finetune > 0 { // what its plan would refuse is refused before anything is computed
+		if _, err := o.tunePlan(s, trainItems); err != nil {
+			return nil, err
+		}
+	}
 	clock.lap("opening")
 	b := features.FromNet(o.net, o.eng)
 	train, err := o.sample(ctx, b, trainItems, s.Views, s.Seed, p)
@@ -322,7 +328,9 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, err
 	}
 	if index == 0 {
-		p.Say(plan.String())
+		if !goesOn {
+			p.Say(plan.String())
+		}
 		if err := f.write("plan.json", plan); err != nil {
 			return nil, err
 		}

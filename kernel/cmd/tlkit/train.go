@@ -85,6 +85,7 @@ keeps the plan, the history, the figures and the head.`,
 	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
 	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning behind the head: the backbone moves too")
 	f.StringVar(&s.Plan, "plan", "", "of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
+	f.StringVar(&s.From, "from", "", "of fine-tuning: first stage of the backbone that moves (default: the plan's choice)")
 	f.StringVar(&place.Name, "name", "", "of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
 	f.BoolVar(&place.Resume, "resume", false, "a finished run of the same spec is read back instead of computed, an interrupted fine-tuning goes on")

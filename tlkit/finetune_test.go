@@ -1,0 +1,121 @@
+package tlkit_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/janpfeifer/gonb/gonbui/protocol"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+)
+
+// A notebook with FineTune, from top to bottom and again: what the folds of the training pictures say is what is kept.
+func TestFineTuneStory(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 12, 100)
+	out, status := start(t, dir, "story")
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	for _, words := range []string{"fine-tuning, plan tlkit: 2 epochs", "  · batch norms keep the checkpoint's statistics", "the head alone ", "gain ", "tuned.head.safetensors: "} {
+		if !strings.Contains(out, words) {
+			t.Errorf("no %q in\n%s", words, out)
+		}
+	}
+	if n := strings.Count(out, "logistic head: "); n != 1 {
+		t.Errorf("the head's plan is said %d times, want once: FineTune goes on from it\n%s", n, out)
+	}
+	if n := len(accuracy.FindAllString(out, -1)); n != 3 {
+		t.Errorf("%d lines of accuracy, want those of FitHead, FineTune and Evaluate:\n%s", n, out)
+	}
+	h, err := export.Read(filepath.Join(dir, "tuned.head.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if not := strings.Contains(out, "fine-tuning does not pay here"); not != (len(h.Changed) == 0) {
+		t.Errorf("%d tensors changed, and it says\n%s", len(h.Changed), out)
+	}
+	again, status := start(t, dir, "story")
+	if status != 0 || strings.Count(again, "resumed .tlkit/few: ") != 2 {
+		t.Errorf("again: status %d\n%s", status, again)
+	}
+	if a, b := accuracy.FindAllString(out, -1), accuracy.FindAllString(again, -1); strings.Join(a, "\n") != strings.Join(b, "\n") {
+		t.Errorf("first %q, again %q", a, b)
+	}
+}
+
+// A fine-tuning that is interrupted keeps what FitHead learnt, goes on, and ends as one that was left alone; another one
+// under its name is refused with what differs.
+func TestFineTuneGoesOn(t *testing.T) {
+	trains(t)
+	straight, dir := t.TempDir(), t.TempDir()
+	for _, d := range []string{straight, dir} {
+		draw(t, d, 20, 300)
+		if out, status := start(t, d, "fit"); status != 0 {
+			t.Fatalf("status %d\n%s", status, out)
+		}
+	}
+	refused := func(name string, words ...string) {
+		t.Helper()
+		out, status := start(t, dir, name)
+		for _, w := range append(words, "✗ FineTune of few could not be done", "→ ") {
+			if status != 1 || !strings.Contains(out, w) {
+				t.Errorf("%s: status %d, no %q in\n%s", name, status, w, out)
+			}
+		}
+	}
+	refused("backwards", "-1 epochs")
+	refused("quickly", `no plan "quickly"`, "keras_guide")
+	refused("from", `"layer9"`, "features.18")
+	if out, status := start(t, dir, "evaluate"); status != 0 {
+		t.Errorf("after refusals: status %d\n%s", status, out)
+	}
+
+	var once sync.Once
+	got, out, status := cell(t, dir, "tune", func(cmd *exec.Cmd, d protocol.DisplayData) {
+		if strings.HasPrefix(words(d), "fine-tuning") && !strings.Contains(words(d), "plan") {
+			once.Do(func() { _ = cmd.Process.Signal(os.Interrupt) })
+		}
+	})
+	if last := words(got[len(got)-1]); status != 130 || !strings.Contains(last, "the state is saved") || !strings.Contains(last, "→ run it again: it goes on from there") {
+		t.Fatalf("interrupted: status %d, %q\n%s", status, last, out)
+	}
+	if out, status := start(t, dir, "evaluate"); status != 0 || !accuracy.MatchString(lastLine(out)) {
+		t.Errorf("the head is gone: status %d\n%s", status, out)
+	}
+	if out, status := start(t, dir, "fit"); status != 0 || !strings.Contains(out, "resumed .tlkit/few: its head was fitted before") {
+		t.Errorf("the head's cell again: status %d\n%s", status, out)
+	}
+	refused("keras", "plan: fastai there, keras_guide now", "give this one another name")
+	refused("longer", "finetune: 2 there, 3 now")
+
+	out, status = start(t, dir, "tune")
+	if status != 0 || !strings.Contains(out, "going on after step") || !accuracy.MatchString(lastLine(out)) {
+		t.Fatalf("going on: status %d\n%s", status, out)
+	}
+	if out, status := start(t, straight, "tune"); status != 0 {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	a, _ := os.ReadFile(filepath.Join(dir, ".tlkit/few/head.safetensors"))
+	b, _ := os.ReadFile(filepath.Join(straight, ".tlkit/few/head.safetensors"))
+	if len(a) == 0 || !bytes.Equal(a, b) {
+		t.Error("interrupted and straight give other networks")
+	}
+	history, err := curves.ReadFile(filepath.Join(dir, ".tlkit/few/history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, ok := history.Unfrozen(); !ok || x < 1 || len(history.Series(curves.Valid, curves.Loss)) < 4 || len(history.Series("", curves.Rate)) == 0 {
+		t.Errorf("the curve lacks a phase or the border: %v, %v", x, history.Marks)
+	}
+	if out, status := start(t, dir, "curves"); status != 0 || !strings.Contains(out, "backbone") {
+		t.Errorf("curves: status %d\n%s", status, out)
+	}
+}
