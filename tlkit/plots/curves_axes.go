@@ -118,11 +118,13 @@ func (ch *curvesChart) note() {
 				ch.addNote(fmt.Sprintf("Shaded: range of %d runs around their mean", s.runs))
 			}
 			if s.dashed {
-				ch.addNote("Dashed: " + s.split + " is drawn only, the choice was made out of fold")
+				ch.addNote("Dashed: " + s.split + " is drawn only, nothing was chosen on it")
 			}
 		}
 	}
-	if n := len(ch.groups); n > len(hues) {
+	if n := len(ch.groups); n == 1 && ch.groups[0].name != "" {
+		ch.addNote(drawable(ch.groups[0].name))
+	} else if n > len(hues) {
 		ch.addNote(fmt.Sprintf("The first %d of %d runs are in colour, the others grey", len(hues), n))
 	}
 }

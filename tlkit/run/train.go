@@ -8,6 +8,7 @@ import (
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -443,7 +444,7 @@ func newHistory(f *folder, index int, s Spec, plan learner.Plan, place Place) (*
 			return nil, fmt.Errorf("run: %w", err)
 		}
 	}
-	w, run, err := curves.Append(f.file(name), s.Model+" head", plan.Axis())
+	w, run, err := curves.Append(f.file(name), s.Model+" on "+filepath.Base(s.Data), plan.Axis())
 	if err != nil {
 		return nil, err
 	}
