@@ -270,7 +270,7 @@ func (l Learner) ShowBatch(n int) {
 		var tiles []plots.Picture
 		for i := range min(n, len(items)) {
 			item := items[i*len(items)/min(n, len(items))] // spread over the labels
-			tile := plots.Picture{Truth: set.Labels[item.Class]}
+			tile := plots.Picture{Truth: set.Truth(item)}
 			if t, err := pipeline.LoadFile(nil, item.Path, transforms.DecodeOptions{}, transforms.Rand{}); err == nil {
 				if seen, err := row.Preset.Picture(t); err == nil {
 					tile.Image = seen

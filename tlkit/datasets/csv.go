@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/tlkit/transfer-learning/data"
 )
 
 // Limits on a CSV file: far above what anybody labels by hand, low enough that
@@ -24,44 +22,64 @@ const (
 	maxRows = 5_000_000
 )
 
-// A csvRow is one line of a CSV file, checked for form but not against disk.
-type csvRow struct {
-	line  int
-	file  string // slash path as written
-	label string
-	split string // "train", "valid", "test"; "" when there is no such column
+// A csvTable is a CSV file, checked for form but not against disk.
+type csvTable struct {
+	task   Task
+	names  []string // of the values
+	header bool
+	rows   []csvRow
 }
 
-// Names a header may give to the columns.
-var csvColumns = map[string]string{
-	"path": "path", "file": "path", "filename": "path", "file_name": "path", "image": "path", "picture": "path", "image_path": "path",
-	"label": "label", "labels": "label", "class": "label", "class_name": "label", "category": "label", "target": "label",
-	"split": "split", "set": "split", "subset": "split",
+// A csvRow is one line of it.
+type csvRow struct {
+	line   int
+	file   string // slash path as written
+	label  string
+	labels []string  // of the task Labels: sorted, each once
+	values []float64 // of the task Values
+	split  string    // "train", "valid", "test"; "" when there is no such column
+}
+
+// target is what a row says about its picture, in words.
+func (r csvRow) target(t csvTable) string {
+	switch t.task {
+	case Labels:
+		return labelWords(r.labels)
+	case Values:
+		return valueWords(t.names, r.values)
+	}
+	return r.label
 }
 
 func csvErr(line int, format string, args ...any) error {
 	return mark(ErrCSV, "datasets: CSV line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
-// parseCSV reads path,label[,split]. A header is optional: it is one when it
-// names a path column and a label column, and then columns may come in any
-// order, with others between them. Commas, semicolons or tabs separate.
-func parseCSV(text []byte) ([]csvRow, error) {
+// parseCSV reads path,label[,split]. A header is optional there: it is one when it
+// names a path column, and then columns may come in any order. What is to be learnt is
+// said by the header alone:
+//
+//	path,label    one label a picture; other columns are passed over
+//	path,labels   several labels a picture, a;b, or none
+//	path,x,y      no column of labels: each other column is a value, a number
+//
+// Commas, semicolons or tabs separate.
+func parseCSV(text []byte) (csvTable, error) {
+	var t csvTable
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(text) {
-		return nil, mark(ErrCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
+		return t, mark(ErrCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
 	}
 	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return nil, mark(ErrCSV, "datasets: the CSV file has a zero byte at %d: it is no text", i)
+		return t, mark(ErrCSV, "datasets: the CSV file has a zero byte at %d: it is no text", i)
 	}
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comma = separator(text)
 	r.FieldsPerRecord = -1 // counted below, with a message that says which columns are meant
 	r.ReuseRecord = true
 
-	columns := map[string]int{"path": 0, "label": 1, "split": 2}
-	fields, header := 0, false
-	var rows []csvRow
+	columns := csvColumns{task: Classes, path: 0, label: 1, split: 2}
+	fields := 0
 	for first := true; ; first = false {
 		rec, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -69,69 +87,50 @@ func parseCSV(text []byte) ([]csvRow, error) {
 		}
 		var pe *csv.ParseError
 		if errors.As(err, &pe) {
-			return nil, csvErr(pe.Line, "%v", pe.Err)
+			return t, csvErr(pe.Line, "%v", pe.Err)
 		} else if err != nil {
-			return nil, fmt.Errorf("datasets: CSV: %w", err)
+			return t, fmt.Errorf("datasets: CSV: %w", err)
 		}
 		line, _ := r.FieldPos(0)
 		if first {
 			fields = len(rec)
-			if found := headerOf(rec); found != nil {
-				columns, header = found, true
+			found, err := headerOf(rec)
+			if err != nil {
+				return t, csvErr(line, "%v", err)
+			}
+			if found != nil {
+				columns, t.header = *found, true
 				continue
 			}
 			if fields != 2 && fields != 3 {
-				return nil, csvErr(line, "%d column(s), want path,label or path,label,split; with other columns the first line must name path and label", fields)
+				return t, csvErr(line, "%d column(s), want path,label or path,label,split; with other columns the first line must name them: %s", fields, headers)
+			}
+			if fields == 2 {
+				columns.split = -1
 			}
 		}
 		if len(rec) != fields {
-			return nil, csvErr(line, "%d field(s), want %d as in the first line; quote fields that hold the separator", len(rec), fields)
+			return t, csvErr(line, "%d field(s), want %d as in the first line; quote fields that hold the separator", len(rec), fields)
 		}
-		if len(rows) == maxRows {
-			return nil, csvErr(line, "more than %d rows", maxRows)
+		if len(t.rows) == maxRows {
+			return t, csvErr(line, "more than %d rows", maxRows)
 		}
-		row := csvRow{line: line, file: strings.Clone(rec[columns["path"]]), label: strings.TrimSpace(strings.Clone(rec[columns["label"]]))}
-		switch {
-		case row.file == "":
-			return nil, csvErr(line, "no path")
-		case row.label == "":
-			return nil, csvErr(line, "no label for %q", row.file)
+		row, err := columns.row(rec)
+		if err != nil {
+			return t, csvErr(line, "%v", err)
 		}
-		if c, ok := columns["split"]; ok && c < fields {
-			s, ok := data.SplitNamed(strings.TrimSpace(rec[c]))
-			if !ok {
-				return nil, csvErr(line, "split %q, want train, valid or test", rec[c])
-			}
-			row.split = s
-		}
-		rows = append(rows, row)
+		row.line = line
+		t.rows = append(t.rows, row)
 	}
-	if len(rows) == 0 {
+	if len(t.rows) == 0 {
 		what := "it is empty"
-		if header {
+		if t.header {
 			what = "it has a header and no rows"
 		}
-		return nil, mark(ErrCSV, "datasets: the CSV file names no pictures, %s; want rows path,label[,split]", what)
+		return t, mark(ErrCSV, "datasets: the CSV file names no pictures, %s; want rows path,label[,split]", what)
 	}
-	return rows, nil
-}
-
-// headerOf returns the columns a header names, or nil when rec is no header.
-func headerOf(rec []string) map[string]int {
-	found := map[string]int{}
-	for i, cell := range rec {
-		if what, ok := csvColumns[strings.ToLower(strings.TrimSpace(cell))]; ok {
-			if _, twice := found[what]; !twice {
-				found[what] = i
-			}
-		}
-	}
-	_, hasPath := found["path"]
-	_, hasLabel := found["label"]
-	if !hasPath || !hasLabel {
-		return nil
-	}
-	return found
+	t.task, t.names = columns.task, columns.names
+	return t, nil
 }
 
 // separator guesses what parts the fields from the first line: a comma if it
@@ -166,7 +165,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	if len(text) > maxCSV {
 		return nil, mark(ErrCSV, "datasets: the CSV file %s has more than %d bytes; is it a list of pictures?", file, maxCSV)
 	}
-	rows, err := parseCSV(text)
+	table, err := parseCSV(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -176,19 +175,19 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	}
 	defer root.Close()
 
-	d := &Dataset{Name: strings.TrimSuffix(filepath.Base(abs), filepath.Ext(abs)), Root: filepath.Dir(abs)}
+	d := &Dataset{Name: strings.TrimSuffix(filepath.Base(abs), filepath.Ext(abs)), Root: filepath.Dir(abs), Task: table.task}
 	var rels []string
 	var kept []csvRow
 	first := map[string]csvRow{}
-	for _, row := range rows {
+	for _, row := range table.rows {
 		rel, err := localPath(root, row.file)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, "%v", err))
 		}
 		if old, twice := first[rel]; twice {
-			if old.label != row.label || old.split != row.split {
+			if was, is := old.target(table), row.target(table); was != is || old.split != row.split {
 				return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, "%q is listed on line %d as %s %s and here as %s %s; keep one",
-					row.file, old.line, old.label, old.split, row.label, row.split))
+					row.file, old.line, was, old.split, is, row.split))
 			}
 			d.Report.Skipped = append(d.Report.Skipped, Bad{rel, fmt.Sprintf("listed again on line %d", row.line)})
 			continue
@@ -201,26 +200,37 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	classes := map[string]int{}
-	for i, row := range kept {
-		if findings[i].kind == picture {
-			classes[row.label] = 0
-		}
+	readable := func(i int) bool { return findings[i].kind == picture }
+	if err := d.name(table, kept, readable); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	d.Labels = sortedKeys(classes)
+	class := map[string]int{}
 	for i, l := range d.Labels {
-		classes[l] = i
+		class[l] = i
 	}
 	for i, row := range kept {
-		if f := findings[i]; f.kind != picture {
+		if f := findings[i]; !readable(i) {
 			// Somebody wrote it down as a picture, whatever it is called.
-			d.Report.Unreadable = append(d.Report.Unreadable, Bad{rels[i], fmt.Sprintf("line %d: %s", row.line, f.why)})
+			why := fmt.Sprintf("line %d: %s", row.line, f.why)
+			if row.line == 1 && !table.header {
+				why += "; if this line is meant as a header, it must name a column path: " + headers
+			}
+			d.Report.Unreadable = append(d.Report.Unreadable, Bad{rels[i], why})
 			continue
 		}
-		d.Items = append(d.Items, Item{
-			Path: filepath.Join(d.Root, filepath.FromSlash(rels[i])), Rel: rels[i],
-			Class: classes[row.label], Split: row.split, SHA256: findings[i].sum,
-		})
+		item := Item{Path: filepath.Join(d.Root, filepath.FromSlash(rels[i])), Rel: rels[i], Class: Unlabelled, Split: row.split, SHA256: findings[i].sum}
+		switch d.Task {
+		case Values:
+			item.Targets = row.values
+		case Labels:
+			item.Targets = make([]float64, len(d.Labels))
+			for _, l := range row.labels {
+				item.Targets[class[l]] = 1
+			}
+		default:
+			item.Class = class[row.label]
+		}
+		d.Items = append(d.Items, item)
 	}
 	slices.SortFunc(d.Items, func(a, b Item) int { return strings.Compare(a.Rel, b.Rel) })
 	return d, nil

@@ -3,6 +3,7 @@ package datasets
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -109,25 +110,30 @@ func TestCSVLinkThatLeadsOut(t *testing.T) {
 
 func FuzzParseCSV(f *testing.F) {
 	for _, s := range []string{
-		"a.png,ant\nb.png,bee\n", "path,label,split\na.png,ant,train\n", "\xef\xbb\xbf\"a,\"\"b\",x\n", "a;b\n", "a\tb\tval\n", "\"", ",\n", "a,b\r\n\r\nc,d", "label,path\n", "..\\a,b\n", "\n\n", "a,b,c,d\n",
+		"a.png,ant\nb.png,bee\n", "path,label,split\na.png,ant,train\n", "\xef\xbb\xbf\"a,\"\"b\",x\n", "a;b\n", "a\tb\tval\n", "\"", ",\n", "a,b\r\n\r\nc,d", "label,path\n", "..\\a,b\n", "\n\n", "a,b,c,d\n", "path,labels\na,x;y\nb,\n", "path,x,y\na,1,-2e3\n", "file;x\na;1,5\n",
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		rows, err := parseCSV(text)
+		table, err := parseCSV(text)
 		if err != nil {
 			if !errors.Is(err, ErrCSV) {
 				t.Fatalf("%v does not wrap ErrCSV", err)
 			}
 			return
 		}
-		if len(rows) == 0 {
+		if len(table.rows) == 0 {
 			t.Fatal("no rows and no error")
 		}
 		line := 0
-		for _, r := range rows {
-			if r.file == "" || r.label == "" || r.line <= line {
-				t.Fatalf("row %+v after line %d", r, line)
+		for _, r := range table.rows {
+			if r.file == "" || r.line <= line || (table.task == Classes) != (r.label != "") || len(r.values) != len(table.names) || (table.task == Values) != (len(table.names) > 0) {
+				t.Fatalf("row %+v after line %d of a table of %s", r, line, table.task)
+			}
+			for _, v := range r.values {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					t.Fatalf("row %+v", r)
+				}
 			}
 			line = r.line
 			switch r.split {

@@ -24,20 +24,34 @@ import (
 // Unlabelled is the class of a picture whose label is not known.
 const Unlabelled = -1
 
+// A Task says what is to be learnt about a picture.
+type Task string
+
+// The tasks. Folders are always of the first; CSV files may be of any.
+const (
+	Classes Task = "classes" // exactly one of the labels
+	Labels  Task = "labels"  // any number of the labels, none among them
+	Values  Task = "values"  // a real number for each of the names, in units of the person's
+)
+
 // An Item is one picture of a data set.
 type Item struct {
 	Path   string // absolute path of the file
 	Rel    string // slash path below the data set's root: "train/bees/1.jpg"
-	Class  int    // index into Dataset.Labels; Unlabelled when unknown
+	Class  int    // index into Dataset.Labels; Unlabelled when unknown, and for tasks other than Classes
 	Split  string // "train", "valid" or "test"
 	SHA256 string // of the file's content, 64 hex digits
+
+	// Targets has one entry for each of Dataset.Labels: 0 or 1 for the task Labels, the number for Values. nil for Classes.
+	Targets []float64
 }
 
 // A Dataset is a list of labelled pictures with their splits.
 type Dataset struct {
 	Name   string   // the ready set's name, else the folder's or the CSV file's base name
 	Root   string   // absolute path of the folder everything lies in
-	Labels []string // by class number, in byte order
+	Task   Task     // what is to be learnt
+	Labels []string // by class number, in byte order; of the task Values the names of the values, in order of the columns
 	Items  []Item   // in order of Rel
 	Report Report   // what was found on the way, good and bad
 
@@ -97,7 +111,7 @@ func (d *Dataset) Evaluation() string {
 }
 
 // Fingerprint returns a sha256 over everything a result can depend on: the
-// labels and, of every picture, path below the root, class, split and content.
+// labels and, of every picture, path below the root, class or targets, split and content.
 // It does not depend on where the folder lies.
 func (d *Dataset) Fingerprint() string {
 	h := sha256.New()
@@ -109,6 +123,9 @@ func (d *Dataset) Fingerprint() string {
 	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Rel, b.Rel) })
 	for _, it := range items {
 		fmt.Fprintf(h, "%q %d %s %s\n", it.Rel, it.Class, it.Split, it.SHA256)
+		if it.Targets != nil {
+			fmt.Fprintf(h, "%s %v\n", d.Task, it.Targets)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -136,47 +153,6 @@ func (d *Dataset) Drop(bad ...Bad) error {
 	return d.Report.tooMany(d.badLimit)
 }
 
-// CheckTraining says whether a head can be trained on this data set and
-// judged on it. It wants two labels or more, two pictures or more of each
-// label in train, no label that train lacks, and a split to report on. The
-// errors are ErrOneLabel, ErrTooFew, ErrLabelNotInTrain and ErrNoSplit; all
-// that apply are joined.
-//
-// Open does not ask for this: a folder may also be there to be classified.
-func (d *Dataset) CheckTraining() error {
-	var errs []error
-	if len(d.Labels) < 2 {
-		errs = append(errs, mark(ErrOneLabel, "datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own",
-			d.Name, len(d.Labels), d.Labels))
-	}
-	train := make([]int, len(d.Labels))
-	other := make([]string, len(d.Labels))
-	for _, it := range d.Items {
-		switch {
-		case it.Class < 0:
-		case it.Split == "train":
-			train[it.Class]++
-		default:
-			other[it.Class] = it.Split
-		}
-	}
-	for c, n := range train {
-		switch {
-		case n == 0 && other[c] != "":
-			errs = append(errs, mark(ErrLabelNotInTrain, "datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s",
-				d.Labels[c], other[c], other[c]))
-		case n < 2:
-			errs = append(errs, mark(ErrTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label",
-				d.Labels[c], n))
-		}
-	}
-	if d.Evaluation() == "" {
-		errs = append(errs, mark(ErrNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
-			d.Name))
-	}
-	return errors.Join(errs...)
-}
-
 // Errors that callers may want to tell apart, with errors.Is. The error that
 // is one of these says what was found and what to do.
 var (
@@ -186,6 +162,7 @@ var (
 	ErrOneLabel        = errors.New("fewer than two labels")
 	ErrTooFew          = errors.New("too few pictures of a label")
 	ErrLabelNotInTrain = errors.New("label missing from train")
+	ErrConstant        = errors.New("nothing to tell apart")
 	ErrNoSplit         = errors.New("no split to report on")
 	ErrCSV             = errors.New("bad CSV file")
 	ErrNotFetched      = errors.New("data set not on this machine")

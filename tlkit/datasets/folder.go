@@ -180,7 +180,7 @@ func readFolder(ctx context.Context, dir string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataset{Name: filepath.Base(abs), Root: abs}
+	d := &Dataset{Name: filepath.Base(abs), Root: abs, Task: Classes}
 	d.Report.Skipped = l.skipped
 	d.Report.NotPicture = l.unnamed
 

@@ -104,7 +104,7 @@ func reason(list []Bad, rel string) string {
 func rels(d *Dataset, split string) string {
 	var s []string
 	for _, it := range d.In(split) {
-		s = append(s, it.Rel+"="+d.label(it))
+		s = append(s, it.Rel+"="+d.Truth(it))
 	}
 	return strings.Join(s, " ")
 }

@@ -67,7 +67,9 @@ func (o *Options) complete() error {
 // test, or LABEL/picture, of which a share of each label then becomes valid by
 // Options.Seed; pictures with no folder around them have no label. A CSV file
 // has the columns path, label and perhaps split, its paths relative to its own
-// folder. Labels are numbered in byte order of their names.
+// folder. With a column labels it holds several labels a picture, as a;b, or none
+// (the task Labels); without a column of labels each further column is a number to
+// learn (the task Values). Labels are numbered in byte order of their names.
 //
 // A folder whose files are those of a ready set is that set: Dataset.Set says
 // so, and files that are not on the set's list are left out and reported.
@@ -212,7 +214,7 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 func (d *Dataset) split(o Options) {
 	switch {
 	case len(d.Items) == 0:
-	case d.Items[0].Class == Unlabelled:
+	case d.Task == Classes && d.Items[0].Class == Unlabelled:
 		for i := range d.Items {
 			d.Items[i].Split = "test"
 		}
@@ -222,7 +224,7 @@ func (d *Dataset) split(o Options) {
 	case d.Evaluation() == "":
 		d.Dealt = true
 		stratify(d.Items, o.ValidFraction, o.Seed)
-		d.warn("there is only train: %.0f %% of each label was set aside as valid by seed %d", 100*o.ValidFraction, o.Seed)
+		d.warn("there is only train: %.0f %% of it was set aside as valid by seed %d", 100*o.ValidFraction, o.Seed)
 	}
 }
 
@@ -239,7 +241,7 @@ func (d *Dataset) duplicates() {
 			if !slices.Contains(dup.Splits, it.Split) {
 				dup.Splits = append(dup.Splits, it.Split)
 			}
-			if l := d.label(it); !slices.Contains(dup.Labels, l) {
+			if l := d.Truth(it); !slices.Contains(dup.Labels, l) {
 				dup.Labels = append(dup.Labels, l)
 			}
 		}
@@ -257,19 +259,31 @@ func (d *Dataset) duplicates() {
 	if leaks > 0 {
 		d.warn("%d picture(s) lie in more than one split as exact copies: the result will look better than it is; remove the copies from valid and test", leaks)
 	}
-	if contradictions > 0 {
+	switch {
+	case contradictions == 0:
+	case d.Task == Classes:
 		d.warn("%d picture(s) bear more than one label as exact copies; at least one of the labels is wrong", contradictions)
+	default:
+		d.warn("%d picture(s) bear different %s as exact copies; at most one of them is right: see the list of duplicates", contradictions, d.Task)
 	}
 }
 
 // missingLabels warns of labels that one split has and another lacks.
 func (d *Dataset) missingLabels() {
+	if d.Task == Values {
+		return
+	}
 	have := map[string]map[int]bool{}
 	for _, it := range d.Items {
 		if have[it.Split] == nil {
 			have[it.Split] = map[int]bool{}
 		}
 		have[it.Split][it.Class] = true
+		for k, v := range it.Targets {
+			if v != 0 {
+				have[it.Split][k] = true
+			}
+		}
 	}
 	for _, s := range splitOrder {
 		for c, l := range d.Labels {

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,8 @@ type Bad struct {
 	Why string `json:"why"`
 }
 
-// A Count is the number of pictures with one label in one split.
+// A Count is the number of pictures with one label in one split. Of several labels a
+// picture, it counts under each.
 type Count struct {
 	Label string `json:"label"`
 	Split string `json:"split"`
@@ -30,12 +32,22 @@ type Duplicate struct {
 
 // A Report says what reading a data set met, as data; Text says the same in words.
 type Report struct {
-	Counts     []Count     `json:"counts"`               // by label, then train, valid, test
+	Counts     []Count     `json:"counts"`               // by label, then train, valid, test; of values under "(pictures)"
+	Totals     []Count     `json:"totals,omitempty"`     // of several labels a picture: the pictures of each split, under ""
+	Ranges     []Range     `json:"ranges,omitempty"`     // of values
 	Skipped    []Bad       `json:"skipped,omitempty"`    // left out without harm: hidden files, links, files beside the labels
 	NotPicture []Bad       `json:"notPicture,omitempty"` // files in a label's folder that are no pictures
 	Unreadable []Bad       `json:"unreadable,omitempty"` // pictures that cannot be read
 	Duplicates []Duplicate `json:"duplicates,omitempty"` // exact duplicates, within and across splits
 	Warnings   []string    `json:"warnings,omitempty"`   // sentences the person should see
+}
+
+// A Range is where one of the values lies, over all pictures.
+type Range struct {
+	Name string  `json:"name"`
+	Min  float64 `json:"min"`
+	Mean float64 `json:"mean"`
+	Max  float64 `json:"max"`
 }
 
 // Bad returns how many files were meant to be pictures and are not usable.
@@ -44,10 +56,18 @@ func (r Report) Bad() int { return len(r.NotPicture) + len(r.Unreadable) }
 // Pictures returns how many pictures are in the data set.
 func (r Report) Pictures() int {
 	n := 0
-	for _, c := range r.Counts {
+	for _, c := range r.pictures() {
 		n += c.N
 	}
 	return n
+}
+
+// pictures are counts in which each picture is counted once.
+func (r Report) pictures() []Count {
+	if r.Totals != nil {
+		return r.Totals
+	}
+	return r.Counts
 }
 
 // Leaks returns the duplicates that lie in more than one split: pictures the
@@ -107,6 +127,9 @@ func printable(name string) string {
 func (r Report) Text() string {
 	var b strings.Builder
 	r.table(&b)
+	for _, v := range r.Ranges {
+		fmt.Fprintf(&b, "%s: %.4g to %.4g, mean %.4g\n", printable(v.Name), v.Min, v.Max, v.Mean)
+	}
 	section := func(what string, files []Bad) {
 		if len(files) > 0 {
 			fmt.Fprintf(&b, "%s: %d\n%s", what, len(files), list(files, 10))
@@ -150,6 +173,8 @@ func (r Report) table(b *strings.Builder) {
 			width = max(width, len([]rune(c.Label)))
 		}
 		n[[2]string{c.Label, c.Split}] += c.N
+	}
+	for _, c := range r.pictures() {
 		n[[2]string{"", c.Split}] += c.N
 	}
 	for _, s := range splitOrder {
@@ -177,36 +202,103 @@ func (r Report) table(b *strings.Builder) {
 // done with it, and the report.
 func (d *Dataset) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d pictures, %d labels, in %s\n", d.Name, len(d.Items), len(d.Labels), d.Root)
+	fmt.Fprintf(&b, "%s: %d pictures, %s, in %s\n", d.Name, len(d.Items), d.Task.Words(d.Labels), d.Root)
 	if d.Set != nil {
 		fmt.Fprintf(&b, "%s\nlicence: %s\nfrom: %s\n", d.Set.Title, d.Set.Licence, d.Set.Origin)
 	}
 	return b.String() + d.Report.Text()
 }
 
-// recount fills Report.Counts from the items.
+// Words says what is learnt, for a line about the data: "2 labels", "3 labels, any number of them a picture",
+// "2 values (x, y)".
+func (t Task) Words(labels []string) string {
+	switch t {
+	case Labels:
+		return fmt.Sprintf("%d labels, any number of them a picture", len(labels))
+	case Values:
+		names := make([]string, 0, 4)
+		for _, l := range labels[:min(len(labels), 4)] {
+			names = append(names, printable(l))
+		}
+		if len(labels) > 4 {
+			names = append(names, "…")
+		}
+		return fmt.Sprintf("%d value(s) (%s)", len(labels), strings.Join(names, ", "))
+	}
+	return fmt.Sprintf("%d labels", len(labels))
+}
+
+// recount fills Report.Counts, Totals and Ranges from the items.
 func (d *Dataset) recount() {
+	r := &d.Report
+	r.Counts, r.Totals, r.Ranges = nil, nil, nil
 	n := map[[2]string]int{}
-	for _, it := range d.Items {
-		n[[2]string{d.label(it), it.Split}]++
+	labels, nothing := d.Labels, d.Truth(Item{Class: Unlabelled, Targets: make([]float64, len(d.Labels))})
+	switch d.Task {
+	case Values:
+		labels, nothing = nil, "(pictures)"
+		for _, it := range d.Items {
+			n[[2]string{nothing, it.Split}]++
+		}
+		for k, name := range d.Labels {
+			v := Range{Name: name, Min: math.Inf(1), Max: math.Inf(-1)}
+			for _, it := range d.Items {
+				v.Min, v.Max = min(v.Min, it.Targets[k]), max(v.Max, it.Targets[k])
+				v.Mean += it.Targets[k] / float64(len(d.Items))
+			}
+			if len(d.Items) > 0 {
+				r.Ranges = append(r.Ranges, v)
+			}
+		}
+	case Labels:
+		all := map[[2]string]int{}
+		for _, it := range d.Items {
+			all[[2]string{"", it.Split}]++
+			if !slices.Contains(it.Targets, 1) {
+				n[[2]string{nothing, it.Split}]++
+			}
+			for k, v := range it.Targets {
+				if v != 0 {
+					n[[2]string{d.Labels[k], it.Split}]++
+				}
+			}
+		}
+		r.Totals = counts([]string{""}, all)
+	default:
+		for _, it := range d.Items {
+			n[[2]string{d.Truth(it), it.Split}]++
+		}
 	}
-	labels := d.Labels
-	if slices.ContainsFunc(d.Items, func(it Item) bool { return it.Class < 0 }) {
-		labels = append(slices.Clone(labels), d.label(Item{Class: Unlabelled}))
-	}
-	d.Report.Counts = nil
+	r.Counts = counts(append(slices.Clone(labels), nothing), n)
+}
+
+// counts lists what was counted by label and split, in order.
+func counts(labels []string, n map[[2]string]int) []Count {
+	var out []Count
 	for _, l := range labels {
 		for _, s := range splitOrder {
 			if c := n[[2]string{l, s}]; c > 0 {
-				d.Report.Counts = append(d.Report.Counts, Count{Label: l, Split: s, N: c})
+				out = append(out, Count{Label: l, Split: s, N: c})
 			}
 		}
 	}
+	return out
 }
 
-// label returns the label of an item; "(no label)" when it has none.
-func (d *Dataset) label(it Item) string {
-	if it.Class < 0 || it.Class >= len(d.Labels) {
+// Truth says in words what is known about an item: its label, its labels, its values.
+func (d *Dataset) Truth(it Item) string {
+	switch {
+	case d.Task == Values:
+		return valueWords(d.Labels, it.Targets)
+	case d.Task == Labels:
+		var have []string
+		for k, l := range d.Labels {
+			if it.Targets[k] != 0 {
+				have = append(have, l)
+			}
+		}
+		return labelWords(have)
+	case it.Class < 0 || it.Class >= len(d.Labels):
 		return "(no label)"
 	}
 	return d.Labels[it.Class]

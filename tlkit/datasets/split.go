@@ -30,13 +30,43 @@ func groups(items []Item) [][]int {
 	return gs
 }
 
-// byClass returns the groups of each class (that of a group's first item),
+// stratum is what an item is spread by: its class; of several labels the rarest one it
+// has, since a common one spreads by itself; of values nothing.
+func stratum(items []Item) func(Item) int {
+	if len(items) == 0 || items[0].Targets == nil {
+		return func(it Item) int { return it.Class }
+	}
+	count := make([]int, len(items[0].Targets))
+	for _, it := range items {
+		for k, v := range it.Targets {
+			switch v {
+			case 1:
+				count[k]++
+			case 0:
+			default:
+				return func(Item) int { return 0 }
+			}
+		}
+	}
+	return func(it Item) int {
+		rarest := Unlabelled
+		for k, v := range it.Targets {
+			if v == 1 && (rarest < 0 || count[k] < count[rarest]) {
+				rarest = k
+			}
+		}
+		return rarest
+	}
+}
+
+// byClass returns the groups of each stratum (that of a group's first item),
 // shuffled by the seed.
 func byClass(items []Item, seed uint64) [][][]int {
 	classes := map[int][][]int{}
 	var names []int
+	of := stratum(items)
 	for _, g := range groups(items) {
-		c := items[g[0]].Class
+		c := of(items[g[0]])
 		if _, ok := classes[c]; !ok {
 			names = append(names, c)
 		}
@@ -90,7 +120,8 @@ func stratify(items []Item, fraction float64, seed uint64) {
 
 // Folds deals items into k folds and returns the indices of each, ascending:
 // fold i is held out while the others are trained on. The folds are stratified
-// (each class is spread as evenly as it goes), exact duplicates stay in one
+// (each class is spread as evenly as it goes, of several labels a picture the
+// rarest it has; values are dealt at random), exact duplicates stay in one
 // fold, and the same items and seed give the same folds in whatever order the
 // items come.
 //

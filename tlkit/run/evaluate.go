@@ -92,7 +92,7 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 			c, ok = class[ds.Labels[item.Class]]
 		}
 		if !ok {
-			return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, labelOf(ds, item), some(h.Labels))
+			return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Truth(item), some(h.Labels))
 		}
 		items[i].Class = c
 	}
@@ -161,13 +161,6 @@ func some(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
-}
-
-func labelOf(ds *datasets.Dataset, item datasets.Item) string {
-	if item.Class < 0 {
-		return "nothing"
-	}
-	return ds.Labels[item.Class]
 }
 
 // EvaluateModel measures a checkpoint's own classifier, zero-shot: nothing is trained.

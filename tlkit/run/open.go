@@ -88,6 +88,9 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 	if err != nil {
 		return nil, err
 	}
+	if ds.Task != datasets.Classes {
+		return nil, fmt.Errorf("run: %s asks for %s, and heads are for one label a picture; give its CSV file the columns path,label", s.Data, ds.Task)
+	}
 	introduce(ds, p)
 	net, err := openNet(ctx, s, place.Offline, p)
 	if err != nil {

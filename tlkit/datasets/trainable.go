@@ -1,0 +1,112 @@
+package datasets
+
+import (
+	"errors"
+	"math"
+)
+
+// CheckTraining says whether a head can be trained on this data set and
+// judged on it. It wants a split to report on (ErrNoSplit) and
+//
+//   - of the task Classes two labels or more (ErrOneLabel), two pictures or more of each
+//     label in train (ErrTooFew), and no label that train lacks (ErrLabelNotInTrain);
+//   - of the task Labels two pictures or more with and two without each label in train
+//     (ErrTooFew, ErrConstant);
+//   - of the task Values four pictures or more in train (ErrTooFew) and no value that is
+//     the same in all of them (ErrConstant).
+//
+// All that apply are joined. Open does not ask for this: a folder may also be
+// there to be classified.
+func (d *Dataset) CheckTraining() error {
+	var errs []error
+	switch d.Task {
+	case Labels:
+		errs = d.checkLabels()
+	case Values:
+		errs = d.checkValues()
+	default:
+		errs = d.checkClasses()
+	}
+	if d.Evaluation() == "" {
+		errs = append(errs, mark(ErrNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
+			d.Name))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dataset) checkClasses() []error {
+	var errs []error
+	if len(d.Labels) < 2 {
+		errs = append(errs, mark(ErrOneLabel, "datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own",
+			d.Name, len(d.Labels), d.Labels))
+	}
+	train := make([]int, len(d.Labels))
+	other := make([]string, len(d.Labels))
+	for _, it := range d.Items {
+		switch {
+		case it.Class < 0:
+		case it.Split == "train":
+			train[it.Class]++
+		default:
+			other[it.Class] = it.Split
+		}
+	}
+	for c, n := range train {
+		switch {
+		case n == 0 && other[c] != "":
+			errs = append(errs, mark(ErrLabelNotInTrain, "datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s",
+				d.Labels[c], other[c], other[c]))
+		case n < 2:
+			errs = append(errs, mark(ErrTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label",
+				d.Labels[c], n))
+		}
+	}
+	return errs
+}
+
+func (d *Dataset) checkLabels() []error {
+	var errs []error
+	for k, l := range d.Labels {
+		with, without := 0, 0
+		for _, it := range d.Items {
+			switch {
+			case it.Split != "train":
+			case it.Targets[k] != 0:
+				with++
+			default:
+				without++
+			}
+		}
+		switch {
+		case with < 2:
+			errs = append(errs, mark(ErrTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label", l, with))
+		case without < 2:
+			errs = append(errs, mark(ErrConstant, "datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it; add pictures or remove the label", l, without))
+		}
+	}
+	return errs
+}
+
+// fewestValues is how many pictures a straight line through values needs at the very least, to be held out in halves.
+const fewestValues = 4
+
+func (d *Dataset) checkValues() []error {
+	var errs []error
+	if n := len(d.In("train")); n < fewestValues {
+		errs = append(errs, mark(ErrTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and better some hundreds", d.Name, n, fewestValues))
+	}
+	for k, name := range d.Labels {
+		lo, hi := math.Inf(1), math.Inf(-1)
+		for _, it := range d.In("train") {
+			lo, hi = min(lo, it.Targets[k]), max(hi, it.Targets[k])
+		}
+		switch size := max(math.Abs(lo), math.Abs(hi)); {
+		case lo == hi:
+			errs = append(errs, mark(ErrConstant, "datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it; remove the column", name, lo))
+		case hi-lo < 1e-4*size:
+			// What a head computes is float32: seven digits, most of which would go into what never changes.
+			errs = append(errs, mark(ErrConstant, "datasets: the value %q lies between %v and %v, too narrow for its size; subtract %.0f from the column", name, lo, hi, lo))
+		}
+	}
+	return errs
+}
