@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// listed writes pictures img/aa.png ... and a CSV file beside them.
-func listed(t testing.TB, n int, text string) string {
+// written puts down pictures img/aa.png ... and a CSV file beside them.
+func written(t testing.TB, n int, text string) string {
 	t.Helper()
 	f := files{}.many("img", n)
 	f["list.csv"] = []byte(text)
@@ -24,7 +24,7 @@ func TestCSVOfSeveralLabels(t *testing.T) {
 		"semicolon": "file;tags\nimg/aa.png;\"ant;wings\"\nimg/ab.png;ant\nimg/ac.png;\nimg/ad.png;\"bee;wings\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := open(t, listed(t, 4, text), Options{})
+			d := open(t, written(t, 4, text), Options{})
 			if d.Task != Labels || !slices.Equal(d.Labels, []string{"ant", "bee", "wings"}) {
 				t.Fatalf("task %q, labels %q", d.Task, d.Labels)
 			}
@@ -41,14 +41,14 @@ func TestCSVOfSeveralLabels(t *testing.T) {
 			}
 		})
 	}
-	one := open(t, listed(t, 3, "path,labels\nimg/aa.png,ant\nimg/ab.png,bee\nimg/ac.png,ant\n"), Options{})
+	one := open(t, written(t, 3, "path,labels\nimg/aa.png,ant\nimg/ab.png,bee\nimg/ac.png,ant\n"), Options{})
 	if one.Task != Labels || !strings.Contains(strings.Join(one.Report.Warnings, "\n"), "call the column label") {
 		t.Errorf("task %q, warnings %q", one.Task, one.Report.Warnings)
 	}
 }
 
 func TestCSVOfValues(t *testing.T) {
-	d := open(t, listed(t, 3, "\xef\xbb\xbfangle,split,Path,reach mm\n-12.5,train,img/aa.png,1e2\n 0.25,test,img/ab.png,-3\n7,train,img/ac.png,0\n"), Options{})
+	d := open(t, written(t, 3, "\xef\xbb\xbfangle,split,Path,reach mm\n-12.5,train,img/aa.png,1e2\n 0.25,test,img/ab.png,-3\n7,train,img/ac.png,0\n"), Options{})
 	if d.Task != Values || !slices.Equal(d.Labels, []string{"angle", "reach mm"}) || d.Dealt {
 		t.Fatalf("task %q, names %q, dealt %v", d.Task, d.Labels, d.Dealt)
 	}
@@ -65,7 +65,7 @@ func TestCSVOfValues(t *testing.T) {
 		t.Errorf("%d pictures\n%s", d.Report.Pictures(), d.Text())
 	}
 	// The numbers are what is learnt: another number is another data set.
-	other := open(t, listed(t, 3, "angle,split,path,reach mm\n-12.5,train,img/aa.png,1e2\n0.26,test,img/ab.png,-3\n7,train,img/ac.png,0\n"), Options{})
+	other := open(t, written(t, 3, "angle,split,path,reach mm\n-12.5,train,img/aa.png,1e2\n0.26,test,img/ab.png,-3\n7,train,img/ac.png,0\n"), Options{})
 	if other.Fingerprint() == d.Fingerprint() {
 		t.Error("a changed value leaves the fingerprint as it is")
 	}
@@ -73,7 +73,7 @@ func TestCSVOfValues(t *testing.T) {
 	for i := range 12 {
 		fmt.Fprintf(&b, "img/a%c.png,%g\n", 'a'+i, 0.5*float64(i*i))
 	}
-	numbers := open(t, listed(t, 12, "path,label\n"+b.String()), Options{})
+	numbers := open(t, written(t, 12, "path,label\n"+b.String()), Options{})
 	if numbers.Task != Classes || !strings.Contains(strings.Join(numbers.Report.Warnings, "\n"), "path,angle") {
 		t.Errorf("labels that are all numbers: task %q, warnings %q", numbers.Task, numbers.Report.Warnings)
 	}
@@ -98,14 +98,14 @@ func TestCSVTasksRefuse(t *testing.T) {
 		"other labels":       {"path,labels\nimg/aa.png,a;b\nimg/aa.png,b\n", "listed on line 2 as a;b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Open(context.Background(), listed(t, 4, c.text), Options{BadLimit: 1})
+			_, err := Open(context.Background(), written(t, 4, c.text), Options{BadLimit: 1})
 			if !errors.Is(err, ErrCSV) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want ErrCSV with %q", err, c.want)
 			}
 		})
 	}
 	// A header without a path column is a picture that is not there; the reason says what a header is.
-	d := open(t, listed(t, 3, "name,angle\nimg/aa.png,1\nimg/ab.png,2\n"), Options{BadLimit: 1})
+	d := open(t, written(t, 3, "name,angle\nimg/aa.png,1\nimg/ab.png,2\n"), Options{BadLimit: 1})
 	if why := reason(d.Report.Unreadable, "name"); !strings.Contains(why, "path,x,y") {
 		t.Errorf("reason %q", why)
 	}
@@ -132,7 +132,7 @@ func TestCheckTrainingOfTasks(t *testing.T) {
 		"nothing held": {"path,x,split\n" + strings.ReplaceAll(rows(func(i int) string { return fmt.Sprint(i) }), "test", "train"), nil}, // dealt
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := open(t, listed(t, 8, c.text), Options{}).CheckTraining()
+			err := open(t, written(t, 8, c.text), Options{}).CheckTraining()
 			if c.want == nil && err != nil || !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}

@@ -300,7 +300,10 @@ func (f *folder) result() (*Result, error) {
 		return nil, err
 	}
 	r := &Result{}
-	return r, json.Unmarshal(b, r)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (f *folder) close() {
