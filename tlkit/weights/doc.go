@@ -10,6 +10,23 @@
 // whole module; "module." and "_orig_mod." before every name are stripped.
 // [Match] then loads what an architecture wants, in the layout it wants.
 //
+// # Files of Keras
+//
+// A tensor's key is what the file calls it:
+//
+//   - In .h5 and .hdf5 (Keras 1 and 2) the name of the weight without ":0", as in
+//     "block1_conv1/kernel". Where that does not begin with the name of its layer,
+//     LAYER/ is put before it: "batch_normalization_1/batch_normalization_1_1/gamma",
+//     "mobilenetv2_1.00_224/Conv1/kernel" for a network within a network. The order is
+//     that of the model's layers.
+//   - In .weights.h5 and .keras (Keras 3) its place in the tree of groups,
+//     "layers/conv2d_1/vars/0": the second Conv2D among the model's layers and its
+//     first weight. The order is that of places, conv2d_2 before conv2d_10.
+//
+// Optimizer state is left out. KerasNames brings all of them to one form,
+// "block1_conv1/kernel", and finds layers that Keras numbered itself. Kernels need
+// no relayout, except a depthwise one (HWC1toHWC).
+//
 // # What a stranger's file can do
 //
 // A PyTorch file is a Python pickle, a small program: loading one in Python can
@@ -23,7 +40,7 @@
 //   - A pickle that names what only an attack needs (os, subprocess, builtins.eval
 //     and the like) is refused with that name, although it could do nothing.
 //   - TorchScript is a program by design and refused by name, and so are PyTorch's
-//     tar format, Keras' HDF5, big-endian files and whatever else is no state dict.
+//     tar format, big-endian files and whatever else is no state dict.
 //
 // No size in a file is believed before it is checked: against the bytes that
 // are really there, with products that cannot overflow, and before anything is

@@ -7,7 +7,8 @@ import (
 
 // Layout says how the axes of a tensor are put in order for the graph. PyTorch
 // stores a convolution as [out, in, height, width] (OIHW); our graphs are
-// [N, height, width, channels] and want [height, width, in, out].
+// [N, height, width, channels] and want [height, width, in, out], which is what
+// Keras stores.
 type Layout int
 
 const (
@@ -15,6 +16,7 @@ const (
 	OIHWtoHWIO                   // convolution: [O,I,H,W] becomes [H,W,I,O]
 	OItoIO                       // linear layer: [O,I] becomes [I,O]
 	DepthwiseToHWC               // depthwise convolution: [C,1,H,W] becomes [H,W,C]
+	HWC1toHWC                    // depthwise convolution of Keras: [H,W,C,1] becomes [H,W,C]
 )
 
 func (l Layout) String() string {
@@ -27,25 +29,29 @@ func (l Layout) String() string {
 		return "OI to IO"
 	case DepthwiseToHWC:
 		return "depthwise to HWC"
+	case HWC1toHWC:
+		return "HWC1 to HWC"
 	}
 	return fmt.Sprintf("Layout(%d)", int(l))
 }
 
 // check tells whether tensors of this shape have the layout at all.
 func (l Layout) check(shape []int) error {
-	rank := map[Layout]int{OIHWtoHWIO: 4, OItoIO: 2, DepthwiseToHWC: 4}[l]
+	rank := map[Layout]int{OIHWtoHWIO: 4, OItoIO: 2, DepthwiseToHWC: 4, HWC1toHWC: 4}[l]
 	switch {
-	case l < Same || l > DepthwiseToHWC:
+	case l < Same || l > HWC1toHWC:
 		return fmt.Errorf("%v is no layout", l)
 	case l != Same && len(shape) != rank:
 		return fmt.Errorf("layout %v is for %d axes, the shape is %v", l, rank, shape)
 	case l == DepthwiseToHWC && shape[1] != 1:
 		return fmt.Errorf("layout %v is for [C,1,H,W], the shape is %v", l, shape)
+	case l == HWC1toHWC && shape[3] != 1:
+		return fmt.Errorf("layout %v is for [H,W,C,1], the shape is %v", l, shape)
 	}
 	return nil
 }
 
-// apply brings row-major values of the shape into the layout. Same returns data itself.
+// apply brings row-major values of the shape into the layout. Same and HWC1toHWC return data itself.
 func (l Layout) apply(shape []int, data []float32) ([]int, []float32) {
 	switch l {
 	case OItoIO:
@@ -65,6 +71,8 @@ func (l Layout) apply(shape []int, data []float32) ([]int, []float32) {
 	case DepthwiseToHWC:
 		c, h, w := shape[0], shape[2], shape[3]
 		return []int{h, w, c}, transpose(data, c, h*w)
+	case HWC1toHWC:
+		return shape[:3], data
 	}
 	return shape, data
 }
@@ -74,10 +82,10 @@ func (l Layout) Apply(shape []int, data []float32) (relaid []int, values []float
 	if err := l.fits(shape, data); err != nil {
 		return nil, nil, err
 	}
-	if l == Same {
-		return slices.Clone(shape), slices.Clone(data), nil
+	relaid, values = l.apply(slices.Clone(shape), data)
+	if l == Same || l == HWC1toHWC {
+		values = slices.Clone(values)
 	}
-	relaid, values = l.apply(shape, data)
 	return relaid, values, nil
 }
 

@@ -14,11 +14,12 @@ import (
 // one when asked for.
 type File struct {
 	Path   string
-	Format string // "safetensors", "pytorch zip" or "pytorch legacy"
+	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5" or "keras zip"
 
 	// Metadata is safetensors' __metadata__. For a PyTorch file it says what was
 	// chosen in it: "entry" is the path of keys that led to the state dict
-	// ("state_dict"), "prefix" what was stripped from every name ("module.").
+	// ("state_dict"), "prefix" what was stripped from every name ("module."). For a
+	// file of Keras: "keras_version" and "backend", if it says so.
 	Metadata map[string]string
 
 	// Skipped lists what stood among the tensors and is none (at most 100 of
@@ -28,16 +29,18 @@ type File struct {
 	src     *source
 	tensors []Tensor
 	index   map[string]int
+	keras   []*kerasLayer
 }
 
 // Open looks at the first bytes of a file, never at its name, and lists the
 // tensors in it. It reads the header only: a ResNet-18 opens in about a
 // millisecond.
 //
-// It reads safetensors and PyTorch files, zip (since torch 1.6) and legacy, that
-// hold a state dict, a training checkpoint with one inside, or a whole module.
+// It reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, that
+// hold a state dict, a training checkpoint with one inside, or a whole module; and
+// files of Keras, with weights or a full model: .h5, .weights.h5 and .keras.
 // Anything else is an error that says what the file is: an HTML page that was
-// downloaded by mistake, a git-LFS pointer, HDF5, TorchScript ... Nothing in
+// downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
 // a file is ever executed; see the package's description.
 //
 // Close it when the tensors have been read.
@@ -57,12 +60,12 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
-	info, err = f.Stat()
+	o, err := newOpened(f)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("weights: %w", err)
 	}
-	file, err := open(&source{name: path, r: f, size: info.Size(), file: f, mod: info.ModTime()})
+	file, err := open(&source{name: path, r: f, size: o.size, files: []opened{o}})
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -88,9 +91,11 @@ func open(src *source) (f *File, err error) {
 	case formatSafetensors:
 		err = f.readSafetensors()
 	case formatTorchZip:
-		err = f.readTorchZip()
+		err = f.readZip()
 	case formatTorchLegacy:
 		err = f.readTorchLegacy()
+	case formatKerasH5:
+		err = f.readHDF5()
 	default:
 		err = errors.New(why)
 	}
@@ -117,7 +122,8 @@ func (f *File) buildIndex() error {
 	return nil
 }
 
-// Names lists the tensors in the file's own order.
+// Names lists the tensors in the file's own order. In a file of Keras that is the
+// order of layers in the model, and Keras' order of weights in each.
 func (f *File) Names() []string {
 	names := make([]string, len(f.tensors))
 	for i, t := range f.tensors {
@@ -139,10 +145,11 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 
 // Close releases the file. Tensors that were not read yet are lost.
 func (f *File) Close() error {
-	if f.src.file == nil {
-		return nil
+	var failed []error
+	for _, o := range f.src.files {
+		failed = append(failed, o.file.Close())
 	}
-	return f.src.file.Close()
+	return errors.Join(failed...)
 }
 
 // printable quotes a name from a stranger's file so that it can stand in a

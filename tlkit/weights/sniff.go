@@ -11,12 +11,16 @@ const (
 	formatSafetensors = "safetensors"
 	formatTorchZip    = "pytorch zip"
 	formatTorchLegacy = "pytorch legacy"
+	formatKerasH5     = "keras h5"
+	formatKeras3      = "keras weights.h5"
+	formatKerasZip    = "keras zip"
 )
+
+const hdf5Magic = "\x89HDF\r\n\x1a\n"
 
 // foreign are files that people take for weights, by their first bytes.
 var foreign = []struct{ magic, what string }{
 	{"version https://git-lfs.github.com/spec/", "this is a git-LFS pointer (a few lines of text), not the weights: run 'git lfs pull' in its repository, or download the file itself"},
-	{"\x89HDF\r\n\x1a\n", "this is an HDF5 file (Keras .h5), which is not read here: save it as safetensors or PyTorch"},
 	{"gomlx_checkpointss", "this is the data half of a GoMLX checkpoint: load it with GoMLX's ml/model/checkpoint, or save safetensors"},
 	{"\x1f\x8b", "this is gzip: unpack it first (gunzip, or tar xzf)"},
 	{"BZh", "this is bzip2: unpack it first"},
@@ -50,6 +54,8 @@ func sniff(head []byte, size int64) (format, why string) {
 	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return formatTorchZip, ""
+	case bytes.HasPrefix(head, []byte(hdf5Magic)), len(head) > 520 && bytes.HasPrefix(head[512:], []byte(hdf5Magic)):
+		return formatKerasH5, ""
 	case len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5:
 		return formatTorchLegacy, ""
 	}

@@ -22,26 +22,39 @@ type source struct {
 	r    io.ReaderAt
 	size int64
 
-	file *os.File // nil in tests that read from memory
-	mod  time.Time
+	files []opened // none in tests that read from memory
 
 	mu       sync.Mutex
-	inflated *storage // the deflated record that was read last ...
+	inflated *storage // the deflated record, or packed array, that was read last ...
 	content  []byte   // ... and its content: one slot, so that many views of one record do not inflate it again and again
+}
+
+// opened is a file on the disk as it was at opening.
+type opened struct {
+	file *os.File
+	size int64
+	mod  time.Time
+}
+
+func newOpened(f *os.File) (opened, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return opened{}, err
+	}
+	return opened{f, info.Size(), info.ModTime()}, nil
 }
 
 // unchanged compares size and time with those at opening, so that half of one
 // checkpoint and half of its successor never become one set of weights.
 func (s *source) unchanged() error {
-	if s.file == nil {
-		return nil
-	}
-	info, err := s.file.Stat()
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
-	}
-	if info.Size() != s.size || !info.ModTime().Equal(s.mod) {
-		return fmt.Errorf("%s changed while it was being read (%d bytes at opening, now %d): open it again", s.name, s.size, info.Size())
+	for _, o := range s.files {
+		info, err := o.file.Stat()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if info.Size() != o.size || !info.ModTime().Equal(o.mod) {
+			return fmt.Errorf("%s changed while it was being read (%d bytes at opening, now %d): open it again", o.file.Name(), o.size, info.Size())
+		}
 	}
 	return nil
 }
@@ -52,7 +65,10 @@ type storage struct {
 	base int64 // where it begins, for raw bytes
 	size int64 // in bytes
 
-	record *zip.File // PyTorch zip: the record that holds it, else nil
+	record *zip.File // the record of a zip that holds it, else nil
+
+	part *storage               // it is a part of this storage, from base on, or nil
+	make func() ([]byte, error) // its content is not in the file as it is: how to work it out, or nil
 
 	mu       sync.Mutex
 	verified bool // the record's CRC-32 was right
@@ -69,6 +85,14 @@ func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err er
 	}
 	nothing := func() error { return nil }
 	switch {
+	case s.part != nil:
+		return s.part.reader(s.base+off, n)
+	case s.make != nil:
+		b, err := s.made()
+		if err != nil {
+			return nil, nil, err
+		}
+		return bytes.NewReader(b[off : off+n]), nothing, nil
 	case s.record == nil:
 		return io.NewSectionReader(s.src.r, s.base+off, n), nothing, nil
 	case s.record.Method == zip.Deflate:
@@ -133,17 +157,41 @@ func (s *storage) verify() error {
 }
 
 func (s *storage) inflate() ([]byte, error) {
-	s.src.mu.Lock()
-	defer s.src.mu.Unlock()
-	if s.src.inflated == s {
-		return s.src.content, nil
+	return s.src.once(s, func() ([]byte, error) {
+		b, err := readRecord(s.record)
+		if err != nil {
+			return nil, s.recordError(err)
+		}
+		return b, nil
+	})
+}
+
+func (s *storage) made() ([]byte, error) {
+	return s.src.once(s, func() ([]byte, error) {
+		b, err := s.make()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.src.name, err)
+		}
+		if int64(len(b)) != s.size {
+			return nil, fmt.Errorf("%s: %d bytes where %d were announced", s.src.name, len(b), s.size)
+		}
+		return b, nil
+	})
+}
+
+// once keeps the content that was worked out last.
+func (s *source) once(st *storage, work func() ([]byte, error)) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inflated == st {
+		return s.content, nil
 	}
-	s.src.inflated, s.src.content = nil, nil
-	b, err := readRecord(s.record)
+	s.inflated, s.content = nil, nil
+	b, err := work()
 	if err != nil {
-		return nil, s.recordError(err)
+		return nil, err
 	}
-	s.src.inflated, s.src.content = s, b
+	s.inflated, s.content = st, b
 	return b, nil
 }
 

@@ -33,33 +33,24 @@ func (r *rationed) ReadAt(b []byte, off int64) (int, error) {
 	return r.r.ReadAt(b, off)
 }
 
-// readTorchZip reads what torch.save writes since version 1.6: a zip whose
-// records are data.pkl (the objects), data/KEY (one storage each), byteorder.
-func (f *File) readTorchZip() error {
+// readZip reads what torch.save writes since version 1.6, a zip whose
+// records are data.pkl (the objects), data/KEY (one storage each), byteorder; and what Keras 3 writes, which is a zip as well.
+func (f *File) readZip() error {
 	ration := &rationed{f.src.r, maxDirectory}
 	z, err := zip.NewReader(ration, f.src.size)
 	if err != nil {
 		return fmt.Errorf("this begins like a zip (as PyTorch files do) but is damaged or cut off: %w", err)
 	}
 	ration.left = -1
+	if isKerasZip(z) {
+		return f.readKerasZip(z)
+	}
 	records, root, err := torchRecords(z)
 	if err != nil {
 		return err
 	}
-	var inflated, packed uint64
-	for _, r := range records {
-		if err := checkRecord(r, f.src.size); err != nil {
-			return fmt.Errorf("record %s: %w", printable(r.Name), err)
-		}
-		// No overflow: the sizes are below the file's times maxDeflate, and there are less than 2^20.
-		inflated += r.UncompressedSize64
-		packed += r.CompressedSize64
-	}
-	if packed > uint64(f.src.size) {
-		return errors.New("its zip records overlap each other: a bomb, not weights")
-	}
-	if inflated > maxInflate*uint64(f.src.size)+64<<20 {
-		return fmt.Errorf("it would unpack to %d bytes, more than %d times its size: a bomb, not weights", inflated, maxInflate)
+	if err := checkRecords(z, f.src.size); err != nil {
+		return err
 	}
 	if r := records[root+"byteorder"]; r != nil {
 		order, err := smallRecord(r, 16)
@@ -119,8 +110,6 @@ func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err
 		return records, root, nil
 	case pickles > 1:
 		return nil, "", errors.New("a zip with several data.pkl: it is not clear which one is meant")
-	case names["model.weights.h5"]:
-		return nil, "", errors.New("this is a .keras archive, which is not read here: save it as safetensors or PyTorch")
 	case names["[Content_Types].xml"]:
 		return nil, "", errors.New("this is an office document, not weights")
 	}
@@ -133,6 +122,26 @@ func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err
 		}
 	}
 	return nil, "", errors.New("this is a zip archive without PyTorch's data.pkl: not weights, or unpack it first")
+}
+
+// checkRecords believes the sizes of all records only when they are possible together.
+func checkRecords(z *zip.Reader, size int64) error {
+	var inflated, packed uint64
+	for _, r := range z.File {
+		if err := checkRecord(r, size); err != nil {
+			return fmt.Errorf("record %s: %w", printable(r.Name), err)
+		}
+		// No overflow: the sizes are below the file's times maxDeflate, and there are less than 2^20.
+		inflated += r.UncompressedSize64
+		packed += r.CompressedSize64
+	}
+	if packed > uint64(size) {
+		return errors.New("its zip records overlap each other: a bomb, not weights")
+	}
+	if inflated > maxInflate*uint64(size)+64<<20 {
+		return fmt.Errorf("it would unpack to %d bytes, more than %d times its size: a bomb, not weights", inflated, maxInflate)
+	}
+	return nil
 }
 
 // checkRecord believes a record's sizes only when they are possible.

@@ -1,0 +1,16 @@
+// Package hdf5 reads the part of HDF5 that Keras writes: groups, attributes of
+// text and datasets of numbers, from files of any version of the format.
+//
+// It is code of our own because the Go libraries fail on these very files:
+// github.com/scigolib/hdf5 v0.14.1 cannot open a group of 134 members (a ResNet-50
+// has 177 layers) and finds nothing in groups that track their order, and
+// gonum.org/v1/hdf5 needs the C library.
+//
+// Files come from strangers. Every address and size is checked against the file
+// before it is followed, all checksums of the newer formats are compared, groups
+// may not contain themselves nor be reached twice, nesting and counts have limits,
+// and what the description of a file may cost, in bytes read and in memory, is a small
+// multiple of its size, however its structures point at each other. Nothing
+// outside the file is ever opened: external links, external storage, virtual datasets
+// and soft links are ErrOutside.
+package hdf5

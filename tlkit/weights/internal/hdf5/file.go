@@ -1,0 +1,172 @@
+package hdf5
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+var (
+	// ErrDamaged: the file contradicts itself or the format.
+	ErrDamaged = errors.New("damaged or not HDF5")
+	// ErrOutside: an object that is elsewhere, in another file or behind a name.
+	ErrOutside = errors.New("points outside its file")
+	// ErrUnsupported: a part of HDF5 that no Keras file needs.
+	ErrUnsupported = errors.New("not supported")
+	// ErrTooLarge: the description would cost more than a file of this size may.
+	ErrTooLarge = errors.New("too large")
+)
+
+func damaged(format string, a ...any) error {
+	return fmt.Errorf("hdf5: %w: %s", ErrDamaged, fmt.Sprintf(format, a...))
+}
+
+func unsupported(format string, a ...any) error {
+	return fmt.Errorf("hdf5: %w: %s", ErrUnsupported, fmt.Sprintf(format, a...))
+}
+
+const (
+	undefined = ^uint64(0) // the address of what does not exist
+	maxDepth  = 32         // groups in groups, and levels of a B-tree
+	readCost  = 64         // bytes that a read counts beside its own
+)
+
+// File is an HDF5 file opened for reading. It is not safe for concurrent use,
+// except for Dataset's Read.
+type File struct {
+	r          io.ReaderAt
+	size       uint64 // of the file
+	base       uint64 // what addresses count from
+	offsets    int    // bytes of an address
+	lengths    int    // bytes of a length
+	root       uint64
+	budget     int64 // bytes that descriptions may still cost
+	unpacked   int64 // bytes that datasets which are not stored as they are may still unpack to
+	globalHeap map[uint64]map[uint64][]byte
+	fractal    map[uint64]*fractalHeap
+	seen       map[uint64]bool // objects that a link led to
+
+	anyChecksum bool // tests let broken files get further
+}
+
+const signature = "\x89HDF\r\n\x1a\n"
+
+// Open reads the superblock. It may stand behind a user block, at 512, 1024, ... bytes.
+func Open(r io.ReaderAt, size int64) (*File, error) { return open(r, size, false) }
+
+func open(r io.ReaderAt, size int64, anyChecksum bool) (*File, error) {
+	if size < 0 {
+		return nil, damaged("a file of %d bytes", size)
+	}
+	f := &File{
+		r: r, size: uint64(size), anyChecksum: anyChecksum,
+		budget:     min(4*min(size, 1<<40)+1<<20, 256<<20),
+		unpacked:   200*min(size, 1<<40) + 16<<20,
+		globalHeap: map[uint64]map[uint64][]byte{},
+		fractal:    map[uint64]*fractalHeap{},
+		seen:       map[uint64]bool{},
+		offsets:    8, lengths: 8,
+	}
+	at := uint64(0)
+	for ; ; at = max(512, at*2) {
+		if at+16 > f.size {
+			return nil, damaged("no HDF5 signature")
+		}
+		b, err := f.read(at, 8)
+		if err != nil {
+			return nil, err
+		}
+		if string(b) == signature {
+			break
+		}
+	}
+	if err := f.superblock(at); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *File) superblock(at uint64) error {
+	const longest = 100
+	b, err := f.read(at, min(longest, f.size-at))
+	if err != nil {
+		return err
+	}
+	c := f.cursor(b)
+	c.take(8)
+	version := c.uint(1)
+	switch {
+	case version <= 1:
+		c.take(4)
+		f.offsets, f.lengths = int(c.uint(1)), int(c.uint(1))
+		c.take(9)
+		if version == 1 {
+			c.take(4)
+		}
+	case version <= 3:
+		f.offsets, f.lengths = int(c.uint(1)), int(c.uint(1))
+		c.take(1)
+	default:
+		return unsupported("superblock version %d", version)
+	}
+	if c.err == nil && (f.offsets != 4 && f.offsets != 8 || f.lengths != 4 && f.lengths != 8) {
+		return damaged("addresses of %d and lengths of %d bytes", f.offsets, f.lengths)
+	}
+	base := c.address()
+	c.address() // free space, or the extension of the superblock
+	end := c.address()
+	if version <= 1 {
+		c.address() // driver information
+		c.length()  // the root's name
+	}
+	f.root = c.address()
+	if version > 1 {
+		c.checksum(c.pos)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	if base != 0 && base != at {
+		return damaged("addresses count from byte %d, the superblock is at %d", base, at)
+	}
+	f.base = at
+	if end == undefined || end > f.size {
+		return damaged("it ends at byte %d, but the file has %d bytes: it was cut off", end, f.size)
+	}
+	return nil
+}
+
+// read gives n bytes at an address. It is for descriptions only; numbers are read
+// by Dataset.
+func (f *File) read(address, n uint64) ([]byte, error) {
+	if err := f.within(address, n); err != nil {
+		return nil, err
+	}
+	if f.budget -= int64(n) + readCost; f.budget < 0 {
+		return nil, fmt.Errorf("hdf5: %w: what describes the content costs more than a file of %d bytes may: its structures go round in circles", ErrTooLarge, f.size)
+	}
+	b := make([]byte, n)
+	if _, err := f.r.ReadAt(b, int64(f.base+address)); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, damaged("it was cut off while being read")
+		}
+		return nil, fmt.Errorf("hdf5: %w", err)
+	}
+	return b, nil
+}
+
+// within checks that n bytes at an address are inside the file.
+func (f *File) within(address, n uint64) error {
+	if address > f.size-f.base || n > f.size-f.base-address {
+		return damaged("%d bytes at address %d, the file has %d", n, address, f.size-f.base)
+	}
+	return nil
+}
+
+func (f *File) cursorAt(address, n uint64) (*cursor, error) {
+	b, err := f.read(address, n)
+	if err != nil {
+		return nil, err
+	}
+	return f.cursor(b), nil
+}

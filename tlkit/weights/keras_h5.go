@@ -1,0 +1,414 @@
+package weights
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/hdf5"
+)
+
+const maxLayers = 10_000
+
+// h5Reader turns an HDF5 file into tensors. The file may be a record of a
+// .keras archive: then within is that record.
+type h5Reader struct {
+	f      *File
+	within *storage
+	h      *hdf5.File
+	groups map[string]h5Group // by path; a group is opened once
+	order  []*kerasLayer
+	layers map[string]*kerasLayer // of order, by container and name
+}
+
+type h5Group struct {
+	object *hdf5.Object
+	links  []hdf5.Link
+}
+
+// readHDF5 reads a file of Keras, by what it finds inside.
+func (f *File) readHDF5() error {
+	return f.readKeras(f.src.r, f.src.size, nil)
+}
+
+func (f *File) readKeras(r io.ReaderAt, size int64, within *storage) error {
+	h, err := hdf5.Open(r, size)
+	if err != nil {
+		return err
+	}
+	k := &h5Reader{f: f, within: within, h: h, groups: map[string]h5Group{}, layers: map[string]*kerasLayer{}}
+	if f.Metadata == nil {
+		f.Metadata = map[string]string{}
+	}
+	object, err := h.Root()
+	if err != nil {
+		return err
+	}
+	if object.IsDataset() {
+		return errors.New("this HDF5 file holds no groups")
+	}
+	links, err := object.Links()
+	if err != nil {
+		return err
+	}
+	root := h5Group{object, links}
+	k.groups[""] = root
+	if err := k.describe(root); err != nil {
+		return err
+	}
+	top := ""
+	if slices.ContainsFunc(links, func(l hdf5.Link) bool { return l.Name == "model_weights" }) {
+		top = "model_weights"
+		if root, err = k.group(top); err != nil {
+			return err
+		}
+	}
+	names, legacy, err := textList(root.object, "layer_names")
+	switch {
+	case err != nil:
+		return fmt.Errorf("attribute layer_names: %w", err)
+	case legacy:
+		f.Format = formatKerasH5
+		if err := k.describe(root); err != nil {
+			return err
+		}
+		err = k.legacy(top, root, names)
+	default:
+		if f.Format != formatKerasZip {
+			f.Format = formatKeras3
+		}
+		err = k.walk("", k.groups[""], 0)
+	}
+	if err != nil {
+		return err
+	}
+	if len(f.tensors) == 0 {
+		return errors.New("there are no arrays of numbers in this HDF5 file: no weights were saved in it")
+	}
+	f.keras = k.order
+	return nil
+}
+
+// describe keeps what the file says about the program that wrote it and its network.
+func (k *h5Reader) describe(g h5Group) error {
+	for _, name := range []string{"keras_version", "backend"} {
+		if text, ok, err := textList(g.object, name); err != nil {
+			return fmt.Errorf("attribute %s: %w", name, err)
+		} else if ok && len(text) == 1 && len(text[0]) <= 100 {
+			k.f.Metadata[name] = text[0]
+		}
+	}
+	return nil
+}
+
+// textList reads a list of texts. Keras splits long ones: layer_names0, layer_names1 ...
+func textList(o *hdf5.Object, name string) (list []string, ok bool, err error) {
+	a, err := o.Attribute(name)
+	if err != nil {
+		return nil, false, err
+	}
+	if a != nil {
+		list, err = a.Strings()
+		return list, true, err
+	}
+	for i := range maxLayers {
+		a, err := o.Attribute(name + strconv.Itoa(i))
+		if err != nil || a == nil {
+			return list, i > 0, err
+		}
+		part, err := a.Strings()
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, part...)
+	}
+	return nil, false, fmt.Errorf("more than %d parts", maxLayers)
+}
+
+// object opens what is at a path, and its groups on the way once each.
+func (k *h5Reader) object(at string) (*hdf5.Object, error) {
+	dir, base := path.Split(at)
+	g, err := k.group(strings.TrimSuffix(dir, "/"))
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(g.links, func(l hdf5.Link) bool { return l.Name == base })
+	if i < 0 {
+		return nil, fmt.Errorf("%s is named in the file, but is not in it", printable(at))
+	}
+	o, err := k.h.Follow(g.links[i])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", printable(at), err)
+	}
+	return o, nil
+}
+
+func (k *h5Reader) group(at string) (h5Group, error) {
+	if g, ok := k.groups[at]; ok {
+		return g, nil
+	}
+	if strings.Count(at, "/") > maxDepth {
+		return h5Group{}, fmt.Errorf("groups nested deeper than %d", maxDepth)
+	}
+	o, err := k.object(at)
+	if err != nil {
+		return h5Group{}, err
+	}
+	return k.keep(at, o)
+}
+
+func (k *h5Reader) keep(at string, o *hdf5.Object) (h5Group, error) {
+	if o.IsDataset() {
+		return h5Group{}, fmt.Errorf("%s is an array where a group should be", printable(at))
+	}
+	links, err := o.Links()
+	if err != nil {
+		return h5Group{}, fmt.Errorf("group %s: %w", printable(at), err)
+	}
+	g := h5Group{o, links}
+	k.groups[at] = g
+	return g, nil
+}
+
+// legacy reads the form of Keras 1 and 2, which Keras 3 still writes on request: a
+// group for each layer, lists of names that give the order.
+func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
+	if len(names) > maxLayers {
+		return fmt.Errorf("%d layers, at most %d are read", len(names), maxLayers)
+	}
+	if slices.ContainsFunc(root.links, func(l hdf5.Link) bool { return l.Name == "top_level_model_weights" }) && !slices.Contains(names, "top_level_model_weights") {
+		names = append(names, "top_level_model_weights")
+	}
+	for _, layer := range names {
+		at := path.Join(top, layer)
+		if layer == "" || path.Join("/", layer) != "/"+layer {
+			return fmt.Errorf("layer name %s is no name", printable(layer))
+		}
+		g, err := k.group(at)
+		if err != nil {
+			return err
+		}
+		weights, _, err := textList(g.object, "weight_names")
+		if err != nil {
+			return fmt.Errorf("layer %s: attribute weight_names: %w", printable(layer), err)
+		}
+		one := oneDir(weights)
+		for _, w := range weights {
+			if w == "" || path.Join("/", w) != "/"+w {
+				return fmt.Errorf("layer %s: weight name %s is no name", printable(layer), printable(w))
+			}
+			o, err := k.object(at + "/" + w)
+			if err != nil {
+				return err
+			}
+			name := strings.TrimSuffix(w, ":0")
+			if !strings.HasPrefix(name, layer+"/") {
+				name = layer + "/" + name
+			}
+			inner, leaf := path.Split(strings.TrimSuffix(w, ":0"))
+			inner = strings.TrimSuffix(inner, "/")
+			ok, err := k.tensor(name, o)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			switch {
+			case inner == "" || inner == layer:
+				k.add("", layer, name, leaf)
+			case one: // one layer under a second name, or a network with one layer
+				k.add("", layer, name, leaf).also = path.Base(inner)
+			default: // a network within the network
+				k.add(layer, path.Base(inner), name, leaf)
+			}
+		}
+	}
+	return nil
+}
+
+// oneDir tells whether all weights of a layer are in one group.
+func oneDir(weights []string) bool {
+	for _, w := range weights {
+		if path.Dir(w) != path.Dir(weights[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// walk reads the form of Keras 3: what a model is made of as a tree of groups, the
+// arrays of each part in a group "vars" as "0", "1", ...
+func (k *h5Reader) walk(at string, g h5Group, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("groups nested deeper than %d", maxDepth)
+	}
+	links := slices.Clone(g.links)
+	slices.SortStableFunc(links, func(a, b hdf5.Link) int { return naturalCompare(a.Name, b.Name) })
+	for _, l := range links {
+		if depth == 0 && l.Name == "optimizer" {
+			continue // the state of a training, no weights
+		}
+		to := l.Name
+		if at != "" {
+			to = at + "/" + to
+		}
+		if len(to) > maxName || strings.Contains(l.Name, "/") {
+			return fmt.Errorf("name %s of %d bytes, at most %d are allowed and no slash", printable(to), len(to), maxName)
+		}
+		o, err := k.h.Follow(l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", printable(to), err)
+		}
+		if !o.IsDataset() {
+			inner, err := k.keep(to, o)
+			if err == nil {
+				err = k.walk(to, inner, depth+1)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		ok, err := k.tensor(to, o)
+		if err != nil {
+			return err
+		}
+		if owner := strings.TrimSuffix(at, "vars"); ok && owner != at {
+			owner = strings.TrimSuffix(owner, "/")
+			layer := k.add(strings.TrimSuffix(path.Dir(owner), "."), path.Base(owner), to, l.Name)
+			if !layer.slot {
+				layer.slot = true
+				if text, ok, err := textList(g.object, "name"); err == nil && ok && len(text) == 1 {
+					layer.also = text[0]
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// naturalCompare orders texts with their numbers by value: conv2d_2 before conv2d_10.
+func naturalCompare(a, b string) int {
+	digit := func(c byte) bool { return c >= '0' && c <= '9' }
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		if !digit(a[i]) || !digit(b[j]) {
+			if a[i] != b[j] {
+				return int(a[i]) - int(b[j])
+			}
+			i, j = i+1, j+1
+			continue
+		}
+		x, y := i, j
+		for i < len(a) && digit(a[i]) {
+			i++
+		}
+		for j < len(b) && digit(b[j]) {
+			j++
+		}
+		m, n := strings.TrimLeft(a[x:i], "0"), strings.TrimLeft(b[y:j], "0")
+		if len(m) != len(n) {
+			return len(m) - len(n)
+		}
+		if c := strings.Compare(m, n); c != 0 {
+			return c
+		}
+	}
+	if c := (len(a) - i) - (len(b) - j); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b)
+}
+
+// add notes that a key is a weight of a layer.
+func (k *h5Reader) add(container, layer, key, leaf string) *kerasLayer {
+	id := container + "\x00" + layer
+	l := k.layers[id]
+	if l == nil {
+		l = &kerasLayer{container: container, name: layer}
+		k.layers[id] = l
+		k.order = append(k.order, l)
+	}
+	l.keys, l.leaves = append(l.keys, key), append(l.leaves, leaf)
+	return l
+}
+
+// tensor adds an array under a name; false when it holds no numbers.
+func (k *h5Reader) tensor(name string, o *hdf5.Object) (bool, error) {
+	if !o.IsDataset() {
+		return false, fmt.Errorf("%s is a group where an array should be", printable(name))
+	}
+	if len(name) > maxName {
+		return false, fmt.Errorf("name %s of %d bytes, at most %d are allowed", printable(name), len(name), maxName)
+	}
+	if len(k.f.tensors) == maxTensors {
+		return false, fmt.Errorf("more than %d tensors", maxTensors)
+	}
+	d, err := o.Dataset()
+	if err != nil {
+		return false, fmt.Errorf("tensor %s: %w", printable(name), err)
+	}
+	dtype := d.Type.Name
+	if dtype == "opaque" {
+		dtype = ""
+		if text, ok, err := textList(o, "dtype"); err == nil && ok && len(text) == 1 && text[0] == "bfloat16" && d.Type.Size == 2 {
+			dtype = "BF16"
+		}
+	}
+	if dtype == "" {
+		if len(k.f.Skipped) < maxSkipped {
+			what := d.Type.What
+			if what == "" {
+				what = "bytes without a type"
+			}
+			k.f.Skipped = append(k.f.Skipped, fmt.Sprintf("%s: an array of %s", printable(name), what))
+		}
+		return false, nil
+	}
+	if len(d.Shape) > maxRank {
+		return false, fmt.Errorf("tensor %s: %d axes, at most %d are read", printable(name), len(d.Shape), maxRank)
+	}
+	st := &storage{src: k.f.src, size: d.Bytes()}
+	at, whole := d.Place()
+	switch {
+	case whole && !(d.Type.BigEndian && d.Type.Size > 1):
+		st.base, st.part = at, k.within
+	default:
+		st.make = func() ([]byte, error) {
+			if k.within != nil { // its checksum first
+				if _, _, err := k.within.reader(0, 1); err != nil {
+					return nil, err
+				}
+			}
+			b, err := d.Read()
+			if err == nil && d.Type.BigEndian {
+				swap(b, d.Type.Size)
+			}
+			return b, err
+		}
+	}
+	k.f.tensors = append(k.f.tensors, Tensor{Name: name, DType: dtype, Shape: d.Shape, st: st})
+	return true, nil
+}
+
+// swap turns big-endian numbers into little-endian ones.
+func swap(b []byte, size int) {
+	for ; len(b) >= size; b = b[size:] {
+		switch size {
+		case 2:
+			binary.LittleEndian.PutUint16(b, binary.BigEndian.Uint16(b))
+		case 4:
+			binary.LittleEndian.PutUint32(b, binary.BigEndian.Uint32(b))
+		case 8:
+			binary.LittleEndian.PutUint64(b, binary.BigEndian.Uint64(b))
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package weights
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// kerasGolden is what internal/golden/referee/keras_files.py saw in Keras and h5py.
+type kerasGolden struct {
+	Files map[string]struct {
+		Tensors []kerasRow
+		Layers  []struct {
+			KerasLayer
+			Weights []kerasRow
+		}
+	}
+}
+
+type kerasRow struct {
+	Name, DType string
+	Shape       []int
+	CRC32       uint32
+}
+
+func readKerasGolden(t testing.TB) kerasGolden {
+	t.Helper()
+	b, err := os.ReadFile("testdata/keras.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g kerasGolden
+	if err := json.Unmarshal(b, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// packed gives a committed file that is kept compressed.
+func packed(t testing.TB, name string) []byte {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", name+".gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestEveryTensorEqualsKeras(t *testing.T) {
+	g := readKerasGolden(t)
+	if len(g.Files) < 25 {
+		t.Fatalf("only %d golden files", len(g.Files))
+	}
+	for name, want := range g.Files {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "weights.bin") // its name says nothing
+			if err := os.WriteFile(path, packed(t, name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			var names []string
+			for _, x := range want.Tensors {
+				names = append(names, x.Name)
+			}
+			if got := f.Names(); !slices.Equal(got, names) {
+				t.Fatalf("names\ngot  %v\nwant %v", got, names)
+			}
+			for _, x := range want.Tensors {
+				tensor, _ := f.Tensor(x.Name)
+				b, err := tensor.Bytes()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if sum := crc32.ChecksumIEEE(b); sum != x.CRC32 || tensor.DType != x.DType || !slices.Equal(tensor.Shape, x.Shape) {
+					t.Errorf("%s: got %s %v with CRC %08x, want %s %v with %08x", x.Name, tensor.DType, tensor.Shape, sum, x.DType, x.Shape, x.CRC32)
+				}
+				if _, err := tensor.Float32(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestKerasNames: one list of layers fits all files of one network, in every form
+// and with every numbering, and each weight is the one that Keras calls so.
+func TestKerasNames(t *testing.T) {
+	g := readKerasGolden(t)
+	// The names of a fresh session are those that an architecture asks for.
+	fresh := g.Files["k_legacy.h5"].Layers
+	var layers []KerasLayer
+	for _, l := range fresh {
+		layers = append(layers, l.KerasLayer)
+	}
+	if len(layers) != 9 || layers[3].Name != "conv2d" {
+		t.Fatalf("the network is %v", layers)
+	}
+	tried := 0
+	for name, file := range g.Files {
+		if len(file.Layers) == 0 {
+			continue
+		}
+		tried++
+		t.Run(name, func(t *testing.T) {
+			var want []Want
+			sums := map[string]uint32{}
+			for i, l := range file.Layers {
+				for j, w := range l.Weights {
+					key := layers[i].Name + "/" + layers[i].Vars[j]
+					want = append(want, Want{Name: key, Shape: w.Shape})
+					sums[key] = w.CRC32
+				}
+			}
+			f := mustOpen(t, packed(t, name))
+			loaded, _, err := Match(f, want, MatchOptions{Rename: KerasNames(f, layers), Ignore: []string{"head/", "layers/dense/"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, x := range loaded {
+				if sum := floatCRC(x.Data); sum != sums[key] {
+					t.Errorf("%s: values have CRC %08x, want %08x", key, sum, sums[key])
+				}
+			}
+		})
+	}
+	if tried < 8 {
+		t.Errorf("only %d files with layers", tried)
+	}
+}
+
+func TestKerasRefusals(t *testing.T) {
+	for name, why := range map[string]string{
+		"r_soft.h5":        "layers/soft: hdf5: points outside its file",
+		"r_soft_latest.h5": "layers/soft: hdf5: points outside its file",
+		"r_external.h5":    "is a link to another file, which is not followed",
+		"r_storage.h5":     "its numbers are in another file",
+		"r_virtual.h5":     "a virtual dataset",
+		"r_twice.h5":       "an object that another name leads to",
+		"r_circle.h5":      "an object that another name leads to",
+		"r_lzf.h5":         "LZF",
+		"r_open.h5":        "left open",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := openBytes(packed(t, name))
+			checkRefusal(t, err, why)
+		})
+	}
+}
+
+func TestKerasCutAnywhere(t *testing.T) {
+	for _, name := range []string{"h_earliest.h5", "h_latest_gzip.h5", "k3_half.weights.h5"} {
+		b := packed(t, name)
+		for n := 0; n < len(b); n += 7 {
+			f, err := openBytes(b[:n])
+			if err == nil {
+				err = readAll(f)
+			}
+			if err == nil {
+				t.Fatalf("%s cut to %d of %d bytes was read", name, n, len(b))
+			}
+			if strings.Contains(err.Error(), "internal:") {
+				t.Fatalf("%s cut to %d bytes: a panic was caught: %v", name, n, err)
+			}
+		}
+	}
+}
+
+func TestNaturalOrder(t *testing.T) {
+	want := []string{"conv2d", "conv2d_1", "conv2d_2", "conv2d_10", "dense", "dense_1"}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, naturalCompare)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	if !bytes.Equal([]byte(snakeCase("DepthwiseConv2D")), []byte("depthwise_conv2d")) || snakeCase("BatchNormalization") != "batch_normalization" {
+		t.Errorf("%s, %s", snakeCase("DepthwiseConv2D"), snakeCase("BatchNormalization"))
+	}
+}

@@ -1,0 +1,57 @@
+package weights
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const kerasWeights = "model.weights.h5"
+
+// isKerasZip tells a .keras archive by what must be in it.
+func isKerasZip(z *zip.Reader) bool {
+	for _, r := range z.File {
+		if r.Name == kerasWeights || r.Name == "model.weights.json" || r.Name == "model.weights.npz" {
+			return true
+		}
+	}
+	return false
+}
+
+// readKerasZip reads a .keras archive: config.json (the network), metadata.json and
+// model.weights.h5.
+func (f *File) readKerasZip(z *zip.Reader) error {
+	f.Format = formatKerasZip
+	if err := checkRecords(z, f.src.size); err != nil {
+		return err
+	}
+	records := make(map[string]*zip.File, len(z.File))
+	for _, r := range z.File {
+		if records[r.Name] != nil {
+			return fmt.Errorf("two zip records are named %s", printable(r.Name))
+		}
+		records[r.Name] = r
+	}
+	r := records[kerasWeights]
+	if r == nil {
+		return errors.New("this is a .keras archive whose weights are in several files, which is not read here: save it with weights in one (no max_shard_size)")
+	}
+	if r.Method == zip.Store {
+		at, err := r.DataOffset()
+		if err != nil {
+			return fmt.Errorf("record %s: %w", kerasWeights, err)
+		}
+		size := int64(r.UncompressedSize64)
+		return f.readKeras(io.NewSectionReader(f.src.r, at, size), size, &storage{src: f.src, size: size, record: r})
+	}
+	// Keras itself does not pack; other programs that touched the archive do. Its
+	// parts are not in order, so it has to be unpacked into memory as a whole.
+	b, err := readRecord(r)
+	if err != nil {
+		return fmt.Errorf("record %s is damaged: %w", kerasWeights, err)
+	}
+	f.src = &source{name: f.src.name, r: bytes.NewReader(b), size: int64(len(b)), files: f.src.files}
+	return f.readKeras(f.src.r, f.src.size, nil)
+}
