@@ -14,7 +14,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // own, never of its own line or below. "internal" packages and data stand above all.
 var order = [][]string{
 	{"internal/cachedir", "internal/atomicfile"},
-	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg"},
+	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"data", "tlkit/metrics", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
 	{"tlkit/engine", "internal/golden"},
 	{"tlkit/plots"},
