@@ -19,8 +19,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
-// Cached returns the path of the file when it is in the cache and verified.
-// It never touches the network.
+// Cached returns the path of the file when it is here and verified: in our cache,
+// or in one of Python's. It never touches the network.
 //
 // A file is hashed in full when it arrives; its size, times and inode are noted
 // then, and only when those differ now is it hashed again. A file whose content
@@ -33,9 +33,13 @@ func (f File) Cached() (string, bool) {
 	if err != nil {
 		return "", false
 	}
+	f = f.known()
 	files := filepath.Join(root, "files")
 	sums := []string{strings.ToLower(f.SHA256)}
-	if len(f.SHA256) < 64 {
+	switch {
+	case f.SHA256 == "":
+		sums = nil // nothing of it has ever been here
+	case len(f.SHA256) < 64:
 		// A published prefix: the folder carries the full hash found at arrival.
 		dirs, _ := filepath.Glob(filepath.Join(files, sums[0]+"*"))
 		sums = sums[:0]
@@ -44,15 +48,21 @@ func (f File) Cached() (string, bool) {
 		}
 	}
 	for _, sum := range sums {
-		if !f.matches(sum) {
-			continue
-		}
 		p := filepath.Join(files, sum, f.Name)
-		if got, err := Sum(context.Background(), p); err == nil && got == sum && f.sizeFits(p) {
+		if len(sum) == 64 && f.holds(p, sum) {
 			return p, true
 		}
 	}
-	return "", false
+	return f.elsewhere()
+}
+
+// holds says whether the file at p is the wanted one and hashes to sum.
+func (f File) holds(p, sum string) bool {
+	if !f.sizeFits(p) {
+		return false
+	}
+	got, err := Sum(context.Background(), p)
+	return err == nil && got == sum && strings.HasPrefix(got, strings.ToLower(f.SHA256))
 }
 
 // Damaged returns the path at which the file lies in the cache with other content than
@@ -137,7 +147,7 @@ func (f File) install(ctx context.Context, what string, r io.Reader, o Options) 
 	if f.Bytes > 0 {
 		limit = f.Bytes
 	}
-	h := sha256.New()
+	h := newHashes()
 	n, err := copyBuffer(io.MultiWriter(out, h), io.LimitReader(&ctxReader{ctx, r}, limit+1))
 	if err != nil {
 		return "", err
@@ -151,20 +161,21 @@ func (f File) install(ctx context.Context, what string, r io.Reader, o Options) 
 	if err := out.Close(); err != nil {
 		return "", err
 	}
-	return f.adopt(what, tmp, hex.EncodeToString(h.Sum(nil)), n)
+	return f.adopt(what, tmp, h.sums(), n)
 }
 
-// adopt moves a finished temporary file, whose hash was computed while it was
+// adopt moves a finished temporary file, whose hashes were computed while it was
 // written, to its name in the cache.
-func (f File) adopt(what, tmp, sum string, size int64) (string, error) {
-	if !f.matches(sum) {
-		return "", &HashError{What: what, Want: strings.ToLower(f.SHA256), Got: sum}
+func (f File) adopt(what, tmp string, got sums, size int64) (string, error) {
+	if err := f.verify(what, tmp, got, size); err != nil {
+		return "", err
 	}
-	if f.Bytes > 0 && size != f.Bytes {
-		return "", fmt.Errorf("%s has %d bytes, want %d: %w", what, size, f.Bytes, ErrHash)
-	}
-	dir, err := cachedir.Dir("files", sum)
+	dir, err := cachedir.Dir("files", got.sha256)
 	if err != nil {
+		return "", err
+	}
+	// First noted, then visible: a file without a note would be taken for unknown.
+	if err := f.note(record{SHA256: got.sha256, Bytes: size}); err != nil {
 		return "", err
 	}
 	p := filepath.Join(dir, f.Name)
@@ -178,7 +189,7 @@ func (f File) adopt(what, tmp, sum string, size int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := writeStamp(p, info, sum); err != nil {
+	if err := writeStamp(p, info, got.sha256); err != nil {
 		return "", err
 	}
 	return p, nil
@@ -207,7 +218,7 @@ func lock(ctx context.Context, f File, o Options) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	l := flock.New(filepath.Join(dir, strings.ToLower(f.SHA256)+".lock"))
+	l := flock.New(filepath.Join(dir, f.id()+".lock"))
 	got, err := l.TryLock()
 	if err == nil && !got {
 		o.report(f.Name, Waiting, 0, 0)
@@ -270,6 +281,9 @@ func (f File) Remove() error {
 	root, err := cachedir.Root()
 	if err != nil {
 		return err
+	}
+	if f = f.known(); f.SHA256 == "" {
+		return nil // it has never been here
 	}
 	dirs, _ := filepath.Glob(filepath.Join(root, "files", strings.ToLower(f.SHA256)+"*"))
 	for _, d := range dirs {

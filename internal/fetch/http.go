@@ -2,15 +2,15 @@ package fetch
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,13 +20,14 @@ import (
 const (
 	maxDownload = 16 << 30 // for files of unknown size
 	maxRedirect = 5
-	tries       = 4 // connections per URL, each going on where the last one stopped
 )
 
 // web is how URLs are fetched.
 type web struct {
 	client *http.Client
 	idle   time.Duration // no byte for so long: give up this connection
+	// sleep waits between two connections; tests have a clock of their own.
+	sleep func(context.Context, time.Duration) error
 }
 
 var defaultWeb = &web{
@@ -46,191 +47,112 @@ var defaultWeb = &web{
 	},
 }
 
+func (o Options) wire() *web {
+	if o.web != nil {
+		return o.web
+	}
+	return defaultWeb
+}
+
+func (w *web) wait(ctx context.Context, d time.Duration) error {
+	if w.sleep != nil {
+		return w.sleep(ctx, d)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// checkRedirect follows a few steps, never away from https, and never with the
+// token: that belongs to the host it was meant for. net/http would keep it for
+// other ports and for subdomains.
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirect {
 		return fmt.Errorf("more than %d redirects", maxRedirect)
 	}
-	if r.URL.Scheme != "https" {
-		return fmt.Errorf("redirect to %s, want https", r.URL.Redacted())
+	first := via[0].URL
+	if !secure(r.URL) && (first.Scheme == "https" || !loopback(r.URL)) {
+		return fmt.Errorf("redirect to %s, want https", plain(r.URL))
 	}
+	for _, v := range via {
+		if v.URL.Scheme != r.URL.Scheme || v.URL.Host != first.Host || r.URL.Host != first.Host {
+			r.Header.Del("Authorization")
+		}
+	}
+	r.Header.Del("Referer") // signed addresses are secrets too
 	return nil
 }
 
-// permanent marks an error that another try cannot cure.
-type permanent struct{ error }
+func secure(u *url.URL) bool { return u.Scheme == "https" }
 
-func (p permanent) Unwrap() error { return p.error }
+// loopback: a mirror on this very machine needs no certificate.
+func loopback(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// plain is an address without what may be secret in it.
+func plain(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
+var signature = regexp.MustCompile(`\?[^\s"'>)]+`)
+
+// scrub takes secrets out of an error's words: the token, and the query part of
+// addresses, in which storage hosts carry their signatures.
+func scrub(err error, token string) error {
+	if err == nil {
+		return nil
+	}
+	text := signature.ReplaceAllString(err.Error(), "?…")
+	if token != "" {
+		text = strings.ReplaceAll(text, token, "…")
+	}
+	return &scrubbed{text, err}
+}
+
+// scrubbed can be asked what it is, and does not say what it must not.
+type scrubbed struct {
+	text string
+	err  error
+}
+
+func (s *scrubbed) Error() string { return s.text }
+
+func (s *scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
+
+func (s *scrubbed) As(target any) bool {
+	if h, ok := target.(**HashError); ok { // its words hold no address
+		return errors.As(s.err, h)
+	}
+	return false
+}
 
 // fromURL downloads into a .part file, resuming when a connection breaks (also
 // one of an earlier process), and adopts the file when its hash is right.
 func fromURL(ctx context.Context, f File, address string, o Options) (string, error) {
-	w := o.web
-	if w == nil {
-		w = defaultWeb
-	}
 	dir, err := cachedir.Dir("part")
 	if err != nil {
 		return "", err
 	}
-	// Held under the lock of f, so this process owns the name.
-	part := filepath.Join(dir, strings.ToLower(f.SHA256)+"-"+f.Name+".part")
-	o.report(f.Name, Downloading, 0, f.Bytes)
-	resumed := false
-	var last error
-	for try := 0; try < tries; try++ {
-		if try > 0 {
-			select {
-			case <-ctx.Done():
-				return "", ctx.Err()
-			case <-time.After(time.Duration(try) * w.pause()):
-			}
-		}
-		var from int64
-		if info, err := os.Stat(part); err == nil {
-			from = info.Size()
-		}
-		resumed = resumed || from > 0
-		err := w.download(ctx, f, address, part, from, o)
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		if err == nil {
-			p, err := f.finish(ctx, address, part, o)
-			if err == nil {
-				return p, nil
-			}
-			os.Remove(part)
-			// A part of an older file of the same name spoils the whole: once more
-			// from the start. A fresh download with a wrong hash is simply wrong.
-			if errors.Is(err, ErrHash) && resumed {
-				resumed, last = false, err
-				continue
-			}
-			return "", err
-		}
-		last = err
-		var p permanent
-		if errors.As(err, &p) {
-			os.Remove(part)
-			return "", p.error
-		}
-		if info, serr := os.Stat(part); try > 0 && (serr != nil || info.Size() <= from) {
-			break // no byte further: the line is dead, not bad
-		}
+	d := &download{f: f, address: address, o: o, w: o.wire(),
+		// Held under the lock of f, so this process owns the name.
+		part:  filepath.Join(dir, f.id()+"-"+f.Name+".part"),
+		adopt: func(part string, got sums, n int64) (string, error) { return f.adopt(what(address), part, got, n) },
 	}
-	return "", last
+	p, err := d.run(ctx)
+	return p, scrub(err, "")
 }
 
-func (w *web) pause() time.Duration { return min(w.idle/30, time.Second) }
-
-// download appends to part what is missing from byte `from` on.
-func (w *web) download(ctx context.Context, f File, address, part string, from int64, o Options) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func what(address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
-		return permanent{err}
+		return "what the server sent"
 	}
-	req.Header.Set("User-Agent", "tlkit")
-	if from > 0 {
-		if f.Bytes > 0 && from >= f.Bytes {
-			if from == f.Bytes {
-				return nil // complete already, only unverified
-			}
-			os.Remove(part)
-			from = 0
-		} else {
-			req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
-		}
-	}
-	resp, err := w.client.Do(req)
-	if err != nil {
-		return unreachable(err)
-	}
-	defer resp.Body.Close()
-	flags := os.O_WRONLY | os.O_CREATE
-	switch resp.StatusCode {
-	case http.StatusOK:
-		from = 0
-		flags |= os.O_TRUNC
-	case http.StatusPartialContent:
-		var start, end int64
-		var size string
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%s", &start, &end, &size); err != nil || start != from {
-			os.Remove(part)
-			return fmt.Errorf("the server answered bytes from elsewhere: Content-Range %q, want from %d", resp.Header.Get("Content-Range"), from)
-		}
-		flags |= os.O_APPEND
-	case http.StatusRequestedRangeNotSatisfiable:
-		os.Remove(part)
-		return fmt.Errorf("the server has no bytes from %d on", from)
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return fmt.Errorf("the server answered %s: %w", resp.Status, ErrUnreachable)
-	case http.StatusProxyAuthRequired:
-		return fmt.Errorf("the proxy answered %s: %w", resp.Status, ErrUnreachable)
-	default:
-		return permanent{fmt.Errorf("the server answered %s", resp.Status)}
-	}
-	total := f.Bytes
-	if n := resp.ContentLength; n >= 0 {
-		if f.Bytes > 0 && from+n != f.Bytes {
-			return permanent{fmt.Errorf("the server offers %d bytes, want %d: %w", from+n, f.Bytes, ErrHash)}
-		}
-		total = from + n
-	}
-	limit := int64(maxDownload)
-	if total > 0 {
-		limit = total
-	}
-	if limit < from || total > maxDownload {
-		return permanent{fmt.Errorf("the server offers %d bytes, more than %d", total, int64(maxDownload))}
-	}
-	if err := enoughSpace(filepath.Dir(part), total-from); err != nil {
-		return permanent{err}
-	}
-	out, err := os.OpenFile(part, flags, 0o600)
-	if err != nil {
-		return permanent{err}
-	}
-	defer out.Close()
-	body := &idleReader{r: resp.Body, idle: w.idle, cancel: func() {
-		cancel(fmt.Errorf("no byte for %s: %w", w.idle, ErrUnreachable))
-	}}
-	defer body.stop()
-	p := &progress{r: body, o: o, name: f.Name, state: Downloading, done: from, total: total}
-	n, err := copyBuffer(out, io.LimitReader(p, limit-from+1))
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		var pe *os.PathError
-		if errors.As(err, &pe) { // our own disk, not the line
-			return permanent{err}
-		}
-		return fmt.Errorf("the connection broke after %d bytes: %w", from+n, err)
-	}
-	if from+n > limit {
-		return permanent{fmt.Errorf("the server sent more than the %d bytes it should have: %w", limit, ErrHash)}
-	}
-	if err := out.Sync(); err != nil {
-		return permanent{err}
-	}
-	return out.Close()
-}
-
-// finish hashes the whole part, its resumed beginning included, and adopts it.
-func (f File) finish(ctx context.Context, address, part string, o Options) (string, error) {
-	in, err := os.Open(part)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	h := sha256.New()
-	n, err := copyBuffer(h, &progress{r: &ctxReader{ctx, in}, o: o, name: f.Name, state: Verifying, total: f.Bytes})
-	if err != nil {
-		return "", err
-	}
-	return f.adopt("what "+address+" sent", part, hex.EncodeToString(h.Sum(nil)), n)
+	return "what " + plain(u) + " sent"
 }
 
 // unreachable marks errors of the line (name lookup, refused, time out), so that
@@ -248,27 +170,52 @@ func unreachable(err error) error {
 	return err
 }
 
-// idleReader calls cancel when a Read takes longer than idle.
-type idleReader struct {
-	r      io.Reader
-	idle   time.Duration
-	timer  *time.Timer
-	cancel func()
+// permanent marks an error that another try cannot cure.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// busy is a server that asks to come again later.
+type busy struct {
+	status string
+	after  time.Duration // as it asks; 0 = it does not say
 }
 
-func (i *idleReader) Read(p []byte) (int, error) {
-	if i.timer == nil {
-		i.timer = time.AfterFunc(i.idle, i.cancel)
-	} else {
-		i.timer.Reset(i.idle)
+func (b busy) Error() string {
+	if b.after > 0 {
+		return fmt.Sprintf("the server answered %s and asks to wait %s", b.status, b.after.Round(time.Second))
 	}
-	n, err := i.r.Read(p)
-	i.timer.Stop()
-	return n, err
+	return "the server answered " + b.status
 }
 
-func (i *idleReader) stop() {
-	if i.timer != nil {
-		i.timer.Stop()
+func (b busy) Is(target error) bool { return target == ErrUnreachable }
+
+// retryAfter reads the header of that name: seconds, or a date.
+func retryAfter(h http.Header) time.Duration {
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
+		return time.Duration(max(s, 0)) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
+}
+
+// answered turns a status that is no answer into an error.
+func answered(resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return busy{resp.Status, retryAfter(resp.Header)}
+	case http.StatusProxyAuthRequired:
+		return fmt.Errorf("the proxy answered %s: %w", resp.Status, ErrUnreachable)
+	}
+	return permanent{fmt.Errorf("the server answered %s", resp.Status)}
+}
+
+// remove drops a file whose content is known to be useless.
+func remove(paths ...string) {
+	for _, p := range paths {
+		os.Remove(p)
 	}
 }

@@ -12,11 +12,15 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
+// IncomingVar names a folder of yours that is looked into as well, a stick or a
+// share for instance. Nothing is written there.
+const IncomingVar = "TLKIT_INCOMING"
+
 // Incoming returns the drop folder: files put there by hand are taken instead
 // of being downloaded, after the same check. It is created when missing.
 func Incoming() (string, error) { return cachedir.Dir("incoming") }
 
-// fromIncoming looks into the drop folder. It returns "" and no error when
+// fromIncoming looks into the drop folders. It returns "" and no error when
 // nothing there has a fitting name, and an error when something has the name
 // but not the content.
 func (f File) fromIncoming(ctx context.Context, o Options) (string, error) {
@@ -24,6 +28,21 @@ func (f File) fromIncoming(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var causes []error
+	for _, d := range []string{dir, os.Getenv(IncomingVar)} {
+		if d == "" {
+			continue
+		}
+		p, err := f.fromFolder(ctx, d, o)
+		if p != "" {
+			return p, nil
+		}
+		causes = append(causes, err)
+	}
+	return "", errors.Join(causes...)
+}
+
+func (f File) fromFolder(ctx context.Context, dir string, o Options) (string, error) {
 	var causes []error
 	try := func(p string, get func() (string, error)) (string, bool) {
 		got, err := get()
@@ -57,7 +76,7 @@ func (f File) fromIncoming(ctx context.Context, o Options) (string, error) {
 		}
 	}
 	for _, s := range f.Sources {
-		if s.URL != "" {
+		if s.Wheel == nil && s.NPM == nil {
 			continue
 		}
 		found, _ := filepath.Glob(filepath.Join(dir, s.archive()))

@@ -28,7 +28,7 @@ func (n *NPM) get(ctx context.Context, f File, o Options) (string, error) {
 	o.report(f.Name, Downloading, 0, n.Bytes)
 	out, err := runTool(ctx, dir, environment(nil, "NO_UPDATE_NOTIFIER=1", "NO_COLOR=1"), f, n.Bytes, o, npm,
 		"pack", n.Name+"@"+n.Version, "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier",
-		"--fetch-retries=0", "--fetch-timeout=15000", "--loglevel=error")
+		"--fetch-retries=0", "--fetch-timeout=15000", "--loglevel=verbose")
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ import (
 // given up. Both have time limits of their own; this one catches the rest, like
 // a name lookup that nobody answers.
 const toolIdle = 60 * time.Second
+
+// answeredWords are what pip and npm say when a server has said something.
+var answeredWords = regexp.MustCompile(`" [1-5]\d\d |Fetched page|http (fetch|cache) `)
 
 // runTool runs pip or npm in an empty folder, watches that folder grow for the
 // progress, and returns what it said on both streams.
@@ -41,14 +45,29 @@ func runTool(ctx context.Context, dir string, env []string, f File, total int64,
 	wg.Go(func() {
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
+		began := folderBytes(dir)
 		last, grew := int64(-1), time.Now()
+		// Time to start a program on a busy machine is not the server's.
+		var asking time.Time
+		answered := o.Answer == 0
 		for {
 			select {
 			case <-watch:
 				return
 			case <-tick.C:
 			}
-			if size := folderBytes(dir); size != last {
+			size := folderBytes(dir)
+			if said := out.String(); !answered && said != "" {
+				if asking.IsZero() {
+					asking = time.Now()
+				}
+				answered = size > began || answeredWords.MatchString(said)
+			}
+			if !answered && !asking.IsZero() && time.Since(asking) > o.Answer {
+				cancel(fmt.Errorf("no answer in %s: %w", o.Answer, ErrUnreachable))
+				return
+			}
+			if size != last {
 				last, grew = size, time.Now()
 				o.report(f.Name, Downloading, size, max(total, size))
 			} else if time.Since(grew) > toolIdle {
