@@ -153,7 +153,7 @@ func (reporter) Say(sentence string)                  { show.Default.Text(senten
 
 // place is where runs go: the folder of the notebook, or the current one.
 func place(name string) run.Place {
-	p := run.Place{Name: name, Keep: true, Offline: os.Getenv("TLKIT_OFFLINE") != ""}
+	p := run.Place{Name: name, Keep: true, Offline: os.Getenv("TLKIT_OFFLINE") != "", NonCommercial: os.Getenv("TLKIT_NONCOMMERCIAL") != ""}
 	if dir := os.Getenv("GONB_DIR"); dir != "" && show.Default.InCell() {
 		if here, err := os.Getwd(); err != nil || here != dir {
 			p.Folder = dir

@@ -103,7 +103,7 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 	if eng.Why != "" {
 		p.Say(eng.Why)
 	}
-	c, err := h.Open(ctx, eng, export.Options{Zoo: zoo.Options{Weights: s.Weights, Offline: place.Offline, Report: fetching(p)}})
+	c, err := h.Open(ctx, eng, export.Options{Zoo: place.zoo(s.Weights, nil, p)})
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func Predict(ctx context.Context, path string, pictures []string, weightsFile st
 	if eng.Why != "" {
 		p.Say(eng.Why)
 	}
-	c, err := h.Open(ctx, eng, export.Options{Zoo: zoo.Options{Weights: weightsFile, Offline: place.Offline, Report: fetching(p)}})
+	c, err := h.Open(ctx, eng, export.Options{Zoo: place.zoo(weightsFile, nil, p)})
 	if err != nil {
 		return nil, err
 	}

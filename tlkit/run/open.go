@@ -27,13 +27,18 @@ func fetching(p Progress) func(fetch.Event) {
 }
 
 // openNet loads the checkpoint with the pixels the spec asks for.
-func openNet(ctx context.Context, s Spec, offline bool, p Progress) (*zoo.Net, error) {
+func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, error) {
 	preset, err := s.preset()
 	if err != nil {
 		return nil, err
 	}
 	p.State("loading weights", 0, 0)
-	return zoo.Load(ctx, s.Model, zoo.Options{Weights: s.Weights, Preset: preset, Offline: offline, Report: fetching(p)})
+	return zoo.Load(ctx, s.Model, place.zoo(s.Weights, preset, p))
+}
+
+// zoo is how weights are loaded here.
+func (place Place) zoo(weights string, preset *transforms.Preset, p Progress) zoo.Options {
+	return zoo.Options{Weights: weights, Preset: preset, Offline: place.Offline, NonCommercial: place.NonCommercial, Report: fetching(p)}
 }
 
 // preset is the row's with --preset and --statistics applied; nil = the row's own.
@@ -92,7 +97,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 		return nil, fmt.Errorf("run: %s asks for %s, and heads are for one label a picture; give its CSV file the columns path,label", s.Data, ds.Task)
 	}
 	introduce(ds, p)
-	net, err := openNet(ctx, s, place.Offline, p)
+	net, err := openNet(ctx, s, place, p)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,9 @@ type Place struct {
 	Out     string // also write the head here
 	Resume  bool   // a finished run of the same spec is read back instead of computed, an interrupted fine-tuning goes on
 	Offline bool   // never touch the network
-	Keep    bool   // an older run under the name that was asked for differently is refused, not moved aside
+	// NonCommercial is the person's word that their use is not commercial; some weights ask for it.
+	NonCommercial bool
+	Keep          bool // an older run under the name that was asked for differently is refused, not moved aside
 
 	// Curves is called with the history so far, every two seconds at most, from a goroutine
 	// of its own that training never waits for. It may be nil.

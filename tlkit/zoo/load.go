@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"time"
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -24,7 +25,11 @@ type Options struct {
 	Weights string             // a file of yours instead of the row's; it must hold the same tensors
 	Preset  *transforms.Preset // other pixels than the row's, also another size
 	Offline bool               // never touch the network
-	Report  func(fetch.Event)  // progress; may be nil
+	// NonCommercial is the person's word that their use is not commercial; some licences ask for it.
+	NonCommercial bool
+	// Answer is how long a source may take until its first sign of life; 0 = as long as its own limits are.
+	Answer time.Duration
+	Report func(fetch.Event) // progress; may be nil
 }
 
 // Net is a checkpoint in memory: its row, its tensors, and the pixels they want. It is read only and may be used from
@@ -59,14 +64,21 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 	}
 	if n.Path == "" {
-		if n.Path, err = row.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report}); err != nil {
+		if err := o.may(row); err != nil {
+			return nil, err
+		}
+		if n.Path, err = row.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report, Answer: o.Answer}); err != nil {
 			return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 		}
 	}
 	if n.SHA256, err = hashFile(ctx, n.Path); err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 	}
-	n.Published = strings.HasPrefix(n.SHA256, row.File.SHA256)
+	if n.Published = row.File.Is(n.SHA256); n.Published {
+		if err := o.may(row); err != nil {
+			return nil, err
+		}
+	}
 	file, err := weights.Open(n.Path)
 	if err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
@@ -76,6 +88,17 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 	}
 	return n, nil
+}
+
+// ErrNonCommercial says that a licence forbids commercial use and that nobody said theirs is none.
+var ErrNonCommercial = errors.New("for non-commercial use only")
+
+// may says whether the row's licence lets these options have the weights.
+func (o Options) may(r Row) error {
+	if !r.NonCommercial || o.NonCommercial {
+		return nil
+	}
+	return fmt.Errorf("zoo: the weights of %s are %w (licence %s, %s); if that is your use, say so: --noncommercial, in a notebook TLKIT_NONCOMMERCIAL=1", r.Name, ErrNonCommercial, r.Licence, r.Origin)
 }
 
 // hashFile reads the whole file; a cancelled ctx stops it between two blocks.

@@ -96,7 +96,7 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 		}
 		defer os.Remove(o.Weights)
 	case o.Weights == "":
-		if o.Weights, err = r.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report}); err != nil && ctx.Err() == nil {
+		if o.Weights, err = r.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report, Answer: o.Answer}); err != nil && ctx.Err() == nil {
 			v.Skipped = err.Error()
 			return v, nil
 		}

@@ -23,23 +23,26 @@ import (
 )
 
 // table is every checkpoint, family by family. The first row is the default.
-var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetCIFARRows)
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetCIFARRows)
 
 // Row is one checkpoint.
 type Row struct {
-	Name     string     // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
-	Tag      string     // who trained it on what, as timm's tags do
-	Family   string     // "ResNet"
-	Aliases  []string   // other names it is known by
-	File     fetch.File // name, hash and sources of the weights
-	Licence  string     // of the weights, as far as their publisher says
-	Origin   string     // page that says where they come from
-	Preset   transforms.Preset
-	Params   int     // without the statistics of batch norms, as torchvision and timm count
-	Top1     float64 // published accuracy in percent on the validation pictures of its data set; 0 = none published
-	Top5     float64
-	Classes  string // list of labels of its own classifier ("imagenet1k", "cifar10"); "" without classifier
-	Features int    // width of what a head is trained on
+	Name    string     // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
+	Tag     string     // who trained it on what, as timm's tags do
+	Family  string     // "ResNet"
+	Aliases []string   // other names it is known by
+	File    fetch.File // name, hash and sources of the weights
+	Licence string     // of the weights, as far as their publisher says
+	// NonCommercial says that the licence forbids commercial use. Such weights are loaded only for whoever says that
+	// theirs is none, see Options.
+	NonCommercial bool
+	Origin        string // page that says where they come from
+	Preset        transforms.Preset
+	Params        int     // without the statistics of batch norms, as torchvision and timm count
+	Top1          float64 // published accuracy in percent on the validation pictures of its data set; 0 = none published
+	Top5          float64
+	Classes       string // list of labels of its own classifier ("imagenet1k", "cifar10"); "" without classifier
+	Features      int    // width of what a head is trained on
 
 	arch   backbone.Arch
 	golden string // name of the architecture's golden values

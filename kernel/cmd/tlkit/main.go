@@ -39,11 +39,12 @@ func main() {
 
 // command is what the subcommands share: flags and streams.
 type command struct {
-	json    bool
-	offline bool
-	out     io.Writer
-	err     io.Writer
-	result  any // printed at the end when json is asked for
+	json          bool
+	offline       bool
+	noncommercial bool
+	out           io.Writer
+	err           io.Writer
+	result        any // printed at the end when json is asked for
 }
 
 // execute runs one command line and gives its exit status: 0 done, 1 failed, 130 interrupted.
@@ -115,13 +116,16 @@ func (c *command) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never touch the network: use what is cached")
+	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: weights whose licence asks for that may be loaded")
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.predict(), c.verify(), c.bench(),
 		c.lab(), c.runNotebooks(), c.uninstall(), c.kernel())
 	return root
 }
 
 // place is where runs go: the current folder.
-func (c *command) place() run.Place { return run.Place{Offline: c.offline} }
+func (c *command) place() run.Place {
+	return run.Place{Offline: c.offline, NonCommercial: c.noncommercial}
+}
 
 // version is the module's, and what it was built with.
 func version() string {

@@ -21,11 +21,13 @@ type modelRow struct {
 	Classes  string   `json:"classes,omitempty"`
 	Top1     float64  `json:"top1,omitempty"` // percent, published
 	Licence  string   `json:"licence"`
-	Origin   string   `json:"origin"`
-	Bytes    int64    `json:"bytes,omitempty"`
-	Cached   bool     `json:"cached"`
-	Verified bool     `json:"verified"` // this very file was replayed against PyTorch by us
-	Source   string   `json:"source,omitempty"`
+	// NonCommercial: the licence forbids commercial use; load with --noncommercial.
+	NonCommercial bool   `json:"noncommercial,omitempty"`
+	Origin        string `json:"origin"`
+	Bytes         int64  `json:"bytes,omitempty"`
+	Cached        bool   `json:"cached"`
+	Verified      bool   `json:"verified"` // this very file was replayed against PyTorch by us
+	Source        string `json:"source,omitempty"`
 }
 
 // host is a source cut to what fits a table; --json has all of it.
@@ -49,7 +51,7 @@ func (c *command) models() *cobra.Command {
 			for _, r := range zoo.Rows() {
 				_, cached := r.File.Cached()
 				m := modelRow{Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Params: r.Params, Features: r.Features,
-					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, Origin: r.Origin, Bytes: r.File.Bytes, Cached: cached, Verified: r.Verified()}
+					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Origin: r.Origin, Bytes: r.File.Bytes, Cached: cached, Verified: r.Verified()}
 				if len(r.File.Sources) > 0 {
 					m.Source = r.File.Sources[0].String()
 				}

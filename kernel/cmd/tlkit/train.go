@@ -49,7 +49,7 @@ keeps the plan, the history, the figures and the head.`,
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
-			place.Offline = c.offline
+			place.Offline, place.NonCommercial = c.offline, c.noncommercial
 			p := c.progress()
 			r, err := run.Train(cmd.Context(), s, place, p)
 			p.close()

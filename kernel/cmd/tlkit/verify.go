@@ -58,7 +58,7 @@ PyTorch, torchvision or timm gave, to 2e-5 of the largest.`,
 			seen := map[string]bool{}
 			for i, name := range names {
 				p.State("verifying", int64(i), int64(len(names)))
-				verdicts, err := (zoo.Options{Weights: weights, Offline: c.offline, Report: fetching(p)}).Verify(cmd.Context(), e.Backend, []string{name})
+				verdicts, err := (zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: fetching(p)}).Verify(cmd.Context(), e.Backend, []string{name})
 				if err != nil {
 					return err
 				}
