@@ -37,7 +37,7 @@ func (s *Screen) Card(c Card) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := strings.TrimRight(c.Text(), "\n")
-	if !s.inCell() || s.cell.send(bundle{text: text, html: c.HTML()}) != nil {
+	if !s.inCell() || s.cell.send(bundle{place: s.take(), text: text, html: c.HTML()}) != nil {
 		fmt.Fprintln(s.Out, text)
 	}
 }

@@ -42,6 +42,7 @@ func openCell() *cell {
 // bundle is one output: the same thing in several forms, of which the front end takes the best.
 type bundle struct {
 	place string // display id; "" = a place of its own
+	live  bool   // will be replaced by a newer one
 	text  string
 	html  string
 	png   []byte

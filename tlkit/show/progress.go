@@ -20,6 +20,7 @@ type progress struct {
 	began       time.Time // of this what
 
 	place string // display id, "" = nothing stands in the cell
+	over  bool   // cleared: the words that stand there are old
 	shown time.Time
 	timer *time.Timer // shows the newest state when it is time
 }
@@ -43,7 +44,7 @@ func (s *Screen) Progress(what string, done, total int64) {
 		}
 		return
 	}
-	if wait := betweenStates - now.Sub(p.shown); wait > 0 && p.place != "" {
+	if wait := betweenStates - now.Sub(p.shown); wait > 0 && p.place != "" && !p.over {
 		if p.timer == nil {
 			s.later(wait, s.progressBlock)
 		}
@@ -85,7 +86,7 @@ func (s *Screen) progressBlock() {
 	if p.place == "" {
 		p.place = gonbui.UniqueId()
 	}
-	p.shown = now
+	p.shown, p.over = now, false
 	words := p.words(now)
 	_ = s.cell.send(bundle{place: p.place, text: words, html: render(progressHTML, map[string]any{"Done": p.done, "Total": p.total, "Words": words})})
 }
@@ -105,13 +106,30 @@ func (p *progress) words(now time.Time) string {
 	return words
 }
 
-// Clear empties the progress place.
+// Clear ends the progress. Its place goes to the next thing shown: GoNB can replace an
+// output but not take one away, and an empty one would stay in the notebook.
 func (s *Screen) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.doing.stop()
-	if s.doing.place != "" && s.inCell() {
-		_ = s.cell.send(bundle{place: s.doing.place})
+	s.doing = progress{place: s.doing.place, over: true}
+}
+
+// take gives the progress's place, which is always the lowest in the cell, to something that
+// stays; progress goes on below it. "" = a place of its own.
+func (s *Screen) take() string {
+	p := &s.doing
+	place := p.place
+	p.stop()
+	p.place = ""
+	return place
+}
+
+// wipe empties a place that nothing came to take.
+func (s *Screen) wipe() {
+	if s.doing.over && s.inCell() {
+		if place := s.take(); place != "" {
+			_ = s.cell.send(bundle{place: place})
+		}
 	}
-	s.doing = progress{}
 }

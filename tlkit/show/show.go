@@ -94,10 +94,13 @@ func (s *Screen) Live(name string, f Figure) error {
 	}
 	// Another run of the cell needs another place: the kernel would update the one that was
 	// wiped away when the cell began again.
-	if s.places[name] == "" {
-		s.places[name] = gonbui.UniqueId()
-	}
 	place := s.places[name]
+	if place == "" {
+		if place = s.take(); place == "" {
+			place = gonbui.UniqueId()
+		}
+		s.places[name] = place
+	}
 	s.mu.Unlock()
 	return s.figure(place, name, Chart, f)
 }
@@ -121,13 +124,16 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 	if err != nil {
 		return fmt.Errorf("show: %s: %w", name, err)
 	}
-	b := bundle{place: place, text: clean(f.Text()), png: picture.Bytes(), scale: scale, kind: kind}
-	if h, ok := f.(Hover); ok && place == "" && s.inCell() {
+	b := bundle{place: place, live: place != "", text: clean(f.Text()), png: picture.Bytes(), scale: scale, kind: kind}
+	if h, ok := f.(Hover); ok && !b.live && s.inCell() {
 		if b.vega, err = h.VegaLite(); err != nil {
 			return fmt.Errorf("show: %s: %w", name, err)
 		}
 	}
 	if s.inCell() {
+		if !b.live {
+			b.place = s.take()
+		}
 		if err := s.cell.send(b); !errors.Is(err, errGone) {
 			return err
 		}
@@ -138,7 +144,7 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 // keep writes a figure where there is no notebook, or none any more.
 func (s *Screen) keep(name string, b bundle) error {
 	if s.Folder == "" {
-		if b.place == "" {
+		if !b.live {
 			fmt.Fprintln(s.Out, b.text)
 		}
 		return nil
@@ -147,7 +153,7 @@ func (s *Screen) keep(name string, b bundle) error {
 	if err := os.WriteFile(path, b.png, 0o644); err != nil {
 		return fmt.Errorf("show: %w", err)
 	}
-	if b.place == "" {
+	if !b.live {
 		fmt.Fprintf(s.Out, "%s\n  %s\n", b.text, path)
 	}
 	return nil
@@ -158,7 +164,7 @@ func (s *Screen) Text(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text = strings.TrimRight(clean(text), "\n")
-	if !s.inCell() || s.cell.send(bundle{text: text}) != nil {
+	if !s.inCell() || s.cell.send(bundle{place: s.take(), text: text}) != nil {
 		fmt.Fprintln(s.Out, text)
 	}
 }
@@ -168,7 +174,7 @@ func (s *Screen) Table(t Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := t.Text()
-	if !s.inCell() || s.cell.send(bundle{text: text, html: t.HTML()}) != nil {
+	if !s.inCell() || s.cell.send(bundle{place: s.take(), text: text, html: t.HTML()}) != nil {
 		fmt.Fprint(s.Out, text)
 	}
 }
@@ -178,6 +184,7 @@ func (s *Screen) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cell != nil {
+		s.wipe()
 		s.cell.flush()
 	}
 }

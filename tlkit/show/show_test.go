@@ -145,9 +145,10 @@ func TestMain(m *testing.M) {
 	time.Sleep(3 * betweenStates)
 	s.Table(Table{Header: []string{"label"}, Rows: [][]string{{nasty}}, Left: 1})
 	s.Card(Card{What: nasty, Where: nasty, Why: nasty, Fix: nasty})
+	s.Progress("evaluating", 0, 0)
+	s.Clear()
 	s.Text("accuracy 95.4 %")
 	s.Flush()
-	s.Clear()
 }
 
 // asCell runs this binary as a cell whose display pipe is read by kernel; figures that the
@@ -237,6 +238,18 @@ func TestInACell(t *testing.T) {
 	}
 	if got[0].DisplayID == "" || got[0].DisplayID != got[1].DisplayID {
 		t.Errorf("a live figure moved: %q, %q", got[0].DisplayID, got[1].DisplayID)
+	}
+	// GoNB cannot take an output away: where progress stood, something else stands in the end.
+	last := map[string]string{}
+	for _, d := range got {
+		if d.DisplayID != "" {
+			last[d.DisplayID], _ = d.Data[protocol.MIMETextPlain].(string)
+		}
+	}
+	for _, words := range last {
+		if words == "" || strings.HasPrefix(words, "training") || strings.HasPrefix(words, "evaluating") {
+			t.Errorf("progress is left in the cell as %q", words)
+		}
 	}
 	figure := got[2]
 	for _, m := range []protocol.MIMEType{protocol.MIMEImagePNG, protocol.MIMETextPlain, vegaLite} {
