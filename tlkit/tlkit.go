@@ -29,6 +29,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
@@ -136,7 +137,7 @@ func verbIn(what, where string, do func(context.Context) error) {
 // card is an error for a person: what could not be done, why, and what to do. Errors here
 // say "what happened; what to type".
 func card(what, where string, err error) show.Card {
-	c := show.Card{What: what, Where: where, Why: err.Error()}
+	c := show.Card{What: what, Where: where, Why: invoke.Hints(err.Error())}
 	if i := strings.LastIndex(c.Why, "; "); i >= 0 {
 		c.Why, c.Fix = c.Why[:i], c.Why[i+2:]
 	}
@@ -149,7 +150,7 @@ type reporter struct{}
 var _ run.Progress = reporter{}
 
 func (reporter) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
-func (reporter) Say(sentence string)                  { show.Default.Text(sentence) }
+func (reporter) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
 
 // place is where runs go: the folder of the notebook, or the current one.
 func place(name string) run.Place {

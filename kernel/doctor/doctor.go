@@ -7,7 +7,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -82,26 +85,37 @@ func Run(ctx context.Context, p Probes) Report {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	checks := []Check{}
-	checks = append(checks, xla(ctx, p)...)
-	checks = append(checks, goTool(ctx), compiler(), python(ctx), cache())
+	room := cache()
+	checks = append(checks, xla(ctx, p, room.OK)...)
+	checks = append(checks, goTool(ctx), compiler(), python(ctx), room)
 	if p.Weights != nil {
 		name, cached := p.Weights()
 		c := Check{Name: "weights", OK: cached, Level: Optional, Value: name + " is here", Why: "training on the default model", Repair: "tlkit setup"}
 		if !cached {
 			c.Value = name + " is not here yet; the first run fetches it"
+			if !room.OK {
+				c.Value, c.Repair = "unknown: it would be in the cache, see there", "repair the cache first"
+			}
 		}
 		checks = append(checks, c)
 	}
-	r := Report{OK: true, Checks: checks}
-	for _, c := range checks {
-		r.OK = r.OK && (c.OK || c.Level != Required)
-	}
+	r := Report{OK: true}
+	r.Add(checks...)
 	return r
 }
 
+// Add takes further findings into the report, each with its commands as they work here.
+func (r *Report) Add(checks ...Check) {
+	for _, c := range checks {
+		c.Value, c.Repair = invoke.Hints(c.Value), invoke.Hints(c.Repair)
+		r.Checks = append(r.Checks, c)
+		r.OK = r.OK && (c.OK || c.Level != Required)
+	}
+}
+
 // xla checks the plugin files in full and then what opens.
-func xla(ctx context.Context, p Probes) []Check {
-	file := Check{Name: "xla plugin", Level: Optional, Why: "speed: without it the pure Go backend is some 30 times slower", Repair: "tlkit setup"}
+func xla(ctx context.Context, p Probes, cached bool) []Check {
+	file := Check{Name: "xla plugin", Level: Optional, Why: "speed: without it networks run in plain Go, about a hundred times slower", Repair: "tlkit setup"}
 	cuda, cpu, err := plugin.Find(ctx)
 	var found []string
 	for _, f := range []*plugin.Plugin{cuda, cpu} {
@@ -120,12 +134,18 @@ func xla(ctx context.Context, p Probes) []Check {
 		file.Value, file.Level = err.Error(), Required
 	} else if len(found) == 0 {
 		file.Value = "not installed"
+		if !cached {
+			file.Value, file.Repair = "unknown: it would be in the cache, see there", "repair the cache first"
+		}
 	}
 	open := Check{Name: "engine", Level: Required, Why: "running networks", Repair: "tlkit setup"}
 	probed, err := plugin.Probe(ctx, p.Engine)
 	switch {
 	case err != nil:
 		open.Value = err.Error()
+		if order := os.Getenv("GOMLX_BACKEND"); order != "" && !strings.Contains(open.Value, "tlkit setup") {
+			open.Repair = "unset GOMLX_BACKEND (it is " + order + "): without it the best that works here is taken"
+		}
 	default:
 		open.OK = true
 		open.Value = fmt.Sprintf("%s on %s, opened in %.2f s, first program in %.2f s", probed.Name, probed.Device, probed.Open, probed.Run)
@@ -241,11 +261,19 @@ func cache() Check {
 	probe, err := os.CreateTemp(dir, ".doctor-*")
 	if err != nil {
 		c.Value = "cannot write: " + err.Error()
+		if errors.Is(err, fs.ErrPermission) {
+			c.Repair = giveBack
+		}
 		return c
 	}
 	probe.Close()
 	os.Remove(probe.Name())
-	c.OK, c.Value = true, short(dir)+", "+size(used(dir))+" used"
+	n, err := used(dir)
+	if err != nil {
+		c.Value, c.Repair = "cannot read what is in it: "+err.Error(), giveBack
+		return c
+	}
+	c.OK, c.Value = true, short(dir)+", "+size(n)+" used"
 	if free, ok := freeSpace(dir); ok {
 		c.Value += ", " + size(free) + " free"
 		c.OK = free >= roomy
@@ -253,15 +281,25 @@ func cache() Check {
 	return c
 }
 
-func used(dir string) int64 {
-	var sum int64
-	filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
+// giveBack is for a cache that somebody else owns, which is what a set-up under sudo leaves.
+const giveBack = "give it back to yourself (sudo chown -R \"$USER\" FOLDER), or set TLKIT_CACHE to a folder of your own"
+
+// used sums up what lies in a folder. The error names the first thing that may not be read.
+func used(dir string) (sum int64, denied error) {
+	filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Mode().IsRegular() {
 			sum += info.Size()
+			var f *os.File
+			if f, err = os.Open(path); err == nil {
+				f.Close()
+			}
 		}
-		return nil
+		if denied == nil && errors.Is(err, fs.ErrPermission) {
+			denied = err
+		}
+		return nil // what went meanwhile is not missed
 	})
-	return sum
+	return sum, denied
 }
 
 func size(n int64) string {

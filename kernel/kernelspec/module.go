@@ -2,16 +2,17 @@ package kernelspec
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/invoke"
 )
 
 // ModulePath is the module that cells import.
-const ModulePath = "github.com/tlkit/transfer-learning"
+const ModulePath = invoke.ModulePath
 
 // Module says which tlkit the cells compile against: a checkout (Root) or a release (Version).
 type Module struct {
@@ -29,35 +30,11 @@ func (m Module) String() string {
 	return "no tlkit"
 }
 
-var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)"?`)
-
 // IsCheckout reports whether dir is the top folder of a checkout of ours.
-func IsCheckout(dir string) bool {
-	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		return false
-	}
-	m := moduleLine.FindSubmatch(text)
-	return m != nil && string(m[1]) == ModulePath
-}
+func IsCheckout(dir string) bool { return invoke.IsCheckout(dir) }
 
 // CheckoutAbove walks up from dir to a checkout of ours; "" when there is none.
-func CheckoutAbove(dir string) string {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	for {
-		if IsCheckout(dir) {
-			return dir
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return ""
-		}
-		dir = up
-	}
-}
+func CheckoutAbove(dir string) string { return invoke.CheckoutAbove(dir) }
 
 // a version that was tagged: pseudo-versions of a working tree name a commit that no proxy has.
 var released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
@@ -47,7 +48,7 @@ func Main(args []string, stdout, stderr io.Writer) (status int) {
 		real += ".exe"
 	}
 	if _, err := os.Stat(real); err != nil {
-		fmt.Fprintln(stderr, "tlkit kernel: goimports is gone from", filepath.Dir(real)+"; run: tlkit setup")
+		fmt.Fprintln(stderr, "tlkit kernel: goimports is gone from", filepath.Dir(real)+"; run: "+invoke.Name()+" setup")
 		return 1
 	}
 	if err := become(real, args); err == nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
@@ -30,7 +31,7 @@ func (p Problem) lines() []string {
 			lines = append(lines, "    "+l)
 		}
 	}
-	return append(lines, "To repair it: "+p.Repair)
+	return append(lines, "To repair it: "+invoke.Hints(p.Repair))
 }
 
 func (p Problem) Error() string { return strings.TrimSpace(strings.Join(p.lines(), "\n")) }
@@ -50,7 +51,7 @@ const oldestGo = "1.26.5"
 // spare is what a cell's binary and Go's temporary files take.
 const spare = 300 << 20
 
-const setupLine = "in a terminal: tlkit setup (or, in the checkout: go tool tlkit setup)"
+const setupLine = "in a terminal: tlkit setup"
 
 // Look finds the place from the environment that set-up wrote into kernel.json, for a
 // notebook in dir. Everything that keeps cells from running is listed, not only the first.

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -133,6 +134,8 @@ func notInstalled(err error) string {
 	switch {
 	case errors.Is(err, fetch.ErrHash):
 		cause = "what was fetched is not the pinned file"
+	case errors.Is(err, fs.ErrPermission):
+		return "the XLA plugin cannot be read or put into the cache: permission denied; run: tlkit doctor"
 	case errors.Is(err, syscall.ENOSPC):
 		cause = "the disk of the cache is full"
 	case errors.Is(err, fetch.ErrUnreachable):

@@ -24,6 +24,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -67,10 +68,11 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	if interrupted && !errors.Is(err, learner.ErrInterrupted) { // which says itself how to go on
 		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
 	}
+	said := invoke.Hints(err.Error())
 	if c.json && !errors.As(err, new(*reported)) {
-		_ = c.print(map[string]string{"error": err.Error()})
+		_ = c.print(map[string]string{"error": said})
 	}
-	fmt.Fprintln(errs, "tlkit:", err)
+	fmt.Fprintln(errs, "tlkit:", said)
 	if interrupted {
 		return 130
 	}
@@ -93,7 +95,7 @@ func (c *command) say(format string, args ...any) {
 	if c.json {
 		to = c.err
 	}
-	fmt.Fprintf(to, format+"\n", args...)
+	fmt.Fprintln(to, invoke.Hints(fmt.Sprintf(format, args...)))
 }
 
 func (c *command) root() *cobra.Command {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
@@ -82,6 +84,14 @@ func TestDoctorNamesValuesAndRepairs(t *testing.T) {
 	}
 }
 
+func TestDoctorOnABackendThatDoesNotExist(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "nonsense")
+	status, out, _ := tlkit(t, "doctor")
+	if status == 0 || !strings.Contains(out, "unset GOMLX_BACKEND") {
+		t.Errorf("status %d\n%s", status, out)
+	}
+}
+
 func TestErrorsSayWhatToTypeNext(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -96,6 +106,20 @@ func TestErrorsSayWhatToTypeNext(t *testing.T) {
 		if status == 0 || !strings.Contains(errs, c.word) {
 			t.Errorf("%v: status %d, %q, want %q in it", c.args, status, errs, c.word)
 		}
+	}
+}
+
+// What messages say is to be typed works where it is read: here, in a checkout.
+func TestHintsNameEveryCommand(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for _, sub := range (&command{}).root().Commands() {
+		if !sub.Hidden && !slices.Contains(invoke.Verbs, sub.Name()) {
+			t.Errorf("messages that say tlkit %s are not made to fit: it is missing in invoke.Verbs", sub.Name())
+		}
+	}
+	var o, e bytes.Buffer
+	if execute(context.Background(), []string{"train", "insects", "--model", "mobilenet"}, &o, &e); !strings.Contains(e.String(), invoke.Name()+" models") {
+		t.Errorf("%s is not in %q", invoke.Name()+" models", e.String())
 	}
 }
 

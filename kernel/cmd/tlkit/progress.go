@@ -10,6 +10,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"github.com/tlkit/transfer-learning/internal/invoke"
 )
 
 // progress shows what a run does: on a terminal one bar with rate and time left, elsewhere
@@ -108,6 +110,7 @@ func (p *progress) line(fresh bool, done, total int64) {
 func (p *progress) Say(sentence string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	sentence = invoke.Hints(sentence)
 	switch p.mode {
 	case "bar":
 		fmt.Fprintln(p.bars, sentence)

@@ -109,9 +109,6 @@ func (c *command) examine(ctx context.Context) doctor.Report {
 			return row.Name, cached
 		},
 	})
-	for _, check := range setup.Checks(ctx) {
-		report.Checks = append(report.Checks, check)
-		report.OK = report.OK && (check.OK || check.Level != doctor.Required)
-	}
+	report.Add(setup.Checks(ctx)...)
 	return report
 }
