@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -50,6 +51,8 @@ type Tuned struct {
 	Why    string   // one sentence
 	Trials []Trial  // of the search, the head alone first; nil without one
 	Steps  int      // of the final training
+
+	Training, Saving time.Duration // of the final training in this process: all of it, and the part that checkpoints took
 }
 
 func (d TuneData) state(what string, done, total int) {
@@ -178,9 +181,11 @@ func (d TuneData) final(ctx context.Context, out *Tuned, train *pictures, kept c
 			return err
 		}
 	}
+	began := time.Now()
 	if err := l.train(ctx); err != nil {
 		return err
 	}
+	out.Training, out.Saving = time.Since(began), l.saving
 	if p.Norms == Reestimated {
 		if err := l.reestimate(ctx); err != nil {
 			return err

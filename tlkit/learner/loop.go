@@ -54,6 +54,7 @@ type loop struct {
 	every    int // steps between two checkpoints; 0 = as often as a hundredth of the time allows
 	lastSave time.Time
 	cost     time.Duration // of the last save
+	saving   time.Duration // of all of them
 }
 
 // recording is where the figures of an epoch go.
@@ -103,6 +104,7 @@ func (l *loop) save() error {
 	err = l.folder.save(&saved{Of: l.of, Cursor: l.at, tensors: all})
 	l.lastSave = time.Now()
 	l.cost = l.lastSave.Sub(began)
+	l.saving += l.cost
 	return err
 }
 

@@ -51,6 +51,7 @@ func (o *opened) finetune(ctx context.Context, s Spec, place Place, f *folder, i
 	t := &tuning{Tuned: tuned, summary: &Finetuning{
 		Plan: plan.Name, Epochs: plan.Epochs, Pays: tuned.Pays, Why: tuned.Why, Mix: tuned.Plan.Mix, Steps: tuned.Steps,
 		Changed: len(tuned.Net.Changes()), Trials: tuned.Trials, Seconds: time.Since(began).Seconds(),
+		Training: tuned.Training.Seconds(), Saving: tuned.Saving.Seconds(),
 	}}
 	if tuned.Pays {
 		t.summary.From = tuned.Plan.Groups[0].Stages[0]

@@ -211,7 +211,10 @@ type Finetuning struct {
 	Steps   int             `json:"steps"`
 	Changed int             `json:"changed"` // tensors
 	Trials  []learner.Trial `json:"trials,omitempty"`
-	Seconds float64         `json:"seconds"`
+	Seconds float64         `json:"seconds"` // choosing included
+
+	Training float64 `json:"training_seconds"`   // of the final training
+	Saving   float64 `json:"checkpoint_seconds"` // of these, for checkpoints
 }
 
 // Line is the result in one line, always with interval and counts.

@@ -60,7 +60,7 @@ func (c *command) bench() *cobra.Command {
 	var data string
 	var epochs int
 	cmd := &cobra.Command{
-		Use:   "bench [job|head|pictures|forward|overlap|tutorial]...",
+		Use:   "bench [job|head|pictures|forward|overlap|tutorial|finetune]...",
 		Short: "Measure this machine, next to PyTorch when there is one (--python)",
 		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for
 EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the ratio printed.
@@ -71,8 +71,11 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
   forward   feature extraction at batch 32: ResNet-18, MobileNetV2, EfficientNet-Lite0
   overlap   extraction from files as a share of the network alone
   tutorial  PyTorch's tutorial, 25 epochs through the frozen network, against our job
+            (minutes; not part of the default)
+  finetune  the tutorial's other half, all layers, against our plan; training steps of
+            ResNet-18 and MobileNetV2, their memory, suffix training, checkpoints and plots
             (minutes; not part of the default)`,
-		ValidArgs: []string{"job", "head", "pictures", "forward", "overlap", "tutorial"},
+		ValidArgs: []string{"job", "head", "pictures", "forward", "overlap", "tutorial", "finetune"},
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -101,6 +104,8 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
 					err = b.overlap(cmd.Context(), data)
 				case "tutorial":
 					err = b.tutorial(cmd.Context(), data, epochs)
+				case "finetune":
+					err = b.finetune(cmd.Context(), data, epochs)
 				}
 				if err != nil {
 					return fmt.Errorf("bench %s: %w", what, err)
@@ -119,8 +124,9 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
 	f := cmd.Flags()
 	f.StringVar(&b.python, "python", "", "a Python with torch, to measure beside us")
 	f.Float64Var(&b.seconds, "seconds", 4, "how long each rate is measured; three rounds, the median counts")
-	f.StringVar(&data, "data", "", "data set of job, overlap and tutorial (default: hymenoptera when it is here, else insects)")
-	f.IntVar(&epochs, "epochs-timed", 25, "tutorial: epochs that PyTorch really runs; its time is scaled to 25")
+	f.StringVar(&data, "data", "", "data set of job, overlap, tutorial and finetune (default: hymenoptera when it is here, else insects)")
+	f.IntVar(&epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
+	cmd.AddCommand(c.benchStep())
 	return cmd
 }
 
@@ -142,9 +148,11 @@ func (b *benchRun) add(f figure) {
 
 // peer asks PyTorch to do a job; ok is false without --python.
 func (b *benchRun) peer(ctx context.Context, job map[string]any) (answer struct {
-	Rate, Seconds  float64
-	Correct, Total int
-	By             string
+	Rate, Seconds        float64
+	Peak                 float64 // MiB
+	CPU                  float64 // ms a picture
+	Correct, Best, Total int
+	By                   string
 }, ok bool, err error) {
 	if b.python == "" {
 		return answer, false, nil
@@ -218,59 +226,81 @@ func (b *benchRun) repeat(n int, fn func() error) (float64, error) {
 // job runs `tlkit train` in processes of its own with a cache that has weights and plugin
 // and nothing else, then once more with everything cached.
 func (b *benchRun) job(ctx context.Context, data string) (first float64, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	full, err := cachedir.Dir()
-	if err != nil {
-		return 0, err
-	}
 	ds, err := datasets.Open(ctx, data, datasets.Options{Offline: b.c.offline})
 	if err != nil {
 		return 0, err
 	}
-	dir, err := os.MkdirTemp("", "tlkit-bench-*")
+	self, err := b.apart(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
-	bare := filepath.Join(dir, "cache")
-	if err := linkTree(full, bare, "features", "compile"); err != nil {
-		return 0, err
-	}
-	train := func(args ...string) (float64, int, int, error) {
-		cmd := exec.CommandContext(ctx, self, append([]string{"train", ds.Root, "--json"}, args...)...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "TLKIT_CACHE="+bare, "TLKIT_PROGRESS=off")
-		var errs bytes.Buffer
-		cmd.Stderr = &errs
-		start := time.Now()
-		out, err := cmd.Output()
-		seconds := time.Since(start).Seconds()
-		if err != nil {
-			return 0, 0, 0, fmt.Errorf("%w: %s", err, lastLine(errs.String()))
-		}
-		var r run.Result
-		return seconds, r.Correct, r.Total, json.Unmarshal(out, &r)
+	defer self.close()
+	train := func() (seconds float64, r run.Result, err error) {
+		seconds, err = self.run(ctx, &r, "train", ds.Root, "--json")
+		return seconds, r, err
 	}
 	b.p.State("training, nothing cached", 0, 0)
-	// The copied cache's files are new to their stamps: one look, so that hashing 200 MB is
-	// not taken for training. Doctor compiles no network.
-	look := exec.CommandContext(ctx, self, "doctor", "--json")
-	look.Env = append(os.Environ(), "TLKIT_CACHE="+bare)
-	_ = look.Run()
-	first, correct, total, err := train()
+	first, r, err := train()
 	if err != nil {
 		return 0, err
 	}
-	b.add(figure{What: "job " + ds.Name + ", nothing cached", Ours: first, Unit: "s", Note: fmt.Sprintf("%d of %d right", correct, total)})
-	again, _, _, err := train()
+	b.add(figure{What: "job " + ds.Name + ", nothing cached", Ours: first, Unit: "s", Note: fmt.Sprintf("%d of %d right", r.Correct, r.Total)})
+	again, _, err := train()
 	if err != nil {
 		return 0, err
 	}
 	b.add(figure{What: "job " + ds.Name + ", features and programs cached", Ours: again, Unit: "s", Note: "process start included"})
 	return first, nil
+}
+
+// apart is this program in processes of their own, with a cache that has weights and plugin
+// and nothing else.
+type apart struct{ program, dir, cache string }
+
+func (b *benchRun) apart(ctx context.Context) (*apart, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	full, err := cachedir.Dir()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "tlkit-bench-*")
+	if err != nil {
+		return nil, err
+	}
+	a := &apart{self, dir, filepath.Join(dir, "cache")}
+	if err := linkTree(full, a.cache, "features", "compile"); err != nil {
+		a.close()
+		return nil, err
+	}
+	// The copied cache's files are new to their stamps: one look, so that hashing 200 MB is
+	// not taken for work. Doctor compiles no network.
+	_, _ = a.run(ctx, nil, "doctor", "--json")
+	return a, nil
+}
+
+func (a *apart) close() { os.RemoveAll(a.dir) }
+
+// run runs one command line, reads the JSON it prints into out, and says how long it took,
+// process start included.
+func (a *apart) run(ctx context.Context, out any, args ...string) (seconds float64, err error) {
+	cmd := exec.CommandContext(ctx, a.program, args...)
+	cmd.Dir = a.dir
+	cmd.Env = append(os.Environ(), "TLKIT_CACHE="+a.cache, "TLKIT_PROGRESS=off")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	start := time.Now()
+	raw, err := cmd.Output()
+	seconds = time.Since(start).Seconds()
+	if err != nil {
+		return seconds, fmt.Errorf("%s: %w: %s", args[0], err, lastLine(errs.String()))
+	}
+	if out == nil {
+		return seconds, nil
+	}
+	return seconds, json.Unmarshal(raw, out)
 }
 
 // linkTree copies a cache by hard links, leaving out some of its folders.
@@ -486,16 +516,36 @@ func (b *benchRun) tutorial(ctx context.Context, data string, timed int) error {
 	if b.python == "" {
 		return fmt.Errorf("needs --python PY with torch and torchvision: it is the peer")
 	}
+	ds, job, err := b.tutorialJob(ctx, data, timed)
+	if err != nil {
+		return err
+	}
+	ours, err := b.job(ctx, data)
+	if err != nil {
+		return err
+	}
+	b.p.State("PyTorch's tutorial", 0, 0)
+	a, _, err := b.peer(ctx, job)
+	if err != nil {
+		return err
+	}
+	b.add(figure{What: "tutorial's job on " + ds.Name + ", frozen, 25 epochs", Ours: ours, Unit: "s", Peer: a.Seconds, By: a.By, Ratio: a.Seconds / ours,
+		Note: fmt.Sprintf("(%d epochs timed; PyTorch has %d of %d right)", timed, a.Correct, a.Total)})
+	return nil
+}
+
+// tutorialJob is what PyTorch's side of its tutorial needs to know.
+func (b *benchRun) tutorialJob(ctx context.Context, data string, timed int) (*datasets.Dataset, map[string]any, error) {
 	if timed < 1 || timed > 25 {
-		return fmt.Errorf("--epochs-timed %d, want 1 to 25", timed)
+		return nil, nil, fmt.Errorf("--epochs-timed %d, want 1 to 25", timed)
 	}
 	ds, err := datasets.Open(ctx, data, datasets.Options{Offline: b.c.offline})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{Offline: b.c.offline, Report: fetching(b.p)})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	valid := ""
 	for _, name := range []string{"val", "valid", "test"} {
@@ -503,16 +553,5 @@ func (b *benchRun) tutorial(ctx context.Context, data string, timed int) error {
 			valid = name
 		}
 	}
-	ours, err := b.job(ctx, data)
-	if err != nil {
-		return err
-	}
-	b.p.State("PyTorch's tutorial", 0, 0)
-	a, _, err := b.peer(ctx, map[string]any{"what": "tutorial", "folder": ds.Root, "valid": valid, "weights": net.Path, "epochs": 25, "timed": timed, "threads": 2})
-	if err != nil {
-		return err
-	}
-	b.add(figure{What: "tutorial's job on " + ds.Name + ", frozen, 25 epochs", Ours: ours, Unit: "s", Peer: a.Seconds, By: a.By, Ratio: a.Seconds / ours,
-		Note: fmt.Sprintf("(%d epochs timed; PyTorch has %d of %d right)", timed, a.Correct, a.Total)})
-	return nil
+	return ds, map[string]any{"what": "tutorial", "folder": ds.Root, "valid": valid, "weights": net.Path, "epochs": 25, "timed": timed, "threads": 2}, nil
 }

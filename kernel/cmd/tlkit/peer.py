@@ -55,10 +55,43 @@ def pictures(path, seconds):
     return {"rate": n / (time.perf_counter() - start)}
 
 
-def tutorial(folder, valid, weights, epochs, timed, threads):
-    """PyTorch's transfer learning tutorial, "ConvNet as fixed feature extractor", on
-    MobileNetV2: the frozen network runs in every step of every epoch. With timed < epochs
-    only so many are run, and the seconds are scaled up. Batch norm is in inference."""
+def peak():
+    """Most memory this process has had, in MiB."""
+    with open("/proc/self/status") as f:
+        return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM"))
+
+
+def step(model, batch, norms, seconds, threads):
+    """Pictures a second of an eager training step through the whole network, SGD with
+    momentum, and the memory it took. norms: "frozen" (batch norms in inference) or "batch"."""
+    torch = torch_on(threads)
+    import torchvision
+    net = {"resnet18": torchvision.models.resnet18, "mobilenetv2": torchvision.models.mobilenet_v2}[model](weights=None, num_classes=2)
+    net.train()
+    for m in net.modules():
+        if isinstance(m, torch.nn.Dropout) or norms == "frozen" and isinstance(m, torch.nn.BatchNorm2d):
+            m.eval()
+    opt = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
+    x, y = torch.randn(batch, 3, 224, 224), torch.arange(batch) % 2
+
+    def one():
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+    one()
+    start, cpu, n = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - start < seconds:
+        one()
+        n += batch
+    return {"rate": n / (time.perf_counter() - start), "cpu": (time.process_time() - cpu) / n * 1000, "peak": peak()}
+
+
+def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
+    """PyTorch's transfer learning tutorial on MobileNetV2. "ConvNet as fixed feature
+    extractor": the frozen network runs in every step of every epoch, batch norm in
+    inference. With everything, "Finetuning the ConvNet": all layers learn, batch norm
+    follows each batch, as the tutorial has it. With timed < epochs only so many are run,
+    and the seconds are scaled up."""
     torch = torch_on(threads)
     import torchvision
     from PIL import ImageFile
@@ -78,30 +111,33 @@ def tutorial(folder, valid, weights, epochs, timed, threads):
     assert [tuple(v.shape) for v in given] == [tuple(v.shape) for v in own.values()], "not a MobileNetV2 trunk"
     net.load_state_dict(dict(zip(own, given)), strict=False)
     for p in net.parameters():
-        p.requires_grad = False
+        p.requires_grad = everything
     net.classifier = torch.nn.Linear(1280, len(sets["train"].classes))
-    opt = torch.optim.SGD(net.classifier.parameters(), lr=1e-3, momentum=0.9)
+    opt = torch.optim.SGD(net.parameters() if everything else net.classifier.parameters(), lr=1e-3, momentum=0.9)
     schedule = torch.optim.lr_scheduler.StepLR(opt, 7, 0.1)
     loaders = {k: torch.utils.data.DataLoader(s, batch_size=4, shuffle=k == "train") for k, s in sets.items()}
     net.eval()
-    setup, right = time.perf_counter() - begin, 0
+    setup, right, best = time.perf_counter() - begin, 0, 0
     start = time.perf_counter()
     for _ in range(timed):
+        net.train(everything)
         for x, y in loaders["train"]:
             opt.zero_grad()
             torch.nn.functional.cross_entropy(net(x), y).backward()
             opt.step()
         schedule.step()
+        net.eval()
         with torch.no_grad():
             right = sum((net(x).argmax(1) == y).sum().item() for x, y in loaders["valid"])
+        best = max(best, right)
     return {"seconds": setup + (time.perf_counter() - start) * epochs / timed, "timed": timed, "epochs": epochs,
-            "correct": right, "total": len(sets["valid"])}
+            "correct": right, "best": best, "total": len(sets["valid"]), "peak": peak()}
 
 
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
     what = job.pop("what")
-    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial}[what](**job)
+    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial, "step": step}[what](**job)
     import torch
     result["by"] = "torch " + torch.__version__
     print(json.dumps(result))
