@@ -73,3 +73,9 @@ func drawn(name, level, title string) Set {
 		Drawing: &Drawing{Level: level, Train: 122, Test: 500},
 	}
 }
+
+// few is a set with less of everything.
+func few(s Set) Set {
+	s.Drawing.Train, s.Drawing.Test = 48, 100
+	return s
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -149,6 +150,38 @@ func (l Learner) ShowCurves() {
 			return err
 		}
 		return show.Default.Figure("curves", plots.Curves(stored.History))
+	})
+}
+
+// ShowNorms draws how far fine-tuning moved the statistics of the batch norms from where the
+// checkpoint had them.
+func (l Learner) ShowNorms() {
+	l.verb("ShowNorms", func(ctx context.Context) error {
+		stored, err := l.stored()
+		if err != nil {
+			return err
+		}
+		h, err := export.Read(stored.Head())
+		if err != nil {
+			return err
+		}
+		before, err := zoo.Load(ctx, h.Backbone.Name, zoo.Options{Weights: l.Weights, Offline: place("").Offline})
+		if err != nil {
+			return err
+		}
+		after, err := before.With(h.Changed)
+		if err != nil {
+			return err
+		}
+		norms, err := evaluate.CompareNorms(before, after)
+		if err != nil {
+			return err
+		}
+		if err := show.Default.Figure("norms", norms.Figure()); err != nil {
+			return err
+		}
+		show.Default.Text(norms.Text())
+		return nil
 	})
 }
 

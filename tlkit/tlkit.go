@@ -41,8 +41,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Show displays any value, so that every line of a cell may be its last: a figure, a curve or
-// a confusion matrix as a picture with its words, an image, a table, a slice of structs as a
+// Show displays any value, so that every line of a cell may be its last: a figure, a curve, a
+// rate finder's find or a confusion matrix as a picture with its words, an image, a table, a slice of structs as a
 // table, what has a Text method as that text, anything else as fmt prints it.
 func Show(v any) {
 	verb("Show", func(context.Context) error {
@@ -53,6 +53,9 @@ func Show(v any) {
 			return show.Default.Figure("curves", plots.Curves(v))
 		case metrics.Confusion:
 			return show.Default.Figure("confusion", plots.Confusion(v))
+		case *learner.RateFind:
+			rates, losses := v.Series()
+			return show.Default.Figure("rates", plots.Rates(rates, losses, v.Suggested))
 		default:
 			return show.Default.Value(v)
 		}

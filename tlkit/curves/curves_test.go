@@ -95,3 +95,32 @@ func TestKeptAndUnfrozen(t *testing.T) {
 		t.Error(x)
 	}
 }
+
+func TestOnePhaseAlone(t *testing.T) {
+	r := Run{Name: "x", Axis: Epochs}
+	for i := 1; i <= 6; i++ {
+		phase := Head
+		if i > 4 {
+			phase = Finetune
+		}
+		r.Points = append(r.Points, Point{Step: 10 * i, Epoch: float64(i), Phase: phase, Split: Valid, Metric: Loss, Value: 1 / float64(i)})
+	}
+	r.Points = append(r.Points, r.Points[0]) // after a resume the head's are written again
+	r.Marks = []Mark{{Kind: Chosen, Step: 40, Epoch: 4}, {Kind: Unfreeze, Step: 40, Epoch: 4}, {Kind: Chosen, Step: 60, Epoch: 6}}
+	tuned, fixed := r.Only(Finetune), r.Only(Head)
+	if got := tuned.Series(Valid, Loss); len(got) != 2 || got[0].Epoch != 1 || got[0].Step != 10 || got[1].Epoch != 2 || got[1].Value != 1./6 {
+		t.Errorf("fine-tuning alone: %+v", got)
+	}
+	if len(tuned.Marks) != 1 || tuned.Marks[0].Epoch != 2 || tuned.Marks[0].Step != 20 {
+		t.Errorf("its marks: %+v", tuned.Marks)
+	}
+	if got := fixed.Series(Valid, Loss); len(got) != 4 || got[3].Epoch != 4 || len(fixed.Marks) != 1 || fixed.Marks[0].Step != 40 {
+		t.Errorf("the head alone: %+v, %+v", got, fixed.Marks)
+	}
+	if none := r.Only("both"); len(none.Points) != 0 || len(none.Marks) != 0 || len(r.Points) != 7 {
+		t.Errorf("a phase that is none: %+v", none)
+	}
+	if x, ok := tuned.Unfrozen(); ok {
+		t.Errorf("a phase alone has a border at %v", x)
+	}
+}

@@ -208,3 +208,30 @@ func Smooth(points []Point, beta float64) []Point {
 	}
 	return out
 }
+
+// Only is one phase of a run, counted from its own beginning, for comparing phases of different runs in one picture.
+func (r Run) Only(phase string) Run {
+	out := Run{Name: r.Name, Axis: r.Axis}
+	step, epoch, last := 0, 0.0, 0
+	for _, p := range r.Points {
+		if p.Phase == phase {
+			break
+		}
+		// What lies before it; written twice after a resume, the largest counts.
+		step, epoch = max(step, p.Step), max(epoch, p.Epoch)
+	}
+	for _, p := range r.Points {
+		if p.Phase != phase {
+			continue
+		}
+		p.Step, p.Epoch = p.Step-step, p.Epoch-epoch
+		out.Points, last = append(out.Points, p), max(last, p.Step)
+	}
+	for _, m := range r.Marks {
+		if m.Kind == Chosen && m.Step > step && m.Step-step <= last {
+			m.Step, m.Epoch = m.Step-step, m.Epoch-epoch
+			out.Marks = append(out.Marks, m)
+		}
+	}
+	return out
+}

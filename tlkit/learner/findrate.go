@@ -15,6 +15,14 @@ type RateFind struct {
 	Why       string      `json:"why"`
 }
 
+// Series are the rates and the losses of the steps, for plots.Rates.
+func (f *RateFind) Series() (rates, losses []float64) {
+	for _, p := range f.Points {
+		rates, losses = append(rates, p.Rate), append(losses, p.Loss)
+	}
+	return rates, losses
+}
+
 // RatePoint is one step of it.
 type RatePoint struct {
 	Rate float64 `json:"rate"` // of the group with the largest one

@@ -186,6 +186,7 @@ func gallery() map[string]Figure {
 		{"frozen, SGD 25 epochs", []float64{.941, .954, .935, .948, .961}},
 		{"fine-tuned", []float64{.882, .922, .902, .915, .895}},
 	}
+	tried, lost := found()
 	return map[string]Figure{
 		"grid-batch":       Grid("A batch as the network sees it", batch),
 		"grid-predictions": Grid("Predictions", predictions),
@@ -195,6 +196,7 @@ func gallery() map[string]Figure {
 		"reliability":      Reliability(calibrated("as trained", 3), calibrated("with temperature 1.7", 1)),
 		"reliability-1":    Reliability(calibrated("", 3)),
 		"scatter":          Scatter("Accuracy against time", Scale{"time for ants and bees", "s"}, percent, dots),
+		"rates":            Rates(tried, lost, 2e-3),
 		"strip":            Strip("Seeds", percent, groups),
 		"statistics-good":  Statistics("", false, bell("red", 0.05, 1.05, 0, 1, -2.2, 2.7), bell("green", -0.1, 1.02, 0, 1, -2.1, 2.5), bell("blue", 0.15, 0.98, 0, 1, -1.9, 2.7)),
 		"statistics-unit":  Statistics("", false, bell("red", 0.48, 0.24, 0, 1, 0, 1), bell("green", 0.45, 0.23, 0, 1, 0, 1), bell("blue", 0.41, 0.22, 0, 1, 0, 1)),

@@ -27,12 +27,8 @@ func (o *opened) finetune(ctx context.Context, s Spec, place Place, f *folder, i
 	if index > 0 {
 		name = fmt.Sprintf("finetune.seed%d", s.Seed)
 	}
-	d := learner.TuneData{
-		Net: o.net, Engine: o.eng, Split: split, Classes: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps,
-		Folder: f.file(name), Resume: place.Resume, Valid: eval.items, Say: p.Say,
-		State: func(what string, done, total int) { p.State(what, int64(done), int64(total)) },
-	}
-	d.Train, d.Rows = distinct(train.items)
+	d := o.tuneData(split, train, fitted, p)
+	d.Folder, d.Resume, d.Valid = f.file(name), place.Resume, eval.items
 	plan, err := o.tunePlan(s, d.Train)
 	if err != nil {
 		return nil, err
@@ -76,18 +72,6 @@ func (o *opened) tunePlan(s Spec, train []datasets.Item) (learner.TunePlan, erro
 		return plan, err
 	}
 	return plan.StartingAt(o.net, s.From)
-}
-
-// distinct are the pictures of some rows, each once, and which of them each row is of: views of a picture lie side by
-// side.
-func distinct(rows []datasets.Item) (items []datasets.Item, of []int) {
-	for _, it := range rows {
-		if len(items) == 0 || items[len(items)-1].Rel != it.Rel {
-			items = append(items, it)
-		}
-		of = append(of, len(items)-1)
-	}
-	return items, of
 }
 
 // judge gives the logits of the tuned network for the reported pictures, by the way that every later process takes: the

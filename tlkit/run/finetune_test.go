@@ -7,12 +7,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -128,6 +130,51 @@ func TestFinetune(t *testing.T) {
 	h, err := export.Read(place.Out)
 	if err != nil || len(h.Changed) != r.Finetune.Changed || !strings.Contains(string(h.Plan), "fastai") {
 		t.Errorf("the head file: %v, %d tensors changed", err, len(h.Changed))
+	}
+
+	// The norms of the head file against the checkpoint's: plan fastai lets them follow, the frozen run did not.
+	before, err := zoo.Load(ctx, frozen.Model, zoo.Options{Weights: frozen.Weights})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := before.With(h.Changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	norms, err := evaluate.CompareNorms(before, after)
+	if err != nil || norms.Total != 19 || norms.Moved != 19 || !strings.Contains(norms.Text(), "19 of 19 moved") {
+		t.Errorf("%+v, %v", norms, err)
+	}
+
+	// The same by hand: what Prepare hands over, fine-tuned by the same plan, is the same network.
+	d, err := Prepare(ctx, frozen, Place{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := learner.NewTunePlan(learner.Fastai, d.Net, d.Train, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tuned, err := learner.FineTune(ctx, d, plan, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(tuned.Head.Weight, h.Linear.Weight) || len(tuned.Net.Changes()) != len(h.Changed) {
+		t.Errorf("fine-tuning by hand gives another head, %d tensors changed", len(tuned.Net.Changes()))
+	}
+	stored := map[string][]float32{}
+	for _, c := range h.Changed {
+		if stored[c.Name], err = c.Float32(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range tuned.Net.Changes() {
+		if v, err := c.Float32(); err != nil || !slices.Equal(v, stored[c.Name]) {
+			t.Errorf("by hand %s is another tensor: %v", c.Name, err)
+		}
+	}
+	if len(d.Valid) != r.Total || d.Split != r.Split {
+		t.Errorf("%d pictures of %s to measure, the run had %d of %s", len(d.Valid), d.Split, r.Total, r.Split)
 	}
 
 	for word, bad := range map[string]Spec{
