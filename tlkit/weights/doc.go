@@ -22,6 +22,8 @@
 //   - In .weights.h5 and .keras (Keras 3) its place in the tree of groups,
 //     "layers/conv2d_1/vars/0": the second Conv2D among the model's layers and its
 //     first weight. The order is that of places, conv2d_2 before conv2d_10.
+//   - In TensorFlow.js' model.json its name there, "Conv1/kernel", in the order of the
+//     list. 8- and 16-bit numbers are read as the float32 that they stand for.
 //
 // Optimizer state is left out. KerasNames brings all of them to one form,
 // "block1_conv1/kernel", and finds layers that Keras numbered itself. Kernels need

@@ -103,7 +103,14 @@ func (k *h5Reader) describe(g h5Group) error {
 			k.f.Metadata[name] = text[0]
 		}
 	}
-	return nil
+	text, ok, err := textList(g.object, "model_config")
+	if err != nil {
+		return fmt.Errorf("attribute model_config: %w", err)
+	}
+	if ok && len(text) == 1 && text[0] != "None" {
+		_, err = k.f.readConfig([]byte(text[0]))
+	}
+	return err
 }
 
 // textList reads a list of texts. Keras splits long ones: layer_names0, layer_names1 ...

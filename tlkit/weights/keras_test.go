@@ -159,11 +159,75 @@ func TestKerasRefusals(t *testing.T) {
 		"r_circle.h5":      "an object that another name leads to",
 		"r_lzf.h5":         "LZF",
 		"r_open.h5":        "left open",
+		"k_lambda.h5":      "layer twice is a Lambda, Python code",
+		"k_lambda.keras":   "layer twice is a Lambda, Python code",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := openBytes(packed(t, name))
 			checkRefusal(t, err, why)
 		})
+	}
+}
+
+func TestWhatKerasSays(t *testing.T) {
+	for name, want := range map[string]map[string]string{
+		"k_legacy.h5":         {"backend": "torch", "keras_version": "3.15.1"},
+		"k_full.h5":           {"class_name": "Functional", "name": "tiny", "input_shape": ",8,8,3", "keras_version": "3.15.1"},
+		"k3.keras":            {"class_name": "Functional", "name": "tiny", "input_shape": ",8,8,3", "keras_version": "3.15.1"},
+		"h_full_varying.h5":   {"class_name": "Functional", "name": "m", "layers": "InputLayer 1", "keras_version": "2.4.3"},
+		"k3_half.weights.h5":  {},
+		"k_nested.h5":         {"class_name": "Sequential", "input_shape": ",8,8,3"},
+		"h_latest_varying.h5": {"keras_version": "2.4.3"},
+	} {
+		f := mustOpen(t, packed(t, name))
+		for key, value := range want {
+			if f.Metadata[key] != value {
+				t.Errorf("%s: %s is %q, want %q", name, key, f.Metadata[key], value)
+			}
+		}
+	}
+	const layers = "InputLayer 1, Conv2D 3, BatchNormalization 3, ReLU 1, SeparableConv2D 1, Add 2, DepthwiseConv2D 1, Dropout 1, GlobalAveragePooling2D 1, Dense 1"
+	for _, name := range []string{"k_full.h5", "k3.keras"} {
+		if got := mustOpen(t, packed(t, name)).Metadata["layers"]; len(got) != len(layers) || !strings.Contains(got, "BatchNormalization 3") {
+			t.Errorf("%s: layers %s", name, got)
+		}
+	}
+	formats := map[string]string{"k_full.h5": formatKerasH5, "k3.weights.h5": formatKeras3, "k3.keras": formatKerasZip}
+	for name, want := range formats {
+		if got := mustOpen(t, packed(t, name)).Format; got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	f := mustOpen(t, packed(t, "h_arrays.h5"))
+	if want := []string{"records: an array of records", "text: an array of text"}; !slices.Equal(f.Skipped, want) {
+		t.Errorf("skipped %q, want %q", f.Skipped, want)
+	}
+}
+
+// TestFlippedBitsInKeras: a .keras archive has a checksum, and it is compared
+// before numbers are believed; packed chunks with fletcher32 likewise.
+func TestFlippedBitsInKeras(t *testing.T) {
+	for _, name := range []string{"k3.keras", "h_latest_gzip.h5"} {
+		b := packed(t, name)
+		want := contentCRC(t, mustOpen(t, b))
+		found := 0
+		for at := 0; at < len(b); at += 41 {
+			b[at] ^= 1 << (at % 8)
+			f, err := openBytes(b)
+			if err == nil {
+				err = readAll(f)
+			}
+			if err == nil && contentCRC(t, f) != want {
+				t.Fatalf("%s: a flipped bit in byte %d changes numbers and was not found", name, at)
+			}
+			if err != nil {
+				found++
+			}
+			b[at] ^= 1 << (at % 8)
+		}
+		if found < 40 {
+			t.Errorf("%s: only %d found", name, found)
+		}
 	}
 }
 

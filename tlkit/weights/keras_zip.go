@@ -3,6 +3,7 @@ package weights
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,31 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 			return fmt.Errorf("two zip records are named %s", printable(r.Name))
 		}
 		records[r.Name] = r
+	}
+	f.Metadata = map[string]string{}
+	if c := records["config.json"]; c != nil {
+		text, err := smallRecord(c, maxConfig)
+		if err == nil {
+			_, err = f.readConfig(text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if m := records["metadata.json"]; m != nil {
+		text, err := smallRecord(m, 1<<16)
+		if err != nil {
+			return err
+		}
+		var said struct {
+			Version string `json:"keras_version"`
+		}
+		if err := json.Unmarshal(text, &said); err != nil {
+			return fmt.Errorf("metadata.json is not readable: %w", err)
+		}
+		if len(said.Version) <= 100 && said.Version != "" {
+			f.Metadata["keras_version"] = said.Version
+		}
 	}
 	r := records[kerasWeights]
 	if r == nil {

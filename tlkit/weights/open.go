@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,12 +15,14 @@ import (
 // one when asked for.
 type File struct {
 	Path   string
-	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5" or "keras zip"
+	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras zip" or "tensorflow.js"
 
 	// Metadata is safetensors' __metadata__. For a PyTorch file it says what was
 	// chosen in it: "entry" is the path of keys that led to the state dict
 	// ("state_dict"), "prefix" what was stripped from every name ("module."). For a
-	// file of Keras: "keras_version" and "backend", if it says so.
+	// file of Keras: "keras_version" and "backend"; of its network, if it is described,
+	// "class_name", "name", "input_shape" (",224,224,3") and "layers", the number of
+	// each class ("InputLayer 1, Conv2D 35, ..."). Texts of the file, to be shown.
 	Metadata map[string]string
 
 	// Skipped lists what stood among the tensors and is none (at most 100 of
@@ -38,7 +41,8 @@ type File struct {
 //
 // It reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, that
 // hold a state dict, a training checkpoint with one inside, or a whole module; and
-// files of Keras, with weights or a full model: .h5, .weights.h5 and .keras.
+// files of Keras, with weights or a full model: .h5, .weights.h5, .keras, and
+// TensorFlow.js' layers models, of which path is that of model.json.
 // Anything else is an error that says what the file is: an HTML page that was
 // downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
 // a file is ever executed; see the package's description.
@@ -65,12 +69,47 @@ func Open(path string) (*File, error) {
 		f.Close()
 		return nil, fmt.Errorf("weights: %w", err)
 	}
-	file, err := open(&source{name: path, r: f, size: o.size, files: []opened{o}})
+	src := &source{name: path, r: f, size: o.size, files: []opened{o}}
+	src.beside = func(name string) (io.ReaderAt, int64, error) {
+		o, err := openBeside(path, name)
+		if err != nil {
+			return nil, 0, err
+		}
+		src.files = append(src.files, o)
+		return o.file, o.size, nil
+	}
+	file, err := open(src)
 	if err != nil {
-		f.Close()
+		src.close()
 		return nil, err
 	}
 	return file, nil
+}
+
+// openBeside opens a file in the folder of another, and nowhere else, whatever
+// links its name goes through.
+func openBeside(path, name string) (opened, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return opened{}, err
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	if err != nil {
+		return opened{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return opened{}, fmt.Errorf("%s is not a regular file", name)
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return opened{}, err
+	}
+	o, err := newOpened(f)
+	if err != nil {
+		f.Close()
+	}
+	return o, err
 }
 
 func open(src *source) (f *File, err error) {
@@ -96,6 +135,8 @@ func open(src *source) (f *File, err error) {
 		err = f.readTorchLegacy()
 	case formatKerasH5:
 		err = f.readHDF5()
+	case formatTFJS:
+		err = f.readTFJS()
 	default:
 		err = errors.New(why)
 	}
@@ -145,11 +186,7 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 
 // Close releases the file. Tensors that were not read yet are lost.
 func (f *File) Close() error {
-	var failed []error
-	for _, o := range f.src.files {
-		failed = append(failed, o.file.Close())
-	}
-	return errors.Join(failed...)
+	return f.src.close()
 }
 
 // printable quotes a name from a stranger's file so that it can stand in a

@@ -14,6 +14,7 @@ const (
 	formatKerasH5     = "keras h5"
 	formatKeras3      = "keras weights.h5"
 	formatKerasZip    = "keras zip"
+	formatTFJS        = "tensorflow.js"
 )
 
 const hdf5Magic = "\x89HDF\r\n\x1a\n"
@@ -29,6 +30,10 @@ var foreign = []struct{ magic, what string }{
 	{"7z\xbc\xaf\x27\x1c", "this is a 7z archive: unpack it first"},
 	{"Rar!\x1a\x07", "this is a RAR archive: unpack it first"},
 	{"PK\x05\x06", "this is an empty zip archive"},
+	{"\x08\x01\x12", "this is TensorFlow's saved_model.pb, a program without its weights, which is not read here: in Python load it with Keras and save .keras or .weights.h5"},
+	{"Salted__", "this file is encrypted (openssl): decrypt it first"},
+	{"age-encryption.org/", "this file is encrypted (age): decrypt it first"},
+	{"-----BEGIN PGP MESSAGE-----", "this file is encrypted (PGP): decrypt it first"},
 	{"\x93NUMPY", "this is one NumPy array (.npy), not a set of named weights"},
 	{"GGUF", "this is GGUF (llama.cpp), which is not read here"},
 	{"ggml", "this is GGML (llama.cpp), which is not read here"},
@@ -64,6 +69,9 @@ func sniff(head []byte, size int64) (format, why string) {
 			return "", f.what
 		}
 	}
+	if len(head) >= 8 && string(head[4:8]) == "TFL3" {
+		return "", "this is TensorFlow Lite, which is not read here: take the model that it was made from"
+	}
 	if len(head) >= 262 && string(head[257:262]) == "ustar" {
 		if bytes.HasPrefix(head, []byte("sys_info\x00")) || bytes.HasPrefix(head, []byte("pickle\x00")) || bytes.HasPrefix(head, []byte("storages\x00")) || bytes.HasPrefix(head, []byte("tensors\x00")) {
 			return "", "this is PyTorch's tar format of before version 0.1.10, which is not read: load it once with an old torch (before 2.6, torch.load) and torch.save it again"
@@ -77,6 +85,9 @@ func sniff(head []byte, size int64) (format, why string) {
 			return formatSafetensors, ""
 		}
 	}
+	if isBundle(head) {
+		return formatTFJS, ""
+	}
 	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"))
 	switch {
 	case bytes.HasPrefix(text, []byte("<!doctype html")), bytes.HasPrefix(text, []byte("<html")), bytes.HasPrefix(text, []byte("<head")):
@@ -86,11 +97,11 @@ func sniff(head []byte, size int64) (format, why string) {
 	case bytes.HasPrefix(text, []byte("{")), bytes.HasPrefix(text, []byte("[")):
 		switch {
 		case bytes.Contains(text, []byte(`"weight_map"`)):
-			return "", "this is the index of weights that are split over several safetensors files: open those files one by one"
+			return "", "this is the index of weights that are split over several files: open those files one by one"
 		case bytes.Contains(text, []byte(`"params"`)) || bytes.Contains(text, []byte(`"variables"`)):
 			return "", "this is the JSON half of a GoMLX checkpoint: load it with GoMLX's ml/model/checkpoint, or save safetensors"
-		case bytes.Contains(text, []byte(`"weightsmanifest"`)) || bytes.Contains(text, []byte(`"modeltopology"`)):
-			return "", "this is a TensorFlow.js model.json, which is not read here"
+		case bytes.HasPrefix(text, []byte("{")) && (bytes.Contains(text, []byte(`"weightsmanifest"`)) || bytes.Contains(text, []byte(`"modeltopology"`)) || bytes.Contains(text, []byte(`"layers-model"`)) || bytes.Contains(text, []byte(`"graph-model"`))):
+			return formatTFJS, ""
 		}
 		return "", "this is JSON text, not weights"
 	}
@@ -100,7 +111,7 @@ func sniff(head []byte, size int64) (format, why string) {
 	if size < 9 {
 		return "", fmt.Sprintf("%d bytes are no weights file: the download or copy that made it did not finish", size)
 	}
-	return "", fmt.Sprintf("the first bytes (% x) are those of no format read here: safetensors and PyTorch files are", head[:8])
+	return "", fmt.Sprintf("the first bytes (% x) are those of no format read here: safetensors, PyTorch and Keras files are", head[:8])
 }
 
 func firstLine(b []byte) string {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/flate"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -23,6 +24,9 @@ type source struct {
 	size int64
 
 	files []opened // none in tests that read from memory
+
+	// beside opens another file of the same folder, for models in several files.
+	beside func(name string) (io.ReaderAt, int64, error)
 
 	mu       sync.Mutex
 	inflated *storage // the deflated record, or packed array, that was read last ...
@@ -57,6 +61,14 @@ func (s *source) unchanged() error {
 		}
 	}
 	return nil
+}
+
+func (s *source) close() error {
+	var failed []error
+	for _, o := range s.files {
+		failed = append(failed, o.file.Close())
+	}
+	return errors.Join(failed...)
 }
 
 // storage is one run of bytes that one or more tensors look at.
