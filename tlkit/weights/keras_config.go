@@ -62,8 +62,8 @@ type configReader struct {
 	classes []string // of layers, in the order of their first appearance
 	count   map[string]int
 	names   []string // of layers, in the model's order
-	shape   string // of the first input
-	code    string // the name of the first layer that is Python code
+	shape   string   // of the first input
+	code    string   // the name of the first layer that is Python code
 }
 
 // configNode is what is kept of a JSON object.
