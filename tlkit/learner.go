@@ -62,7 +62,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 			}
 		}
 	}
-	data, err := run.FirstOf(ctx, names, p.Offline, reporter{})
+	data, err := run.FirstOf(ctx, names, p, reporter{})
 	s := run.Spec{Data: data, Model: l.Backbone, Weights: l.Weights, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name

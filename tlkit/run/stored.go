@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -45,8 +46,18 @@ func Find(in, name string) (*Stored, error) {
 
 // FirstOf takes "hymenoptera|insects" and gives the first data set that can be had, with a
 // sentence when it is not the first one named. A single name comes back as it is.
-func FirstOf(ctx context.Context, names string, offline bool, p Progress) (string, error) {
+//
+// A run of the place's name that has learnt from one of them stays with that one, whatever
+// can be had by now: photographs that arrive later do not make what was trained another job.
+func FirstOf(ctx context.Context, names string, place Place, p Progress) (string, error) {
 	all := strings.Split(names, "|")
+	if taken := place.taken(all); taken != "" {
+		if first := strings.TrimSpace(all[0]); taken != first {
+			p.Say(fmt.Sprintf("%s has learnt from %s, so it goes on with that and not with %s; another name begins anew", place.Name, taken, first))
+		}
+		return taken, nil
+	}
+	offline := place.Offline
 	var why error
 	for i, name := range all {
 		if name = strings.TrimSpace(name); len(all) == 1 {
@@ -65,6 +76,26 @@ func FirstOf(ctx context.Context, names string, offline bool, p Progress) (strin
 		why = errors.Join(why, err)
 	}
 	return "", why
+}
+
+// taken is the one of several data sets that a run of the place's name has learnt from; "" =
+// none of them, or there is no choice.
+func (p Place) taken(names []string) string {
+	f := &folder{path: filepath.Join(p.Folder, Home, p.Name)}
+	text, err := os.ReadFile(f.file("spec.json"))
+	if err != nil || p.Name == "" || len(names) < 2 || f.bare() {
+		return ""
+	}
+	var before Spec
+	if json.Unmarshal(text, &before) != nil {
+		return "" // said by whoever opens the run
+	}
+	for _, n := range names {
+		if n = strings.TrimSpace(n); n == before.Data {
+			return n
+		}
+	}
+	return ""
 }
 
 func firstLine(err error) string {
