@@ -30,7 +30,10 @@ func (c *command) lab() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab [DIR|NOTEBOOK]",
 		Short: "Open JupyterLab on the tutorials, after setting up what is missing",
-		Args:  cobra.MaximumNArgs(2), // the bundle's folder may be one of them
+		Long: `Open JupyterLab, after setting up what is missing: on the folder or notebook named, else
+on the tutorials. In a checkout those are its notebooks; elsewhere they are copied to
+tlkit-tutorials in this folder first, unless it has notebooks of its own.`,
+		Args: cobra.MaximumNArgs(2), // the bundle's folder may be one of them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			c.offline = from.offline
@@ -41,11 +44,16 @@ func (c *command) lab() *cobra.Command {
 			if len(args) > 1 {
 				return fmt.Errorf("lab: one folder or notebook to open, got %q", args)
 			}
-			dir, page, err := opened(args)
-			if err != nil {
-				return err
+			if len(args) == 1 { // before anything slow
+				if _, err := os.Stat(args[0]); err != nil {
+					return fmt.Errorf("lab: %w", err)
+				}
 			}
 			if _, err := c.prepare(ctx, b, false, true, true); err != nil {
+				return err
+			}
+			dir, page, err := c.opened(ctx, args)
+			if err != nil {
 				return err
 			}
 			j, err := setup.FindJupyter(ctx)
@@ -63,9 +71,9 @@ func (c *command) lab() *cobra.Command {
 	return cmd
 }
 
-// opened is the server's folder and the page in it. Nothing named: the tutorials of the
-// checkout that cells compile against, else this folder.
-func opened(args []string) (dir, page string, err error) {
+// opened is the server's folder and the page in it. Nothing named: the tutorials. In the
+// checkout those are its own; in a folder without notebooks they are copied to tlkit-tutorials.
+func (c *command) opened(ctx context.Context, args []string) (dir, page string, err error) {
 	if len(args) == 1 {
 		path, err := filepath.Abs(args[0])
 		if err != nil {
@@ -83,13 +91,40 @@ func opened(args []string) (dir, page string, err error) {
 	if dir, err = os.Getwd(); err != nil {
 		return "", "", err
 	}
-	if m, err := kernelspec.FindModule(dir); err == nil && m.Root != "" {
-		tutorials := filepath.Join(m.Root, "notebooks")
-		if first, _ := filepath.Glob(filepath.Join(tutorials, "01_*.ipynb")); len(first) > 0 {
-			return tutorials, filepath.Base(first[0]), nil
+	if root := kernelspec.CheckoutAbove(dir); root != "" {
+		own := filepath.Join(root, "notebooks")
+		if first, _ := filepath.Glob(filepath.Join(own, "01_*.ipynb")); len(first) > 0 {
+			return own, filepath.Base(first[0]), nil
 		}
 	}
-	return dir, "", nil
+	if have, _ := filepath.Glob(filepath.Join(dir, "*.ipynb")); len(have) > 0 {
+		return dir, "", nil
+	}
+	names, err := c.bringTutorials(ctx, dir)
+	if err != nil {
+		return "", "", fmt.Errorf("lab: %w; go to a folder of yours, or say what to open: tlkit lab DIR", err)
+	}
+	return dir, tutorials + "/" + names[0], nil
+}
+
+// tutorials is the folder to which they are copied outside of a checkout.
+const tutorials = "tlkit-tutorials"
+
+// bringTutorials copies the tutorials into a folder below dir and gives their names.
+func (c *command) bringTutorials(ctx context.Context, dir string) ([]string, error) {
+	module, err := kernelspec.FindModule(dir)
+	if err != nil {
+		return nil, err
+	}
+	from, err := setup.Tutorials(ctx, module)
+	if err != nil {
+		return nil, err
+	}
+	names, copied, err := setup.CopyTutorials(from, filepath.Join(dir, tutorials))
+	if err == nil && copied > 0 {
+		c.note("%d tutorials copied to %s", copied, tutorials)
+	}
+	return names, err
 }
 
 // labPatience is how long the server may take to answer.
@@ -147,7 +182,7 @@ func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, addr
 	}
 	at := base + "/lab"
 	if page != "" {
-		at += "/tree/" + url.PathEscape(page)
+		at += (&url.URL{Path: "/tree/" + page}).EscapedPath()
 	}
 	at += "?token=" + token
 	if c.json {

@@ -98,6 +98,11 @@ func (c *command) say(format string, args ...any) {
 	fmt.Fprintln(to, invoke.Hints(fmt.Sprintf(format, args...)))
 }
 
+// note is for what is said on the way: standard error.
+func (c *command) note(format string, args ...any) {
+	fmt.Fprintln(c.err, invoke.Hints(fmt.Sprintf(format, args...)))
+}
+
 func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tlkit",

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
 
@@ -50,9 +53,9 @@ makes the exit status 1.`,
 			if len(args) == 0 {
 				return errors.New("run: which notebook? as in: tlkit run notebooks/01_ants_and_bees.ipynb")
 			}
-			for _, a := range args {
-				if info, err := os.Stat(a); err != nil || info.IsDir() || filepath.Ext(a) != ".ipynb" {
-					return fmt.Errorf("run: %s is no notebook (want a file that ends in .ipynb)", a)
+			for i, a := range args {
+				if args[i], err = c.notebook(ctx, a); err != nil {
+					return err
 				}
 			}
 			if prepare {
@@ -122,6 +125,36 @@ makes the exit status 1.`,
 	f.DurationVar(&timeout, "timeout", 30*time.Minute, "for one cell; 0 = none")
 	f.BoolVar(&prepare, "setup", true, "set up what is missing first")
 	return cmd
+}
+
+// notebook is the file that an argument names. The tutorials can be named from anywhere, as
+// notebooks/01_ants_and_bees.ipynb or by the name alone: where that is no file, they are
+// copied here first.
+func (c *command) notebook(ctx context.Context, arg string) (string, error) {
+	info, err := os.Stat(arg)
+	if err == nil && !info.IsDir() && filepath.Ext(arg) == ".ipynb" {
+		return arg, nil
+	}
+	none := fmt.Errorf("run: %s is no notebook (want a file that ends in .ipynb)", arg)
+	dir, werr := os.Getwd()
+	if werr != nil || !errors.Is(err, fs.ErrNotExist) || filepath.Ext(arg) != ".ipynb" {
+		return "", none
+	}
+	module, err := kernelspec.FindModule(dir)
+	if err != nil {
+		return "", none
+	}
+	from, err := setup.Tutorials(ctx, module)
+	if err != nil {
+		return "", none
+	}
+	if _, err := os.Stat(filepath.Join(from, filepath.Base(arg))); err != nil || kernelspec.CheckoutAbove(dir) != "" {
+		return "", none
+	}
+	if _, err := c.bringTutorials(ctx, dir); err != nil {
+		return "", fmt.Errorf("run: %w", err)
+	}
+	return filepath.Join(tutorials, filepath.Base(arg)), nil
 }
 
 // short writes a path the way a person in this folder would.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,5 +110,37 @@ func TestDoctorSaysWhatIsWrongWithTheKernel(t *testing.T) {
 	status, out, _ = tlkit(t, "doctor", "--json")
 	if status == 0 || !strings.Contains(out, "its program is gone: /gone/tlkit-0") || !strings.Contains(out, "gonb is not where") {
 		t.Errorf("status %d, a kernel that lost its program: %s", status, out)
+	}
+}
+
+// Nothing named: the checkout's own notebooks inside it; in an empty folder copies of them;
+// in a folder that has notebooks, that folder.
+func TestWhatLabOpens(t *testing.T) {
+	ctx := context.Background()
+	c := &command{out: io.Discard, err: io.Discard}
+	dir, page, err := c.opened(ctx, nil)
+	if err != nil || filepath.Base(dir) != "notebooks" || !strings.HasPrefix(page, "01_") {
+		t.Errorf("in the checkout: %s, %s, %v", dir, page, err)
+	}
+	empty := t.TempDir()
+	t.Chdir(empty)
+	for range 2 {
+		if dir, page, err = c.opened(ctx, nil); err != nil || dir != empty || page != tutorials+"/01_ants_and_bees.ipynb" {
+			t.Fatalf("in an empty folder: %s, %s, %v", dir, page, err)
+		}
+		if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "image/png") {
+			t.Errorf("the tutorial came without its pictures: %v", err)
+		}
+	}
+	t.Chdir(tutorials)
+	if dir, page, err = c.opened(ctx, nil); err != nil || dir != filepath.Join(empty, tutorials) || page != "" {
+		t.Errorf("in a folder with notebooks: %s, %q, %v", dir, page, err)
+	}
+	t.Chdir(t.TempDir())
+	if path, err := c.notebook(ctx, "notebooks/01_ants_and_bees.ipynb"); err != nil || path != filepath.Join(tutorials, "01_ants_and_bees.ipynb") {
+		t.Errorf("tlkit run of a tutorial in an empty folder: %q, %v", path, err)
+	}
+	if path, err := c.notebook(ctx, "nowhere.ipynb"); err == nil {
+		t.Errorf("nowhere.ipynb is %s", path)
 	}
 }
