@@ -12,6 +12,9 @@
 // Nothing here panics on bad input: NaN, a wrong length or a label outside the
 // classes comes back as an error that names the row.
 //
+// One label a picture is judged by [TopK], [NewConfusion] and [Reliability], several by
+// [ScoreLabels], real values by [ScoreValues].
+//
 // The values are checked against scikit-learn and SciPy; the script that made
 // the reference numbers is internal/golden/referee/metrics.py.
 package metrics

@@ -53,6 +53,42 @@ rounded = np.round(logits, 1).astype(np.float32)  # ties on purpose
 out["average_precision"] = [float(m.average_precision_score(positive[:, c], rounded[:, c])) for c in range(K)]
 out["map"] = float(m.average_precision_score(positive, rounded, average="macro"))
 
+# Several labels a picture: thresholds are probabilities, so that 0.3 and 0.6 differ from the sign of a logit.
+thresholds = np.array([0.5, 0.3, 0.6, 0.5, 0.8])
+sure = 1 / (1 + np.exp(-rounded.astype(np.float64)))
+p, r, f, s = m.precision_recall_fscore_support(positive, sure >= thresholds, zero_division=0)
+out["label_precision"], out["label_recall"], out["label_f1"], out["label_support"] = p.tolist(), r.tolist(), f.tolist(), s.tolist()
+out["label_log_loss"] = float(np.mean([m.log_loss(positive[:, c], sure[:, c]) for c in range(K)]))
+out["best_f1"] = []
+for c in range(K):
+    p, r, _ = m.precision_recall_curve(positive[:, c], rounded[:, c])
+    out["best_f1"].append(float(np.max(2 * p * r / np.maximum(p + r, 1e-12))))
+
+
+def macro(rows):
+    return m.average_precision_score(positive[rows], rounded[rows], average="macro")
+
+
+def percentile(statistic):
+    ci = stats.bootstrap((np.arange(N),), lambda rows: statistic(rows), method="percentile", n_resamples=9999, vectorized=False,
+                         rng=np.random.default_rng(1)).confidence_interval
+    return [float(ci.low), float(ci.high)]
+
+
+out["map_interval"] = percentile(macro)
+out["ap_interval"] = percentile(lambda rows: m.average_precision_score(positive[rows, 2], rounded[rows, 2]))
+
+# Real values, of wild scales: predictions are the logits times a scale plus an offset.
+scale, offset = np.array([1.0, 100.0, 1e-3, 1.0, 1.0]), np.array([0.0, 5000.0, 0.0, -3.0, 0.0])
+noise = np.cos(1.7 * i * (k + 1) + k) * np.array([0.3, 1.0, 0.7, 4.0, 0.0])
+values = (wide + noise) * scale + offset
+predicted = (wide * scale + offset).astype(np.float32).astype(np.float64)
+out["r2"] = [float(v) for v in m.r2_score(values, predicted, multioutput="raw_values")]
+out["mae"] = [float(v) for v in m.mean_absolute_error(values, predicted, multioutput="raw_values")]
+out["rmse"] = [float(v) for v in m.root_mean_squared_error(values, predicted, multioutput="raw_values")]
+out["r2_interval"] = [percentile(lambda rows, c=c: m.r2_score(values[rows, c], predicted[rows, c])) for c in (0, 3)]
+out["mean_r2_interval"] = percentile(lambda rows: m.r2_score(values[rows], predicted[rows]))
+
 out["wilson"] = []
 for a, n in [(145, 153), (0, 10), (10, 10), (1, 2), (804, 1000), (1, 1), (0, 1), (49999, 50000)]:
     ci = stats.binomtest(a, n).proportion_ci(0.95, "wilson")

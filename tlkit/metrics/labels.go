@@ -1,0 +1,214 @@
+package metrics
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// LabelScore is how well one of several labels a picture is found. A fraction out of
+// nothing is 0: Support and Predicted tell it from a real 0.
+type LabelScore struct {
+	Label   string `json:"label"`
+	Support int    `json:"support"` // pictures that bear it
+	Total   int    `json:"total"`   // pictures
+
+	AP       float64  `json:"ap"`       // average precision; a guess gives about Support/Total
+	Interval Interval `json:"interval"` // 95 % of AP, see [ScoreLabels]; unknown without support
+
+	// At the threshold: the label is said of a picture from this probability on.
+	Threshold float64 `json:"threshold"`
+	Predicted int     `json:"predicted"` // pictures it is said of
+	Correct   int     `json:"correct"`   // rightly
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+}
+
+// LabelScores is how well several labels a picture are found.
+type LabelScores struct {
+	MAP      float64      `json:"map"`      // mean average precision over the labels that have support
+	Interval Interval     `json:"interval"` // 95 % of MAP
+	Counted  int          `json:"counted"`  // labels in the mean
+	MacroF1  float64      `json:"macro_f1"` // plain mean of F1 over the same labels
+	LogLoss  float64      `json:"log_loss"` // mean binary cross-entropy a picture and label, nats
+	Labels   []LabelScore `json:"labels"`
+}
+
+// ScoreLabels judges logits [N, K] of several labels a picture against truth: N*K entries
+// in the order of logits.Data. thresholds has a probability for each label, nil stands for
+// 0.5; choose them on other pictures than these, see [BestThreshold].
+//
+// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed.
+// They are approximate, and too narrow for a label of a few pictures.
+func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []float64) (LabelScores, error) {
+	loss, err := BinaryCrossEntropy(logits, truth)
+	if err != nil {
+		return LabelScores{}, err
+	}
+	n, k := logits.Rows, logits.Cols
+	if len(labels) != k || thresholds != nil && len(thresholds) != k {
+		return LabelScores{}, fmt.Errorf("metrics: %d labels and %d thresholds for %d columns of scores", len(labels), len(thresholds), k)
+	}
+	out := LabelScores{LogLoss: loss, Labels: make([]LabelScore, k)}
+	if out.MAP, out.Counted, err = MeanAveragePrecision(logits, truth); err != nil {
+		return LabelScores{}, err
+	}
+	columns := make([]ranking, k)
+	for c := range k {
+		s := &out.Labels[c]
+		*s = LabelScore{Label: labels[c], Total: n, Threshold: 0.5, Interval: unknown}
+		if thresholds != nil {
+			s.Threshold = thresholds[c]
+		}
+		columns[c] = rank(logits, truth, c)
+		for i := range n {
+			said, is := sigmoid(logits.Data[i*k+c]) >= s.Threshold, truth[i*k+c]
+			s.Support += count(is)
+			s.Predicted += count(said)
+			s.Correct += count(said && is)
+		}
+		s.Precision, s.Recall, s.F1 = ratio(s.Correct, s.Predicted), ratio(s.Correct, s.Support), ratio(2*s.Correct, s.Predicted+s.Support)
+		if s.Support == 0 {
+			continue
+		}
+		s.AP, _ = columns[c].precision(nil)
+		out.MacroF1 += s.F1 / float64(out.Counted)
+	}
+	means, each := make([]float64, 0, resamples), make([][]float64, k)
+	bootstrap(n, func(weight []int) {
+		sum, counted := 0.0, 0
+		for c := range columns {
+			if ap, ok := columns[c].precision(weight); ok {
+				each[c] = append(each[c], ap)
+				sum += ap
+				counted++
+			}
+		}
+		if counted > 0 {
+			means = append(means, sum/float64(counted))
+		}
+	})
+	out.Interval = percentiles(means)
+	for c := range out.Labels {
+		out.Labels[c].Interval = percentiles(each[c])
+	}
+	return out, nil
+}
+
+// ranking is one column of scores from the highest to the lowest.
+type ranking struct {
+	order []int  // pictures
+	last  []bool // by place: the next score is another
+	truth []bool // by place
+}
+
+func rank(scores Matrix, truth []bool, column int) ranking {
+	n, k := scores.Rows, scores.Cols
+	r := ranking{order: make([]int, n), last: make([]bool, n), truth: make([]bool, n)}
+	for i := range r.order {
+		r.order[i] = i
+	}
+	at := func(i int) float32 { return scores.Data[i*k+column] }
+	slices.SortStableFunc(r.order, func(a, b int) int {
+		switch {
+		case at(a) > at(b):
+			return -1
+		case at(a) < at(b):
+			return 1
+		}
+		return 0
+	})
+	for p, i := range r.order {
+		r.truth[p] = truth[i*k+column]
+		r.last[p] = p+1 == n || at(r.order[p+1]) != at(i)
+	}
+	return r
+}
+
+// precision is the average precision when picture i counts weight[i] times (nil: once);
+// not ok when no picture counted bears the label.
+func (r ranking) precision(weight []int) (ap float64, ok bool) {
+	hits, seen, before := 0, 0, 0
+	for p, i := range r.order {
+		w := 1
+		if weight != nil {
+			w = weight[i]
+		}
+		seen += w
+		if r.truth[p] {
+			hits += w
+		}
+		if r.last[p] && hits > before {
+			ap += float64(hits-before) * float64(hits) / float64(seen)
+			before = hits
+		}
+	}
+	if hits == 0 {
+		return 0, false
+	}
+	return ap / float64(hits), true
+}
+
+// BestThreshold returns the probability from which on a label should be said, to get the
+// highest F1 on these logits: between the two scores where that is so, of equal ones the
+// nearest to 0.5. The F1 that comes with it is of the pictures chosen on, so it flatters:
+// take logits that were made out of fold, and report on other pictures.
+func BestThreshold(logits []float32, positive []bool) (threshold, f1 float64, err error) {
+	scores := Matrix{Rows: len(logits), Cols: 1, Data: logits}
+	if _, err := AveragePrecision(logits, positive); err != nil { // it checks both
+		return 0, 0, err
+	}
+	r := rank(scores, positive, 0)
+	total := 0
+	for _, is := range positive {
+		total += count(is)
+	}
+	hits, best := 0, 0.0
+	for p, i := range r.order {
+		hits += count(r.truth[p])
+		if !r.last[p] {
+			continue
+		}
+		next := float64(logits[i]) - 2
+		if p+1 < len(r.order) {
+			next = float64(logits[r.order[p+1]])
+		}
+		cut := (float64(logits[i]) + next) / 2
+		f := ratio(2*hits, p+1+total)
+		if f > f1 || f == f1 && math.Abs(cut) < math.Abs(best) {
+			f1, best = f, cut
+		}
+	}
+	return 1 / (1 + math.Exp(-best)), f1, nil
+}
+
+// BinaryCrossEntropy is the mean of -log p over pictures and labels in nats, where p is the
+// probability that sigmoid of the logit gives to the truth. truth holds N*K entries in the
+// order of logits.Data.
+func BinaryCrossEntropy(logits Matrix, truth []bool) (float64, error) {
+	if err := logits.check(); err != nil {
+		return 0, err
+	}
+	if len(truth) != len(logits.Data) {
+		return 0, fmt.Errorf("metrics: %d truths for %d x %d scores", len(truth), logits.Rows, logits.Cols)
+	}
+	sum := 0.0
+	for i, v := range logits.Data {
+		z := float64(v)
+		if truth[i] {
+			z = -z
+		}
+		sum += max(z, 0) + math.Log1p(math.Exp(-math.Abs(z))) // log(1+exp(z)) without overflow
+	}
+	return sum / float64(len(truth)), nil
+}
+
+func sigmoid(logit float32) float64 { return 1 / (1 + math.Exp(-float64(logit))) }
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

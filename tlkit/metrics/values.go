@@ -1,0 +1,122 @@
+package metrics
+
+import (
+	"fmt"
+	"math"
+)
+
+// ValueScore is how well one real value is predicted, in the value's own units.
+type ValueScore struct {
+	Name string  `json:"name"`
+	R2   float64 `json:"r2"` // share of the variance explained: 1 is perfect, 0 is what the mean would get; can be negative
+	// 95 % of R2, see [ScoreValues]. Unknown when the truth is the same in every picture: R2 is 0 then and means nothing.
+	Interval Interval `json:"interval"`
+	MAE      float64  `json:"mae"`  // mean absolute error
+	RMSE     float64  `json:"rmse"` // root of the mean squared error
+	SD       float64  `json:"sd"`   // of the truth: the RMSE of its mean
+}
+
+// ValueScores is how well several values are predicted.
+type ValueScores struct {
+	R2       float64      `json:"r2"`       // mean over the values that vary
+	Interval Interval     `json:"interval"` // 95 % of R2
+	Counted  int          `json:"counted"`  // values in the mean
+	Values   []ValueScore `json:"values"`
+}
+
+// ScoreValues judges predictions [N, K] of real values against truth: N*K numbers in the
+// order of predicted.Data.
+//
+// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed.
+// They are approximate, and need some tens of pictures to mean anything.
+func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores, error) {
+	if err := predicted.check(); err != nil {
+		return ValueScores{}, err
+	}
+	n, k := predicted.Rows, predicted.Cols
+	if len(truth) != n*k || len(names) != k {
+		return ValueScores{}, fmt.Errorf("metrics: %d truths and %d names for %d x %d predictions", len(truth), len(names), n, k)
+	}
+	for i, v := range truth {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return ValueScores{}, fmt.Errorf("metrics: truth [%d, %d] is %v: want finite numbers", i/k, i%k, v)
+		}
+	}
+	out := ValueScores{Values: make([]ValueScore, k)}
+	// The centre keeps the sums of squares from drowning in a large mean.
+	centre := make([]float64, k)
+	for i, v := range truth {
+		centre[i%k] += v / float64(n)
+	}
+	for c := range k {
+		s := &out.Values[c]
+		*s = ValueScore{Name: names[c], Interval: unknown}
+		squares := 0.0
+		for i := range n {
+			e := float64(predicted.Data[i*k+c]) - truth[i*k+c]
+			s.MAE += math.Abs(e) / float64(n)
+			squares += e * e / float64(n)
+			d := truth[i*k+c] - centre[c]
+			s.SD += d * d / float64(n)
+		}
+		s.RMSE, s.SD = math.Sqrt(squares), math.Sqrt(s.SD)
+		r2, ok := rSquared(predicted, truth, c, centre[c], nil)
+		if !ok {
+			continue
+		}
+		s.R2 = r2
+		out.R2 += r2
+		out.Counted++
+	}
+	if out.Counted == 0 {
+		return ValueScores{}, fmt.Errorf("metrics: every value is the same in all %d pictures, so nothing can be explained: measure on pictures that differ", n)
+	}
+	out.R2 /= float64(out.Counted)
+	means, each := make([]float64, 0, resamples), make([][]float64, k)
+	bootstrap(n, func(weight []int) {
+		sum, counted := 0.0, 0
+		for c := range k {
+			if r2, ok := rSquared(predicted, truth, c, centre[c], weight); ok {
+				each[c] = append(each[c], r2)
+				sum += r2
+				counted++
+			}
+		}
+		if counted == out.Counted {
+			means = append(means, sum/float64(counted))
+		}
+	})
+	out.Interval = percentiles(means)
+	for c := range out.Values {
+		out.Values[c].Interval = percentiles(each[c])
+	}
+	return out, nil
+}
+
+// rSquared is 1 - (squared errors)/(squares around the mean) of one column when picture i
+// counts weight[i] times (nil: once); not ok when all truths that count are one number.
+func rSquared(predicted Matrix, truth []float64, column int, centre float64, weight []int) (r2 float64, ok bool) {
+	n, k := predicted.Rows, predicted.Cols
+	var total, sum, squares, errors float64
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for i := range n {
+		w := 1.0
+		if weight != nil {
+			if weight[i] == 0 {
+				continue
+			}
+			w = float64(weight[i])
+		}
+		y := truth[i*k+column]
+		lo, hi = min(lo, y), max(hi, y)
+		d, e := y-centre, float64(predicted.Data[i*k+column])-y
+		total += w
+		sum += w * d
+		squares += w * d * d
+		errors += w * e * e
+	}
+	if !(lo < hi) {
+		return 0, false
+	}
+	return 1 - errors/(squares-sum*sum/total), true
+}
