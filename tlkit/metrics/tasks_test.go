@@ -184,3 +184,28 @@ func TestTasksOutOfNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestResampledScores(t *testing.T) {
+	// A picture that counts twice is a picture that is there twice.
+	predicted, truth := Matrix{4, 1, []float32{1, 5, 2, 8}}, []float64{2, 4, 2, 9}
+	twice, truths := Matrix{5, 1, []float32{1, 1, 2, 8, 8}}, []float64{2, 2, 2, 9, 9}
+	a, ok := rSquared(predicted, truth, 0, 3, []int{2, 0, 1, 2})
+	b, _ := rSquared(twice, truths, 0, -1, nil)
+	if !ok || math.Abs(a-b) > 1e-12 || math.Abs(b-(1-4/58.8)) > 1e-12 { // errors 1+1+0+1+1; squares around 4.8: 3 x 2.8² + 2 x 4.2²
+		t.Errorf("R2 %v by weights, %v by rows", a, b)
+	}
+	if _, ok := rSquared(predicted, truth, 0, 3, []int{3, 0, 1, 0}); ok {
+		t.Error("the variance of one number")
+	}
+	scores := Matrix{4, 1, []float32{0.9, 0.8, 0.8, 0.1}}
+	x, _ := rank(scores, []bool{true, false, true, true}, 0).precision([]int{1, 2, 0, 3})
+	y, err := AveragePrecision([]float32{0.9, 0.8, 0.8, 0.1, 0.1, 0.1}, []bool{true, false, false, true, true, true})
+	if err != nil || math.Abs(x-y) > 1e-12 {
+		t.Errorf("AP %v by weights, %v by rows", x, y)
+	}
+	// Said of the first only, or of all four: the same F1. The second cut, -1, is nearer to even odds than 8.5.
+	at, f1, err := BestThreshold([]float32{9, 8, 1, 0}, []bool{true, false, false, true})
+	if err != nil || f1 != 2./3 || math.Abs(at-1/(1+math.E)) > 1e-12 {
+		t.Errorf("threshold %v, F1 %v, %v", at, f1, err)
+	}
+}
