@@ -1,5 +1,6 @@
-// Package head holds what is trained on top of a frozen backbone: linear heads and
-// the instant k-NN baseline.
+// Package head holds what is trained on top of a frozen backbone: linear heads for one
+// label a picture ([Logistic], [SGD]), for several ([Logistic] again) and for real values
+// ([Ridge]), and the instant k-NN baseline.
 //
 //	fit, err := head.Logistic(ctx, head.Samples{X: x, Features: 1280, Y: y, Classes: 2}, head.LogisticOptions{Folds: folds})
 //	logits := fit.Head.Logits(valid) // [N, K]
@@ -18,10 +19,11 @@ import (
 	"math"
 )
 
-// Linear is a trained linear classifier on raw features.
+// Linear is a trained linear head on raw features. Its outputs are called logits, also
+// where they are real values in the units of the targets.
 type Linear struct {
 	Features int       // C, the width of a feature row
-	Classes  int       // K
+	Classes  int       // K classes, labels or values
 	Weight   []float32 // [K, C] row-major, PyTorch's layout of nn.Linear.weight
 	Bias     []float32 // [K]
 }
@@ -77,6 +79,16 @@ func dot(a, b []float32) float32 {
 	return float32((s0 + s1) + (s2 + s3))
 }
 
+// Sigmoid turns logits into probabilities that know nothing of each other, one for each of
+// several labels.
+func Sigmoid(logits []float32) []float32 {
+	out := make([]float32, len(logits))
+	for i, v := range logits {
+		out[i] = float32(1 / (1 + math.Exp(-float64(v))))
+	}
+	return out
+}
+
 // Softmax turns logits [N, K] into probabilities [N, K], each row adding up to 1.
 func Softmax(logits []float32, classes int) []float32 {
 	out := make([]float32, len(logits))
@@ -116,50 +128,6 @@ func argmax(row []float32) int {
 		}
 	}
 	return best
-}
-
-// Samples are the pictures a head learns from, as features.
-type Samples struct {
-	X        []float32 // [N, Features] row-major
-	Features int       // C
-	Y        []int     // N classes in [0, Classes)
-	Classes  int       // K, at least 2
-}
-
-// Len is the number of rows.
-func (s Samples) Len() int { return len(s.Y) }
-
-// Row is the features of sample i.
-func (s Samples) Row(i int) []float32 { return s.X[i*s.Features : (i+1)*s.Features] }
-
-// Check says what is wrong with the samples before a fit believes them.
-func (s Samples) Check() error {
-	switch {
-	case s.Features < 1 || len(s.Y) == 0:
-		return fmt.Errorf("head: %d samples of %d features, want at least one of each", len(s.Y), s.Features)
-	case len(s.X) != len(s.Y)*s.Features:
-		return fmt.Errorf("head: %d feature values for %d labels, want %d (labels x %d features)", len(s.X), len(s.Y), len(s.Y)*s.Features, s.Features)
-	case s.Classes < 2:
-		return fmt.Errorf("head: %d class, want at least 2: a classifier needs something to tell apart", s.Classes)
-	}
-	seen := make([]bool, s.Classes)
-	for i, y := range s.Y {
-		if y < 0 || y >= s.Classes {
-			return fmt.Errorf("head: sample %d has class %d, want 0 to %d", i, y, s.Classes-1)
-		}
-		seen[y] = true
-	}
-	for k, ok := range seen {
-		if !ok {
-			return fmt.Errorf("head: class %d has no training sample: add pictures of it or remove the class", k)
-		}
-	}
-	for i, v := range s.X {
-		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("head: feature %d of sample %d is %v: the weights or the picture are broken", i%s.Features, i/s.Features, v)
-		}
-	}
-	return nil
 }
 
 // LogLoss is the mean cross-entropy in nats of logits [N, K] against labels y.

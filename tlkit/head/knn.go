@@ -10,7 +10,8 @@ import (
 // weighted by exp(similarity/0.07), the habit of the self-supervised literature. It has
 // nothing to train, so it tells in a moment what the features are worth.
 //
-// x is [N, C] row-major; the result is the vote shares [N, K], each row adding up to 1.
+// x is [N, C] row-major; the result is [N, K]: the vote shares of classes, each row adding
+// up to 1, the share of votes for each of several labels, the weighted mean of values.
 func KNN(train Samples, x []float32, k int) ([]float32, error) {
 	if err := train.Check(); err != nil {
 		return nil, err
@@ -25,7 +26,7 @@ func KNN(train Samples, x []float32, k int) ([]float32, error) {
 	}
 	type neighbour struct {
 		similarity float64
-		class      int
+		row        int
 	}
 	n := len(x) / train.Features
 	out := make([]float32, n*train.Classes)
@@ -34,15 +35,21 @@ func KNN(train Samples, x []float32, k int) ([]float32, error) {
 		row := x[i*train.Features : (i+1)*train.Features]
 		l := length(row)
 		for j := range near {
-			near[j] = neighbour{float64(dot(row, train.Row(j))) / (l * norm[j]), train.Y[j]}
+			near[j] = neighbour{float64(dot(row, train.Row(j))) / (l * norm[j]), j}
 		}
 		sort.SliceStable(near, func(a, b int) bool { return near[a].similarity > near[b].similarity })
 		var sum float64
 		votes := make([]float64, train.Classes)
 		for _, v := range near[:k] {
 			w := math.Exp((v.similarity - near[0].similarity) / 0.07)
-			votes[v.class] += w
 			sum += w
+			if train.Targets == nil {
+				votes[train.Y[v.row]] += w
+				continue
+			}
+			for c, t := range train.Targets[v.row*train.Classes : (v.row+1)*train.Classes] {
+				votes[c] += w * t
+			}
 		}
 		for c, v := range votes {
 			out[i*train.Classes+c] = float32(v / sum)

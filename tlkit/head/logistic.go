@@ -26,20 +26,25 @@ type LogisticOptions struct {
 
 // Step is one row of the history of a fit.
 type Step struct {
-	Step       int     // 1, 2, ... solver iterations, or epochs of SGD
-	TrainLoss  float64 // mean cross-entropy in nats on the training samples, without the penalty
-	TrainRight int     // training samples classified right
+	Step       int     // 1, 2, ... solver iterations, epochs of SGD, or strengths of Ridge
+	TrainLoss  float64 // on the training samples, without the penalty: mean cross-entropy in nats; of values squared error in variances
+	TrainRight int     // training samples classified right; -1 where there is no such thing
 	FoldRight  int     // samples classified right by the model of the folds that did not see them; -1 without folds
 	FoldLoss   float64 // mean cross-entropy of those; NaN without folds
-	Rate       float64 // learning rate of the step; 0 where there is none (L-BFGS)
-	Head       *Linear // the head after this step
+
+	// Accuracy of one label a picture, mean average precision of several, mean R² of values; NaN without folds.
+	TrainScore, FoldScore float64
+
+	Rate float64 // learning rate of the step; 0 where there is none (L-BFGS)
+	Head *Linear // the head after this step
 }
 
 // Choice is what the folds said about one strength.
 type Choice struct {
 	Strength float64 `json:"strength"`
-	Loss     float64 `json:"loss"`  // out-of-fold mean cross-entropy, nats
-	Right    int     `json:"right"` // out-of-fold samples classified right
+	Loss     float64 `json:"loss"`            // out-of-fold loss, see Step.TrainLoss
+	Right    int     `json:"right,omitempty"` // out-of-fold samples classified right, of one label a picture
+	Score    float64 `json:"score,omitempty"` // out of fold: accuracy, mean average precision or mean R²
 }
 
 // Fit is a trained head and how it came to be.
@@ -51,27 +56,25 @@ type Fit struct {
 	Steps     int
 }
 
-// Logistic fits L2 logistic regression (softmax, L-BFGS) on standardised features. The
+// Logistic fits L2 logistic regression (L-BFGS) on standardised features: softmax for one
+// label a picture (Samples.Y), a sigmoid for each of several labels (Samples.Targets of 0
+// and 1; mean cross-entropy + λ/2·‖w‖² for each label, one λ for all). The
 // strength with the lowest out-of-fold log loss wins, the stronger one on a tie; nothing
 // but the samples given here takes part in the choice. The features' mean and spread are
 // taken over all samples, folds included (they carry no labels).
 //
 // The result depends on nothing but its arguments. ctx stops it between iterations.
 func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
-	if err := s.Check(); err != nil {
+	err := s.Check()
+	if err == nil && s.Targets != nil {
+		err = s.checkLabels()
+	}
+	if err != nil {
 		return nil, err
 	}
-	strengths := o.Strengths
-	if strengths == nil {
-		strengths = DefaultStrengths
-	}
-	for _, l := range strengths {
-		if !(l > 0) || math.IsInf(l, 0) {
-			return nil, fmt.Errorf("head: L2 strength %v, want a positive number", l)
-		}
-	}
-	if len(strengths) == 0 || len(strengths) > 1 && len(o.Folds) < 2 {
-		return nil, fmt.Errorf("head: %d strengths and %d folds, want one strength, or several and at least 2 folds to choose by", len(strengths), len(o.Folds))
+	strengths, err := ladder(o.Strengths, DefaultStrengths, o.Folds)
+	if err != nil {
+		return nil, err
 	}
 	if o.Iterations == 0 {
 		o.Iterations = 200
@@ -111,13 +114,14 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		}
 		h := b.linear(axes, params, s.Classes)
 		logits := h.Logits(s.X)
-		row := Step{Step: step, TrainLoss: LogLoss(logits, s.Y, s.Classes), TrainRight: Correct(logits, s.Y, s.Classes), FoldRight: -1, FoldLoss: math.NaN(), Head: h}
+		row := Step{Step: step, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Head: h}
+		row.TrainLoss, row.TrainScore, row.TrainRight = s.measure(logits)
 		if held := history.at(step); held != nil {
-			row.FoldRight, row.FoldLoss = Correct(held, s.Y, s.Classes), LogLoss(held, s.Y, s.Classes)
+			row.FoldLoss, row.FoldScore, row.FoldRight = s.measure(held)
 		}
 		o.Step(row)
 	}
-	params, err := solve(ctx, problem{z: b.z, y: s.Y, classes: s.Classes, strength: fit.Strength}, nil, o.Iterations, 1e-6, report)
+	params, err := solve(ctx, problem{z: b.z, Samples: s.pick(all), strength: fit.Strength}, nil, o.Iterations, 1e-6, report)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +130,25 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	return fit, fit.Head.Check()
 }
 
+// ladder is the strengths to try, checked.
+func ladder(strengths, usual []float64, folds [][]int) ([]float64, error) {
+	if strengths == nil {
+		strengths = usual
+	}
+	for _, l := range strengths {
+		if !(l > 0) || math.IsInf(l, 0) {
+			return nil, fmt.Errorf("head: L2 strength %v, want a positive number", l)
+		}
+	}
+	if len(strengths) == 0 || len(strengths) > 1 && len(folds) < 2 {
+		return nil, fmt.Errorf("head: %d strengths and %d folds, want one strength, or several and at least 2 folds to choose by", len(strengths), len(folds))
+	}
+	return strengths, nil
+}
+
 type fold struct {
 	b    *basis
-	y    []int // labels of the fold's training rows
+	s    Samples // what is known about the fold's training rows
 	held []int
 	x    *mat.Dense // the held-out rows in the basis
 }
@@ -151,15 +171,11 @@ func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
 				train = append(train, i)
 			}
 		}
-		y := make([]int, len(train))
-		for i, r := range train {
-			y[i] = s.Y[r]
-		}
 		if len(train) == 0 || len(rows) == 0 {
 			return nil, fmt.Errorf("head: fold %d holds out %d of %d samples, want some on both sides: ask for fewer folds", f, len(rows), s.Len())
 		}
 		b := d.basis(train)
-		folds = append(folds, fold{b: b, y: y, held: rows, x: b.heldOut(rows)})
+		folds = append(folds, fold{b: b, s: s.pick(train), held: rows, x: b.heldOut(rows)})
 	}
 	for i, c := range count {
 		if len(held) > 0 && c != 1 {
@@ -193,7 +209,7 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 		var start []float64
 		for i, l := range strengths {
 			// A tenth of a percent of log loss decides nothing between strengths a factor 3 apart.
-			params, err := solve(ctx, problem{z: fo.b.z, y: fo.y, classes: s.Classes, strength: l}, start, 60, 1e-4, nil)
+			params, err := solve(ctx, problem{z: fo.b.z, Samples: fo.s, strength: l}, start, 60, 1e-4, nil)
 			if err != nil {
 				return err
 			}
@@ -207,7 +223,10 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 	}
 	choices := make([]Choice, len(strengths))
 	for i, l := range strengths {
-		choices[i] = Choice{Strength: l, Loss: LogLoss(logits[i], s.Y, s.Classes), Right: Correct(logits[i], s.Y, s.Classes)}
+		c := Choice{Strength: l}
+		c.Loss, c.Score, c.Right = s.measure(logits[i])
+		c.Right = max(c.Right, 0)
+		choices[i] = c
 	}
 	return choices, nil
 }
@@ -245,7 +264,7 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64,
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
 		fo := folds[f]
-		params, err := solve(ctx, problem{z: fo.b.z, y: fo.y, classes: s.Classes, strength: strength}, nil, iterations, 1e-6, func(_ int, p []float64) {
+		params, err := solve(ctx, problem{z: fo.b.z, Samples: fo.s, strength: strength}, nil, iterations, 1e-6, func(_ int, p []float64) {
 			if keep {
 				byFold[f] = append(byFold[f], append([]float64(nil), p...))
 			}
@@ -272,23 +291,30 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64,
 	return history, nil
 }
 
-// problem is softmax regression: mean cross-entropy of z·β + b plus strength/2·‖β‖².
+// problem is logistic regression: mean cross-entropy of z·β + b, of several labels summed
+// over them, plus strength/2·‖β‖².
 type problem struct {
 	z        *mat.Dense // [n, r]
-	y        []int
-	classes  int
+	Samples             // without features
 	strength float64
 }
 
 // loss returns the value at params (β [r, K] then b [K]) and writes the gradient.
 func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 	n, r := p.z.Dims()
-	k := p.classes
+	k := p.Classes
 	scores.Mul(p.z, mat.NewDense(r, k, params[:r*k]))
 	bias, gradBias := params[r*k:], grad[r*k:]
 	clear(gradBias)
 	var ce float64
-	for i, c := range p.y {
+	for i := range p.Targets {
+		v, t := scores.At(i/k, i%k)+bias[i%k], p.Targets[i]
+		ce += max(v, 0) - v*t + math.Log1p(math.Exp(-math.Abs(v)))
+		d := (1/(1+math.Exp(-v)) - t) / float64(n)
+		scores.Set(i/k, i%k, d)
+		gradBias[i%k] += d
+	}
+	for i, c := range p.Y {
 		row := scores.RawRowView(i)
 		top := math.Inf(-1)
 		for j := range row {
@@ -323,7 +349,7 @@ func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 // report, when given, is called after each iteration with the parameters, valid during the call.
 func solve(ctx context.Context, p problem, start []float64, iterations int, tol float64, report func(step int, params []float64)) ([]float64, error) {
 	n, r := p.z.Dims()
-	size := r*p.classes + p.classes
+	size := r*p.Classes + p.Classes
 	if start == nil {
 		start = make([]float64, size)
 	}
@@ -335,7 +361,7 @@ func solve(ctx context.Context, p problem, start []float64, iterations int, tol 
 			report(steps, x)
 		}
 	})
-	scores, g := mat.NewDense(n, p.classes, nil), mat.NewDense(r, p.classes, nil)
+	scores, g := mat.NewDense(n, p.Classes, nil), mat.NewDense(r, p.Classes, nil)
 	at, grad, value := make([]float64, size), make([]float64, size), math.NaN()
 	fresh := false
 	// gonum asks for value and gradient apart; both come from one pass, kept until x moves.

@@ -55,6 +55,9 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	if s.Targets != nil {
+		return nil, fmt.Errorf("head: SGD is PyTorch's tutorial, for one label a picture; several labels are for Logistic, values for Ridge")
+	}
 	o, err := o.filled()
 	if err != nil {
 		return nil, err
@@ -104,9 +107,10 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 		if o.Step != nil {
 			h := runs[0].head.clone()
 			logits := h.Logits(s.X)
-			row := Step{Step: epoch, TrainLoss: LogLoss(logits, s.Y, s.Classes), TrainRight: Correct(logits, s.Y, s.Classes), FoldRight: -1, FoldLoss: math.NaN(), Rate: rate, Head: h}
+			row := Step{Step: epoch, TrainLoss: LogLoss(logits, s.Y, s.Classes), TrainRight: Correct(logits, s.Y, s.Classes), FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Rate: rate, Head: h}
+			row.TrainScore = float64(row.TrainRight) / float64(s.Len())
 			if len(held) > 0 {
-				row.FoldRight, row.FoldLoss = Correct(oof, s.Y, s.Classes), LogLoss(oof, s.Y, s.Classes)
+				row.FoldLoss, row.FoldScore, row.FoldRight = s.measure(oof)
 			}
 			o.Step(row)
 		}

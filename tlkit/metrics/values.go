@@ -93,6 +93,31 @@ func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores
 	return out, nil
 }
 
+// MeanR2 is the mean R² of predictions [N, K] over the values that vary, see [ScoreValues],
+// without an interval; counted says how many these are, and the mean is 0 when it is 0.
+func MeanR2(predicted Matrix, truth []float64) (mean float64, counted int, err error) {
+	if err := predicted.check(); err != nil {
+		return 0, 0, err
+	}
+	if len(truth) != len(predicted.Data) {
+		return 0, 0, fmt.Errorf("metrics: %d truths for %d x %d predictions", len(truth), predicted.Rows, predicted.Cols)
+	}
+	for c := range predicted.Cols {
+		centre := 0.0
+		for i := range predicted.Rows {
+			centre += truth[i*predicted.Cols+c] / float64(predicted.Rows)
+		}
+		if r2, ok := rSquared(predicted, truth, c, centre, nil); ok {
+			mean += r2
+			counted++
+		}
+	}
+	if counted > 0 {
+		mean /= float64(counted)
+	}
+	return mean, counted, nil
+}
+
 // rSquared is 1 - (squared errors)/(squares around the mean) of one column when picture i
 // counts weight[i] times (nil: once); not ok when all truths that count are one number.
 func rSquared(predicted Matrix, truth []float64, column int, centre float64, weight []int) (r2 float64, ok bool) {

@@ -45,3 +45,43 @@ out = os.path.join(os.path.dirname(__file__), "../../../tlkit/head/testdata/logi
 os.makedirs(os.path.dirname(out), exist_ok=True)
 with open(out, "w") as f:
     json.dump({"by": f"scikit-learn {sklearn.__version__}", "fits": rows}, f, indent=1)
+
+
+# Several labels a picture and real values, on the same samples: testdata/tasks.json.
+from sklearn.linear_model import Ridge
+
+
+def labels_of(n, k):
+    i, c = np.arange(n)[:, None], np.arange(k)[None, :]
+    return ((i * (c + 2) + i // 3) % 5 < 2).astype(int)
+
+
+def values_of(x, k):
+    n = len(x)
+    i, c = np.arange(n)[:, None], np.arange(k)[None, :]
+    return 100.0 ** (c - 1) * (x[:, :k].astype(np.float64) * 3 + x[:, k:2 * k] + (i * 13 % 7 + i * c % 3) / 4) + 10 * c
+
+
+def several(n, c, k, lam):
+    x, _ = samples(n, c, k)
+    t = labels_of(n, k)
+    scaled = StandardScaler().fit_transform(x.astype(np.float64))
+    p = np.stack([LogisticRegression(C=1 / (lam * n), tol=1e-12, max_iter=100000).fit(scaled, t[:, j]).predict_proba(scaled)[:, 1] for j in range(k)], 1)
+    return {"n": n, "features": c, "classes": k, "strength": lam, "probabilities": [[round(float(v), 9) for v in row] for row in p[:12]]}
+
+
+def values(n, c, k, lam):
+    x, _ = samples(n, c, k)
+    t = values_of(x, k)
+    scaled = StandardScaler().fit_transform(x.astype(np.float64))
+    mean, sd = t.mean(0), t.std(0)
+    fitted = Ridge(alpha=lam * n).fit(scaled, (t - mean) / sd).predict(scaled)
+    fitted = fitted.reshape(n, k)
+    return {"n": n, "features": c, "classes": k, "strength": lam, "standardised": [[round(float(v), 9) for v in row] for row in fitted[:12]],
+            "mean": mean.tolist(), "sd": sd.tolist()}
+
+
+with open(os.path.join(os.path.dirname(out), "tasks.json"), "w") as f:
+    json.dump({"by": f"scikit-learn {sklearn.__version__}",
+               "labels": [several(40, 100, 3, 0.1), several(200, 20, 4, 0.01), several(60, 30, 1, 1.0)],
+               "values": [values(40, 100, 3, 0.1), values(200, 20, 2, 3.0), values(60, 30, 1, 0.01)]}, f, indent=1)

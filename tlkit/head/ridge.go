@@ -1,0 +1,227 @@
+package head
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// DefaultRidge is the ladder of L2 strengths of [Ridge]: λ in
+// mean squared error/2 + λ/2·‖w‖² on standardised features and targets. scikit-learn's
+// alpha is λ·N.
+var DefaultRidge = []float64{300, 100, 30, 10, 3, 1, 0.3, 0.1, 0.03, 0.01}
+
+// RidgeOptions says how the strength is chosen and who watches.
+type RidgeOptions struct {
+	Strengths []float64 // candidates, strongest first; nil = DefaultRidge; one = no choice to make
+	Folds     [][]int   // indices of the held-out samples of each fold; needed when there is a choice
+	// Step is called after each strength with the head fitted at it, strongest first. It may be nil.
+	Step func(Step)
+}
+
+// Ridge fits ridge regression of real values (Samples.Targets) on standardised features, in
+// closed form. The targets are standardised too, so that one strength does for values of
+// any units, and the head returned is in these units again. The strength with the lowest
+// out-of-fold squared error wins, the stronger one on a tie; losses are squared errors in
+// units of the targets' variance, averaged over the values.
+//
+// The result depends on nothing but its arguments. ctx stops it between strengths.
+func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if s.Targets == nil {
+		return nil, fmt.Errorf("head: ridge regression of classes, want Samples.Targets: classes are for Logistic")
+	}
+	strengths, err := ladder(o.Strengths, DefaultRidge, o.Folds)
+	if err != nil {
+		return nil, err
+	}
+	scale, err := spread(s)
+	if err != nil {
+		return nil, err
+	}
+	d := newDesign(s)
+	folds, err := makeFolds(d, s, o.Folds)
+	if err != nil {
+		return nil, err
+	}
+	held := make([][]float32, len(strengths)) // out-of-fold values at each strength
+	for i := range held {
+		held[i] = make([]float32, len(s.Targets))
+	}
+	// One fold after the other: each is matrix products and factorisations that use all processors.
+	for _, f := range folds {
+		system := newRidge(f.b.z, f.s, scale)
+		for i, l := range strengths {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			params, err := system.solve(l)
+			if err != nil {
+				return nil, err
+			}
+			f.fill(held[i], params, s.Classes)
+		}
+	}
+	best := 0
+	fit := &Fit{}
+	for i, l := range strengths {
+		if len(folds) == 0 {
+			break
+		}
+		c := Choice{Strength: l}
+		c.Loss, c.Score = s.errors(held[i], scale)
+		if fit.Choices = append(fit.Choices, c); c.Loss < fit.Choices[best].Loss {
+			best = i
+		}
+	}
+	all := make([]int, s.Len())
+	for i := range all {
+		all[i] = i
+	}
+	b := d.basis(all)
+	axes := b.axes()
+	system := newRidge(b.z, s.pick(all), scale)
+	for i, l := range strengths {
+		if i != best && o.Step == nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		params, err := system.solve(l)
+		if err != nil {
+			return nil, err
+		}
+		h := b.linear(axes, params, s.Classes)
+		if i == best {
+			fit.Head, fit.Strength, fit.Steps = h, l, i+1
+			if len(folds) > 0 {
+				fit.OutOfFold = held[i]
+			}
+		}
+		if o.Step == nil {
+			continue
+		}
+		row := Step{Step: i + 1, TrainRight: -1, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Head: h}
+		row.TrainLoss, row.TrainScore = s.errors(h.Logits(s.X), scale)
+		if len(folds) > 0 {
+			row.FoldLoss, row.FoldScore = fit.Choices[i].Loss, fit.Choices[i].Score
+		}
+		o.Step(row)
+	}
+	if len(strengths) == 1 {
+		fit.Choices = nil
+	}
+	return fit, fit.Head.Check()
+}
+
+// spread is mean and standard deviation of each target, [2·K].
+func spread(s Samples) ([]float64, error) {
+	k, n := s.Classes, float64(s.Len())
+	out := make([]float64, 2*k)
+	mean, sd := out[:k], out[k:]
+	for i, v := range s.Targets {
+		mean[i%k] += v / n
+	}
+	for i, v := range s.Targets {
+		e := v - mean[i%k]
+		sd[i%k] += e * e / n
+	}
+	for c := range sd {
+		if sd[c] = math.Sqrt(sd[c]); !(sd[c] > 1e-12*math.Abs(mean[c])) {
+			return nil, fmt.Errorf("head: value %d is %g in every training sample, so nothing can be learnt about it: remove it", c, mean[c])
+		}
+	}
+	return out, nil
+}
+
+// errors are the mean squared error of values [N, K] in variances, and the mean R².
+func (s Samples) errors(values []float32, scale []float64) (loss, r2 float64) {
+	k := s.Classes
+	for i, t := range s.Targets {
+		e := (float64(values[i]) - t) / scale[k+i%k]
+		loss += e * e / float64(len(s.Targets))
+	}
+	r2, _, err := metrics.MeanR2(metrics.Matrix{Rows: s.Len(), Cols: k, Data: values}, s.Targets)
+	if err != nil {
+		r2 = math.NaN()
+	}
+	return loss, r2
+}
+
+// ridge is the normal equations of centred rows, ready for any strength.
+type ridge struct {
+	gram   *mat.SymDense // zᵀz/n of the centred rows, [r, r]
+	right  *mat.Dense    // zᵀt/n, [r, K]
+	centre []float64     // of z, [r]
+	mean   []float64     // of the standardised targets, [K]
+	scale  []float64     // of the raw targets: mean, then standard deviation
+}
+
+func newRidge(z *mat.Dense, s Samples, scale []float64) *ridge {
+	n, r := z.Dims()
+	k := s.Classes
+	out := &ridge{centre: make([]float64, r), mean: make([]float64, k), scale: scale}
+	c, t := mat.DenseCopyOf(z), mat.NewDense(n, k, nil)
+	for i := range n {
+		for j, v := range c.RawRowView(i) {
+			out.centre[j] += v / float64(n)
+		}
+		for j := range k {
+			v := (s.Targets[i*k+j] - scale[j]) / scale[k+j]
+			t.Set(i, j, v)
+			out.mean[j] += v / float64(n)
+		}
+	}
+	for i := range n {
+		for j := range r {
+			c.Set(i, j, c.At(i, j)-out.centre[j])
+		}
+		for j := range k {
+			t.Set(i, j, t.At(i, j)-out.mean[j])
+		}
+	}
+	out.gram, out.right = mat.NewSymDense(r, nil), mat.NewDense(r, k, nil)
+	out.gram.SymOuterK(1/float64(n), c.T())
+	out.right.Mul(c.T(), t)
+	out.right.Scale(1/float64(n), out.right)
+	return out
+}
+
+// solve returns β [r, K] then the bias [K], both in the units of the targets.
+func (q *ridge) solve(strength float64) ([]float64, error) {
+	r, k := q.right.Dims()
+	a := mat.NewSymDense(r, nil)
+	a.CopySym(q.gram)
+	for i := range r {
+		a.SetSym(i, i, a.At(i, i)+strength)
+	}
+	var chol mat.Cholesky
+	if !chol.Factorize(a) {
+		return nil, fmt.Errorf("head: ridge regression at strength %g has no solution: use a larger one", strength)
+	}
+	var beta mat.Dense
+	if err := chol.SolveTo(&beta, q.right); err != nil {
+		if _, rough := err.(mat.Condition); !rough {
+			return nil, fmt.Errorf("head: ridge regression at strength %g: %w", strength, err)
+		}
+	}
+	params := make([]float64, r*k+k)
+	for j := range k {
+		sd := q.scale[k+j]
+		bias := q.mean[j]
+		for i := range r {
+			v := beta.At(i, j)
+			bias -= v * q.centre[i]
+			params[i*k+j] = v * sd
+		}
+		params[r*k+j] = bias*sd + q.scale[j]
+	}
+	return params, nil
+}

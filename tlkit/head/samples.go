@@ -1,0 +1,130 @@
+package head
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// Samples are the pictures a head learns from, as features, with either Y or Targets.
+type Samples struct {
+	X        []float32 // [N, Features] row-major
+	Features int       // C
+	Y        []int     // N classes in [0, Classes), for one label a picture
+	Classes  int       // K: classes (at least 2), labels or values
+
+	// Targets is [N, Classes] row-major: of several labels a picture 0 or 1, else real values in any units. nil with Y.
+	Targets []float64
+}
+
+// Len is the number of rows.
+func (s Samples) Len() int {
+	if s.Targets != nil && s.Classes > 0 {
+		return len(s.Targets) / s.Classes
+	}
+	return len(s.Y)
+}
+
+// Row is the features of sample i.
+func (s Samples) Row(i int) []float32 { return s.X[i*s.Features : (i+1)*s.Features] }
+
+// pick is what is known about some rows, without their features.
+func (s Samples) pick(rows []int) Samples {
+	out := Samples{Classes: s.Classes}
+	for _, r := range rows {
+		if s.Targets != nil {
+			out.Targets = append(out.Targets, s.Targets[r*s.Classes:(r+1)*s.Classes]...)
+		} else {
+			out.Y = append(out.Y, s.Y[r])
+		}
+	}
+	return out
+}
+
+// positive are targets of several labels as truths.
+func (s Samples) positive() []bool {
+	out := make([]bool, len(s.Targets))
+	for i, v := range s.Targets {
+		out[i] = v == 1
+	}
+	return out
+}
+
+// Check says what is wrong with the samples before a fit believes them.
+func (s Samples) Check() error {
+	switch {
+	case s.Y != nil && s.Targets != nil:
+		return fmt.Errorf("head: samples with both classes and targets, want one of them")
+	case s.Features < 1 || s.Classes < 1 || s.Len() == 0:
+		return fmt.Errorf("head: %d samples of %d features with %d outputs, want at least one of each", s.Len(), s.Features, s.Classes)
+	case len(s.X) != s.Len()*s.Features:
+		return fmt.Errorf("head: %d feature values for %d samples, want %d (samples x %d features)", len(s.X), s.Len(), s.Len()*s.Features, s.Features)
+	case s.Targets != nil && len(s.Targets) != s.Len()*s.Classes:
+		return fmt.Errorf("head: %d targets, want %d for each sample", len(s.Targets), s.Classes)
+	case s.Targets == nil && s.Classes < 2:
+		return fmt.Errorf("head: %d class, want at least 2: a classifier needs something to tell apart", s.Classes)
+	}
+	for i, v := range s.X {
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("head: feature %d of sample %d is %v: the weights or the picture are broken", i%s.Features, i/s.Features, v)
+		}
+	}
+	if s.Targets != nil {
+		for i, v := range s.Targets {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("head: target %d of sample %d is %v, want a finite number", i%s.Classes, i/s.Classes, v)
+			}
+		}
+		return nil
+	}
+	seen := make([]bool, s.Classes)
+	for i, y := range s.Y {
+		if y < 0 || y >= s.Classes {
+			return fmt.Errorf("head: sample %d has class %d, want 0 to %d", i, y, s.Classes-1)
+		}
+		seen[y] = true
+	}
+	for k, ok := range seen {
+		if !ok {
+			return fmt.Errorf("head: class %d has no training sample: add pictures of it or remove the class", k)
+		}
+	}
+	return nil
+}
+
+// checkLabels wants 0 or 1, and both of each label.
+func (s Samples) checkLabels() error {
+	with := make([]int, s.Classes)
+	for i, v := range s.Targets {
+		if v != 0 && v != 1 {
+			return fmt.Errorf("head: target %d of sample %d is %v, want 0 or 1: real values are for Ridge", i%s.Classes, i/s.Classes, v)
+		}
+		with[i%s.Classes] += int(v)
+	}
+	for k, n := range with {
+		if n == 0 || n == s.Len() {
+			return fmt.Errorf("head: label %d is on %d of %d training samples, want some with it and some without: add pictures or remove the label", k, n, s.Len())
+		}
+	}
+	return nil
+}
+
+// measure is the loss and the score of logits [N, K]: of classes cross-entropy and the
+// share right, of several labels mean binary cross-entropy and mean average precision.
+func (s Samples) measure(logits []float32) (loss, score float64, right int) {
+	if s.Targets == nil {
+		right = Correct(logits, s.Y, s.Classes)
+		return LogLoss(logits, s.Y, s.Classes), float64(right) / float64(s.Len()), right
+	}
+	m := metrics.Matrix{Rows: s.Len(), Cols: s.Classes, Data: logits}
+	positive := s.positive()
+	loss, err := metrics.BinaryCrossEntropy(m, positive)
+	if err != nil {
+		return math.NaN(), math.NaN(), -1
+	}
+	if score, _, err = metrics.MeanAveragePrecision(m, positive); err != nil {
+		score = math.NaN()
+	}
+	return loss, score, -1
+}
