@@ -104,6 +104,23 @@ func (p *Picture) saturation(factor float64) *Picture {
 	return out
 }
 
+// Grayscale replaces each of the three channels by the brightness, as torchvision's Grayscale(3): for networks that were
+// trained on grey pictures, which look at one of the channels.
+func Grayscale() Step { return grayscale{} }
+
+type grayscale struct{}
+
+func (grayscale) String() string { return "Grayscale()" }
+
+func (grayscale) picture(p *Picture, _ *stream) (*Picture, error) {
+	out := NewPicture(p.Width, p.Height)
+	for i := 0; i < len(p.Pix); i += 3 {
+		l := luma(p.Pix[i : i+3])
+		out.Pix[i], out.Pix[i+1], out.Pix[i+2] = l, l, l
+	}
+	return out, nil
+}
+
 // luma is Pillow's convert("L"): ITU-R 601 in 16-bit fixed point.
 func luma(s []uint8) uint8 {
 	return uint8((uint32(s[0])*19595 + uint32(s[1])*38470 + uint32(s[2])*7471 + 1<<15) >> 16)

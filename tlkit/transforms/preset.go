@@ -27,7 +27,7 @@ type Preset struct {
 	Range         [2]float32    `json:"range"`                   // what bytes 0 and 255 become, before mean and deviation
 	Mean          [3]float32    `json:"mean"`                    // subtracted; in the units of Range, in the order of Channels
 	Std           [3]float32    `json:"std"`                     // divided by
-	Channels      string        `json:"channels"`                // "RGB" or "BGR"
+	Channels      string        `json:"channels"`                // "RGB", "BGR", or "grey": all three are the brightness
 }
 
 // Validate says what is wrong with a preset. Presets come out of files of strangers.
@@ -56,8 +56,8 @@ func (p Preset) Validate() error {
 	if _, err := p.Interpolation.orDefault(); err != nil {
 		return bad("%v", err)
 	}
-	if p.Channels != "RGB" && p.Channels != "BGR" {
-		return bad("channels %q, wanted RGB or BGR", p.Channels)
+	if p.Channels != "RGB" && p.Channels != "BGR" && p.Channels != "grey" {
+		return bad("channels %q, wanted RGB, BGR or grey", p.Channels)
 	}
 	if !finite(p.Range[0]) || !finite(p.Range[1]) || p.Range[0] == p.Range[1] {
 		return bad("range %v, wanted two different numbers such as [0 1] or [0 255]", p.Range)
@@ -87,7 +87,10 @@ func (p Preset) tensor() []Step {
 	if p.Range != [2]float32{0, 1} {
 		steps[0] = scale(p.Range[0], p.Range[1], fmt.Sprintf("ToTensor(%g to %g)", p.Range[0], p.Range[1]))
 	}
-	if p.Channels == "BGR" {
+	switch p.Channels {
+	case "grey":
+		steps = append([]Step{Grayscale()}, steps...)
+	case "BGR":
 		steps = append(steps, tensorStep{"BGR", func(t *table) { t.source = [3]int{2, 1, 0} }})
 	}
 	if p.Mean != [3]float32{} || p.Std != [3]float32{1, 1, 1} {

@@ -133,3 +133,38 @@ func TestDenormalize(t *testing.T) {
 		t.Error("a tensor without values")
 	}
 }
+
+// A grey preset gives each channel Pillow's convert("L"), in evaluation and in training.
+func TestGreyPreset(t *testing.T) {
+	pic := &Picture{6, 1, []uint8{10, 200, 30, 255, 0, 0, 1, 2, 3, 0, 0, 255, 255, 255, 255, 77, 78, 80}}
+	got, err := Compose(Grayscale()).Picture(pic, Rand{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []uint8{124, 76, 2, 29, 255, 78} {
+		if p := got.Pix[3*i : 3*i+3]; p[0] != want || p[1] != want || p[2] != want {
+			t.Errorf("pixel %d is %v, Pillow's is %d", i, p, want)
+		}
+	}
+	half, _ := Statistics("half")
+	p := Preset{Size: 8, Geometry: GeometrySquash}.WithStatistics(half)
+	colour, err := p.Eval().Apply(formula(20, 16, 1), Rand{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Channels = "grey"
+	for name, pipeline := range map[string]Pipeline{"Eval": p.Eval(), "Train": p.Train(1)} {
+		x, err := pipeline.Apply(formula(20, 16, 1), Rand{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(x.Data); i += 3 {
+			if x.Data[i] != x.Data[i+1] || x.Data[i] != x.Data[i+2] {
+				t.Fatalf("%s: the channels differ: %v", name, x.Data[i:i+3])
+			}
+		}
+		if name == "Eval" && reflect.DeepEqual(x.Data, colour.Data) {
+			t.Error("the test picture has no colour")
+		}
+	}
+}
