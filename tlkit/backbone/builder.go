@@ -13,6 +13,7 @@ import (
 // asks for "layer1.0.conv1.weight" where b asks for "conv1.weight".
 type Builder struct {
 	prefix string
+	keras  bool
 	walk   *walk
 }
 
@@ -32,6 +33,7 @@ type walk struct {
 // product is a convolution that can be built again with other weights [...,out].
 type product struct {
 	weight *graph.Node
+	bias   *graph.Node // [out], added to what build gives; nil = none
 	build  func(weight *graph.Node) *graph.Node
 }
 
@@ -42,7 +44,7 @@ func (w *walk) remember(weight *graph.Node, build func(*graph.Node) *graph.Node)
 		if w.products == nil {
 			w.products = map[*graph.Node]product{}
 		}
-		w.products[y] = product{weight, build}
+		w.products[y] = product{weight: weight, build: build}
 	}
 	return y
 }
@@ -60,7 +62,7 @@ func (b *Builder) In(levels ...any) *Builder {
 	for _, level := range levels {
 		prefix += fmt.Sprint(level) + "."
 	}
-	return &Builder{prefix: prefix, walk: b.walk}
+	return &Builder{prefix: prefix, keras: b.keras, walk: b.walk}
 }
 
 func (b *Builder) key(name string) string { return b.prefix + name }

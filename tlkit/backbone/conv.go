@@ -47,11 +47,41 @@ func (p Padding) spatial(what string, x *graph.Node, kernel, stride int) [][2]in
 }
 
 // Conv is a convolution without bias, x [N,H,W,in] to [N,h,w,width]. Its weight is NAME.weight, [width,in,kernel,kernel]
-// in the file.
+// in the file; in Keras' form NAME.kernel, [kernel,kernel,in,width].
 func (b *Builder) Conv(name string, x *graph.Node, width, kernel, stride int, pad Padding) *graph.Node {
+	return b.conv(name, b.form().kernel, x, width, kernel, stride, pad)
+}
+
+// ConvBias is Conv plus NAME.bias [width].
+func (b *Builder) ConvBias(name string, x *graph.Node, width, kernel, stride int, pad Padding) *graph.Node {
+	y := b.Conv(name, x, width, kernel, stride, pad)
+	bias := b.weight(x, name+".bias", weights.Same, true, width)
+	biased := graph.Add(y, perChannel(bias))
+	if p, ok := b.walk.products[y]; ok {
+		p.bias = bias
+		b.walk.products[biased] = p
+	}
+	return biased
+}
+
+// Separable is Keras' SeparableConv2D without bias: each channel for itself, then a pointwise convolution, with nothing
+// between them, x [N,H,W,in] to [N,h,w,width]. Its weights are NAME.depthwise_kernel and NAME.pointwise_kernel in Keras'
+// form; in timm's, which has it as two modules, NAME.conv1.weight and NAME.pointwise.weight.
+func (b *Builder) Separable(name string, x *graph.Node, width, kernel, stride int, pad Padding) *graph.Node {
+	f := b.form()
+	x = b.depthwise(name, f.separable[0], x, kernel, stride, pad)
+	return b.conv(name, f.separable[1], x, width, 1, 1, 0)
+}
+
+func (b *Builder) conv(name, leaf string, x *graph.Node, width, kernel, stride int, pad Padding) *graph.Node {
 	pads := pad.spatial(b.key(name), x, kernel, stride)
 	in := x.Shape().Dim(-1)
-	w := b.weight(x, name+".weight", weights.OIHWtoHWIO, true, width, in, kernel, kernel)
+	var w *graph.Node // [kernel,kernel,in,width]
+	if b.keras {
+		w = b.weight(x, name+leaf, weights.Same, true, kernel, kernel, in, width)
+	} else {
+		w = b.weight(x, name+leaf, weights.OIHWtoHWIO, true, width, in, kernel, kernel)
+	}
 	if kernel%2 == 0 {
 		// GoMLX's gradient for x is wrong where a kernel is even: a row and a column of zeros make it odd.
 		w = graph.Pad(w, graph.ScalarZero(w.Graph(), w.DType()), compute.PadAxis{End: 1}, compute.PadAxis{End: 1}, compute.PadAxis{}, compute.PadAxis{})
@@ -70,14 +100,24 @@ func (b *Builder) Conv(name string, x *graph.Node, width, kernel, stride int, pa
 }
 
 // Depthwise is a convolution without bias of each channel for itself, x [N,H,W,C] to [N,h,w,C]. Its weight is
-// NAME.weight, [C,1,kernel,kernel] in the file.
+// NAME.weight, [C,1,kernel,kernel] in the file; in Keras' form NAME.depthwise_kernel, [kernel,kernel,C,1].
 //
 // It is written as kernel x kernel shifted pictures, each times its weight, summed: on the CPU this is 2.5 times
 // faster than XLA's own grouped convolution, whose gradient moreover becomes one convolution per channel.
 func (b *Builder) Depthwise(name string, x *graph.Node, kernel, stride int, pad Padding) *graph.Node {
+	return b.depthwise(name, b.form().depthwise, x, kernel, stride, pad)
+}
+
+func (b *Builder) depthwise(name, leaf string, x *graph.Node, kernel, stride int, pad Padding) *graph.Node {
 	pads := pad.spatial(b.key(name), x, kernel, stride)
 	d := x.Shape().Dimensions
-	w := b.weight(x, name+".weight", weights.OIHWtoHWIO, true, d[3], 1, kernel, kernel) // [kernel,kernel,1,C]
+	var w *graph.Node // [kernel,kernel,1,C]
+	if b.keras {
+		w = b.weight(x, name+leaf, weights.Same, true, kernel, kernel, d[3], 1)
+		w = graph.Reshape(w, kernel, kernel, 1, d[3])
+	} else {
+		w = b.weight(x, name+leaf, weights.OIHWtoHWIO, true, d[3], 1, kernel, kernel)
+	}
 
 	height := (d[1]+pads[0][0]+pads[0][1]-kernel)/stride + 1
 	width := (d[2]+pads[1][0]+pads[1][1]-kernel)/stride + 1

@@ -27,14 +27,15 @@ const torchMomentum = 0.1
 
 // BatchNorm normalises the channels of x: y = gain (x - mean) / sqrt(variance + eps) + bias, by the statistics of the
 // checkpoint, which stay as they are unless the walk says otherwise, see [Norms]. Its tensors are NAME.weight, .bias,
-// .running_mean and .running_var, each [C]. eps belongs to the family (PyTorch 1e-5, TensorFlow 1e-3): a checkpoint run
+// .running_mean and .running_var, each [C]; in Keras' form NAME.gamma, .beta, .moving_mean and .moving_variance. eps belongs to the family (PyTorch 1e-5, TensorFlow 1e-3): a checkpoint run
 // with the other one is wrong by percents without looking wrong.
 func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node {
 	c := x.Shape().Dim(-1)
-	gain := b.weight(x, name+".weight", weights.Same, true, c)
-	bias := b.weight(x, name+".bias", weights.Same, true, c)
-	mean := b.weight(x, name+".running_mean", weights.Same, false, c)
-	variance := b.weight(x, name+".running_var", weights.Same, false, c)
+	leaves := b.form().norm
+	gain := b.weight(x, name+leaves[0], weights.Same, true, c)
+	bias := b.weight(x, name+leaves[1], weights.Same, true, c)
+	mean := b.weight(x, name+leaves[2], weights.Same, false, c)
+	variance := b.weight(x, name+leaves[3], weights.Same, false, c)
 	batch := false
 	if n := b.walk.norms; n.Batch != nil && !b.walk.outside(x) && n.Batch(b.key(name)) {
 		mean, variance = b.batchStatistics(name, x, mean, variance)
@@ -45,6 +46,9 @@ func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node
 	if conv, ok := b.walk.products[x]; ok && !batch {
 		// The scale goes into the weights of the convolution in front: the gradient of the gain is then a sum over those
 		// and not over the whole map, and one pass over the map is saved. The first product is never computed.
+		if conv.bias != nil {
+			shift = graph.Add(shift, graph.Mul(conv.bias, scale))
+		}
 		return graph.Add(conv.build(graph.Mul(conv.weight, perChannel(scale))), perChannel(shift))
 	}
 	return graph.Add(graph.Mul(x, perChannel(scale)), perChannel(shift))
@@ -87,7 +91,8 @@ func (b *Builder) batchStatistics(name string, x, runningMean, runningVar *graph
 		b.walk.weights.update(b.key(key), graph.Add(kept, graph.Mul(graph.StopGradient(now), momentum)))
 	}
 	unbiased := graph.Mul(variance, graph.Div(count, graph.MaxScalar(graph.AddScalar(count, -1), 1)))
-	follow(name+".running_mean", runningMean, mean)
-	follow(name+".running_var", runningVar, unbiased)
+	leaves := b.form().norm
+	follow(name+leaves[2], runningMean, mean)
+	follow(name+leaves[3], runningVar, unbiased)
 	return mean, variance
 }
