@@ -63,19 +63,27 @@ func Fill(name string, shape []int, gain float64) []float32 {
 func kind(name string, shape []int, gain float64) (centre, spread float32) {
 	leaf := name[strings.LastIndexAny(name, "./")+1:]
 	switch leaf {
-	case "running_mean":
+	case "running_mean", "moving_mean":
 		return 0, 0.125
-	case "running_var":
+	case "running_var", "moving_variance":
 		return 1, 0.25
 	}
 	if len(shape) <= 1 {
-		if leaf == "weight" {
+		if leaf == "weight" || leaf == "gamma" {
 			return 1, 0.25 // gains of normalisations
 		}
 		return 0, 0.125 // biases
 	}
+	// How many numbers go into one output: the first axis counts outputs in PyTorch's kernels, the last one in Keras'.
+	inputs := shape[1:]
+	switch leaf {
+	case "kernel", "pointwise_kernel":
+		inputs = shape[:len(shape)-1]
+	case "depthwise_kernel":
+		inputs = shape[:2]
+	}
 	in := 1
-	for _, d := range shape[1:] {
+	for _, d := range inputs {
 		in *= d
 	}
 	// uniform on [-a, a) has deviation a/sqrt(3), and He's initialisation wants sqrt(2/in)

@@ -12,14 +12,17 @@ import (
 // Linear is x [N,in] times a matrix plus a bias, [N,width]. Its tensors are NAME.weight, [width,in] in the file, and
 // NAME.bias [width]; in Keras' form NAME.kernel, [in,width], and NAME.bias.
 func (b *Builder) Linear(name string, x *graph.Node, width int) *graph.Node {
-	var w *graph.Node // [in,width]
-	if in := x.Shape().Dim(-1); b.keras {
-		w = b.weight(x, name+b.form().kernel, weights.Same, true, in, width)
-	} else {
-		w = b.weight(x, name+b.form().kernel, weights.OItoIO, true, width, in)
+	y := b.Matrix(name, x, width)
+	return graph.Add(y, graph.Reshape(b.weight(x, name+".bias", weights.Same, true, width), 1, width))
+}
+
+// Matrix is Linear without bias.
+func (b *Builder) Matrix(name string, x *graph.Node, width int) *graph.Node {
+	in := x.Shape().Dim(-1)
+	if b.keras {
+		return graph.MatMul(x, b.weight(x, name+b.form().kernel, weights.Same, true, in, width))
 	}
-	bias := b.weight(x, name+".bias", weights.Same, true, width)
-	return graph.Add(graph.MatMul(x, w), graph.Reshape(bias, 1, width))
+	return graph.MatMul(x, b.weight(x, name+b.form().kernel, weights.OItoIO, true, width, in))
 }
 
 // ReLU is max(x, 0).

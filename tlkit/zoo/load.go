@@ -53,7 +53,11 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Net{Row: row, Preset: row.Preset, Path: o.Weights}
+	return row.load(ctx, o)
+}
+
+func (row Row) load(ctx context.Context, o Options) (n *Net, err error) {
+	n = &Net{Row: row, Preset: row.Preset, Path: o.Weights}
 	if o.Preset != nil {
 		n.Preset = *o.Preset
 	}
@@ -67,7 +71,7 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 		if err := o.may(row); err != nil {
 			return nil, err
 		}
-		if n.Path, err = row.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report, Answer: o.Answer}); err != nil {
+		if n.Path, err = row.fetch(ctx, o); err != nil {
 			return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 		}
 	}
@@ -79,12 +83,7 @@ func Load(ctx context.Context, name string, o Options) (*Net, error) {
 			return nil, err
 		}
 	}
-	file, err := weights.Open(n.Path)
-	if err != nil {
-		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
-	}
-	defer file.Close()
-	if n.tensors, _, err = weights.Match(file, n.declared.Wants(), weights.MatchOptions{}); err != nil {
+	if err := n.read(); err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 	}
 	return n, nil
@@ -99,6 +98,53 @@ func (o Options) may(r Row) error {
 		return nil
 	}
 	return fmt.Errorf("zoo: the weights of %s are %w (licence %s, %s); if that is your use, say so: --noncommercial, in a notebook TLKIT_NONCOMMERCIAL=1", r.Name, ErrNonCommercial, r.Licence, r.Origin)
+}
+
+// fetch gives the row's file, from the cache or its sources.
+func (r Row) fetch(ctx context.Context, o Options) (string, error) {
+	if len(r.File.Sources) == 0 {
+		where := "make one"
+		if r.ByHand != "" {
+			where = "it is at " + r.ByHand
+		}
+		return "", fmt.Errorf("the weights are a file of yours (%s), no hash of which is published: %s, and pass it with --weights FILE", r.File.Name, where)
+	}
+	return r.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report, Answer: o.Answer})
+}
+
+// read matches the tensors in n.Path with the architecture.
+func (n *Net) read() error {
+	path := n.Path
+	if n.Row.unwrap != nil {
+		dir, err := os.MkdirTemp("", "tlkit-weights-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if path, err = n.Row.unwrap(path, dir); err != nil {
+			return err
+		}
+	}
+	file, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if a, ok := n.Row.arch.(fitted); ok {
+		if n.Row.arch, err = a.fit(file); err != nil {
+			return err
+		}
+		if n.declared, err = backbone.Declare(n.Row.arch, n.Preset.Size); err != nil {
+			return err
+		}
+	}
+	n.tensors, _, err = weights.Match(file, n.declared.Wants(), weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore})
+	return err
+}
+
+// fitted is an architecture that everybody's file completes: only the file says how many classes its classifier has.
+type fitted interface {
+	fit(f *weights.File) (backbone.Arch, error)
 }
 
 // hashFile reads the whole file; a cancelled ctx stops it between two blocks.

@@ -33,7 +33,7 @@ var mobileNetV2Rows = []Row{
 		Preset:   short("mobilenetv2", 256, 224, "bilinear"),
 		Params:   2223872,
 		Features: 1280,
-		arch:     mobileNetV2{flat: true},
+		arch:     mobileNetV2Torch(flat, 0),
 		golden:   "mobilenetv2",
 	},
 	{
@@ -44,7 +44,7 @@ var mobileNetV2Rows = []Row{
 		Preset: short("mobilenetv2.tv_in1k", 256, 224, "bilinear"),
 		Params: 3504872, Top1: 71.878, Top5: 90.286,
 		Classes: "imagenet1k", Features: 1280,
-		arch:   mobileNetV2{classes: 1000},
+		arch:   mobileNetV2Torch(nested, 1000),
 		golden: "mobilenetv2.tv_in1k",
 	},
 	{
@@ -55,16 +55,69 @@ var mobileNetV2Rows = []Row{
 		Preset: short("mobilenetv2.tv2_in1k", 232, 224, "bilinear"),
 		Params: 3504872, Top1: 72.154, Top5: 90.822,
 		Classes: "imagenet1k", Features: 1280,
-		arch:   mobileNetV2{classes: 1000},
+		arch:   mobileNetV2Torch(nested, 1000),
 		golden: "mobilenetv2.tv_in1k",
 	},
+	mobileNetV2KerasRow(1, 3504872, 1280, 71.3, 90.1),
+	mobileNetV2KerasRow(1.4, 6108776, 1792, 75.0, 92.5),
+	mobileNetV2KerasRow(1.3, 5386792, 1664, 74.4, 92.1),
+	mobileNetV2KerasRow(0.75, 2636424, 1280, 69.8, 89.6),
+	mobileNetV2KerasRow(0.5, 1968680, 1280, 65.4, 86.4),
+	mobileNetV2KerasRow(0.35, 1677128, 1280, 60.3, 82.9),
+	nsfwjsRow, teachableMachineRow,
 }
 
-// mobileNetV2 is the network at width 1. Checkpoints come in two dialects: torchvision nests each convolution with its
-// norm and ReLU6 (features.2.conv.0.0, .conv.0.1, .conv.1.0, ...), tonylins counts through (features.2.conv.0, .1, .3, .4, ...).
+// mobileNetV2KerasRow is one of the widths that Keras publishes, from https://github.com/tensorflow/models. Of these files
+// no hash is published, so they are not fetched for anybody: download one and pass it with --weights.
+func mobileNetV2KerasRow(alpha float64, params, features int, top1, top5 float64) Row {
+	number := fmt.Sprintf("%03.0f", 100*alpha)
+	name := "mobilenetv2_" + number + ".keras_in1k"
+	if alpha == 1 {
+		name = "mobilenetv2.keras_in1k"
+	}
+	file := "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_" + kerasWidths[alpha] + "_224.h5"
+	return Row{
+		Name: name, Tag: "keras_in1k", Family: "MobileNetV2",
+		File:    fileOfYours(file),
+		ByHand:  "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" + file,
+		Licence: kerasLicence, Origin: kerasOrigin,
+		Preset: kerasPreset(name, 224, "tf"),
+		Params: params, Top1: top1, Top5: top5,
+		Classes: "imagenet1k", Features: features,
+		arch:   mobileNetV2Keras(alpha, 1000),
+		golden: "mobilenetv2_" + number + ".keras",
+	}
+}
+
+// kerasWidths are the widths as they stand in the names of Keras' files.
+var kerasWidths = map[float64]string{0.35: "0.35", 0.5: "0.5", 0.75: "0.75", 1: "1.0", 1.3: "1.3", 1.4: "1.4"}
+
+// mobileNetV2 is the network. Checkpoints come in three dialects: torchvision nests each convolution with its norm and
+// ReLU6 (features.2.conv.0.0, .conv.0.1, .conv.1.0, ...), tonylins counts through (features.2.conv.0, .1, .3, .4, ...), and
+// Keras has a name for each layer (block_1_expand, block_1_expand_BN, ...). Keras' differ in numbers too: padding and eps
+// are TensorFlow's.
 type mobileNetV2 struct {
-	flat    bool
-	classes int
+	dialect mobileNetV2Dialect
+	eps     float64
+	pad     backbone.Padding // of the 3x3 convolutions
+	alpha   float64          // all widths times this; the last one never becomes smaller
+	classes int              // 0 = without classifier
+}
+
+type mobileNetV2Dialect int
+
+const (
+	nested mobileNetV2Dialect = iota
+	flat
+	keras
+)
+
+func mobileNetV2Torch(d mobileNetV2Dialect, classes int) mobileNetV2 {
+	return mobileNetV2{dialect: d, eps: torchEps, pad: 1, alpha: 1, classes: classes}
+}
+
+func mobileNetV2Keras(alpha float64, classes int) mobileNetV2 {
+	return mobileNetV2{dialect: keras, eps: tensorflowEps, pad: backbone.Same, alpha: alpha, classes: classes}
 }
 
 // Table 2 of the paper: expansion, channels, repeats, stride of the first.
@@ -73,59 +126,89 @@ var mobileNetV2Stages = []struct{ expand, width, repeat, stride int }{
 }
 
 func (m mobileNetV2) Build(b *backbone.Builder, x *Node) backbone.Output {
-	stem := b.In("features.0")
-	x = backbone.ReLU6(stem.BatchNorm("1", stem.Conv("0", x, 32, 3, 2, 1), torchEps)) // [N,H/2,W/2,32]
-	x = b.Stage("features.0", x)
+	if m.dialect == keras {
+		b = b.Keras()
+	}
+	conv := func(conv, norm string, x *Node, width, kernel, stride int, pad backbone.Padding) *Node {
+		return b.BatchNorm(norm, b.Conv(conv, x, width, kernel, stride, pad), m.eps)
+	}
+
+	stage, names := m.names(0, false)
+	x = b.Stage(stage, backbone.ReLU6(conv(names[0], names[1], x, scaledWidth(32, m.alpha), 3, 2, m.pad))) // [N,H/2,W/2,32]
 
 	n := 1
 	for _, s := range mobileNetV2Stages {
+		width := scaledWidth(int(float64(s.width)*m.alpha), 1)
 		for i := range s.repeat {
 			stride := 1
 			if i == 0 {
 				stride = s.stride
 			}
-			x = b.Stage(fmt.Sprintf("features.%d", n), m.block(b.In("features", n, "conv"), x, s.expand, s.width, stride))
+			stage, names := m.names(n, s.expand != 1)
+			y := x
+			if s.expand != 1 {
+				y = backbone.ReLU6(conv(names[0], names[1], y, s.expand*x.Shape().Dim(-1), 1, 1, 0))
+			}
+			y = backbone.ReLU6(b.BatchNorm(names[3], b.Depthwise(names[2], y, 3, stride, m.pad), m.eps))
+			y = conv(names[4], names[5], y, width, 1, 1, 0)
+			if stride == 1 && x.Shape().Dim(-1) == width {
+				y = Add(x, y)
+			}
+			x = b.Stage(stage, y)
 			n++
 		}
 	}
 
-	last := b.In("features", n)
-	x = backbone.ReLU6(last.BatchNorm("1", last.Conv("0", x, 1280, 1, 1, 0), torchEps)) // [N,H/32,W/32,1280]
-	x = b.Stage(fmt.Sprintf("features.%d", n), x)
+	stage, names = m.names(n, false)
+	x = b.Stage(stage, backbone.ReLU6(conv(names[0], names[1], x, scaledWidth(1280, max(m.alpha, 1)), 1, 1, 0))) // [N,H/32,W/32,1280]
 
 	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
 	if m.classes > 0 {
-		out.Logits = b.Linear("classifier.1", out.Features, m.classes)
+		classifier := "classifier.1"
+		if m.dialect == keras {
+			classifier = "predictions"
+		}
+		out.Logits = b.Linear(classifier, out.Features, m.classes)
 	}
 	return out
 }
 
-// block is the inverted residual: wide, depthwise, narrow, and the way around it where nothing changes shape.
-func (m mobileNetV2) block(b *backbone.Builder, x *Node, expand, width, stride int) *Node {
-	names := mobileNetV2Names(m.flat, expand != 1)
-	y := x
-	if expand != 1 {
-		y = b.Conv(names[0], y, expand*x.Shape().Dim(-1), 1, 1, 0)
-		y = backbone.ReLU6(b.BatchNorm(names[1], y, torchEps))
-	}
-	y = b.Depthwise(names[2], y, 3, stride, 1)
-	y = backbone.ReLU6(b.BatchNorm(names[3], y, torchEps))
-	y = b.BatchNorm(names[5], b.Conv(names[4], y, width, 1, 1, 0), torchEps)
-	if stride == 1 && x.Shape().Dim(-1) == width {
-		y = Add(x, y)
-	}
-	return y
-}
+// mobileNetV2Last is the number of the last convolution; the stem is 0, blocks lie between.
+const mobileNetV2Last = 18
 
-// mobileNetV2Names are the names of expanding, depthwise and projecting convolution, each with its norm.
-func mobileNetV2Names(flat, expands bool) [6]string {
-	switch {
-	case flat && expands:
-		return [6]string{"0", "1", "3", "4", "6", "7"}
-	case flat:
-		return [6]string{"", "", "0", "1", "3", "4"}
-	case expands:
-		return [6]string{"0.0", "0.1", "1.0", "1.1", "2", "3"}
+// names are stage n and its layers: expanding, depthwise and projecting convolution of a block, each with its norm; the
+// first two names for the single convolution of the stem and the end.
+func (m mobileNetV2) names(n int, expands bool) (stage string, layers [6]string) {
+	single := n == 0 || n == mobileNetV2Last
+	if m.dialect == keras {
+		switch {
+		case n == 0:
+			return "Conv1", [6]string{"Conv1", "bn_Conv1"}
+		case n == mobileNetV2Last:
+			return "Conv_1", [6]string{"Conv_1", "Conv_1_bn"}
+		case n == 1:
+			stage = "expanded_conv"
+		default:
+			stage = fmt.Sprintf("block_%d", n-1)
+		}
+		for i, part := range []string{"expand", "depthwise", "project"} {
+			layers[2*i] = stage + "_" + part
+			layers[2*i+1] = layers[2*i] + "_BN"
+		}
+		return stage, layers
 	}
-	return [6]string{"", "", "0.0", "0.1", "1", "2"}
+	stage = fmt.Sprintf("features.%d", n)
+	switch prefix := stage + ".conv."; {
+	case single:
+		layers = [6]string{stage + ".0", stage + ".1"}
+	case m.dialect == flat && expands:
+		layers = [6]string{prefix + "0", prefix + "1", prefix + "3", prefix + "4", prefix + "6", prefix + "7"}
+	case m.dialect == flat:
+		layers = [6]string{"", "", prefix + "0", prefix + "1", prefix + "3", prefix + "4"}
+	case expands:
+		layers = [6]string{prefix + "0.0", prefix + "0.1", prefix + "1.0", prefix + "1.1", prefix + "2", prefix + "3"}
+	default:
+		layers = [6]string{"", "", prefix + "0.0", prefix + "0.1", prefix + "1", prefix + "2"}
+	}
+	return stage, layers
 }

@@ -40,3 +40,33 @@ func torchvision(name string) fetch.File {
 	hash := strings.TrimSuffix(name[strings.LastIndexByte(name, '-')+1:], ".pth")
 	return fetch.File{Name: name, SHA256: hash, Sources: []fetch.Source{{URL: "https://download.pytorch.org/models/" + name}}}
 }
+
+const (
+	kerasOrigin  = "https://keras.io/api/applications/"
+	kerasLicence = "Apache-2.0"
+)
+
+// kerasFile is a file on Keras' own host. Its MD5 is all that Keras publishes.
+func kerasFile(folder, name, md5 string) fetch.File {
+	return fetch.File{Name: name, MD5: md5, Sources: []fetch.Source{
+		{URL: "https://storage.googleapis.com/tensorflow/keras-applications/" + folder + "/" + name},
+	}}
+}
+
+// kerasPreset has the statistics that Keras' preprocess_input of that mode gives. Keras' published accuracies are of a
+// single crop in the middle and no more is said, so the geometry is that of those who trained: Caffe's is the short side
+// to 256 and the middle 224, TensorFlow's the middle seven eighths, then to size.
+func kerasPreset(name string, size int, mode string) transforms.Preset {
+	statistics, err := transforms.Statistics(mode)
+	if err != nil {
+		panic(err) // a mode that this package misspelt
+	}
+	p := transforms.Preset{Name: name, Size: size, Geometry: "crop", CropFraction: 0.875, Interpolation: "bilinear"}
+	if mode == "caffe" {
+		p.Resize, p.Geometry, p.CropFraction = size*8/7, "short", 0
+	}
+	return p.WithStatistics(statistics)
+}
+
+// fileOfYours is a file that everybody has to bring, because nobody publishes it or no hash of it is published.
+func fileOfYours(name string) fetch.File { return fetch.File{Name: name} }

@@ -16,7 +16,6 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -91,12 +90,15 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 	switch {
 	case g.Kind == golden.Formula:
 		v.Name = g.Name
+		if r.small != nil {
+			r.arch = r.small
+		}
 		if o.Weights, err = formulaFile(r, g); err != nil {
 			return v, fmt.Errorf("zoo: verify %s: %w", g.Name, err)
 		}
 		defer os.Remove(o.Weights)
 	case o.Weights == "":
-		if o.Weights, err = r.File.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report, Answer: o.Answer}); err != nil && ctx.Err() == nil {
+		if o.Weights, err = r.fetch(ctx, o); err != nil && ctx.Err() == nil {
 			v.Skipped = err.Error()
 			return v, nil
 		}
@@ -104,7 +106,7 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 	preset := r.Preset
 	preset.Size = g.Size
 	o.Preset = &preset
-	n, err := Load(ctx, r.Name, o)
+	n, err := r.load(ctx, o)
 	if ctx.Err() != nil {
 		return v, fmt.Errorf("zoo: verify %s: %w", v.Name, ctx.Err())
 	}

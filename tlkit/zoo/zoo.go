@@ -23,7 +23,7 @@ import (
 )
 
 // table is every checkpoint, family by family. The first row is the default.
-var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetCIFARRows)
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows)
 
 // Row is one checkpoint.
 type Row struct {
@@ -37,6 +37,7 @@ type Row struct {
 	// theirs is none, see Options.
 	NonCommercial bool
 	Origin        string // page that says where they come from
+	ByHand        string // where a person finds a file that is not fetched for them; "" = File has sources
 	Preset        transforms.Preset
 	Params        int     // without the statistics of batch norms, as torchvision and timm count
 	Top1          float64 // published accuracy in percent on the validation pictures of its data set; 0 = none published
@@ -45,7 +46,10 @@ type Row struct {
 	Features      int    // width of what a head is trained on
 
 	arch   backbone.Arch
-	golden string // name of the architecture's golden values
+	golden string                                 // name of the architecture's golden values
+	small  backbone.Arch                          // what formula goldens are made of, with narrower matrices than arch; nil = arch
+	ignore []string                               // how names in the file begin that are no part of arch
+	unwrap func(path, dir string) (string, error) // finds the weights in the published archive; nil = the file is the weights
 }
 
 // Arch is the row's architecture, for package backbone.

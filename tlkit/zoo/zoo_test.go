@@ -39,10 +39,11 @@ func TestTable(t *testing.T) {
 			if !strings.HasPrefix(r.Origin, "https://") {
 				t.Errorf("origin %q", r.Origin)
 			}
-			if other, ok := hashes[r.File.SHA256]; ok && r.File.SHA256 != "" {
+			hash := r.File.SHA256 + r.File.MD5
+			if other, ok := hashes[hash]; ok && hash != "" {
 				t.Errorf("same file as %s", other)
 			}
-			hashes[r.File.SHA256] = r.Name
+			hashes[hash] = r.Name
 			if strings.Contains(r.Licence, "-NC") != r.NonCommercial {
 				t.Errorf("licence %s, non-commercial %v", r.Licence, r.NonCommercial)
 			}
@@ -54,23 +55,30 @@ func TestTable(t *testing.T) {
 
 func checkFile(t *testing.T, r Row) {
 	f := r.File
+	if len(f.Sources) == 0 {
+		if f.SHA256 != "" || f.MD5 != "" || f.Name == "" || !strings.HasPrefix(r.ByHand, "https://") {
+			t.Errorf("a file that people bring, %+v, from %q", f, r.ByHand)
+		}
+		return
+	}
 	if f.SHA256 == "" && f.MD5 == "" { // the hub says it, and the file here has a name of its own
 		if h := f.Sources[0].HF; len(f.Sources) != 1 || h == nil || f.Name != r.Name+".safetensors" || !strings.HasSuffix(h.Repo, "/"+r.Name) {
 			t.Errorf("no hash, and not one file of the hub: %+v", f)
 		}
 		return
 	}
-	if _, err := hex.DecodeString(f.SHA256); err != nil || len(f.SHA256) != 64 && len(f.SHA256) != 8 {
+	if f.MD5 != "" {
+		if _, err := hex.DecodeString(f.MD5); err != nil || len(f.MD5) != 32 || f.SHA256 != "" {
+			t.Errorf("md5 %q", f.MD5)
+		}
+	} else if _, err := hex.DecodeString(f.SHA256); err != nil || len(f.SHA256) != 64 && len(f.SHA256) != 8 {
 		t.Errorf("sha256 %q is neither whole nor a published prefix", f.SHA256)
 	}
-	// Publishers put the beginning of the hash into the file's name: resnet18-f37072fd.pth.
-	if i := strings.LastIndexByte(f.Name, '-'); i >= 0 {
+	// PyTorch's people put the beginning of the hash into the file's name: resnet18-f37072fd.pth.
+	if i := strings.LastIndexByte(f.Name, '-'); i >= 0 && !strings.HasSuffix(f.Name, ".tgz") {
 		if part, _, _ := strings.Cut(f.Name[i+1:], "."); !strings.HasPrefix(f.SHA256, part) {
 			t.Errorf("file %s does not carry the beginning of its hash %s", f.Name, f.SHA256)
 		}
-	}
-	if len(f.Sources) == 0 {
-		t.Error("no source")
 	}
 	for _, s := range f.Sources {
 		if s.URL != "" && !strings.HasSuffix(s.URL, "/"+f.Name) {
@@ -78,6 +86,9 @@ func checkFile(t *testing.T, r Row) {
 		}
 		if w := s.Wheel; w != nil && (len(w.SHA256) != 64 || !strings.HasSuffix(w.File, "/"+f.Name) || len(f.SHA256) != 64 || f.Bytes == 0) {
 			t.Errorf("wheel %+v for %+v", w, f)
+		}
+		if n := s.NPM; n != nil && (n.SHA256 != f.SHA256 || len(n.SHA256) != 64 || n.File != "" || f.Bytes == 0) {
+			t.Errorf("npm package %+v for %+v", n, f)
 		}
 	}
 }
@@ -129,7 +140,7 @@ func checkNetwork(t *testing.T, r Row) {
 // The rows of torchvision's files say what torchvision itself says, and all of its files are there.
 func TestTorchvisionRows(t *testing.T) {
 	published, err := golden.Torchvision()
-	if err != nil || len(published) != 10 {
+	if err != nil || len(published) != 12 {
 		t.Fatal(len(published), err)
 	}
 	for _, p := range published {

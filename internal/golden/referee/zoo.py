@@ -43,14 +43,19 @@ def unit(name, n):
 
 def fill(name, shape, gain):
     leaf = name.rpartition(".")[2]
-    if leaf == "running_mean":
+    inputs = shape[1:]  # of one output: PyTorch's kernels begin with outputs, Keras' end with them
+    if leaf in ("kernel", "pointwise_kernel"):
+        inputs = shape[:-1]
+    elif leaf == "depthwise_kernel":
+        inputs = shape[:2]
+    if leaf in ("running_mean", "moving_mean"):
         centre, spread = 0.0, 0.125
-    elif leaf == "running_var":
+    elif leaf in ("running_var", "moving_variance"):
         centre, spread = 1.0, 0.25
     elif len(shape) <= 1:
-        centre, spread = (1.0, 0.25) if leaf == "weight" else (0.0, 0.125)
+        centre, spread = (1.0, 0.25) if leaf in ("weight", "gamma") else (0.0, 0.125)
     else:
-        centre, spread = 0.0, gain * math.sqrt(6.0 / math.prod(shape[1:]))
+        centre, spread = 0.0, gain * math.sqrt(6.0 / math.prod(inputs))
     values = np.float32(centre) + unit(name, math.prod(shape)) * np.float32(spread)
     return values.astype(np.float32).reshape(shape)
 
@@ -163,6 +168,19 @@ def lite_names(keys):
     return out
 
 
+def vgg(name):
+    """torchvision's network with matrices of 64 instead of 4096: the same layers, a hundredth of the numbers."""
+    model = torchvision_model(name)
+    model.classifier[0], model.classifier[3], model.classifier[6] = (
+        nn.Linear(512 * 7 * 7, 64), nn.Linear(64, 64), nn.Linear(64, 1000))
+    return model
+
+
+def vgg_stages(model):
+    pools = [m for m in model.features if isinstance(m, nn.MaxPool2d)]
+    return [("block%d" % (i + 1), m) for i, m in enumerate(pools)]
+
+
 def resnet_stages(model):
     return [("stem", model.maxpool)] + [("layer%d" % i, getattr(model, "layer%d" % i)) for i in range(1, 5)]
 
@@ -190,12 +208,17 @@ def timm_model(name):
     return timm.create_model(name, pretrained=False)
 
 
-# name: (model, gain, size, our names of its tensors, stages, module whose input are the features)
+# name: (model, gain, size, our names of its tensors, stages, module whose input are the features, if these are no other
+# function of the stages)
 ARCHITECTURES = {}
 for depth, gain in ((18, 1.0), (34, 1.0), (50, 0.8), (101, 0.8), (152, 0.8)):
     ARCHITECTURES["resnet%d" % depth] = dict(
         model=lambda depth=depth: torchvision_model("resnet%d" % depth), gain=gain, size=64, by="torchvision",
         names=list, stages=resnet_stages, classifier="fc")
+for name in ("vgg16", "vgg19"):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name: vgg(name), gain=1.0, size=64, by="torchvision", names=list, stages=vgg_stages,
+        classifier="classifier", features=lambda stages, _: stages[-1].mean((2, 3)))
 for depth in (20, 32, 44, 56, 110):
     ARCHITECTURES["resnet%d_cifar10" % depth] = dict(
         model=lambda depth=depth: CifarResNet((depth - 2) // 6), gain=0.8, size=32, by="torch",
@@ -276,7 +299,8 @@ def forward(arch, model, x):
     for h in hooks:
         h.remove()
     if arch["classifier"]:
-        return [kept[n] for n, _ in arch["stages"](model)], kept["features"], y
+        stages = [kept[n] for n, _ in arch["stages"](model)]
+        return stages, arch.get("features", lambda _, f: f)(stages, kept["features"]), y
     return [kept[n] for n, _ in arch["stages"](model)], y, None
 
 
@@ -322,8 +346,10 @@ def published():
     """What torchvision says about its own weights: file, parameters, accuracy, preset."""
     import torchvision
     rows = {"by": torchvision.__version__.partition("+")[0], "weights": []}
-    for name in ["mobilenet_v2"] + ["resnet%d" % d for d in (18, 34, 50, 101, 152)]:
+    for name in ["mobilenet_v2", "vgg16", "vgg19"] + ["resnet%d" % d for d in (18, 34, 50, 101, 152)]:
         for w in torchvision.models.get_model_weights(name):
+            if w.name == "IMAGENET1K_FEATURES":
+                continue  # half a VGG-16, from Caffe
             t, accuracy = w.transforms(), w.meta["_metrics"]["ImageNet-1K"]
             rows["weights"].append({
                 "name": "%s.%s" % (name, w.name.lower()), "url": w.url, "params": w.meta["num_params"],
