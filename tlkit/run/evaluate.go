@@ -172,17 +172,21 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	if err != nil {
 		return nil, err
 	}
-	if row.Classes == "" {
-		return nil, fmt.Errorf("run: %s is a trunk without a classifier of its own: train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
+	trunk := fmt.Errorf("run: %s is a trunk without a classifier of its own: train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
+	if row.Classes == "" && s.Weights == "" {
+		return nil, trunk
 	}
 	o, err := open(ctx, s, place, p)
 	if err != nil {
 		return nil, err
 	}
 	o.introduce(p)
-	outputs, err := data.Labels(row.Classes)
+	outputs, err := o.net.Labels()
 	if err != nil {
 		return nil, err
+	}
+	if outputs == nil {
+		return nil, trunk
 	}
 	m, err := evaluate.ParseMeaning(meaning, o.data.Labels, outputs)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"github.com/tlkit/transfer-learning/data"
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +22,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // neighbours is the k of the baseline, fixed in advance so that nothing is chosen.
@@ -142,7 +142,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 		return nil, fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
 	}
 	if s.Weights != "" {
-		if got, err := fetch.Sum(ctx, s.Weights); err != nil || got != done.Weights {
+		if got, err := zoo.Sum(ctx, s.Weights); err != nil || got != done.Weights {
 			return nil, fmt.Errorf("run: %s is not the weights file that %s was made with (sha256 %.12s there, %.12s now); give this run another name, or run without --resume", s.Weights, f.path, done.Weights, got)
 		}
 	}

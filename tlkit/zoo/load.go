@@ -138,6 +138,11 @@ func (n *Net) read() error {
 			return err
 		}
 	}
+	if path == n.Path {
+		if n.SHA256, err = withNeighbours(n.SHA256, file); err != nil {
+			return err
+		}
+	}
 	n.tensors, _, err = weights.Match(file, n.declared.Wants(), weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore})
 	return err
 }
@@ -145,6 +150,40 @@ func (n *Net) read() error {
 // fitted is an architecture that everybody's file completes: only the file says how many classes its classifier has.
 type fitted interface {
 	fit(f *weights.File) (backbone.Arch, error)
+}
+
+// Sum is the sha256 by which a Net knows the weights in a file: that of its bytes. A TensorFlow.js model has its numbers in
+// other files beside it; they take part.
+func Sum(ctx context.Context, path string) (string, error) {
+	sum, err := hashFile(ctx, path)
+	if err != nil {
+		return "", fmt.Errorf("zoo: %w", err)
+	}
+	file, err := weights.Open(path)
+	if err != nil {
+		return sum, nil // no weights that we know, such as an archive of them: its bytes are all there is
+	}
+	defer file.Close()
+	return withNeighbours(sum, file)
+}
+
+// withNeighbours is sum for a file that is complete in itself; for one that is not, a sum of it and all its tensors.
+func withNeighbours(sum string, file *weights.File) (string, error) {
+	if file.Format != "tensorflow.js" {
+		return sum, nil
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, sum)
+	for _, name := range file.Names() {
+		t, _ := file.Tensor(name)
+		content, err := t.Bytes()
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%q %s %v %d\n", name, t.DType, t.Shape, len(content))
+		h.Write(content)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // hashFile reads the whole file; a cancelled ctx stops it between two blocks.

@@ -3,13 +3,12 @@ package zoo
 import (
 	"archive/tar"
 	"compress/gzip"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -44,16 +43,14 @@ var nsfwjsRow = Row{
 
 const nsfwjsBytes = 24973068
 
-// The package wraps both files of the model into JavaScript: the topology as an object literal, the weights as text in
-// base 64. Nothing of it is run.
+// The package wraps the two files of the model into JavaScript modules, which package weights reads as they are.
 const (
 	nsfwjsFolder = "package/dist/models/mobilenet_v2/"
-	nsfwjsLimit  = 8 << 20 // of one of the two
+	nsfwjsLimit  = 8 << 20 // bytes of one of the two
 )
 
-var base64Text = regexp.MustCompile(`exports="([A-Za-z0-9+/=]+)"`)
-
-// unwrapNSFWJS writes model.json and the file it names into dir. Any other file than a tgz is taken as weights.
+// unwrapNSFWJS copies the two modules from the package into dir and gives the path of the first. A file that is not
+// packed is taken as the weights.
 func unwrapNSFWJS(path, dir string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -61,48 +58,34 @@ func unwrapNSFWJS(path, dir string) (string, error) {
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
-	if errors.Is(err, gzip.ErrHeader) {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, io.EOF) {
 		return path, nil
 	} else if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	const topology, shard = "model.min.js", "group1-shard1of1.min.js"
-	found := map[string][]byte{}
-	for t := tar.NewReader(z); len(found) < 2; {
+	missing := map[string]bool{"model.min.js": true, "group1-shard1of1.min.js": true}
+	for t := tar.NewReader(z); len(missing) > 0; {
 		h, err := t.Next()
 		if err == io.EOF {
-			return "", fmt.Errorf("%s has no %s{%s,%s}; pass the package nsfwjs 4.4.0, or a model.json", path, nsfwjsFolder, topology, shard)
+			return "", fmt.Errorf("%s has no %s{model,group1-shard1of1}.min.js; pass the package nsfwjs 4.4.0, or a model.json", path, nsfwjsFolder)
 		} else if err != nil {
 			return "", fmt.Errorf("%s: %w", path, err)
 		}
-		for _, name := range []string{topology, shard} {
-			if h.Name != nsfwjsFolder+name || h.Typeflag != tar.TypeReg {
-				continue
-			}
-			if h.Size > nsfwjsLimit {
-				return "", fmt.Errorf("%s: %s has %d bytes, want at most %d", path, h.Name, h.Size, nsfwjsLimit)
-			}
-			if found[name], err = io.ReadAll(t); err != nil {
-				return "", fmt.Errorf("%s: %s: %w", path, h.Name, err)
-			}
+		name, ok := strings.CutPrefix(h.Name, nsfwjsFolder)
+		if !ok || !missing[name] || h.Typeflag != tar.TypeReg {
+			continue
 		}
+		if h.Size > nsfwjsLimit {
+			return "", fmt.Errorf("%s: %s has %d bytes, want at most %d", path, h.Name, h.Size, nsfwjsLimit)
+		}
+		content, err := io.ReadAll(t)
+		if err != nil {
+			return "", fmt.Errorf("%s: %s: %w", path, h.Name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return "", err
+		}
+		delete(missing, name)
 	}
-	json, err := objectLiteral(found[topology])
-	if err != nil {
-		return "", fmt.Errorf("%s: %s: %w", path, topology, err)
-	}
-	text := base64Text.FindSubmatch(found[shard])
-	if text == nil {
-		return "", fmt.Errorf("%s: no text of base 64 is exported by %s", path, shard)
-	}
-	binary, err := base64.StdEncoding.DecodeString(string(text[1]))
-	if err != nil {
-		return "", fmt.Errorf("%s: %s: %w", path, shard, err)
-	}
-	// The name that the topology gives its weights.
-	if err := os.WriteFile(filepath.Join(dir, "group1-shard1of1"), binary, 0o600); err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, "model.json")
-	return out, os.WriteFile(out, json, 0o600)
+	return filepath.Join(dir, "model.min.js"), nil
 }

