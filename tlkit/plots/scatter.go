@@ -63,7 +63,8 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	}
 	p.y = y.axis(up, 5)
 	p.rightLabels = 10
-	const width, height = 560.0, 360.0
+	const width = 560.0
+	height := 360 + 7*float64(min(max(len(shown)-8, 0), 22)) // names need room
 	arrange([]*panel{p}, padding, width-padding, padding, height-2*padding+8)
 	f := hover{figure: figure{width: width, height: height, text: s.text(), draw: s.draw}}
 	f.spec = s.vega
@@ -120,26 +121,57 @@ func (s *scatter) draw(c *canvas) {
 			c.vline(x, p.py(d.Interval.High), p.py(d.Interval.Low), 2, fade(h.line, 0.35))
 		}
 	}
-	var taken []box
-	for i, d := range s.dots {
+	var taken []obstacle
+	for _, d := range s.dots {
 		x, y := p.px(d.X), p.py(d.Y)
 		if d.Interval.Known() {
 			hi := p.py(d.Interval.High)
-			taken = append(taken, box{x - 1, hi, 2, p.py(d.Interval.Low) - hi})
+			taken = append(taken, obstacle{box{x - 1, hi, 2, p.py(d.Interval.Low) - hi}, 4})
 		}
+		taken = append(taken, obstacle{box{x - 6, y - 6, 12, 12}, 80})
+	}
+	if len(s.dots) <= scatterLabels {
+		for _, i := range s.byImportance() {
+			d := s.dots[i]
+			name := labelStyle.fit(drawable(d.Label), 170)
+			x, y := p.px(d.X), p.py(d.Y)
+			b := s.free(x, y, labelStyle.width(name), labelStyle.size, taken)
+			taken = append(taken, obstacle{b, 80})
+			if q, far := nearest(b, x, y); far > 12 { // whose name is it?
+				c.line([]point{q, {x, y}}, 0.8, fade(s.hue(i).line, 0.6))
+			}
+			c.halo(b.x, b.y+b.h*0.85, left, labelStyle, s.hue(i).text, name)
+		}
+	}
+	// The dots last: no name hides one.
+	for i, d := range s.dots {
+		x, y := p.px(d.X), p.py(d.Y)
 		c.mark(s.hue(i).mark, x, y, 5.4, white)
 		c.mark(s.hue(i).mark, x, y, 4.4, s.hue(i).line)
-		taken = append(taken, box{x - 6, y - 6, 12, 12})
 	}
-	if len(s.dots) > scatterLabels {
-		return
+}
+
+// obstacle is what a name should not cover, and how much that would cost beside the area.
+type obstacle struct {
+	box
+	cost float64
+}
+
+// byImportance: the frontier's names find room first.
+func (s *scatter) byImportance() []int {
+	order := slices.Clone(s.front)
+	for i := range s.dots {
+		if !slices.Contains(s.front, i) {
+			order = append(order, i)
+		}
 	}
-	for i, d := range s.dots {
-		name := labelStyle.fit(drawable(d.Label), 170)
-		b := s.free(p.px(d.X), p.py(d.Y), labelStyle.width(name), labelStyle.size, taken)
-		taken = append(taken, b)
-		c.halo(b.x, b.y+b.h*0.85, left, labelStyle, s.hue(i).text, name)
-	}
+	return order
+}
+
+// nearest is the point of a box that is nearest to x, y, and how far that is.
+func nearest(b box, x, y float64) (point, float64) {
+	q := point{min(max(x, b.x), b.x+b.w), min(max(y, b.y), b.y+b.h)}
+	return q, math.Hypot(q.x-x, q.y-y)
 }
 
 // hue: the frontier is blue, what it beats is grey and square.
@@ -150,18 +182,17 @@ func (s *scatter) hue(i int) hue {
 	return hue{grey.line, grey.text, square}
 }
 
-// free finds room for a label near a dot.
-func (s *scatter) free(x, y, w, h float64, taken []box) box {
+// free finds room for a label near a dot, further away where it is crowded.
+func (s *scatter) free(x, y, w, h float64, taken []obstacle) box {
 	var best box
 	cost := math.Inf(1)
-	for k, at := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
-		b := box{x + at.x, y + at.y, w, h}
-		n := float64(k) * 0.5
+	try := func(dx, dy, n float64) {
+		b := box{x + dx, y + dy, w, h}
 		for _, t := range taken {
 			dx := min(b.x+b.w, t.x+t.w) - max(b.x, t.x)
 			dy := min(b.y+b.h, t.y+t.h) - max(b.y, t.y)
 			if dx > 0 && dy > 0 {
-				n += 5 + dx*dy
+				n += t.cost + dx*dy
 			}
 		}
 		if b.x < s.left || b.x+b.w > s.left+s.w+s.rightLabels || b.y < s.top-4 || b.y+b.h > s.top+s.h {
@@ -169,6 +200,20 @@ func (s *scatter) free(x, y, w, h float64, taken []box) box {
 		}
 		if n < cost {
 			best, cost = b, n
+		}
+	}
+	for k, at := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
+		try(at.x, at.y, float64(k)*0.5)
+	}
+	for away := 14.0; away <= 110 && cost > 70; away += 8 { // crossing two intervals is not worth a walk
+		for _, side := range []float64{1, -1} {
+			for _, dx := range []float64{-w / 2, 8, -w - 8, 24, -w - 24} {
+				dy := side * away
+				if side < 0 {
+					dy -= h
+				}
+				try(dx, dy, 20+away*0.6)
+			}
 		}
 	}
 	best.x = min(max(best.x, s.left), s.left+s.w+s.rightLabels-best.w)
