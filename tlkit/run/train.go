@@ -261,6 +261,39 @@ func (s *sample) folds(k int, seed uint64) [][]int {
 	return datasets.Folds(s.items, k, seed)
 }
 
+// parts are the pictures to learn from and those to report on, which are nil with folds: then each picture is reported
+// on by a head that did not see it.
+func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split string, err error) {
+	train = ds.In("train")
+	if s.Folds > 0 {
+		if ds.Dealt {
+			train = ds.In("all")
+		}
+		if err := twoLabels(ds.Labels); err != nil {
+			return nil, nil, "", err
+		}
+		if k := len(datasets.Folds(train, s.Folds, s.Seed)); k != s.Folds {
+			return nil, nil, "", fmt.Errorf("run: %d pictures cannot be dealt into %d folds, at most into %d", len(train), s.Folds, k)
+		}
+		return train, nil, fmt.Sprintf("%d folds of %d pictures", s.Folds, len(train)), nil
+	}
+	if err := ds.CheckTraining(); err != nil {
+		return nil, nil, "", err
+	}
+	if split = ds.Evaluation(); s.Split != "" {
+		// "training" and "Train" mean train too, and "all" holds it.
+		named, ok := data.SplitNamed(s.Split)
+		if !ok || named == "train" {
+			return nil, nil, "", fmt.Errorf("run: split %q to report on: want valid or test; what the head learns from says nothing about it", s.Split)
+		}
+		split = named
+	}
+	if eval = ds.In(split); len(eval) == 0 {
+		return nil, nil, "", fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", split, s.Data, ds.Splits())
+	}
+	return train, eval, split, nil
+}
+
 func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, clock *clock, p Progress) (*trained, error) {
 	o, err := open(ctx, s, place, p)
 	if err != nil {
@@ -271,34 +304,11 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if index == 0 && !goesOn {
 		o.introduce(p)
 	}
-	trainItems, evalItems := o.data.In("train"), []datasets.Item(nil)
-	if s.Folds > 0 {
-		if o.data.Dealt {
-			trainItems = o.data.In("all")
-		}
-		if err := twoLabels(o.data.Labels); err != nil {
-			return nil, err
-		}
-		if k := len(datasets.Folds(trainItems, s.Folds, s.Seed)); k != s.Folds {
-			return nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds, at most into %d", len(trainItems), s.Folds, k)
-		}
-		t.split = fmt.Sprintf("%d folds of %d pictures", s.Folds, len(trainItems))
-	} else {
-		if err := o.data.CheckTraining(); err != nil {
-			return nil, err
-		}
-		if t.split = o.data.Evaluation(); s.Split != "" {
-			// "training" and "Train" mean train too, and "all" holds it.
-			named, ok := data.SplitNamed(s.Split)
-			if !ok || named == "train" {
-				return nil, fmt.Errorf("run: split %q to report on: want valid or test; what the head learns from says nothing about it", s.Split)
-			}
-			t.split = named
-		}
-		if evalItems = o.data.In(t.split); len(evalItems) == 0 {
-			return nil, fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", t.split, s.Data, o.data.Splits())
-		}
+	trainItems, evalItems, split, err := parts(o.data, s)
+	if err != nil {
+		return nil, err
 	}
+	t.split = split
 	if s.Finetune > 0 { // what its plan would refuse is refused before anything is computed
 		if _, err := o.tunePlan(s, trainItems); err != nil {
 			return nil, err

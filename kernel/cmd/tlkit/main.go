@@ -65,11 +65,12 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 0
 	}
 	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
-	if interrupted && !errors.Is(err, learner.ErrInterrupted) { // which says itself how to go on
+	found := errors.As(err, new(*reported))
+	if interrupted && !found && !errors.Is(err, learner.ErrInterrupted) { // which says itself how to go on
 		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
 	}
 	said := invoke.Hints(err.Error())
-	if c.json && !errors.As(err, new(*reported)) {
+	if c.json && !found {
 		_ = c.print(map[string]string{"error": said})
 	}
 	fmt.Fprintln(errs, "tlkit:", said)
@@ -81,6 +82,8 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 
 // reported is the error of a command whose findings are its result: verify, doctor.
 type reported struct{ error }
+
+func (r *reported) Unwrap() error { return r.error }
 
 func (c *command) print(v any) error {
 	enc := json.NewEncoder(c.out)
@@ -124,7 +127,7 @@ func (c *command) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never touch the network: use what is cached")
 	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: weights whose licence asks for that may be loaded")
-	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.predict(), c.verify(), c.bench(),
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.verify(), c.bench(),
 		c.lab(), c.runNotebooks(), c.uninstall(), c.kernel())
 	return root
 }

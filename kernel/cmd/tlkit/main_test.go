@@ -65,6 +65,29 @@ func TestWithJSONStandardOutputIsOneValue(t *testing.T) {
 	}
 }
 
+// What could not be compared is the command's finding: a list, and a status.
+func TestCompareSaysWhatItSkipped(t *testing.T) {
+	status, out, errs := tlkit(t, "compare", "insects", "--models", "resnet18.fb_swsl_ig1b_ft_in1k", "--offline", "--json")
+	list := one[[]map[string]any](t, out)
+	if status != 1 || len(list) != 1 || list[0]["accuracy"] != nil || !strings.Contains(list[0]["skipped"].(string), "--noncommercial") {
+		t.Errorf("status %d: %s", status, out)
+	}
+	if !strings.Contains(errs, "none of the networks") {
+		t.Errorf("standard error %q", errs)
+	}
+	_, out, _ = tlkit(t, "compare", "insects", "--models", "resnet18.fb_swsl_ig1b_ft_in1k", "--offline", "--noncommercial", "--json")
+	if list = one[[]map[string]any](t, out); !strings.Contains(list[0]["skipped"].(string), "offline") {
+		t.Errorf("with the word: %s", out)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var o, e bytes.Buffer
+	if status := execute(ctx, []string{"compare", "insects", "--json"}, &o, &e); status != 130 {
+		t.Errorf("status %d after an interrupt, want 130: %s", status, e.String())
+	}
+	one[any](t, o.String())
+}
+
 func TestDoctorNamesValuesAndRepairs(t *testing.T) {
 	status, out, _ := tlkit(t, "doctor", "--json")
 	report := one[struct {

@@ -1,0 +1,42 @@
+package tlkit
+
+import (
+	"context"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+// Compare ranks networks on a data set, or on a folder of yours: the same splits and the same
+// head for each, accuracy with interval against time per picture, as table and picture.
+// Without names it takes the networks whose weights are here or come in a small package. One
+// that cannot be had is listed with the reason. The ranking is returned, best first.
+func Compare(data string, models ...string) []run.Ranked {
+	var out []run.Ranked
+	verb("Compare", func(ctx context.Context) error {
+		s, p, err := Learner{Name: "compare", Data: data}.spec(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := run.Compare(ctx, run.CompareSpec{Data: s.Data, Models: models, Seed: s.Seed}, p, reporter{})
+		if c == nil {
+			return err
+		}
+		show.Default.Clear()
+		if len(c.Ranked) > 0 {
+			table := c.Table()
+			show.Default.Table(show.Table{Header: table[0], Rows: table[1:], Left: 2})
+			show.Default.Folder = c.Folder
+			if ferr := show.Default.Figure("compare", c.Figure()); ferr != nil {
+				return ferr
+			}
+		}
+		for _, k := range c.Skipped {
+			show.Default.Text("skipped " + k.Model + ": " + k.Skipped)
+		}
+		show.Default.Text(c.Sentence())
+		out = c.Ranked
+		return err
+	})
+	return out
+}

@@ -1,0 +1,396 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+const (
+	// smallPackage is up to how many bytes weights are fetched without being asked for: a minute on a slow line.
+	smallPackage = 60_000_000
+	// answerWithin is how long Compare waits for a source's first sign of life.
+	answerWithin = 5 * time.Second
+)
+
+// CompareSpec says which backbones are compared on what.
+type CompareSpec struct {
+	Data   string
+	Models []string // these, wherever their weights come from; nil = those that are here, and small packages
+	All    bool     // every row of the zoo
+	Split  string   // reported split; "" = valid, else test
+	Folds  int      // instead of a split: every picture, by a head that did not see it
+	Seed   uint64   // of splits and folds
+}
+
+// Comparison is what Compare found: the same pictures, the same kind of head, one backbone after the other.
+type Comparison struct {
+	Data    string
+	Split   string   // what the accuracies are of
+	Ranked  []Ranked // best first; of equal accuracy the faster one
+	Skipped []Skipped
+	Engine  string
+	Folder  string // holds compare.json, compare.png and compare.txt
+}
+
+// Ranked is one backbone.
+type Ranked struct {
+	Model    string           `json:"model"`
+	Accuracy float64          `json:"accuracy"` // of a linear probe: logistic regression on the frozen features
+	Interval metrics.Interval `json:"interval"` // 95 %, Wilson
+	Correct  int              `json:"correct"`
+	Total    int              `json:"total"`
+	// Seconds from a file to its features on this machine, batches of the engine's size, the fastest of a few.
+	Seconds  float64 `json:"seconds_per_picture"`
+	Bytes    int64   `json:"bytes"` // of the weights file
+	Features int     `json:"features"`
+	Size     int     `json:"size"` // of the prepared picture, in pixels
+	Licence  string  `json:"licence"`
+	// Gap is against the first of the ranking, on the same pictures; nil for the first itself.
+	Gap *Gap `json:"gap,omitempty"`
+
+	classes []int // what it said of each picture
+}
+
+// Gap is how far a backbone is behind the first.
+type Gap struct {
+	Difference float64          `json:"difference"` // accuracy minus that of the first
+	Interval   metrics.Interval `json:"interval"`   // 95 % of the difference, paired
+	P          float64          `json:"p"`          // exact McNemar test
+	Clear      bool             `json:"clear"`      // the interval does not hold 0
+}
+
+// Skipped is a backbone that could not be compared, and why.
+type Skipped struct {
+	Model   string `json:"model"`
+	Skipped string `json:"skipped"`
+}
+
+// Compare ranks backbones on a data set by linear probe. A backbone whose weights cannot be had, or do not work, is
+// skipped with the reason and fails nothing. When ctx ends, what was compared so far is returned beside ctx's error.
+func Compare(ctx context.Context, s CompareSpec, place Place, p Progress) (*Comparison, error) {
+	if p == nil {
+		p = Silent{}
+	}
+	if s.Folds < 0 || s.Folds == 1 || s.All && len(s.Models) > 0 {
+		return nil, fmt.Errorf("run: compare with %d folds, all %v and models %v: want at least 2 folds or none, and not both all and a list", s.Folds, s.All, s.Models)
+	}
+	rows, err := s.rows(place.Offline)
+	if err != nil {
+		return nil, err
+	}
+	p.State("opening data", 0, 0)
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	if err != nil {
+		return nil, err
+	}
+	introduce(ds, p)
+	spec := Spec{Data: s.Data, Split: s.Split, Folds: s.Folds, Seed: s.Seed}
+	_, _, split, err := parts(ds, spec)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := openEngine(ctx, place.Offline, p)
+	if err != nil {
+		return nil, err
+	}
+	p.Say(eng.String())
+	c := &Comparison{Data: ds.Name, Split: split, Engine: eng.Name}
+	var truth []int
+	for i, row := range rows {
+		spec.Model = row.Name
+		r, said, err := compareOne(ctx, spec, place, ds, eng, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
+		if ctx.Err() != nil {
+			for _, left := range rows[i:] {
+				c.Skipped = append(c.Skipped, Skipped{left.Name, "interrupted"})
+			}
+			break
+		}
+		if err == nil && truth != nil && !slices.Equal(said, truth) {
+			err = fmt.Errorf("the pictures changed while it was at work; run it again")
+		}
+		if err != nil {
+			why := reason(err)
+			c.Skipped = append(c.Skipped, Skipped{row.Name, why})
+			p.Say(row.Name + ": skipped: " + why)
+			continue
+		}
+		truth = said
+		c.Ranked = append(c.Ranked, *r)
+		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, metrics.Accuracy{Correct: r.Correct, Total: r.Total}, 1000*r.Seconds, r.Licence))
+	}
+	if err := c.rank(truth); err != nil {
+		return nil, err
+	}
+	if len(c.Ranked) > 0 {
+		if err := c.write(place); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return c, fmt.Errorf("run: compare: %w", err)
+	}
+	if len(c.Ranked) == 0 && len(s.Models) == 0 && !s.All {
+		return nil, fmt.Errorf("run: compare: no backbone could be had%s; name some with --models, or fetch one first: tlkit setup", why(c.Skipped))
+	}
+	return c, nil
+}
+
+func why(skipped []Skipped) string {
+	if len(skipped) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s: %s)", skipped[0].Model, skipped[0].Skipped)
+}
+
+// reason is an error in one line that fits a table.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, zoo.ErrNonCommercial):
+		return "for non-commercial use only; if that is yours: --noncommercial"
+	}
+	text := err.Error()
+	if _, causes, ok := strings.Cut(text, "\n  "); ok { // of a download: the source's own words
+		text = causes
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	if r := []rune(line); len(r) > 160 {
+		line = string(r[:159]) + "…"
+	}
+	return line
+}
+
+// rows are the checkpoints to compare.
+func (s CompareSpec) rows(offline bool) ([]zoo.Row, error) {
+	var out []zoo.Row
+	for _, name := range s.Models {
+		r, err := zoo.Find(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(out, func(o zoo.Row) bool { return o.Name == r.Name }) {
+			out = append(out, r)
+		}
+	}
+	if s.Models != nil {
+		return out, nil
+	}
+	for _, r := range zoo.Rows() {
+		take := s.All
+		if !take {
+			_, take = r.File.Cached()
+		}
+		if n, ok := r.File.Package(); ok && n < smallPackage && !offline {
+			take = true
+		}
+		if take {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// compareOne probes one backbone. truth is the class of each picture it was judged on.
+func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, eng *engine.Engine, p Progress) (_ *Ranked, truth []int, err error) {
+	p.State("loading weights", 0, 0)
+	options := place.zoo("", nil, p)
+	options.Answer = answerWithin
+	net, err := zoo.Load(ctx, s.Model, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := os.Stat(net.Path)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &opened{data: ds, net: net, eng: eng}
+	// Anew for each: pictures that turned out unreadable have left the set.
+	trainItems, evalItems, _, err := parts(ds, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := features.FromNet(net, eng)
+	train, err := o.sample(ctx, b, trainItems, 0, s.Seed, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := train.enough(ds.Labels); err != nil {
+		return nil, nil, err
+	}
+	eval := train
+	if s.Folds == 0 {
+		if eval, err = o.sample(ctx, b, evalItems, 0, s.Seed, p); err != nil {
+			return nil, nil, err
+		}
+	}
+	p.State("training", 0, 0)
+	plan, err := learner.NewPlan("", train.s.Y, 0, 0, s.Seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	var logits []float32
+	if s.Folds > 0 {
+		logits, _, err = crossValidate(ctx, s, plan, train, eval, p)
+	} else {
+		var fitted *learner.Result
+		if fitted, err = learner.FitHead(ctx, learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}, plan, nil); err == nil {
+			logits = fitted.Fit.Head.Logits(eval.s.X)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p.State("timing", 0, 0)
+	seconds, err := pace(ctx, b, net, eval.items)
+	if err != nil {
+		return nil, nil, err
+	}
+	right := metrics.Accuracy{Correct: head.Correct(logits, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
+	return &Ranked{Model: net.Row.Name, Accuracy: right.Value(), Interval: right.Interval(), Correct: right.Correct, Total: right.Total,
+		Seconds: seconds, Bytes: info.Size(), Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
+		classes: head.Classes(logits, eval.s.Classes)}, eval.s.Y, nil
+}
+
+// rank sorts, and sets everyone beside the first.
+func (c *Comparison) rank(truth []int) error {
+	slices.SortStableFunc(c.Ranked, func(a, b Ranked) int {
+		return cmp.Or(cmp.Compare(b.Correct, a.Correct), cmp.Compare(a.Seconds, b.Seconds))
+	})
+	for i := range c.Ranked {
+		r := &c.Ranked[i]
+		if i == 0 {
+			continue
+		}
+		d, err := metrics.Compare(truth, c.Ranked[0].classes, r.classes)
+		if err != nil {
+			return fmt.Errorf("run: compare: %w", err)
+		}
+		r.Gap = &Gap{Difference: d.Difference, Interval: d.Interval, P: d.P, Clear: !d.Interval.Contains(0)}
+	}
+	return nil
+}
+
+// Sentence says who is first, and who may be as good: the first is no winner over what cannot be told from it.
+func (c *Comparison) Sentence() string {
+	switch len(c.Ranked) {
+	case 0:
+		return "nothing was compared"
+	case 1:
+		return fmt.Sprintf("%s is the only one here", c.Ranked[0].Model)
+	}
+	first := c.Ranked[0]
+	cheapest, others := first, []string{}
+	for _, r := range c.Ranked[1:] {
+		if r.Gap.Clear {
+			continue
+		}
+		others = append(others, r.Model)
+		if r.Seconds < cheapest.Seconds {
+			cheapest = r
+		}
+	}
+	pictures := fmt.Sprintf("%d pictures", first.Total)
+	if len(others) == 0 {
+		return fmt.Sprintf("%s is better than every other one here (paired differences on %s, 95 %%)", first.Model, pictures)
+	}
+	out := fmt.Sprintf("not distinguishable from %s on %s (paired differences, 95 %%): %s", first.Model, pictures, strings.Join(others, ", "))
+	if cheapest.Model != first.Model {
+		out += fmt.Sprintf("; the fastest of them is %s", cheapest.Model)
+	}
+	return out
+}
+
+// Table is the ranking in rows and columns, the header first.
+func (c *Comparison) Table() [][]string {
+	out := [][]string{{"model", "licence", "accuracy", "95 %", "right", "behind the first", "ms/picture", "weights"}}
+	for _, r := range c.Ranked {
+		behind := "-"
+		if r.Gap != nil {
+			behind = fmt.Sprintf("%+.1f (%+.1f to %+.1f)", 100*r.Gap.Difference, 100*r.Gap.Interval.Low, 100*r.Gap.Interval.High)
+		}
+		out = append(out, []string{r.Model, r.Licence, fmt.Sprintf("%.1f %%", 100*r.Accuracy), fmt.Sprintf("%.1f-%.1f", 100*r.Interval.Low, 100*r.Interval.High),
+			fmt.Sprintf("%d of %d", r.Correct, r.Total), behind, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
+	}
+	return out
+}
+
+// Figure is accuracy against time; what no other backbone beats in both is joined.
+func (c *Comparison) Figure() plots.Figure {
+	dots := make([]plots.Dot, len(c.Ranked))
+	for i, r := range c.Ranked {
+		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Accuracy, Interval: r.Interval}
+	}
+	return plots.Scatter("Backbones on "+c.Data, plots.Scale{Name: "time per picture", Unit: "ms"}, plots.Scale{Name: "accuracy", Unit: "%"}, dots)
+}
+
+// List is all of it as one JSON list: the ranking, then what was skipped, with null for what is not known of it.
+func (c *Comparison) List() []any {
+	type unknown struct {
+		Model    string `json:"model"`
+		Accuracy any    `json:"accuracy"`
+		Interval any    `json:"interval"`
+		Seconds  any    `json:"seconds_per_picture"`
+		Bytes    any    `json:"bytes"`
+		Skipped  string `json:"skipped"`
+	}
+	out := []any{} // never null
+	for _, r := range c.Ranked {
+		out = append(out, r)
+	}
+	for _, s := range c.Skipped {
+		out = append(out, unknown{Model: s.Model, Skipped: s.Skipped})
+	}
+	return out
+}
+
+// write leaves list, table and picture in .tlkit/compare-DATA.
+func (c *Comparison) write(place Place) error {
+	name := strings.Trim(unsafeName.ReplaceAllString(c.Data, "-"), "-.")
+	f := &folder{path: filepath.Join(place.Folder, Home, "compare-"+name)}
+	if err := os.MkdirAll(f.path, 0o755); err != nil {
+		return fmt.Errorf("run: compare: %w; go to a folder you can write to", err)
+	}
+	c.Folder = f.path
+	var text strings.Builder
+	for _, row := range c.Table() {
+		text.WriteString(strings.Join(row, "\t") + "\n")
+	}
+	text.WriteString(c.Sentence() + "\n")
+	for _, s := range c.Skipped {
+		fmt.Fprintf(&text, "skipped: %s: %s\n", s.Model, s.Skipped)
+	}
+	if err := f.write("compare.json", c.List()); err != nil {
+		return err
+	}
+	if err := atomicfile.WriteBytes(f.file("compare.txt"), []byte(text.String()), 0o644); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	if err := atomicfile.Write(f.file("compare.png"), 0o644, c.Figure().PNG); err != nil {
+		return fmt.Errorf("run: compare.png: %w", err)
+	}
+	return nil
+}
+
+// prefixed is a Progress that says of which model it speaks.
+type prefixed struct {
+	Progress
+	what string
+}
+
+func (p prefixed) State(what string, done, total int64) { p.Progress.State(p.what+what, done, total) }

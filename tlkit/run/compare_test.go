@@ -1,0 +1,197 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// A comparison gives each backbone what Train gives it, on the same pictures; what cannot
+// be had is skipped with its reason and fails nothing.
+func TestCompare(t *testing.T) {
+	t.Setenv("HF_HOME", t.TempDir())
+	t.Setenv("TORCH_HOME", t.TempDir())
+	folder, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
+	place := Place{Folder: work, Offline: true}
+	one := train(t, Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, Place{Folder: work})
+	models := []string{"resnet18", "mobilenetv2", "resnet18.fb_swsl_ig1b_ft_in1k", " MobileNetV2 "}
+	second := false
+	if row, err := zoo.Find("efficientnet_lite0"); err != nil {
+		t.Fatal(err)
+	} else if _, second = row.File.Cached(); second {
+		models = append(models, row.Name)
+	}
+	said := &heard{}
+	c, err := Compare(t.Context(), CompareSpec{Data: folder, Models: models, Seed: 1}, place, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(c.Ranked, func(r Ranked) bool { return r.Model == "mobilenetv2" })
+	if i < 0 || len(c.Ranked) != map[bool]int{false: 1, true: 2}[second] {
+		t.Fatalf("ranked %+v", c.Ranked)
+	}
+	r := c.Ranked[i]
+	if r.Correct != one.Correct || r.Total != one.Total || r.Interval != one.Interval || c.Split != "valid" {
+		t.Errorf("%d of %d on %s, Train says %s", r.Correct, r.Total, c.Split, one.Line())
+	}
+	if r.Bytes != 9084095 || !(r.Seconds > 0 && r.Seconds < 60) || r.Licence != "MIT" || r.Size != 224 || r.Features != 1280 {
+		t.Errorf("%+v", r)
+	}
+	if len(c.Skipped) != 2 || !strings.Contains(c.Skipped[0].Skipped, "offline") || !strings.Contains(c.Skipped[1].Skipped, "--noncommercial") {
+		t.Errorf("skipped %+v, want resnet18, which is not here, and the one for non-commercial use", c.Skipped)
+	}
+	if !said.has("licence MIT") || !said.has("resnet18: skipped") {
+		t.Errorf("said %q", said.lines)
+	}
+
+	raw, err := os.ReadFile(filepath.Join(c.Folder, "compare.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []map[string]any
+	if err := json.Unmarshal(raw, &list); err != nil || len(list) != len(c.Ranked)+2 {
+		t.Fatalf("%v: %s", err, raw)
+	}
+	for _, row := range list {
+		for _, key := range []string{"model", "accuracy", "interval", "seconds_per_picture", "bytes"} {
+			if v, ok := row[key]; !ok || key != "model" && (v == nil) != (row["skipped"] != nil) {
+				t.Errorf("%v: %s is %v", row["model"], key, v)
+			}
+		}
+	}
+	f, err := os.Open(filepath.Join(c.Folder, "compare.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if img, err := png.Decode(f); err != nil || img.Bounds().Dx() != 1120 {
+		t.Errorf("compare.png: %v", err)
+	}
+
+	t.Run("over folds", func(t *testing.T) {
+		c, err := Compare(t.Context(), CompareSpec{Data: folder, Models: []string{"mobilenetv2"}, Folds: 4, Seed: 1}, place, nil)
+		if err != nil || c.Ranked[0].Total != 40 || !strings.Contains(c.Split, "4 folds of 40") {
+			t.Errorf("%v: %+v", err, c)
+		}
+	})
+	t.Run("an interrupt keeps what is done", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := Compare(ctx, CompareSpec{Data: folder, Models: []string{"mobilenetv2", "resnet18", "resnet50"}, Seed: 1}, place,
+			&whenSaid{word: "mobilenetv2: ", do: cancel})
+		if !errors.Is(err, context.Canceled) || c == nil || len(c.Ranked) != 1 || len(c.Skipped) != 2 || c.Skipped[0].Skipped != "interrupted" {
+			t.Errorf("err = %v, %+v", err, c)
+		}
+	})
+	t.Run("default", func(t *testing.T) {
+		t.Setenv("TLKIT_CACHE", t.TempDir())
+		if offline, err := (CompareSpec{}).rows(true); err != nil || len(offline) != 0 {
+			t.Errorf("offline with an empty cache: %d rows, %v", len(offline), err)
+		}
+		online, _ := CompareSpec{}.rows(false)
+		names := []string{}
+		for _, r := range online {
+			names = append(names, r.Name)
+		}
+		for _, want := range []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite2"} {
+			if !slices.Contains(names, want) {
+				t.Errorf("%s comes in a small package, and is not in %v", want, names)
+			}
+		}
+		if slices.Contains(names, "resnet18.a1_in1k") {
+			t.Errorf("%v holds what would have to be fetched from a hub", names)
+		}
+		if all, _ := (CompareSpec{All: true}).rows(true); len(all) != len(zoo.Rows()) {
+			t.Errorf("all are %d of %d", len(all), len(zoo.Rows()))
+		}
+	})
+	t.Run("bad questions", func(t *testing.T) {
+		for word, s := range map[string]CompareSpec{
+			"resnet18":          {Data: folder, Models: []string{"resnet19"}},
+			"at least 2 folds":  {Data: folder, Folds: 1},
+			"not both":          {Data: folder, All: true, Models: []string{"mobilenetv2"}},
+			"want valid":        {Data: folder, Split: "train"},
+			"cannot be dealt":   {Data: folder, Folds: 41},
+			"no data set":       {Data: "nowhere-at-all"},
+			"at least 2 folds ": {Data: folder, Folds: -3},
+		} {
+			if c, err := Compare(t.Context(), s, place, nil); c != nil || err == nil || !strings.Contains(err.Error(), strings.TrimSpace(word)) {
+				t.Errorf("%+v: err = %v, want %q in it", s, err, word)
+			}
+		}
+	})
+}
+
+// whenSaid does something when a sentence begins with word.
+type whenSaid struct {
+	Silent
+	word string
+	do   func()
+}
+
+func (w *whenSaid) Say(s string) {
+	if strings.HasPrefix(s, w.word) {
+		w.do()
+	}
+}
+
+// The first is no winner over what cannot be told from it.
+func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
+	truth := make([]int, 200)
+	// wrong says which pictures a backbone gets wrong.
+	backbone := func(name string, seconds float64, wrong ...[2]int) Ranked {
+		r := Ranked{Model: name, Seconds: seconds, Total: len(truth), classes: make([]int, len(truth))}
+		for _, w := range wrong {
+			for i := w[0]; i < w[1]; i++ {
+				r.classes[i] = 1
+			}
+		}
+		for i, c := range r.classes {
+			if c == truth[i] {
+				r.Correct++
+			}
+		}
+		r.Accuracy, r.Interval = float64(r.Correct)/200, metrics.Wilson(r.Correct, 200)
+		return r
+	}
+	c := &Comparison{Data: "x", Ranked: []Ranked{
+		backbone("bad", 0.01, [2]int{0, 60}),
+		backbone("close", 0.02, [2]int{0, 4}, [2]int{100, 108}), // 12 wrong
+		backbone("best", 0.5, [2]int{0, 10}),                    // 10 wrong
+		backbone("twin", 0.1, [2]int{0, 10}),
+		backbone("nested", 0.03, [2]int{0, 20}), // all that best gets wrong, and ten more: clearly worse
+	}}
+	if err := c.rank(truth); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, r := range c.Ranked {
+		order = append(order, r.Model)
+	}
+	if got := strings.Join(order, " "); got != "twin best close nested bad" {
+		t.Errorf("order %s", got)
+	}
+	clear := func(i int) bool { return c.Ranked[i].Gap.Clear }
+	if c.Ranked[0].Gap != nil || clear(1) || clear(2) || !clear(3) || !clear(4) {
+		t.Errorf("gaps %+v %+v %+v %+v", c.Ranked[1].Gap, c.Ranked[2].Gap, c.Ranked[3].Gap, c.Ranked[4].Gap)
+	}
+	// The intervals of twin and nested overlap; the pairs tell them apart all the same.
+	if c.Ranked[0].Interval.Low > c.Ranked[3].Interval.High {
+		t.Error("the example does not show what pairs are for")
+	}
+	if s := c.Sentence(); !strings.HasPrefix(s, "not distinguishable from twin on 200 pictures") || !strings.Contains(s, ": best, close; the fastest of them is close") {
+		t.Errorf("sentence %q", s)
+	}
+	c.Ranked = []Ranked{c.Ranked[0], c.Ranked[4]}
+	if s := c.Sentence(); !strings.HasPrefix(s, "twin is better than every other one here") {
+		t.Errorf("sentence %q", s)
+	}
+}

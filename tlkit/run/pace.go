@@ -1,0 +1,59 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// paceFor and paceRuns end the timing of one backbone: slow ones are run twice, fast ones a few times.
+const (
+	paceFor  = 2 * time.Second
+	paceRuns = 6
+)
+
+// pace measures the seconds from a file to its features: a batch of pictures read and prepared on all processors, then
+// run. The fastest of a few counts, since nothing but other programs makes it slower; what compiling takes is left out.
+func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (float64, error) {
+	if len(items) == 0 {
+		return 0, fmt.Errorf("run: no pictures to time")
+	}
+	size := net.Preset.Size
+	run, err := b.Open(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	pixels := make([]float32, b.Batch*size*size*3)
+	pipeline := net.Preset.Eval()
+	prepare, forward := math.Inf(1), math.Inf(1)
+	began := time.Now()
+	for k := 0; k < 2 || k < paceRuns && time.Since(began) < paceFor; k++ {
+		start := time.Now()
+		err := transforms.Each(ctx, b.Batch, 0, func(i int) (transforms.Tensor, error) {
+			return pipeline.LoadFile(nil, items[i%len(items)].Path, transforms.DecodeOptions{}, transforms.Rand{})
+		}, func(i int, t transforms.Tensor, err error) error {
+			if err == nil {
+				copy(pixels[i*size*size*3:], t.Data)
+			}
+			return err
+		})
+		if err != nil {
+			return 0, fmt.Errorf("run: timing: %w", err)
+		}
+		prepare = min(prepare, time.Since(start).Seconds())
+		start = time.Now()
+		if _, err := run(pixels); err != nil {
+			return 0, err
+		}
+		if k > 0 { // the first run warms up
+			forward = min(forward, time.Since(start).Seconds())
+		}
+	}
+	return (prepare + forward) / float64(b.Batch), nil
+}
