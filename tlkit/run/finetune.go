@@ -104,11 +104,11 @@ func (t *tuning) judge(ctx context.Context, o *opened, eval *sample, before []fl
 // probeOver is the probe of several seeds.
 func probeOver(runs []One) (*Probe, error) {
 	out := *runs[0].Probe
-	accuracy, gain := make([]float64, len(runs)), make([]float64, len(runs))
+	alone, gain := make([]One, len(runs)), make([]float64, len(runs))
 	for i, r := range runs {
-		accuracy[i], gain[i] = r.Probe.Accuracy, r.Probe.Gain
+		alone[i], gain[i] = One{Accuracy: r.Probe.Accuracy, Correct: r.Probe.Correct, Total: r.Probe.Total}, r.Probe.Gain
 	}
-	mean, err := metrics.MeanOf(accuracy)
+	mean, err := meanOf(alone)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +116,9 @@ func probeOver(runs []One) (*Probe, error) {
 	if mean, err = metrics.MeanOf(gain); err != nil {
 		return nil, err
 	}
-	out.Gain, out.GainInterval = mean.Value, mean.Interval
+	out.Gain = mean.Value
+	if mean.SD > 0 { // else what is left is the uncertainty of the pictures, as the first run has it
+		out.GainInterval = mean.Interval
+	}
 	return &out, nil
 }

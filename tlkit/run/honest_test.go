@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // No figure comes, without a word, from pictures that the head has learnt.
@@ -121,6 +123,11 @@ func TestEqualRunsAreNotCertain(t *testing.T) {
 	m, err := meanOf([]One{{Fold: 1, Accuracy: 1, Correct: 6, Total: 6}, {Fold: 2, Accuracy: 1, Correct: 6, Total: 6}})
 	if err != nil || m.Interval.Low > 0.9 || m.Interval.High != 1 {
 		t.Errorf("12 of 12 by folds: %+v, %v", m.Interval, err)
+	}
+	one := One{Accuracy: 0.9, Correct: 90, Total: 100, Probe: &Probe{Accuracy: 0.9, Correct: 90, Total: 100, GainInterval: metrics.Interval{Low: -0.03, High: 0.03}}}
+	p, err := probeOver([]One{one, one, one})
+	if err != nil || p.Interval.Low > 0.85 || p.GainInterval.High != 0.03 {
+		t.Errorf("three seeds alike: %+v, %v", p, err)
 	}
 }
 

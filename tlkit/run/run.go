@@ -183,7 +183,7 @@ type Probe struct {
 	Interval metrics.Interval `json:"interval"`
 	LogLoss  float64          `json:"log_loss"` // nats, of the first seed
 	// Gain is the accuracy with fine-tuning minus that of the head alone, on the same pictures. Its 95 % interval is that
-	// of metrics.Compare for one seed, Student's t of the differences over several.
+	// of metrics.Compare for one seed, Student's t of the differences over several that are not all alike.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
 }
