@@ -22,12 +22,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-const (
-	// smallPackage is up to how many bytes weights are fetched without being asked for: a minute on a slow line.
-	smallPackage = 60_000_000
-	// answerWithin is how long Compare waits for a source's first sign of life.
-	answerWithin = 5 * time.Second
-)
+// answerWithin is how long Compare waits for a source's first sign of life.
+const answerWithin = 5 * time.Second
 
 // CompareSpec says which backbones are compared on what.
 type CompareSpec struct {
@@ -191,19 +187,10 @@ func (s CompareSpec) rows(offline bool) ([]zoo.Row, error) {
 	if s.Models != nil {
 		return out, nil
 	}
-	for _, r := range zoo.Rows() {
-		take := s.All
-		if !take {
-			_, take = r.File.Cached()
-		}
-		if n, ok := r.File.Package(); ok && n < smallPackage && !offline {
-			take = true
-		}
-		if take {
-			out = append(out, r)
-		}
+	if s.All {
+		return zoo.Rows(), nil
 	}
-	return out, nil
+	return zoo.Handy(offline), nil
 }
 
 // compareOne probes one backbone. truth is the class of each picture it was judged on.
@@ -215,7 +202,7 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := os.Stat(net.Path)
+	bytes, err := weightBytes(net.Path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -263,8 +250,29 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 	}
 	right := metrics.Accuracy{Correct: head.Correct(logits, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
 	return &Ranked{Model: net.Row.Name, Accuracy: right.Value(), Interval: right.Interval(), Correct: right.Correct, Total: right.Total,
-		Seconds: seconds, Bytes: info.Size(), Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
+		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
 		classes: head.Classes(logits, eval.s.Classes)}, eval.s.Y, nil
+}
+
+// weightBytes is the size of a weights file, with the numbers beside it where it is a model.json of TensorFlow.js.
+func weightBytes(path string) (int64, error) {
+	paths := []string{path}
+	if filepath.Ext(path) == ".json" {
+		beside, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.bin"))
+		if err != nil {
+			return 0, err
+		}
+		paths = append(paths, beside...)
+	}
+	var sum int64
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return 0, err
+		}
+		sum += info.Size()
+	}
+	return sum, nil
 }
 
 // rank sorts, and sets everyone beside the first.

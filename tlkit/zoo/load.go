@@ -103,6 +103,9 @@ func (o Options) may(r Row) error {
 // fetch gives the row's file, from the cache or its sources.
 func (r Row) fetch(ctx context.Context, o Options) (string, error) {
 	if len(r.File.Sources) == 0 {
+		if p, ok := r.Here(); ok {
+			return p, nil
+		}
 		where := "make one"
 		if r.ByHand != "" {
 			where = "it is at " + r.ByHand

@@ -49,7 +49,7 @@ func (c *command) models() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var rows []modelRow
 			for _, r := range zoo.Rows() {
-				_, cached := r.File.Cached()
+				_, cached := r.Here()
 				m := modelRow{Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Params: r.Params, Features: r.Features,
 					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Origin: r.Origin, Bytes: r.File.Bytes, Cached: cached, Verified: r.Verified()}
 				if len(r.File.Sources) > 0 {
