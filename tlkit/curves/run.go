@@ -17,8 +17,10 @@ const (
 	Test  = "test"  // Split: the same, for sets that have no valid
 	Folds = "folds" // Split: out-of-fold predictions on the training pictures
 
-	Loss     = "loss"     // Metric, nats
+	Loss     = "loss"     // Metric, nats; of real values squared error in variances
 	Accuracy = "accuracy" // Metric, 0..1
+	MAP      = "mAP"      // Metric, 0..1: mean average precision of several labels a picture
+	R2       = "R²"       // Metric, up to 1: share of the variance of real values that is explained
 	Rate     = "rate"     // Metric, learning rate
 
 	Unfreeze = "unfreeze" // Mark: the backbone moves from here on
@@ -26,6 +28,7 @@ const (
 
 	Epochs     = "epoch"     // Axis: Point.Epoch is the x coordinate
 	Iterations = "iteration" // Axis: Point.Step is, one optimiser iteration each
+	Strengths  = "strength"  // Axis: Point.Step is, one L2 strength each, the strongest first
 )
 
 // Point is one measurement.
@@ -51,7 +54,7 @@ type Mark struct {
 // together are repetitions of one another (seeds); different Names are rivals.
 type Run struct {
 	Name   string
-	Axis   string // Epochs or Iterations; "" = Epochs
+	Axis   string // Epochs, Iterations or Strengths; "" = Epochs
 	Points []Point
 	Marks  []Mark
 }
@@ -64,7 +67,7 @@ func (r Run) Clone() Run {
 
 // X is the coordinate of p on the run's axis.
 func (r Run) X(p Point) float64 {
-	if r.Axis == Iterations {
+	if r.Axis == Iterations || r.Axis == Strengths {
 		return float64(p.Step)
 	}
 	return p.Epoch
@@ -106,7 +109,7 @@ func (r Run) Splits(metric string) []string {
 // Metrics names the metrics of the run: loss, accuracy, rate first, others
 // after in order of appearance.
 func (r Run) Metrics() []string {
-	return distinct(r.Points, []string{Loss, Accuracy, Rate}, func(p Point) (string, bool) { return p.Metric, true })
+	return distinct(r.Points, []string{Loss, Accuracy, MAP, R2, Rate}, func(p Point) (string, bool) { return p.Metric, true })
 }
 
 func distinct(points []Point, first []string, word func(Point) (string, bool)) []string {
@@ -158,7 +161,7 @@ func (r Run) Kept() (x float64, why string, ok bool) {
 			return r.MarkX(r.Marks[i]), Chosen, true
 		}
 	}
-	for _, c := range [][2]string{{Folds, Accuracy}, {Folds, Loss}, {Valid, Loss}, {Valid, Accuracy}} {
+	for _, c := range [][2]string{{Folds, Accuracy}, {Folds, MAP}, {Folds, R2}, {Folds, Loss}, {Valid, Loss}, {Valid, Accuracy}} {
 		if p, found := Best(r.Series(c[0], c[1])); found {
 			return r.X(p), "best " + c[0] + " " + c[1], true
 		}

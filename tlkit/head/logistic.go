@@ -37,6 +37,19 @@ type Step struct {
 
 	Rate float64 // learning rate of the step; 0 where there is none (L-BFGS)
 	Head *Linear // the head after this step
+
+	scale []float64 // of the targets that Ridge learnt
+}
+
+// Measure is the loss and the score of the head after this step on other samples, in the
+// units of TrainLoss and TrainScore.
+func (s Step) Measure(other Samples) (loss, score float64) {
+	logits := s.Head.Logits(other.X)
+	if s.scale != nil {
+		return other.errors(logits, s.scale)
+	}
+	loss, score, _ = other.measure(logits)
+	return loss, score
 }
 
 // Choice is what the folds said about one strength.

@@ -108,7 +108,7 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 		if o.Step == nil {
 			continue
 		}
-		row := Step{Step: i + 1, TrainRight: -1, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Head: h}
+		row := Step{Step: i + 1, TrainRight: -1, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Head: h, scale: scale}
 		row.TrainLoss, row.TrainScore = s.errors(h.Logits(s.X), scale)
 		if len(folds) > 0 {
 			row.FoldLoss, row.FoldScore = fit.Choices[i].Loss, fit.Choices[i].Score

@@ -1,7 +1,7 @@
 // Package learner fits a head on cached features by a [Plan], fine-tunes the network below it
 // by a [TunePlan], and records the history.
 //
-//	plan, err := learner.NewPlan(learner.Logistic, train.Y, 0, 0, 1)
+//	plan, err := learner.NewPlan(learner.Logistic, train, 0, 0, 1)
 //	result, err := learner.FitHead(ctx, learner.Data{Train: train, Valid: valid, Folds: folds}, plan, recorder)
 //
 //	plan, err := learner.NewTunePlan(learner.Tlkit, net, items, 5, 1)
@@ -45,10 +45,14 @@ type Recorder interface {
 	Mark(curves.Mark) error
 }
 
-// Axis is the x axis of a plan's history: solver iterations or epochs.
+// Axis is the x axis of a plan's history: solver iterations, epochs, or of ridge
+// regression, which has neither, the strengths it was solved at.
 func (p Plan) Axis() string {
-	if p.Head == SGD {
+	switch p.Head {
+	case SGD:
 		return curves.Epochs
+	case Ridge:
+		return curves.Strengths
 	}
 	return curves.Iterations
 }
@@ -81,16 +85,21 @@ func FitHead(ctx context.Context, d Data, p Plan, to Recorder) (*Result, error) 
 			momentum = -1
 		}
 		fit, err = head.SGD(ctx, d.Train, head.SGDOptions{Epochs: p.Epochs, Batch: p.Batch, Rate: p.Rate, Momentum: momentum, Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step})
+	case Ridge:
+		fit, err = head.Ridge(ctx, d.Train, head.RidgeOptions{Strengths: p.Strengths, Folds: folds, Step: step})
 	default:
-		err = fmt.Errorf("learner: head %q, want %q or %q", p.Head, Logistic, SGD)
+		err = fmt.Errorf("learner: head %q, want %q, %q or %q", p.Head, Logistic, SGD, Ridge)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if to != nil && failed == nil {
 		text := "last epoch"
-		if p.Head == Logistic {
+		switch p.Head {
+		case Logistic:
 			text = fmt.Sprintf("optimum, L2 %g", fit.Strength)
+		case Ridge:
+			text = fmt.Sprintf("L2 %g", fit.Strength)
 		}
 		failed = to.Mark(curves.Mark{Kind: curves.Chosen, Step: fit.Steps, Epoch: float64(fit.Steps), Text: text})
 	}
@@ -105,22 +114,28 @@ func (p Plan) points(s head.Step, d Data) []curves.Point {
 	at := func(split, metric string, v float64, n int) curves.Point {
 		return curves.Point{Step: s.Step, Epoch: float64(s.Step), Phase: curves.Head, Split: split, Metric: metric, Value: v, N: n}
 	}
-	n := d.Train.Len()
+	metric, n, nValid := curves.Accuracy, d.Train.Len(), d.Valid.Len()
+	switch {
+	case p.Head == Ridge:
+		metric, n, nValid = curves.R2, 0, 0 // no fraction of so many pictures
+	case d.Train.Targets != nil:
+		metric, n, nValid = curves.MAP, 0, 0
+	}
 	out := []curves.Point{
 		at(curves.Train, curves.Loss, s.TrainLoss, 0),
-		at(curves.Train, curves.Accuracy, float64(s.TrainRight)/float64(n), n),
+		at(curves.Train, metric, s.TrainScore, n),
 	}
-	if s.FoldRight >= 0 && !math.IsNaN(s.FoldLoss) {
+	if !math.IsNaN(s.FoldLoss) {
 		out = append(out,
 			at(curves.Folds, curves.Loss, s.FoldLoss, 0),
-			at(curves.Folds, curves.Accuracy, float64(s.FoldRight)/float64(n), n))
+			at(curves.Folds, metric, s.FoldScore, n))
 	}
-	if n := d.Valid.Len(); n > 0 {
+	if d.Valid.Len() > 0 {
 		split := cmp.Or(d.Split, curves.Valid)
-		logits := s.Head.Logits(d.Valid.X)
+		loss, score := s.Measure(d.Valid)
 		out = append(out,
-			at(split, curves.Loss, head.LogLoss(logits, d.Valid.Y, d.Valid.Classes), 0),
-			at(split, curves.Accuracy, float64(head.Correct(logits, d.Valid.Y, d.Valid.Classes))/float64(n), n))
+			at(split, curves.Loss, loss, 0),
+			at(split, metric, score, nValid))
 	}
 	if s.Rate > 0 {
 		out = append(out, at("", curves.Rate, s.Rate, 0))

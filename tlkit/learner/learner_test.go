@@ -42,7 +42,7 @@ func folds(n, k int) [][]int {
 func TestValidationLabelsChooseNothing(t *testing.T) {
 	for _, kind := range []string{Logistic, SGD} {
 		train, valid := blobs(80), blobs(40)
-		plan, err := NewPlan(kind, train.Y, 0, 0, 3)
+		plan, err := NewPlan(kind, train, 0, 0, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestValidationLabelsChooseNothing(t *testing.T) {
 
 func TestHistoryHasEverySplitAndEndsInAMark(t *testing.T) {
 	train := blobs(60)
-	plan, err := NewPlan(SGD, train.Y, 6, 0, 1)
+	plan, err := NewPlan(SGD, train, 6, 0, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,18 +109,18 @@ func TestPlansSayWhy(t *testing.T) {
 		"three":       {[]int{0, 0, 0, 1, 1, 1, 1, 1}, 3, "smallest class has 3"},
 		"one picture": {[]int{0, 1, 1, 1, 1, 1}, 0, "single training picture"},
 	} {
-		p, err := NewPlan("", c.y, 0, 0, 1)
+		p, err := NewPlan("", head.Samples{Y: c.y, Classes: 2}, 0, 0, 1)
 		if err != nil || p.Folds != c.folds || !strings.Contains(p.String(), c.word) {
 			t.Errorf("%s: %d folds, %v, says\n%s", name, p.Folds, err, p)
 		}
 	}
-	if _, err := NewPlan("perceptron", []int{0, 1}, 0, 0, 1); err == nil || !strings.Contains(err.Error(), "logistic") {
+	if _, err := NewPlan("perceptron", head.Samples{Y: []int{0, 1}, Classes: 2}, 0, 0, 1); err == nil || !strings.Contains(err.Error(), "logistic") {
 		t.Errorf("an unknown head: %v", err)
 	}
-	if _, err := NewPlan(Logistic, []int{0, 1}, 0, MaxViews+1, 1); err == nil || !strings.Contains(err.Error(), "views") {
+	if _, err := NewPlan(Logistic, head.Samples{Y: []int{0, 1}, Classes: 2}, 0, MaxViews+1, 1); err == nil || !strings.Contains(err.Error(), "views") {
 		t.Errorf("more views than memory: %v", err)
 	}
-	if _, err := NewPlan(Logistic, []int{0, 1}, 3, 0, 1); err == nil {
+	if _, err := NewPlan(Logistic, head.Samples{Y: []int{0, 1}, Classes: 2}, 3, 0, 1); err == nil {
 		t.Error("epochs of a head that has none are accepted")
 	}
 }

@@ -88,8 +88,8 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 		all = append(all, g.runs...)
 		kept := newSpan()
 		for _, r := range g.runs {
-			if r.Axis == curves.Iterations {
-				ch.axis = curves.Iterations
+			if r.Axis == curves.Iterations || r.Axis == curves.Strengths {
+				ch.axis = r.Axis
 			}
 			if x, why, ok := r.Kept(); ok {
 				kept.add(x)
@@ -239,10 +239,15 @@ func title(metric string) string {
 	return drawable(metric)
 }
 
+// score reports whether a metric is what a run is judged by.
+func score(metric string) bool {
+	return metric == curves.Accuracy || metric == curves.MAP || metric == curves.R2
+}
+
 // share reports whether every value of the panel is a fraction, so that it can
 // be shown in percent.
 func (p *curvesPanel) share() bool {
-	if p.metric != curves.Accuracy {
+	if p.metric != curves.Accuracy && p.metric != curves.MAP {
 		return false
 	}
 	for _, s := range p.series {

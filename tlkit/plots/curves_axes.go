@@ -60,7 +60,7 @@ func (ch *curvesChart) axes() {
 		case ch.rivals:
 			p.rightLabels += whiskerGap * float64(p.whiskers)
 			continue
-		case len(p.series) == 1 && (p.metric == curves.Rate || kept && p.metric == curves.Accuracy):
+		case len(p.series) == 1 && (p.metric == curves.Rate || kept && score(p.metric)):
 			continue // the subtitle names the line, the kept state's label its value
 		}
 		p.ends = true

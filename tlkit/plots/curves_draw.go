@@ -89,7 +89,7 @@ func (ch *curvesChart) keys(width float64) [][]key {
 		k := key{x: x, hue: g.hue, name: labelStyle.fit(drawable(g.name), 200)}
 		for _, p := range ch.panels {
 			for _, s := range p.series {
-				if a, ok := ch.standing(p, s, g); ok && s.name == g.name && k.best == "" && p.metric == curves.Accuracy {
+				if a, ok := ch.standing(p, s, g); ok && s.name == g.name && k.best == "" && score(p.metric) {
 					k.best = p.short(a.y)
 					if a.n > 0 && p.share() && len(g.runs) == 1 {
 						k.best += fmt.Sprintf(" (%d of %d)", int(math.Round(a.y*float64(a.n))), a.n)
@@ -271,7 +271,7 @@ func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 		}
 		p.words(c, x, p.top+p.h/2, noteStyle, muted, word+ch.axis+" "+place(g.kept), false)
 	}
-	if found && p.metric == curves.Accuracy {
+	if found && score(p.metric) {
 		text := p.short(at.y)
 		if at.n > 0 && p.share() && len(g.runs) == 1 {
 			text += " (" + counted(int(math.Round(at.y*float64(at.n)))) + " of " + counted(at.n) + ")"

@@ -223,7 +223,7 @@ func (ch *curvesChart) vega() map[string]any {
 // place in the figure and never from anybody's text.
 func wordOnly(metric string, place int) string {
 	switch metric {
-	case curves.Loss, curves.Accuracy, curves.Rate:
+	case curves.Loss, curves.Accuracy, curves.Rate, curves.MAP:
 		return metric
 	}
 	return fmt.Sprintf("panel_%d", place)

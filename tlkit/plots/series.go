@@ -126,7 +126,7 @@ func single(x float64, p curves.Point) sample {
 // an epoch are noisy enough to need one, and an optimiser's iterations are not
 // noisy at all.
 func smoothing(r curves.Run, pts []curves.Point) float64 {
-	if r.Axis == curves.Iterations || len(pts) < 12 || pts[0].Metric == curves.Rate {
+	if r.Axis == curves.Iterations || r.Axis == curves.Strengths || len(pts) < 12 || pts[0].Metric == curves.Rate {
 		return 0
 	}
 	epochs := pts[len(pts)-1].Epoch - pts[0].Epoch

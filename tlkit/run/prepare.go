@@ -42,7 +42,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (learner.Tune
 	if err != nil {
 		return none, err
 	}
-	plan, err := learner.NewPlan(s.Head, train.s.Y, s.Epochs, s.Views, s.Seed)
+	plan, err := learner.NewPlan(s.Head, train.s, s.Epochs, s.Views, s.Seed)
 	if err != nil {
 		return none, err
 	}

@@ -44,7 +44,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 		return nil, fmt.Errorf("run: %d epochs of fine-tuning with plan %q from stage %q and %d folds: want 1 or more, --plan and --from only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.From, s.Folds)
 	}
 	// What a plan would refuse is refused before anything is fetched.
-	if _, err := learner.NewPlan(s.Head, []int{0, 1}, s.Epochs, s.Views, s.Seed); err != nil {
+	if _, err := learner.NewPlan(s.Head, head.Samples{Y: []int{0, 1}, Classes: 2}, s.Epochs, s.Views, s.Seed); err != nil {
 		return nil, err
 	}
 	s.Seeds = max(s.Seeds, 1)
@@ -334,7 +334,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, err
 	}
 	p.State("training", 0, 0)
-	plan, err := learner.NewPlan(s.Head, train.s.Y, s.Epochs, s.Views, s.Seed)
+	plan, err := learner.NewPlan(s.Head, train.s, s.Epochs, s.Views, s.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -486,7 +486,7 @@ func crossValidate(ctx context.Context, s Spec, plan learner.Plan, train, eval *
 				part.s.Y = append(part.s.Y, item.Class)
 			}
 		}
-		inner, err := learner.NewPlan(s.Head, part.s.Y, s.Epochs, s.Views, s.Seed)
+		inner, err := learner.NewPlan(s.Head, part.s, s.Epochs, s.Views, s.Seed)
 		if err != nil {
 			return nil, nil, err
 		}
