@@ -15,6 +15,11 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(whole)
+	for _, h := range tasks() {
+		if other, err := h.encode(); err == nil {
+			f.Add(other)
+		}
+	}
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte("{}"))
 	f.Add(bytes.Replace(whole, []byte("ants"), []byte("bees"), 1))

@@ -3,8 +3,9 @@
 // A head file is a .safetensors file: "head.weight" [K, C] and "head.bias" [K], PyTorch's
 // layout of nn.Linear, and every backbone tensor that training changed under the
 // checkpoint's own key (none after feature extraction). Its metadata holds all that turns
-// a picture into a label: the labels, the preset, the backbone's name and sha256, and how
-// well it did on what. Nothing in it can run code.
+// a picture into an answer: the task (one label a picture, several, or real values), the
+// names of labels or values, the preset, the backbone's name and sha256, and how well it
+// did on what. Nothing in it can run code.
 //
 // Three guards stand between a damaged file and a wrong answer. A sha256 over the whole
 // file, header included, refuses any flipped bit. The backbone's weights must have the
@@ -25,10 +26,18 @@
 //	        head.load_state_dict({"weight": f.get_tensor("head.weight"), "bias": f.get_tensor("head.bias")})
 //	    return head.eval(), about
 //
+//	def answers(head, about, features):        # features [N, C] of pictures prepared by about["preset"]
+//	    with torch.no_grad():
+//	        out = head(features)
+//	    names, task = about["labels"], about.get("task", "classes")
+//	    if task == "values":                   # in the units of the training data
+//	        return [dict(zip(names, row.tolist())) for row in out]
+//	    if task == "labels":                   # each on its own: said from its threshold on
+//	        return [[n for n, p, t in zip(names, row, about["thresholds"]) if p >= t] for row in out.double().sigmoid()]
+//	    return [names[i] for i in out.argmax(1)]
+//
 //	head, about = open_head("ants-and-bees.head.safetensors")
-//	with torch.no_grad():
-//	    p = head(features).softmax(1)          # features [N, C] of pictures prepared by about["preset"]
-//	print([about["labels"][i] for i in p.argmax(1)])
+//	print(answers(head, about, features))
 package export
 
 import (
@@ -38,10 +47,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -50,12 +61,21 @@ import (
 
 // Head is the content of a head file.
 type Head struct {
-	Labels   []string          `json:"labels"` // K names by class
+	Task     datasets.Task     `json:"task,omitempty"` // "" in files of before there were several: one label a picture
+	Labels   []string          `json:"labels"`         // K names by class; of values their names
 	Preset   transforms.Preset `json:"preset"`
 	Backbone Backbone          `json:"backbone"`
 	Data     Data              `json:"data"`
 	Result   Result            `json:"result"`
 	Seed     uint64            `json:"seed"`
+
+	// Thresholds are the probabilities from which on each of several labels is said; chosen
+	// out of fold on the training pictures.
+	Thresholds []float64 `json:"thresholds,omitempty"`
+	// Scales are those of real values in the training pictures. The head's outputs are in the
+	// same units: nothing needs to be multiplied.
+	Scales []Scale `json:"scales,omitempty"`
+
 	Plan     json.RawMessage   `json:"plan,omitempty"` // the learner's plan
 	Versions map[string]string `json:"versions,omitempty"`
 
@@ -65,6 +85,14 @@ type Head struct {
 
 	Linear head.Linear `json:"-"`
 	Parity []float32   `json:"-"` // [len(ParityPictures), K] logits of the built-in pictures
+}
+
+// Scale is where a real value lay in the training pictures. Outputs far outside are guesses.
+type Scale struct {
+	Mean float64 `json:"mean"`
+	SD   float64 `json:"sd"`
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
 }
 
 // Backbone names the network below the head.
@@ -87,9 +115,11 @@ type Data struct {
 // Result is how well the head did when it was trained.
 type Result struct {
 	Split    string           `json:"split"`
-	Correct  int              `json:"correct"`
-	Total    int              `json:"total"`
-	Interval metrics.Interval `json:"interval"`
+	Metric   string           `json:"metric,omitempty"` // "accuracy" (also ""), "map" or "r2"
+	Score    float64          `json:"score,omitempty"`  // in that metric
+	Correct  int              `json:"correct"`          // of accuracy
+	Total    int              `json:"total"`            // pictures
+	Interval metrics.Interval `json:"interval"`         // 95 % of the score
 }
 
 const (
@@ -129,6 +159,9 @@ func (h *Head) Check() error {
 	case len(h.Parity) != ParityPictures*k:
 		return fmt.Errorf("export: %d parity logits, want %d (%d pictures x %d classes)", len(h.Parity), ParityPictures*k, ParityPictures, k)
 	}
+	if err := h.checkTask(); err != nil {
+		return err
+	}
 	for _, t := range h.Changed {
 		if t.Name == "head.weight" || t.Name == "head.bias" || t.Name == parityName {
 			return fmt.Errorf("export: the backbone has a tensor called %s, which in a head file is the head's own", t.Name)
@@ -140,6 +173,34 @@ func (h *Head) Check() error {
 			return fmt.Errorf("export: label %d is %q, want distinct names", i, l)
 		}
 		seen[l] = true
+	}
+	return nil
+}
+
+// checkTask wants what the task needs, and nothing of another.
+func (h *Head) checkTask() error {
+	thresholds, scales := 0, 0
+	switch h.Task {
+	case "", datasets.Classes:
+	case datasets.Labels:
+		thresholds = len(h.Labels)
+	case datasets.Values:
+		scales = len(h.Labels)
+	default:
+		return fmt.Errorf("export: task %q, this tlkit knows %s, %s and %s: use the tlkit that wrote it", h.Task, datasets.Classes, datasets.Labels, datasets.Values)
+	}
+	if len(h.Thresholds) != thresholds || len(h.Scales) != scales {
+		return fmt.Errorf("export: %d thresholds and %d scales for the task %q with %d names, want %d and %d", len(h.Thresholds), len(h.Scales), h.Task, len(h.Labels), thresholds, scales)
+	}
+	for i, t := range h.Thresholds {
+		if !(t >= 0 && t <= 1) {
+			return fmt.Errorf("export: threshold of %q is %v, want a probability", h.Labels[i], t)
+		}
+	}
+	for i, s := range h.Scales {
+		if !(s.SD > 0 && s.Min <= s.Mean && s.Mean <= s.Max) || math.IsInf(s.SD, 0) {
+			return fmt.Errorf("export: scale of %q is %+v, want a mean between the ends and a deviation above 0", h.Labels[i], s)
+		}
 	}
 	return nil
 }
