@@ -26,9 +26,9 @@ const (
 	Unfreeze = "unfreeze" // Mark: the backbone moves from here on
 	Chosen   = "chosen"   // Mark: the state that was kept
 
-	Epochs     = "epoch"     // Axis: Point.Epoch is the x coordinate
-	Iterations = "iteration" // Axis: Point.Step is, one optimiser iteration each
-	Strengths  = "strength"  // Axis: Point.Step is, one L2 strength each, the strongest first
+	Epochs     = "epoch"        // Axis: Point.Epoch is the x coordinate
+	Iterations = "iteration"    // Axis: Point.Step is, one optimiser iteration each
+	Strengths  = "strength no." // Axis: Point.Step is, one L2 strength each, the strongest first
 )
 
 // Point is one measurement.

@@ -191,6 +191,11 @@ func gallery() map[string]Figure {
 		"grid-batch":       Grid("A batch as the network sees it", batch),
 		"grid-predictions": Grid("Predictions", predictions),
 		"grid-losses":      Grid("Top losses", losses),
+		"agreement":        Agreement(arms(1000, "x, px", "y, px", "reach, mm", "pressure, hPa")...),
+		"agreement-1":      Agreement(arms(153, "angle, degrees")...),
+		"agreement-2":      Agreement(arms(60, "angle, degrees", "reach, mm")...),
+		"curves-ridge":     Curves(path()),
+		"bars-ap":          Bars("Average precision", Scale{"average precision", "%"}, []Bar{{"ant", 0.991, metrics.Interval{Low: 0.98, High: 0.997}, "500 of 1,000"}, {"wings", 0.78, metrics.Interval{Low: 0.74, High: 0.81}, "491 of 1,000"}, {"covered", 0.66, metrics.Interval{Low: 0.61, High: 0.71}, "502 of 1,000"}}),
 		"bars":             Bars("Which model?", percent, bars),
 		"bars-recall":      Bars("Recall", percent, []Bar{{"ants", 65. / 70, metrics.Wilson(65, 70), "65 of 70"}, {"bees", 80. / 83, metrics.Wilson(80, 83), "80 of 83"}}),
 		"reliability":      Reliability(calibrated("as trained", 3), calibrated("with temperature 1.7", 1)),
@@ -212,6 +217,44 @@ func gallery() map[string]Figure {
 		"confusion-37":     Confusion(confused(37, 100)),
 		"confusion-1000":   Confusion(confused(1000, 50)),
 	}
+}
+
+// arms are predictions of values of several sizes, good and bad.
+func arms(n int, names ...string) []Predicted {
+	var out []Predicted
+	for k, name := range names {
+		p := Predicted{}
+		scale, offset := []float64{50, 40, 300, 3}[k%4], []float64{96, 100, 700, 1013}[k%4]
+		m := metrics.Matrix{Rows: n, Cols: 1}
+		for i := range n {
+			v := scale * (math.Sin(float64(i*i)*0.7) + 0.4*math.Cos(float64(i)*1.3))
+			e := scale * 0.25 * float64(k+1) * math.Sin(float64(i*i*i)*0.31+float64(k))
+			p.True = append(p.True, offset+v)
+			m.Data = append(m.Data, float32(offset+0.9*v+e))
+			p.Predicted = append(p.Predicted, float64(m.Data[i]))
+		}
+		s, err := metrics.ScoreValues([]string{name}, m, p.True)
+		if err != nil {
+			panic(err)
+		}
+		p.ValueScore = s.Values[0]
+		out = append(out, p)
+	}
+	return out
+}
+
+// path is the history of a ridge regression.
+func path() curves.Run {
+	r := curves.Run{Name: "mobilenetv2 on arm", Axis: curves.Strengths, Marks: []curves.Mark{{Kind: curves.Chosen, Step: 4, Epoch: 4, Text: "L2 10"}}}
+	for i := range 10 {
+		x := float64(i+1) / 10
+		for split, v := range map[string]float64{curves.Train: 1 - math.Exp(-4*x), curves.Folds: 0.9 - 2*(x-0.4)*(x-0.4), curves.Valid: 0.87 - 2*(x-0.42)*(x-0.42)} {
+			r.Points = append(r.Points,
+				curves.Point{Step: i + 1, Epoch: float64(i + 1), Phase: curves.Head, Split: split, Metric: curves.R2, Value: v},
+				curves.Point{Step: i + 1, Epoch: float64(i + 1), Phase: curves.Head, Split: split, Metric: curves.Loss, Value: 1 - v})
+		}
+	}
+	return r
 }
 
 // TestGallery writes every picture where a person can look at it, when

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden pictures anew; look at
 // change of ours; a little room is left for other machines' arithmetic.
 func TestGoldenPictures(t *testing.T) {
 	all := gallery()
-	for _, name := range []string{"curves", "curves-logistic", "confusion-5", "statistics-unit", "scatter"} {
+	for _, name := range []string{"curves", "curves-logistic", "confusion-5", "statistics-unit", "scatter", "agreement-1"} {
 		got, err := all[name].Image(1)
 		if err != nil {
 			t.Fatal(err)

@@ -396,3 +396,42 @@ type wrongImage struct{}
 func (wrongImage) ColorModel() color.Model { return color.NRGBAModel }
 func (wrongImage) Bounds() image.Rectangle { return image.Rect(0, 0, 10, 10) }
 func (wrongImage) At(x, y int) color.Color { panic("truncated") }
+
+func TestAgreement(t *testing.T) {
+	many := arms(5000, strings.Split(strings.Repeat("x,", 13)+"y\u202e<b>", ",")...)
+	f := Agreement(many...)
+	render(t, "fourteen values", f)
+	if !strings.Contains(f.Text(), "2 more are not drawn") || !strings.Contains(f.Text(), "over 5,000 pictures") {
+		t.Error(f.Text())
+	}
+	one := Predicted{True: []float64{3}, Predicted: []float64{3}, ValueScore: metrics.ValueScore{Name: "one picture"}}
+	render(t, "one picture", Agreement(one))
+	// A prediction on the diagonal lies on the diagonal: the axes are the same both ways.
+	img := render(t, "three", Agreement(Predicted{True: []float64{0, 5, 10}, Predicted: []float64{0, 5, 10}, ValueScore: metrics.ValueScore{Name: "v", R2: 1}}))
+	var dots []image.Point
+	for y := range img.Rect.Max.Y {
+		for x := range img.Rect.Max.X {
+			if c := img.RGBAAt(x, y); c.B > 150 && c.R < 60 && c.G > 100 { // blue, however much white shines through
+				dots = append(dots, image.Pt(x, y))
+			}
+		}
+	}
+	if len(dots) < 30 {
+		t.Fatalf("%d blue pixels", len(dots))
+	}
+	sum := dots[0].X + dots[0].Y
+	for _, d := range dots {
+		if math.Abs(float64(d.X+d.Y-sum)) > 9 {
+			t.Fatalf("a dot at %v lies off the diagonal that begins at %v", d, dots[0])
+		}
+	}
+	bad := []Predicted{{}, {True: []float64{1, 2}, Predicted: []float64{1}}, {True: []float64{math.NaN()}, Predicted: []float64{1}}, {True: []float64{1}, Predicted: []float64{1}, ValueScore: metrics.ValueScore{RMSE: math.Inf(1)}}}
+	for _, p := range bad {
+		if err := Agreement(p).PNG(io.Discard); err == nil {
+			t.Errorf("%+v is drawn", p)
+		}
+	}
+	if Agreement().PNG(io.Discard) == nil {
+		t.Error("nothing is drawn")
+	}
+}
