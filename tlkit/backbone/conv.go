@@ -119,22 +119,14 @@ func (b *Builder) depthwise(name, leaf string, x *graph.Node, kernel, stride int
 		w = b.weight(x, name+leaf, weights.OIHWtoHWIO, true, d[3], 1, kernel, kernel)
 	}
 
-	height := (d[1]+pads[0][0]+pads[0][1]-kernel)/stride + 1
-	width := (d[2]+pads[1][0]+pads[1][1]-kernel)/stride + 1
-	// All four axes are named: the gradient of GoMLX's Pad is wrong when trailing ones are left out.
-	x = graph.Pad(x, graph.ScalarZero(x.Graph(), x.DType()), compute.PadAxis{},
-		compute.PadAxis{Start: pads[0][0], End: pads[0][1]}, compute.PadAxis{Start: pads[1][0], End: pads[1][1]}, compute.PadAxis{})
-
-	return b.walk.remember(w, func(w *graph.Node) *graph.Node {
-		return shiftedSum(x, w, kernel, stride, height, width)
-	})
+	return b.shifted(x, w, Window{Size: [2]int{kernel, kernel}, Stride: [2]int{stride, stride}, Pads: [2][2]int{pads[0], pads[1]}})
 }
 
 // shiftedSum adds up the shifted pictures of padded x, each times its weights.
-func shiftedSum(x, w *graph.Node, kernel, stride, height, width int) *graph.Node {
+func shiftedSum(x, w *graph.Node, kernel [2]int, stride, height, width int) *graph.Node {
 	var sum *graph.Node
-	for i := range kernel {
-		for j := range kernel {
+	for i := range kernel[0] {
+		for j := range kernel[1] {
 			shifted := graph.Slice(x, graph.AxisRange(),
 				graph.AxisRange(i, i+(height-1)*stride+1).Stride(stride),
 				graph.AxisRange(j, j+(width-1)*stride+1).Stride(stride), graph.AxisRange()) // [N,h,w,C]

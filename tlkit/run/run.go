@@ -110,7 +110,8 @@ func (s Spec) defaultName() string {
 		}
 		return v
 	}
-	return clean(s.Data) + "-" + clean(s.Model) + "-" + s.digest()[:8]
+	model, _, _ := strings.Cut(s.Model, "#") // of a file of yours: where it is cut
+	return clean(s.Data) + "-" + clean(model) + "-" + s.digest()[:8]
 }
 
 // Result is what a training run found. It is the command line's JSON.

@@ -15,7 +15,7 @@ import (
 // one when asked for.
 type File struct {
 	Path   string
-	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras zip" or "tensorflow.js"
+	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras zip", "tensorflow.js" or "onnx"
 
 	// Metadata is safetensors' __metadata__. For a PyTorch file it says what was
 	// chosen in it: "entry" is the path of keys that led to the state dict
@@ -33,6 +33,7 @@ type File struct {
 	tensors []Tensor
 	index   map[string]int
 	keras   []*kerasLayer
+	onnx    *ONNX
 }
 
 // Open looks at the first bytes of a file, never at its name, and lists the
@@ -40,9 +41,10 @@ type File struct {
 // millisecond.
 //
 // It reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, that
-// hold a state dict, a training checkpoint with one inside, or a whole module; and
-// files of Keras, with weights or a full model: .h5, .weights.h5, .keras, and
-// TensorFlow.js' layers models, of which path is that of model.json.
+// hold a state dict, a training checkpoint with one inside, or a whole module;
+// ONNX networks in one file, whose computation is [File.ONNX]; and files of Keras,
+// with weights or a full model: .h5, .weights.h5, .keras, and TensorFlow.js'
+// layers models, of which path is that of model.json.
 // Anything else is an error that says what the file is: an HTML page that was
 // downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
 // a file is ever executed; see the package's description.
@@ -137,6 +139,8 @@ func open(src *source) (f *File, err error) {
 		err = f.readHDF5()
 	case formatTFJS:
 		err = f.readTFJS()
+	case formatONNX:
+		err = f.readONNX()
 	default:
 		err = errors.New(why)
 	}

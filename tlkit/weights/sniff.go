@@ -15,6 +15,7 @@ const (
 	formatKeras3      = "keras weights.h5"
 	formatKerasZip    = "keras zip"
 	formatTFJS        = "tensorflow.js"
+	formatONNX        = "onnx"
 )
 
 const hdf5Magic = "\x89HDF\r\n\x1a\n"
@@ -37,7 +38,6 @@ var foreign = []struct{ magic, what string }{
 	{"\x93NUMPY", "this is one NumPy array (.npy), not a set of named weights"},
 	{"GGUF", "this is GGUF (llama.cpp), which is not read here"},
 	{"ggml", "this is GGML (llama.cpp), which is not read here"},
-	{"\x08\x03\x12", "this looks like ONNX, which is not read here: export safetensors or PyTorch instead"},
 	{"\x89PNG\r\n\x1a\n", "this is a PNG picture, not weights"},
 	{"\xff\xd8\xff", "this is a JPEG picture, not weights"},
 	{"%PDF-", "this is a PDF, not weights"},
@@ -63,6 +63,8 @@ func sniff(head []byte, size int64) (format, why string) {
 		return formatKerasH5, ""
 	case len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5:
 		return formatTorchLegacy, ""
+	case sniffONNX(head):
+		return formatONNX, ""
 	}
 	for _, f := range foreign {
 		if bytes.HasPrefix(head, []byte(f.magic)) {

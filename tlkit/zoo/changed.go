@@ -68,10 +68,15 @@ func (n *Net) Changes() []weights.Tensor {
 	return out
 }
 
-// Identity names the weights: the sha256 of the file, and where tensors were changed, one over those.
+// Identity names what the network computes: the sha256 of the file, where an ONNX network is cut, and where tensors
+// were changed, one sha256 over those.
 func (n *Net) Identity() string {
+	file := n.SHA256
+	if a, ok := n.Row.arch.(*onnxNet); ok {
+		file += " cut at " + a.cut
+	}
 	if len(n.changed) == 0 {
-		return n.SHA256
+		return file
 	}
 	h := sha256.New()
 	for _, w := range n.declared.Weights {
@@ -80,5 +85,5 @@ func (n *Net) Identity() string {
 			binary.Write(h, binary.LittleEndian, n.tensors[w.Name].Data)
 		}
 	}
-	return n.SHA256 + " with changes " + hex.EncodeToString(h.Sum(nil))
+	return file + " with changes " + hex.EncodeToString(h.Sum(nil))
 }

@@ -48,7 +48,12 @@ type Net struct {
 
 // Load opens the checkpoint called name: fetched once, then from the cache, matched strictly in both directions against
 // the architecture, refused when a number in it is not finite.
+//
+// A name such as my.onnx or my.onnx#VALUE is a network of your own; it needs o.Preset.
 func Load(ctx context.Context, name string, o Options) (*Net, error) {
+	if path, cut, ok := splitONNX(name); ok {
+		return loadONNX(ctx, path, cut, o)
+	}
 	row, err := Find(name)
 	if err != nil {
 		return nil, err
@@ -64,8 +69,10 @@ func (row Row) load(ctx context.Context, o Options) (n *Net, err error) {
 	if err := n.Preset.Validate(); err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
 	}
-	if n.declared, err = backbone.Declare(row.arch, n.Preset.Size); err != nil {
-		return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+	if _, inside := row.arch.(onnxFile); !inside { // else the file says it, see read
+		if n.declared, err = backbone.Declare(row.arch, n.Preset.Size); err != nil {
+			return nil, fmt.Errorf("zoo: %s: %w", row.Name, err)
+		}
 	}
 	if n.Path == "" {
 		if err := o.may(row); err != nil {
@@ -146,7 +153,11 @@ func (n *Net) read() error {
 			return err
 		}
 	}
-	n.tensors, _, err = weights.Match(file, n.declared.Wants(), weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore})
+	o := weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore}
+	if a, ok := n.Row.arch.(*onnxNet); ok {
+		o.Rename = a.rename
+	}
+	n.tensors, _, err = weights.Match(file, n.declared.Wants(), o)
 	return err
 }
 

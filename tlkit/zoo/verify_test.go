@@ -34,7 +34,7 @@ func pureGo(t testing.TB) compute.Backend {
 func TestFormulaGoldens(t *testing.T) {
 	done := map[string]bool{}
 	for _, r := range Rows() {
-		if done[r.golden] {
+		if _, file := r.arch.(onnxFile); file || done[r.golden] {
 			continue
 		}
 		done[r.golden] = true

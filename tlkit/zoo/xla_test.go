@@ -32,13 +32,13 @@ func TestGoldensOnXLA(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles ten networks")
 	}
-	names := []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18"}
+	names := []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet50_thin"}
 	verdicts, err := Verify(context.Background(), xla(t), names)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(verdicts) != 2*4+1 {
-		t.Errorf("%d verdicts, want two of each file that a wheel holds and one of resnet18", len(verdicts))
+	if len(verdicts) != 2*4+2 {
+		t.Errorf("%d verdicts, want two of each file that a wheel holds, one of resnet18 and one of the ONNX file", len(verdicts))
 	}
 	for _, v := range verdicts {
 		switch {

@@ -23,7 +23,7 @@ import (
 )
 
 // table is every checkpoint, family by family. The first row is the default.
-var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows)
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, onnxRows)
 
 // Row is one checkpoint.
 type Row struct {
@@ -72,8 +72,12 @@ func Rows() []Row {
 	return rows
 }
 
-// Find gives the row of that name or alias; case does not matter. The error is an *UnknownError.
+// Find gives the row of that name or alias; case does not matter. The error is an *UnknownError. A name such as
+// my.onnx, or my.onnx#VALUE, is a network of your own: its file is opened, and its row has a preset without statistics.
 func Find(name string) (Row, error) {
+	if path, cut, ok := splitONNX(name); ok {
+		return findONNX(path, cut, 0)
+	}
 	want := strings.ToLower(strings.TrimSpace(name))
 	for _, r := range Rows() {
 		if slices.Contains(r.names(), want) {

@@ -1,0 +1,427 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ONNX is the computation that an .onnx file describes. The numbers in it, its initializers and the values of its
+// Constant nodes, are tensors of the [File], under the names by which the nodes ask for them.
+type ONNX struct {
+	Opset    int    // version of the standard operators
+	Producer string // who wrote the file, "pytorch"
+	Inputs   []ONNXValue
+	Outputs  []ONNXValue
+	Nodes    []ONNXNode // Constant nodes are tensors of the file instead
+}
+
+// ONNXValue is an input or output.
+type ONNXValue struct {
+	Name  string
+	DType string // as in [Tensor]; "" = not said, or no tensor
+	Shape []int  // -1 where the file leaves the size open; nil = not said
+}
+
+// ONNXNode is one operation. Names of inputs may be empty: an optional input that is not there.
+type ONNXNode struct {
+	Name, Op string
+	Domain   string // "" for the standard operators
+	Inputs   []string
+	Outputs  []string
+	Attrs    map[string]ONNXAttr
+}
+
+// ONNXAttr is one setting of a node. A single number is a list of one, and List is false.
+type ONNXAttr struct {
+	List    bool
+	Ints    []int64
+	Floats  []float32
+	Strings []string
+	Other   string // what it is when it is none of these: "graph", "tensor", ...; it is not read
+}
+
+// Limits on what a description may hold in memory. Networks of a thousand layers stay far below.
+const (
+	maxONNXNodes   = 50_000
+	maxONNXMemory  = 64 << 20 // bytes of names and settings
+	maxONNXNumbers = 1 << 20  // of a tensor of integers that are stored one by one
+)
+
+// ONNX is the computation in an .onnx file, nil for files that hold tensors only. It is shared: read only.
+func (f *File) ONNX() *ONNX { return f.onnx }
+
+// sniffONNX: ModelProto has no magic. Every writer begins with the version of the format, 3 to 99, and goes on with the
+// producer's name or version, the domain, the model's version, its text, the graph or the operator set.
+func sniffONNX(head []byte) bool {
+	return len(head) > 2 && head[0] == 0x08 && head[1] >= 3 && head[1] < 100 && strings.IndexByte("\x12\x1a\x22\x28\x32\x3a\x42", head[2]) >= 0
+}
+
+// readONNX walks the file field by field and keeps the numbers where they are. The protobuf library's own Unmarshal is
+// not used: it wants the whole file in memory twice, allocates what lengths promise, and merges repeated messages.
+func (f *File) readONNX() error {
+	r := &onnxReader{file: f, window: &protoWindow{src: f.src}, graph: &ONNX{}}
+	if err := r.model(protoMessage{r.window, 0, f.src.size}); err != nil {
+		return fmt.Errorf("ONNX: %w", err)
+	}
+	f.onnx = r.graph
+	return nil
+}
+
+type onnxReader struct {
+	file   *File
+	window *protoWindow
+	graph  *ONNX
+	held   int // bytes of names and settings
+}
+
+// Field numbers are those of onnx.proto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+func (r *onnxReader) model(m protoMessage) error {
+	graphs, versions := 0, 0
+	for {
+		field, ok, err := m.next()
+		if err != nil {
+			return fmt.Errorf("the file is cut off or damaged: %w", err)
+		}
+		if !ok {
+			break
+		}
+		switch field.num {
+		case 2:
+			r.graph.Producer, err = r.text(field)
+		case 7:
+			var g protoMessage
+			if g, err = field.message(); err != nil {
+				break
+			}
+			if graphs++; graphs > 1 {
+				return errors.New("two graphs in one file")
+			}
+			err = r.graphProto(g)
+		case 8:
+			err = r.operatorSet(field, &versions)
+		case 20: // training_info
+			return errors.New("the file describes how to train its network, which is not read: export it for inference")
+		case 25:
+			return errors.New("the file defines functions of its own: have them inlined, in Python with onnx.inliner.inline_local_functions")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case graphs == 0:
+		return errors.New("no graph in it: this is no ONNX network, or only the beginning of one")
+	case versions == 0:
+		return errors.New("it does not say which version of the operators it uses")
+	case len(r.file.tensors) == 0:
+		return errors.New("no weights in it")
+	}
+	return nil
+}
+
+func (r *onnxReader) operatorSet(field protoField, versions *int) error {
+	m, err := field.message()
+	if err != nil {
+		return err
+	}
+	domain, version := "", uint64(0)
+	for {
+		field, ok, err := m.next()
+		if err != nil || !ok {
+			if err == nil && (domain == "" || domain == "ai.onnx") {
+				if version < 1 || version > 1000 {
+					return fmt.Errorf("version %d of the operators", version)
+				}
+				if *versions++; *versions > 1 && r.graph.Opset != int(version) {
+					return errors.New("two versions of the operators in one file")
+				}
+				r.graph.Opset = int(version)
+			}
+			return err
+		}
+		switch field.num {
+		case 1:
+			domain, err = r.text(field)
+		case 2:
+			version, err = field.integer()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *onnxReader) graphProto(m protoMessage) error {
+	for {
+		field, ok, err := m.next()
+		if err != nil {
+			return fmt.Errorf("the file is cut off or damaged: %w", err)
+		}
+		if !ok {
+			break
+		}
+		switch field.num {
+		case 1:
+			err = r.node(field)
+		case 5:
+			var t protoMessage
+			if t, err = field.message(); err == nil {
+				err = r.tensor(t, "")
+			}
+		case 11, 12:
+			var v ONNXValue
+			v, err = r.value(field)
+			if field.num == 11 {
+				r.graph.Inputs = append(r.graph.Inputs, v)
+			} else {
+				r.graph.Outputs = append(r.graph.Outputs, v)
+			}
+		case 15:
+			err = errors.New("sparse tensors are not read: save the network with dense ones")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	// Old files list their initializers among the inputs.
+	numbers := make(map[string]bool, len(r.file.tensors))
+	for _, t := range r.file.tensors {
+		numbers[t.Name] = true
+	}
+	var inputs []ONNXValue
+	for _, v := range r.graph.Inputs {
+		if !numbers[v.Name] {
+			inputs = append(inputs, v)
+		}
+	}
+	r.graph.Inputs = inputs
+	return nil
+}
+
+func (r *onnxReader) node(field protoField) error {
+	m, err := field.message()
+	if err != nil {
+		return err
+	}
+	n := ONNXNode{Attrs: map[string]ONNXAttr{}}
+	var value *protoMessage // of a Constant
+	for {
+		field, ok, err := m.next()
+		if err != nil {
+			return fmt.Errorf("a node is damaged: %w", err)
+		}
+		if !ok {
+			break
+		}
+		var text string
+		switch field.num {
+		case 1:
+			text, err = r.text(field)
+			n.Inputs = append(n.Inputs, text)
+		case 2:
+			text, err = r.text(field)
+			n.Outputs = append(n.Outputs, text)
+		case 3:
+			n.Name, err = r.text(field)
+		case 4:
+			n.Op, err = r.text(field)
+		case 5:
+			err = r.attribute(field, &n, &value)
+		case 7:
+			n.Domain, err = r.text(field)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n.Domain == "ai.onnx" {
+		n.Domain = ""
+	}
+	if n.Op == "Constant" && n.Domain == "" {
+		return r.constant(n, value)
+	}
+	if value != nil && n.Op == "ConstantOfShape" && len(n.Outputs) == 1 {
+		// The number that is repeated: a tensor of the file like the others.
+		name := n.Outputs[0] + ".value"
+		if err := r.tensor(*value, name); err != nil {
+			return err
+		}
+		n.Attrs["value"] = ONNXAttr{Strings: []string{name}}
+	}
+	if len(r.graph.Nodes) == maxONNXNodes {
+		return fmt.Errorf("more than %d nodes", maxONNXNodes)
+	}
+	if r.held += 256; r.held > maxONNXMemory {
+		return r.tooMuch()
+	}
+	r.graph.Nodes = append(r.graph.Nodes, n)
+	return nil
+}
+
+// constant makes a tensor of a Constant node.
+func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
+	if len(n.Outputs) != 1 || n.Outputs[0] == "" {
+		return fmt.Errorf("Constant node %s has no single output", printable(n.Name))
+	}
+	name := n.Outputs[0]
+	if value != nil {
+		return r.tensor(*value, name)
+	}
+	for key, a := range n.Attrs {
+		switch {
+		case key == "value_int" && len(a.Ints) == 1:
+			return r.add(wholeNumbers(name, []int{}, a.Ints))
+		case key == "value_ints":
+			return r.add(wholeNumbers(name, []int{len(a.Ints)}, a.Ints))
+		case key == "value_float" && len(a.Floats) == 1:
+			return r.add(FromFloat32(name, []int{}, a.Floats))
+		case key == "value_floats":
+			return r.add(FromFloat32(name, []int{len(a.Floats)}, a.Floats))
+		}
+	}
+	return fmt.Errorf("Constant node %s holds no tensor of numbers", printable(n.Name))
+}
+
+// attribute reads one setting. A tensor is remembered by where it lies.
+func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessage) error {
+	m, err := field.message()
+	if err != nil {
+		return err
+	}
+	var name string
+	var a ONNXAttr
+	var tensor *protoMessage
+	for {
+		field, ok, err := m.next()
+		if err != nil {
+			return fmt.Errorf("an attribute is damaged: %w", err)
+		}
+		if !ok {
+			break
+		}
+		switch field.num {
+		case 1:
+			name, err = r.text(field)
+		case 2, 7:
+			a.List = a.List || field.num == 7
+			before := len(a.Floats)
+			a.Floats, err = field.floats(a.Floats)
+			r.held += 4 * (len(a.Floats) - before)
+		case 3, 8:
+			a.List = a.List || field.num == 8
+			before := len(a.Ints)
+			a.Ints, err = field.integers(a.Ints, maxONNXNumbers)
+			r.held += 8 * (len(a.Ints) - before)
+		case 4, 9:
+			var text string
+			a.List = a.List || field.num == 9
+			text, err = r.text(field)
+			a.Strings = append(a.Strings, text)
+		case 5:
+			var t protoMessage
+			t, err = field.message()
+			tensor, a.Other = &t, "tensor"
+		case 6, 11:
+			a.Other = "graph"
+		case 10, 14, 15, 22, 23:
+			a.Other = "value"
+		}
+		if err != nil {
+			return err
+		}
+		if r.held > maxONNXMemory {
+			return r.tooMuch()
+		}
+	}
+	if _, twice := n.Attrs[name]; twice {
+		return fmt.Errorf("node %s has attribute %s twice", printable(n.Name), printable(name))
+	}
+	r.held += 64
+	n.Attrs[name] = a
+	if name == "value" && tensor != nil {
+		*value = tensor
+	}
+	return nil
+}
+
+// text is a name or a word. Long texts (documentation) are never asked for.
+func (r *onnxReader) text(field protoField) (string, error) {
+	b, err := field.bytes(maxName)
+	if r.held += len(b) + 16; r.held > maxONNXMemory {
+		return "", r.tooMuch()
+	}
+	return string(b), err
+}
+
+func (r *onnxReader) tooMuch() error {
+	return fmt.Errorf("the description of its graph takes more than %d MB", maxONNXMemory>>20)
+}
+
+func (r *onnxReader) value(field protoField) (ONNXValue, error) {
+	v := ONNXValue{}
+	if r.held += 64; r.held > maxONNXMemory {
+		return v, r.tooMuch()
+	}
+	m, err := field.message()
+	if err != nil {
+		return v, err
+	}
+	for {
+		field, ok, err := m.next()
+		if err != nil || !ok {
+			return v, err
+		}
+		switch field.num {
+		case 1:
+			v.Name, err = r.text(field)
+		case 2: // TypeProto
+			err = field.each(func(field protoField) error {
+				if field.num != 1 {
+					return nil // a sequence, a map: no tensor
+				}
+				return field.each(func(field protoField) error {
+					switch field.num {
+					case 1:
+						n, err := field.integer()
+						v.DType = onnxTypes[n]
+						return err
+					case 2:
+						v.Shape = []int{}
+						return field.each(func(field protoField) error { return r.axis(field, &v) })
+					}
+					return nil
+				})
+			})
+		}
+		if err != nil {
+			return v, err
+		}
+	}
+}
+
+// axis is one TensorShapeProto.Dimension.
+func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
+	if field.num != 1 {
+		return nil
+	}
+	if len(v.Shape) == maxRank {
+		return fmt.Errorf("%s has more than %d axes", printable(v.Name), maxRank)
+	}
+	size := -1
+	err := field.each(func(field protoField) error {
+		if field.num != 1 {
+			return nil // a name: left open
+		}
+		n, err := field.integer()
+		if n > 1<<31 {
+			n = 0
+		}
+		if size = int(n); size == 0 {
+			size = -1 // what some writers say for «any»
+		}
+		return err
+	})
+	v.Shape = append(v.Shape, size)
+	return err
+}

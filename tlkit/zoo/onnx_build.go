@@ -1,0 +1,285 @@
+package zoo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// onnxValue is a value of the file in the graph. Maps are kept as [N,H,W,C] while the file means [N,C,H,W], so that
+// convolutions and their gradients run in the layout that is fast, and nothing is transposed between them.
+type onnxValue struct {
+	node   *Node
+	last   bool       // the file's [N,C,H,W] lies here as [N,H,W,C]
+	kernel bool       // the file's [O,I,H,W] lies here as [H,W,I,O]
+	known  *onnxConst // a number that is known while the graph is built; node is nil then
+}
+
+// dims are those that the file means.
+func (v onnxValue) dims() []int {
+	if v.known != nil {
+		return v.known.shape
+	}
+	d := v.node.Shape().Dimensions
+	switch {
+	case v.last:
+		return []int{d[0], d[3], d[1], d[2]}
+	case v.kernel:
+		return []int{d[3], d[2], d[0], d[1]}
+	}
+	return slices.Clone(d)
+}
+
+// onnxWalk builds the network once.
+type onnxWalk struct {
+	*onnxNet
+	b       *backbone.Builder
+	ref     *Node // some node of the graph that is being built: stages may change graphs
+	count   int   // pictures
+	values  map[string]onnxValue
+	loaded  map[onnxLoaded]*Node // weights: each is asked for once in a graph
+	pending []int                // nodes that are left to the library, until somebody wants their values
+}
+
+type onnxLoaded struct {
+	name string
+	g    *Graph
+}
+
+func (a *onnxNet) Build(b *backbone.Builder, x *Node) backbone.Output {
+	if d := x.Shape().Dimensions; a.size != 0 && d[1] != a.size {
+		panic(fmt.Errorf("the file was exported for pictures of %d pixels, these have %d: take another preset, or export it with open height and width", a.size, d[1]))
+	}
+	e := &onnxWalk{onnxNet: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]onnxValue{}, loaded: map[onnxLoaded]*Node{}}
+	first := onnxValue{node: x, last: true}
+	if a.last {
+		first.last = false // the file's own [N,H,W,3]
+	}
+	e.values[a.input] = first
+
+	order, err := a.order(e.numbers())
+	if err != nil {
+		panic(err) // it was checked when the file was opened
+	}
+	stage := 0
+	var out backbone.Output
+	for _, i := range order {
+		n := a.nodes[i]
+		e.convert(i)
+		if stage < len(a.stages) && slices.Contains(n.Outputs, a.stages[stage]) {
+			x := b.Stage(stageName(a.stages[stage]), e.toLast(e.get(a.stages[stage])))
+			e.values[a.stages[stage]] = onnxValue{node: x, last: true}
+			e.ref, out.Map, e.count = x, x, x.Shape().Dim(0)
+			stage++
+		}
+		if slices.Contains(n.Outputs, a.cut) {
+			out.Features = e.features(e.get(a.cut))
+			if stage < len(a.stages) {
+				panic(fmt.Errorf("the stage %s lies behind the cut", a.stages[stage]))
+			}
+			if out.Map == nil || e.between() {
+				// Weights between the last map and the features need a stage of their own, so that they can be trained.
+				c := out.Features.Shape().Dim(-1)
+				f := b.Stage("features", Reshape(out.Features, -1, 1, 1, c))
+				out.Features, e.ref, e.count = Reshape(f, -1, c), f, f.Shape().Dim(0)
+				if out.Map == nil {
+					out.Map = f
+				}
+				e.values[a.cut] = onnxValue{node: f, last: true}
+				if d := e.get(a.cut); len(d.dims()) == 4 {
+					e.values[a.cut] = onnxValue{node: out.Features}
+				}
+			}
+			if a.logits == "" {
+				return out
+			}
+		}
+	}
+	out.Logits = e.get(a.logits).plain(e)
+	if d := out.Logits.Shape().Dimensions; len(d) != 2 || d[0] != e.count {
+		out.Logits = nil // not one row for a picture: no classifier
+	}
+	return out
+}
+
+// numbers are the names of all tensors.
+func (a *onnxNet) numbers() map[string]bool {
+	out := map[string]bool{}
+	for name := range a.weights {
+		out[name] = true
+	}
+	for name := range a.consts {
+		out[name] = true
+	}
+	return out
+}
+
+func stageName(value string) string { return graphKey(value) }
+
+// features are the cut as [N,C]: maps are averaged over the picture.
+func (e *onnxWalk) features(v onnxValue) *Node {
+	d := v.dims()
+	if v.known != nil || len(d) < 2 || d[0] != e.count {
+		panic(fmt.Errorf("the cut %.100q is %v for %d pictures, wanted a row of numbers for each: if the file was exported for one picture, export it with an open first axis", e.cut, d, e.count))
+	}
+	switch len(d) {
+	case 2:
+		return v.plain(e)
+	case 4:
+		x := e.toLast(v)
+		if d[2]*d[3] == 1 {
+			return Reshape(x, d[0], d[1])
+		}
+		return backbone.GlobalAverage(x)
+	}
+	panic(fmt.Errorf("the cut %.100q is %v, wanted [N,C] or a map [N,C,h,w]; cut at another value, behind a # after the file's name", e.cut, d))
+}
+
+// convert computes one node, or leaves it to the library.
+func (e *onnxWalk) convert(i int) {
+	n := e.nodes[i]
+	defer func() {
+		if r := recover(); r != nil {
+			panic(fmt.Errorf("node %.100q (%.40s): %v", n.Name, n.Op, r))
+		}
+	}()
+	own := ownOps[n.Op]
+	if own == nil {
+		if !e.fold(n) {
+			e.pending = append(e.pending, i)
+		}
+		return
+	}
+	in := make([]onnxValue, len(n.Inputs))
+	for k, name := range n.Inputs {
+		if name != "" {
+			in[k] = e.get(name)
+		}
+	}
+	if len(n.Outputs) == 0 || n.Outputs[0] == "" {
+		panic(errors.New("it has no output"))
+	}
+	if len(in) == 0 || !in[0].there() {
+		panic(errors.New("it has no input"))
+	}
+	if e.foldValues(n, in) {
+		return
+	}
+	e.set(n.Outputs[0], own(e, n, in))
+}
+
+func (v onnxValue) there() bool { return v.node != nil || v.known != nil }
+
+// set keeps a value, unless it is larger than any network's.
+func (e *onnxWalk) set(name string, v onnxValue) {
+	if v.node != nil {
+		total := 1.0
+		for _, d := range v.node.Shape().Dimensions {
+			total *= float64(d)
+		}
+		if total > maxONNXValue*float64(max(1, e.count)) {
+			panic(fmt.Errorf("its result is %s, more than %d numbers for a picture", v.node.Shape(), maxONNXValue))
+		}
+	}
+	e.values[name] = v
+}
+
+// get gives a value that was computed, a weight or a constant.
+func (e *onnxWalk) get(name string) onnxValue {
+	if v, ok := e.values[name]; ok {
+		return v
+	}
+	if c, ok := e.consts[name]; ok {
+		return onnxValue{known: &c}
+	}
+	if w, ok := e.weights[name]; ok {
+		key := onnxLoaded{name, e.ref.Graph()}
+		node := e.loaded[key]
+		if node == nil {
+			node = e.b.Weight(e.ref, graphKey(name), w.layout, !w.fixed, w.shape...)
+			e.loaded[key] = node
+		}
+		return onnxValue{node: node, kernel: w.layout == weights.OIHWtoHWIO}
+	}
+	if len(e.pending) > 0 {
+		e.runLibrary()
+		if v, ok := e.values[name]; ok {
+			return v
+		}
+	}
+	panic(fmt.Errorf("value %.100q is not there", name))
+}
+
+// between says whether a weight was asked for behind the last stage.
+func (e *onnxWalk) between() bool {
+	order, _ := e.order(e.numbers())
+	behind := false
+	last := ""
+	if len(e.stages) > 0 {
+		last = e.stages[len(e.stages)-1]
+	}
+	for _, i := range order {
+		n := e.nodes[i]
+		for _, in := range n.Inputs {
+			if _, ok := e.weights[e.behind(in, "Identity")]; ok && behind {
+				return true
+			}
+		}
+		behind = behind || last == "" || slices.Contains(n.Outputs, last)
+		if slices.Contains(n.Outputs, e.cut) {
+			return false
+		}
+	}
+	return false
+}
+
+// toLast is a map as [N,H,W,C].
+func (e *onnxWalk) toLast(v onnxValue) *Node {
+	if v.last {
+		return v.node
+	}
+	x := v.plain(e)
+	if x.Rank() != 4 {
+		panic(fmt.Errorf("%s where a map [N,C,H,W] was expected", x.Shape()))
+	}
+	return TransposeAllDims(x, 0, 2, 3, 1)
+}
+
+// plain is a value with its axes as the file has them.
+func (v onnxValue) plain(e *onnxWalk) *Node {
+	switch {
+	case v.known != nil:
+		return v.known.node(e.ref.Graph())
+	case v.last:
+		return TransposeAllDims(v.node, 0, 3, 1, 2)
+	case v.kernel:
+		return TransposeAllDims(v.node, 3, 2, 0, 1)
+	}
+	return v.node
+}
+
+// node is the constant in a graph; what counts or indexes keeps its type.
+func (c onnxConst) node(g *Graph) *Node {
+	switch {
+	case c.floats != nil || c.dtype == "F32":
+		return constOf(g, c.floats, c.shape)
+	case c.dtype == "BOOL":
+		v := make([]bool, len(c.ints))
+		for i := range v {
+			v[i] = c.ints[i] != 0
+		}
+		return constOf(g, v, c.shape)
+	case c.dtype == "I32":
+		v := make([]int32, len(c.ints))
+		for i := range v {
+			v[i] = int32(c.ints[i])
+		}
+		return constOf(g, v, c.shape)
+	}
+	return constOf(g, c.ints, c.shape)
+}
