@@ -7,8 +7,10 @@ import (
 	"flag"
 	"io"
 	"math/rand/v2"
+	"os"
 	"runtime/metrics"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -38,6 +40,9 @@ func TestCampaign(t *testing.T) {
 		if len(x.file) < 1<<13 {
 			seeds = append(seeds, takeApart(x.file))
 		}
+	}
+	for _, s := range kerasSeeds(t) {
+		seeds = append(seeds, slices.Repeat([]seed{s}, 8)...)
 	}
 	// Maps give no order; the same seed shall give the same mutants.
 	slices.SortFunc(seeds, func(a, b seed) int { return bytes.Compare(a.whole, b.whole) })
@@ -73,6 +78,7 @@ type seed struct {
 	whole   []byte
 	inner   []byte // data.pkl of a zip, or the JSON of a safetensors header
 	rebuild func(inner []byte) []byte
+	inPlace bool // it is full of addresses, which a change of length would all make wrong
 }
 
 func takeApart(b []byte) seed {
@@ -108,9 +114,97 @@ func takeApart(b []byte) seed {
 	return s
 }
 
+// kerasSeeds are the files of Keras. The parts of an archive are seeds of their own.
+func kerasSeeds(t testing.TB) []seed {
+	t.Helper()
+	var seeds []seed
+	for name := range readKerasGolden(t).Files {
+		if b := packed(t, name); len(b) < 1<<16 && strings.HasSuffix(name, ".h5") {
+			seeds = append(seeds, seed{whole: b, inPlace: true})
+		}
+	}
+	archive := packed(t, "k3.keras")
+	config, _ := takeRecord(archive, "config.json")
+	lambda, _ := takeRecord(packed(t, "k_lambda.keras"), "config.json")
+	h5 := packed(t, "k3_half.weights.h5")
+	zipped := func(method uint16, config, h5 []byte) []byte {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for _, r := range []struct {
+			name    string
+			content []byte
+		}{{"metadata.json", []byte(`{"keras_version":"3"}`)}, {"config.json", config}, {"model.weights.h5", h5}} {
+			w, _ := z.CreateHeader(&zip.FileHeader{Name: r.name, Method: method})
+			w.Write(r.content)
+		}
+		z.Close()
+		return b.Bytes()
+	}
+	for _, method := range []uint16{zip.Store, zip.Deflate} {
+		seeds = append(seeds,
+			seed{whole: zipped(method, config, h5), inner: h5, inPlace: true, rebuild: func(b []byte) []byte { return zipped(method, config, b) }},
+			seed{whole: zipped(method, lambda, h5), inner: lambda, rebuild: func(b []byte) []byte { return zipped(method, b, h5) }})
+	}
+	model, err := os.ReadFile("testdata/tfjs/model.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(seeds, seed{whole: model}, seed{whole: []byte(bundleHead + bundledModel + bundleTail)})
+}
+
+func takeRecord(archive []byte, name string) ([]byte, error) {
+	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		return nil, err
+	}
+	r, err := z.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+// poke changes numbers and addresses where they are.
+func poke(b []byte, rng *rand.Rand) []byte {
+	b = bytes.Clone(b)
+	used := func() int { // a place that is not among zeros
+		at := rng.IntN(len(b))
+		for range 64 {
+			if b[at] != 0 {
+				break
+			}
+			at = rng.IntN(len(b))
+		}
+		return at
+	}
+	for range 1 + rng.IntN(3) {
+		at := used()
+		switch rng.IntN(4) {
+		case 0:
+			b[at] ^= 1 << rng.IntN(8)
+		case 1:
+			b[at] = byte(rng.Uint32())
+		case 2:
+			n := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+			copy(b[at:], n[:1<<rng.IntN(4)])
+		case 3: // an address from elsewhere
+			from := used() &^ 7
+			copy(b[at&^7:], b[from:min(from+8, len(b))])
+		}
+	}
+	return b
+}
+
 func (s seed) mutate(rng *rand.Rand) []byte {
+	change := mangle
+	if s.inPlace && rng.IntN(8) > 0 {
+		change = poke
+	}
 	if len(s.inner) > 0 && rng.IntN(3) > 0 {
-		return s.rebuild(mangle(s.inner, rng))
+		return s.rebuild(change(s.inner, rng))
+	}
+	if s.inner == nil && s.inPlace {
+		return change(s.whole, rng)
 	}
 	return mangle(s.whole, rng)
 }

@@ -95,7 +95,7 @@ func safetensorsFile(header string, data int) []byte {
 }
 
 func openBytes(b []byte) (*File, error) {
-	return open(&source{name: "stranger", r: bytes.NewReader(b), size: int64(len(b))})
+	return openWithFiles(b, shards())
 }
 
 // readAll reads every tensor in every way there is.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,4 +135,44 @@ func compareWithMaruel(t testing.TB, got *File, b []byte) {
 			t.Errorf("tensor %q differs (%v)", x.Name, err)
 		}
 	}
+}
+
+func FuzzOpenKeras(f *testing.F) {
+	for _, s := range kerasSeeds(f) {
+		if len(s.whole) < 1<<14 {
+			f.Add(s.whole)
+		}
+	}
+	layers := []KerasLayer{{"conv2d", "Conv2D", []string{"kernel", "bias"}}, {"a", "Dense", []string{"kernel", "bias"}}, {"layer_0", "Conv2D", []string{"kernel"}}}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, ok := tryFile(t, b)
+		if !ok {
+			return
+		}
+		rename := KerasNames(file, layers)
+		made := map[string]bool{}
+		for _, name := range file.Names() {
+			if to := rename(name); to != name && to != "" {
+				if made[to] {
+					t.Errorf("two keys became %q", to)
+				}
+				made[to] = true
+			}
+		}
+	})
+}
+
+func FuzzBundle(f *testing.F) {
+	f.Add([]byte(bundledModel))
+	f.Add([]byte(`{a:[!0,!1,null,void 0,.5,-.5,1e-7],"b":"\"x"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		js := slices.Concat([]byte(bundleHead), b, []byte(bundleTail))
+		// Whatever comes out is no longer than what JSON needs more: a zero for each
+		// number, two quotes for each name.
+		out, err := bundled(js)
+		if err == nil && len(out) > 4*len(b)+8 {
+			t.Errorf("%d bytes became %d", len(b), len(out))
+		}
+		tryFile(t, js)
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -23,6 +24,16 @@ func openWithFiles(main []byte, others map[string][]byte) (*File, error) {
 		return bytes.NewReader(b), int64(len(b)), nil
 	}})
 }
+
+// shards are the files that lie beside every file that openBytes opens.
+var shards = sync.OnceValue(func() map[string][]byte {
+	out := map[string][]byte{"group1-shard1of1.min.js": []byte(bundleHead + `"AgM="` + bundleTail)}
+	names, _ := filepath.Glob("testdata/tfjs/*.bin")
+	for _, n := range names {
+		out[filepath.Base(n)], _ = os.ReadFile(n)
+	}
+	return out
+})
 
 func TestTensorFlowJSEqualsItself(t *testing.T) {
 	b, err := os.ReadFile("testdata/tfjs/golden.json")
@@ -140,11 +151,13 @@ func TestShardsThatLeaveTheFolder(t *testing.T) {
 const (
 	bundleHead = `!function(e){if("object"==typeof exports&&"undefined"!=typeof module)module.exports=e();else{this.model=e()}}(function(){return function e(a,n,i){return l}({1:[function(e,a,n){a.exports=`
 	bundleTail = `},{}]},{},[1])(1)});`
+
+	bundledModel = `{modelTopology:{class_name:"Model",config:{name:"m",trainable:!0,x:[.5,-.25,1e-3,!1,null,void 0,"a\"b"],layers:[]}},weightsManifest:[{paths:["group1-shard1of1"],weights:[{name:"d/kernel",shape:[2],dtype:"float32",quantization:{min:-.5,scale:.25,dtype:"uint8"}}]}]}`
 )
 
 func TestModelInAJavaScriptModule(t *testing.T) {
 	wrap := func(s string) []byte { return []byte(bundleHead + s + bundleTail) }
-	model := `{modelTopology:{class_name:"Model",config:{name:"m",trainable:!0,x:[.5,-.25,1e-3,!1,null,void 0,"a\"b"],layers:[]}},weightsManifest:[{paths:["group1-shard1of1"],weights:[{name:"d/kernel",shape:[2],dtype:"float32",quantization:{min:-.5,scale:.25,dtype:"uint8"}}]}]}`
+	model := bundledModel
 	files := map[string][]byte{"group1-shard1of1.min.js": wrap(`"AgM="`)}
 	f, err := openWithFiles(wrap(model), files)
 	if err != nil {
