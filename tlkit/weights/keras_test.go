@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"hash/crc32"
@@ -246,18 +245,5 @@ func TestKerasCutAnywhere(t *testing.T) {
 				t.Fatalf("%s cut to %d bytes: a panic was caught: %v", name, n, err)
 			}
 		}
-	}
-}
-
-func TestNaturalOrder(t *testing.T) {
-	want := []string{"conv2d", "conv2d_1", "conv2d_2", "conv2d_10", "dense", "dense_1"}
-	got := slices.Clone(want)
-	slices.Reverse(got)
-	slices.SortFunc(got, naturalCompare)
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
-	}
-	if !bytes.Equal([]byte(snakeCase("DepthwiseConv2D")), []byte("depthwise_conv2d")) || snakeCase("BatchNormalization") != "batch_normalization" {
-		t.Errorf("%s, %s", snakeCase("DepthwiseConv2D"), snakeCase("BatchNormalization"))
 	}
 }

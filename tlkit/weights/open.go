@@ -49,7 +49,8 @@ type File struct {
 // downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
 // a file is ever executed; see the package's description.
 //
-// Close it when the tensors have been read.
+// A file that is there but cannot be believed gives a *[FormatError]. Close the File when the
+// tensors have been read.
 func Open(path string) (*File, error) {
 	// Before opening: opening a FIFO would wait for a writer that never comes.
 	info, err := os.Stat(path)
@@ -114,12 +115,23 @@ func openBeside(path, name string) (opened, error) {
 	return o, err
 }
 
+// FormatError is Open's error for a file that is there but holds no weights that can
+// be trusted: it is something else, damaged, hostile, or of a form that is not read.
+type FormatError struct {
+	Path   string
+	Format string // as in File; "" when it is none of them
+	Err    error  // what is wrong, and where it is known what to do
+}
+
+func (e *FormatError) Error() string { return fmt.Sprintf("weights: %s: %v", e.Path, e.Err) }
+func (e *FormatError) Unwrap() error { return e.Err }
+
 func open(src *source) (f *File, err error) {
 	// The readers below check everything they use; this is the second fence, so
 	// that a mistake in them is an error for one file and not the end of the process.
 	defer func() {
 		if p := recover(); p != nil {
-			f, err = nil, fmt.Errorf("weights: %s: not a readable weights file (internal: %v)", src.name, p)
+			f, err = nil, &FormatError{src.name, "", fmt.Errorf("not a readable weights file (internal: %v)", p)}
 		}
 	}()
 	head := make([]byte, min(src.size, 1024))
@@ -148,7 +160,7 @@ func open(src *source) (f *File, err error) {
 		err = f.buildIndex()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("weights: %s: %w", src.name, err)
+		return nil, &FormatError{src.name, f.Format, err}
 	}
 	return f, nil
 }

@@ -2,8 +2,8 @@
 // text and datasets of numbers, from files of any version of the format.
 //
 // It is code of our own because the Go libraries fail on these very files:
-// github.com/scigolib/hdf5 v0.14.1 cannot open a group of 134 members (a ResNet-50
-// has 177 layers) and finds nothing in groups that track their order, and
+// github.com/scigolib/hdf5 v0.14.1 cannot open a group of 177 members (so many layers
+// has a ResNet-50) in any of the three forms that HDF5 has for it, and
 // gonum.org/v1/hdf5 needs the C library.
 //
 // Files come from strangers. Every address and size is checked against the file
