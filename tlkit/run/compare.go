@@ -227,7 +227,7 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 		}
 	}
 	p.State("training", 0, 0)
-	plan, err := learner.NewPlan("", train.s.Y, 0, 0, s.Seed)
+	plan, err := learner.NewPlan("", train.s, 0, 0, s.Seed)
 	if err != nil {
 		return nil, nil, err
 	}
