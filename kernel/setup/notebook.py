@@ -106,6 +106,7 @@ def main():
         timeout=job["timeout"] or None,
         startup_timeout=job["startup"],
         record_timing=False,
+        coalesce_streams=True,  # how prints are cut into pieces is chance
         resources={"metadata": {"path": job["folder"]}},
         on_cell_start=started,
     )
