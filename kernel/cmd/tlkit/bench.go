@@ -60,7 +60,7 @@ func (c *command) bench() *cobra.Command {
 	var data string
 	var epochs int
 	cmd := &cobra.Command{
-		Use:   "bench [job|head|pictures|forward|overlap|tutorial|finetune]...",
+		Use:   "bench [job|head|pictures|forward|overlap|tutorial|finetune|cells]...",
 		Short: "Measure this machine, next to PyTorch when there is one (--python)",
 		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for
 EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the ratio printed.
@@ -74,8 +74,10 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
             (minutes; not part of the default)
   finetune  the tutorial's other half, all layers, against our plan; training steps of
             ResNet-18 and MobileNetV2, their memory, suffix training, checkpoints and plots
-            (minutes; not part of the default)`,
-		ValidArgs: []string{"job", "head", "pictures", "forward", "overlap", "tutorial", "finetune"},
+            (minutes; not part of the default)
+  cells     start of the notebook kernel and warm cells through it, in turn with plain
+            GoNB (sets notebooks up; not part of the default)`,
+		ValidArgs: []string{"job", "head", "pictures", "forward", "overlap", "tutorial", "finetune", "cells"},
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -102,6 +104,8 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
 					err = b.forward(cmd.Context())
 				case "overlap":
 					err = b.overlap(cmd.Context(), data)
+				case "cells":
+					err = b.cells(cmd.Context())
 				case "tutorial":
 					err = b.tutorial(cmd.Context(), data, epochs)
 				case "finetune":
