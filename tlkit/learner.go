@@ -149,7 +149,11 @@ func (l Learner) ShowCurves() {
 		if err != nil {
 			return err
 		}
-		return show.Default.Figure("curves", plots.Curves(stored.History))
+		history, err := stored.History()
+		if err != nil {
+			return err
+		}
+		return show.Default.Figure("curves", plots.Curves(history))
 	})
 }
 
@@ -191,7 +195,7 @@ func (l Learner) History() curves.Run {
 	l.verb("History", func(context.Context) error {
 		stored, err := l.stored()
 		if err == nil {
-			out = stored.History
+			out, err = stored.History()
 		}
 		return err
 	})

@@ -144,6 +144,9 @@ func card(what, where string, err error) show.Card {
 	if i := strings.LastIndex(c.Why, "; "); i >= 0 {
 		c.Why, c.Fix = c.Why[:i], c.Why[i+2:]
 	}
+	if c.Fix == "" && errors.Is(err, syscall.ENAMETOOLONG) {
+		c.Fix = "choose a shorter name"
+	}
 	return c
 }
 

@@ -50,6 +50,9 @@ func (p Place) ready() error {
 	return os.Remove(probe.Name())
 }
 
+// longestName leaves room for the names of locks and copies that are made of it.
+const longestName = 200
+
 // folder is an open run folder, locked against other processes.
 type folder struct {
 	path string
@@ -69,6 +72,9 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") || unsafeName.MatchString(name) {
 		return nil, nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', no leading dot: it becomes a folder", name)
+	}
+	if len(name) > longestName {
+		return nil, nil, fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d: it becomes a folder", len(name), name, longestName)
 	}
 	home := filepath.Join(p.Folder, Home)
 	f = &folder{path: filepath.Join(home, name)}

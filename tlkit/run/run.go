@@ -132,6 +132,7 @@ type Result struct {
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
 	Choices  []head.Choice `json:"choices,omitempty"`  // what the folds said about each strength
 	Engine   string        `json:"engine"`
+	Steps    int           `json:"points,omitempty"` // of history.jsonl
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`
 

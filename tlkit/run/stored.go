@@ -15,9 +15,22 @@ import (
 
 // Stored is a finished run as it lies on disk.
 type Stored struct {
-	Folder  string // .tlkit/NAME
-	Result  *Result
-	History curves.Run
+	Folder string // .tlkit/NAME
+	Result *Result
+}
+
+// History is every step of the training, from history.jsonl. A file that lost its end is an
+// error: the curve of half a training looks like that of another one.
+func (s *Stored) History() (curves.Run, error) {
+	f := &folder{path: s.Folder}
+	run, err := curves.ReadFile(f.file("history.jsonl"))
+	if want := s.Result.Steps; err == nil && want > 0 && len(run.Points) != want {
+		err = fmt.Errorf("run: %s has %d of its %d points", f.file("history.jsonl"), len(run.Points), want)
+	}
+	if err != nil {
+		return run, fmt.Errorf("%w; the head is not touched by that; for the curve delete %s and train again: features are kept", err, s.Folder)
+	}
+	return run, nil
 }
 
 // Head is the run's head file.
@@ -37,11 +50,7 @@ func Find(in, name string) (*Stored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run: %s: result.json cannot be read: %w; train again", f.path, err)
 	}
-	history, err := curves.ReadFile(f.file("history.jsonl"))
-	if err != nil {
-		return nil, err
-	}
-	return &Stored{Folder: f.path, Result: r, History: history}, nil
+	return &Stored{Folder: f.path, Result: r}, nil
 }
 
 // FirstOf takes "hymenoptera|insects" and gives the first data set that can be had, with a

@@ -1,9 +1,11 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -44,5 +46,56 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 	choose(Place{Folder: work, Name: "bare", Offline: true}, "photos", "")
 	if name, err := FirstOf(ctx, "photos", place, Silent{}); err != nil || name != "photos" {
 		t.Errorf("a single name is taken as it is: %q, %v", name, err)
+	}
+}
+
+// A finished run whose files were cut in half says so; what is whole still serves.
+func TestHalfWrittenRun(t *testing.T) {
+	ctx, work := context.Background(), t.TempDir()
+	spec, place := Spec{Data: shapes(t, []string{"discs", "bars"}, 6), Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine", Keep: true, Resume: true}
+	first := train(t, spec, place)
+	for name, words := range map[string]string{
+		"history.jsonl":    "", // its curve is refused, see below
+		"spec.json":        "give this run another name",
+		"head.safetensors": "to make it anew delete",
+		"report.txt":       "",
+		"plan.json":        "",
+		"result.json":      "",
+	} {
+		path := filepath.Join(first.Run, name)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := whole[:len(whole)/2]
+		if name == "history.jsonl" { // where nothing looks cut
+			half = whole[:bytes.LastIndexByte(half, '\n')+1]
+		}
+		write(t, path, half)
+		again, err := Train(ctx, spec, place, Silent{})
+		if (err == nil) != (words == "") || err != nil && !strings.Contains(err.Error(), words) || err == nil && again.Correct != first.Correct {
+			t.Errorf("half a %s: %+v, %v", name, again, err)
+		}
+		if name == "history.jsonl" {
+			s, err := Find(work, "mine")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.History(); err == nil || !strings.Contains(err.Error(), "points; the head is not touched") {
+				t.Errorf("half a history is taken for all of it: %v", err)
+			}
+		}
+		write(t, path, whole)
+	}
+	s, err := Find(work, "mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := s.History(); err != nil || len(h.Points) != s.Result.Steps || s.Result.Steps == 0 {
+		t.Errorf("the whole history: %d points of %d, %v", len(h.Points), s.Result.Steps, err)
+	}
+	place.Name = strings.Repeat("n", 300)
+	if _, err := Train(ctx, spec, place, Silent{}); err == nil || !strings.Contains(err.Error(), "300 bytes") || len(err.Error()) > 200 {
+		t.Errorf("a name of 300 letters: %v", err)
 	}
 }

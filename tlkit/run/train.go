@@ -148,7 +148,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	}
 	h, err := export.Read(f.file("head.safetensors"))
 	if err != nil {
-		return nil, fmt.Errorf("%w; to make it anew delete %s, or run without --resume", err, f.path)
+		return nil, fmt.Errorf("%w; to make it anew delete %s (features are kept)", err, f.path)
 	}
 	done.Head = f.file("head.safetensors")
 	if place.Out != "" {
@@ -160,7 +160,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	done.Run = f.path
 	report, err := os.ReadFile(f.file("report.txt"))
 	if err != nil {
-		return nil, fmt.Errorf("run: %w", err)
+		return nil, fmt.Errorf("run: %w; to make it anew delete %s (features are kept)", err, f.path)
 	}
 	done.Report = string(report)
 	p.Say("resumed " + f.path + ": " + f.note)
@@ -190,6 +190,7 @@ func (r *Result) take(t *trained) {
 	r.Data, r.Model = t.open.data.Name, t.open.net.Row.Name
 	r.Folds, r.Choices = t.folds, t.choices
 	r.Probe, r.Finetune = t.figures.Probe, t.figures.Finetune
+	r.Steps = len(t.history.Points)
 	r.Figures, r.Report = []plots.Figure{t.report.ConfusionFigure()}, t.report.Text()
 }
 
