@@ -71,6 +71,13 @@ func TestFineTuneGoesOn(t *testing.T) {
 			}
 		}
 	}
+	norms := func(want string) {
+		t.Helper()
+		if out, status := start(t, dir, "norms"); status != 0 || !strings.Contains(out, want) {
+			t.Errorf("norms: status %d, no %q in\n%s", status, want, out)
+		}
+	}
+	norms("all 52 have the checkpoint's statistics to the bit\nprobe false")
 	refused("backwards", "-1 epochs")
 	refused("quickly", `no plan "quickly"`, "keras_guide")
 	refused("from", `"layer9"`, "features.18")
@@ -103,6 +110,7 @@ func TestFineTuneGoesOn(t *testing.T) {
 	if out, status := start(t, straight, "tune"); status != 0 {
 		t.Fatalf("status %d\n%s", status, out)
 	}
+	norms("the statistics of 7 of 52 moved") // three in each of two blocks, one in the last stage
 	a, _ := os.ReadFile(filepath.Join(dir, ".tlkit/few/head.safetensors"))
 	b, _ := os.ReadFile(filepath.Join(straight, ".tlkit/few/head.safetensors"))
 	if len(a) == 0 || !bytes.Equal(a, b) {

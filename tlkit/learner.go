@@ -43,7 +43,8 @@ type Learner struct {
 // no pictures of others: for notebooks that are kept with their outputs.
 const drawnVar = "TLKIT_PICTURES"
 
-// quickVar, set to 1, takes the drawn set too, so that notebooks can be tested anywhere.
+// quickVar, set to 1, takes the drawn set too and fine-tunes for one epoch, so that notebooks
+// can be tested anywhere.
 const quickVar = "TLKIT_QUICK"
 
 func onlyDrawn() bool { return os.Getenv(drawnVar) == "drawn" || os.Getenv(quickVar) == "1" }
@@ -104,6 +105,9 @@ func (l Learner) FineTune(epochs int) {
 		}
 		if epochs == 0 {
 			epochs = learner.RecipeEpochs(l.Plan)
+		}
+		if os.Getenv(quickVar) == "1" {
+			epochs = 1
 		}
 		return l.train(ctx, epochs)
 	})
@@ -196,6 +200,19 @@ func (l Learner) History() curves.Run {
 		stored, err := l.stored()
 		if err == nil {
 			out, err = stored.History()
+		}
+		return err
+	})
+	return out
+}
+
+// Result is what the learner found, as data, for tables and figures of your own.
+func (l Learner) Result() run.Result {
+	var out run.Result
+	l.verb("Result", func(context.Context) error {
+		stored, err := l.stored()
+		if err == nil {
+			out = *stored.Result
 		}
 		return err
 	})

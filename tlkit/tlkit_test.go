@@ -23,6 +23,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -49,7 +50,8 @@ var programs = map[string]func(){
 		few.Export("few.head.safetensors")
 		tlkit.Open("few.head.safetensors").Classify("pictures/ants/00.png", "words.txt")
 	},
-	"fit": func() { few.FitHead() },
+	"norms": func() { few.ShowNorms(); fmt.Println("probe", few.Result().Probe != nil) },
+	"fit":   func() { few.FitHead() },
 	"story": func() { // a notebook run from top to bottom
 		few.FitHead()
 		few.FineTune(2)
@@ -86,6 +88,7 @@ var programs = map[string]func(){
 		tlkit.Show(few)
 		tlkit.Show([]export.Prediction{{Label: "<b>", Probability: 0.5}})
 		tlkit.Show(few.History())
+		tlkit.Show(&learner.RateFind{Points: []learner.RatePoint{{Rate: 1e-4, Loss: 0.7}, {Rate: 1e-3, Loss: 0.6}}, Suggested: 1e-3})
 	},
 	"panic": func() {
 		tlkit.Show("before")
@@ -219,7 +222,7 @@ func TestProgram(t *testing.T) {
 	if after, _ := os.ReadFile(filepath.Join(dir, ".tlkit/few/head.safetensors")); len(before) == 0 || !bytes.Equal(before, after) {
 		t.Error("the refused run touched the trained head")
 	}
-	if out, status = start(t, dir, "show"); status != 0 || !strings.Contains(out, "Name:few") || !strings.Contains(out, "loss falls") {
+	if out, status = start(t, dir, "show"); status != 0 || !strings.Contains(out, "Name:few") || !strings.Contains(out, "loss falls") || !strings.Contains(out, "Loss against learning rate") {
 		t.Errorf("show: status %d\n%s", status, out)
 	}
 

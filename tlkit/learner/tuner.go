@@ -34,6 +34,7 @@ type tuner struct {
 	classes int
 	in      []int // shape of one picture's input: [S,S,3], or the map behind the last frozen stage
 	from    string
+	engine  string
 
 	store      *model.Store
 	params     []optim.Param
@@ -56,7 +57,7 @@ func stages(net *zoo.Net) []string {
 // newTuner readies net and head for the groups of the plan. Programs are compiled when they are first called.
 func newTuner(net *zoo.Net, e *engine.Engine, h *head.Linear, p TunePlan) (t *tuner, err error) {
 	defer caught(&err, "building the training step")
-	t = &tuner{plan: p, net: net, classes: h.Classes, store: model.NewStore(), start: map[string][]float32{}}
+	t = &tuner{plan: p, net: net, engine: e.Name, classes: h.Classes, store: model.NewStore(), start: map[string][]float32{}}
 	t.from = p.border(net)
 	t.in = []int{net.Preset.Size, net.Preset.Size, 3}
 	behind := t.from == ""
@@ -236,6 +237,9 @@ func (t *tuner) run(b *batch, now []float32) (o outcome, err error) {
 	}
 	out, err := t.train.Call(args...)
 	finalize(args)
+	if m, ok := outOfMemory(err, n, freeMemory(t.engine)); ok {
+		return o, m
+	}
 	if err != nil {
 		return o, fmt.Errorf("learner: a training step of %d pictures: %w", n, err)
 	}

@@ -51,6 +51,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (learner.Tune
 		return none, err
 	}
 	d := o.tuneData(split, train, fitted, p)
+	d.Steps = 0 // the head has no history here that the curve could go on behind
 	// Pictures that cannot be read are known once they were read.
 	valid, err := o.sample(ctx, b, o.data.In(split), 0, s.Seed, p)
 	if err != nil {
