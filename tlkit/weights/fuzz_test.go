@@ -2,6 +2,7 @@ package weights
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,9 @@ func fixtures(t testing.TB) map[string][]byte {
 func tryFile(t testing.TB, b []byte) (*File, bool) {
 	t.Helper()
 	f, err := openBytes(b)
+	if err != nil && !errors.As(err, new(*FormatError)) {
+		t.Errorf("%T, want *FormatError: %v", err, err)
+	}
 	if err == nil {
 		err = readAll(f)
 	}

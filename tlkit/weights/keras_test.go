@@ -1,6 +1,8 @@
 package weights
 
 import (
+	"archive/zip"
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"hash/crc32"
@@ -227,6 +229,74 @@ func TestFlippedBitsInKeras(t *testing.T) {
 		if found < 40 {
 			t.Errorf("%s: only %d found", name, found)
 		}
+	}
+}
+
+// kerasArchive packs an HDF5 file as Keras 3 does.
+func kerasArchive(t testing.TB, method uint16, h5 []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateHeader(&zip.FileHeader{Name: kerasWeights, Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(h5)
+	z.Close()
+	return b.Bytes()
+}
+
+// TestChunkChecksum: numbers with fletcher32, and nothing else that could notice.
+func TestChunkChecksum(t *testing.T) {
+	b := packed(t, "h_fletcher.h5")
+	first, err := mustOpen(t, b).tensors[0].Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, first)
+	if at < 0 {
+		t.Fatal("the numbers are not in the file as they are")
+	}
+	b[at] ^= 1
+	checkRefusal(t, readAll(mustOpen(t, b)), "the checksum of a chunk is wrong")
+}
+
+// TestArchiveChecksums: also where numbers are not read from the archive as they
+// are, and where the archive is packed.
+func TestArchiveChecksums(t *testing.T) {
+	h5 := packed(t, "h_big_endian.h5")
+	plain := mustOpen(t, h5)
+	x := plain.tensors[0]
+	first, err := x.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	swap(first, 4)
+	for _, method := range []uint16{zip.Store, zip.Deflate} {
+		b := kerasArchive(t, method, h5)
+		if contentCRC(t, mustOpen(t, b)) != contentCRC(t, plain) {
+			t.Errorf("method %d: other numbers than without archive", method)
+		}
+		if method == zip.Deflate {
+			path := filepath.Join(t.TempDir(), "x.keras")
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			os.Truncate(path, 100)
+			checkRefusal(t, readAll(f), "changed while it was being read")
+			f.Close()
+			continue
+		}
+		at := bytes.Index(b, first)
+		if at < 0 {
+			t.Fatal("the numbers are not in the archive as they are")
+		}
+		b[at] ^= 1
+		checkRefusal(t, readAll(mustOpen(t, b)), "record model.weights.h5 is damaged")
 	}
 }
 

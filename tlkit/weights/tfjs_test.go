@@ -173,6 +173,7 @@ func TestModelInAJavaScriptModule(t *testing.T) {
 		"nested deeper":              strings.Repeat("[", 300) + strings.Repeat("]", 300),
 		"it is never run here: \"\"": `{"modelTopology`,
 		"more in it than one":        model + ";attack()",
+		"more in it than one piece":  bundledModel + bundleTail + strings.Repeat("attack();", 20),
 		"invalid":                    strings.Replace(model, ".5", "1.2.3", 1),
 	} {
 		_, err := openWithFiles(wrap(js), files)

@@ -18,7 +18,6 @@ type Link struct {
 	Name    string
 	outside string // what it is when it does not lead to an object of this file
 	address uint64
-	order   uint64 // of creation, where the file keeps it
 }
 
 const (
@@ -55,11 +54,9 @@ func (o *Object) IsDataset() bool {
 	return slices.ContainsFunc(o.messages, func(m message) bool { return m.kind == msgLayout })
 }
 
-// Links lists the members of a group in the order of their creation where the
-// file keeps it, else by name.
+// Links lists the members of a group by name.
 func (o *Object) Links() ([]Link, error) {
 	var links []Link
-	tracked := false
 	for _, m := range o.messages {
 		c := o.f.cursor(m.data)
 		switch m.kind {
@@ -83,10 +80,8 @@ func (o *Object) Links() ([]Link, error) {
 			links = append(links, l)
 		case msgLinkInfo:
 			c.take(1)
-			flags := c.uint(1)
-			if flags&1 != 0 {
-				tracked = true
-				c.take(8)
+			if c.uint(1)&1 != 0 {
+				c.take(8) // the order of creation is kept
 			}
 			heap, tree := c.address(), c.address()
 			if c.err != nil {
@@ -108,18 +103,11 @@ func (o *Object) Links() ([]Link, error) {
 			return nil, fmt.Errorf("hdf5: %w: a group of more than %d members", ErrTooLarge, maxLinks)
 		}
 	}
-	slices.SortStableFunc(links, func(a, b Link) int {
-		if tracked {
-			return cmp.Compare(a.order, b.order)
+	slices.SortFunc(links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range links {
+		if i > 0 && links[i].Name == links[i-1].Name {
+			return nil, damaged("two members are named %.80q", links[i].Name)
 		}
-		return cmp.Compare(a.Name, b.Name)
-	})
-	names := make(map[string]bool, len(links))
-	for _, l := range links {
-		if names[l.Name] {
-			return nil, damaged("two members are named %.80q", l.Name)
-		}
-		names[l.Name] = true
 	}
 	return links, nil
 }
@@ -236,7 +224,7 @@ func (f *File) link(b []byte) (Link, error) {
 	}
 	l := Link{}
 	if flags&4 != 0 {
-		l.order = c.uint(8)
+		c.take(8) // the order of creation
 	}
 	if flags&16 != 0 {
 		c.take(1) // of the characters
