@@ -2,8 +2,8 @@ package zoo
 
 import (
 	"archive/tar"
+	"bufio"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,10 +57,12 @@ func unwrapNSFWJS(path, dir string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, io.EOF) {
+	b := bufio.NewReader(f)
+	if magic, _ := b.Peek(2); string(magic) != "\x1f\x8b" {
 		return path, nil
-	} else if err != nil {
+	}
+	z, err := gzip.NewReader(b)
+	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	missing := map[string]bool{"model.min.js": true, "group1-shard1of1.min.js": true}

