@@ -34,6 +34,9 @@ func Compare(data string, models ...string) []run.Ranked {
 		for _, k := range c.Skipped {
 			show.Default.Text("skipped " + k.Model + ": " + k.Skipped)
 		}
+		if c.Busy {
+			show.Default.Text(run.BusyWarning)
+		}
 		show.Default.Text(c.Sentence())
 		out = c.Ranked
 		return err

@@ -265,8 +265,8 @@ func (f File) missing(causes []error) error {
 		also = " (or " + strings.Join(hand, ", or ") + ")"
 	}
 	return &missingError{
-		text: fmt.Sprintf("fetch: %s (%s%s) is not in the cache and could not be fetched; by hand: put it%s into %s and run this again",
-			f.Name, hash, size, also, where),
+		text: fmt.Sprintf("fetch: %s (%s%s) is not in the cache and could not be fetched; by hand: put it%s into %s (or into a folder that %s names) and run this again",
+			f.Name, hash, size, also, where, IncomingVar),
 		causes: causes,
 	}
 }

@@ -133,7 +133,7 @@ func (s *scatter) draw(c *canvas) {
 	if len(s.dots) <= scatterLabels {
 		for _, i := range s.byImportance() {
 			d := s.dots[i]
-			name := labelStyle.fit(drawable(d.Label), 170)
+			name := labelStyle.fit(drawable(d.Label), 215)
 			x, y := p.px(d.X), p.py(d.Y)
 			b := s.free(x, y, labelStyle.width(name), labelStyle.size, taken)
 			taken = append(taken, obstacle{b, 80})

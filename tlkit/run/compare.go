@@ -42,6 +42,7 @@ type Comparison struct {
 	Ranked  []Ranked // best first; of equal accuracy the faster one
 	Skipped []Skipped
 	Engine  string
+	Busy    bool   // other programs had the processors while some of the backbones were timed: those times are too long
 	Folder  string // holds compare.json, compare.png and compare.txt
 }
 
@@ -62,6 +63,7 @@ type Ranked struct {
 	Gap *Gap `json:"gap,omitempty"`
 
 	classes []int // what it said of each picture
+	busy    bool
 }
 
 // Gap is how far a backbone is behind the first.
@@ -71,6 +73,9 @@ type Gap struct {
 	P          float64          `json:"p"`          // exact McNemar test
 	Clear      bool             `json:"clear"`      // the interval does not hold 0
 }
+
+// BusyWarning is what Comparison.Busy means.
+const BusyWarning = "other programs had the processors while this was timed: times are too long, accuracies are not touched"
 
 // Skipped is a backbone that could not be compared, and why.
 type Skipped struct {
@@ -129,6 +134,7 @@ func Compare(ctx context.Context, s CompareSpec, place Place, p Progress) (*Comp
 		}
 		truth = said
 		c.Ranked = append(c.Ranked, *r)
+		c.Busy = c.Busy || r.busy
 		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, metrics.Accuracy{Correct: r.Correct, Total: r.Total}, 1000*r.Seconds, r.Licence))
 	}
 	if err := c.rank(truth); err != nil {
@@ -244,14 +250,14 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 		return nil, nil, err
 	}
 	p.State("timing", 0, 0)
-	seconds, err := pace(ctx, b, net, eval.items)
+	seconds, had, err := pace(ctx, b, net, eval.items)
 	if err != nil {
 		return nil, nil, err
 	}
 	right := metrics.Accuracy{Correct: head.Correct(logits, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
 	return &Ranked{Model: net.Row.Name, Accuracy: right.Value(), Interval: right.Interval(), Correct: right.Correct, Total: right.Total,
 		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
-		classes: head.Classes(logits, eval.s.Classes)}, eval.s.Y, nil
+		classes: head.Classes(logits, eval.s.Classes), busy: had > 0 && had < 0.9 && strings.Contains(eng.Name, "cpu")}, eval.s.Y, nil
 }
 
 // weightBytes is the size of a weights file, with the numbers beside it where it is a model.json of TensorFlow.js.
@@ -380,6 +386,9 @@ func (c *Comparison) write(place Place) error {
 		text.WriteString(strings.Join(row, "\t") + "\n")
 	}
 	text.WriteString(c.Sentence() + "\n")
+	if c.Busy {
+		text.WriteString(BusyWarning + "\n")
+	}
 	for _, s := range c.Skipped {
 		fmt.Fprintf(&text, "skipped: %s: %s\n", s.Model, s.Skipped)
 	}

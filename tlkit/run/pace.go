@@ -20,19 +20,20 @@ const (
 
 // pace measures the seconds from a file to its features: a batch of pictures read and prepared on all processors, then
 // run. The fastest of a few counts, since nothing but other programs makes it slower; what compiling takes is left out.
-func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (float64, error) {
+// had is how many processors it got in that time, 0 = not known: fewer than one, and others had them.
+func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (seconds, had float64, err error) {
 	if len(items) == 0 {
-		return 0, fmt.Errorf("run: no pictures to time")
+		return 0, 0, fmt.Errorf("run: no pictures to time")
 	}
 	size := net.Preset.Size
 	run, err := b.Open(ctx, size)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	pixels := make([]float32, b.Batch*size*size*3)
 	pipeline := net.Preset.Eval()
 	prepare, forward := math.Inf(1), math.Inf(1)
-	began := time.Now()
+	began, used := time.Now(), processorTime()
 	for k := 0; k < 2 || k < paceRuns && time.Since(began) < paceFor; k++ {
 		start := time.Now()
 		err := transforms.Each(ctx, b.Batch, 0, func(i int) (transforms.Tensor, error) {
@@ -44,16 +45,16 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 			return err
 		})
 		if err != nil {
-			return 0, fmt.Errorf("run: timing: %w", err)
+			return 0, 0, fmt.Errorf("run: timing: %w", err)
 		}
 		prepare = min(prepare, time.Since(start).Seconds())
 		start = time.Now()
 		if _, err := run(pixels); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if k > 0 { // the first run warms up
 			forward = min(forward, time.Since(start).Seconds())
 		}
 	}
-	return (prepare + forward) / float64(b.Batch), nil
+	return (prepare + forward) / float64(b.Batch), (processorTime() - used) / time.Since(began).Seconds(), nil
 }

@@ -55,6 +55,9 @@ Ctrl-C ends it with what was compared so far. List, table and picture are kept i
 					c.say("files    %s (compare.png, compare.json, compare.txt)", r.Folder)
 				}
 			}
+			if r.Busy {
+				c.say("%s", run.BusyWarning)
+			}
 			if err != nil {
 				err = fmt.Errorf("interrupted after %d of %d; features computed so far are kept, the same command goes on from there: %w", len(r.Ranked), len(r.Ranked)+len(r.Skipped), err)
 			} else if len(r.Ranked) == 0 {
