@@ -44,6 +44,9 @@ func TestCampaign(t *testing.T) {
 	for _, s := range kerasSeeds(t) {
 		seeds = append(seeds, slices.Repeat([]seed{s}, 8)...)
 	}
+	for _, s := range onnxSeeds(t) {
+		seeds = append(seeds, slices.Repeat([]seed{s}, 4)...)
+	}
 	// Maps give no order; the same seed shall give the same mutants.
 	slices.SortFunc(seeds, func(a, b seed) int { return bytes.Compare(a.whole, b.whole) })
 	rng := rand.New(rand.NewPCG(*mutantsSeed, 7))
@@ -78,7 +81,8 @@ type seed struct {
 	whole   []byte
 	inner   []byte // data.pkl of a zip, or the JSON of a safetensors header
 	rebuild func(inner []byte) []byte
-	inPlace bool // it is full of addresses, which a change of length would all make wrong
+	change  func([]byte, *rand.Rand) []byte // one that knows the format
+	inPlace bool                            // it is full of addresses, which a change of length would all make wrong
 }
 
 func takeApart(b []byte) seed {
@@ -196,6 +200,9 @@ func poke(b []byte, rng *rand.Rand) []byte {
 }
 
 func (s seed) mutate(rng *rand.Rand) []byte {
+	if s.change != nil && rng.IntN(8) > 0 {
+		return s.change(s.whole, rng)
+	}
 	change := mangle
 	if s.inPlace && rng.IntN(8) > 0 {
 		change = poke

@@ -78,7 +78,7 @@ def tensorflow():
     x = n.node("AveragePool", x, kernel_shape=[4, 4], strides=[1, 1], out="pool:0")
     x = n.node("Reshape", x, n.number([-1, 1, 1, 8]))
     x = n.node("Reshape", x, n.number([-1, 8]))
-    x = n.node("MatMul", x, n.weight("logits/kernel", 8, 5))
+    x = n.node("MatMul", x, n.weight("logits/MatMul/weight:0", 8, 5))
     x = n.node("Add", x, n.weight("logits/bias", 5), out="logits:0")
     return n.model(n.node("Softmax", x, axis=1, out="probabilities"), 5), 16, ["pool:0", ""]
 
