@@ -44,9 +44,13 @@ func TestCampaign(t *testing.T) {
 	for _, s := range kerasSeeds(t) {
 		seeds = append(seeds, slices.Repeat([]seed{s}, 8)...)
 	}
-	for _, s := range onnxSeeds(t) {
-		seeds = append(seeds, slices.Repeat([]seed{s}, 4)...)
-	}
+	campaign(t, seeds)
+}
+
+// TestCampaignONNX is the same for networks in ONNX' form.
+func TestCampaignONNX(t *testing.T) { campaign(t, onnxSeeds(t)) }
+
+func campaign(t *testing.T, seeds []seed) {
 	// Maps give no order; the same seed shall give the same mutants.
 	slices.SortFunc(seeds, func(a, b seed) int { return bytes.Compare(a.whole, b.whole) })
 	rng := rand.New(rand.NewPCG(*mutantsSeed, 7))
