@@ -24,7 +24,7 @@ var (
 // zip's pickle is changed and packed again with right checksums, a safetensors
 // header gets its right length back. No mutant may panic, take long or allocate much.
 //
-//	go test -run TestCampaign -mutants 1000000 -v ./tlkit/weights
+//	go test ./tlkit/weights -run TestCampaign -v -mutants 1000000
 func TestCampaign(t *testing.T) {
 	var seeds []seed
 	for _, b := range fixtures(t) {

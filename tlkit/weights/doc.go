@@ -4,7 +4,7 @@
 //
 // # Reading
 //
-// [Open] recognises safetensors and both PyTorch formats by their first bytes.
+// [Open] recognises safetensors, both PyTorch formats and the four of Keras by their first bytes.
 // In a PyTorch file it finds the state dict: the file's own, one inside a training
 // checkpoint ("state_dict", "model", ...) or the parameters and buffers of a
 // whole module; "module." and "_orig_mod." before every name are stripped.
@@ -25,9 +25,9 @@
 //   - In TensorFlow.js' model.json its name there, "Conv1/kernel", in the order of the
 //     list. 8- and 16-bit numbers are read as the float32 that they stand for.
 //
-// Optimizer state is left out. KerasNames brings all of them to one form,
+// Optimizer state is left out. [KerasNames] brings all of them to one form,
 // "block1_conv1/kernel", and finds layers that Keras numbered itself. Kernels need
-// no relayout, except a depthwise one (HWC1toHWC).
+// no relayout, except a depthwise one ([HWC1toHWC]).
 //
 // # What a stranger's file can do
 //
@@ -43,6 +43,13 @@
 //     and the like) is refused with that name, although it could do nothing.
 //   - TorchScript is a program by design and refused by name, and so are PyTorch's
 //     tar format, big-endian files and whatever else is no state dict.
+//
+// Files of Keras hold numbers and a description of the network as text. The text is
+// looked at for what helps to recognise the network, and nothing in it is built. A
+// network with a Lambda layer, which is Python code, is refused with the layer's
+// name: without the code it would compute something else. HDF5 can point at other
+// files; such links, external storage and soft links are refused, and TensorFlow.js'
+// files of numbers must be in the folder of model.json.
 //
 // No size in a file is believed before it is checked: against the bytes that
 // are really there, with products that cannot overflow, and before anything is

@@ -112,3 +112,31 @@ func ExampleWriteSafetensors() {
 	// Output:
 	// [head.bias head.weight] ants,bees [0.5 -0.5] <nil>
 }
+
+// A file of Keras has names of its own form in each of Keras' formats, and layers
+// that were numbered when they were made. KerasNames brings them to the names that an
+// architecture uses.
+func ExampleKerasNames() {
+	f, err := weights.Open("testdata/tfjs/model.json")
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Println(f.Format, "of", f.Metadata["layers"])
+	rename := weights.KerasNames(f, []weights.KerasLayer{
+		{Name: "conv2d", Class: "Conv2D", Vars: []string{"kernel", "bias"}},
+		{Name: "conv2d_1", Class: "Conv2D", Vars: []string{"kernel", "bias"}},
+	})
+	for _, key := range f.Names() {
+		fmt.Println(key, "->", rename(key))
+	}
+	// Output:
+	// tensorflow.js of InputLayer 1, Conv2D 2
+	// conv2d_2/kernel -> conv2d_1/kernel
+	// conv2d_2/bias -> conv2d_1/bias
+	// conv2d_10/kernel -> conv2d/kernel
+	// conv2d_10/bias -> conv2d/bias
+	// count -> count
+	// mask -> mask
+	// steps -> steps
+}

@@ -58,7 +58,7 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("weights: %s is a folder: give the weights file inside it", path)
+		return nil, fmt.Errorf("weights: %s is a folder%s", path, inFolder(path))
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("weights: %s is not a regular file (%s)", path, info.Mode().Type())
@@ -87,6 +87,19 @@ func Open(path string) (*File, error) {
 		return nil, err
 	}
 	return file, nil
+}
+
+// inFolder says what to give instead of a folder.
+func inFolder(path string) string {
+	for _, x := range []struct{ name, what string }{
+		{"saved_model.pb", ", a SavedModel of TensorFlow, which is not read here: in Python load it with Keras and save .keras or .weights.h5"},
+		{"model.json", ": give model.json inside it"},
+	} {
+		if _, err := os.Stat(filepath.Join(path, x.name)); err == nil {
+			return x.what
+		}
+	}
+	return ": give the weights file inside it"
 }
 
 // openBeside opens a file in the folder of another, and nowhere else, whatever

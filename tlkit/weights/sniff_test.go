@@ -99,7 +99,15 @@ func torchLike(name string) []byte {
 func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Open(dir)
-	checkRefusal(t, err, "is a folder")
+	checkRefusal(t, err, "is a folder: give the weights file")
+	_, err = Open("testdata/tfjs")
+	checkRefusal(t, err, "is a folder: give model.json inside it")
+	saved := t.TempDir()
+	if err := os.WriteFile(filepath.Join(saved, "saved_model.pb"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(saved)
+	checkRefusal(t, err, "a SavedModel of TensorFlow")
 	_, err = Open(filepath.Join(dir, "absent.pth"))
 	checkRefusal(t, err, "absent.pth")
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -126,7 +126,7 @@ func readAll(t testing.TB, b []byte, anyChecksum bool) (arrays int) {
 // ways nobody meant), pieces. Checksums are not compared, so that the changes are
 // seen by the code behind them. No mutant may panic, take long or allocate much.
 //
-//	go test -run TestCampaign -mutants 1000000 -v ./tlkit/weights/internal/hdf5
+//	go test ./tlkit/weights/internal/hdf5 -run TestCampaign -v -mutants 1000000
 func TestCampaign(t *testing.T) {
 	var names []string
 	files := fixtures(t, 64<<10)
