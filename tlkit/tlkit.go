@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
@@ -118,10 +119,22 @@ func verbIn(what, where string, do func(context.Context) error) {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	defer show.Default.Flush()   // also when something panics: what was shown stays
+	finished := make(chan struct{})
+	defer close(finished)
+	if show.Default.InCell() {
+		context.AfterFunc(ctx, func() { lastWords(what, where, finished) })
+	}
 	err := do(ctx)
 	show.Default.Clear()
 	if err == nil {
-		return
+		show.Default.Flush()
+		if ctx.Err() == nil {
+			return
+		}
+		// It came too late for this verb, but it was meant for the whole cell.
+		show.Default.Text("interrupted; " + what + " is done, what follows it is not")
+		show.Default.Flush()
+		os.Exit(130)
 	}
 	status := 1
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -129,12 +142,32 @@ func verbIn(what, where string, do func(context.Context) error) {
 		if errors.Is(err, learner.ErrInterrupted) {
 			err = errors.New("interrupted, and the state is saved; run it again: it goes on from there")
 		} else {
-			err = errors.New("interrupted; run it again: it goes on from there, features computed so far are kept")
+			err = errInterrupted
 		}
 	}
 	show.Default.Card(card(what, where, err))
 	show.Default.Flush()
 	os.Exit(status)
+}
+
+var errInterrupted = errors.New("interrupted; run it again: it goes on from there, features computed so far are kept")
+
+// grace is how long an interrupted verb may take to its end: GoNB kills a cell after five
+// seconds, and nobody would be told anything.
+const grace = 4500 * time.Millisecond
+
+// lastWords ends a cell whose interrupted work does not end by itself: XLA's compiler, for
+// one, cannot be stopped. Files are written whole or not at all, so this costs none.
+func lastWords(what, where string, finished <-chan struct{}) {
+	select {
+	case <-finished:
+		return
+	case <-time.After(grace):
+	}
+	show.Default.Clear()
+	show.Default.Card(card(what, where, errInterrupted))
+	show.Default.Flush()
+	os.Exit(130)
 }
 
 // card is an error for a person: what could not be done, why, and what to do. Errors here

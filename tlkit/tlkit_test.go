@@ -90,11 +90,20 @@ var programs = map[string]func(){
 		tlkit.Show(few.History())
 		tlkit.Show(&learner.RateFind{Points: []learner.RatePoint{{Rate: 1e-4, Loss: 0.7}, {Rate: 1e-3, Loss: 0.6}}, Suggested: 1e-3})
 	},
+	"stubborn": func() {
+		tlkit.Show("before")
+		tlkit.Show(stubborn{})
+	},
 	"panic": func() {
 		tlkit.Show("before")
 		tlkit.Show(bad{})
 	},
 }
+
+// stubborn takes its time whatever happens, as a compiler written in C does.
+type stubborn struct{}
+
+func (stubborn) Text() string { time.Sleep(time.Minute); return "at last" }
 
 // bad panics when it is shown.
 type bad struct{}
@@ -452,6 +461,8 @@ func TestInterrupts(t *testing.T) {
 		case !hit:
 			t.Logf("%s: over before anybody saw it", state)
 		case status == 130 && strings.Contains(last, "interrupted") && strings.Contains(last, "→ run it again"):
+		case status == 130 && strings.HasPrefix(last, "interrupted; FitHead of few is done"): // it was faster
+			t.Logf("%s: done before it could be stopped", state)
 		case status == 0 && accuracy.MatchString(last): // it was faster
 			t.Logf("%s: finished before the interrupt", state)
 		default:
@@ -460,6 +471,35 @@ func TestInterrupts(t *testing.T) {
 		if out, status := start(t, dir, "fit", cache); status != 0 || !accuracy.MatchString(lastLine(out)) {
 			t.Errorf("after an interrupt while %s: status %d\n%s", state, status, out)
 		}
+	}
+}
+
+// What cannot be stopped is left before GoNB kills the cell without a word.
+func TestInterruptOfWhatCannotBeStopped(t *testing.T) {
+	var at time.Time
+	got, out, status := cell(t, t.TempDir(), "stubborn", func(cmd *exec.Cmd, d protocol.DisplayData) {
+		if words(d) == "before" {
+			time.AfterFunc(500*time.Millisecond, func() { // when it is at it
+				at = time.Now()
+				_ = cmd.Process.Signal(os.Interrupt)
+			})
+		}
+	})
+	if took := time.Since(at); status != 130 || took > 4900*time.Millisecond || !strings.Contains(words(got[len(got)-1]), "→ run it again") {
+		t.Errorf("status %d after %v, %d outputs\n%s", status, took, len(got), out)
+	}
+}
+
+// An interrupt that comes while the first verb of a cell is ending ends the cell.
+func TestInterruptBetweenVerbs(t *testing.T) {
+	got, out, status := cell(t, t.TempDir(), "stubborn", func(cmd *exec.Cmd, d protocol.DisplayData) {
+		if words(d) == "before" { // the verb waits until this has arrived
+			_ = cmd.Process.Signal(os.Interrupt)
+			time.Sleep(300 * time.Millisecond)
+		}
+	})
+	if last := words(got[len(got)-1]); status != 130 || last != "interrupted; Show is done, what follows it is not" {
+		t.Errorf("status %d, %q\n%s", status, last, out)
 	}
 }
 
