@@ -55,7 +55,11 @@ func (f File) trusts(p string) bool {
 		}
 	}
 	info, err := os.Stat(p)
-	return err == nil && (f.SHA256 != "" || f.MD5 != "") && f.note(record{SHA256: sum, Bytes: info.Size()}) == nil
+	if err != nil || f.SHA256 == "" && f.MD5 == "" {
+		return false
+	}
+	_ = f.note(record{SHA256: sum, Bytes: info.Size()}) // best effort: our cache may be read-only
+	return true
 }
 
 func md5Of(p string) (string, error) {

@@ -176,9 +176,10 @@ func (h *HF) cached(f File) (string, bool) {
 		return "", false // a copy, of which nothing here tells the hash
 	}
 	info, err := os.Stat(p)
-	if err != nil || f.note(record{SHA256: sum, Bytes: info.Size(), Repo: h.Repo, Commit: commit}) != nil {
+	if err != nil {
 		return "", false
 	}
+	_ = f.note(record{SHA256: sum, Bytes: info.Size(), Repo: h.Repo, Commit: commit}) // best effort: our cache may be read-only
 	return p, true
 }
 
