@@ -59,10 +59,11 @@
 // that repeats its storage may be four times as large, not more (65,536 elements
 // are free).
 //
-// Flipped bits are found where the format has a checksum (the records of a
-// PyTorch zip, as torch itself does not check). safetensors and legacy files have
-// none: compare the file's SHA-256 with a published one before opening. Nothing
-// can recognise well-formed weights that were trained to misbehave.
+// Flipped bits are found where the format has a checksum: the records of a
+// PyTorch zip (torch itself does not check them) and of a .keras archive, HDF5's
+// fletcher32. safetensors, legacy files and most HDF5 files have none: compare
+// the file's SHA-256 with a published one before opening. Nothing can recognise
+// well-formed weights that were trained to misbehave.
 //
 // Files are read with ordinary reads into memory of our own, not mapped: a file
 // that is cut or rewritten while it is open gives an error instead of a
