@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -34,11 +36,7 @@ func (f *File) readConfig(text []byte) (layers []string, err error) {
 	if c.code != "" {
 		return nil, fmt.Errorf("layer %s is a Lambda, Python code inside the file: it is never run here, and without it the network would compute something else. In Python replace it by a layer of Keras' own, or save the weights of the part before it", printable(c.code))
 	}
-	note := func(key, value string) {
-		if value != "" && len(value) <= 200 {
-			f.Metadata[key] = value
-		}
-	}
+	note := func(key, value string) { f.note(key, value, 200) }
 	if root.inner != nil && root.class == "" {
 		note("keras_version", root.version)
 		note("backend", root.backend)
@@ -51,10 +49,17 @@ func (f *File) readConfig(text []byte) (layers []string, err error) {
 	for _, class := range c.classes {
 		counts = append(counts, fmt.Sprintf("%s %d", class, c.count[class]))
 	}
-	if text := strings.Join(counts, ", "); len(text) <= 4096 {
-		f.Metadata["layers"] = text
-	}
+	f.note("layers", strings.Join(counts, ", "), 4096)
 	return c.names, nil
+}
+
+// note keeps a text of the file that may be shown: a short one, without anything that
+// takes the terminal.
+func (f *File) note(key, value string, most int) {
+	unfit := func(r rune) bool { return !unicode.IsPrint(r) }
+	if value != "" && len(value) <= most && utf8.ValidString(value) && !strings.ContainsFunc(value, unfit) {
+		f.Metadata[key] = value
+	}
 }
 
 type configReader struct {

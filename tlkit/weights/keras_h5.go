@@ -82,7 +82,9 @@ func (f *File) readKeras(r io.ReaderAt, size int64, within *storage) error {
 		if f.Format != formatKerasZip {
 			f.Format = formatKeras3
 		}
-		err = k.walk("", k.groups[""], 0)
+		if err = k.walk("", k.groups[""], 0); len(k.order) == 0 && f.Format == formatKeras3 {
+			f.Format = formatHDF5
+		}
 	}
 	if err != nil {
 		return err
@@ -99,8 +101,8 @@ func (k *h5Reader) describe(g h5Group) error {
 	for _, name := range []string{"keras_version", "backend"} {
 		if text, ok, err := textList(g.object, name); err != nil {
 			return fmt.Errorf("attribute %s: %w", name, err)
-		} else if ok && len(text) == 1 && len(text[0]) <= 100 {
-			k.f.Metadata[name] = text[0]
+		} else if ok && len(text) == 1 {
+			k.f.note(name, text[0], 100)
 		}
 	}
 	text, ok, err := textList(g.object, "model_config")

@@ -193,7 +193,11 @@ func TestWhatKerasSays(t *testing.T) {
 			t.Errorf("%s: layers %s", name, got)
 		}
 	}
-	formats := map[string]string{"k_full.h5": formatKerasH5, "k3.weights.h5": formatKeras3, "k3.keras": formatKerasZip}
+	took := mustOpen(t, []byte(`{"modelTopology":{"class_name":"A\u001b[2J","config":{"name":"n","layers":[]}},"weightsManifest":[{"paths":[],"weights":[{"name":"w","shape":[0],"dtype":"bool"}]}]}`))
+	if _, kept := took.Metadata["class_name"]; kept || took.Metadata["name"] != "n" {
+		t.Errorf("a stranger's text takes the terminal: %q", took.Metadata)
+	}
+	formats := map[string]string{"k_full.h5": formatKerasH5, "k3.weights.h5": formatKeras3, "k3.keras": formatKerasZip, "h_arrays.h5": formatHDF5}
 	for name, want := range formats {
 		if got := mustOpen(t, packed(t, name)).Format; got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)

@@ -56,9 +56,7 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 		if err := json.Unmarshal(text, &said); err != nil {
 			return fmt.Errorf("metadata.json is not readable: %w", err)
 		}
-		if len(said.Version) <= 100 && said.Version != "" {
-			f.Metadata["keras_version"] = said.Version
-		}
+		f.note("keras_version", said.Version, 100)
 	}
 	r := records[kerasWeights]
 	if r == nil {

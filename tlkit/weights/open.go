@@ -15,7 +15,7 @@ import (
 // one when asked for.
 type File struct {
 	Path   string
-	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras zip", "tensorflow.js" or "onnx"
+	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras zip", "tensorflow.js", "onnx", or "hdf5" where nothing in it is Keras'
 
 	// Metadata is safetensors' __metadata__. For a PyTorch file it says what was
 	// chosen in it: "entry" is the path of keys that led to the state dict

@@ -15,6 +15,7 @@ const (
 	formatKeras3      = "keras weights.h5"
 	formatKerasZip    = "keras zip"
 	formatTFJS        = "tensorflow.js"
+	formatHDF5        = "hdf5" // arrays, but nothing of Keras
 	formatONNX        = "onnx"
 )
 
