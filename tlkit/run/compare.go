@@ -103,6 +103,9 @@ func Compare(ctx context.Context, s CompareSpec, place Place, p Progress) (*Comp
 	if err != nil {
 		return nil, err
 	}
+	if ds.Task != datasets.Classes {
+		return nil, fmt.Errorf("run: compare: %s asks for %s, and backbones are ranked by one label a picture; give its CSV file the columns path,label, or train one after the other: tlkit train %s --model MODEL", ds.Name, ds.Task, s.Data)
+	}
 	introduce(ds, p)
 	spec := Spec{Data: s.Data, Split: s.Split, Folds: s.Folds, Seed: s.Seed}
 	_, _, split, err := parts(ds, spec)

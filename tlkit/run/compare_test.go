@@ -116,11 +116,14 @@ func TestCompare(t *testing.T) {
 		}
 	})
 	t.Run("bad questions", func(t *testing.T) {
+		several := filepath.Join(folder, "several.csv")
+		write(t, several, []byte("path,labels\ndiscs/00.png,a|b\ndiscs/01.png,b\nbars/00.png,a\nbars/01.png,\n"))
 		for word, s := range map[string]CompareSpec{
 			"resnet18":          {Data: folder, Models: []string{"resnet19"}},
 			"at least 2 folds":  {Data: folder, Folds: 1},
 			"not both":          {Data: folder, All: true, Models: []string{"mobilenetv2"}},
 			"want valid":        {Data: folder, Split: "train"},
+			"asks for labels":   {Data: several},
 			"cannot be dealt":   {Data: folder, Folds: 41},
 			"no data set":       {Data: "nowhere-at-all"},
 			"at least 2 folds ": {Data: folder, Folds: -3},
