@@ -112,8 +112,11 @@ func (c *configReader) value(depth int, key string) (configNode, error) {
 				return node, err
 			}
 			if layers && n.class != "" && len(n.class) <= 100 {
-				if c.count[n.class]++; c.count[n.class] == 1 && len(c.classes) < 100 {
+				if c.count[n.class] == 0 && len(c.classes) < 100 {
 					c.classes = append(c.classes, n.class)
+				}
+				if len(c.count) < 100 || c.count[n.class] > 0 {
+					c.count[n.class]++
 				}
 				if len(c.names) < maxLayers {
 					c.names = append(c.names, n.name)

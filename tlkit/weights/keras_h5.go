@@ -146,8 +146,8 @@ func (k *h5Reader) object(at string) (*hdf5.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(g.links, func(l hdf5.Link) bool { return l.Name == base })
-	if i < 0 {
+	i, found := slices.BinarySearchFunc(g.links, base, func(l hdf5.Link, name string) int { return strings.Compare(l.Name, name) })
+	if !found {
 		return nil, fmt.Errorf("%s is named in the file, but is not in it", printable(at))
 	}
 	o, err := k.h.Follow(g.links[i])

@@ -72,6 +72,9 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 	}
 	// Keras itself does not pack; other programs that touched the archive do. Its
 	// parts are not in order, so it has to be unpacked into memory as a whole.
+	if most := 8*uint64(f.src.size) + 64<<20; r.UncompressedSize64 > most {
+		return fmt.Errorf("record %s would unpack to %d bytes, many times the file's size: a bomb, not weights", kerasWeights, r.UncompressedSize64)
+	}
 	b, err := readRecord(r)
 	if err != nil {
 		return fmt.Errorf("record %s is damaged: %w", kerasWeights, err)

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	maxModelJSON = 32 << 20 // bytes
-	maxShards    = 500      // files open at once
+	maxModelJSON = 8 << 20 // bytes; the largest of Keras' networks has 2 MB
+	maxShards    = 500     // files open at once
 )
 
 // tfjsModel is the part of a TensorFlow.js model.json that names weights.
@@ -25,8 +25,8 @@ type tfjsModel struct {
 	Format          string          `json:"format"`
 	ModelTopology   json.RawMessage `json:"modelTopology"`
 	WeightsManifest []struct {
-		Paths   []string     `json:"paths"`
-		Weights []tfjsWeight `json:"weights"`
+		Paths   []string    `json:"paths"`
+		Weights tfjsWeights `json:"weights"`
 	} `json:"weightsManifest"`
 }
 
@@ -39,6 +39,28 @@ type tfjsWeight struct {
 		Min   *float64 `json:"min"`
 		Scale *float64 `json:"scale"`
 	} `json:"quantization"`
+}
+
+// tfjsWeights stops at the first entry that is none: in memory one is fifty times as large
+// as the {} of a list that somebody made of them.
+type tfjsWeights []tfjsWeight
+
+func (l *tfjsWeights) UnmarshalJSON(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return errors.New("weights is no list")
+	}
+	for dec.More() {
+		var w tfjsWeight
+		if err := dec.Decode(&w); err != nil {
+			return err
+		}
+		if w.Name == "" || len(w.Name) > maxName || len(*l) == maxTensors {
+			return fmt.Errorf("weight %d has a name of %d bytes, at most %d are allowed, and %d weights", len(*l), len(w.Name), maxName, maxTensors)
+		}
+		*l = append(*l, w)
+	}
+	return nil
 }
 
 var tfjsTypes = map[string]string{"float32": "F32", "float16": "F16", "int32": "I32", "uint8": "U8", "uint16": "U16", "bool": "BOOL", "complex64": "C64"}
@@ -125,9 +147,6 @@ func (f *File) readTFJS() error {
 
 // tensor checks an entry against the bytes of its group, of which it begins at at and has n.
 func (w tfjsWeight) tensor(all *storage, at int64) (t Tensor, n int64, err error) {
-	if w.Name == "" || len(w.Name) > maxName {
-		return t, 0, fmt.Errorf("a name of %d bytes, at most %d are allowed", len(w.Name), maxName)
-	}
 	dtype, stored := tfjsTypes[w.DType], tfjsTypes[w.DType]
 	if q := w.Quantization; q != nil {
 		switch stored = tfjsTypes[q.DType]; {

@@ -105,7 +105,7 @@ func TestTensorFlowJSRefusals(t *testing.T) {
 		"layer twice is a Lambda":                     strings.Replace(model(`"a.bin"`, w), `"Dense","config":{"name":"d"}`, `"Lambda","config":{"name":"twice","function":["4wEAAA","",null]}`, 1),
 		"nested deeper than 200":                      strings.Replace(model(`"a.bin"`, w), `{"name":"d"}`, strings.Repeat(`{"a":[`, 150)+strings.Repeat("]}", 150), 1),
 		"graph model":                                 `{"format":"graph-model","modelTopology":{},"weightsManifest":[{}]}`,
-		"a name of 0 bytes, at most 512 are allowed":  model(`"a.bin"`, strings.Replace(w, "d/kernel", "", 1)),
+		"a name of 0 bytes, at most 512 are allowed,": model(`"a.bin"`, strings.Replace(w, "d/kernel", "", 1)),
 		"more than 500 files of weights":              model(`"a.bin"`+strings.Repeat(`,"a.bin"`, 500), w),
 		"9 axes, at most 8 are read":                  model(`"a.bin"`, strings.Replace(w, "[2]", "[1,1,1,1,1,1,1,1,2]", 1)),
 		"is not readable: a shape of more than 32 ax": strings.Replace(model(`"a.bin"`, w), `"name":"d"`, `"batch_input_shape":[1`+strings.Repeat(",1", 32)+`]`, 1),

@@ -19,6 +19,10 @@ type Attribute struct {
 func (o *Object) Attribute(name string) (*Attribute, error) {
 	var found *Attribute
 	look := func(b []byte) error {
+		// Looking costs too: thousands of attributes, asked for thousands of names.
+		if o.f.budget -= 16; o.f.budget < 0 {
+			return fmt.Errorf("hdf5: %w: too many attributes", ErrTooLarge)
+		}
 		a, err := o.f.attribute(b, name)
 		if a != nil {
 			found = a

@@ -90,7 +90,7 @@ func allZero(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool {
 // pay takes bytes that are not in the file as they are from what the file may unpack to.
 func (d *Dataset) pay(n uint64) error {
 	if n > math.MaxInt64 || int64(n) > d.f.unpacked {
-		return fmt.Errorf("hdf5: %w: it would unpack to more than 200 times its size", ErrTooLarge)
+		return fmt.Errorf("hdf5: %w: it would unpack to many times its size: a bomb, not weights", ErrTooLarge)
 	}
 	d.f.unpacked -= int64(n)
 	return nil

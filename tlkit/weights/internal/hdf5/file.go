@@ -61,7 +61,7 @@ func open(r io.ReaderAt, size int64, anyChecksum bool) (*File, error) {
 	f := &File{
 		r: r, size: uint64(size), anyChecksum: anyChecksum,
 		budget:     min(4*min(size, 1<<40)+1<<20, 256<<20),
-		unpacked:   200*min(size, 1<<40) + 4<<20,
+		unpacked:   min(200*min(size, 1<<40), 8*min(size, 1<<40)+1<<30) + 4<<20,
 		globalHeap: map[uint64]map[uint64][]byte{},
 		fractal:    map[uint64]*fractalHeap{},
 		seen:       map[uint64]bool{},

@@ -54,7 +54,7 @@ func (o *Object) IsDataset() bool {
 	return slices.ContainsFunc(o.messages, func(m message) bool { return m.kind == msgLayout })
 }
 
-// Links lists the members of a group by name.
+// Links lists the members of a group, sorted by name.
 func (o *Object) Links() ([]Link, error) {
 	var links []Link
 	for _, m := range o.messages {
