@@ -134,6 +134,7 @@ func TestTeachableMachine(t *testing.T) {
 
 // A file that nobody fetches says where it is and how to pass it.
 func TestFileOfYours(t *testing.T) {
+	t.Setenv("TLKIT_DATA", t.TempDir())
 	for name, where := range map[string]string{
 		"mobilenetv2.keras_in1k": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5", "teachable_machine": "Export Model",
 	} {
