@@ -284,9 +284,9 @@ def golden(name, gain, size, build, kind, logits, fill, file=None):
         out.update(formula=1, gain=gain)
     out["tensors"] = sums
     out["stages"] = [dict(name=n, **sample(t, 3)) for n, t in zip(names, f64)]
-    out["features"] = sample(f64[len(names)], 40)
+    out["features"] = sample(f64[len(names)], 20)
     if logits:
-        out["logits"] = sample(f64[-1], 50)
+        out["logits"] = sample(f64[-1], 25)
         out["argmax"] = f64[-1].argmax(1).tolist()
     return out
 
