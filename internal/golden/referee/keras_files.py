@@ -217,9 +217,9 @@ layout("h_latest_gzip.h5", libver="latest", chunks=True, compression="gzip", shu
 layout("h_big_endian.h5", dtype=">f4")
 layout("h_double.h5", dtype="f8")
 layout("h_many.h5", count=177, sparse=10, shape=(2,))
-layout("h_very_many.h5", count=500, sparse=50, shape=(1,))
+layout("h_very_many.h5", count=300, sparse=50, shape=(1,))
 layout("h_many_latest.h5", count=177, sparse=10, shape=(2,), libver="latest")
-layout("h_very_many_latest.h5", count=1500, sparse=100, shape=(1,), libver="latest")
+layout("h_very_many_latest.h5", count=1200, sparse=100, shape=(1,), libver="latest")
 layout("h_many_tracked.h5", count=177, sparse=10, shape=(2,), track=True)
 
 
@@ -236,8 +236,8 @@ def arrays(file, libver):
         numbers = rng.standard_normal((20, 11)).astype("f4")
         f.create_dataset("chunks/plain", data=numbers, chunks=(4, 4))
         f.create_dataset("chunks/one", data=numbers, chunks=(20, 11), compression="gzip")
-        f.create_dataset("chunks/many", data=np.arange(2 * n - 1, dtype="f4"), chunks=(2,))
-        f.create_dataset("chunks/many_packed", data=np.arange(2 * n - 1, dtype="f4"), chunks=(2,), compression="gzip")
+        f.create_dataset("chunks/many", data=np.arange(2 * n - 1, dtype="f4") % 16, chunks=(2,))
+        f.create_dataset("chunks/many_packed", data=np.arange(2 * n - 1, dtype="f4") % 16, chunks=(2,), compression="gzip")
         f.create_dataset("chunks/two_open", data=numbers, chunks=(4, 4), maxshape=(None, None), shuffle=True, compression="gzip")
         f.create_dataset("chunks/big_endian", data=numbers.astype(">f4"), chunks=(6, 6), shuffle=True)
         f.create_dataset("fill/never", shape=(10, 3), dtype="f4", chunks=(4, 3), fillvalue=7)
