@@ -105,7 +105,7 @@ func (p *Place) findGo(ctx context.Context, getenv func(string) string) []Proble
 	p.Go = path
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "env", "-json", "GOVERSION", "GOFLAGS", "GOROOT")
+	cmd := exec.CommandContext(ctx, path, "env", "-json", "GOVERSION", "GOFLAGS", "GOCACHE")
 	// In the checkout, so that a toolchain its go.mod asks for is taken into account.
 	cmd.Dir = p.Module.Root
 	// -mod=vendor and a go.work from elsewhere are ours to undo, not to stumble over here.
@@ -115,7 +115,7 @@ func (p *Place) findGo(ctx context.Context, getenv func(string) string) []Proble
 	if err := cmd.Run(); err != nil {
 		return []Problem{{What: "The go command does not work (" + path + ")", Detail: strings.TrimSpace(errs.String() + "\n" + err.Error()), Repair: install}}
 	}
-	var env struct{ GOVERSION, GOFLAGS, GOROOT string }
+	var env struct{ GOVERSION, GOFLAGS, GOCACHE string }
 	if err := json.Unmarshal(out.Bytes(), &env); err != nil {
 		return []Problem{{What: "The go command answers nonsense (" + path + ")", Detail: err.Error(), Repair: install}}
 	}
@@ -123,7 +123,23 @@ func (p *Place) findGo(ctx context.Context, getenv func(string) string) []Proble
 	if v, ok := strings.CutPrefix(env.GOVERSION, "go"); ok && olderThan(v, oldestGo) {
 		return []Problem{{What: fmt.Sprintf("Go %s is too old, cells need %s or newer (%s)", v, oldestGo, path), Repair: install}}
 	}
+	if err := writable(env.GOCACHE); env.GOCACHE != "" && err != nil {
+		return []Problem{{What: "Go cannot write its build cache: " + env.GOCACHE, Detail: err.Error(), Repair: "set GOCACHE to a folder of yours before starting Jupyter"}}
+	}
 	return nil
+}
+
+// writable makes a folder where it is missing and tries to write there.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "tlkit-check-*")
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return os.Remove(f.Name())
 }
 
 // olderThan compares versions like 1.26.5 and 1.27rc1.

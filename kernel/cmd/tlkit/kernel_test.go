@@ -142,7 +142,7 @@ func TestKernelContract(t *testing.T) {
 			t.Logf("%.1f s: %s", e.Seconds, e.Note)
 		})
 	}
-	if err := cmd.Wait(); err != nil || made < 18 {
+	if err := cmd.Wait(); err != nil || made < 19 {
 		text := errs.String()
 		t.Errorf("%d checks made, %v\n%s", made, err, text[max(0, len(text)-2000):])
 	}
@@ -217,6 +217,15 @@ func TestRunExecutesNotebooks(t *testing.T) {
 		status, out, _ := tlkit(t, "run", write(t, "syntax.ipynb", "%%\nvar unused int"), "--setup=false")
 		if status != 1 || !strings.Contains(out, "cell 1:") || !strings.Contains(out, "declared and not used") || strings.Contains(out, "gonb_") {
 			t.Errorf("status %d\n%s", status, out)
+		}
+	})
+	t.Run("a notebook for another version", func(t *testing.T) {
+		tlk := "import \"" + kernelspec.ModulePath + "/tlkit\"\n\n"
+		for _, cell := range []string{tlk + "%%\ntlkit.NoSuchVerb()", tlk + "var x = tlkit.Learner{Wings: 4}\n\n%%\nx.FitHead()"} {
+			status, out, _ := tlkit(t, "run", write(t, "other.ipynb", cell), "--setup=false")
+			if status != 1 || !strings.Contains(out, "another version of tlkit? Its cells were compiled against the checkout") {
+				t.Errorf("status %d\n%s", status, out)
+			}
 		}
 	})
 	t.Run("in place", func(t *testing.T) {

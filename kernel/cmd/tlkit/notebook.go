@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -102,6 +103,9 @@ makes the exit status 1.`,
 						where = "before the first cell"
 					}
 					c.say("%s: %s: %s", a, where, r.Why)
+					if ofOurs.MatchString(r.Why) {
+						c.say("%s", otherVersion())
+					}
 				}
 				c.say("%s: %d cells, %d pictures, %.1f s\n  %s\n  %s", a, r.Cells, r.Pictures, r.Seconds, short(r.Out), short(r.HTML))
 			}
@@ -125,6 +129,22 @@ makes the exit status 1.`,
 	f.DurationVar(&timeout, "timeout", 30*time.Minute, "for one cell; 0 = none")
 	f.BoolVar(&prepare, "setup", true, "set up what is missing first")
 	return cmd
+}
+
+// ofOurs is what Go says of a name that tlkit has in another version.
+var ofOurs = regexp.MustCompile(`undefined: tlkit\.|type \*?tlkit\.\w+ has no field or method|unknown field \w+ in struct literal of type tlkit\.`)
+
+// otherVersion says against which tlkit the cells were compiled.
+func otherVersion() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	m, err := kernelspec.FindModule(dir)
+	if err != nil {
+		return ""
+	}
+	return "is the notebook for another version of tlkit? Its cells were compiled against " + m.String()
 }
 
 // notebook is the file that an argument names. The tutorials can be named from anywhere, as

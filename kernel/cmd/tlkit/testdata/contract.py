@@ -317,6 +317,10 @@ def no_go():
     return broken("tlkit-c", lambda env: env.update(PATH="/no/where", TLKIT_KERNEL_GO=""), "There is no go command")
 
 
+def read_only_home():
+    return broken("tlkit-f", lambda env: env.update(HOME="/proc/1", XDG_CACHE_HOME="", GOCACHE=""), "cannot write its build cache", "set GOCACHE")
+
+
 def moved():
     return broken("tlkit-d", lambda env: env.update(TLKIT_KERNEL_ROOT="/moved/away"), "is gone: /moved/away")
 
@@ -329,7 +333,7 @@ def dying_gonb():
 
 
 CHECKS = [starts, interrupt_running, interrupt_compiling, restart, hard_kill, panics, stderr_lines, lines, picture, stdin, pins, traps, cleared_cache,
-          no_tools, old_go, no_go, moved, dying_gonb]
+          no_tools, old_go, no_go, read_only_home, moved, dying_gonb]
 
 for check in CHECKS:
     if sys.argv[1:] and check.__name__ not in sys.argv[1:]:
