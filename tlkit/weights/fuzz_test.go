@@ -178,5 +178,6 @@ func FuzzBundle(f *testing.F) {
 			t.Errorf("%d bytes became %d", len(b), len(out))
 		}
 		tryFile(t, js)
+		tryFile(t, js[:len(bundleHead)+len(b)]) // and cut off
 	})
 }

@@ -142,17 +142,17 @@ func (p *literal) key() error {
 func (p *literal) text() error {
 	begin := p.pos
 	for p.pos++; p.next() != '"'; p.pos++ {
-		switch c := p.next(); {
-		case c < ' ':
-			return p.unexpected()
-		case c == '\\':
+		if p.next() == '\\' {
 			p.pos++
+		}
+		if p.pos >= len(p.in) {
+			return io.ErrUnexpectedEOF
+		}
+		if p.next() < ' ' {
+			return p.unexpected()
 		}
 	}
 	p.pos++
-	if p.pos > len(p.in) {
-		return io.ErrUnexpectedEOF
-	}
 	p.out = append(p.out, p.in[begin:p.pos]...)
 	return nil
 }

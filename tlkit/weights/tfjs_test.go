@@ -168,16 +168,20 @@ func TestModelInAJavaScriptModule(t *testing.T) {
 		t.Errorf("%v, %v", v, err)
 	}
 	for why, js := range map[string]string{
-		"more than data":             strings.Replace(model, "!0", "alert(1)", 1),
-		"${x}":                       strings.Replace(model, `"a\"b"`, "`${x}`", 1),
-		"nested deeper":              strings.Repeat("[", 300) + strings.Repeat("]", 300),
-		"it is never run here: \"\"": `{"modelTopology`,
-		"more in it than one":        model + ";attack()",
-		"more in it than one piece":  bundledModel + bundleTail + strings.Repeat("attack();", 20),
-		"invalid":                    strings.Replace(model, ".5", "1.2.3", 1),
+		"more than data":                 strings.Replace(model, "!0", "alert(1)", 1),
+		"${x}":                           strings.Replace(model, `"a\"b"`, "`${x}`", 1),
+		"nested deeper":                  strings.Repeat("[", 300) + strings.Repeat("]", 300),
+		"never run here: unexpected EOF": `{"modelTopology`,
+		"more in it than one":            model + ";attack()",
+		"more in it than one piece":      bundledModel + bundleTail + strings.Repeat("attack();", 20),
+		"invalid":                        strings.Replace(model, ".5", "1.2.3", 1),
 	} {
 		_, err := openWithFiles(wrap(js), files)
 		checkRefusal(t, err, why)
+	}
+	for _, end := range []string{`"`, `"a`, `"\`, `{a:"b\`, `{`, `[1,`, `-`, `{a`, `{a:`, `!`, ``} {
+		_, err := openWithFiles([]byte(bundleHead+end), files)
+		checkRefusal(t, err, "more than data")
 	}
 	for why, shard := range map[string][]byte{
 		"not a module like model.min.js": []byte("AgM="),
