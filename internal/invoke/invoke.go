@@ -81,7 +81,7 @@ func IsCheckout(dir string) bool {
 }
 
 // Verbs are the subcommands that messages name.
-var Verbs = []string{"setup", "doctor", "uninstall", "lab", "run", "models", "train", "evaluate", "predict", "verify", "bench"}
+var Verbs = []string{"setup", "doctor", "uninstall", "lab", "run", "models", "train", "evaluate", "predict", "compare", "verify", "bench"}
 
 var hint = regexp.MustCompile(`(go tool |[\w./-])?\btlkit (\w+|--help)\b`)
 

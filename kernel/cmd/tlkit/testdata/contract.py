@@ -306,7 +306,7 @@ def script(name, text):
 
 
 def no_tools():
-    return broken("tlkit-a", lambda env: env.update(TLKIT_KERNEL_TOOLS="/no/where"), "gonb is not where", "tlkit setup")
+    return broken("tlkit-a", lambda env: env.update(TLKIT_KERNEL_TOOLS="/no/where"), "gonb is not where", "/tlkit", " setup\n")  # the kernel's own program: it may be nowhere on PATH
 
 
 def old_go():
