@@ -162,7 +162,7 @@ func (l Learner) ShowCurves() {
 }
 
 // ShowNorms draws how far fine-tuning moved the statistics of the batch norms from where the
-// checkpoint had them.
+// checkpoint had them, or says that it did not.
 func (l Learner) ShowNorms() {
 	l.verb("ShowNorms", func(ctx context.Context) error {
 		stored, err := l.stored()
@@ -185,8 +185,10 @@ func (l Learner) ShowNorms() {
 		if err != nil {
 			return err
 		}
-		if err := show.Default.Figure("norms", norms.Figure()); err != nil {
-			return err
+		if norms.Moved > 0 {
+			if err := show.Default.Figure("norms", norms.Figure()); err != nil {
+				return err
+			}
 		}
 		show.Default.Text(norms.Text())
 		return nil

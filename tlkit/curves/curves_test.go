@@ -97,7 +97,7 @@ func TestKeptAndUnfrozen(t *testing.T) {
 }
 
 func TestOnePhaseAlone(t *testing.T) {
-	r := Run{Name: "x", Axis: Epochs}
+	r := Run{Name: "x", Axis: Iterations}
 	for i := 1; i <= 6; i++ {
 		phase := Head
 		if i > 4 {
@@ -110,6 +110,9 @@ func TestOnePhaseAlone(t *testing.T) {
 	tuned, fixed := r.Only(Finetune), r.Only(Head)
 	if got := tuned.Series(Valid, Loss); len(got) != 2 || got[0].Epoch != 1 || got[0].Step != 10 || got[1].Epoch != 2 || got[1].Value != 1./6 {
 		t.Errorf("fine-tuning alone: %+v", got)
+	}
+	if tuned.Axis != Epochs || fixed.Axis != Iterations {
+		t.Errorf("axes %s and %s", tuned.Axis, fixed.Axis)
 	}
 	if len(tuned.Marks) != 1 || tuned.Marks[0].Epoch != 2 || tuned.Marks[0].Step != 20 {
 		t.Errorf("its marks: %+v", tuned.Marks)

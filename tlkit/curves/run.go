@@ -212,9 +212,13 @@ func Smooth(points []Point, beta float64) []Point {
 	return out
 }
 
-// Only is one phase of a run, counted from its own beginning, for comparing phases of different runs in one picture.
+// Only is one phase of a run, counted from its own beginning, for comparing phases of different runs in one picture. Its
+// axis are epochs: what a solver's iterations before it were counted in says nothing about it.
 func (r Run) Only(phase string) Run {
-	out := Run{Name: r.Name, Axis: r.Axis}
+	out := Run{Name: r.Name, Axis: Epochs}
+	if phase == Head {
+		out.Axis = r.Axis
+	}
 	step, epoch, last := 0, 0.0, 0
 	for _, p := range r.Points {
 		if p.Phase == phase {
