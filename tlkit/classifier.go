@@ -19,7 +19,8 @@ type Classifier struct {
 // Open names a head file for use.
 func Open(path string) Classifier { return Classifier{Path: path} }
 
-// Classify says what is on pictures, shows it as a table, and returns it. A picture that
+// Classify says what is on pictures, shows it as a table, and returns it: the label, those
+// of several labels that are found, or values in the units they were learnt in. A picture that
 // cannot be read has a line with the reason. A head that was tampered with, or whose
 // backbone computes something else here, is refused.
 func (c Classifier) Classify(pictures ...string) []export.Prediction {
@@ -41,6 +42,14 @@ func (c Classifier) Classify(pictures ...string) []export.Prediction {
 				name = filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name))
 			}
 			line := []string{name, p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
+			switch { // the probabilities of several labels stand beside each
+			case p.Labels != nil:
+				t.Header = []string{"picture", "labels", ""}
+				line = []string{name, p.Words(), ""}
+			case p.Values != nil:
+				t.Header = []string{"picture", "values", ""}
+				line = []string{name, p.Words(), ""}
+			}
 			if p.Error != "" {
 				line = []string{name, "cannot be read: " + p.Error, ""}
 			}

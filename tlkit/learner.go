@@ -136,13 +136,8 @@ func (l Learner) train(ctx context.Context, epochs int) error {
 		show.Default.Text(fmt.Sprintf("the head alone %s, gain %+.1f points (95 %% %+.1f to %+.1f)",
 			metrics.Accuracy{Correct: p.Correct, Total: p.Total}, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High))
 	}
-	accuracyLine(r.Correct, r.Total)
+	show.Default.Text(r.ScoreLine())
 	return nil
-}
-
-// accuracyLine is the last line of FitHead and Evaluate.
-func accuracyLine(correct, total int) {
-	show.Default.Text("accuracy " + metrics.Accuracy{Correct: correct, Total: total}.String())
 }
 
 // ShowCurves draws the history: loss and accuracy of every step, on the pictures learnt
@@ -233,7 +228,9 @@ func (l Learner) stored() (*run.Stored, error) {
 }
 
 // Evaluate measures the head anew on the pictures held back: per label, the confusion
-// matrix, the pictures it was most wrong about, and the accuracy.
+// matrix, the pictures it was most wrong about, and the accuracy. Of several labels a
+// picture it shows how well each is found, of real values the predicted against the true
+// ones.
 func (l Learner) Evaluate() {
 	l.verb("Evaluate", func(ctx context.Context) error {
 		stored, err := l.stored()
@@ -249,13 +246,9 @@ func (l Learner) Evaluate() {
 			return err
 		}
 		show.Default.Clear()
-		t := show.Table{Header: []string{"label", "right", "recall %", "95 %", "precision %"}, Left: 1}
-		for _, c := range e.Report.Classes {
-			t.Rows = append(t.Rows, []string{c.Label, fmt.Sprintf("%d of %d", c.Correct, c.Support), fmt.Sprintf("%.1f", 100*c.Recall),
-				fmt.Sprintf("%.1f-%.1f", 100*c.RecallInterval.Low, 100*c.RecallInterval.High), fmt.Sprintf("%.1f", 100*c.Precision)})
-		}
-		show.Default.Table(t)
-		if err := show.Default.Figure("confusion", e.Report.ConfusionFigure()); err != nil {
+		f := findings(e)
+		show.Default.Table(f.table)
+		if err := show.Default.Figure(f.name, f.figure); err != nil {
 			return err
 		}
 		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed})
@@ -263,14 +256,14 @@ func (l Learner) Evaluate() {
 			return err
 		}
 		var tiles []plots.Picture
-		for _, loss := range e.Report.TopLosses[:min(8, len(e.Report.TopLosses))] {
-			tiles = append(tiles, plots.Picture{Image: thumbnail(filepath.Join(set.Root, filepath.FromSlash(loss.File))), Truth: loss.Truth, Prediction: loss.Predicted,
-				Caption: fmt.Sprintf("loss %.2f", loss.Loss)})
+		for _, w := range f.worst[:min(8, len(f.worst))] {
+			w.tile.Image = thumbnail(filepath.Join(set.Root, filepath.FromSlash(w.file)))
+			tiles = append(tiles, w.tile)
 		}
 		if err := pictures(set, "top-losses", plots.Grid("Most wrong about", tiles)); err != nil {
 			return err
 		}
-		accuracyLine(e.Correct, e.Total)
+		show.Default.Text(e.ScoreLine())
 		return nil
 	})
 }
@@ -357,7 +350,7 @@ func (l Learner) Export(path string) {
 		if n := len(h.Changed); n > 0 {
 			tuned = fmt.Sprintf("%d tensors fine-tuned, ", n)
 		}
-		show.Default.Text(fmt.Sprintf("%s: %s on %s, %d labels, %ssha256 over all of it, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, len(h.Labels), tuned))
+		show.Default.Text(fmt.Sprintf("%s: %s on %s, %s, %ssha256 over all of it, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, h.Task.Words(h.Labels), tuned))
 		return nil
 	})
 }

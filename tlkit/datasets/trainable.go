@@ -18,20 +18,23 @@ import (
 // All that apply are joined. Open does not ask for this: a folder may also be
 // there to be classified.
 func (d *Dataset) CheckTraining() error {
-	var errs []error
-	switch d.Task {
-	case Labels:
-		errs = d.checkLabels()
-	case Values:
-		errs = d.checkValues()
-	default:
-		errs = d.checkClasses()
-	}
+	errs := []error{d.CheckLearning()}
 	if d.Evaluation() == "" {
 		errs = append(errs, mark(ErrNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
 			d.Name))
 	}
 	return errors.Join(errs...)
+}
+
+// CheckLearning is CheckTraining without asking for a split to report on.
+func (d *Dataset) CheckLearning() error {
+	switch d.Task {
+	case Labels:
+		return errors.Join(d.checkLabels()...)
+	case Values:
+		return errors.Join(d.checkValues()...)
+	}
+	return errors.Join(d.checkClasses()...)
 }
 
 func (d *Dataset) checkClasses() []error {

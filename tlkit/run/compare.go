@@ -255,7 +255,7 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := train.enough(ds.Labels); err != nil {
+	if err := train.enough(ds); err != nil {
 		return nil, nil, err
 	}
 	eval := train
@@ -271,7 +271,7 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 	}
 	var logits []float32
 	if s.Folds > 0 {
-		logits, _, err = crossValidate(ctx, s, plan, train, eval, p)
+		logits, _, err = crossValidate(ctx, s, ds.Task, train, eval, p)
 	} else {
 		var fitted *learner.Result
 		if fitted, err = learner.FitHead(ctx, learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}, plan, nil); err == nil {

@@ -1,9 +1,11 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
@@ -18,10 +20,13 @@ import (
 // Evaluation is how a head or a pretrained classifier does on a data set. It is the
 // command line's JSON.
 type Evaluation struct {
-	Accuracy float64          `json:"accuracy"`
-	Correct  int              `json:"correct"`
-	Total    int              `json:"total"`
-	Interval metrics.Interval `json:"interval"` // 95 %, Wilson
+	Task     datasets.Task    `json:"task"`
+	Metric   string           `json:"metric"`   // what Score is of: Accuracy, MAP or R2
+	Score    float64          `json:"score"`    // of classes only in JSON, see Accuracy
+	Accuracy float64          `json:"accuracy"` // of classes
+	Correct  int              `json:"correct"`  // of classes
+	Total    int              `json:"total"`    // pictures
+	Interval metrics.Interval `json:"interval"` // 95 % of the score: Wilson's, of labels and values a bootstrap's
 	Split    string           `json:"split"`
 
 	// Of a pretrained classifier: the label's output is the largest, or among the five
@@ -39,6 +44,26 @@ type Evaluation struct {
 	Parity     *float64         `json:"parity,omitempty"`  // of a head: how far its built-in pictures were off
 	Warning    string           `json:"warning,omitempty"` // why the figure may be better than the truth
 	Report     *evaluate.Report `json:"report,omitempty"`  // of a head
+
+	LabelsReport *evaluate.LabelsReport `json:"labels_report,omitempty"` // of a head for several labels a picture
+	ValuesReport *evaluate.ValuesReport `json:"values_report,omitempty"` // of a head for real values
+}
+
+// Text is the report of a head; "" of a pretrained classifier.
+func (e *Evaluation) Text() string {
+	if e.Report == nil && e.LabelsReport == nil && e.ValuesReport == nil {
+		return ""
+	}
+	v := verdict{classes: e.Report, labels: e.LabelsReport, values: e.ValuesReport}
+	return v.text()
+}
+
+// ScoreLine is the score with its interval: "accuracy 94.8 % (145 of 153, 95 % 90.0-97.3)".
+func (e *Evaluation) ScoreLine() string {
+	if e.Metric == MAP || e.Metric == R2 {
+		return scoreWords(e.Metric, e.Score, e.Interval, fmt.Sprintf("%d pictures", e.Total))
+	}
+	return "accuracy " + metrics.Accuracy{Correct: e.Correct, Total: e.Total}.String()
 }
 
 // Line is the evaluation in one line.
@@ -47,7 +72,7 @@ func (e *Evaluation) Line() string {
 	if e.Top5 != nil {
 		return fmt.Sprintf("top-1 %s, top-5 %.1f %% on %s of %s", a, 100**e.Top5, e.Split, e.Data)
 	}
-	return fmt.Sprintf("accuracy %s on %s of %s", a, e.Split, e.Data)
+	return fmt.Sprintf("%s on %s of %s", e.ScoreLine(), e.Split, e.Data)
 }
 
 // IsHead says whether a name on the command line means a head file: it is a file, or ends like one.
@@ -82,19 +107,9 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 	if len(items) == 0 {
 		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", split, dataName, ds.Splits())
 	}
-	class := make(map[string]int, len(h.Labels))
-	for i, l := range h.Labels {
-		class[l] = i
-	}
-	for i, item := range items {
-		c, ok := -1, false
-		if item.Class >= 0 {
-			c, ok = class[ds.Labels[item.Class]]
-		}
-		if !ok {
-			return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Truth(item), some(h.Labels))
-		}
-		items[i].Class = c
+	asked, err := inHeadsOrder(h, ds, items)
+	if err != nil {
+		return nil, err
 	}
 	eng, err := openEngine(ctx, place.Offline, p)
 	if err != nil {
@@ -112,18 +127,65 @@ func EvaluateHead(ctx context.Context, path, dataName, split, weightsFile string
 	if err != nil {
 		return nil, err
 	}
-	in := evaluate.Input{Labels: h.Labels, Logits: h.Linear.Logits(m.Data)}
+	kept, files := make([]datasets.Item, 0, m.Rows()), make([]string, 0, m.Rows())
 	for _, i := range m.Items {
-		in.Truth, in.Files = append(in.Truth, items[i].Class), append(in.Files, items[i].Rel)
+		kept, files = append(kept, items[i]), append(files, items[i].Rel)
 	}
-	report, err := evaluate.New(in)
+	v, err := judge(asked.Task, asked.Labels, samples(asked, m.Data, m.Features, kept), h.Linear.Logits(m.Data), h.Thresholds, files)
 	if err != nil {
 		return nil, err
 	}
+	f := v.figures(h.Seed, 0)
 	return &Evaluation{
-		Accuracy: report.Accuracy.Value(), Correct: report.Accuracy.Correct, Total: report.Accuracy.Total, Interval: report.Interval, Split: split,
-		Model: h.Backbone.Name, Head: path, Data: ds.Name, Preset: h.Preset.Name, Engine: eng.Name, Seconds: clock.seconds(), Parity: &c.Parity, Report: report, Warning: warning,
+		Task: asked.Task, Metric: cmp.Or(f.Metric, Accuracy), Score: f.score(), Accuracy: f.Accuracy, Correct: f.Correct, Total: f.Total, Interval: f.Interval, Split: split,
+		Model: h.Backbone.Name, Head: path, Data: ds.Name, Preset: h.Preset.Name, Engine: eng.Name, Seconds: clock.seconds(), Parity: &c.Parity, Warning: warning,
+		Report: v.classes, LabelsReport: v.labels, ValuesReport: v.values,
 	}, nil
+}
+
+// inHeadsOrder rewrites classes and targets of items as the head numbers them. The data set
+// returned has the head's labels and no pictures of its own.
+func inHeadsOrder(h *export.Head, ds *datasets.Dataset, items []datasets.Item) (*datasets.Dataset, error) {
+	task := cmp.Or(h.Task, datasets.Classes)
+	if ds.Task != task {
+		return nil, fmt.Errorf("run: the head says %s and %s holds %s; measure it on pictures of its own kind", task.Words(h.Labels), ds.Name, ds.Task.Words(ds.Labels))
+	}
+	at := make(map[string]int, len(h.Labels)) // by name, the head's number
+	for i, l := range h.Labels {
+		at[l] = i
+	}
+	if task == datasets.Values {
+		for _, l := range h.Labels {
+			if !slices.Contains(ds.Labels, l) {
+				return nil, fmt.Errorf("run: %s has no value %q, which the head predicts; it has %s", ds.Name, l, some(ds.Labels))
+			}
+		}
+	}
+	for i, item := range items {
+		if task == datasets.Classes {
+			c, ok := -1, false
+			if item.Class >= 0 {
+				c, ok = at[ds.Labels[item.Class]]
+			}
+			if !ok {
+				return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Truth(item), some(h.Labels))
+			}
+			items[i].Class = c
+			continue
+		}
+		targets := make([]float64, len(h.Labels)) // a label that the set does not have is on none of its pictures
+		for k, v := range item.Targets {
+			c, ok := at[ds.Labels[k]]
+			switch {
+			case ok:
+				targets[c] = v
+			case task == datasets.Labels && v != 0:
+				return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Labels[k], some(h.Labels))
+			}
+		}
+		items[i].Targets = targets
+	}
+	return &datasets.Dataset{Name: ds.Name, Task: task, Labels: h.Labels}, nil
 }
 
 // splitFor chooses the pictures a head is measured on and says what is doubtful about it. A
@@ -137,7 +199,7 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 	if split == "" {
 		switch {
 		case ds.Dealt && same && byFolds:
-			return "", "", fmt.Errorf("run: this head learnt from all pictures of %s; its figure is the one by folds, %d of %d; measure it on other pictures, or pass --split all to measure it on what it learnt", ds.Name, h.Result.Correct, h.Result.Total)
+			return "", "", fmt.Errorf("run: this head learnt from all pictures of %s; its figure is the one by folds, %s; measure it on other pictures, or pass --split all to measure it on what it learnt", ds.Name, resultWords(h.Result))
 		case ds.Dealt && !same || ds.Evaluation() == "":
 			split = "all"
 		default:
@@ -152,6 +214,14 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 		warning = fmt.Sprintf("these are not exactly the pictures the head was trained with (%s); if it learnt from some of them, the figure is too good", h.Data.Name)
 	}
 	return split, warning, nil
+}
+
+// resultWords is the figure in a head file.
+func resultWords(r export.Result) string {
+	if r.Metric == MAP || r.Metric == R2 {
+		return scoreWords(r.Metric, r.Score, r.Interval, fmt.Sprintf("%d pictures", r.Total))
+	}
+	return fmt.Sprintf("%d of %d", r.Correct, r.Total)
 }
 
 // some names at most twenty: a head of 300 labels must not fill the screen.
@@ -178,6 +248,9 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	}
 	o, err := open(ctx, s, place, p)
 	if err != nil {
+		return nil, err
+	}
+	if err := mustBeClasses(o.data, "a pretrained classifier", "train a head on it"); err != nil {
 		return nil, err
 	}
 	o.introduce(p)

@@ -263,7 +263,7 @@ func (f *folder) tuning() bool {
 // interrupted stays: its checkpoints and its history. A head from which fine-tuning goes on
 // stays too, with its figures.
 func (f *folder) clear(resume, keepHead bool) error {
-	names := []string{"result.json", "curves.png", "confusion.png", "report.txt", "plan.json", "finetune.json", "head.safetensors"}
+	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", "plan.json", "finetune.json", "head.safetensors"}
 	if keepHead {
 		names = []string{"finetune.json"}
 	}

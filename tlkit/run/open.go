@@ -93,9 +93,6 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 	if err != nil {
 		return nil, err
 	}
-	if ds.Task != datasets.Classes {
-		return nil, fmt.Errorf("run: %s asks for %s, and heads are for one label a picture; give its CSV file the columns path,label", s.Data, ds.Task)
-	}
 	introduce(ds, p)
 	net, err := openNet(ctx, s, place, p)
 	if err != nil {
@@ -110,7 +107,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 
 // introduce says what was found in the data: pictures by split, and every file left out.
 func introduce(ds *datasets.Dataset, p Progress) {
-	line := fmt.Sprintf("%s: %d labels", ds.Name, len(ds.Labels))
+	line := ds.Name + ": " + ds.Task.Words(ds.Labels)
 	for _, split := range ds.Splits() {
 		line += fmt.Sprintf(", %d %s", len(ds.In(split)), split)
 	}

@@ -30,6 +30,9 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (learner.Tune
 	if err != nil {
 		return none, err
 	}
+	if err := mustBeClasses(o.data, "fine-tuning", "learn those with Train"); err != nil {
+		return none, err
+	}
 	if err := o.data.CheckTraining(); err != nil {
 		return none, err
 	}

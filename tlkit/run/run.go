@@ -11,8 +11,8 @@
 //	plan.json        how the head was fitted, with reasons
 //	history.jsonl    every step: loss and accuracy of train, folds and valid
 //	curves.png       the history drawn
-//	confusion.png    truth against prediction
-//	report.txt       accuracy, per label, most confused
+//	confusion.png    truth against prediction; labels.png or values.png of other tasks
+//	report.txt       the score and its parts
 //	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
 //	finetune/        its checkpoints, while it is under way
 //	head.safetensors the trained head (package export)
@@ -32,6 +32,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -45,7 +46,7 @@ type Spec struct {
 	Weights    string `json:"weights,omitempty"`    // a file instead of the row's
 	Statistics string `json:"statistics,omitempty"` // range, mean, std and channel order of another preset
 	Preset     string `json:"preset,omitempty"`     // the whole preset of another row
-	Head       string `json:"head,omitempty"`       // learner.Logistic (also "") or learner.SGD
+	Head       string `json:"head,omitempty"`       // "" = what the task is learnt by: learner.Logistic, learner.Ridge for values; or learner.SGD
 	Epochs     int    `json:"epochs,omitempty"`     // of SGD; 0 = 25
 	Views      int    `json:"views,omitempty"`      // augmented views of each training picture
 	Folds      int    `json:"folds,omitempty"`      // cross-validate: report the mean over K held-out folds
@@ -116,18 +117,21 @@ func (s Spec) defaultName() string {
 
 // Result is what a training run found. It is the command line's JSON.
 type Result struct {
-	Accuracy float64          `json:"accuracy"` // over seeds or folds: the mean
-	Correct  int              `json:"correct"`  // of the first seed; over folds: all together
-	Total    int              `json:"total"`
-	Interval metrics.Interval `json:"interval"`           // 95 %: Wilson's, over seeds or folds Student's t
+	Task     datasets.Task    `json:"task"`
+	Metric   string           `json:"metric"`             // what Score is of: Accuracy, MAP or R2
+	Score    float64          `json:"score"`              // over seeds or folds: the mean. In JSON for every task, else see Accuracy
+	Accuracy float64          `json:"accuracy"`           // of classes; over seeds or folds: the mean
+	Correct  int              `json:"correct"`            // of classes: of the first seed; over folds: all together
+	Total    int              `json:"total"`              // pictures
+	Interval metrics.Interval `json:"interval"`           // 95 % of the score: Wilson's or a bootstrap's, over seeds or folds Student's t
 	Split    string           `json:"split"`              // what the figures are of: valid, test, or folds of all
-	LogLoss  float64          `json:"log_loss"`           // nats
+	LogLoss  float64          `json:"log_loss"`           // nats; not of values
 	Baseline *Baseline        `json:"baseline,omitempty"` // not with folds
 
 	Model    string        `json:"model"`
 	Data     string        `json:"data"`
-	Labels   []string      `json:"labels"`
-	Train    int           `json:"train"` // training pictures
+	Labels   []string      `json:"labels"` // or the names of values
+	Train    int           `json:"train"`  // training pictures
 	Seed     uint64        `json:"seed"`
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
 	Choices  []head.Choice `json:"choices,omitempty"`  // what the folds said about each strength
@@ -135,6 +139,10 @@ type Result struct {
 	Steps    int           `json:"points,omitempty"` // of history.jsonl
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`
+
+	// Of the first seed, or of all folds together.
+	PerLabel []metrics.LabelScore `json:"per_label,omitempty"` // several labels a picture
+	PerValue []metrics.ValueScore `json:"per_value,omitempty"` // real values, in their own units
 
 	// With fine-tuning: what the head alone gets on the same pictures, and how the backbone was trained.
 	Probe    *Probe      `json:"probe,omitempty"`
@@ -147,15 +155,20 @@ type Result struct {
 
 	Fingerprint string         `json:"fingerprint"` // of the data set
 	Weights     string         `json:"weights"`     // sha256
-	Figures     []plots.Figure `json:"-"`           // curves, confusion
+	Figures     []plots.Figure `json:"-"`           // curves, and the one that the task's report draws
 	Report      string         `json:"-"`           // the report's text
 }
 
+// FigureFile is the name, in the run's folder, of the figure beside the curves.
+func (r *Result) FigureFile() string { return figureName(r.Task) }
+
 // Baseline is what k-NN on the same features gets, with nothing trained.
 type Baseline struct {
-	Method  string `json:"method"`
-	Correct int    `json:"correct"`
-	Total   int    `json:"total"`
+	Method  string  `json:"method"`
+	Metric  string  `json:"metric"`
+	Score   float64 `json:"score"`   // of classes only in JSON, see Correct
+	Correct int     `json:"correct"` // of classes
+	Total   int     `json:"total"`
 }
 
 // Phase is one stretch of a run's time.
@@ -168,10 +181,12 @@ type Phase struct {
 type One struct {
 	Seed     uint64           `json:"seed"`
 	Fold     int              `json:"fold,omitempty"` // 1, 2, ...
-	Accuracy float64          `json:"accuracy"`
-	Correct  int              `json:"correct"`
+	Metric   string           `json:"metric"`
+	Score    float64          `json:"score"`    // of classes only in JSON, see Accuracy
+	Accuracy float64          `json:"accuracy"` // of classes
+	Correct  int              `json:"correct"`  // of classes
 	Total    int              `json:"total"`
-	Interval metrics.Interval `json:"interval"`
+	Interval metrics.Interval `json:"interval"` // unknown for a fold of labels or values
 	Strength float64          `json:"strength,omitempty"`
 	Probe    *Probe           `json:"probe,omitempty"`
 	Finetune *Finetuning      `json:"finetune,omitempty"`
@@ -226,6 +241,17 @@ func (r *Result) Line() string {
 		p := r.Probe
 		r.Probe = nil
 		return fmt.Sprintf("%s; the head alone %.1f %%, gain %+.1f points (95 %% %+.1f to %+.1f)", r.Line(), 100*p.Accuracy, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High)
+	}
+	if r.Task == datasets.Labels || r.Task == datasets.Values {
+		of := fmt.Sprintf("%d pictures", r.Total)
+		switch {
+		case len(r.Folds) > 0:
+			of = fmt.Sprintf("mean of %d folds of %d pictures", len(r.Folds), r.Total)
+			return scoreWords(r.Metric, r.Score, r.Interval, of)
+		case len(r.Runs) > 1:
+			of = fmt.Sprintf("mean of %d seeds, %d pictures", len(r.Runs), r.Total)
+		}
+		return scoreWords(r.Metric, r.Score, r.Interval, of) + " on " + r.Split
 	}
 	switch {
 	case len(r.Folds) > 0:

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,13 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
-	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -44,7 +45,11 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 		return nil, fmt.Errorf("run: %d epochs of fine-tuning with plan %q from stage %q and %d folds: want 1 or more, --plan and --from only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.From, s.Folds)
 	}
 	// What a plan would refuse is refused before anything is fetched.
-	if _, err := learner.NewPlan(s.Head, head.Samples{Y: []int{0, 1}, Classes: 2}, s.Epochs, s.Views, s.Seed); err != nil {
+	some := head.Samples{Y: []int{0, 1}, Classes: 2}
+	if s.Head == learner.Ridge {
+		some = head.Samples{Targets: []float64{0, 1}, Classes: 1}
+	}
+	if _, err := learner.NewPlan(s.Head, some, s.Epochs, s.Views, s.Seed); err != nil {
 		return nil, err
 	}
 	s.Seeds = max(s.Seeds, 1)
@@ -110,7 +115,12 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 		if err != nil {
 			return nil, err
 		}
-		r.Accuracy, r.Interval = mean.Value, mean.Interval
+		r.Interval = mean.Interval
+		if r.Task == datasets.Classes {
+			r.Accuracy = mean.Value
+		} else {
+			r.Score = mean.Value
+		}
 		if r.Probe != nil {
 			if r.Probe, err = probeOver(runs); err != nil {
 				return nil, err
@@ -119,7 +129,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	}
 	p.State("saving", 0, 0)
 	r.Figures = append([]plots.Figure{plots.Curves(histories...)}, r.Figures...)
-	for i, name := range []string{"curves.png", "confusion.png"} {
+	for i, name := range []string{"curves.png", r.FigureFile()} {
 		if err := atomicfile.Write(f.file(name), 0o644, r.Figures[i].PNG); err != nil {
 			return nil, fmt.Errorf("run: %s: %w", name, err)
 		}
@@ -171,7 +181,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 type trained struct {
 	figures  One
 	folds    []One
-	report   *evaluate.Report
+	report   *verdict
 	baseline *Baseline
 	history  curves.Run
 	head     *export.Head
@@ -183,15 +193,22 @@ type trained struct {
 }
 
 func (r *Result) take(t *trained) {
+	r.Task, r.Metric, r.Score = t.open.data.Task, t.figures.Metric, t.figures.Score
 	r.Accuracy, r.Correct, r.Total, r.Interval = t.figures.Accuracy, t.figures.Correct, t.figures.Total, t.figures.Interval
-	r.Split, r.LogLoss, r.Baseline = t.split, t.report.LogLoss, t.baseline
+	r.Split, r.LogLoss, r.Baseline = t.split, t.report.logLoss(), t.baseline
+	if t.report.labels != nil {
+		r.PerLabel = t.report.labels.Labels
+	}
+	if t.report.values != nil {
+		r.PerValue = t.report.values.Values
+	}
 	r.Labels, r.Train, r.Strength, r.Engine = t.open.data.Labels, t.train, t.strength, t.open.eng.Name
 	r.Fingerprint, r.Weights = t.open.fingerprint, t.open.net.SHA256
 	r.Data, r.Model = t.open.data.Name, t.open.net.Row.Name
 	r.Folds, r.Choices = t.folds, t.choices
 	r.Probe, r.Finetune = t.figures.Probe, t.figures.Finetune
 	r.Steps = len(t.history.Points)
-	r.Figures, r.Report = []plots.Figure{t.report.ConfusionFigure()}, t.report.Text()
+	r.Figures, r.Report = []plots.Figure{t.report.figure()}, t.report.text()
 }
 
 // sample is the features of some pictures with their labels.
@@ -205,11 +222,11 @@ func (o *opened) sample(ctx context.Context, b features.Backbone, items []datase
 	if err != nil {
 		return nil, err
 	}
-	out := &sample{s: head.Samples{X: m.Data, Features: m.Features, Classes: len(o.data.Labels)}}
+	out := &sample{}
 	for _, i := range m.Items {
 		out.items = append(out.items, items[i])
-		out.s.Y = append(out.s.Y, items[i].Class)
 	}
+	out.s = samples(o.data, m.Data, m.Features, out.items)
 	return out, nil
 }
 
@@ -224,7 +241,15 @@ func (s *sample) pictures() int {
 
 // enough wants two labels or more and two pictures or more of each: what was listed may
 // have turned out unreadable, and --folds needs no split that datasets could ask for.
-func (s *sample) enough(labels []string) error {
+func (s *sample) enough(ds *datasets.Dataset) error {
+	labels := ds.Labels
+	if ds.Task != datasets.Classes {
+		left := datasets.Dataset{Name: ds.Name, Task: ds.Task, Labels: labels, Items: slices.Clone(s.items)}
+		for i := range left.Items {
+			left.Items[i].Split = "train"
+		}
+		return left.CheckLearning()
+	}
 	files := make([]map[string]bool, len(labels))
 	for i := range files {
 		files[i] = map[string]bool{}
@@ -270,8 +295,10 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 		if ds.Dealt {
 			train = ds.In("all")
 		}
-		if err := twoLabels(ds.Labels); err != nil {
-			return nil, nil, "", err
+		if ds.Task == datasets.Classes {
+			if err := twoLabels(ds.Labels); err != nil {
+				return nil, nil, "", err
+			}
 		}
 		if k := len(datasets.Folds(train, s.Folds, s.Seed)); k != s.Folds {
 			return nil, nil, "", fmt.Errorf("run: %d pictures cannot be dealt into %d folds, at most into %d", len(train), s.Folds, k)
@@ -310,6 +337,14 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, err
 	}
 	t.split = split
+	if s.Head, err = headKind(o.data.Task, s.Head); err != nil {
+		return nil, err
+	}
+	if s.Finetune > 0 {
+		if err := mustBeClasses(o.data, "fine-tuning", "leave --finetune out: the head alone learns them"); err != nil {
+			return nil, err
+		}
+	}
 	if s.Finetune > 0 { // what its plan would refuse is refused before anything is computed
 		if _, err := o.tunePlan(s, trainItems); err != nil {
 			return nil, err
@@ -331,7 +366,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		}
 	}
 	clock.lap("extracting features")
-	if err := train.enough(o.data.Labels); err != nil {
+	if err := train.enough(o.data); err != nil {
 		return nil, err
 	}
 	p.State("training", 0, 0)
@@ -388,7 +423,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		linear, b = tuned.Head, features.FromNet(tuned.Net, o.eng)
 	}
 	if s.Folds > 0 {
-		if logits, t.folds, err = crossValidate(ctx, s, plan, train, eval, p); err != nil {
+		if logits, t.folds, err = crossValidate(ctx, s, o.data.Task, train, eval, p); err != nil {
 			return nil, err
 		}
 	}
@@ -396,20 +431,37 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	for i, item := range eval.items {
 		files[i] = item.Rel
 	}
-	if t.report, err = evaluate.New(evaluate.Input{Labels: o.data.Labels, Truth: eval.s.Y, Logits: logits, Files: files}); err != nil {
+	said, err := thresholds(o.data.Task, train.s, fitted.Fit.OutOfFold)
+	if err != nil {
 		return nil, err
 	}
-	t.figures = One{Seed: s.Seed, Accuracy: t.report.Accuracy.Value(), Correct: t.report.Accuracy.Correct, Total: t.report.Accuracy.Total, Interval: t.report.Interval, Strength: t.strength}
+	reported := said
+	if s.Folds > 0 {
+		reported = nil // those were chosen on all pictures, so on these too: even odds judge nobody by what he saw
+	}
+	if t.report, err = judge(o.data.Task, o.data.Labels, eval.s, logits, reported, files); err != nil {
+		return nil, err
+	}
+	t.figures = t.report.figures(s.Seed, t.strength)
 	if s.Folds > 0 {
 		mean, err := meanOf(t.folds)
 		if err != nil {
 			return nil, err
 		}
-		t.figures.Accuracy, t.figures.Interval = mean.Value, mean.Interval
+		t.figures.Interval = mean.Interval
+		if o.data.Task == datasets.Classes {
+			t.figures.Accuracy = mean.Value
+		} else {
+			t.figures.Score = mean.Value
+		}
 	} else if votes, err := head.KNN(train.s, eval.s.X, neighbours); err != nil {
 		return nil, err
 	} else {
-		t.baseline = &Baseline{Method: fmt.Sprintf("k-NN, k %d", neighbours), Correct: head.Correct(votes, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
+		near, err := measure(o.data.Task, eval.s, votes)
+		if err != nil {
+			return nil, fmt.Errorf("run: %w", err)
+		}
+		t.baseline = &Baseline{Method: fmt.Sprintf("k-NN, k %d", neighbours), Metric: near.Metric, Score: near.Score, Correct: near.Correct, Total: near.Total}
 	}
 	parity, err := export.Parity(ctx, b, o.net.Preset, linear)
 	if err != nil {
@@ -424,10 +476,11 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	t.head = &export.Head{
+		Task: o.data.Task, Thresholds: said, Scales: scales(o.data.Task, train.s),
 		Labels: o.data.Labels, Preset: o.net.Preset, Seed: s.Seed, Plan: raw, Linear: *linear, Parity: parity,
 		Backbone: export.Backbone{Name: o.net.Row.Name, SHA256: o.net.SHA256, Features: o.net.Row.Features, Origin: o.net.Row.Origin, Licence: o.net.Row.Licence},
 		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: t.train},
-		Result:   export.Result{Split: t.split, Correct: t.figures.Correct, Total: t.figures.Total, Interval: t.figures.Interval},
+		Result:   export.Result{Split: t.split, Metric: cmp.Or(t.figures.Metric, Accuracy), Score: t.figures.score(), Correct: t.figures.Correct, Total: t.figures.Total, Interval: t.figures.Interval},
 		Versions: engine.Versions(),
 	}
 	t.head.Versions["go"] = runtime.Version()
@@ -465,7 +518,7 @@ func newHistory(f *folder, index int, s Spec, plan learner.Plan, place Place) (*
 // crossValidate reports on every picture by a head that did not see it: K heads, each with
 // its own choice of strength by folds of its own training part. It returns the logits of
 // all eval rows in order.
-func crossValidate(ctx context.Context, s Spec, plan learner.Plan, train, eval *sample, p Progress) ([]float32, []One, error) {
+func crossValidate(ctx context.Context, s Spec, task datasets.Task, train, eval *sample, p Progress) ([]float32, []One, error) {
 	held := datasets.Folds(eval.items, s.Folds, s.Seed)
 	if len(held) < 2 {
 		return nil, nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(eval.items), s.Folds)
@@ -484,7 +537,9 @@ func crossValidate(ctx context.Context, s Spec, plan learner.Plan, train, eval *
 			if !out[item.SHA256] {
 				part.items = append(part.items, item)
 				part.s.X = append(part.s.X, train.s.Row(i)...)
-				part.s.Y = append(part.s.Y, item.Class)
+				if part.s.Targets = append(part.s.Targets, item.Targets...); task == datasets.Classes {
+					part.s.Y = append(part.s.Y, item.Class)
+				}
 			}
 		}
 		inner, err := learner.NewPlan(s.Head, part.s, s.Epochs, s.Views, s.Seed)
@@ -495,14 +550,24 @@ func crossValidate(ctx context.Context, s Spec, plan learner.Plan, train, eval *
 		if err != nil {
 			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
 		}
-		right := 0
+		mine := head.Samples{Classes: k}
+		var heard []float32
 		for _, r := range rows {
 			row := fitted.Fit.Head.Logits(eval.s.Row(r))
 			copy(logits[r*k:], row)
-			right += head.Correct(row, eval.s.Y[r:r+1], k)
+			heard = append(heard, row...)
+			if eval.s.Targets == nil {
+				mine.Y = append(mine.Y, eval.s.Y[r])
+			} else {
+				mine.Targets = append(mine.Targets, eval.s.Targets[r*k:(r+1)*k]...)
+			}
 		}
-		a := metrics.Accuracy{Correct: right, Total: len(rows)}
-		ones = append(ones, One{Seed: s.Seed, Fold: f + 1, Accuracy: a.Value(), Correct: right, Total: len(rows), Interval: a.Interval(), Strength: fitted.Fit.Strength})
+		one, err := measure(task, mine, heard)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
+		}
+		one.Seed, one.Fold, one.Strength = s.Seed, f+1, fitted.Fit.Strength
+		ones = append(ones, one)
 	}
 	return logits, ones, nil
 }
@@ -510,7 +575,20 @@ func crossValidate(ctx context.Context, s Spec, plan learner.Plan, train, eval *
 func meanOf(runs []One) (metrics.Mean, error) {
 	values := make([]float64, len(runs))
 	for i, r := range runs {
-		values[i] = r.Accuracy
+		values[i] = r.score()
+	}
+	if kind := runs[0].Metric; kind == MAP || kind == R2 {
+		m, err := metrics.MeanOf(values)
+		if err == nil && m.SD == 0 {
+			m.Interval = runs[0].Interval // equal runs: what is left is the uncertainty of the pictures
+		}
+		if m.Interval.Known() { // Student's t knows nothing of bounds
+			m.Interval.High = min(m.Interval.High, 1)
+			if kind == MAP {
+				m.Interval.Low = max(m.Interval.Low, 0)
+			}
+		}
+		return m, err
 	}
 	m, err := metrics.MeanOf(values)
 	if err == nil && m.SD == 0 {

@@ -48,8 +48,8 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 			if c.json {
 				return nil
 			}
-			if e.Report != nil {
-				_, rest, _ := strings.Cut(e.Report.Text(), "\n") // its first line is the figure, which stands last here
+			if text := e.Text(); text != "" {
+				_, rest, _ := strings.Cut(text, "\n") // its first line is the figure, which stands last here
 				c.say("%s", strings.TrimRight(rest, "\n"))
 			}
 			c.say("\n%s", e.Line())

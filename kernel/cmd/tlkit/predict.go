@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
@@ -15,6 +16,9 @@ func (c *command) predict() *cobra.Command {
 		Short: "Say what is on pictures, with a trained head",
 		Long: `Say what is on pictures, with a head file that train has written. One line a picture: path,
 label, probability. --json prints a list of path, label, probability and probabilities.
+A head for several labels says those it finds, each from its threshold on (labels and
+probabilities in JSON; labels may be []); a head for values says them in the units of the
+pictures it learnt from (values).
 
 A picture that cannot be read is said so and the others go on; the exit status is 1 when
 none could be read.`,
@@ -36,7 +40,7 @@ none could be read.`,
 					continue
 				}
 				if !c.json {
-					c.say("%-40s %-20s %5.1f %%", r.Path, shorten(r.Label, 40), 100*r.Probability)
+					c.say("%-40s %s", r.Path, answer(r))
 				}
 			}
 			if failed == len(predictions) {
@@ -50,6 +54,14 @@ none could be read.`,
 	}
 	cmd.Flags().StringVar(&weights, "weights", "", "the backbone's weights file, when it is not the published one")
 	return cmd
+}
+
+// answer is what a line says behind the path.
+func answer(p export.Prediction) string {
+	if p.Labels == nil && p.Values == nil {
+		return fmt.Sprintf("%-20s %5.1f %%", shorten(p.Label, 40), 100*p.Probability)
+	}
+	return p.Words()
 }
 
 // shorten keeps the beginning of a long label.

@@ -33,7 +33,9 @@ func (c *command) train() *cobra.Command {
 		Long: `Train a head on the frozen features of a pretrained network.
 
 DIR has a folder for each label, or train/ and valid/ with such folders inside, or is a
-CSV file (path,label[,split]). SET is a ready set: insects, insects-medium, insects-hard
+CSV file. Its first line says what is learnt: path,label one label a picture; path,labels
+several, as in a;b, or none (mean average precision); path,x,y,… a number in each further
+column, in units of yours (R²). A column split says train, valid or test. SET is a ready set: insects, insects-medium, insects-hard
 (drawn, no download), hymenoptera, food5, cats_dogs. A set is looked for under $TLKIT_DATA first.
 
 With --finetune N the backbone is trained too, N epochs from the fitted head on. The plan
@@ -62,14 +64,14 @@ keeps the plan, the history, the figures and the head.`,
 			}
 			c.say("\n%s", strings.TrimRight(strings.SplitN(r.Report, "\n", 2)[1], "\n"))
 			if b := r.Baseline; b != nil {
-				c.say("\nfor comparison, %s on the same features: %d of %d", b.Method, b.Correct, b.Total)
+				c.say("\nfor comparison, %s on the same features: %s", b.Method, b.Words())
 			}
 			if f := r.Finetune; f != nil {
 				c.say("\nfine-tuning, plan %s: %s", f.Plan, f.Why)
 			}
 			c.say("\n%s", r.Line())
 			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), r.Engine, r.Model)
-			c.say("run   %s (curves.png, confusion.png, history.jsonl, plan.json)", r.Run)
+			c.say("run   %s (curves.png, %s, history.jsonl, plan.json)", r.Run, r.FigureFile())
 			c.say("head  %s", r.Head)
 			c.say("next  tlkit predict %s PICTURE…", r.Head)
 			return nil
@@ -78,7 +80,7 @@ keeps the plan, the history, the figures and the head.`,
 	specFlags(cmd, &s)
 	f := cmd.Flags()
 	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models)")
-	f.StringVar(&s.Head, "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial)")
+	f.StringVar(&s.Head, "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
 	f.IntVar(&s.Epochs, "epochs", 0, "of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
 	f.IntVar(&s.Folds, "folds", 0, "cross-validate over K folds")
