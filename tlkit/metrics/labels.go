@@ -40,7 +40,9 @@ type LabelScores struct {
 // 0.5; choose them on other pictures than these, see [BestThreshold].
 //
 // The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed.
-// They are approximate, and too narrow for a label of a few pictures.
+// They are approximate, and too narrow for a label of a few pictures. A score without a
+// mistake would get an interval without a width; its low end is Wilson's of as many rightly
+// found pictures as bear the labels.
 func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []float64) (LabelScores, error) {
 	loss, err := BinaryCrossEntropy(logits, truth)
 	if err != nil {
@@ -89,11 +91,22 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 			means = append(means, sum/float64(counted))
 		}
 	})
-	out.Interval = percentiles(means)
+	all := 0
 	for c := range out.Labels {
-		out.Labels[c].Interval = percentiles(each[c])
+		l := &out.Labels[c]
+		l.Interval = flawless(percentiles(each[c]), l.Support)
+		all += l.Support
 	}
+	out.Interval = flawless(percentiles(means), all)
 	return out, nil
+}
+
+// flawless gives the interval of a score that every resample found perfect its width.
+func flawless(i Interval, support int) Interval {
+	if i.Known() && i.Low > 1-1e-9 {
+		i = Interval{Wilson(support, support).Low, 1}
+	}
+	return i
 }
 
 // ranking is one column of scores from the highest to the lowest.

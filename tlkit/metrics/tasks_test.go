@@ -134,6 +134,10 @@ func TestTasksOutOfNothing(t *testing.T) {
 	if err != nil || l.MAP != 1 || l.Counted != 1 || l.Labels[1].Interval.Known() || l.Labels[1].AP != 0 || l.Labels[1].Predicted != 3 || l.MacroF1 != l.Labels[0].F1 {
 		t.Errorf("%+v, %v", l, err)
 	}
+	// Two of two found is not certainty.
+	if l.Interval != Wilson(2, 2) || l.Labels[0].Interval != Wilson(2, 2) {
+		t.Errorf("intervals of a flawless score: %v, %v", l.Interval, l.Labels[0].Interval)
+	}
 	v, err := ScoreValues([]string{"a", "b"}, Matrix{3, 2, []float32{1, 2, 2, 2, 3, 3}}, []float64{1, 7, 2, 7, 3, 7})
 	if err != nil || v.R2 != 1 || v.Counted != 1 || v.Values[1].Interval.Known() || v.Values[1].R2 != 0 || v.Values[1].MAE < 4 {
 		t.Errorf("%+v, %v", v, err)

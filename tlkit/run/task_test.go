@@ -1,0 +1,239 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+)
+
+// scene draws n pictures: a disc at some height, perhaps a bar, perhaps nothing; and writes
+// what is true of each into labels.csv and values.csv.
+func scene(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	rng := rand.New(rand.NewPCG(3, 8))
+	labels, values := "path,labels,split\n", "height_mm,path,split,size\n"
+	for i := range n {
+		disc, bar := rng.IntN(4) > 0, rng.IntN(2) == 0
+		cy, r := 8+rng.IntN(40), 5+rng.IntN(10)
+		img := image.NewGray(image.Rect(0, 0, 64, 56))
+		for y := range 56 {
+			for x := range 64 {
+				v := uint8(170 + rng.IntN(30))
+				if dx, dy := x-22, y-cy; disc && dx*dx+dy*dy < r*r {
+					v = uint8(20 + rng.IntN(20))
+				}
+				if bar && x > 48 && x < 56 {
+					v = uint8(90 + rng.IntN(20))
+				}
+				img.SetGray(x, y, color.Gray{v})
+			}
+		}
+		var buf bytes.Buffer
+		if err := png.Encode(&buf, img); err != nil {
+			t.Fatal(err)
+		}
+		name, split := fmt.Sprintf("p/%03d.png", i), "train"
+		if i%3 == 2 {
+			split = "test"
+		}
+		write(t, filepath.Join(dir, filepath.FromSlash(name)), buf.Bytes())
+		var is []string
+		if disc {
+			is = append(is, "disc")
+			values += fmt.Sprintf("%g,%s,%s,%d\n", 1000+2.5*float64(cy), name, split, r)
+		}
+		if bar {
+			is = append(is, "bar")
+		}
+		labels += fmt.Sprintf("%s,%s,%s\n", name, strings.Join(is, ";"), split)
+	}
+	write(t, filepath.Join(dir, "labels.csv"), []byte(labels))
+	write(t, filepath.Join(dir, "values.csv"), []byte(values))
+	return dir
+}
+
+func TestTasks(t *testing.T) {
+	ctx := context.Background()
+	dir, work := scene(t, 120), t.TempDir()
+	for _, c := range []struct {
+		task                datasets.Task
+		metric, figure      string
+		least, leastBase    float64
+		curve, notInJSON    string
+		perLabel, perValue  int
+		otherHead, wantName string
+	}{
+		{datasets.Labels, MAP, "labels.png", 0.9, 0.5, curves.MAP, "accuracy", 2, 0, "ridge", "disc"},
+		{datasets.Values, R2, "values.png", 0.5, 0.1, curves.R2, "log_loss", 0, 2, "logistic", "height_mm"},
+	} {
+		t.Run(string(c.task), func(t *testing.T) {
+			csv := filepath.Join(dir, string(c.task)+".csv")
+			out := filepath.Join(work, string(c.task)+".head.safetensors")
+			spec := Spec{Data: csv, Model: "mobilenetv2", Seed: 1}
+			r, err := Train(ctx, spec, Place{Folder: work, Out: out}, Silent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Task != c.task || r.Metric != c.metric || r.Score < c.least || !r.Interval.Contains(r.Score) || r.Baseline.Score < c.leastBase || r.Split != "test" {
+				t.Errorf("%+v\n%s", r, r.Report)
+			}
+			if len(r.PerLabel) != c.perLabel || len(r.PerValue) != c.perValue || len(r.Choices) != 10 || r.Strength <= 0 {
+				t.Errorf("%d labels, %d values, %d choices, strength %v", len(r.PerLabel), len(r.PerValue), len(r.Choices), r.Strength)
+			}
+			history, err := curves.ReadFile(filepath.Join(r.Run, "history.jsonl"))
+			if err != nil || len(history.Series(curves.Folds, c.curve)) < 2 || len(history.Series("test", c.curve)) < 2 {
+				t.Errorf("history: %v, %d points", err, len(history.Points))
+			}
+			for _, name := range []string{"curves.png", c.figure, "report.txt", "plan.json", "head.safetensors"} {
+				if info, err := os.Stat(filepath.Join(r.Run, name)); err != nil || info.Size() == 0 {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			b, err := json.Marshal(r)
+			top := map[string]any{}
+			if err == nil {
+				err = json.Unmarshal(b, &top)
+			}
+			if err != nil || top["metric"] != c.metric || top["score"] != r.Score || top["task"] != string(c.task) {
+				t.Errorf("%s, %v", b, err)
+			}
+			for _, name := range []string{c.notInJSON, "accuracy", "correct"} {
+				if v, there := top[name]; there {
+					t.Errorf("%s is %v in the JSON of %s", name, v, c.task)
+				}
+			}
+			back := &Result{}
+			if err := json.Unmarshal(b, back); err != nil || back.Score != r.Score || back.Line() != r.Line() {
+				t.Errorf("%v: %q, was %q", err, back.Line(), r.Line())
+			}
+
+			// A new process measures what this one reported, and predicts what it measured.
+			e, err := EvaluateHead(ctx, out, csv, "", "", Place{}, Silent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Score != r.Score || e.Interval != r.Interval || e.Total != r.Total || *e.Parity > 1e-6 {
+				t.Errorf("evaluate: %+v, train said %v %v of %d", e, r.Score, r.Interval, r.Total)
+			}
+			set, err := datasets.Open(ctx, csv, datasets.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var paths []string
+			for _, it := range set.In("test") {
+				paths = append(paths, it.Path)
+			}
+			said, err := Predict(ctx, out, paths, "", Place{}, Silent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			miss, right := 0.0, 0
+			for i, it := range set.In("test") {
+				if !strings.Contains(said[i].Words(), c.wantName) && c.task == datasets.Values {
+					t.Errorf("%q", said[i].Words())
+				}
+				for k, l := range set.Labels {
+					if c.task == datasets.Values {
+						miss += math.Abs(said[i].Values[l]-it.Targets[k]) / float64(len(paths))
+					} else if (it.Targets[k] == 1) == strings.Contains(strings.Join(said[i].Labels, " "), l) {
+						right++
+					}
+				}
+			}
+			want, correct := 0.0, 0
+			for _, v := range r.PerValue {
+				want += v.MAE
+			}
+			for _, l := range r.PerLabel {
+				correct += l.Total - l.Support - l.Predicted + 2*l.Correct
+			}
+			if math.Abs(miss-want) > 1e-4*want || right != correct {
+				t.Errorf("predictions miss by %v, the report says %v; %d labels right, the report says %d", miss, want, right, correct)
+			}
+
+			t.Run("folds and seeds", func(t *testing.T) {
+				s := spec
+				s.Folds = 3
+				f, err := Train(ctx, s, Place{Folder: work}, Silent{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				mean := 0.0
+				for _, one := range f.Folds {
+					mean += one.Score / 3
+				}
+				if len(f.Folds) != 3 || math.Abs(mean-f.Score) > 1e-9 || f.Score < c.least-0.15 || !strings.Contains(f.Line(), "mean of 3 folds") {
+					t.Errorf("%+v", f)
+				}
+				s.Folds, s.Seeds = 0, 2
+				n, err := Train(ctx, s, Place{Folder: work}, Silent{})
+				if err != nil || len(n.Runs) != 2 || n.Runs[0].Score != r.Score || math.Abs((n.Runs[0].Score+n.Runs[1].Score)/2-n.Score) > 1e-12 {
+					t.Errorf("%v %+v", err, n)
+				}
+			})
+			t.Run("refuses", func(t *testing.T) {
+				for what, s := range map[string]Spec{
+					"fine-tuning is for one label": {Data: csv, Model: "mobilenetv2", Seed: 1, Finetune: 1},
+					"leave --head out":             {Data: csv, Model: "mobilenetv2", Seed: 1, Head: c.otherHead},
+				} {
+					if _, err := Train(ctx, s, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), what) {
+						t.Errorf("%v, want %q", err, what)
+					}
+				}
+				if _, err := Compare(ctx, CompareSpec{Data: csv}, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "comparison is for one label") {
+					t.Error(err)
+				}
+				if _, err := Prepare(ctx, spec, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "fine-tuning is for one label") {
+					t.Error(err)
+				}
+				if _, err := EvaluateModel(ctx, Spec{Data: csv, Model: "efficientnet_lite0", Seed: 1}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pretrained classifier is for one label") {
+					t.Error(err)
+				}
+				other := filepath.Join(dir, map[datasets.Task]string{datasets.Labels: "values.csv", datasets.Values: "labels.csv"}[c.task])
+				if _, err := EvaluateHead(ctx, out, other, "", "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pictures of its own kind") {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// What the head numbers otherwise than the data set is brought into the head's order.
+func TestTargetsInHeadsOrder(t *testing.T) {
+	values := &export.Head{Task: datasets.Values, Labels: []string{"y", "x"}}
+	ds := &datasets.Dataset{Name: "d", Task: datasets.Values, Labels: []string{"x", "more", "y"}}
+	items := []datasets.Item{{Targets: []float64{1, 2, 3}}}
+	asked, err := inHeadsOrder(values, ds, items)
+	if err != nil || fmt.Sprint(items[0].Targets, asked.Labels) != "[3 1] [y x]" {
+		t.Errorf("%v %v", items[0].Targets, err)
+	}
+	ds.Labels[0] = "z"
+	if _, err := inHeadsOrder(values, ds, items); err == nil || !strings.Contains(err.Error(), `no value "x"`) {
+		t.Error(err)
+	}
+	labels := &export.Head{Task: datasets.Labels, Labels: []string{"ant", "wings"}}
+	ds = &datasets.Dataset{Name: "d", Task: datasets.Labels, Labels: []string{"snail", "wings"}}
+	items = []datasets.Item{{Targets: []float64{0, 1}}}
+	if _, err := inHeadsOrder(labels, ds, items); err != nil || fmt.Sprint(items[0].Targets) != "[0 1]" {
+		t.Errorf("%v %v", items[0].Targets, err)
+	}
+	items = []datasets.Item{{Rel: "a.jpg", Targets: []float64{1, 1}}}
+	if _, err := inHeadsOrder(labels, ds, items); err == nil || !strings.Contains(err.Error(), `a.jpg is labelled "snail"`) {
+		t.Error(err)
+	}
+}
