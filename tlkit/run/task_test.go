@@ -195,7 +195,7 @@ func TestTasks(t *testing.T) {
 						t.Errorf("%v, want %q", err, what)
 					}
 				}
-				if _, err := Compare(ctx, CompareSpec{Data: csv}, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "comparison is for one label") {
+				if _, err := Compare(ctx, CompareSpec{Data: csv}, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "ranked by one label") {
 					t.Error(err)
 				}
 				if _, err := Prepare(ctx, spec, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "fine-tuning is for one label") {
