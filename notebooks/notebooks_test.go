@@ -71,6 +71,9 @@ func check(t *testing.T, path string, kept bool) {
 			if o.Data != nil && o.Data["text/plain"] == nil {
 				t.Errorf("%s: cell %d has an output without words", path, i)
 			}
+			if words := string(o.Data["text/plain"]); o.Data["text/html"] == nil && (words == `""` || words == "[]") {
+				t.Errorf("%s: cell %d has an empty output", path, i)
+			}
 			if html := o.Data["text/html"]; active.Match(html) {
 				t.Errorf("%s: cell %d has active or distant HTML: %.200s", path, i, html)
 			}

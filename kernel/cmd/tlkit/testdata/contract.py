@@ -306,7 +306,8 @@ def script(name, text):
 
 
 def no_tools():
-    return broken("tlkit-a", lambda env: env.update(TLKIT_KERNEL_TOOLS="/no/where"), "gonb is not where", "/tlkit", " setup\n")  # the kernel's own program: it may be nowhere on PATH
+    # Nothing called tlkit is on the PATH here: what is to be typed names the kernel's own copy.
+    return broken("tlkit-a", lambda env: env.update(TLKIT_KERNEL_TOOLS="/no/where", PATH="/usr/bin:/bin"), "gonb is not where", "in a terminal: ", "/tlkit-", " setup")
 
 
 def old_go():
