@@ -1,4 +1,4 @@
-// Package golden keeps what foreign referees (PyTorch, torchvision, timm) computed, and the formula by which they and we
+// Package golden keeps what foreign referees (PyTorch, torchvision, timm, Keras) computed, and the formula by which they and we
 // fill the same networks with the same numbers: parity with another library can then be tested without shipping a single
 // weight.
 //

@@ -132,6 +132,37 @@ func TestTeachableMachine(t *testing.T) {
 	}
 }
 
+// What Keras 3 itself writes, in its three formats, its numbered layers counted from anywhere: the formula's tensors bit
+// for bit. The files are large and are made by hand.
+func TestFilesOfKeras(t *testing.T) {
+	folder := os.Getenv("TLKIT_KERAS_FILES")
+	if folder == "" {
+		t.Skip("needs TLKIT_KERAS_FILES: a folder that internal/golden/referee/keras_zoo.py --save has filled")
+	}
+	done := map[string]bool{}
+	for _, r := range Rows() {
+		for _, format := range []string{".weights.h5", ".keras", ".h5"} {
+			path := filepath.Join(folder, r.golden+format)
+			if _, err := os.Stat(path); err != nil || done[path] {
+				continue
+			}
+			done[path] = true
+			g, _, _ := golden.Find(r.golden, golden.Formula)
+			preset := r.Preset
+			preset.Size = g.Size
+			n, err := r.load(context.Background(), Options{Weights: path, Preset: &preset})
+			if err != nil {
+				t.Error(err)
+			} else if problem := n.checksums(g); problem != "" {
+				t.Errorf("%s: %s", path, problem)
+			}
+		}
+	}
+	if len(done) == 0 {
+		t.Errorf("no file of a row's golden in %s", folder)
+	}
+}
+
 // A file that nobody fetches says where it is and how to pass it.
 func TestFileOfYours(t *testing.T) {
 	t.Setenv("TLKIT_DATA", t.TempDir())

@@ -37,7 +37,7 @@ type Verdict struct {
 	By       map[string]string // the referee's packages and their versions
 }
 
-// Verify recomputes on b what PyTorch, torchvision and timm computed for the networks called names, for all when there
+// Verify recomputes on b what PyTorch, torchvision, timm and Keras computed for the networks called names, for all when there
 // are none: every architecture with weights made by a formula, and those checkpoints whose real weights we hold goldens
 // for. These are fetched when missing; one that cannot be had is skipped with the reason.
 //

@@ -6,6 +6,7 @@
     python keras_zoo.py --out ../values --weights FOLDER     the rows whose real files lie in FOLDER
     python keras_zoo.py --out ../../../tlkit/zoo/testdata --weights FOLDER --only teachable_machine
                                                              one person's own model, FOLDER/model.json
+    python keras_zoo.py --save FOLDER --only xception        files as Keras writes them, for TestFilesOfKeras
 
 Formula, pictures, checks and the form of a golden file are those of zoo.py. Keras runs on its PyTorch backend, in float64.
 Keras counts layers that have no name of their own, on and on in one process; here each model begins at zero again.
@@ -291,15 +292,37 @@ def golden(name, gain, size, build, kind, logits, fill, file=None):
     return out
 
 
+def save(name, folder):
+    """The formula's weights in Keras' three formats, from a process in which numbered layers do not begin at zero."""
+    gain, size, build, _, _ = ARCHITECTURES[name]
+    keras.utils.clear_session()
+    ours = list(tensors_of(build(size)))
+    keras.utils.clear_session()
+    for layer in (layers.Conv2D, layers.Conv2D, layers.SeparableConv2D):
+        layer(1, 1)
+    layers.BatchNormalization()
+    model = build(size)
+    variables = [v for layer in model.layers for v in layer.weights]
+    for key, variable in zip(ours, variables, strict=True):
+        variable.assign(zoo.fill(key, tuple(variable.shape), gain))
+    model.save_weights(os.path.join(folder, name + ".weights.h5"))
+    model.save(os.path.join(folder, name + ".keras"))
+    model.save(os.path.join(folder, name + ".h5"))
+
+
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--out", required=True)
+    p.add_argument("--out")
+    p.add_argument("--save")
     p.add_argument("--only", nargs="*")
     p.add_argument("--weights")
     o = p.parse_args()
     torch.set_num_threads(1)
     bad = 0
-    if o.weights:
+    if o.save:
+        for name in o.only:
+            save(name, o.save)
+    elif o.weights:
         for file, (name, size, build, kind, logits, read) in FILES.items():
             path = os.path.join(o.weights, file)
             if os.path.exists(path) and (not o.only or name in o.only):

@@ -61,7 +61,11 @@ func (c *command) models() *cobra.Command {
 			if c.json {
 				return nil
 			}
-			c.say("%-22s %4s %7s %8s %6s  %-11s %-12s %s", "model", "size", "params", "features", "top-1", "classifier", "licence", "weights")
+			wide := len("model")
+			for _, m := range rows {
+				wide = max(wide, len(m.Name))
+			}
+			c.say("%-*s %4s %7s %8s %6s  %-11s %-12s %s", wide, "model", "size", "params", "features", "top-1", "classifier", "licence", "weights")
 			for _, m := range rows {
 				top1, where := "-", "here"
 				if m.Top1 > 0 {
@@ -74,7 +78,7 @@ func (c *command) models() *cobra.Command {
 				if classes == "" {
 					classes = "-"
 				}
-				c.say("%-22s %4d %6.1fM %8d %6s  %-11s %-12s %s", m.Name, m.Size, float64(m.Params)/1e6, m.Features, top1, classes, m.Licence, where)
+				c.say("%-*s %4d %6.1fM %8d %6s  %-11s %-12s %s", wide, m.Name, m.Size, float64(m.Params)/1e6, m.Features, top1, classes, m.Licence, where)
 			}
 			return nil
 		},
