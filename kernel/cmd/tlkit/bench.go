@@ -60,7 +60,7 @@ func (c *command) bench() *cobra.Command {
 	var data string
 	var epochs int
 	cmd := &cobra.Command{
-		Use:   "bench [job|head|pictures|forward|overlap|tutorial|finetune|cells]...",
+		Use:   "bench [job|head|pictures|forward|onnx|overlap|tutorial|finetune|cells]...",
 		Short: "Measure this machine, next to PyTorch when there is one (--python)",
 		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for
 EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the ratio printed.
@@ -69,6 +69,8 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
   head      25 epochs of a head on cached features
   pictures  decode, resize, crop, normalise, on one core
   forward   feature extraction at batch 32: ResNet-18, MobileNetV2, EfficientNet-Lite0
+  onnx      feature extraction from the ONNX file, next to ONNX Runtime (needs onnxruntime in
+            PY; fetches 22 MB; not part of the default)
   overlap   extraction from files as a share of the network alone
   tutorial  PyTorch's tutorial, 25 epochs through the frozen network, against our job
             (minutes; not part of the default)
@@ -77,7 +79,7 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
             (minutes; not part of the default)
   cells     start of the notebook kernel and warm cells through it, in turn with plain
             GoNB (sets notebooks up; not part of the default)`,
-		ValidArgs: []string{"job", "head", "pictures", "forward", "overlap", "tutorial", "finetune", "cells"},
+		ValidArgs: []string{"job", "head", "pictures", "forward", "onnx", "overlap", "tutorial", "finetune", "cells"},
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -102,6 +104,8 @@ EfficientNet-Lite) the same work is done by PyTorch in turn with ours, and the r
 					err = b.pictures(cmd.Context())
 				case "forward":
 					err = b.forward(cmd.Context())
+				case "onnx":
+					err = b.onnx(cmd.Context())
 				case "overlap":
 					err = b.overlap(cmd.Context(), data)
 				case "cells":
@@ -435,6 +439,34 @@ func (b *benchRun) forward(ctx context.Context) error {
 		err = b.rates(ctx, fmt.Sprintf("forward %s, batch %d, %s", name, batch, e.Name), "pictures/s", func() (float64, error) {
 			return b.repeat(batch, func() error { _, _, err := x.Run(input); return err })
 		}, map[string]any{"what": "forward", "model": name, "batch": batch, "seconds": b.seconds, "threads": e.Threads})
+		x.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onnx times feature extraction from an ONNX file, next to ONNX Runtime on the same file, as batches and one by one.
+func (b *benchRun) onnx(ctx context.Context) error {
+	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: fetching(b.p)})
+	if err != nil {
+		return err
+	}
+	net, err := zoo.Load(ctx, "resnet50_thin", zoo.Options{Offline: b.c.offline, Report: fetching(b.p)})
+	if err != nil {
+		return err
+	}
+	for _, batch := range []int{8, 1} {
+		b.p.State("forward "+net.Row.Name, 0, 0)
+		x, err := net.NewExtractor(e.Backend, batch)
+		if err != nil {
+			return err
+		}
+		input := golden.Input(net.Preset.Size, batch)
+		err = b.rates(ctx, fmt.Sprintf("forward %s (ONNX), batch %d, %s", net.Row.Name, batch, e.Name), "pictures/s", func() (float64, error) {
+			return b.repeat(batch, func() error { _, _, err := x.Run(input); return err })
+		}, map[string]any{"what": "onnx", "path": net.Path, "batch": batch, "seconds": b.seconds, "threads": e.Threads})
 		x.Close()
 		if err != nil {
 			return err

@@ -36,6 +36,23 @@ def forward(model, batch, seconds, threads):
         return {"rate": n / (time.perf_counter() - start)}
 
 
+def onnx(path, batch, seconds, threads):
+    """Pictures a second of ONNX Runtime on a file that takes [N,H,W,3], up to its end."""
+    import numpy
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    picture = session.get_inputs()[0]
+    x = numpy.random.default_rng(1).standard_normal([batch] + picture.shape[1:], dtype=numpy.float32)
+    session.run(None, {picture.name: x})
+    start, n = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        session.run(None, {picture.name: x})
+        n += batch
+    return {"rate": n / (time.perf_counter() - start), "by": "onnxruntime " + onnxruntime.__version__}
+
+
 def pictures(path, seconds):
     """Pictures a second and core of torchvision's evaluation pipeline on one JPEG file."""
     torch_on(1)
@@ -137,7 +154,8 @@ def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
     what = job.pop("what")
-    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial, "step": step}[what](**job)
-    import torch
-    result["by"] = "torch " + torch.__version__
+    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx}[what](**job)
+    if "by" not in result:
+        import torch
+        result["by"] = "torch " + torch.__version__
     print(json.dumps(result))
