@@ -26,8 +26,12 @@ import (
 type Learner struct {
 	Name     string // of the folder .tlkit/NAME, which holds all that was learnt
 	Data     string // a ready set, a folder, a CSV file; "hymenoptera|insects" takes the first that can be had
-	Backbone string // a network of Models(); "" = mobilenetv2
+	Backbone string // a network of Models(), or my.onnx, or my.onnx#VALUE to cut it there; "" = mobilenetv2
 	Weights  string // a weights file instead of the network's own
+
+	// Which pixels the network wants, where it does not say so itself or is to be led astray on purpose.
+	Statistics string // "imagenet", "half", "caffe", ..., or a network whose are meant
+	Preset     string // a network whose resize, crop and statistics are meant
 
 	Head   string // "" = logistic regression; "sgd" = PyTorch's tutorial
 	Epochs int    // of "sgd"; 0 = 25
@@ -64,7 +68,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Model: l.Backbone, Weights: l.Weights, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
+	s := run.Spec{Data: data, Model: l.Backbone, Weights: l.Weights, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -303,7 +307,7 @@ func (l Learner) ShowBatch(n int) {
 		if err != nil {
 			return err
 		}
-		row, err := zoo.Find(s.Model)
+		preset, err := s.Pixels()
 		if err != nil {
 			return err
 		}
@@ -315,13 +319,13 @@ func (l Learner) ShowBatch(n int) {
 		if n < 1 || n > 60 || len(items) == 0 {
 			return fmt.Errorf("a batch of %d of %d training pictures; ask for 1 to 60", n, len(items))
 		}
-		pipeline := row.Preset.Eval()
+		pipeline := preset.Eval()
 		var tiles []plots.Picture
 		for i := range min(n, len(items)) {
 			item := items[i*len(items)/min(n, len(items))] // spread over the labels
 			tile := plots.Picture{Truth: set.Truth(item)}
 			if t, err := pipeline.LoadFile(nil, item.Path, transforms.DecodeOptions{}, transforms.Rand{}); err == nil {
-				if seen, err := row.Preset.Picture(t); err == nil {
+				if seen, err := preset.Picture(t); err == nil {
 					tile.Image = seen
 				}
 			}

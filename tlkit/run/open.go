@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -39,6 +40,15 @@ func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, er
 // zoo is how weights are loaded here.
 func (place Place) zoo(weights string, preset *transforms.Preset, p Progress) zoo.Options {
 	return zoo.Options{Weights: weights, Preset: preset, Offline: place.Offline, NonCommercial: place.NonCommercial, Report: fetching(p)}
+}
+
+// Pixels are what the network of the spec is shown: its own preset with Preset and Statistics applied.
+func (s Spec) Pixels() (transforms.Preset, error) {
+	if p, err := s.preset(); p != nil || err != nil {
+		return *cmp.Or(p, &transforms.Preset{}), err
+	}
+	row, err := zoo.Find(s.Model)
+	return row.Preset, err
 }
 
 // preset is the row's with --preset and --statistics applied; nil = the row's own.

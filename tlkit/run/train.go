@@ -151,6 +151,9 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	if got := ds.Fingerprint(); got != done.Fingerprint {
 		return nil, fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
 	}
+	if file, own := zoo.OwnFile(s.Model); own && s.Weights == "" {
+		s.Weights = file
+	}
 	if s.Weights != "" {
 		if got, err := zoo.Sum(ctx, s.Weights); err != nil || got != done.Weights {
 			return nil, fmt.Errorf("run: %s is not the weights file that %s was made with (sha256 %.12s there, %.12s now); give this run another name, or run without --resume", s.Weights, f.path, done.Weights, got)

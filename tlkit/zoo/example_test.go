@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -24,6 +25,32 @@ func ExampleFind() {
 	// Output:
 	// resnet18 11689512 256 224 69.758
 	// zoo: no model "resnt18"; nearest are resnet18, resnet34, resnet50 (all: tlkit models)
+}
+
+// A network from an ONNX file: what it is made of, and where it can be frozen.
+func ExampleLoad_onnx() {
+	preset := transforms.Preset{
+		Size: 18, Geometry: transforms.GeometryShort, Range: [2]float32{0, 1},
+		Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Channels: "RGB",
+	}
+	net, err := zoo.Load(context.Background(), "testdata/onnx/mobile.onnx", zoo.Options{Preset: &preset})
+	if err != nil {
+		log.Fatal(err)
+	}
+	d := net.Declaration()
+	fmt.Println(net.Row.Name, d.Features, d.Classes)
+	for _, s := range d.Stages {
+		fmt.Println(s.Name, s.Shape)
+	}
+	_, err = zoo.Load(context.Background(), "testdata/onnx/mobile.onnx#nowhere", zoo.Options{Preset: &preset})
+	fmt.Println(err)
+	// Output:
+	// mobile.onnx#hidden 12 7
+	// mul.3 [9 9 8]
+	// maxpool.4 [5 5 8]
+	// leakyrelu.20 [3 3 16]
+	// features [1 1 12]
+	// zoo: testdata/onnx/mobile.onnx: no value or node "nowhere" to cut at; the last ones before its end are "logits" (Gemm), "dropout.27" (Dropout), "hidden" (Clip), "gemm.24" (Gemm), "reshape.23" (Reshape), "globalaveragepool.21" (GlobalAveragePool), "leakyrelu.20" (LeakyRelu), "conv.19" (Conv)
 }
 
 // Features of prepared pictures, 8 at a time.

@@ -77,6 +77,12 @@ func splitONNX(name string) (path, cut string, ok bool) {
 	return path, cut[1:], true
 }
 
+// OwnFile says whether a name is that of a person's own file rather than a row's, and gives its path.
+func OwnFile(name string) (path string, ok bool) {
+	path, _, ok = splitONNX(name)
+	return path, ok
+}
+
 // fit is the network inside the file of a row.
 func (a onnxFile) fit(f *weights.File) (backbone.Arch, error) {
 	net, err := planONNX(f, a.cut)
@@ -141,7 +147,7 @@ func loadONNX(ctx context.Context, path, cut string, o Options) (*Net, error) {
 type PresetError struct{ File string }
 
 func (e *PresetError) Error() string {
-	return fmt.Sprintf("zoo: %s does not say which pixels it was trained on, and with others it is wrong without a word: add --statistics NAME (imagenet: most of PyTorch; half: -1 to 1, most of TensorFlow; caffe; unit: 0 to 1; raw; clip; cifar10), or --preset MODEL for resize, crop and statistics of a model of the list (tlkit models)", e.File)
+	return fmt.Sprintf("zoo: %s does not say which pixels it was trained on, and with others it is wrong without a word: add --statistics NAME (imagenet: most of PyTorch; half: -1 to 1, most of TensorFlow; caffe; unit: 0 to 1; raw; clip; cifar10), or --preset MODEL for resize, crop and statistics of a model of the list (tlkit models); in a notebook the learner's Statistics or Preset", e.File)
 }
 
 // UnsupportedError lists operations of a network that cannot be run here. Nothing of it was run.

@@ -5,6 +5,10 @@
 //	x, err := net.NewExtractor(backend, 32)                   // compiled for 32 pictures at a time
 //	features, logits, err := x.Run(pictures)                  // [32,S,S,3] prepared by net.Preset
 //
+// An .onnx file of yours is a network too, cut where you say, with the pixels that you say it wants:
+//
+//	net, err := zoo.Load(ctx, "my.onnx#pool/AvgPool:0", zoo.Options{Preset: &preset})
+//
 // In GoMLX code of your own, net.Graph adds the network to a graph, its weights as variables of your scope.
 //
 // A new checkpoint is a row, a new family is a file and one word in table.

@@ -79,7 +79,7 @@ keeps the plan, the history, the figures and the head.`,
 	}
 	specFlags(cmd, &s)
 	f := cmd.Flags()
-	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models)")
+	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
 	f.StringVar(&s.Head, "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
 	f.IntVar(&s.Epochs, "epochs", 0, "of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
