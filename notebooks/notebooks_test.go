@@ -138,7 +138,7 @@ func TestNotebooksRun(t *testing.T) {
 	}
 	readme(t) // before anything slow
 	bin := build(t)
-	t.Setenv("JUPYTER_DATA_DIR", t.TempDir()) // the person's own list of kernels is left alone
+	ownJupyter(t)
 	t.Setenv("TLKIT_QUICK", "1")
 	t.Setenv("TLKIT_PICTURES", "drawn")
 	for _, path := range append(all(t), "README.ipynb") {

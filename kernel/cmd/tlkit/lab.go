@@ -130,6 +130,13 @@ func (c *command) bringTutorials(ctx context.Context, dir string) ([]string, err
 // labPatience is how long the server may take to answer.
 const labPatience = 2 * time.Minute
 
+// untracked are the messages whose status JupyterLab does not show: Jupyter's own list
+// without kernel_info_request. That one is all that a kernel hears before its first cell, and GoNB
+// says nothing by itself: the notebook's kernel would be called "Unknown" until then.
+var untracked = []string{"comm_info_request", "comm_info_reply", "kernel_info_reply", "shutdown_request", "shutdown_reply",
+	"interrupt_request", "interrupt_reply", "debug_request", "debug_reply", "stream", "display_data", "update_display_data", "execute_input",
+	"execute_result", "error", "status", "clear_output", "debug_event", "input_request", "input_reply"}
+
 // serveLab runs JupyterLab until it ends or ctx does, and prints its URL when it answers.
 func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, address string, port int, browser bool) error {
 	start := time.Now()
@@ -152,6 +159,9 @@ func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, addr
 	args := []string{"-m", "jupyterlab", "--no-browser", "--ServerApp.root_dir=" + dir, "--ServerApp.ip=" + address,
 		fmt.Sprintf("--ServerApp.port=%d", port), "--ServerApp.port_retries=0", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
 		"--LabApp.news_url=None", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN", "--MultiKernelManager.default_kernel_name=" + kernelspec.Name}
+	for _, kind := range untracked {
+		args = append(args, "--MappingKernelManager.untracked_message_types="+kind)
+	}
 	if os.Getuid() == 0 {
 		args = append(args, "--allow-root")
 	}
