@@ -37,10 +37,10 @@ func (c *command) verify() *cobra.Command {
 	var weights string
 	cmd := &cobra.Command{
 		Use:   "verify [MODEL...]",
-		Short: "Replay here what PyTorch computed for every network",
+		Short: "Replay here what PyTorch, Keras and ONNX Runtime computed for every network",
 		Long: `Replay the golden values: every architecture, with weights made by a formula and with
 real weights where we hold goldens of them, must give the features and logits that
-PyTorch, torchvision or timm gave, to 2e-5 of the largest.`,
+PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
 			defer p.close()
