@@ -73,7 +73,7 @@ def tensorflow():
     x = n.node("Clip", x, min=0.0, max=6.0)  # bounds as settings, until version 11
     x = n.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])
     a = n.conv(x, "left", 8, 8, 1)
-    b = n.conv(n.node("Relu", n.conv(x, "right/a", 6, 8, 3, auto_pad="SAME_LOWER", strides=[1, 1])), "right/b", 8, 6, 2, pads=[0, 0, 1, 1])
+    b = n.conv(n.node("Relu", n.conv(x, "right/a", 6, 8, 2, auto_pad="SAME_LOWER", strides=[1, 1])), "right/b", 8, 6, 2, pads=[0, 0, 1, 1])
     x = n.node("Relu", n.node("Add", a, b), out="block/relu:0")
     x = n.node("AveragePool", x, kernel_shape=[4, 4], strides=[1, 1], out="pool:0")
     x = n.node("Reshape", x, n.number([-1, 1, 1, 8]))
@@ -115,6 +115,7 @@ def old():
     b = n.node("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1])
     c = n.node("Pad", n.conv(x, "c", 4, 8, 3), mode="constant", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=0.5)
     x = n.node("Concat", a, b, c, axis=1, out="dense")
+    x = n.node("Add", x, n.node("Mul", x, n.node("Softmax", x, axis=1)))  # over all axes from there on, until version 13
     x = n.node("Flatten", n.node("GlobalMaxPool", x), axis=1)
     x = n.node("Dropout", x, ratio=0.5, out="kept")
     return n.model(n.node("Gemm", x, n.weight("fc.weight", 16, 6), n.weight("fc.bias", 6), alpha=0.5, beta=2.0, out="logits"), 6), 15, [""]
