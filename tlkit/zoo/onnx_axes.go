@@ -1,0 +1,214 @@
+package zoo
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// axesOf are the axes that a node names, from 0, sorted; nil = it names none.
+func (e *onnxWalk) axesOf(n weights.ONNXNode, in []onnxValue, rank int) []int {
+	given := n.Attrs["axes"].Ints
+	if len(in) > 1 && in[1].there() {
+		if in[1].known == nil {
+			panic(errors.New("its axes depend on the picture"))
+		}
+		given = in[1].known.ints
+	}
+	var out []int
+	for _, a := range given {
+		if a < 0 {
+			a += int64(rank)
+		}
+		if a < 0 || a >= int64(rank) || slices.Contains(out, int(a)) {
+			panic(fmt.Errorf("axes %v of %d", given, rank))
+		}
+		out = append(out, int(a))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func onnxReduceMean(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	v := in[0]
+	axes := e.axesOf(n, in, len(v.dims()))
+	keep := onnxInt(n, "keepdims", 1) != 0
+	if axes == nil {
+		if onnxInt(n, "noop_with_empty_axes", 0) != 0 {
+			return v
+		}
+		for i := range v.dims() {
+			axes = append(axes, i)
+		}
+	}
+	if v.last && slices.Equal(axes, []int{2, 3}) {
+		if keep {
+			return v.same(ReduceAndKeep(v.node, ReduceMean, 1, 2))
+		}
+		return onnxValue{node: ReduceMean(v.node, 1, 2)}
+	}
+	x := v.plain(e)
+	if keep {
+		return onnxValue{node: ReduceAndKeep(x, ReduceMean, axes...)}
+	}
+	return onnxValue{node: ReduceMean(x, axes...)}
+}
+
+func onnxAxis(n weights.ONNXNode, otherwise int64, rank int) int {
+	axis := onnxInt(n, "axis", otherwise)
+	if axis < 0 {
+		axis += int64(rank)
+	}
+	if axis < 0 || axis >= int64(rank) {
+		panic(fmt.Errorf("axis %d of %d", axis, rank))
+	}
+	return int(axis)
+}
+
+func onnxConcat(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	last := false
+	for _, v := range in {
+		if !v.there() || len(v.dims()) != len(in[0].dims()) {
+			panic(errors.New("its inputs have different numbers of axes"))
+		}
+		last = last || v.last
+	}
+	axis := onnxAxis(n, 0, len(in[0].dims()))
+	var nodes []*Node
+	for _, v := range in {
+		if last {
+			nodes = append(nodes, e.toLast(v))
+		} else {
+			nodes = append(nodes, v.plain(e))
+		}
+	}
+	if last {
+		axis = []int{0, 3, 1, 2}[axis]
+	}
+	return onnxValue{node: Concatenate(nodes, axis), last: last}
+}
+
+func onnxPad(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	if mode := onnxText(n, "mode", "constant"); mode != "constant" {
+		panic(fmt.Errorf("padding by %.20q", mode))
+	}
+	v := e.any(in[0])
+	rank := len(v.dims())
+	pads, value := n.Attrs["pads"].Ints, onnxFloat(n, "value", 0)
+	if len(in) > 1 && in[1].there() {
+		if in[1].known == nil || len(in) > 3 && in[3].there() {
+			panic(errors.New("its padding depends on the picture, or names axes"))
+		}
+		if pads = in[1].known.ints; len(in) > 2 && in[2].there() {
+			if in[2].known == nil || len(in[2].known.floats) != 1 {
+				panic(errors.New("the value it pads with is no number"))
+			}
+			value = float64(in[2].known.floats[0])
+		}
+	}
+	if len(pads) != 2*rank {
+		panic(fmt.Errorf("pads %v for %d axes", pads, rank))
+	}
+	all := make([]compute.PadAxis, rank)
+	for i := range rank {
+		for _, p := range []int64{pads[i], pads[i+rank]} {
+			if p < 0 || p > 4095 {
+				panic(fmt.Errorf("pads %v", pads))
+			}
+		}
+		at := i
+		if v.last {
+			at = []int{0, 3, 1, 2}[i]
+		}
+		all[at] = compute.PadAxis{Start: int(pads[i]), End: int(pads[i+rank])}
+	}
+	return v.same(Pad(v.node, Scalar(v.node.Graph(), v.node.DType(), value), all...))
+}
+
+// onnxTranspose turns maps around by calling them differently where that is all it takes.
+func onnxTranspose(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	v := in[0]
+	rank := len(v.dims())
+	perm := make([]int, 0, rank)
+	for i := range rank {
+		perm = append(perm, rank-1-i)
+	}
+	if p := n.Attrs["perm"].Ints; p != nil {
+		perm = perm[:0]
+		for _, a := range p {
+			if a < 0 || a >= int64(rank) || slices.Contains(perm, int(a)) {
+				panic(fmt.Errorf("perm %v of %d axes", p, rank))
+			}
+			perm = append(perm, int(a))
+		}
+	}
+	if len(perm) != rank {
+		panic(fmt.Errorf("perm %v of %d axes", perm, rank))
+	}
+	if v.last && slices.Equal(perm, []int{0, 2, 3, 1}) {
+		return onnxValue{node: v.node}
+	}
+	if v.known == nil && !v.last && !v.kernel && slices.Equal(perm, []int{0, 3, 1, 2}) {
+		return onnxValue{node: v.node, last: true}
+	}
+	return onnxValue{node: TransposeAllDims(v.plain(e), perm...)}
+}
+
+func onnxFlatten(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	d := in[0].dims()
+	axis := onnxInt(n, "axis", 1)
+	if axis < 0 {
+		axis += int64(len(d))
+	}
+	if axis < 0 || axis > int64(len(d)) {
+		panic(fmt.Errorf("axis %d of %v", axis, d))
+	}
+	rows := 1
+	for _, v := range d[:axis] {
+		rows *= v
+	}
+	return onnxValue{node: reshaped(e, in[0], rows, -1)}
+}
+
+// reshaped looks at numbers in another shape. A map of one pixel has the same order in both layouts.
+func reshaped(e *onnxWalk, v onnxValue, dims ...int) *Node {
+	if d := v.dims(); v.last && d[2]*d[3] == 1 {
+		return Reshape(v.node, dims...)
+	}
+	return Reshape(v.plain(e), dims...)
+}
+
+func onnxReshape(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	want := n.Attrs["shape"].Ints
+	if len(in) > 1 && in[1].there() {
+		if in[1].known == nil {
+			panic(errors.New("its shape depends on the picture"))
+		}
+		want = in[1].known.ints
+	}
+	d := in[0].dims()
+	if len(want) > 8 {
+		panic(fmt.Errorf("shape %v", want))
+	}
+	dims := make([]int, len(want))
+	for i, v := range want {
+		switch {
+		case v == 0 && onnxInt(n, "allowzero", 0) == 0 && i < len(d):
+			dims[i] = d[i]
+		case v < -1 || v == 0 || v > math.MaxInt32:
+			panic(fmt.Errorf("shape %v for %v", want, d))
+		default:
+			dims[i] = int(v)
+		}
+	}
+	if len(dims) > 0 && len(d) > 0 && e.single && dims[0] == 1 && d[0] == e.count {
+		dims[0] = e.count // the file was written for one picture
+	}
+	return onnxValue{node: reshaped(e, in[0], dims...)}
+}

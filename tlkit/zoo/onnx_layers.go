@@ -1,0 +1,167 @@
+package zoo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// onnxWindow reads the settings that convolutions and pools share. size is that of the kernel.
+func onnxWindow(e *onnxWalk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window {
+	w := backbone.Window{Size: size, Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}}
+	pair := func(name string, to *[2]int) {
+		v := n.Attrs[name].Ints
+		if v == nil {
+			return
+		}
+		if len(v) != 2 {
+			panic(fmt.Errorf("%s is %v; only operations on pictures are supported", name, v))
+		}
+		for i := range to {
+			if v[i] < 1 || v[i] > 4096 {
+				panic(fmt.Errorf("%s is %v", name, v))
+			}
+			to[i] = int(v[i])
+		}
+	}
+	pair("kernel_shape", &w.Size)
+	pair("strides", &w.Stride)
+	pair("dilations", &w.Dilation)
+	if size != [2]int{} && w.Size != size {
+		panic(fmt.Errorf("kernel_shape is %v, the kernel %v", w.Size, size))
+	}
+	switch pad := onnxText(n, "auto_pad", "NOTSET"); pad {
+	case "NOTSET", "":
+		if v := n.Attrs["pads"].Ints; v != nil {
+			if len(v) != 4 {
+				panic(fmt.Errorf("pads are %v", v))
+			}
+			for i, p := range v {
+				if p < 0 || p > 4095 {
+					panic(fmt.Errorf("pads are %v", v))
+				}
+				w.Pads[i%2][i/2] = int(p)
+			}
+		}
+	case "VALID":
+	case "SAME_UPPER", "SAME_LOWER":
+		for i := range 2 {
+			d := x.Shape().Dimensions[1+i]
+			total := max(((d+w.Stride[i]-1)/w.Stride[i]-1)*w.Stride[i]+(w.Size[i]-1)*w.Dilation[i]+1-d, 0)
+			w.Pads[i] = [2]int{total / 2, total - total/2}
+			if pad == "SAME_LOWER" {
+				w.Pads[i] = [2]int{total - total/2, total / 2}
+			}
+		}
+	default:
+		panic(fmt.Errorf("auto_pad %.20q", pad))
+	}
+	return w
+}
+
+func onnxConv(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	if len(in) < 2 || !in[1].there() || in[1].known != nil || len(in[1].dims()) != 4 {
+		panic(errors.New("its kernel is no [O,I,H,W]; only convolutions of pictures are supported"))
+	}
+	kernel := in[1].node
+	if !in[1].kernel {
+		kernel = TransposeAllDims(in[1].plain(e), 2, 3, 1, 0)
+	}
+	x := e.toLast(in[0])
+	d := kernel.Shape().Dimensions
+	groups := onnxInt(n, "group", 1)
+	if groups < 1 || groups > 1<<20 {
+		panic(fmt.Errorf("%d groups", groups))
+	}
+	y := e.b.Convolution(x, kernel, int(groups), onnxWindow(e, n, x, [2]int{d[0], d[1]}))
+	if len(in) > 2 && in[2].there() {
+		y = Add(y, Reshape(in[2].plain(e), 1, 1, 1, d[3]))
+	}
+	return onnxValue{node: y, last: true}
+}
+
+func onnxBatchNorm(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	if len(in) != 5 || onnxInt(n, "training_mode", 0) != 0 || onnxInt(n, "spatial", 1) != 1 {
+		panic(errors.New("it is in training mode: export the network in evaluation mode"))
+	}
+	eps := onnxFloat(n, "epsilon", 1e-5)
+	v := in[0]
+	rank := len(v.dims())
+	channel := 1
+	if rank == 4 {
+		v = onnxValue{node: e.toLast(v), last: true}
+		channel = 3
+	}
+	x := v.plain(e)
+	if v.last {
+		x = v.node
+	}
+	// Where the names are PyTorch's the norm is one of ours, and may follow its batches in training.
+	if prefix, ok := normNames(n); ok && rank == 4 && e.normWeights(prefix, x.Shape().Dim(3)) {
+		return v.same(e.b.BatchNorm(graphKey(prefix), x, eps))
+	}
+	shape := slices.Repeat([]int{1}, rank)
+	shape[channel] = -1
+	per := func(k int) *Node { return Reshape(in[k].plain(e), shape...) }
+	scale := Div(per(1), Sqrt(AddScalar(per(4), eps)))
+	return v.same(Add(Mul(x, scale), Sub(per(2), Mul(per(3), scale))))
+}
+
+// normNames gives "layer1.bn" for a norm whose tensors are layer1.bn.weight, .bias, .running_mean and .running_var.
+func normNames(n weights.ONNXNode) (prefix string, ok bool) {
+	prefix, ok = strings.CutSuffix(n.Inputs[1], ".weight")
+	for i, leaf := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		ok = ok && n.Inputs[1+i] == prefix+leaf
+	}
+	return prefix, ok
+}
+
+// normWeights says whether the four are weights of this norm alone, each for c channels.
+func (e *onnxWalk) normWeights(prefix string, c int) bool {
+	for _, leaf := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		w, ok := e.weights[prefix+leaf]
+		if !ok || len(w.shape) != 1 || w.shape[0] != c || e.ask[prefix+leaf] != 1 || w.fixed != strings.HasPrefix(leaf, ".running") {
+			return false
+		}
+	}
+	return true
+}
+
+func onnxPool(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+	x := e.toLast(in[0])
+	if n.Attrs["kernel_shape"].Ints == nil || onnxInt(n, "storage_order", 0) != 0 || len(n.Outputs) > 1 && n.Outputs[1] != "" {
+		panic(errors.New("a pool without kernel_shape, or one that gives indices"))
+	}
+	w := onnxWindow(e, n, x, [2]int{})
+	mean := n.Op == "AveragePool"
+	padded := onnxInt(n, "count_include_pad", 0) != 0
+	if onnxInt(n, "ceil_mode", 0) != 0 {
+		for i := range 2 {
+			d := x.Shape().Dim(1 + i)
+			over := (d + w.Pads[i][0] + w.Pads[i][1] - w.Size[i]) % w.Stride[i]
+			// A last window that would begin in the padding behind the picture is left out.
+			if extra := w.Stride[i] - over; over > 0 && d+w.Pads[i][0]+w.Pads[i][1]+extra-w.Size[i] < d+w.Pads[i][0] {
+				if mean && padded {
+					panic(errors.New("ceil_mode together with count_include_pad"))
+				}
+				w.Pads[i][1] += extra
+			}
+		}
+	}
+	if mean {
+		return onnxValue{node: backbone.MeanPoolWindow(x, w, padded), last: true}
+	}
+	return onnxValue{node: backbone.MaxPoolWindow(x, w), last: true}
+}
+
+func onnxGlobal(reduce func(x *Node, axes ...int) *Node) onnxOp {
+	return func(e *onnxWalk, _ weights.ONNXNode, in []onnxValue) onnxValue {
+		return onnxValue{node: ReduceAndKeep(e.toLast(in[0]), reduce, 1, 2), last: true}
+	}
+}

@@ -1,0 +1,140 @@
+package zoo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+type onnxWeight struct {
+	shape  []int
+	layout weights.Layout
+	fixed  bool // a statistic of a batch norm
+}
+
+// onnxConst is a tensor that takes part in the shape of the graph: an axis, a size, a bound.
+type onnxConst struct {
+	dtype  string // "I64", "F32" ...
+	shape  []int
+	ints   []int64   // of integers and booleans
+	floats []float32 // of everything else
+}
+
+func (c onnxConst) len() int { return max(len(c.ints), len(c.floats)) }
+
+// readNumbers sorts the tensors into weights, which are loaded later, and constants, which are read now.
+func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
+	for _, i := range order {
+		n := a.nodes[i]
+		if v := n.Attrs["value"].Strings; n.Op == "ConstantOfShape" && len(v) == 1 {
+			if t, ok := f.Tensor(v[0]); ok {
+				if err := a.readConst(t, strings.HasPrefix(t.DType, "F")); err != nil {
+					return err
+				}
+			}
+		}
+		for k, name := range n.Inputs {
+			// Some writers share one tensor by Identity nodes.
+			name = a.behind(name, "Identity")
+			t, ok := f.Tensor(name)
+			if !ok {
+				continue
+			}
+			float := strings.HasPrefix(t.DType, "F") || t.DType == "BF16"
+			if !float || t.Len() <= 1 || staticInput(n.Op, k) {
+				if err := a.readConst(t, float); err != nil {
+					return err
+				}
+				continue
+			}
+			w, seen := a.weights[name]
+			kernel := n.Op == "Conv" && k == 1 && len(t.Shape) == 4
+			if !seen {
+				w = onnxWeight{shape: t.Shape}
+				if kernel {
+					w.layout = weights.OIHWtoHWIO
+				}
+			} else if kernel != (w.layout == weights.OIHWtoHWIO) {
+				w.layout = weights.Same // kernel here, something else there
+			}
+			w.fixed = w.fixed || n.Op == "BatchNormalization" && k >= 3
+			a.weights[name] = w
+		}
+	}
+	for name := range a.consts {
+		delete(a.weights, name)
+	}
+	keys := map[string]string{}
+	for name := range a.weights {
+		if other, twice := keys[graphKey(name)]; twice {
+			return fmt.Errorf("tensors %.100q and %.100q differ in a slash only", name, other)
+		}
+		keys[graphKey(name)] = name
+	}
+	return nil
+}
+
+// staticInput says where an operation takes a few floats as settings.
+func staticInput(op string, input int) bool {
+	switch op {
+	case "Resize":
+		return input >= 1
+	case "Clip", "Pad", "Pow", "Range":
+		return input >= 1
+	}
+	return false
+}
+
+func (a *onnxNet) readConst(t weights.Tensor, float bool) error {
+	if _, done := a.consts[t.Name]; done {
+		return nil
+	}
+	n := t.Len()
+	if n > maxONNXConst {
+		return fmt.Errorf("tensor %.100q has %d numbers of type %s: quantised networks are not read, export it with 32-bit floats", t.Name, n, t.DType)
+	}
+	c := onnxConst{dtype: t.DType, shape: t.Shape}
+	if float {
+		values, err := t.Float32()
+		if err != nil {
+			return err
+		}
+		c.dtype, c.floats = "F32", values
+		for _, v := range values {
+			// Bounds of a clip may be infinite, nothing is a NaN.
+			if v != v {
+				return fmt.Errorf("tensor %.100q holds NaN", t.Name)
+			}
+		}
+	} else {
+		b, err := t.Bytes()
+		if err != nil {
+			return err
+		}
+		c.ints = make([]int64, n)
+		for i := range c.ints {
+			switch t.DType {
+			case "I64", "U64":
+				c.ints[i] = int64(binary.LittleEndian.Uint64(b[8*i:]))
+			case "I32":
+				c.ints[i] = int64(int32(binary.LittleEndian.Uint32(b[4*i:])))
+			case "U32":
+				c.ints[i] = int64(binary.LittleEndian.Uint32(b[4*i:]))
+			case "I16":
+				c.ints[i] = int64(int16(binary.LittleEndian.Uint16(b[2*i:])))
+			case "U16":
+				c.ints[i] = int64(binary.LittleEndian.Uint16(b[2*i:]))
+			case "I8":
+				c.ints[i] = int64(int8(b[i]))
+			case "U8", "BOOL":
+				c.ints[i] = int64(b[i])
+			default:
+				return fmt.Errorf("tensor %.100q has elements of type %s", t.Name, t.DType)
+			}
+		}
+	}
+	a.consts[t.Name] = c
+	return nil
+}
