@@ -143,10 +143,11 @@ func (ch *curvesChart) panel(metric string, all []curves.Run) *curvesPanel {
 	p.title, p.xName = title(metric), ch.axis
 	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
 	if ch.rivals {
-		// One line a run: the split that decides.
+		// One line a run: the split that decides, of those that all runs have.
 		split := splits[0]
 		for _, s := range []string{curves.Test, curves.Valid, curves.Folds} {
-			if slices.Contains(splits, s) {
+			lacks := func(g group) bool { return len(gather(g.runs, s, metric).at) == 0 }
+			if slices.Contains(splits, s) && !slices.ContainsFunc(ch.groups, lacks) {
 				split = s
 			}
 		}
