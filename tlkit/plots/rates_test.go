@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
 // found is a find as they look: level, falling, running away.
@@ -43,5 +45,25 @@ func TestRates(t *testing.T) {
 		if err := f.PNG(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("want an error with %q, got %v", words, err)
 		}
+	}
+}
+
+// Rivals are compared on a split that all of them have, though another one decides for some.
+func TestRivalsOnWhatAllHave(t *testing.T) {
+	with := func(name string, splits ...string) curves.Run {
+		r := curves.Run{Name: name}
+		for _, s := range splits {
+			for e := 1.0; e < 4; e++ {
+				r.Points = append(r.Points, curves.Point{Step: int(e), Epoch: e, Split: s, Metric: curves.Loss, Value: 1 / e})
+			}
+		}
+		return r
+	}
+	text := Curves(with("fixed", curves.Folds, curves.Test), with("tuned", curves.Train, curves.Test)).Text()
+	if !strings.Contains(text, "Test loss: fixed ") || !strings.Contains(text, ", tuned ") {
+		t.Errorf("says %q", text)
+	}
+	if text := Curves(with("a", curves.Folds, curves.Test), with("b", curves.Folds, curves.Test)).Text(); !strings.Contains(text, "Folds loss: a ") {
+		t.Errorf("both have folds, and it says %q", text)
 	}
 }
