@@ -78,14 +78,7 @@ type onnxReader struct {
 // Field numbers are those of onnx.proto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 func (r *onnxReader) model(m protoMessage) error {
 	graphs, versions := 0, 0
-	for {
-		field, ok, err := m.next()
-		if err != nil {
-			return fmt.Errorf("the file is cut off or damaged: %w", err)
-		}
-		if !ok {
-			break
-		}
+	err := m.each(func(field protoField) (err error) {
 		switch field.num {
 		case 2:
 			r.graph.Producer, err = r.text(field)
@@ -105,11 +98,11 @@ func (r *onnxReader) model(m protoMessage) error {
 		case 25:
 			return errors.New("the file defines functions of its own: have them inlined, in Python with onnx.inliner.inline_local_functions")
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return err
+	})
 	switch {
+	case err != nil:
+		return err
 	case graphs == 0:
 		return errors.New("no graph in it: this is no ONNX network, or only the beginning of one")
 	case versions == 0:
@@ -121,46 +114,31 @@ func (r *onnxReader) model(m protoMessage) error {
 }
 
 func (r *onnxReader) operatorSet(field protoField, versions *int) error {
-	m, err := field.message()
-	if err != nil {
-		return err
-	}
 	domain, version := "", uint64(0)
-	for {
-		field, ok, err := m.next()
-		if err != nil || !ok {
-			if err == nil && (domain == "" || domain == "ai.onnx") {
-				if version < 1 || version > 1000 {
-					return fmt.Errorf("version %d of the operators", version)
-				}
-				if *versions++; *versions > 1 && r.graph.Opset != int(version) {
-					return errors.New("two versions of the operators in one file")
-				}
-				r.graph.Opset = int(version)
-			}
-			return err
-		}
+	err := field.each(func(field protoField) (err error) {
 		switch field.num {
 		case 1:
 			domain, err = r.text(field)
 		case 2:
 			version, err = field.integer()
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil || domain != "" && domain != "ai.onnx" {
+		return err
 	}
+	if version < 1 || version > 1000 {
+		return fmt.Errorf("version %d of the operators", version)
+	}
+	if *versions++; *versions > 1 && r.graph.Opset != int(version) {
+		return errors.New("two versions of the operators in one file")
+	}
+	r.graph.Opset = int(version)
+	return nil
 }
 
 func (r *onnxReader) graphProto(m protoMessage) error {
-	for {
-		field, ok, err := m.next()
-		if err != nil {
-			return fmt.Errorf("the file is cut off or damaged: %w", err)
-		}
-		if !ok {
-			break
-		}
+	err := m.each(func(field protoField) (err error) {
 		switch field.num {
 		case 1:
 			err = r.node(field)
@@ -180,9 +158,10 @@ func (r *onnxReader) graphProto(m protoMessage) error {
 		case 15:
 			err = errors.New("sparse tensors are not read: save the network with dense ones")
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	// Old files list their initializers among the inputs.
 	numbers := make(map[string]bool, len(r.file.tensors))
@@ -200,20 +179,9 @@ func (r *onnxReader) graphProto(m protoMessage) error {
 }
 
 func (r *onnxReader) node(field protoField) error {
-	m, err := field.message()
-	if err != nil {
-		return err
-	}
 	n := ONNXNode{Attrs: map[string]ONNXAttr{}}
 	var value *protoMessage // of a Constant
-	for {
-		field, ok, err := m.next()
-		if err != nil {
-			return fmt.Errorf("a node is damaged: %w", err)
-		}
-		if !ok {
-			break
-		}
+	err := field.each(func(field protoField) (err error) {
 		var text string
 		switch field.num {
 		case 1:
@@ -231,9 +199,10 @@ func (r *onnxReader) node(field protoField) error {
 		case 7:
 			n.Domain, err = r.text(field)
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if n.Domain == "ai.onnx" {
 		n.Domain = ""
@@ -285,21 +254,10 @@ func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
 
 // attribute reads one setting. A tensor is remembered by where it lies.
 func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessage) error {
-	m, err := field.message()
-	if err != nil {
-		return err
-	}
 	var name string
 	var a ONNXAttr
 	var tensor *protoMessage
-	for {
-		field, ok, err := m.next()
-		if err != nil {
-			return fmt.Errorf("an attribute is damaged: %w", err)
-		}
-		if !ok {
-			break
-		}
+	err := field.each(func(field protoField) (err error) {
 		switch field.num {
 		case 1:
 			name, err = r.text(field)
@@ -327,12 +285,13 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 		case 10, 14, 15, 22, 23:
 			a.Other = "value"
 		}
-		if err != nil {
-			return err
-		}
-		if r.held > maxONNXMemory {
+		if err == nil && r.held > maxONNXMemory {
 			return r.tooMuch()
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if _, twice := n.Attrs[name]; twice {
 		return fmt.Errorf("node %s has attribute %s twice", printable(n.Name), printable(name))
@@ -363,15 +322,7 @@ func (r *onnxReader) value(field protoField) (ONNXValue, error) {
 	if r.held += 64; r.held > maxONNXMemory {
 		return v, r.tooMuch()
 	}
-	m, err := field.message()
-	if err != nil {
-		return v, err
-	}
-	for {
-		field, ok, err := m.next()
-		if err != nil || !ok {
-			return v, err
-		}
+	err := field.each(func(field protoField) (err error) {
 		switch field.num {
 		case 1:
 			v.Name, err = r.text(field)
@@ -394,10 +345,9 @@ func (r *onnxReader) value(field protoField) (ONNXValue, error) {
 				})
 			})
 		}
-		if err != nil {
-			return v, err
-		}
-	}
+		return err
+	})
+	return v, err
 }
 
 // axis is one TensorShapeProto.Dimension.

@@ -27,14 +27,7 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		outside  bool
 		where    string
 	)
-	for {
-		field, ok, err := m.next()
-		if err != nil {
-			return fmt.Errorf("tensor %s is damaged: %w", printable(name), err)
-		}
-		if !ok {
-			break
-		}
+	err := m.each(func(field protoField) (err error) {
 		switch field.num {
 		case 1:
 			shape, err = field.integers(shape, maxRank)
@@ -73,9 +66,10 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 			n, err = field.integer()
 			outside = outside || n == 1
 		}
-		if err != nil {
-			return fmt.Errorf("tensor %s: %w", printable(name), err)
-		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tensor %s: %w", printable(name), err)
 	}
 	if outside {
 		return fmt.Errorf("tensor %s keeps its numbers in another file, %s, and no other file is opened for a network: save it as one file, in Python with onnx.save(onnx.load(%q), \"single.onnx\"), or export with external_data=False",

@@ -37,7 +37,7 @@ func (w *protoWindow) get(at int64, n int) ([]byte, error) {
 	return rest[:min(n, len(rest))], nil
 }
 
-// protoMessage is a stretch of the file that holds the fields of one message. It is walked once, with next.
+// protoMessage is a stretch of the file that holds the fields of one message. It is walked with each.
 type protoMessage struct {
 	window  *protoWindow
 	at, end int64
@@ -104,18 +104,29 @@ func (f protoField) message() (protoMessage, error) {
 	return protoMessage{f.window, f.at, f.at + f.size}, nil
 }
 
-// each walks a message.
+// each walks the fields of a message, up to the first error.
+func (m protoMessage) each(do func(protoField) error) error {
+	for {
+		field, ok, err := m.next()
+		if err != nil {
+			return fmt.Errorf("the file is cut off or damaged: %w", err)
+		}
+		if !ok {
+			return nil
+		}
+		if err := do(field); err != nil {
+			return err
+		}
+	}
+}
+
+// each walks the message that is the field.
 func (f protoField) each(do func(protoField) error) error {
 	m, err := f.message()
-	for err == nil {
-		var field protoField
-		var ok bool
-		if field, ok, err = m.next(); err != nil || !ok {
-			break
-		}
-		err = do(field)
+	if err != nil {
+		return err
 	}
-	return err
+	return m.each(do)
 }
 
 // bytes gives at most that many bytes; more are an error.
