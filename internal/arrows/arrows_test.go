@@ -13,7 +13,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // order is the one direction imports run: a package may import packages of lines above its
 // own, never of its own line or below. "internal" packages and data stand above all.
 var order = [][]string{
-	{"internal/cachedir", "internal/atomicfile", "internal/invoke"},
+	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/words"},
 	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"data", "tlkit/metrics", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
 	{"tlkit/engine", "internal/golden"},

@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
@@ -121,7 +122,7 @@ func (r *Report) Text() string {
 	fmt.Fprintf(&b, "log loss %.3f nats, calibration error %.1f %% (%d bins)\n\n", r.LogLoss, 100*r.Calibration.ECE, calibrationBins)
 	fmt.Fprintf(&b, "%-28s %7s %24s %10s\n", "label", "right", "recall, 95 %", "precision")
 	for _, c := range r.Classes {
-		fmt.Fprintf(&b, "%-28s %7s %24s %10.1f\n", shorten(c.Label, 28), fmt.Sprintf("%d/%d", c.Correct, c.Support),
+		fmt.Fprintf(&b, "%-28s %7s %24s %10.1f\n", words.Shorten(c.Label, 28), fmt.Sprintf("%d/%d", c.Correct, c.Support),
 			fmt.Sprintf("%.1f (%.1f-%.1f)", 100*c.Recall, 100*c.RecallInterval.Low, 100*c.RecallInterval.High), 100*c.Precision)
 	}
 	if mistakes := r.Confusion.MostConfused(3); len(mistakes) > 0 {
@@ -130,24 +131,9 @@ func (r *Report) Text() string {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			fmt.Fprintf(&b, "%s taken for %s %d×", shorten(r.Confusion.Labels[m.Truth], 20), shorten(r.Confusion.Labels[m.Predicted], 20), m.Count)
+			fmt.Fprintf(&b, "%s taken for %s %d×", words.Shorten(r.Confusion.Labels[m.Truth], 20), words.Shorten(r.Confusion.Labels[m.Predicted], 20), m.Count)
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
-}
-
-// shorten cuts the middle out of a long name: both ends tell names apart.
-func shorten(s string, n int) string {
-	r := []rune(strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
-			return '?'
-		}
-		return c
-	}, s))
-	if len(r) <= n {
-		return string(r)
-	}
-	half := (n - 1) / 2
-	return string(r[:n-1-half]) + "…" + string(r[len(r)-half:])
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
@@ -122,7 +123,7 @@ func (r *LabelsReport) Text() string {
 				ap += fmt.Sprintf(" (%.1f-%.1f)", 100*l.Interval.Low, 100*l.Interval.High)
 			}
 		}
-		fmt.Fprintf(&b, "%-24s %9s %18s %6s %6.1f %10s\n", shorten(l.Label, 24), fmt.Sprintf("%d/%d", l.Support, l.Total), ap,
+		fmt.Fprintf(&b, "%-24s %9s %18s %6s %6.1f %10s\n", words.Shorten(l.Label, 24), fmt.Sprintf("%d/%d", l.Support, l.Total), ap,
 			fmt.Sprintf("%.0f %%", 100*l.Threshold), 100*l.F1, fmt.Sprintf("%d/%d", l.Correct, l.Predicted))
 	}
 	return b.String()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
@@ -101,13 +102,13 @@ func (r *ValuesReport) Text() string {
 				r2 += fmt.Sprintf(" (%.3f to %.3f)", v.Interval.Low, v.Interval.High)
 			}
 		}
-		fmt.Fprintf(&b, "%-24s %22s %10s %10s %10s\n", shorten(v.Name, 24), r2, short(v.MAE), short(v.RMSE), short(v.SD))
+		fmt.Fprintf(&b, "%-24s %22s %10s %10s %10s\n", words.Shorten(v.Name, 24), r2, short(v.MAE), short(v.RMSE), short(v.SD))
 	}
 	if len(r.Worst) > 0 {
 		w := r.Worst[0]
-		fmt.Fprintf(&b, "\nmost wrong: %s %s, predicted %s", shorten(w.Name, 20), short(w.True), short(w.Predicted))
+		fmt.Fprintf(&b, "\nmost wrong: %s %s, predicted %s", words.Shorten(w.Name, 20), short(w.True), short(w.Predicted))
 		if w.File != "" {
-			fmt.Fprintf(&b, " (%s)", shorten(w.File, 30))
+			fmt.Fprintf(&b, " (%s)", words.Shorten(w.File, 30))
 		}
 		b.WriteByte('\n')
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -33,7 +34,7 @@ func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 			}
 		}
 		if missing != nil {
-			return nil, fmt.Errorf("evaluate: the network has no label %s; say which of its labels are meant: --zero-shot %s=LABEL", some(missing), missing[0])
+			return nil, fmt.Errorf("evaluate: the network has no label %s; say which of its labels are meant: --zero-shot %s=LABEL", words.Some(missing), missing[0])
 		}
 		return m, nil
 	}
@@ -41,7 +42,7 @@ func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 		label, names, ok := strings.Cut(part, "=")
 		i := slices.Index(labels, strings.TrimSpace(label))
 		if !ok || i < 0 {
-			return nil, fmt.Errorf("evaluate: --zero-shot %q, want LABEL=NAME with a label of the data set: %s", part, some(labels))
+			return nil, fmt.Errorf("evaluate: --zero-shot %q, want LABEL=NAME with a label of the data set: %s", part, words.Some(labels))
 		}
 		for name := range strings.SplitSeq(names, "|") {
 			n, ok := number[plain(name)]
@@ -102,13 +103,4 @@ func (m Meaning) TopK(logits []float32, classes int, truth []int, k int) (metric
 		}
 	}
 	return a, nil
-}
-
-// some names at most twenty.
-func some(names []string) string {
-	const shown = 20
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -157,7 +158,7 @@ func inHeadsOrder(h *export.Head, ds *datasets.Dataset, items []datasets.Item) (
 	if task == datasets.Values {
 		for _, l := range h.Labels {
 			if !slices.Contains(ds.Labels, l) {
-				return nil, fmt.Errorf("run: %s has no value %q, which the head predicts; it has %s", ds.Name, l, some(ds.Labels))
+				return nil, fmt.Errorf("run: %s has no value %q, which the head predicts; it has %s", ds.Name, l, words.Some(ds.Labels))
 			}
 		}
 	}
@@ -168,7 +169,7 @@ func inHeadsOrder(h *export.Head, ds *datasets.Dataset, items []datasets.Item) (
 				c, ok = at[ds.Labels[item.Class]]
 			}
 			if !ok {
-				return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Truth(item), some(h.Labels))
+				return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Truth(item), words.Some(h.Labels))
 			}
 			items[i].Class = c
 			continue
@@ -180,7 +181,7 @@ func inHeadsOrder(h *export.Head, ds *datasets.Dataset, items []datasets.Item) (
 			case ok:
 				targets[c] = v
 			case task == datasets.Labels && v != 0:
-				return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Labels[k], some(h.Labels))
+				return nil, fmt.Errorf("run: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, ds.Labels[k], words.Some(h.Labels))
 			}
 		}
 		items[i].Targets = targets
@@ -222,15 +223,6 @@ func resultWords(r export.Result) string {
 		return scoreWords(r.Metric, r.Score, r.Interval, fmt.Sprintf("%d pictures", r.Total))
 	}
 	return fmt.Sprintf("%d of %d", r.Correct, r.Total)
-}
-
-// some names at most twenty: a head of 300 labels must not fill the screen.
-func some(names []string) string {
-	const shown = 20
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 // EvaluateModel measures a checkpoint's own classifier, zero-shot: nothing is trained.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
@@ -36,11 +37,11 @@ none could be read.`,
 			for _, r := range predictions {
 				if r.Error != "" {
 					failed++
-					c.say("%-40s cannot be read: %s", r.Path, r.Error)
+					c.say("%-40s cannot be read: %s", words.Plain(r.Path), words.Plain(r.Error))
 					continue
 				}
 				if !c.json {
-					c.say("%-40s %s", r.Path, answer(r))
+					c.say("%-40s %s", words.Plain(r.Path), answer(r))
 				}
 			}
 			if failed == len(predictions) {
@@ -59,15 +60,7 @@ none could be read.`,
 // answer is what a line says behind the path.
 func answer(p export.Prediction) string {
 	if p.Labels == nil && p.Values == nil {
-		return fmt.Sprintf("%-20s %5.1f %%", shorten(p.Label, 40), 100*p.Probability)
+		return fmt.Sprintf("%-20s %5.1f %%", words.Shorten(p.Label, 40), 100*p.Probability)
 	}
 	return p.Words()
-}
-
-// shorten keeps the beginning of a long label.
-func shorten(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }
