@@ -53,11 +53,7 @@ func (b *benchRun) cells(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	here, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	module, err := kernelspec.FindModule(here)
+	module, err := moduleHere()
 	if err != nil {
 		return err
 	}

@@ -112,11 +112,7 @@ func (c *command) prepare(ctx context.Context, b setup.Bundle, cuda, notebooks, 
 		if err != nil {
 			return nil, err
 		}
-		dir, err := os.Getwd()
-		if err != nil {
-			return nil, err
-		}
-		module, err := kernelspec.FindModule(dir)
+		module, err := moduleHere()
 		if err != nil {
 			return nil, err
 		}
@@ -177,11 +173,7 @@ func (c *command) makeBundle(ctx context.Context, dir string) error {
 	if files[row.File.Name], err = row.File.Get(ctx, o); err != nil {
 		return err
 	}
-	here, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	module, err := kernelspec.FindModule(here)
+	module, err := moduleHere()
 	if err != nil {
 		return err
 	}
@@ -193,4 +185,13 @@ func (c *command) makeBundle(ctx context.Context, dir string) error {
 	c.result = b
 	c.say("%s is for %s/%s with Python %s. On such a machine: tlkit setup --offline %s", dir, b.OS, b.Arch, b.Python, dir)
 	return nil
+}
+
+// moduleHere is the tlkit that cells of a person in this folder compile against.
+func moduleHere() (kernelspec.Module, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return kernelspec.Module{}, err
+	}
+	return kernelspec.FindModule(dir)
 }

@@ -136,11 +136,7 @@ var ofOurs = regexp.MustCompile(`undefined: tlkit\.|type \*?tlkit\.\w+ has no fi
 
 // otherVersion says against which tlkit the cells were compiled.
 func otherVersion() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		return ""
-	}
-	m, err := kernelspec.FindModule(dir)
+	m, err := moduleHere()
 	if err != nil {
 		return ""
 	}
