@@ -17,7 +17,7 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
 
-//go:embed cells.py
+//go:embed bench_cells.py
 var cellsScript string
 
 // plainGonb is the kernel measured beside ours: GoNB as it comes, without our environment.
