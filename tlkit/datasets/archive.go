@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -146,6 +147,10 @@ func byHand(set data.Set, why error) error {
 		how = append(how, fmt.Sprintf("unpack %s and make its folder %s the folder %s of the folder that $%s names", set.URL, set.Inside, set.Name, EnvVar))
 	} else if p := set.Package; p != nil {
 		how = append(how, fmt.Sprintf("unpack the %s package %s %s as the folder %s of the folder that $%s names", p.Manager, p.Name, p.Version, set.Name, EnvVar))
+	}
+	var address *url.Error
+	if errors.As(why, &address) {
+		why = address.Err // what to do by hand names the address
 	}
 	return fmt.Errorf("datasets: %w: %s could not be fetched: %w\n  by hand: %s", ErrNotFetched, set.Name, why, strings.Join(how, ", or "))
 }

@@ -85,7 +85,14 @@ func (n *Norms) Text() string {
 func (n *Norms) Figure() plots.Figure {
 	var bars []plots.Bar
 	for _, s := range n.Stages {
-		bars = append(bars, plots.Bar{Label: s.Stage, Value: s.Shift, Note: fmt.Sprintf("%d norms", s.Norms)})
+		bars = append(bars, plots.Bar{Label: s.Stage, Value: s.Shift, Note: count(s.Norms)})
 	}
-	return plots.Bars("How far the running means moved", plots.Scale{Name: "shift", Unit: "standard deviations"}, bars)
+	return plots.Bars("How far the running means moved", plots.Scale{Name: "shift, in the checkpoint's standard deviations"}, bars)
+}
+
+func count(norms int) string {
+	if norms == 1 {
+		return "1 norm"
+	}
+	return fmt.Sprintf("%d norms", norms)
 }

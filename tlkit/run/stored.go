@@ -62,7 +62,7 @@ func FirstOf(ctx context.Context, names string, place Place, p Progress) (string
 	all := strings.Split(names, "|")
 	if taken := place.taken(all); taken != "" {
 		if first := strings.TrimSpace(all[0]); taken != first {
-			p.Say(fmt.Sprintf("%s has learnt from %s, so it goes on with that and not with %s; another name begins anew", place.Name, taken, first))
+			p.Say(fmt.Sprintf("%s goes on with %s, which it has learnt from; another name begins with %s, where that can be had", place.Name, taken, first))
 		}
 		return taken, nil
 	}

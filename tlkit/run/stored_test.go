@@ -34,7 +34,7 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 	if err := os.Rename(shapes(t, []string{"discs", "bars"}, 6), filepath.Join(sets, "photos")); err != nil {
 		t.Fatal(err)
 	}
-	spec.Data = choose(place, "drawn", "mine has learnt from drawn")
+	spec.Data = choose(place, "drawn", "mine goes on with drawn")
 	var h heard
 	if again, err := Train(ctx, spec, place, &h); err != nil || again.Correct != first.Correct || !h.has("resumed") {
 		t.Errorf("the run was not taken up again: %+v, %v, %q", again, err, h.lines)
