@@ -87,7 +87,7 @@ func (n *Norms) Figure() plots.Figure {
 	for _, s := range n.Stages {
 		bars = append(bars, plots.Bar{Label: s.Stage, Value: s.Shift, Note: count(s.Norms)})
 	}
-	return plots.Bars("How far the running means moved", plots.Scale{Name: "shift, in the checkpoint's standard deviations"}, bars)
+	return plots.Bars("How far the running means moved", plots.Scale{Name: "shift in standard deviations"}, bars)
 }
 
 func count(norms int) string {
