@@ -151,7 +151,7 @@ func TestListAgainstFolder(t *testing.T) {
 }
 
 func TestSheets(t *testing.T) {
-	for _, name := range []string{"insects", "insects-medium", "insects-hard", "insects-few"} {
+	for _, name := range []string{"insects", "insects-medium", "insects-hard", "insects-few", "insects-labels", "insects-values"} {
 		set, ok := data.FindSet(name)
 		if !ok || set.Drawing == nil {
 			t.Fatalf("%s is not there or not drawn", name)

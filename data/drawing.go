@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"slices"
+	"strings"
 
 	"github.com/tlkit/transfer-learning/data/insects"
 )
@@ -14,6 +15,9 @@ type Drawing struct {
 	Level string // "easy", "medium", "hard"
 	Train int    // pictures of each class in train
 	Test  int    // pictures of each class in test
+
+	// Tells is what is said of each picture beside its class: "" nothing, "labels" or "values".
+	Tells string
 }
 
 // A Sheet is one picture of a drawing, not yet drawn.
@@ -47,9 +51,50 @@ func (g Drawing) Sheets() []Sheet {
 	return sheets
 }
 
+// toldVersion changes whenever the facts, or how they are written, change.
+const toldVersion = 1
+
 // Version names what is drawn: it changes when any picture does.
 func (g Drawing) Version() string {
+	if g.Tells != "" {
+		return fmt.Sprintf("v%d-%d-%d-%s%d", insects.Version, g.Train, g.Test, g.Tells, toldVersion)
+	}
 	return fmt.Sprintf("v%d-%d-%d", insects.Version, g.Train, g.Test)
+}
+
+// Told draws the picture and says what is true of it, as the header of a CSV file and a
+// row of it in the words of package datasets: "labels" and "ant;wings", or "cos,length,…"
+// and "0.31,88.2,…". Both are "" when the drawing tells nothing.
+func (g Drawing) Told(s Sheet) (img image.Image, header, row string, err error) {
+	drawn, f, err := insects.Drawn(s.level, s.Split, s.class, s.index)
+	if err != nil {
+		return nil, "", "", fmt.Errorf("data: drawing %s/%s: %w", s.Folder, s.Name, err)
+	}
+	switch g.Tells {
+	case "labels":
+		var labels []string
+		for i, is := range []bool{f.Ant, f.Bands, f.Bee, f.Covered, f.Wings} {
+			if is {
+				labels = append(labels, toldLabels[i])
+			}
+		}
+		return drawn, "labels", strings.Join(labels, ";"), nil
+	case "values":
+		return drawn, strings.Join(toldValues, ","), fmt.Sprintf("%.3f,%.1f,%.3f,%.1f,%.1f", f.Cos, f.Length, f.Sin, f.X, f.Y), nil
+	}
+	return drawn, "", "", nil
+}
+
+// What the sets that tell something tell.
+var (
+	toldLabels = []string{"ant", "bands", "bee", "covered", "wings"}
+	toldValues = []string{"cos", "length", "sin", "x", "y"}
+)
+
+// telling is a drawn set that asks something else of the same pictures.
+func telling(s Set, tells string, labels []string) Set {
+	s.Drawing.Tells, s.Labels = tells, slices.Clone(labels)
+	return s
 }
 
 // Draw draws the picture. It takes some 15 ms and may be called from several

@@ -43,6 +43,8 @@ var table = []Set{
 	drawn("insects", "easy", "drawn ants and bees, 244 to train and 1,000 to test"),
 	drawn("insects-medium", "medium", "drawn ants and bees, smaller, half hidden and less typical"),
 	drawn("insects-hard", "hard", "drawn ants and bees whose colours say nothing, some of them hard for people too"),
+	telling(drawn("insects-labels", "easy", "the pictures of insects with what can be seen: ant or bee, wings, bands, covered"), "labels", toldLabels),
+	telling(drawn("insects-values", "easy", "the pictures of insects with where it is (x, y), its length, and the way it points (cos, sin)"), "values", toldValues),
 	few(drawn("insects-few", "hard", "the same, 96 to train and 200 to test: for what trains a whole network in a minute")),
 	{
 		Name:    "hymenoptera",

@@ -26,24 +26,52 @@ var Classes = []string{"ants", "bees"}
 // split ("train" or "test") of a level ("easy", "medium", "hard"). The pictures
 // of the two splits have nothing in common.
 func Draw(levelName, split string, class, index int) (*image.NRGBA, error) {
+	img, _, err := Drawn(levelName, split, class, index)
+	return img, err
+}
+
+// Facts are what is true of a picture: where the insect is, how large, which way it
+// points, and what can be seen of it.
+type Facts struct {
+	X, Y     float64 // of the middle of its body, pixels from the top left corner
+	Length   float64 // of its body without feelers and legs, pixels, before foreshortening
+	Cos, Sin float64 // of the direction its head points in: 1, 0 is right, 0, 1 is down
+
+	Ant, Bee bool
+	Wings    bool // it has wings that show
+	Bands    bool // its tail is banded
+	Covered  bool // something was drawn in front of it, or beside it
+}
+
+// Drawn is Draw, and says what was drawn.
+func Drawn(levelName, split string, class, index int) (*image.NRGBA, Facts, error) {
+	img, facts, err := drawn(levelName, split, class, index)
+	if err == nil {
+		facts.Ant, facts.Bee = class == 0, class == 1
+	}
+	return img, facts, err
+}
+
+func drawn(levelName, split string, class, index int) (*image.NRGBA, Facts, error) {
 	v, ok := levels[levelName]
 	if !ok {
-		return nil, fmt.Errorf("insects: no level %q; there are easy, medium and hard", levelName)
+		return nil, Facts{}, fmt.Errorf("insects: no level %q; there are easy, medium and hard", levelName)
 	}
 	if class != 0 && class != 1 {
-		return nil, fmt.Errorf("insects: class %d, want 0 (ants) or 1 (bees)", class)
+		return nil, Facts{}, fmt.Errorf("insects: class %d, want 0 (ants) or 1 (bees)", class)
 	}
 	if index < 0 {
-		return nil, fmt.Errorf("insects: picture number %d, want 0 or more", index)
+		return nil, Facts{}, fmt.Errorf("insects: picture number %d, want 0 or more", index)
 	}
 	seeds := []uint64{Version, uint64(class), uint64(index)}
 	switch split {
 	case "train", "test":
 	default:
-		return nil, fmt.Errorf("insects: no split %q; there are train and test", split)
+		return nil, Facts{}, fmt.Errorf("insects: no split %q; there are train and test", split)
 	}
 	for _, b := range []byte(levelName + "/" + split) {
 		seeds = append(seeds, uint64(b))
 	}
-	return draw(newDice(seeds...), Side, class == 1, v), nil
+	img, facts := draw(newDice(seeds...), Side, class == 1, v)
+	return img, facts, nil
 }

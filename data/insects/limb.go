@@ -8,6 +8,8 @@ type hexapod struct {
 	lit  lamp
 	coat coat
 	px   float64 // pixels per unit
+
+	winged bool // a wing was drawn
 }
 
 // leg draws the same leg on both sides, each with a pose of its own. The joints
@@ -98,6 +100,7 @@ func (h *hexapod) fur(b blob, count int, length float64, tint surface) {
 
 // wing draws one wing: hinge, heading, length, breadth of the trailing side.
 func (h *hexapod) wing(hinge point, turn, length, breadth, side, opacity float64) {
+	h.winged = true
 	c, s := circle(turn)
 	at := func(t, w float64) point {
 		x, y := mul(t, length), mul(w, length)

@@ -46,8 +46,8 @@ var levels = map[string]level{
 	},
 }
 
-// draw makes one picture.
-func draw(d *dice, side int, bee bool, v level) *image.NRGBA {
+// draw makes one picture. What it tells of it takes no throw of the dice.
+func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	size := float64(side)
 	back := newLayer(side)
 	ground(d, back, v.clutter)
@@ -59,6 +59,7 @@ func draw(d *dice, side int, bee bool, v level) *image.NRGBA {
 	room := max(mul(size, 0.5)-mul(scale, 1.05), 0)
 	half := mul(size, 0.5)
 	at := point{half + mul(mul(room, v.stray), d.in(-1, 1)), half + mul(mul(room, v.stray), d.in(-1, 1))}
+	facts := Facts{X: at.x, Y: at.y, Length: mul(2, scale)}
 	f := newFrame(at, scale, d.unit(), 1-mul(v.squeeze, mul(d.unit(), d.unit())), 1-mul(v.squeeze, mul(d.unit(), d.unit())), d.chance(0.5))
 	sun := d.unit()
 	sx, sy := circle(sun)
@@ -101,11 +102,14 @@ func draw(d *dice, side int, bee bool, v level) *image.NRGBA {
 	} else {
 		h.ant(v.antWings)
 	}
+	facts.Cos, facts.Sin = circle(f.turn)
+	facts.Wings, facts.Bands = h.winged, c.bands > 0
 	far := mul(scale, d.in(0.05, 0.13))
 	back.shadow(body, int(-mul(sx, far)), int(-mul(sy, far)), mul(scale, d.in(0.02, 0.05)), d.in(0.3, 0.6))
 	back.over(body)
 
 	if d.chance(v.cover) {
+		facts.Covered = true
 		for range 1 + d.below(v.covers) {
 			// From outside the body towards it, so that part of it stays to be seen.
 			turn := d.unit()
@@ -116,7 +120,7 @@ func draw(d *dice, side int, bee bool, v level) *image.NRGBA {
 	}
 	back.blur(mul(mul(v.blur, mul(d.unit(), d.unit())), size/192))
 	develop(d, back, v.grain)
-	return back.picture()
+	return back.picture(), facts
 }
 
 // develop does what cameras do: exposure, contrast, a colour cast, dark corners, grain.

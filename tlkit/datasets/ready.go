@@ -35,6 +35,10 @@ const Drawing = "drawing"
 // as it was written. A set that was damaged or half written is drawn again.
 const sumsFile = ".sums"
 
+// toldFile lies in a drawn set that tells something of its pictures: what datasets reads
+// instead of the folders.
+const toldFile = "told.csv"
+
 // openReady returns a set of the table from the cache, after fetching or
 // drawing it if need be.
 func openReady(ctx context.Context, set data.Set, o Options) (*Dataset, error) {
@@ -113,7 +117,12 @@ func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, mark(ErrNotFetched, "datasets: %s is not in the cache", set.Name)
 	}
-	d, err := readFolder(ctx, dir)
+	read := func() (*Dataset, error) { return readFolder(ctx, dir) }
+	told := set.Drawing != nil && set.Drawing.Tells != ""
+	if told {
+		read = func() (*Dataset, error) { return readCSV(ctx, filepath.Join(dir, toldFile)) }
+	}
+	d, err := read()
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +138,12 @@ func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error)
 	want, err := readSums(filepath.Join(dir, sumsFile))
 	if err != nil {
 		return nil, err
+	}
+	if told {
+		if sum, err := fetch.Sum(ctx, filepath.Join(dir, toldFile)); err != nil || sum != want[toldFile] {
+			return nil, fmt.Errorf("datasets: %s in %s is not as it was written: %v", toldFile, dir, err)
+		}
+		delete(want, toldFile)
 	}
 	for _, it := range d.Items {
 		if want[it.Rel] != it.SHA256 {
@@ -146,14 +161,14 @@ func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error)
 // drawInto draws every picture of a set into dir, on all cores.
 func drawInto(ctx context.Context, set data.Set, dir string, o Options) error {
 	sheets := set.Drawing.Sheets()
-	sums := make([]string, len(sheets))
+	sums, told := make([]string, len(sheets)), make([]string, len(sheets))
 	for _, s := range sheets {
 		if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(s.Folder)), 0o700); err != nil {
 			return fmt.Errorf("datasets: drawing %s: %w", set.Name, err)
 		}
 	}
 	var mu sync.Mutex
-	done := 0
+	header, done := "", 0
 	report := func() {
 		if o.Report == nil {
 			return
@@ -175,11 +190,14 @@ func drawInto(ctx context.Context, set data.Set, dir string, o Options) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				sum, err := drawOne(sheets[i], filepath.Join(dir, filepath.FromSlash(sheets[i].Folder), sheets[i].Name))
+				sum, head, line, err := drawOne(set.Drawing, sheets[i], filepath.Join(dir, filepath.FromSlash(sheets[i].Folder), sheets[i].Name))
 				if err != nil {
 					return err
 				}
-				sums[i] = sum
+				sums[i], told[i] = sum, line
+				if i == 0 {
+					header = head
+				}
 				report()
 			}
 		})
@@ -191,27 +209,37 @@ func drawInto(ctx context.Context, set data.Set, dir string, o Options) error {
 	for i, s := range sheets {
 		fmt.Fprintf(&b, "%s  %s\n", sums[i], path.Join(s.Folder, s.Name))
 	}
+	if set.Drawing.Tells != "" {
+		text := []byte(strings.Join(slices.Insert(told, 0, header), "\n") + "\n")
+		if err := os.WriteFile(filepath.Join(dir, toldFile), text, 0o600); err != nil {
+			return fmt.Errorf("datasets: drawing %s: %w", set.Name, err)
+		}
+		fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(text), toldFile)
+	}
 	if err := os.WriteFile(filepath.Join(dir, sumsFile), []byte(b.String()), 0o600); err != nil {
 		return fmt.Errorf("datasets: drawing %s: %w", set.Name, err)
 	}
 	return nil
 }
 
-func drawOne(s data.Sheet, file string) (sum string, err error) {
-	img, err := s.Draw()
+// drawOne draws a picture into a file; told gets its line of the CSV file and header the
+// first line, both without an end, when the drawing tells anything.
+func drawOne(g *data.Drawing, s data.Sheet, file string) (sum, header, told string, err error) {
+	img, names, row, err := g.Told(s)
 	if err != nil {
-		return "", err
+		return "", "", "", err
 	}
+	header, told = "path,split,"+names, s.Folder+"/"+s.Name+","+s.Split+","+row
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return "", err
+		return "", "", "", err
 	}
 	h := sha256.New()
 	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
 	if err := errors.Join(encoder.Encode(io.MultiWriter(f, h), img), f.Close()); err != nil {
-		return "", err
+		return "", "", "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil)), header, told, nil
 }
 
 func readSums(file string) (map[string]string, error) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/data"
 )
 
 // written puts down pictures img/aa.png ... and a CSV file beside them.
@@ -185,5 +188,71 @@ func TestDuplicatesWithOtherTargets(t *testing.T) {
 	d := open(t, filepath.Join(f.write(t), "list.csv"), Options{})
 	if len(d.Report.Duplicates) != 1 || !slices.Equal(d.Report.Duplicates[0].Labels, []string{"x 1", "x 1.5"}) || !strings.Contains(strings.Join(d.Report.Warnings, "\n"), "different values as exact copies") {
 		t.Errorf("%+v %q", d.Report.Duplicates, d.Report.Warnings)
+	}
+}
+
+// The drawn sets that tell something are those of the pictures of insects, with targets.
+func TestDrawnSetsThatTell(t *testing.T) {
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	ctx := context.Background()
+	o := Options{Offline: true}
+	if err := o.complete(); err != nil {
+		t.Fatal(err)
+	}
+	plain, err := openReady(ctx, little(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]string{}
+	for _, it := range plain.Items {
+		sums[it.Rel] = it.SHA256
+	}
+	for name, task := range map[string]Task{"insects-labels": Labels, "insects-values": Values} {
+		set, ok := data.FindSet(name)
+		if !ok {
+			t.Fatal("no set " + name)
+		}
+		small := *set.Drawing
+		small.Train, small.Test = 3, 2
+		set.Drawing = &small
+		d, err := openReady(ctx, set, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Task != task || d.Name != name || d.Set == nil || len(d.In("train")) != 6 || len(d.In("test")) != 4 || len(d.Report.Skipped) != 0 {
+			t.Errorf("%s", d.Text())
+		}
+		for _, it := range d.Items {
+			if sums[it.Rel] != it.SHA256 {
+				t.Errorf("%s is not the picture of insects", it.Rel)
+			}
+			if task == Labels {
+				if ant := strings.Contains(it.Rel, "/ants/"); ant != strings.Contains(d.Truth(it), "ant") || ant == strings.Contains(d.Truth(it), "bee") {
+					t.Errorf("%s is said to be %s", it.Rel, d.Truth(it))
+				}
+				continue
+			}
+			at := map[string]float64{}
+			for k, l := range d.Labels {
+				at[l] = it.Targets[k]
+			}
+			if turn := at["cos"]*at["cos"] + at["sin"]*at["sin"]; turn < 0.99 || turn > 1.01 || at["x"] < 20 || at["x"] > 172 || at["length"] < 0.42*192-1 || at["length"] > 0.72*192+1 {
+				t.Errorf("%s: %v", it.Rel, at)
+			}
+		}
+		// One changed number, and the set is drawn anew.
+		file := filepath.Join(d.Root, toldFile)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := strings.Replace(strings.Replace(string(text), "0.", "1.", 1), "wings", "horns", 1)
+		if err := os.WriteFile(file, []byte(changed), 0o600); err != nil || changed == string(text) {
+			t.Fatal(err)
+		}
+		again, err := openReady(ctx, set, o)
+		if err != nil || again.Fingerprint() != d.Fingerprint() {
+			t.Errorf("%s after its file of targets was changed: %v", name, err)
+		}
 	}
 }
