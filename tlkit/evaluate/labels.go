@@ -106,7 +106,7 @@ func (r *LabelsReport) Figure() plots.Figure {
 		}
 	}
 	slices.SortStableFunc(bars, func(a, b plots.Bar) int { return cmp.Compare(b.Value, a.Value) })
-	return plots.Bars("How well each label is found", plots.Scale{Name: "average precision; on the right the pictures that bear it", Unit: "%"}, bars)
+	return plots.Bars("How well each label is found", plots.Scale{Name: "average precision", Unit: "%"}, bars)
 }
 
 // Text is the report as a table of at most 80 columns.
