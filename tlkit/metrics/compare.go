@@ -55,6 +55,73 @@ func Compare(truth, a, b []int) (Comparison, error) {
 	return c, nil
 }
 
+// Gain is the score of B minus that of A on the same pictures.
+type Gain struct {
+	Value    float64  `json:"value"`
+	Interval Interval `json:"interval"` // 95 %
+}
+
+// CompareMAP sets two models side by side by mean average precision over the labels, see [ScoreLabels]: logits of A and B,
+// both [N, K], and N*K truths. The interval is a percentile bootstrap over pictures, each drawn for both models at once:
+// what is hard for both cancels out.
+func CompareMAP(truth []bool, a, b Matrix) (Gain, error) {
+	before, _, err := MeanAveragePrecision(a, truth)
+	if err != nil {
+		return Gain{}, err
+	}
+	after, _, err := MeanAveragePrecision(b, truth)
+	if err != nil {
+		return Gain{}, err
+	}
+	ranked := func(m Matrix) func(c int, weight []int) (float64, bool) {
+		columns := make([]ranking, m.Cols)
+		for c := range columns {
+			columns[c] = rank(m, truth, c)
+		}
+		return func(c int, weight []int) (float64, bool) { return columns[c].precision(weight) }
+	}
+	return gain(before, after, a, b, ranked(a), ranked(b))
+}
+
+// CompareR2 does the same by mean R² of real values, see [ScoreValues].
+func CompareR2(truth []float64, a, b Matrix) (Gain, error) {
+	before, _, err := MeanR2(a, truth)
+	if err != nil {
+		return Gain{}, err
+	}
+	after, _, err := MeanR2(b, truth)
+	if err != nil {
+		return Gain{}, err
+	}
+	explained := func(m Matrix) func(c int, weight []int) (float64, bool) {
+		return func(c int, weight []int) (float64, bool) { return rSquared(m, truth, c, truth[c], weight) }
+	}
+	return gain(before, after, a, b, explained(a), explained(b))
+}
+
+// gain resamples the difference of the means over the columns that have a score.
+func gain(before, after float64, a, b Matrix, scoreA, scoreB func(column int, weight []int) (float64, bool)) (Gain, error) {
+	if a.Rows != b.Rows || a.Cols != b.Cols {
+		return Gain{}, fmt.Errorf("metrics: %d x %d scores of A, %d x %d of B: want the same pictures in the same order", a.Rows, a.Cols, b.Rows, b.Cols)
+	}
+	var differences []float64
+	bootstrap(a.Rows, func(weight []int) {
+		sum, counted := 0.0, 0
+		for c := range a.Cols {
+			x, ok := scoreA(c, weight)
+			y, also := scoreB(c, weight)
+			if ok && also {
+				sum += y - x
+				counted++
+			}
+		}
+		if counted > 0 {
+			differences = append(differences, sum/float64(counted))
+		}
+	})
+	return Gain{Value: after - before, Interval: percentiles(differences)}, nil
+}
+
 // binomialHalf is the two-sided p value of k of n at probability 1/2, for the
 // smaller count k. Summed in logarithms: 2^n overflows long before n does.
 func binomialHalf(k, n int) float64 {

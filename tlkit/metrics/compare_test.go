@@ -1,0 +1,90 @@
+package metrics
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// The gain of B over A in mean average precision and in R²: the value is the difference of the two scores, nothing
+// changes for equal models, and in simulations the interval holds the truth about as often as it says.
+func TestGains(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 11))
+	const n, k = 150, 2
+	make2 := func(noise float64) (labels []bool, values []float64, logits, predicted Matrix) {
+		logits, predicted = Matrix{Rows: n, Cols: k}, Matrix{Rows: n, Cols: k}
+		for range n * k {
+			v := r.NormFloat64()
+			values = append(values, v)
+			labels = append(labels, v > 0.5)
+			x := float32(v + noise*r.NormFloat64())
+			logits.Data, predicted.Data = append(logits.Data, x), append(predicted.Data, x)
+		}
+		return
+	}
+	worse := func(m Matrix, noise float64) Matrix {
+		out := Matrix{Rows: m.Rows, Cols: m.Cols}
+		for _, v := range m.Data {
+			out.Data = append(out.Data, v+float32(noise*r.NormFloat64()))
+		}
+		return out
+	}
+	labels, values, logits, predicted := make2(0.5)
+	other := worse(logits, 0.4)
+	g, err := CompareMAP(labels, other, logits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := MeanAveragePrecision(other, labels)
+	after, _, _ := MeanAveragePrecision(logits, labels)
+	if g.Value != after-before || !g.Interval.Contains(g.Value) || g.Interval.Low > g.Interval.High {
+		t.Errorf("%+v, want %v", g, after-before)
+	}
+	same, err := CompareR2(values, predicted, predicted)
+	if err != nil || same.Value != 0 || same.Interval != (Interval{0, 0}) {
+		t.Errorf("equal models: %+v, %v", same, err)
+	}
+	// A perfect model scores 1 in every resample: the interval of the gain over it is that of the score, less 1.
+	var flawless Matrix
+	flawless.Rows, flawless.Cols = n, k
+	for _, v := range values {
+		flawless.Data = append(flawless.Data, float32(v))
+	}
+	score, err := ScoreValues([]string{"a", "b"}, predicted, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := CompareR2(values, flawless, predicted)
+	if err != nil || math.Abs(over.Interval.Low-score.Interval.Low+1) > 1e-6 || math.Abs(over.Interval.High-score.Interval.High+1) > 1e-6 {
+		t.Errorf("over a perfect model %+v, the score %+v", over, score.Interval)
+	}
+	found, err := ScoreLabels([]string{"a", "b"}, logits, labels, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if over, err = CompareMAP(labels, flawless, logits); err != nil || math.Abs(over.Interval.Low-found.Interval.Low+1) > 1e-6 || math.Abs(over.Interval.High-found.Interval.High+1) > 1e-6 {
+		t.Errorf("over a perfect model %+v, the score %+v", over, found.Interval)
+	}
+	// R² of v + noise s is 1 - s² whatever is drawn, so the true gain of 0.5 over √(0.5² + 0.4²) is 0.16.
+	held := 0
+	for range 100 {
+		_, values, _, predicted := make2(0.5)
+		g, err := CompareR2(values, worse(predicted, 0.4), predicted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g.Interval.Contains(0.16) {
+			held++
+		}
+	}
+	if held < 86 || held > 100 { // binomial with 0.93 to 0.95; percentile bootstraps are a little narrow
+		t.Errorf("the interval holds the truth %d times of 100", held)
+	}
+	t.Logf("held %d of 100", held)
+	if _, err := CompareR2(values, predicted, Matrix{Rows: n - 1, Cols: k, Data: predicted.Data[k:]}); err == nil {
+		t.Error("other pictures are compared")
+	}
+	if _, err := CompareMAP(labels[1:], logits, logits); err == nil {
+		t.Error("too few truths are taken")
+	}
+}
