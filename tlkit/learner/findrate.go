@@ -26,7 +26,7 @@ func (f *RateFind) Series() (rates, losses []float64) {
 // RatePoint is one step of it.
 type RatePoint struct {
 	Rate float64 `json:"rate"` // of the group with the largest one
-	Loss float64 `json:"loss"` // nats, of the step's batch
+	Loss float64 `json:"loss"` // of the step's batch
 }
 
 // findSteps and the rates they go through: Smith 2015, https://arxiv.org/abs/1506.01186, with the limits of fastai.
@@ -40,10 +40,8 @@ const (
 // has run away, and suggests the one where it fell fastest. Nothing of it stays: net and head of d are as they were. A
 // plan that searches is tried at its deepest stage.
 func FindRate(ctx context.Context, d TuneData, p TunePlan) (*RateFind, error) {
-	if err := d.check(); err != nil {
-		return nil, err
-	}
-	if err := p.Check(d.Net); err != nil {
+	obj, err := d.check(p)
+	if err != nil {
 		return nil, err
 	}
 	p.Search, p.Patience = nil, 0
@@ -59,11 +57,11 @@ func FindRate(ctx context.Context, d TuneData, p TunePlan) (*RateFind, error) {
 		return nil, err
 	}
 	defer train.close()
-	start := d.Head.Head
+	start := obj.standardised(d.Head.Head)
 	if p.Fresh {
 		start = freshHead(d.Classes, d.Net.Row.Features, p.Seed)
 	}
-	t, err := newTuner(d.Net, d.Engine, start, p)
+	t, err := newTuner(d.Net, d.Engine, obj, start, p)
 	if err != nil {
 		return nil, err
 	}

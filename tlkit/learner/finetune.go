@@ -10,7 +10,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
@@ -24,10 +23,11 @@ import (
 type TuneData struct {
 	Net     *zoo.Net
 	Engine  *engine.Engine
-	Train   []datasets.Item // with classes from 0 to Classes-1
+	Task    datasets.Task   // what is learnt about a picture; "" = Classes
+	Train   []datasets.Item // with classes from 0 to Classes-1, or with targets
 	Valid   []datasets.Item // measured, never chosen on; may be empty
 	Split   string          // what Valid is called in the history; "" = valid
-	Classes int
+	Classes int             // or labels, or values
 
 	Head     *head.Fit    // the fitted head: training starts from it
 	Features head.Samples // what it was fitted on
@@ -51,6 +51,9 @@ type Tuned struct {
 	Why    string   // one sentence
 	Trials []Trial  // of the search, the head alone first; nil without one
 	Steps  int      // of the final training
+	// OutOfFold has for each training picture what a network like this one says that did not see it, [N, Classes]: logits
+	// or values. nil without a search, and where it does not pay.
+	OutOfFold []float32
 
 	Training, Saving time.Duration // of the final training in this process: all of it, and the part that checkpoints took
 }
@@ -76,10 +79,8 @@ func (d TuneData) say(format string, a ...any) {
 // with Resume goes on and ends, on a CPU, with the very bits that the uninterrupted run gives. A *DivergedError tells
 // where numbers ran away.
 func FineTune(ctx context.Context, d TuneData, p TunePlan, to Recorder) (*Tuned, error) {
-	if err := d.check(); err != nil {
-		return nil, err
-	}
-	if err := p.Check(d.Net); err != nil {
+	obj, err := d.check(p)
+	if err != nil {
 		return nil, err
 	}
 	if p.Batch > len(d.Train) {
@@ -105,7 +106,7 @@ func FineTune(ctx context.Context, d TuneData, p TunePlan, to Recorder) (*Tuned,
 	defer train.close()
 	out := &Tuned{Plan: p, Net: d.Net, Head: d.Head.Head}
 	if p.Search != nil {
-		if out.Trials, err = d.search(ctx, p, train, of); err != nil {
+		if out.Trials, err = d.search(ctx, obj, p, train, of); err != nil {
 			if ctx.Err() != nil {
 				err = fmt.Errorf("learner: fine-tuning %w while it was choosing how; what was tried is kept: run the same again with --resume: %w", ErrInterrupted, ctx.Err())
 			}
@@ -113,27 +114,28 @@ func FineTune(ctx context.Context, d TuneData, p TunePlan, to Recorder) (*Tuned,
 		}
 		alone, at := out.Trials[0], choose(out.Trials)
 		if at < 0 {
-			out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %d of %d with loss %.4f, and nothing that was tried is better by more than chance would make it (twice the standard error)", alone.Right, alone.Total, alone.Loss)
+			out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and nothing that was tried is better by more than chance would make it (twice the standard error)", alone.words(), alone.Loss)
 			out.Plan.Mix = 0
 			return out, d.mark(to, curves.Mark{Kind: curves.Chosen, Step: d.Steps, Epoch: float64(d.Steps), Text: "the head alone"})
 		}
 		t := out.Trials[at]
 		out.Plan.Groups, out.Plan.Mix = p.groupsFrom(stages(d.Net), t.From, t.Rate, p.Search), t.Mix
-		out.Why = fmt.Sprintf("from %s on at rate %g, %g of the way: on folds of the training pictures %d of %d with loss %.4f, the head alone %d with %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.Right, t.Total, t.Loss, alone.Right, alone.Loss, t.Gain, t.Error)
+		out.Why = fmt.Sprintf("from %s on at rate %g, %g of the way: on folds of the training pictures %s with loss %.4f, the head alone %s with %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.words(), t.Loss, alone.words(), alone.Loss, t.Gain, t.Error)
+		out.OutOfFold = obj.units(t.logits)
 		d.say("%s", out.Why)
 	}
 	out.Pays = true
-	return out, d.final(ctx, out, train, kept, of, to)
+	return out, d.final(ctx, obj, out, train, kept, of, to)
 }
 
 // final is the training on all pictures by a plan that leaves nothing open.
-func (d TuneData) final(ctx context.Context, out *Tuned, train *pictures, kept checkpoints, of map[string]string, to Recorder) error {
+func (d TuneData) final(ctx context.Context, obj objective, out *Tuned, train *pictures, kept checkpoints, of map[string]string, to Recorder) error {
 	p := out.Plan
-	start := d.Head.Head
+	start := obj.standardised(d.Head.Head)
 	if p.Fresh {
 		start = freshHead(d.Classes, d.Net.Row.Features, p.Seed)
 	}
-	t, err := newTuner(d.Net, d.Engine, start, p)
+	t, err := newTuner(d.Net, d.Engine, obj, start, p)
 	if err != nil {
 		return err
 	}
@@ -242,7 +244,7 @@ func (d TuneData) mark(to Recorder, m curves.Mark) error {
 
 // feeder gives a tuner its batches of some rows.
 func (d TuneData) feeder(t *tuner, from *pictures, rows []int) *feeder {
-	f := &feeder{pictures: from, rows: rows, classes: d.Classes, width: t.in[0] * t.in[1] * t.in[2], border: t.from, plan: t.plan, keep: d.Net.Row.Features}
+	f := &feeder{objective: t.objective, pictures: from, rows: rows, width: t.in[0] * t.in[1] * t.in[2], border: t.from, plan: t.plan, keep: d.Net.Row.Features}
 	if t.plan.ClassWeights {
 		f.weights = classWeights(from.items, rows, d.Classes)
 	}
@@ -307,28 +309,28 @@ func rest(held []int, n int) []int {
 	return rows
 }
 
-func (d TuneData) check() error {
+// check says what is wrong with the data, or with the plan for them, and what they ask of the network.
+func (d TuneData) check(p TunePlan) (o objective, err error) {
 	switch {
 	case d.Net == nil || d.Engine == nil || d.Head == nil || d.Head.Head == nil:
-		return errors.New("learner: fine-tuning needs a net, an engine and a fitted head: call FitHead first")
-	case len(d.Train) == 0 || d.Classes < 2:
-		return fmt.Errorf("learner: fine-tuning on %d pictures of %d classes, want at least 2 classes", len(d.Train), d.Classes)
+		return o, errors.New("learner: fine-tuning needs a net, an engine and a fitted head: call FitHead first")
+	case len(d.Train) == 0 || d.Classes < 1 || d.Classes == 1 && (d.Task == "" || d.Task == datasets.Classes):
+		return o, fmt.Errorf("learner: fine-tuning on %d pictures of %d classes, want at least 2 classes and pictures of them", len(d.Train), d.Classes)
 	case d.Head.Head.Classes != d.Classes || d.Head.Head.Features != d.Net.Row.Features:
-		return fmt.Errorf("learner: a head of %d classes on %d features, the pictures have %d classes, the net gives %d features", d.Head.Head.Classes, d.Head.Head.Features, d.Classes, d.Net.Row.Features)
+		return o, fmt.Errorf("learner: a head of %d classes on %d features, the pictures have %d classes, the net gives %d features", d.Head.Head.Classes, d.Head.Head.Features, d.Classes, d.Net.Row.Features)
 	case d.Rows == nil && d.Features.Len() != len(d.Train) || d.Rows != nil && len(d.Rows) != d.Features.Len():
-		return fmt.Errorf("learner: %d rows of features for %d training pictures", d.Features.Len(), len(d.Train))
+		return o, fmt.Errorf("learner: %d rows of features for %d training pictures", d.Features.Len(), len(d.Train))
 	}
-	if one := d.Train[0].Class; !slices.ContainsFunc(d.Train, func(it datasets.Item) bool { return it.Class != one }) {
-		return fmt.Errorf("learner: all %d training pictures are of class %d: there is nothing to tell apart, nor to mix; give it pictures of two classes", len(d.Train), one)
+	if o, err = d.objective(); err != nil {
+		return o, err
 	}
-	for _, items := range [][]datasets.Item{d.Train, d.Valid} {
-		for _, it := range items {
-			if it.Class < 0 || it.Class >= d.Classes {
-				return fmt.Errorf("learner: %s has class %d, want 0 to %d", it.Rel, it.Class, d.Classes-1)
-			}
-		}
+	if err := d.Head.Head.Check(); err != nil {
+		return o, err
 	}
-	return d.Head.Head.Check()
+	if err := p.Check(d.Net); err != nil {
+		return o, err
+	}
+	return o, o.suits(p)
 }
 
 // of names all that a checkpoint depends on.
@@ -341,6 +343,9 @@ func (d TuneData) of(p TunePlan) (map[string]string, error) {
 	pictures := sha256.New()
 	for _, it := range d.Train {
 		fmt.Fprintf(pictures, "%s %d\n", it.SHA256, it.Class)
+		if it.Targets != nil {
+			fmt.Fprintf(pictures, "%s %v\n", d.Task, it.Targets)
+		}
 	}
 	start := sha256.New()
 	for _, v := range [][]float32{d.Head.Head.Weight, d.Head.Head.Bias} {

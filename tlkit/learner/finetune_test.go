@@ -12,6 +12,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
@@ -66,6 +67,7 @@ func writeFormula(tb testing.TB, name string, gain float64, path string) {
 
 // torchSteps are whole training steps as PyTorch took them, see internal/golden/referee/finetune.py.
 type torchSteps struct {
+	Task        datasets.Task
 	Norms, Rule string
 	Rates       []float64
 	Gain        float64
@@ -81,7 +83,7 @@ type torchSteps struct {
 }
 
 // Six steps of ResNet-20 in batches of four and two, the last one padded; two groups, weight decay, clipping, smoothed
-// labels; norms frozen and following. The referee counts in float64; float32 was seen to be within 1e-6, and any wrong
+// labels; norms frozen and following; classes, several labels and values. The referee counts in float64; float32 was seen to be within 1e-6, and any wrong
 // detail (decay on biases, the biased variance in the running one, padding that counts) shows as 1e-3 and more.
 func TestStepsAgainstTorch(t *testing.T) {
 	e := xla(t)
@@ -95,7 +97,7 @@ func TestStepsAgainstTorch(t *testing.T) {
 	}
 	const tolerance = 2e-5
 	for _, c := range file.Runs {
-		t.Run(c.Norms+" "+c.Rule, func(t *testing.T) {
+		t.Run(string(c.Task)+" "+c.Norms+" "+c.Rule, func(t *testing.T) {
 			net := formulaNet(t, "resnet20_cifar10", c.Gain)
 			h := &head.Linear{Features: 64, Classes: 3, Weight: golden.Fill("linear.weight", []int{3, 64}, c.Gain), Bias: golden.Fill("linear.bias", []int{3}, c.Gain)}
 			p := TunePlan{Name: "test", Epochs: 3, Batch: 4, Norms: c.Norms, Smoothing: 0.1, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant},
@@ -110,7 +112,8 @@ func TestStepsAgainstTorch(t *testing.T) {
 			if err := p.Check(net); err != nil {
 				t.Fatal(err)
 			}
-			tu, err := newTuner(net, e, h, p)
+			o, items := sixPictures(c.Task)
+			tu, err := newTuner(net, e, o, h, p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,15 +123,11 @@ func TestStepsAgainstTorch(t *testing.T) {
 			}
 			maps := frozenMaps(t, net, e, golden.Input(32, 6), 6, "layer1")
 			width := len(maps) / 6
-			y := []int{0, 1, 2, 2, 1, 0}
 			input := func(rows []int) *batch {
 				b := &batch{x: make([]float32, 4*width), targets: make([]float32, 12), rows: make([]float32, 4), items: rows}
 				for i, r := range rows {
 					copy(b.x[i*width:], maps[r*width:(r+1)*width])
-					for k := range 3 {
-						b.targets[i*3+k] = 0.1 / 3
-					}
-					b.targets[i*3+y[r]] += 0.9
+					o.target(items[r], p.Smoothing, b.targets[i*3:i*3+3])
 					b.rows[i] = 1
 				}
 				return b
@@ -143,9 +142,11 @@ func TestStepsAgainstTorch(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := right(o.logits, b.targets, len(rows), 3)
-				if math.Abs(o.loss-want.Loss) > tolerance*want.Loss || math.Abs(o.norm-want.Norm) > 5*tolerance*want.Norm || int(r) != want.Right {
-					t.Errorf("step %d: loss %.6f, norm %.5f, %v right; PyTorch says %.6f, %.5f, %d", i, o.loss, o.norm, r, want.Loss, want.Norm, want.Right)
+				if math.Abs(o.loss-want.Loss) > tolerance*want.Loss || math.Abs(o.norm-want.Norm) > 5*tolerance*want.Norm {
+					t.Errorf("step %d: loss %.6f, norm %.5f; PyTorch says %.6f, %.5f", i, o.loss, o.norm, want.Loss, want.Norm)
+				}
+				if r := right(o.logits, b.targets, len(rows), 3); c.Task == datasets.Classes && int(r) != want.Right {
+					t.Errorf("step %d: %v right; PyTorch says %d", i, r, want.Right)
 				}
 				t.Logf("step %d: loss off by %.1e, norm by %.1e", i, math.Abs(o.loss/want.Loss-1), math.Abs(o.norm/want.Norm-1))
 			}
@@ -153,9 +154,12 @@ func TestStepsAgainstTorch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h, changed, err := tu.result(values)
+			written, changed, err := tu.result(values)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if h = o.standardised(written); c.Task == datasets.Values && slices.Equal(h.Weight, written.Weight) {
+				t.Error("the head that is written is in standard deviations")
 			}
 			compare := func(name string, got []float32, every int, want []float64) {
 				t.Helper()
@@ -200,6 +204,30 @@ func TestStepsAgainstTorch(t *testing.T) {
 			compare("logits", h.Logits(f), 1, c.Logits)
 		})
 	}
+}
+
+// sixPictures are those of the referee: what is asked of them and known about them. The values have means and deviations
+// of their own.
+func sixPictures(task datasets.Task) (objective, []datasets.Item) {
+	classes := []int{0, 1, 2, 2, 1, 0}
+	targets := [][]float64{{1, 0, 0}, {0, 1, 1}, {0, 0, 0}, {1, 1, 0}, {0, 0, 1}, {1, 0, 1}}
+	o := objective{task: task, k: 3}
+	if task == datasets.Values {
+		o.mean, o.sd = []float64{10, -3, 0.5}, []float64{2, 500, 0.0625}
+		targets = [][]float64{{0.5, -1, 2}, {1.5, 0, -0.25}, {-0.5, 1, 0.75}, {-2, 0.5, 0}, {0.25, -0.5, 1}, {0, 0.75, -1.5}}
+		for _, row := range targets {
+			for c, v := range row {
+				row[c] = o.mean[c] + v*o.sd[c]
+			}
+		}
+	}
+	items := make([]datasets.Item, 6)
+	for i := range items {
+		if items[i].Class = classes[i]; task != datasets.Classes {
+			items[i].Targets = targets[i]
+		}
+	}
+	return o, items
 }
 
 // fileOrder is a tensor as PyTorch has it.

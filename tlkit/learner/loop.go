@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
@@ -182,7 +183,9 @@ func (l *loop) train(ctx context.Context) error {
 		}
 		n := len(b.items)
 		l.at.Loss += o.loss * float64(n)
-		l.at.Right += right(o.logits, b.targets, n, l.classes)
+		if l.metric() == curves.Accuracy {
+			l.at.Right += right(o.logits, b.targets, n, l.k)
+		}
 		l.at.Seen += n
 		l.at.Step++
 		if l.report != nil {
@@ -257,14 +260,20 @@ func (l *loop) epoch(ctx context.Context) error {
 		if err != nil {
 			return 0, err
 		}
-		y := f.labels(rows)
-		loss := head.LogLoss(logits, y, l.classes)
+		known := l.objective.of(f.pictures.items, rows)
+		loss, score, _ := known.judge(logits)
 		add(split, curves.Loss, loss, 0)
-		add(split, curves.Accuracy, float64(head.Correct(logits, y, l.classes))/float64(len(y)), len(y))
+		add(split, l.metric(), score, known.counted())
 		return loss, nil
 	}
 	add(curves.Train, curves.Loss, loss, 0)
-	add(curves.Train, curves.Accuracy, l.at.Right/float64(l.at.Seen), l.at.Seen)
+	switch l.task {
+	case datasets.Labels: // a ranking of the whole epoch, of which only sums are kept
+	case datasets.Values:
+		add(curves.Train, curves.R2, 1-loss, 0) // the loss is in variances
+	default:
+		add(curves.Train, curves.Accuracy, l.at.Right/float64(l.at.Seen), l.at.Seen)
+	}
 	rates, _ := l.rates(l.at.Step - 1)
 	for i, g := range l.plan.Groups {
 		add(g.Name, curves.Rate, rates[i], 0)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 )
@@ -18,16 +19,29 @@ import (
 // Trial is what the folds of the training pictures said about one way to fine-tune: every picture is judged by a network
 // that did not see it.
 type Trial struct {
-	From  string  `json:"from,omitempty"` // first stage that moves; "" = none, the head alone
-	Rate  float64 `json:"rate,omitempty"`
-	Mix   float64 `json:"mix,omitempty"`
-	Loss  float64 `json:"loss"`            // mean cross-entropy, nats
-	Right int     `json:"right"`           // of Total
-	Total int     `json:"total"`           // pictures judged; fewer than all where the first folds were enough to give it up
-	Gain  float64 `json:"gain,omitempty"`  // loss of the head alone minus this one's, mean over the pictures
-	Error float64 `json:"error,omitempty"` // standard error of Gain
+	From   string  `json:"from,omitempty"` // first stage that moves; "" = none, the head alone
+	Rate   float64 `json:"rate,omitempty"`
+	Mix    float64 `json:"mix,omitempty"`
+	Loss   float64 `json:"loss"`   // mean over the pictures: cross-entropy, of several labels binary, nats; of values squared error in variances
+	Metric string  `json:"metric"` // what Score is of: curves.Accuracy, MAP or R2
+	Score  float64 `json:"score"`
+	Right  int     `json:"right,omitempty"` // of Total; of classes
+	Total  int     `json:"total"`           // pictures judged; fewer than all where the first folds were enough to give it up
+	Gain   float64 `json:"gain,omitempty"`  // loss of the head alone minus this one's, mean over the pictures
+	Error  float64 `json:"error,omitempty"` // standard error of Gain
 
 	logits []float32 // [N, K]
+}
+
+// words are what it got: "235 of 244", "mAP 89.6 %", "R² 0.110".
+func (t Trial) words() string {
+	switch t.Metric {
+	case curves.MAP:
+		return fmt.Sprintf("mAP %.1f %%", 100*t.Score)
+	case curves.R2:
+		return fmt.Sprintf("R² %.3f", t.Score)
+	}
+	return fmt.Sprintf("%d of %d", t.Right, t.Total)
 }
 
 // part is what one training of the search found: the held-out logits of one fold at every mix.
@@ -93,33 +107,29 @@ func (s *searched) add(p part) error {
 }
 
 // search tries what the plan lists and returns the trials, the head alone first.
-func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of map[string]string) ([]Trial, error) {
+func (d TuneData) search(ctx context.Context, obj objective, p TunePlan, train *pictures, of map[string]string) ([]Trial, error) {
 	s := p.Search
 	folds := datasets.Folds(d.Train, s.Folds, p.Seed)
 	if len(folds) < 2 {
 		return nil, fmt.Errorf("learner: %d training pictures cannot be dealt into %d folds", len(d.Train), s.Folds)
 	}
 	n, k := len(d.Train), d.Classes
-	truth := make([]int, n)
-	for i, it := range d.Train {
-		truth[i] = it.Class
-	}
-	alone := Trial{logits: make([]float32, n*k)}
+	known := obj.of(d.Train, all(n))
+	alone := Trial{Metric: obj.metric(), Total: n, logits: make([]float32, n*k)}
 	heads := make([]*head.Linear, len(folds))
 	for f, held := range folds {
 		h, err := d.headWithout(ctx, held)
 		if err != nil {
 			return nil, err
 		}
-		heads[f] = h
-		logits, err := d.headLogits(h, held)
+		heads[f] = obj.standardised(h)
+		logits, err := d.headLogits(heads[f], held)
 		if err != nil {
 			return nil, err
 		}
 		scatter(alone.logits, logits, held, k)
 	}
-	alone.Loss, alone.Right = head.LogLoss(alone.logits, truth, k), head.Correct(alone.logits, truth, k)
-	alone.Total = n
+	alone.Loss, alone.Score, alone.Right = known.judge(alone.logits)
 	trials := []Trial{alone}
 	done := openSearch(d.Folder, of, d.Resume)
 	total, at := len(s.Depths)*len(s.Rates)*len(folds), 0
@@ -128,7 +138,7 @@ func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of ma
 		for _, rate := range s.Rates {
 			c := candidate{from: from, rate: rate, trials: make([]Trial, len(s.Mixes))}
 			for m, mix := range s.Mixes {
-				c.trials[m] = Trial{From: from, Rate: rate, Mix: mix, logits: make([]float32, n*k)}
+				c.trials[m] = Trial{From: from, Rate: rate, Mix: mix, Metric: obj.metric(), logits: make([]float32, n*k)}
 			}
 			q := p
 			q.Groups = p.groupsFrom(stages(d.Net), from, rate, s)
@@ -137,7 +147,7 @@ func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of ma
 				if found == nil {
 					if t == nil {
 						var err error
-						if t, err = newTuner(d.Net, d.Engine, heads[f], q); err != nil {
+						if t, err = newTuner(d.Net, d.Engine, obj, heads[f], q); err != nil {
 							return nil, err
 						}
 						defer t.close()
@@ -155,7 +165,7 @@ func (d TuneData) search(ctx context.Context, p TunePlan, train *pictures, of ma
 					}
 				}
 				at++
-				if !c.judge(found, held, trials, truth, k) {
+				if !c.judge(found, held, trials, known) {
 					at += len(folds) - 1 - f // the other folds are not tried
 					break
 				}
@@ -176,8 +186,9 @@ type candidate struct {
 
 // judge adds what a fold said, and says whether it is worth going on: not when every mix is behind the best of what was
 // tried before by more than a standard error, on the pictures that both have judged.
-func (c *candidate) judge(p *part, held []int, before []Trial, truth []int, k int) bool {
+func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool {
 	c.rows = append(c.rows, held...)
+	k, mine := known.k, known.pick(c.rows)
 	pick := func(logits []float32) []float32 {
 		out := make([]float32, 0, len(c.rows)*k)
 		for _, r := range c.rows {
@@ -185,13 +196,9 @@ func (c *candidate) judge(p *part, held []int, before []Trial, truth []int, k in
 		}
 		return out
 	}
-	y := make([]int, len(c.rows))
-	for i, r := range c.rows {
-		y[i] = truth[r]
-	}
 	leader := before[0]
 	for _, t := range before {
-		if t.Total == len(truth) && t.Loss < leader.Loss {
+		if t.Total == known.len() && t.Loss < leader.Loss {
 			leader = t
 		}
 	}
@@ -200,10 +207,11 @@ func (c *candidate) judge(p *part, held []int, before []Trial, truth []int, k in
 	for m := range c.trials {
 		t := &c.trials[m]
 		scatter(t.logits, p.Logits[m], held, k)
-		mine := pick(t.logits)
-		t.Total, t.Loss, t.Right = len(y), head.LogLoss(mine, y, k), head.Correct(mine, y, k)
-		t.Gain, t.Error = paired(alone, mine, y, k)
-		lead, err := paired(first, mine, y, k)
+		logits := pick(t.logits)
+		t.Total = mine.len()
+		t.Loss, t.Score, t.Right = mine.judge(logits)
+		t.Gain, t.Error = mine.paired(alone, logits)
+		lead, err := mine.paired(first, logits)
 		hope = hope || lead > -err
 	}
 	return hope
@@ -249,11 +257,11 @@ func (d TuneData) try(ctx context.Context, t *tuner, train *pictures, h *head.Li
 const standardErrors = 2
 
 // choose gives the trial to follow: the one with the lowest loss, when it beats the head alone by more than chance would
-// and gets no fewer pictures right. -1 = none.
+// and has no lower score. -1 = none.
 func choose(trials []Trial) int {
 	at := -1
 	for i, t := range trials[1:] {
-		if t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Right >= trials[0].Right && (at < 0 || t.Loss < trials[at].Loss) {
+		if t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score && (at < 0 || t.Loss < trials[at].Loss) {
 			at = 1 + i
 		}
 	}
@@ -267,11 +275,12 @@ func scatter(to, from []float32, rows []int, k int) {
 }
 
 // paired is the mean of the differences of loss, picture by picture, and its standard error.
-func paired(a, b []float32, y []int, k int) (mean, err float64) {
-	n := float64(len(y))
+func (t truth) paired(a, b []float32) (mean, err float64) {
+	n := float64(t.len())
 	var sum, square float64
-	for i := range y {
-		d := head.LogLoss(a[i*k:(i+1)*k], y[i:i+1], k) - head.LogLoss(b[i*k:(i+1)*k], y[i:i+1], k)
+	before, after := t.losses(a), t.losses(b)
+	for i := range before {
+		d := before[i] - after[i]
 		sum += d
 		square += d * d
 	}
@@ -289,21 +298,31 @@ func (d TuneData) headWithout(ctx context.Context, held []int) (*head.Linear, er
 	for r := range d.Features.Len() {
 		if item := d.item(r); !out[item] {
 			s.X = append(s.X, d.Features.Row(r)...)
-			s.Y = append(s.Y, d.Features.Y[r])
+			if d.Features.Targets == nil {
+				s.Y = append(s.Y, d.Features.Y[r])
+			} else {
+				s.Targets = append(s.Targets, d.Features.Targets[r*d.Classes:(r+1)*d.Classes]...)
+			}
 		}
 	}
 	strength := d.Head.Strength
 	if strength == 0 {
 		strength = 0.1 // a head of SGD has none; the middle of the ladder
 	}
-	fit, err := head.Logistic(ctx, s, head.LogisticOptions{Strengths: []float64{strength}})
+	var fit *head.Fit
+	var err error
+	if d.Task == datasets.Values {
+		fit, err = head.Ridge(ctx, s, head.RidgeOptions{Strengths: []float64{strength}})
+	} else {
+		fit, err = head.Logistic(ctx, s, head.LogisticOptions{Strengths: []float64{strength}})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("learner: a head for the search: %w", err)
 	}
 	return fit.Head, nil
 }
 
-// headLogits judges pictures by a head on their features.
+// headLogits judges pictures by a head in the units of training, on their features.
 func (d TuneData) headLogits(h *head.Linear, rows []int) ([]float32, error) {
 	at := map[int]int{}
 	for r := d.Features.Len() - 1; r >= 0; r-- {

@@ -37,7 +37,7 @@ func BenchmarkStep(b *testing.B) {
 			p := TunePlan{Name: "speed", Epochs: 1, Batch: c.batch, Norms: c.norms, Mix: 1, Rule: optim.Rule{Name: optim.SGD, Momentum: 0.9}, Schedule: optim.Schedule{Kind: optim.Constant}}
 			p.Groups = p.groupsFrom(stages(net), c.from, 1e-4, &Search{LayerDecay: 1, HeadRate: 1})
 			began := time.Now()
-			t, err := newTuner(net, e, freshHead(2, net.Row.Features, 1), p)
+			t, err := newTuner(net, e, objective{k: 2}, freshHead(2, net.Row.Features, 1), p)
 			if err != nil {
 				b.Fatal(err)
 			}

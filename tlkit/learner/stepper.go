@@ -23,7 +23,7 @@ func NewStepper(net *zoo.Net, e *engine.Engine, classes int, p TunePlan) (*Stepp
 	if err := p.Check(net); err != nil {
 		return nil, err
 	}
-	t, err := newTuner(net, e, freshHead(classes, net.Row.Features, p.Seed), p)
+	t, err := newTuner(net, e, objective{k: classes}, freshHead(classes, net.Row.Features, p.Seed), p)
 	if err != nil {
 		return nil, err
 	}

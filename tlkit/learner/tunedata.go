@@ -200,23 +200,14 @@ func order(rows []int, seed uint64, epoch int) []int {
 
 // feeder makes the batches of a training in order, some ahead of the step that uses them.
 type feeder struct {
+	objective
 	pictures *pictures
 	rows     []int // items to learn from
-	classes  int
-	width    int // numbers of an input
-	keep     int // features, with dropout
+	width    int   // numbers of an input
+	keep     int   // features, with dropout
 	border   string
 	weights  []float64 // of the classes; nil = 1 each
 	plan     TunePlan
-}
-
-// labels are the classes of some items.
-func (f *feeder) labels(rows []int) []int {
-	out := make([]int, len(rows))
-	for i, r := range rows {
-		out[i] = f.pictures.items[r].Class
-	}
-	return out
 }
 
 // perEpoch is the number of steps of an epoch.
@@ -251,7 +242,7 @@ func (f *feeder) run(ctx context.Context, first, last int) <-chan *batch {
 
 // batch prepares some items; the places that are left stay zero and weigh nothing.
 func (f *feeder) batch(items []int, epoch, index int) *batch {
-	n, k := f.plan.Batch, f.classes
+	n, k := f.plan.Batch, f.k
 	b := &batch{x: make([]float32, n*f.width), targets: make([]float32, n*k), rows: make([]float32, n), items: items, epoch: epoch, index: index}
 	var wait sync.WaitGroup
 	gate := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -282,15 +273,11 @@ func (f *feeder) batch(items []int, epoch, index int) *batch {
 			return b
 		}
 	}
-	smooth := float32(f.plan.Smoothing)
 	for i, item := range items {
-		y := f.pictures.items[item].Class
-		for c := range k {
-			b.targets[i*k+c] = smooth / float32(k)
-		}
-		b.targets[i*k+y] += 1 - smooth
+		it := f.pictures.items[item]
+		f.target(it, f.plan.Smoothing, b.targets[i*k:(i+1)*k])
 		if b.rows[i] = 1; f.weights != nil {
-			b.rows[i] = float32(f.weights[y])
+			b.rows[i] = float32(f.weights[it.Class])
 		}
 	}
 	if f.plan.Mixup > 0 && epoch >= 0 {
@@ -323,7 +310,7 @@ func (f *feeder) mix(b *batch, n int) {
 		}
 	}
 	blend(b.x, x, f.width)
-	blend(b.targets, targets, f.classes)
+	blend(b.targets, targets, f.k)
 }
 
 // beta draws from Beta(a, a) as the ratio of two gamma variates.
@@ -367,7 +354,7 @@ func classWeights(items []datasets.Item, rows []int, classes int) []float64 {
 
 // logitsOf runs the network over items as they are for evaluation, [len(rows), K].
 func (f *feeder) logitsOf(ctx context.Context, t *tuner, rows []int) ([]float32, error) {
-	out := make([]float32, 0, len(rows)*f.classes)
+	out := make([]float32, 0, len(rows)*f.k)
 	plain := *f
 	plain.plan.Mixup, plain.plan.Dropout, plain.weights = 0, 0, nil
 	ahead := make(chan *batch, 1)
@@ -391,9 +378,9 @@ func (f *feeder) logitsOf(ctx context.Context, t *tuner, rows []int) ([]float32,
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, logits[:len(b.items)*f.classes]...)
+		out = append(out, logits[:len(b.items)*f.k]...)
 	}
-	if len(out) != len(rows)*f.classes {
+	if len(out) != len(rows)*f.k {
 		return nil, ctx.Err()
 	}
 	return out, nil

@@ -99,6 +99,10 @@ func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, s
 	}
 	p := TunePlan{Name: name, Epochs: epochs, Seed: seed, Norms: FrozenNorms, Augment: true, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant}}
 	names := stages(net)
+	if numbers(train) {
+		p.Augment = false
+		p.because("pictures as they are, no crops and flips: those change where a thing is and which way it points, and the numbers would be wrong; augment where yours do not depend on that")
+	}
 	switch name {
 	case Tlkit:
 		p.Batch = 16
@@ -107,7 +111,9 @@ func NewTunePlan(name string, net *zoo.Net, train []datasets.Item, epochs int, s
 		}
 		p.Rule = optim.Rule{Name: optim.AdamW, Clip: 1}
 		p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: 0.2}
-		p.Views = standardViews
+		if p.Augment {
+			p.Views = standardViews
+		}
 		p.tlkitSearch(net, train)
 	case PytorchTutorial:
 		p.Batch, p.Norms, p.Fresh = 4, BatchNorms, true
@@ -150,14 +156,12 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 	n := len(names)
 	depths := []string{names[n-max(1, int(math.Round(float64(n)/9)))], names[n-max(2, int(math.Round(float64(n)/3)))]}
 	s := &Search{Folds: 3, Depths: depths, Rates: []float64{3e-4, 1e-3}, Mixes: []float64{0.5, 1}, LayerDecay: 0.9, HeadRate: 1, Decay: 0.01}
-	if k := datasets.Folds(train, s.Folds, p.Seed); len(k) < s.Folds {
-		s.Folds = len(k)
-	}
+	s.Folds = min(s.Folds, len(datasets.Folds(train, s.Folds, p.Seed)), rarest(train))
 	p.because("starts from the fitted head, so that the first gradients do not tear up what the backbone knows")
 	p.because("batch norms keep the checkpoint's statistics: %d pictures a batch are too few for better ones", p.Batch)
-	if smallest := smallestClass(train); s.Folds < 2 || smallest < 2 {
+	if s.Folds < 2 {
 		p.Groups = p.groupsFrom(names, depths[0], s.Rates[0], s)
-		p.because("a class has a single training picture, so nothing can be held out to choose by: the last stage moves, at the smallest rate")
+		p.because("a single training picture of its kind leaves nothing to hold out and choose by: the last stage moves, at the smallest rate")
 		return
 	}
 	p.Search = s
@@ -170,7 +174,11 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 
 // priceOf is the reason that a depth gives: what a step from there on costs.
 func (p *TunePlan) priceOf(net *zoo.Net, from string) string {
-	return fmt.Sprintf("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed once for each of %d views and kept", from, 1/price(net, from), p.Views)
+	once := "once"
+	if p.Views > 0 {
+		once = fmt.Sprintf("once for each of %d views", p.Views)
+	}
+	return fmt.Sprintf("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed %s and kept", from, 1/price(net, from), once)
 }
 
 // StartingAt is the plan with everything before a stage of net left frozen. A plan that searches then tries that depth
@@ -202,18 +210,6 @@ func (p TunePlan) StartingAt(net *zoo.Net, stage string) (TunePlan, error) {
 		p.because("%s", p.priceOf(net, stage))
 	}
 	return p, p.Check(net)
-}
-
-func smallestClass(items []datasets.Item) int {
-	count := map[int]int{}
-	for _, it := range items {
-		count[it.Class]++
-	}
-	smallest := len(items)
-	for _, n := range count {
-		smallest = min(smallest, n)
-	}
-	return smallest
 }
 
 // groupsFrom has a group for each stage from one on and for the head; going back, each stage has a smaller rate.

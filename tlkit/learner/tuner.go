@@ -29,12 +29,12 @@ const (
 // tuner is the moving part of a network with its head, compiled once: a training step and a forward pass. What does not
 // move lies before it and is not part of it.
 type tuner struct {
-	plan    TunePlan
-	net     *zoo.Net
-	classes int
-	in      []int // shape of one picture's input: [S,S,3], or the map behind the last frozen stage
-	from    string
-	engine  string
+	objective
+	plan   TunePlan
+	net    *zoo.Net
+	in     []int // shape of one picture's input: [S,S,3], or the map behind the last frozen stage
+	from   string
+	engine string
 
 	store      *model.Store
 	params     []optim.Param
@@ -54,10 +54,11 @@ func stages(net *zoo.Net) []string {
 	return names
 }
 
-// newTuner readies net and head for the groups of the plan. Programs are compiled when they are first called.
-func newTuner(net *zoo.Net, e *engine.Engine, h *head.Linear, p TunePlan) (t *tuner, err error) {
+// newTuner readies net and head, which is in the units of training, for the groups of the plan. Programs are compiled
+// when they are first called.
+func newTuner(net *zoo.Net, e *engine.Engine, o objective, h *head.Linear, p TunePlan) (t *tuner, err error) {
 	defer caught(&err, "building the training step")
-	t = &tuner{plan: p, net: net, engine: e.Name, classes: h.Classes, store: model.NewStore(), start: map[string][]float32{}}
+	t = &tuner{objective: o, plan: p, net: net, engine: e.Name, store: model.NewStore(), start: map[string][]float32{}}
 	t.from = p.border(net)
 	t.in = []int{net.Preset.Size, net.Preset.Size, 3}
 	behind := t.from == ""
@@ -180,7 +181,7 @@ func (t *tuner) logits(scope *model.Scope, features *graph.Node) *graph.Node {
 	return graph.Add(graph.Einsum("nc,kc->nk", features, w), graph.Reshape(b, 1, -1))
 }
 
-// step is the graph of a training step. targets [B,K] are shares of the classes, rows [B] the weights of the pictures, 0
+// step is the graph of a training step. targets [B,K] are what the network should say, rows [B] the weights of the pictures, 0
 // for one that only fills the batch up, now the numbers of the step, keep [B,C] the features that dropout leaves,
 // scaled.
 func (t *tuner) step(scope *model.Scope, in []*graph.Node) []*graph.Node {
@@ -196,8 +197,7 @@ func (t *tuner) step(scope *model.Scope, in []*graph.Node) []*graph.Node {
 		features = graph.Mul(features, in[4])
 	}
 	logits := t.logits(scope, features)
-	each := graph.Neg(graph.ReduceSum(graph.Mul(targets, graph.LogSoftmax(logits, -1)), -1)) // [B]
-	loss := graph.Div(graph.ReduceAllSum(graph.Mul(each, rows)), graph.ReduceAllSum(rows))
+	loss := graph.Div(graph.ReduceAllSum(graph.Mul(t.loss(logits, targets), rows)), graph.ReduceAllSum(rows))
 	norm, finite := t.plan.Rule.Update(scope, t.params, loss, now)
 	for _, key := range t.statistics {
 		v := scope.GetVariable(key)
@@ -230,7 +230,7 @@ type outcome struct {
 func (t *tuner) run(b *batch, now []float32) (o outcome, err error) {
 	defer caught(&err, "running a training step")
 	n := t.plan.Batch
-	args := []any{tensors.FromFlatDataAndDimensions(b.x, append([]int{n}, t.in...)...), tensors.FromFlatDataAndDimensions(b.targets, n, t.classes),
+	args := []any{tensors.FromFlatDataAndDimensions(b.x, append([]int{n}, t.in...)...), tensors.FromFlatDataAndDimensions(b.targets, n, t.k),
 		tensors.FromFlatDataAndDimensions(b.rows, n), tensors.FromFlatDataAndDimensions(now, len(now))}
 	if t.plan.Dropout > 0 {
 		args = append(args, tensors.FromFlatDataAndDimensions(b.keep, n, len(b.keep)/n))
@@ -405,9 +405,9 @@ func (t *tuner) mixed(tuned map[string][]float32, share float64) map[string][]fl
 	return out
 }
 
-// result is a head and a net of these values.
+// result is a head, in the units of the pictures, and a net of these values.
 func (t *tuner) result(values map[string][]float32) (*head.Linear, *zoo.Net, error) {
-	h := &head.Linear{Classes: t.classes, Features: t.net.Row.Features, Weight: values[headWeight], Bias: values[headBias]}
+	h := t.written(&head.Linear{Classes: t.k, Features: t.net.Row.Features, Weight: values[headWeight], Bias: values[headBias]})
 	if err := h.Check(); err != nil {
 		return nil, nil, err
 	}
@@ -432,7 +432,7 @@ func (t *tuner) compiled() (err error) {
 	defer caught(&err, "compiling the training step")
 	n := t.plan.Batch
 	f := func(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
-	in := []shapes.Shape{f(append([]int{n}, t.in...)...), f(n, t.classes), f(n), optim.NowShape(len(t.plan.Groups))}
+	in := []shapes.Shape{f(append([]int{n}, t.in...)...), f(n, t.k), f(n), optim.NowShape(len(t.plan.Groups))}
 	if t.plan.Dropout > 0 {
 		in = append(in, f(n, t.net.Row.Features))
 	}

@@ -19,6 +19,7 @@ type tuning struct {
 	*learner.Tuned
 	summary *Finetuning
 	probe   *Probe
+	rows    []int // the picture of each row of the training features
 }
 
 // finetune trains the backbone behind a fitted head. What is interrupted lies in the run's folder.
@@ -44,7 +45,7 @@ func (o *opened) finetune(ctx context.Context, s Spec, place Place, f *folder, i
 	if !tuned.Pays {
 		p.Say(tuned.Why)
 	}
-	t := &tuning{Tuned: tuned, summary: &Finetuning{
+	t := &tuning{Tuned: tuned, rows: d.Rows, summary: &Finetuning{
 		Plan: plan.Name, Epochs: plan.Epochs, Pays: tuned.Pays, Why: tuned.Why, Mix: tuned.Plan.Mix, Steps: tuned.Steps,
 		Changed: len(tuned.Net.Changes()), Trials: tuned.Trials, Seconds: time.Since(began).Seconds(),
 		Training: tuned.Training.Seconds(), Saving: tuned.Saving.Seconds(),
@@ -90,15 +91,46 @@ func (t *tuning) judge(ctx context.Context, o *opened, eval *sample, before []fl
 		}
 		logits = t.Head.Logits(after.s.X)
 	}
-	k, n := eval.s.Classes, eval.s.Len()
-	alone := metrics.Accuracy{Correct: head.Correct(before, eval.s.Y, k), Total: n}
-	t.probe = &Probe{Accuracy: alone.Value(), Correct: alone.Correct, Total: n, Interval: alone.Interval(), LogLoss: head.LogLoss(before, eval.s.Y, k)}
-	c, err := metrics.Compare(eval.s.Y, head.Classes(before, k), head.Classes(logits, k))
+	alone, err := judge(o.data.Task, o.data.Labels, eval.s, before, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	t.probe.Gain, t.probe.GainInterval = c.Difference, c.Interval
-	return logits, nil
+	one := alone.figures(s.Seed, 0)
+	t.probe = &Probe{Metric: one.Metric, Score: one.Score, Accuracy: one.Accuracy, Correct: one.Correct, Total: one.Total, Interval: one.Interval, LogLoss: alone.logLoss()}
+	t.probe.Gain, t.probe.GainInterval, err = gain(o.data.Task, eval.s, before, logits)
+	return logits, err
+}
+
+// gain is the score of some logits minus that of those before, with its 95 % interval.
+func gain(task datasets.Task, s head.Samples, before, after []float32) (float64, metrics.Interval, error) {
+	k := s.Classes
+	a, b := metrics.Matrix{Rows: s.Len(), Cols: k, Data: before}, metrics.Matrix{Rows: s.Len(), Cols: k, Data: after}
+	switch task {
+	case datasets.Labels:
+		g, err := metrics.CompareMAP(positive(s.Targets), a, b)
+		return g.Value, g.Interval, err
+	case datasets.Values:
+		g, err := metrics.CompareR2(s.Targets, a, b)
+		return g.Value, g.Interval, err
+	}
+	c, err := metrics.Compare(s.Y, head.Classes(before, k), head.Classes(after, k))
+	return c.Difference, c.Interval, err
+}
+
+// outOfFold gives each row of the training features what a network that did not see its picture says about it, as far as
+// fine-tuning found out; else what the head alone had found.
+func (t *tuning) outOfFold(k int, alone []float32) []float32 {
+	if t == nil || !t.Pays {
+		return alone
+	}
+	if t.OutOfFold == nil {
+		return nil
+	}
+	var out []float32
+	for _, r := range t.rows {
+		out = append(out, t.OutOfFold[r*k:(r+1)*k]...)
+	}
+	return out
 }
 
 // probeOver is the probe of several seeds.
@@ -106,13 +138,17 @@ func probeOver(runs []One) (*Probe, error) {
 	out := *runs[0].Probe
 	alone, gain := make([]One, len(runs)), make([]float64, len(runs))
 	for i, r := range runs {
-		alone[i], gain[i] = One{Accuracy: r.Probe.Accuracy, Correct: r.Probe.Correct, Total: r.Probe.Total}, r.Probe.Gain
+		alone[i], gain[i] = One{Metric: r.Probe.Metric, Score: r.Probe.Score, Accuracy: r.Probe.Accuracy, Correct: r.Probe.Correct, Total: r.Probe.Total, Interval: r.Probe.Interval}, r.Probe.Gain
 	}
 	mean, err := meanOf(alone)
 	if err != nil {
 		return nil, err
 	}
-	out.Accuracy, out.Interval = mean.Value, mean.Interval
+	if out.Interval = mean.Interval; out.Metric == MAP || out.Metric == R2 {
+		out.Score = mean.Value
+	} else {
+		out.Accuracy = mean.Value
+	}
 	if mean, err = metrics.MeanOf(gain); err != nil {
 		return nil, err
 	}

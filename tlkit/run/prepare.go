@@ -30,9 +30,6 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (learner.Tune
 	if err != nil {
 		return none, err
 	}
-	if err := mustBeClasses(o.data, "fine-tuning", "learn those with Train"); err != nil {
-		return none, err
-	}
 	if err := o.data.CheckTraining(); err != nil {
 		return none, err
 	}
@@ -43,6 +40,9 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (learner.Tune
 	b := features.FromNet(o.net, o.eng)
 	train, err := o.sample(ctx, b, o.data.In("train"), s.Views, s.Seed, p)
 	if err != nil {
+		return none, err
+	}
+	if s.Head, err = headKind(o.data.Task, s.Head); err != nil {
 		return none, err
 	}
 	plan, err := learner.NewPlan(s.Head, train.s, s.Epochs, s.Views, s.Seed)
@@ -67,7 +67,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (learner.Tune
 // tuneData is where fine-tuning begins.
 func (o *opened) tuneData(split string, train *sample, fitted *learner.Result, p Progress) learner.TuneData {
 	d := learner.TuneData{
-		Net: o.net, Engine: o.eng, Split: split, Classes: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps, Say: p.Say,
+		Net: o.net, Engine: o.eng, Split: split, Task: o.data.Task, Classes: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps, Say: p.Say,
 		State: func(what string, done, total int) { p.State(what, int64(done), int64(total)) },
 	}
 	d.Train, d.Rows = distinct(train.items)

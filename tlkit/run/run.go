@@ -194,13 +194,16 @@ type One struct {
 
 // Probe is how the head alone does, on the backbone as it was published.
 type Probe struct {
-	Accuracy float64          `json:"accuracy"` // over seeds: the mean
-	Correct  int              `json:"correct"`  // of the first seed
+	Metric   string           `json:"metric"`
+	Score    float64          `json:"score"`    // over seeds: the mean. Of classes only in JSON, see Accuracy
+	Accuracy float64          `json:"accuracy"` // of classes; over seeds: the mean
+	Correct  int              `json:"correct"`  // of classes, of the first seed
 	Total    int              `json:"total"`
 	Interval metrics.Interval `json:"interval"`
-	LogLoss  float64          `json:"log_loss"` // nats, of the first seed
-	// Gain is the accuracy with fine-tuning minus that of the head alone, on the same pictures. Its 95 % interval is that
-	// of metrics.Compare for one seed, Student's t of the differences over several that are not all alike.
+	LogLoss  float64          `json:"log_loss"` // nats, of the first seed; not of values
+	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures. Its 95 % interval is that of
+	// metrics.Compare, CompareMAP or CompareR2 for one seed, Student's t of the differences over several that are not all
+	// alike.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
 }
@@ -212,8 +215,20 @@ func (r *Result) alone() *Result {
 	}
 	out := *r
 	out.Accuracy, out.Correct, out.Total, out.Interval, out.LogLoss = r.Probe.Accuracy, r.Probe.Correct, r.Probe.Total, r.Probe.Interval, r.Probe.LogLoss
-	out.Probe, out.Finetune = nil, nil
+	out.Score, out.Probe, out.Finetune, out.PerLabel, out.PerValue = r.Probe.Score, nil, nil, nil, nil
 	return &out
+}
+
+// words are "95.4 %, gain +0.7 points (95 % -1.2 to +2.5)".
+func (p *Probe) words() string {
+	if p.Metric == R2 {
+		return fmt.Sprintf("%.3f, gain %+.3f (95 %% %+.3f to %+.3f)", p.Score, p.Gain, p.GainInterval.Low, p.GainInterval.High)
+	}
+	score := p.Accuracy
+	if p.Metric == MAP {
+		score = p.Score
+	}
+	return fmt.Sprintf("%.1f %%, gain %+.1f points (95 %% %+.1f to %+.1f)", 100*score, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High)
 }
 
 // Finetuning is how the backbone was trained.
@@ -240,7 +255,7 @@ func (r *Result) Line() string {
 		r := *r
 		p := r.Probe
 		r.Probe = nil
-		return fmt.Sprintf("%s; the head alone %.1f %%, gain %+.1f points (95 %% %+.1f to %+.1f)", r.Line(), 100*p.Accuracy, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High)
+		return r.Line() + "; the head alone " + p.words()
 	}
 	if r.Task == datasets.Labels || r.Task == datasets.Values {
 		of := fmt.Sprintf("%d pictures", r.Total)

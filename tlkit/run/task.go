@@ -290,6 +290,25 @@ func (o One) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON as of Result.
+func (p Probe) MarshalJSON() ([]byte, error) {
+	type plain Probe
+	if p.Metric == "" || p.Metric == Accuracy {
+		p.Metric, p.Score = Accuracy, p.Accuracy
+		return json.Marshal(plain(p))
+	}
+	out := struct {
+		plain
+		Accuracy any `json:"accuracy,omitempty"`
+		Correct  any `json:"correct,omitempty"`
+		LogLoss  any `json:"log_loss,omitempty"`
+	}{plain: plain(p)}
+	if p.Metric == MAP {
+		out.LogLoss = p.LogLoss
+	}
+	return json.Marshal(out)
+}
+
+// MarshalJSON as of Result.
 func (b Baseline) MarshalJSON() ([]byte, error) {
 	type plain Baseline
 	if b.Metric == "" || b.Metric == Accuracy {

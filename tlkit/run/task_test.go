@@ -12,12 +12,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 )
 
 // scene draws n pictures: a disc at some height, perhaps a bar, perhaps nothing; and writes
@@ -186,19 +188,16 @@ func TestTasks(t *testing.T) {
 					t.Errorf("%v %+v", err, n)
 				}
 			})
+			t.Run("fine-tuning", func(t *testing.T) { finetuned(t, c.task, csv, c.metric, c.curve) })
 			t.Run("refuses", func(t *testing.T) {
 				for what, s := range map[string]Spec{
-					"fine-tuning is for one label": {Data: csv, Model: "mobilenetv2", Seed: 1, Finetune: 1},
-					"leave --head out":             {Data: csv, Model: "mobilenetv2", Seed: 1, Head: c.otherHead},
+					"leave --head out": {Data: csv, Model: "mobilenetv2", Seed: 1, Head: c.otherHead},
 				} {
 					if _, err := Train(ctx, s, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), what) {
 						t.Errorf("%v, want %q", err, what)
 					}
 				}
 				if _, err := Compare(ctx, CompareSpec{Data: csv}, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "ranked by one label") {
-					t.Error(err)
-				}
-				if _, err := Prepare(ctx, spec, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "fine-tuning is for one label") {
 					t.Error(err)
 				}
 				if _, err := EvaluateModel(ctx, Spec{Data: csv, Model: "efficientnet_lite0", Seed: 1}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pretrained classifier is for one label") {
@@ -210,6 +209,73 @@ func TestTasks(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// finetuned trains the last stage of a small network of made-up weights for a task, and looks at what is said about it.
+func finetuned(t *testing.T, task datasets.Task, csv, metric, curve string) {
+	ctx, work := context.Background(), t.TempDir()
+	frozen := Spec{Data: csv, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1}
+	alone := train(t, frozen, Place{Folder: work})
+	s := frozen
+	s.Finetune, s.From, s.Plan = 3, "layer3", learner.Fastai
+	out := filepath.Join(work, "tuned.safetensors")
+	r := train(t, s, Place{Folder: work, Out: out})
+	p := r.Probe
+	if p == nil || p.Metric != metric || p.Score != alone.Score || p.Interval != alone.Interval || p.Total != r.Total || math.Abs(r.Score-p.Score-p.Gain) > 1e-12 || !p.GainInterval.Contains(p.Gain) {
+		t.Fatalf("probe %+v, the head alone %v, tuned %v", p, alone.Score, r.Score)
+	}
+	if r.Finetune == nil || !r.Finetune.Pays || r.Finetune.Changed < 20 || !strings.Contains(r.Line(), "; the head alone ") || !strings.Contains(r.Line(), ", gain ") {
+		t.Errorf("%q, %+v", r.Line(), r.Finetune)
+	}
+	history, err := curves.ReadFile(filepath.Join(r.Run, "history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, tuning := history.Unfrozen()
+	scores := history.Series("test", curve)
+	if last := scores[len(scores)-1]; !tuning || last.Epoch != at+3 || math.Abs(last.Value-r.Score) > 1e-4 {
+		t.Errorf("the history ends with %+v, the result is %v", last, r.Score)
+	}
+	b, err := json.Marshal(r)
+	var top struct {
+		Probe map[string]any
+		Runs  []any
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &top)
+	}
+	if _, there := top.Probe["accuracy"]; err != nil || there || top.Probe["score"] != p.Score || top.Probe["metric"] != metric {
+		t.Errorf("%v, %v", top.Probe, err)
+	}
+	e, err := EvaluateHead(ctx, out, csv, "", frozen.Weights, Place{Folder: work}, Silent{})
+	if err != nil || math.Abs(e.Score-r.Score) > 1e-6 || e.Total != r.Total {
+		t.Errorf("evaluate says %v of %d, train %v of %d: %v", e.Score, e.Total, r.Score, r.Total, err)
+	}
+	h, err := export.Read(out)
+	if err != nil || len(h.Changed) != r.Finetune.Changed || h.Task != task {
+		t.Errorf("%v, %d changed", err, len(h.Changed))
+	}
+
+	// By hand the same network; and seeds have a mean each.
+	d, err := Prepare(ctx, frozen, Place{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := learner.NewTunePlan(learner.Fastai, d.Net, d.Train, 3, 1)
+	if err == nil {
+		plan, err = plan.StartingAt(d.Net, "layer3")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tuned, err := learner.FineTune(ctx, d, plan, nil); err != nil || !slices.Equal(tuned.Head.Weight, h.Linear.Weight) {
+		t.Errorf("fine-tuning by hand gives another head: %v", err)
+	}
+	s.Seeds, s.Finetune = 2, 1
+	n := train(t, s, Place{Folder: work})
+	if len(n.Runs) != 2 || math.Abs((n.Runs[0].Probe.Score+n.Runs[1].Probe.Score)/2-n.Probe.Score) > 1e-12 || math.Abs((n.Runs[0].Score+n.Runs[1].Score)/2-n.Score) > 1e-12 || math.Abs(n.Score-n.Probe.Score-n.Probe.Gain) > 1e-9 {
+		t.Errorf("two seeds: %+v, %+v", n.Runs, n.Probe)
 	}
 }
 

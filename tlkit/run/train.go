@@ -343,11 +343,6 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	if s.Head, err = headKind(o.data.Task, s.Head); err != nil {
 		return nil, err
 	}
-	if s.Finetune > 0 {
-		if err := mustBeClasses(o.data, "fine-tuning", "leave --finetune out: the head alone learns them"); err != nil {
-			return nil, err
-		}
-	}
 	if s.Finetune > 0 { // what its plan would refuse is refused before anything is computed
 		if _, err := o.tunePlan(s, trainItems); err != nil {
 			return nil, err
@@ -434,7 +429,7 @@ func trainOne(ctx context.Context, s Spec, place Place, f *folder, index int, cl
 	for i, item := range eval.items {
 		files[i] = item.Rel
 	}
-	said, err := thresholds(o.data.Task, train.s, fitted.Fit.OutOfFold)
+	said, err := thresholds(o.data.Task, train.s, tuned.outOfFold(train.s.Classes, fitted.Fit.OutOfFold))
 	if err != nil {
 		return nil, err
 	}

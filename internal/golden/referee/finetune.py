@@ -186,7 +186,21 @@ def schedules():
 
 # ---------------------------------------------------------------- whole steps
 
-def steps(norms, rule):
+# What is known about the six pictures of steps(): classes, several labels, values in standard deviations.
+CLASSES = torch.tensor([0, 1, 2, 2, 1, 0])
+LABELS = torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1]], dtype=torch.float64)
+VALUES = torch.tensor([[0.5, -1, 2], [1.5, 0, -0.25], [-0.5, 1, 0.75], [-2, 0.5, 0], [0.25, -0.5, 1], [0, 0.75, -1.5]])
+
+
+def task_loss(task, logits, at):
+    if task == "labels":
+        return F.binary_cross_entropy_with_logits(logits, 0.9 * LABELS[at] + 0.05)
+    if task == "values":
+        return F.mse_loss(logits, VALUES[at])
+    return F.cross_entropy(logits, CLASSES[at], label_smoothing=0.1)
+
+
+def steps(norms, rule, task="classes"):
     """Six steps of ResNet-20 on six formula pictures in batches of four and two, label smoothing 0.1, layer1 and before
     frozen, layer2 at a third of the rate."""
     net = zoo.CifarResNet(3)
@@ -210,26 +224,25 @@ def steps(norms, rule):
     # A large epsilon: with the usual one the first steps are signs of gradients, and those near zero are rounding noise.
     o = torch.optim.SGD(groups, lr=1.0, momentum=0.9) if rule == "sgd" else torch.optim.AdamW(groups, lr=1.0, eps=1e-3)
     x = zoo.batch(32, 6).double()
-    y = torch.tensor([0, 1, 2, 2, 1, 0])
     out = []
     for step in range(6):
         at = slice(0, 4) if step % 2 == 0 else slice(4, 6)
         o.zero_grad()
         logits = net(x[at])
-        loss = F.cross_entropy(logits, y[at], label_smoothing=0.1)
+        loss = task_loss(task, logits, at)
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_([p for _, p in train], 1.0))
-        out.append(dict(loss=float(loss.detach()), norm=norm, right=int((logits.argmax(1) == y[at]).sum())))
+        out.append(dict(loss=float(loss.detach()), norm=norm, right=int((logits.argmax(1) == CLASSES[at]).sum())))
         o.step()
     net.eval()
     state = net.state_dict()
     some = ["layer1.2.bn2.running_mean", "layer2.0.conv1.weight", "layer2.0.bn1.running_mean", "layer2.2.bn2.running_var", "layer3.1.bn1.weight", "layer3.2.conv2.weight", "linear.weight", "linear.bias"]
     every = lambda t: max(1, t.numel() // 40)
-    return dict(norms=norms, rule=rule, rates=rates, gain=gain, steps=out, logits=flat(net(x)),
+    return dict(task=task, norms=norms, rule=rule, rates=rates, gain=gain, steps=out, logits=flat(net(x)),
                 tensors={n: dict(every=every(state[n]), values=flat(state[n].reshape(-1)[::every(state[n])])) for n in some})
 
 
 if __name__ == "__main__":
     write("tlkit/backbone/testdata/gradients.json", dict(by=BY, cases=[operation(c) for c in CASES]))
     write("tlkit/optim/testdata/optim.json", dict(by=BY, rules=[optimiser(r) for r in RULES], schedules=schedules()))
-    write("tlkit/learner/testdata/steps.json", dict(by=BY, runs=[steps(n, r) for n in ("frozen", "batch") for r in ("sgd", "adamw")]))
+    write("tlkit/learner/testdata/steps.json", dict(by=BY, runs=[steps(n, r) for n in ("frozen", "batch") for r in ("sgd", "adamw")] + [steps("frozen", "adamw", t) for t in ("labels", "values")]))
