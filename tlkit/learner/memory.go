@@ -10,16 +10,21 @@ import (
 
 // MemoryError says that a training step does not fit into the memory of the device.
 type MemoryError struct {
-	Batch int // of the step
-	Fits  int // about the largest batch that does; 0 = not known here
+	Batch int  // pictures whose gradients were to be taken at once
+	Fits  int  // about the most that do fit; 0 = not known here
+	Whole bool // norms follow the batch, so it cannot be taken in micro-batches
 	Cause error
 }
 
 func (e *MemoryError) Error() string {
-	next := "take half as many, or let fewer stages move"
+	next, fewer := "take half as many", e.Batch/2
 	if e.Fits > 0 {
-		next = fmt.Sprintf("a batch of %d fits into what is free, or let fewer stages move", e.Fits)
+		next, fewer = fmt.Sprintf("a batch of %d fits into what is free", e.Fits), e.Fits
 	}
+	if !e.Whole && fewer > 0 {
+		next += fmt.Sprintf(", or the same batch with Microbatch %d in the plan", fewer)
+	}
+	next += ", or let fewer stages move"
 	return fmt.Sprintf("learner: a training step of %d pictures does not fit into memory (%v); %s", e.Batch, e.Cause, next)
 }
 

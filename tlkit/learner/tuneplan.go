@@ -24,7 +24,7 @@ const (
 	FrozenNorms = "frozen"      // those of the checkpoint, whatever else moves
 	BatchNorms  = "batch"       // of each batch, the running ones following, where the stage moves
 	DriftNorms  = "drift"       // the same in every stage, also in frozen ones: what train mode does in PyTorch
-	Reestimated = "reestimated" // frozen while training, then the running ones are taken anew over the training pictures
+	Reestimated = "reestimated" // of each batch, and at the end the running ones are taken anew over the training pictures
 )
 
 // HeadStage is the stage of the head in a Group.
@@ -33,14 +33,17 @@ const HeadStage = "head"
 // TunePlan is how a network will be fine-tuned: plain data, printed before it runs, saved with the run. The same plan on
 // the same pictures and the same engine gives the same network.
 type TunePlan struct {
-	Name     string         `json:"name"`
-	Epochs   int            `json:"epochs"`
-	Batch    int            `json:"batch"`
-	Rule     optim.Rule     `json:"rule"`
-	Schedule optim.Schedule `json:"schedule"`
-	Groups   []Group        `json:"groups"` // what moves; a stage in none of them is frozen
-	Norms    string         `json:"norms"`
-	Fresh    bool           `json:"fresh,omitempty"` // a new head instead of the fitted one
+	Name   string `json:"name"`
+	Epochs int    `json:"epochs"`
+	Batch  int    `json:"batch"`
+	// Microbatch is how many pictures of a batch the gradients are taken of at once: less needs less memory and gives the
+	// same, so a batch can be larger than what fits. 0 = what suits the engine. Norms that follow the batch need all of it.
+	Microbatch int            `json:"microbatch,omitempty"`
+	Rule       optim.Rule     `json:"rule"`
+	Schedule   optim.Schedule `json:"schedule"`
+	Groups     []Group        `json:"groups"` // what moves; a stage in none of them is frozen
+	Norms      string         `json:"norms"`
+	Fresh      bool           `json:"fresh,omitempty"` // a new head instead of the fitted one
 
 	Smoothing    float64 `json:"smoothing,omitempty"`     // of the labels, 0 to below 1
 	ClassWeights bool    `json:"class_weights,omitempty"` // rare classes count more: N/(K n)
@@ -306,6 +309,9 @@ func (p *TunePlan) Check(net *zoo.Net) error {
 	}
 	if !slices.Contains([]string{FrozenNorms, BatchNorms, DriftNorms, Reestimated}, p.Norms) {
 		return bad("norms %q, want %s, %s, %s or %s", p.Norms, FrozenNorms, BatchNorms, DriftNorms, Reestimated)
+	}
+	if p.Microbatch < 0 || p.Microbatch > 0 && p.Microbatch < p.Batch && p.Norms != FrozenNorms {
+		return bad("micro-batches of %d with norms %q: want 0 or more, and fewer than the batch of %d only with norms %q, which do not look at the other pictures", p.Microbatch, p.Norms, p.Batch, FrozenNorms)
 	}
 	if p.Batch == 1 && p.Norms != FrozenNorms {
 		return bad("batch norms cannot follow batches of 1 picture: norms %q, or a larger batch", FrozenNorms)

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -24,6 +22,7 @@ const (
 	headWeight = "tlkit.head.weight" // [K, C]
 	headBias   = "tlkit.head.bias"   // [K]
 	averages   = "average"           // scope of the moving averages
+	gradients  = "gradient"          // scope of the gradients of a step that is taken in micro-batches
 )
 
 // tuner is the moving part of a network with its head, compiled once: a training step and a forward pass. What does not
@@ -40,7 +39,10 @@ type tuner struct {
 	params     []optim.Param
 	statistics []string // running statistics that move
 	start      map[string][]float32
-	train      *model.Exec
+	micro      int         // pictures whose gradients are taken at once
+	train      *model.Exec // a whole step; nil where it is taken in micro-batches, by the next two
+	gather     *model.Exec // adds up the gradients of some pictures
+	apply      *model.Exec // takes the step with them
 	eval       *model.Exec
 	estimate   *model.Exec // feeds the running statistics; nil unless the plan wants it
 }
@@ -113,6 +115,14 @@ func newTuner(net *zoo.Net, e *engine.Engine, o objective, h *head.Linear, p Tun
 	if err := p.Rule.Reset(t.store, t.params); err != nil {
 		return nil, err
 	}
+	if t.micro = t.microbatch(); t.micro < p.Batch {
+		for _, q := range t.params {
+			shape := root.GetVariable(q.Key).Shape()
+			if err := t.create(root.At(gradients), q.Key, make([]float32, shape.Size()), shape.Dimensions); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return t, t.compile(e)
 }
 
@@ -135,10 +145,21 @@ func (t *tuner) create(scope *model.Scope, key string, values []float32, shape [
 
 func (t *tuner) compile(e *engine.Engine) (err error) {
 	p := t.plan
-	if t.train, err = model.NewExec(e.Backend, t.store, t.step); err != nil {
-		return err
+	if t.micro == p.Batch {
+		if t.train, err = model.NewExec(e.Backend, t.store, t.step); err != nil {
+			return err
+		}
+		t.train.WithName("train:" + t.net.Row.Name)
+	} else {
+		if t.gather, err = model.NewExec(e.Backend, t.store, t.add); err != nil {
+			return err
+		}
+		if t.apply, err = model.NewExec(e.Backend, t.store, t.descend); err != nil {
+			return err
+		}
+		t.gather.WithName("gradients:" + t.net.Row.Name)
+		t.apply.WithName("apply:" + t.net.Row.Name)
 	}
-	t.train.WithName("train:" + t.net.Row.Name)
 	if t.eval, err = model.NewExec(e.Backend, t.store, func(scope *model.Scope, x *graph.Node) *graph.Node {
 		return t.logits(scope, t.features(scope, x, backbone.Norms{}))
 	}); err != nil {
@@ -179,79 +200,6 @@ func (t *tuner) logits(scope *model.Scope, features *graph.Node) *graph.Node {
 	g := features.Graph()
 	w, b := scope.GetVariable(headWeight).NodeValue(g), scope.GetVariable(headBias).NodeValue(g)
 	return graph.Add(graph.Einsum("nc,kc->nk", features, w), graph.Reshape(b, 1, -1))
-}
-
-// step is the graph of a training step. targets [B,K] are what the network should say, rows [B] the weights of the pictures, 0
-// for one that only fills the batch up, now the numbers of the step, keep [B,C] the features that dropout leaves,
-// scaled.
-func (t *tuner) step(scope *model.Scope, in []*graph.Node) []*graph.Node {
-	x, targets, rows, now := in[0], in[1], in[2], in[3]
-	g := x.Graph()
-	before := map[string]*graph.Node{}
-	for _, key := range t.statistics {
-		before[key] = scope.GetVariable(key).NodeValue(g)
-	}
-	here := graph.ConvertDType(graph.GreaterThan(rows, graph.ScalarZero(g, rows.DType())), rows.DType())
-	features := t.features(scope, x, t.norms(here))
-	if t.plan.Dropout > 0 {
-		features = graph.Mul(features, in[4])
-	}
-	logits := t.logits(scope, features)
-	loss := graph.Div(graph.ReduceAllSum(graph.Mul(t.loss(logits, targets), rows)), graph.ReduceAllSum(rows))
-	norm, finite := t.plan.Rule.Update(scope, t.params, loss, now)
-	for _, key := range t.statistics {
-		v := scope.GetVariable(key)
-		v.SetNodeValue(graph.Where(finite, v.NodeValue(g), before[key]))
-	}
-	if d := t.plan.Average; d > 0 {
-		for _, p := range t.params {
-			v := scope.At(averages).GetVariable(p.Key)
-			v.SetNodeValue(graph.Add(graph.MulScalar(v.NodeValue(g), d), graph.MulScalar(scope.GetVariable(p.Key).NodeValue(g), 1-d)))
-		}
-	}
-	return []*graph.Node{loss, norm, finite, logits}
-}
-
-// batch is what one step sees.
-type batch struct {
-	x, targets, rows, keep []float32
-	items                  []int // of the rows that count
-	epoch, index           int
-	err                    error
-}
-
-// outcome is what one step found.
-type outcome struct {
-	loss, norm float64
-	finite     bool
-	logits     []float32 // [B, K], before the step
-}
-
-func (t *tuner) run(b *batch, now []float32) (o outcome, err error) {
-	defer caught(&err, "running a training step")
-	n := t.plan.Batch
-	args := []any{tensors.FromFlatDataAndDimensions(b.x, append([]int{n}, t.in...)...), tensors.FromFlatDataAndDimensions(b.targets, n, t.k),
-		tensors.FromFlatDataAndDimensions(b.rows, n), tensors.FromFlatDataAndDimensions(now, len(now))}
-	if t.plan.Dropout > 0 {
-		args = append(args, tensors.FromFlatDataAndDimensions(b.keep, n, len(b.keep)/n))
-	}
-	out, err := t.train.Call(args...)
-	finalize(args)
-	if m, ok := outOfMemory(err, n, freeMemory(t.engine)); ok {
-		return o, m
-	}
-	if err != nil {
-		return o, fmt.Errorf("learner: a training step of %d pictures: %w", n, err)
-	}
-	o.loss, o.norm = float64(tensors.ToScalar[float32](out[0])), float64(tensors.ToScalar[float32](out[1]))
-	o.finite = tensors.ToScalar[bool](out[2])
-	if o.logits, err = tensors.CopyFlatData[float32](out[3]); err != nil {
-		return o, fmt.Errorf("learner: %w", err)
-	}
-	for _, v := range out {
-		v.MustFinalizeAll()
-	}
-	return o, nil
 }
 
 func finalize(args []any) {
@@ -427,21 +375,8 @@ func (t *tuner) result(values map[string][]float32) (*head.Linear, *zoo.Net, err
 	return h, net, err
 }
 
-// compiled compiles the training step without running it.
-func (t *tuner) compiled() (err error) {
-	defer caught(&err, "compiling the training step")
-	n := t.plan.Batch
-	f := func(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
-	in := []shapes.Shape{f(append([]int{n}, t.in...)...), f(n, t.k), f(n), optim.NowShape(len(t.plan.Groups))}
-	if t.plan.Dropout > 0 {
-		in = append(in, f(n, t.net.Row.Features))
-	}
-	_, err = t.train.Compile(in...)
-	return err
-}
-
 func (t *tuner) close() {
-	for _, e := range []*model.Exec{t.train, t.eval, t.estimate} {
+	for _, e := range []*model.Exec{t.train, t.gather, t.apply, t.eval, t.estimate} {
 		if e != nil {
 			e.Finalize()
 		}

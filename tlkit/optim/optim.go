@@ -12,6 +12,7 @@ package optim
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -155,19 +156,31 @@ func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 // now is a parameter of NowShape filled by Now. norm is that of all gradients together, before clipping; finite is false
 // when it or the loss is not a number, and then nothing changes.
 func (r Rule) Update(scope *model.Scope, params []Param, loss, now *graph.Node) (norm, finite *graph.Node) {
-	if err := r.Check(); err != nil {
-		panic(err)
-	}
-	g := loss.Graph()
-	weights := make([]*graph.Node, len(params))
+	return r.Apply(scope, params, graph.Gradient(loss, nodes(scope, params, loss.Graph())...), loss, now)
+}
+
+func nodes(scope *model.Scope, params []Param, g *graph.Graph) []*graph.Node {
+	out := make([]*graph.Node, len(params))
 	for i, p := range params {
 		v := scope.GetVariable(p.Key)
 		if v == nil {
 			panic(fmt.Errorf("optim: no variable %q to optimise", p.Key))
 		}
-		weights[i] = v.NodeValue(g)
+		out[i] = v.NodeValue(g)
 	}
-	grads := graph.Gradient(loss, weights...)
+	return out
+}
+
+// Apply is Update with gradients that were computed before, one for each of params.
+func (r Rule) Apply(scope *model.Scope, params []Param, grads []*graph.Node, loss, now *graph.Node) (norm, finite *graph.Node) {
+	if err := r.Check(); err != nil {
+		panic(err)
+	}
+	if len(grads) != len(params) {
+		panic(fmt.Errorf("optim: %d gradients for %d variables", len(grads), len(params)))
+	}
+	g := loss.Graph()
+	weights, grads := nodes(scope, params, g), slices.Clone(grads)
 	var square *graph.Node
 	for _, d := range grads {
 		if s := graph.ReduceAllSum(graph.Mul(d, d)); square == nil {
