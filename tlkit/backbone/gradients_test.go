@@ -2,6 +2,7 @@ package backbone
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -22,6 +23,7 @@ type opCase struct {
 	X                          []int
 	Width, Kernel, Stride, Pad int
 	Eps, Momentum              float64
+	Steps                      float64 // x has so many values between 0 and 1, so that some are equal; 0 = all differ
 	Train                      bool
 	Rows                       int
 	Y                          []float64
@@ -72,12 +74,19 @@ func TestOperationsAgainstTorch(t *testing.T) {
 		t.Fatalf("%d cases", len(file.Cases))
 	}
 	for _, c := range file.Cases {
-		t.Run(c.Name, func(t *testing.T) { c.check(t) })
+		for _, training := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %v", c.Name, training), func(t *testing.T) { c.check(t, training) })
+		}
 	}
 }
 
-func (c opCase) check(t *testing.T) {
+func (c opCase) check(t *testing.T, training bool) {
 	vars := map[string]array{"x": numbers(c.Name+".x", c.X...)}
+	for i, v := range vars["x"].data {
+		if c.Steps > 0 {
+			vars["x"].data[i] = float32(math.Floor(float64(v)*c.Steps) / c.Steps)
+		}
+	}
 	put := func(leaf string, layout weights.Layout, dims ...int) {
 		v := numbers(c.Name+"."+leaf, dims...)
 		if leaf == "running_var" {
@@ -152,7 +161,7 @@ func (c opCase) check(t *testing.T) {
 		for _, name := range names {
 			nodes = append(nodes, scope.GetVariable(name).NodeValue(g))
 		}
-		y := op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}, norms: n}}, nodes[0])
+		y := op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}, norms: n, training: training}}, nodes[0])
 		if c.Rows != 0 {
 			y = graph.Slice(y, graph.AxisRange(0, c.Rows))
 		}

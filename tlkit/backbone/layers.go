@@ -36,7 +36,7 @@ func ReLU6(x *graph.Node) *graph.Node { return graph.ClipScalar(x, 0, 6) }
 // window at the bottom and the right is left out.
 func MaxPool(x *graph.Node, window, stride int, pad Padding) *graph.Node {
 	pads := pad.spatial("MaxPool", x, window, stride)
-	return graph.MaxPool(x).Window(window).Strides(stride).PaddingPerDim(pads).Done()
+	return maxPool(x, Window{Size: [2]int{window, window}, Stride: [2]int{stride, stride}, Pads: [2][2]int{pads[0], pads[1]}})
 }
 
 // Shortcut carries x [N,H,W,C] past a block without weights (option A of He et al. 2015): every stride-th pixel, and

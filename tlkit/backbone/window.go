@@ -78,11 +78,10 @@ func (b *Builder) Convolution(x, kernel *graph.Node, groups int, w Window) *grap
 	if odd != [2]compute.PadAxis{} {
 		kernel = graph.Pad(kernel, graph.ScalarZero(kernel.Graph(), kernel.DType()), odd[0], odd[1], compute.PadAxis{}, compute.PadAxis{})
 	}
-	pointwise := k[0] == 1 && k[1] == 1 && groups == 1 && w.Stride == [2]int{1, 1} && w.Pads == [2][2]int{}
+	asProduct := k[0] == 1 && k[1] == 1 && groups == 1 && w.Pads == [2][2]int{}
 	return b.walk.remember(kernel, func(kernel *graph.Node) *graph.Node {
-		if b.walk.training && pointwise { // see Conv
-			y := graph.MatMul(graph.Reshape(x, -1, k[2]), graph.Reshape(kernel, k[2], k[3]))
-			return graph.Reshape(y, d[0], d[1], d[2], k[3])
+		if b.walk.training && asProduct {
+			return pointwise(x, kernel, w.Stride)
 		}
 		c := graph.Convolve(x, kernel).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:])
 		if !plain {
@@ -125,7 +124,38 @@ func MaxPoolWindow(x *graph.Node, w Window) *graph.Node {
 	if w.Dilation != [2]int{1, 1} {
 		panic(fmt.Errorf("backbone: a pool with dilation %v", w.Dilation))
 	}
-	return graph.MaxPool(x).WindowPerAxis(w.Size[0], w.Size[1]).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:]).Done()
+	return maxPool(x, w)
+}
+
+// maxPool takes the larger of shifted pictures, one for each place in the window: XLA's gradient of a pool goes from
+// window to window on one core and takes four times as long, a tenth of a step of ResNet-18. Of equal values the first
+// one, row by row, gets the gradient, as in PyTorch. Large windows have too many places for that.
+func maxPool(x *graph.Node, w Window) *graph.Node {
+	if w.Size[0]*w.Size[1] > 9 {
+		return graph.MaxPool(x).WindowPerAxis(w.Size[0], w.Size[1]).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:]).Done()
+	}
+	x = padPicture(x, graph.Infinity(x.Graph(), x.DType(), -1), w.Pads)
+	d := x.Shape().Dimensions
+	height, width := (d[1]-w.Size[0])/w.Stride[0]+1, (d[2]-w.Size[1])/w.Stride[1]+1
+	var largest *graph.Node
+	for i := range w.Size[0] {
+		for j := range w.Size[1] {
+			shifted := shift(x, i, j, w.Stride, height, width)
+			if largest == nil {
+				largest = shifted
+			} else {
+				largest = graph.Max(largest, shifted)
+			}
+		}
+	}
+	return largest
+}
+
+// shift is the picture that one place of a window sees, [N,h,w,C].
+func shift(x *graph.Node, i, j int, stride [2]int, height, width int) *graph.Node {
+	return graph.Slice(x, graph.AxisRange(),
+		graph.AxisRange(i, i+(height-1)*stride[0]+1).Stride(stride[0]),
+		graph.AxisRange(j, j+(width-1)*stride[1]+1).Stride(stride[1]), graph.AxisRange())
 }
 
 // MeanPoolWindow is the mean of each window and channel of x [N,H,W,C]. Pixels added by padding count as zeros where

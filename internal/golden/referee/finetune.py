@@ -54,7 +54,10 @@ def same(x, k, s):
 def operation(case):
     """x is [N,H,W,C]; weights are in PyTorch's layout, their gradients in ours ([H,W,in,out], [in,out])."""
     name, op, shape = case["name"], case["op"], case["x"]
-    x = numbers(name + ".x", *shape).requires_grad_()
+    x = numbers(name + ".x", *shape)
+    if "steps" in case:  # equal values
+        x = torch.floor(x * case["steps"]) / case["steps"]
+    x.requires_grad_()
     nchw = x.permute(0, 3, 1, 2) if len(shape) == 4 else x
     k, s, p = case.get("kernel"), case.get("stride"), case.get("pad")
     params, buffers, rows = {}, {}, case.get("rows", shape[0])
@@ -110,6 +113,9 @@ CASES = [
     dict(name="depthwise2s2", op="depthwise", x=[1, 6, 6, 2], width=2, kernel=2, stride=2, pad=0),
     dict(name="maxpool", op="maxpool", x=[1, 6, 5, 2], kernel=3, stride=2, pad=1),
     dict(name="maxpool2", op="maxpool", x=[1, 6, 4, 2], kernel=2, stride=2, pad=0),
+    dict(name="maxpoolties", op="maxpool", x=[2, 7, 6, 3], kernel=3, stride=2, pad=1, steps=2),
+    dict(name="maxpool3s1", op="maxpool", x=[1, 5, 6, 2], kernel=3, stride=1, pad=0, steps=3),
+    dict(name="maxpool5", op="maxpool", x=[1, 7, 7, 2], kernel=5, stride=2, pad=2),
     dict(name="linear", op="linear", x=[3, 4], width=5),
     dict(name="relu6", op="relu6", x=[1, 4, 4, 2]),
     dict(name="average", op="average", x=[2, 3, 2, 3]),
