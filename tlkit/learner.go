@@ -14,7 +14,6 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
-	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
@@ -137,8 +136,7 @@ func (l Learner) train(ctx context.Context, epochs int) error {
 	show.Default.Clear()
 	show.Default.Text(fmt.Sprintf("%d pictures learnt from, %s measured, %.1f s", r.Train, r.Split, r.Seconds))
 	if p := r.Probe; p != nil {
-		show.Default.Text(fmt.Sprintf("the head alone %s, gain %+.1f points (95 %% %+.1f to %+.1f)",
-			metrics.Accuracy{Correct: p.Correct, Total: p.Total}, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High))
+		show.Default.Text("the head alone: " + p.ScoreLine() + ", " + p.GainLine())
 	}
 	show.Default.Text(r.ScoreLine())
 	return nil

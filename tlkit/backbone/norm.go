@@ -78,7 +78,8 @@ func (b *Builder) batchStatistics(name string, x, runningMean, runningVar *graph
 		return graph.Div(graph.ReduceSum(v, 0, 1, 2), count)
 	}
 	mean = average(x)
-	centred := graph.Sub(x, perChannel(mean))
+	// Around the mean the variance is level, so the mean has no part in its gradient: one pass over the map less.
+	centred := graph.Sub(x, perChannel(graph.StopGradient(mean)))
 	variance = average(graph.Mul(centred, centred))
 
 	momentum := n.Momentum

@@ -242,8 +242,8 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeClasses(o.data, "a pretrained classifier", "train a head on it"); err != nil {
-		return nil, err
+	if o.data.Task != datasets.Classes {
+		return nil, fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s holds %s; train a head on it", o.data.Name, o.data.Task.Words(o.data.Labels))
 	}
 	o.introduce(p)
 	outputs, err := o.net.Labels()

@@ -219,16 +219,27 @@ func (r *Result) alone() *Result {
 	return &out
 }
 
-// words are "95.4 %, gain +0.7 points (95 % -1.2 to +2.5)".
 func (p *Probe) words() string {
+	switch p.Metric {
+	case R2:
+		return fmt.Sprintf("%.3f", p.Score)
+	case MAP:
+		return fmt.Sprintf("%.1f %%", 100*p.Score)
+	}
+	return fmt.Sprintf("%.1f %%", 100*p.Accuracy)
+}
+
+// ScoreLine is the score with its interval, as that of Result.
+func (p *Probe) ScoreLine() string {
+	return (&Evaluation{Metric: p.Metric, Score: p.Score, Interval: p.Interval, Correct: p.Correct, Total: p.Total}).ScoreLine()
+}
+
+// GainLine is what fine-tuning gained: "gain +5.4 points (95 % +3.4 to +7.3)".
+func (p *Probe) GainLine() string {
 	if p.Metric == R2 {
-		return fmt.Sprintf("%.3f, gain %+.3f (95 %% %+.3f to %+.3f)", p.Score, p.Gain, p.GainInterval.Low, p.GainInterval.High)
+		return fmt.Sprintf("gain %+.3f (95 %% %+.3f to %+.3f)", p.Gain, p.GainInterval.Low, p.GainInterval.High)
 	}
-	score := p.Accuracy
-	if p.Metric == MAP {
-		score = p.Score
-	}
-	return fmt.Sprintf("%.1f %%, gain %+.1f points (95 %% %+.1f to %+.1f)", 100*score, 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High)
+	return fmt.Sprintf("gain %+.1f points (95 %% %+.1f to %+.1f)", 100*p.Gain, 100*p.GainInterval.Low, 100*p.GainInterval.High)
 }
 
 // Finetuning is how the backbone was trained.
@@ -255,7 +266,7 @@ func (r *Result) Line() string {
 		r := *r
 		p := r.Probe
 		r.Probe = nil
-		return r.Line() + "; the head alone " + p.words()
+		return r.Line() + "; the head alone " + p.words() + ", " + p.GainLine()
 	}
 	if r.Task == datasets.Labels || r.Task == datasets.Values {
 		of := fmt.Sprintf("%d pictures", r.Total)

@@ -52,14 +52,6 @@ func headKind(t datasets.Task, asked string) (string, error) {
 	return asked, nil
 }
 
-// mustBeClasses refuses what is made for one label a picture only.
-func mustBeClasses(ds *datasets.Dataset, what, instead string) error {
-	if ds.Task == datasets.Classes {
-		return nil
-	}
-	return fmt.Errorf("run: %s is for one label a picture, and %s holds %s; %s", what, ds.Name, ds.Task.Words(ds.Labels), instead)
-}
-
 // samples are features with what is known about the pictures of the rows.
 func samples(ds *datasets.Dataset, x []float32, width int, items []datasets.Item) head.Samples {
 	s := head.Samples{X: x, Features: width, Classes: len(ds.Labels)}
