@@ -89,7 +89,11 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 		kept := newSpan()
 		for _, r := range g.runs {
 			if r.Axis == curves.Iterations || r.Axis == curves.Strengths {
-				ch.axis = r.Axis
+				if ch.axis = r.Axis; ch.axis == curves.Strengths {
+					if _, tuned := r.Unfrozen(); tuned { // strengths are no place to stand on for what came after
+						ch.axis = "step"
+					}
+				}
 			}
 			if x, why, ok := r.Kept(); ok {
 				kept.add(x)

@@ -70,6 +70,9 @@ func (o *opened) tuneData(split string, train *sample, fitted *learner.Result, p
 		Net: o.net, Engine: o.eng, Split: split, Task: o.data.Task, Classes: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps, Say: p.Say,
 		State: func(what string, done, total int) { p.State(what, int64(done), int64(total)) },
 	}
+	if fitted.Plan.Head == learner.Ridge { // its history goes on behind the strength that was kept
+		d.Steps = len(fitted.Plan.Strengths)
+	}
 	d.Train, d.Rows = distinct(train.items)
 	return d
 }

@@ -233,6 +233,11 @@ func finetuned(t *testing.T, task datasets.Task, csv, metric, curve string) {
 		t.Fatal(err)
 	}
 	at, tuning := history.Unfrozen()
+	for _, p := range history.Points {
+		if p.Phase == curves.Head && history.X(p) > at {
+			t.Fatalf("the head learns at %v, the rest from %v on", history.X(p), at)
+		}
+	}
 	scores := history.Series("test", curve)
 	if last := scores[len(scores)-1]; !tuning || last.Epoch != at+3 || math.Abs(last.Value-r.Score) > 1e-4 {
 		t.Errorf("the history ends with %+v, the result is %v", last, r.Score)
