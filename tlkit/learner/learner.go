@@ -11,6 +11,8 @@
 // picture and kept on disk; a step costs the rest. Its state is saved while it runs, and
 // on a CPU an interrupted training ends with the bits of one that was not.
 //
+// What is learnt about a picture is one label, several, or real values: [TuneData].Task.
+//
 // Every choice is made on folds of the training pictures. Validation pictures are
 // measured along the way, so that the curve can be drawn, and decide nothing.
 package learner
