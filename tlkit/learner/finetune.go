@@ -112,7 +112,7 @@ func FineTune(ctx context.Context, d TuneData, p TunePlan, to Recorder) (*Tuned,
 			}
 			return nil, err
 		}
-		alone, at := out.Trials[0], choose(out.Trials)
+		alone, at := out.Trials[0], choose(out.Trials, obj.of(d.Train, all(len(d.Train))))
 		if at < 0 {
 			out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and nothing that was tried is better by more than chance would make it (twice the standard error)", alone.words(), alone.Loss)
 			out.Plan.Mix = 0
@@ -197,7 +197,15 @@ func (d TuneData) final(ctx context.Context, obj objective, out *Tuned, train *p
 	if err != nil {
 		return err
 	}
-	if out.Head, out.Net, err = t.result(t.mixed(values, p.Mix)); err != nil {
+	values = t.mixed(values, p.Mix)
+	if astray, why, err := l.astray(ctx, values, out.Trials); err != nil {
+		return err
+	} else if astray {
+		out.Pays, out.Why, out.Plan.Mix, out.OutOfFold, out.Steps = false, why, 0, nil, l.at.Step
+		d.say("%s", why)
+		return d.mark(to, curves.Mark{Kind: curves.Chosen, Step: d.Steps, Epoch: float64(d.Steps), Text: "the head alone"})
+	}
+	if out.Head, out.Net, err = t.result(values); err != nil {
 		return err
 	}
 	out.Steps = l.at.Step
@@ -209,6 +217,29 @@ func (d TuneData) final(ctx context.Context, obj objective, out *Tuned, train *p
 		out.Why = fmt.Sprintf("plan %s, %s", p.Name, chosen.Text)
 	}
 	return d.mark(to, chosen)
+}
+
+// astray says whether the network broke while it was trained on all pictures, though the folds had promised well: it then
+// says less about the very pictures it learnt from than the head alone about pictures that it had not seen.
+func (l *loop) astray(ctx context.Context, values map[string][]float32, trials []Trial) (bool, string, error) {
+	if len(trials) == 0 {
+		return false, "", nil // a plan that leaves nothing open is followed
+	}
+	if err := l.put(values); err != nil {
+		return false, "", err
+	}
+	logits, err := l.feed.logitsOf(ctx, l.tuner, l.feed.rows)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = l.interrupted(ctx.Err())
+		}
+		return false, "", err
+	}
+	loss, _, _ := l.objective.of(l.feed.pictures.items, l.feed.rows).judge(logits)
+	if alone := trials[0].Loss; !(loss <= alone) {
+		return true, fmt.Sprintf("fine-tuning went astray on all the pictures, though it did well on folds of them: its loss on the pictures it learnt from is %.4f, that of the head alone on unseen ones %.4f; the head alone is kept, another seed or a smaller rate may do better", loss, alone), nil
+	}
+	return false, "", nil
 }
 
 // reestimate takes the running statistics of the norms that moved anew: their plain mean over the training pictures, in

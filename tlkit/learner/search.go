@@ -256,13 +256,25 @@ func (d TuneData) try(ctx context.Context, t *tuner, train *pictures, h *head.Li
 // passes one time in forty.
 const standardErrors = 2
 
-// choose gives the trial to follow: the one with the lowest loss, when it beats the head alone by more than chance would
-// and has no lower score. -1 = none.
-func choose(trials []Trial) int {
-	at := -1
-	for i, t := range trials[1:] {
-		if t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score && (at < 0 || t.Loss < trials[at].Loss) {
-			at = 1 + i
+// choose gives the trial to follow among those that beat the head alone by more than chance would and have no lower
+// score: the one with the lowest loss, or the one at a smaller rate that is no more than a standard error behind it. A
+// large rate may work on every fold and still break the network when it is trained on all pictures. -1 = none.
+func choose(trials []Trial, known truth) int {
+	best := -1
+	var fit []int
+	for i, t := range trials {
+		if i > 0 && t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score {
+			if fit = append(fit, i); best < 0 || t.Loss < trials[best].Loss {
+				best = i
+			}
+		}
+	}
+	at := best
+	for _, i := range fit {
+		t := trials[i]
+		behind, err := known.paired(t.logits, trials[best].logits)
+		if behind <= err && (t.Rate < trials[at].Rate || t.Rate == trials[at].Rate && t.Loss < trials[at].Loss) {
+			at = i
 		}
 	}
 	return at

@@ -172,7 +172,7 @@ func (p *TunePlan) tlkitSearch(net *zoo.Net, train []datasets.Item) {
 	for _, d := range depths {
 		p.because("%s", p.priceOf(net, d))
 	}
-	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; what falls behind on the first folds is given up; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result", s.Folds)
+	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; what falls behind on the first folds is given up; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result; of what cannot be told apart the smallest rate is taken", s.Folds)
 }
 
 // priceOf is the reason that a depth gives: what a step from there on costs.
