@@ -47,7 +47,7 @@ type Tuned struct {
 	Head   *head.Linear
 	Net    *zoo.Net // the net with its changed tensors
 	Plan   TunePlan // with what was chosen
-	Pays   bool     // false: folds of the training pictures say that the head alone is at least as good, and it is the result
+	Pays   bool     // false: the head alone is the result: folds of the training pictures say that it is as good, or the training broke the network
 	Why    string   // one sentence
 	Trials []Trial  // of the search, the head alone first; nil without one
 	Steps  int      // of the final training
@@ -202,7 +202,6 @@ func (d TuneData) final(ctx context.Context, obj objective, out *Tuned, train *p
 		return err
 	} else if astray {
 		out.Pays, out.Why, out.Plan.Mix, out.OutOfFold, out.Steps = false, why, 0, nil, l.at.Step
-		d.say("%s", why)
 		return d.mark(to, curves.Mark{Kind: curves.Chosen, Step: d.Steps, Epoch: float64(d.Steps), Text: "the head alone"})
 	}
 	if out.Head, out.Net, err = t.result(values); err != nil {
@@ -275,7 +274,7 @@ func (d TuneData) mark(to Recorder, m curves.Mark) error {
 
 // feeder gives a tuner its batches of some rows.
 func (d TuneData) feeder(t *tuner, from *pictures, rows []int) *feeder {
-	f := &feeder{objective: t.objective, pictures: from, rows: rows, width: t.in[0] * t.in[1] * t.in[2], border: t.from, plan: t.plan, keep: d.Net.Row.Features}
+	f := &feeder{objective: t.objective, pictures: from, rows: rows, width: t.width(), border: t.from, plan: t.plan, keep: d.Net.Row.Features}
 	if t.plan.ClassWeights {
 		f.weights = classWeights(from.items, rows, d.Classes)
 	}

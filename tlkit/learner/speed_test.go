@@ -42,7 +42,7 @@ func BenchmarkStep(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer t.close()
-			width := t.in[0] * t.in[1] * t.in[2]
+			width := t.width()
 			in := &batch{x: golden.Numbers("x", c.batch*width), targets: make([]float32, c.batch*2), rows: make([]float32, c.batch)}
 			for i := range c.batch {
 				in.targets[2*i], in.rows[i] = 1, 1

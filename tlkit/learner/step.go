@@ -83,11 +83,7 @@ func (t *tuner) add(scope *model.Scope, in []*graph.Node) []*graph.Node {
 	g := x.Graph()
 	each, logits := t.forward(scope, x, targets, backbone.Norms{}, in[5:])
 	loss := graph.Div(graph.ReduceAllSum(graph.Mul(each, rows)), all)
-	weights := make([]*graph.Node, len(t.params))
-	for i, p := range t.params {
-		weights[i] = scope.GetVariable(p.Key).NodeValue(g)
-	}
-	for i, d := range graph.Gradient(loss, weights...) {
+	for i, d := range optim.Gradients(scope, t.params, loss) {
 		sum := scope.At(gradients).GetVariable(t.params[i].Key)
 		sum.SetNodeValue(graph.Where(first, d, graph.Add(sum.NodeValue(g), d)))
 	}

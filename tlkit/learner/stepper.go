@@ -33,7 +33,7 @@ func NewStepper(net *zoo.Net, e *engine.Engine, classes int, p TunePlan) (*Stepp
 		return nil, err
 	}
 	s := &Stepper{t: t, Compiled: time.Since(began)}
-	n, width := p.Batch, t.in[0]*t.in[1]*t.in[2]
+	n, width := p.Batch, t.width()
 	s.batch = &batch{x: make([]float32, n*width), targets: make([]float32, n*classes), rows: make([]float32, n)}
 	rng := rand.New(rand.NewPCG(p.Seed, 7))
 	for i := range s.batch.x {

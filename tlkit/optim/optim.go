@@ -156,7 +156,12 @@ func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 // now is a parameter of NowShape filled by Now. norm is that of all gradients together, before clipping; finite is false
 // when it or the loss is not a number, and then nothing changes.
 func (r Rule) Update(scope *model.Scope, params []Param, loss, now *graph.Node) (norm, finite *graph.Node) {
-	return r.Apply(scope, params, graph.Gradient(loss, nodes(scope, params, loss.Graph())...), loss, now)
+	return r.Apply(scope, params, Gradients(scope, params, loss), loss, now)
+}
+
+// Gradients are those of loss, a scalar, one for each of params and of its shape.
+func Gradients(scope *model.Scope, params []Param, loss *graph.Node) []*graph.Node {
+	return graph.Gradient(loss, nodes(scope, params, loss.Graph())...)
 }
 
 func nodes(scope *model.Scope, params []Param, g *graph.Graph) []*graph.Node {
@@ -171,7 +176,7 @@ func nodes(scope *model.Scope, params []Param, g *graph.Graph) []*graph.Node {
 	return out
 }
 
-// Apply is Update with gradients that were computed before, one for each of params.
+// Apply is Update with gradients that were computed before, see [Gradients].
 func (r Rule) Apply(scope *model.Scope, params []Param, grads []*graph.Node, loss, now *graph.Node) (norm, finite *graph.Node) {
 	if err := r.Check(); err != nil {
 		panic(err)
