@@ -13,10 +13,12 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -32,14 +34,14 @@ type Learner struct {
 	Statistics string // "imagenet", "half", "caffe", ..., or a network whose are meant
 	Preset     string // a network whose resize, crop and statistics are meant
 
-	Head   string // "" = logistic regression; "sgd" = PyTorch's tutorial
-	Epochs int    // of "sgd"; 0 = 25
-	Views  int    // augmented views of each training picture
-	Seed   uint64 // 0 = 1
+	Head   head.Kind // "" = logistic regression; "sgd" = PyTorch's tutorial
+	Epochs int       // of "sgd"; 0 = 25
+	Views  int       // augmented views of each training picture
+	Seed   uint64    // 0 = 1
 
 	// Of FineTune.
-	Plan string // "" = ours, "tlkit"; "pytorch_tutorial", "keras_guide", "fastai": see learner.NewTunePlan
-	From string // first stage of the backbone that moves; "" = the plan's choice
+	Plan finetune.Recipe // "" = ours, "tlkit"; "pytorch_tutorial", "keras_guide", "fastai": see finetune.Recipe
+	From string          // first stage of the backbone that moves; "" = the plan's choice
 }
 
 // drawnVar, set to "drawn", makes every learner that may use a drawn set use it, and shows
@@ -107,7 +109,7 @@ func (l Learner) FineTune(epochs int) {
 			return fmt.Errorf("%d epochs of fine-tuning; want 1 or more, or 0 for the recipe's own number", epochs)
 		}
 		if epochs == 0 {
-			epochs = learner.RecipeEpochs(l.Plan)
+			epochs = l.Plan.Epochs()
 		}
 		if os.Getenv(quickVar) == "1" {
 			epochs = 1
@@ -136,9 +138,9 @@ func (l Learner) train(ctx context.Context, epochs int) error {
 	show.Default.Clear()
 	show.Default.Text(fmt.Sprintf("%d pictures learnt from, %s measured, %.1f s", r.Train, r.Split, r.Seconds))
 	if p := r.Probe; p != nil {
-		show.Default.Text("the head alone: " + p.ScoreLine() + ", " + p.GainLine())
+		show.Default.Text("the head alone: " + p.Score.String() + ", " + p.GainLine())
 	}
-	show.Default.Text(r.ScoreLine())
+	show.Default.Text(r.Score.String())
 	return nil
 }
 
@@ -243,14 +245,18 @@ func (l Learner) Evaluate() {
 		if err != nil {
 			return err
 		}
-		e, err := run.EvaluateHead(ctx, stored.Head(), s.Data, "", s.Weights, p, reporter{})
+		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights}, p, reporter{})
 		if err != nil {
 			return err
 		}
 		show.Default.Clear()
-		f := findings(e)
-		show.Default.Table(f.table)
-		if err := show.Default.Figure(f.name, f.figure); err != nil {
+		kind, err := task.Named(e.Task)
+		if err != nil {
+			return err
+		}
+		table := e.Report.Table()
+		show.Default.Table(show.Table{Header: table.Header, Rows: table.Rows, Left: 1})
+		if err := show.Default.Figure(kind.Figure(), e.Report.Figure()); err != nil {
 			return err
 		}
 		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed})
@@ -258,14 +264,15 @@ func (l Learner) Evaluate() {
 			return err
 		}
 		var tiles []plots.Picture
-		for _, w := range f.worst[:min(8, len(f.worst))] {
-			w.tile.Image = thumbnail(filepath.Join(set.Root, filepath.FromSlash(w.file)))
-			tiles = append(tiles, w.tile)
+		worst := e.Report.Worst()
+		for _, w := range worst[:min(8, len(worst))] {
+			tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Caption: w.Caption,
+				Image: thumbnail(filepath.Join(set.Root, filepath.FromSlash(w.File)))})
 		}
 		if err := pictures(set, "top-losses", plots.Grid("Most wrong about", tiles)); err != nil {
 			return err
 		}
-		show.Default.Text(e.ScoreLine())
+		show.Default.Text(e.Score.String())
 		return nil
 	})
 }

@@ -33,7 +33,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -54,7 +54,7 @@ func Show(v any) {
 			return show.Default.Figure("curves", plots.Curves(v))
 		case metrics.Confusion:
 			return show.Default.Figure("confusion", plots.Confusion(v))
-		case *learner.RateFind:
+		case *finetune.RateFind:
 			rates, losses := v.Series()
 			return show.Default.Figure("rates", plots.Rates(rates, losses, v.Suggested))
 		default:
@@ -139,7 +139,7 @@ func verbIn(what, where string, do func(context.Context) error) {
 	status := 1
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		status = 130 // what shells expect: 128 + SIGINT
-		if errors.Is(err, learner.ErrInterrupted) {
+		if errors.Is(err, finetune.ErrInterrupted) {
 			err = errors.New("interrupted, and the state is saved; run it again: it goes on from there")
 		} else {
 			err = errInterrupted

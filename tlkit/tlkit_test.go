@@ -23,7 +23,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -32,10 +32,10 @@ const programVar = "TLKIT_TEST_PROGRAM"
 
 var few = tlkit.Learner{Name: "few", Data: "pictures"}
 
-const onecycle = "fastai"
+const onecycle = finetune.Fastai
 
 // tuned is few with a plan, its last three stages moving.
-func tuned(plan string) tlkit.Learner {
+func tuned(plan finetune.Recipe) tlkit.Learner {
 	l := few
 	l.Plan, l.From = plan, "features.16"
 	return l
@@ -88,7 +88,7 @@ var programs = map[string]func(){
 		tlkit.Show(few)
 		tlkit.Show([]export.Prediction{{Label: "<b>", Probability: 0.5}})
 		tlkit.Show(few.History())
-		tlkit.Show(&learner.RateFind{Points: []learner.RatePoint{{Rate: 1e-4, Loss: 0.7}, {Rate: 1e-3, Loss: 0.6}}, Suggested: 1e-3})
+		tlkit.Show(&finetune.RateFind{Points: []finetune.RatePoint{{Rate: 1e-4, Loss: 0.7}, {Rate: 1e-3, Loss: 0.6}}, Suggested: 1e-3})
 	},
 	"stubborn": func() {
 		tlkit.Show("before")

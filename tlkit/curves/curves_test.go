@@ -3,9 +3,11 @@ package curves
 import (
 	"math"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-func valid(metric string, values ...float64) []Point {
+func valid(metric metrics.Metric, values ...float64) []Point {
 	var out []Point
 	for i, v := range values {
 		out = append(out, Point{Step: i + 1, Epoch: float64(i + 1), Phase: Head, Split: Valid, Metric: metric, Value: v, N: 153})

@@ -255,3 +255,11 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// Metrics had other spellings in histories written before 0.1.0.
+func TestOldSpellingsOfMetrics(t *testing.T) {
+	run, err := Read(strings.NewReader(`{"step":1,"epoch":1,"split":"valid","metric":"mAP","value":0.5}` + "\n" + `{"step":1,"epoch":1,"split":"valid","metric":"R²","value":0.25}` + "\n"))
+	if err != nil || len(run.Series(Valid, MAP)) != 1 || len(run.Series(Valid, R2)) != 1 {
+		t.Errorf("%+v, %v", run, err)
+	}
+}

@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // line is one line of the file: a header, a point or a mark, told apart by the
 // key that is there.
 type line struct {
-	Run    *string `json:"run,omitempty"`
-	Axis   string  `json:"axis,omitempty"`
-	Mark   *string `json:"mark,omitempty"`
-	Text   string  `json:"text,omitempty"`
-	Step   int     `json:"step"`
-	Epoch  *number `json:"epoch,omitempty"`
-	Phase  string  `json:"phase,omitempty"`
-	Split  string  `json:"split,omitempty"`
-	Metric *string `json:"metric,omitempty"`
-	Value  *number `json:"value,omitempty"`
-	N      int     `json:"n,omitempty"`
+	Run    *string         `json:"run,omitempty"`
+	Axis   string          `json:"axis,omitempty"`
+	Mark   *string         `json:"mark,omitempty"`
+	Text   string          `json:"text,omitempty"`
+	Step   int             `json:"step"`
+	Epoch  *number         `json:"epoch,omitempty"`
+	Phase  string          `json:"phase,omitempty"`
+	Split  string          `json:"split,omitempty"`
+	Metric *metrics.Metric `json:"metric,omitempty"`
+	Value  *number         `json:"value,omitempty"`
+	N      int             `json:"n,omitempty"`
 }
 
 // number is a float64 that survives JSON when it is not finite.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // Words that are used in Point and Mark. Others are allowed; these have a
@@ -17,11 +19,11 @@ const (
 	Test  = "test"  // Split: the same, for sets that have no valid
 	Folds = "folds" // Split: out-of-fold predictions on the training pictures
 
-	Loss     = "loss"     // Metric, nats; of real values squared error in variances
-	Accuracy = "accuracy" // Metric, 0..1
-	MAP      = "mAP"      // Metric, 0..1: mean average precision of several labels a picture
-	R2       = "R²"       // Metric, up to 1: share of the variance of real values that is explained
-	Rate     = "rate"     // Metric, learning rate
+	Loss     metrics.Metric = "loss" // Metric, nats; of real values squared error in variances
+	Accuracy                = metrics.Accuracy
+	MAP                     = metrics.MAP
+	R2                      = metrics.R2
+	Rate     metrics.Metric = "rate" // Metric, learning rate
 
 	Unfreeze = "unfreeze" // Mark: the backbone moves from here on
 	Chosen   = "chosen"   // Mark: the state that was kept
@@ -37,7 +39,7 @@ type Point struct {
 	Epoch  float64 // passes over the training pictures done; 2.5 is in the middle of the third
 	Phase  string
 	Split  string
-	Metric string
+	Metric metrics.Metric
 	Value  float64
 	N      int // pictures behind Value; 0 = not a count of pictures
 }
@@ -79,7 +81,7 @@ func (r Run) MarkX(m Mark) float64 { return r.X(Point{Step: m.Step, Epoch: m.Epo
 // Series returns the points of one split and metric along the axis. Of points
 // written twice at one place, as after a resume, the later one counts. An empty
 // split takes points of every split.
-func (r Run) Series(split, metric string) []Point {
+func (r Run) Series(split string, metric metrics.Metric) []Point {
 	var out []Point
 	for _, p := range r.Points {
 		if p.Metric == metric && (split == "" || p.Split == split) {
@@ -102,25 +104,25 @@ func (r Run) Series(split, metric string) []Point {
 
 // Splits names the splits that have points of a metric: train, folds, valid,
 // test first, others after in order of appearance.
-func (r Run) Splits(metric string) []string {
+func (r Run) Splits(metric metrics.Metric) []string {
 	return distinct(r.Points, []string{Train, Folds, Valid, Test}, func(p Point) (string, bool) { return p.Split, p.Metric == metric })
 }
 
 // Metrics names the metrics of the run: loss, accuracy, rate first, others
 // after in order of appearance.
-func (r Run) Metrics() []string {
-	return distinct(r.Points, []string{Loss, Accuracy, MAP, R2, Rate}, func(p Point) (string, bool) { return p.Metric, true })
+func (r Run) Metrics() []metrics.Metric {
+	return distinct(r.Points, []metrics.Metric{Loss, Accuracy, MAP, R2, Rate}, func(p Point) (metrics.Metric, bool) { return p.Metric, true })
 }
 
-func distinct(points []Point, first []string, word func(Point) (string, bool)) []string {
-	var seen []string
+func distinct[W ~string](points []Point, first []W, word func(Point) (W, bool)) []W {
+	var seen []W
 	for _, p := range points {
 		if w, ok := word(p); ok && !slices.Contains(seen, w) {
 			seen = append(seen, w)
 		}
 	}
-	slices.SortStableFunc(seen, func(a, b string) int {
-		rank := func(w string) int {
+	slices.SortStableFunc(seen, func(a, b W) int {
+		rank := func(w W) int {
 			if i := slices.Index(first, w); i >= 0 {
 				return i
 			}
@@ -148,7 +150,7 @@ func Best(points []Point) (Point, bool) {
 }
 
 // LowerIsBetter says which way a metric improves.
-func LowerIsBetter(metric string) bool { return metric == Loss || metric == Rate }
+func LowerIsBetter(metric metrics.Metric) bool { return metric == Loss || metric == Rate }
 
 // Kept returns the place of the state a run stands for: the last Chosen mark;
 // without one the best out-of-fold accuracy, else the lowest validation loss,
@@ -161,9 +163,12 @@ func (r Run) Kept() (x float64, why string, ok bool) {
 			return r.MarkX(r.Marks[i]), Chosen, true
 		}
 	}
-	for _, c := range [][2]string{{Folds, Accuracy}, {Folds, MAP}, {Folds, R2}, {Folds, Loss}, {Valid, Loss}, {Valid, Accuracy}} {
-		if p, found := Best(r.Series(c[0], c[1])); found {
-			return r.X(p), "best " + c[0] + " " + c[1], true
+	for _, c := range []struct {
+		split  string
+		metric metrics.Metric
+	}{{Folds, Accuracy}, {Folds, MAP}, {Folds, R2}, {Folds, Loss}, {Valid, Loss}, {Valid, Accuracy}} {
+		if p, found := Best(r.Series(c.split, c.metric)); found {
+			return r.X(p), "best " + c.split + " " + c.metric.Title(), true
 		}
 	}
 	return 0, "", false

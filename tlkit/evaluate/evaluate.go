@@ -1,139 +1,96 @@
-// Package evaluate says how good a classifier is on pictures it did not learn from:
-// accuracy with its interval, per class, confusion, calibration, and the pictures it was
-// most wrong about. Each result is data, with a text twin and a figure.
+// Package evaluate says how good a model is on pictures it did not learn from: its score with an
+// interval, label by label or value by value, and the pictures it was most wrong about. Each result
+// is data, with a text twin and a figure.
 //
-//	report, err := evaluate.New(evaluate.Input{Labels: labels, Truth: y, Logits: logits, Files: files})
-//	fmt.Println(report.Accuracy) // 94.8 % (145 of 153, 95 % 90.0-97.3)
+//	report, err := evaluate.NewClasses(evaluate.ClassesInput{Labels: labels, Truth: y, Logits: logits, Files: files})
+//	fmt.Println(report.Score()) // accuracy 94.8 % (145 of 153, 95 % 90.0-97.3)
+//
+// There is a report for each task, in a file of its own; [New] makes the one of a task.
 package evaluate
 
 import (
 	"fmt"
-	"math"
-	"sort"
-	"strings"
 
-	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// Input is what a report is computed from.
-type Input struct {
-	Labels []string  // K names by class
-	Truth  []int     // N classes in [0, K)
-	Logits []float32 // [N, K] row-major
-	Files  []string  // N names for the list of top losses; may be nil
+// Report is how well a model of any task does on some pictures. Reports marshal to JSON.
+type Report interface {
+	// Score is the figure that the model is judged by.
+	Score() metrics.Score
+	// Loss is the mean loss in nats; ok is false where the task's loss is not in nats.
+	Loss() (nats float64, ok bool)
+	// Text is the report in at most 80 columns. Its first line is the score.
+	Text() string
+	// Table has a row for each label or value.
+	Table() Table
+	// Figure draws the report.
+	Figure() plots.Figure
+	// Worst are what the model was most wrong about, the worst first, at most 16.
+	Worst() []Mistake
 }
 
-// Report is the result. It marshals to JSON as it is.
-type Report struct {
-	Accuracy    metrics.Accuracy    `json:"accuracy"`
-	Interval    metrics.Interval    `json:"interval"` // 95 %, Wilson
-	LogLoss     float64             `json:"log_loss"` // nats
-	Calibration metrics.Calibration `json:"calibration"`
-	Classes     []metrics.Class     `json:"classes"`
-	Confusion   metrics.Confusion   `json:"confusion"`
-	TopLosses   []Loss              `json:"top_losses"` // the worst first, at most 16
+// Table is rows under a header.
+type Table struct {
+	Header []string
+	Rows   [][]string
 }
 
-// Loss is one picture and how wrong the classifier was about it.
-type Loss struct {
-	Index       int     `json:"index"` // of the picture in the input
-	File        string  `json:"file,omitempty"`
-	Truth       string  `json:"truth"`
-	Predicted   string  `json:"predicted"`
-	Probability float64 `json:"probability"` // given to the true label
-	Loss        float64 `json:"loss"`        // -log of it, nats
+// Mistake is a picture that was not what the model said it to be.
+type Mistake struct {
+	File      string // as Input.Files names it; "" where there are no names
+	Truth     string
+	Predicted string
+	Caption   string // how wrong, in a few words
 }
-
-// calibrationBins is the field's habit for the expected calibration error.
-const calibrationBins = 15
 
 // topLosses is how many of the worst pictures a report lists.
 const topLosses = 16
 
-// New computes the report. Errors name what is wrong with the input: no pictures, sizes
-// that do not fit, a label out of range, a logit that is not finite.
-func New(in Input) (*Report, error) {
-	n, k := len(in.Truth), len(in.Labels)
-	if n == 0 {
-		return nil, fmt.Errorf("evaluate: no pictures: the split is empty, choose another with --split")
-	}
-	if in.Files != nil && len(in.Files) != n {
-		return nil, fmt.Errorf("evaluate: %d file names for %d pictures", len(in.Files), n)
-	}
-	logits := metrics.Matrix{Rows: n, Cols: k, Data: in.Logits}
-	predicted, err := logits.Argmax()
-	if err != nil {
-		return nil, fmt.Errorf("evaluate: %w", err)
-	}
-	r := &Report{}
-	if r.Accuracy, err = metrics.TopK(logits, in.Truth, 1); err != nil {
-		return nil, fmt.Errorf("evaluate: %w", err)
-	}
-	r.Interval = r.Accuracy.Interval()
-	if r.LogLoss, err = metrics.CrossEntropy(logits, in.Truth); err != nil {
-		return nil, fmt.Errorf("evaluate: %w", err)
-	}
-	probabilities, err := metrics.Softmax(logits)
-	if err != nil {
-		return nil, fmt.Errorf("evaluate: %w", err)
-	}
-	if r.Calibration, err = metrics.Reliability(probabilities, in.Truth, calibrationBins); err != nil {
-		return nil, fmt.Errorf("evaluate: %w", err)
-	}
-	if r.Confusion, err = metrics.NewConfusion(in.Labels, in.Truth, predicted); err != nil {
-		return nil, fmt.Errorf("evaluate: %w", err)
-	}
-	r.Classes = r.Confusion.PerClass()
-	for i, c := range in.Truth {
-		row := logits.Row(i)
-		loss := logSumExp(row) - float64(row[c])
-		l := Loss{Index: i, Truth: in.Labels[c], Predicted: in.Labels[predicted[i]], Probability: math.Exp(-loss), Loss: loss}
-		if in.Files != nil {
-			l.File = in.Files[i]
-		}
-		r.TopLosses = append(r.TopLosses, l)
-	}
-	sort.SliceStable(r.TopLosses, func(a, b int) bool { return r.TopLosses[a].Loss > r.TopLosses[b].Loss })
-	r.TopLosses = r.TopLosses[:min(topLosses, n)]
-	return r, nil
+// Input is what a report of any task is computed from.
+type Input struct {
+	Names   []string     // K labels, or names of values
+	Truth   head.Samples // what is known about the N pictures; their features are not looked at
+	Logits  []float32    // [N, K] row-major
+	Reading task.Reading // with the thresholds of several labels; without them 0.5 each
+	Files   []string     // N names for the list of the worst; may be nil
 }
 
-func logSumExp(row []float32) float64 {
-	top := math.Inf(-1)
-	for _, v := range row {
-		top = max(top, float64(v))
+// New is the report of a task. A further task has its case here.
+func New(t task.Task, in Input) (Report, error) {
+	switch t.(type) {
+	case task.Classes:
+		return NewClasses(ClassesInput{Labels: in.Names, Truth: in.Truth.Y, Logits: in.Logits, Files: in.Files})
+	case task.Labels:
+		return NewLabels(LabelsInput{Labels: in.Names, Truth: in.Truth.Positive(), Logits: in.Logits, Thresholds: in.Reading.Thresholds, Files: in.Files})
+	case task.Values:
+		return NewValues(ValuesInput{Names: in.Names, Truth: in.Truth.Targets, Predicted: in.Logits, Files: in.Files})
 	}
-	var sum float64
-	for _, v := range row {
-		sum += math.Exp(float64(v) - top)
-	}
-	return top + math.Log(sum)
+	return nil, fmt.Errorf("evaluate: there is no report for the task %q", t.Name())
 }
 
-// ConfusionFigure draws the confusion matrix.
-func (r *Report) ConfusionFigure() plots.Figure { return plots.Confusion(r.Confusion) }
+// rows is the number of pictures behind n·k targets.
+func rows(targets, k int, files []string) (int, error) {
+	switch {
+	case targets == 0 || k == 0:
+		return 0, fmt.Errorf("evaluate: no pictures: the split is empty, choose another with --split")
+	case targets%k != 0:
+		return 0, fmt.Errorf("evaluate: %d targets for %d names, want one of each a picture", targets, k)
+	case files != nil && len(files) != targets/k:
+		return 0, fmt.Errorf("evaluate: %d file names for %d pictures", len(files), targets/k)
+	}
+	return targets / k, nil
+}
 
-// Text is the report as a table of at most 80 columns.
-func (r *Report) Text() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "accuracy %s\n", r.Accuracy)
-	fmt.Fprintf(&b, "log loss %.3f nats, calibration error %.1f %% (%d bins)\n\n", r.LogLoss, 100*r.Calibration.ECE, calibrationBins)
-	fmt.Fprintf(&b, "%-28s %7s %24s %10s\n", "label", "right", "recall, 95 %", "precision")
-	for _, c := range r.Classes {
-		fmt.Fprintf(&b, "%-28s %7s %24s %10.1f\n", words.Shorten(c.Label, 28), fmt.Sprintf("%d/%d", c.Correct, c.Support),
-			fmt.Sprintf("%.1f (%.1f-%.1f)", 100*c.Recall, 100*c.RecallInterval.Low, 100*c.RecallInterval.High), 100*c.Precision)
+func percent(v float64) string { return fmt.Sprintf("%.1f", 100*v) }
+
+// ends are the two ends of an interval for a column of a table; "-" where it is unknown.
+func ends(i metrics.Interval, times float64, digits int) string {
+	if !i.Known() {
+		return "-"
 	}
-	if mistakes := r.Confusion.MostConfused(3); len(mistakes) > 0 {
-		b.WriteString("\nmost confused: ")
-		for i, m := range mistakes {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "%s taken for %s %d×", words.Shorten(r.Confusion.Labels[m.Truth], 20), words.Shorten(r.Confusion.Labels[m.Predicted], 20), m.Count)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
+	return fmt.Sprintf("%.*f to %.*f", digits, times*i.Low, digits, times*i.High)
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-func ExampleNew() {
-	report, err := New(Input{
+func ExampleNewClasses() {
+	report, err := NewClasses(ClassesInput{
 		Labels: []string{"ants", "bees"},
 		Truth:  []int{0, 0, 1, 1, 1},
 		Logits: []float32{2, 0, 0, 1, -1, 3, 0, 2, 1, 1.5},
@@ -26,8 +26,8 @@ func ExampleNew() {
 }
 
 func TestReportAddsUp(t *testing.T) {
-	in := Input{Labels: []string{"x", "y", "z"}, Truth: []int{0, 1, 2, 2}, Logits: []float32{3, 0, 0, 0, 2, 1, 0, 4, 1, 0, 0, 1}}
-	r, err := New(in)
+	in := ClassesInput{Labels: []string{"x", "y", "z"}, Truth: []int{0, 1, 2, 2}, Logits: []float32{3, 0, 0, 0, 2, 1, 0, 4, 1, 0, 0, 1}}
+	r, err := NewClasses(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,14 +56,14 @@ func TestReportAddsUp(t *testing.T) {
 
 func TestBadInputIsNamed(t *testing.T) {
 	nan := float32(math.NaN())
-	for name, in := range map[string]Input{
+	for name, in := range map[string]ClassesInput{
 		"nothing":       {Labels: []string{"a", "b"}},
 		"short logits":  {Labels: []string{"a", "b"}, Truth: []int{0, 1}, Logits: []float32{1, 2, 3}},
 		"label too big": {Labels: []string{"a", "b"}, Truth: []int{2}, Logits: []float32{1, 2}},
 		"NaN":           {Labels: []string{"a", "b"}, Truth: []int{0}, Logits: []float32{nan, 2}},
 		"short files":   {Labels: []string{"a", "b"}, Truth: []int{0, 1}, Logits: []float32{1, 2, 3, 4}, Files: []string{"x"}},
 	} {
-		if r, err := New(in); err == nil {
+		if r, err := NewClasses(in); err == nil {
 			t.Errorf("%s gives a report: %+v", name, r)
 		}
 	}
@@ -102,7 +102,7 @@ func TestMeaning(t *testing.T) {
 
 func TestHostileNamesStayInert(t *testing.T) {
 	name := "a\x1b[31m\u202eevil" + strings.Repeat("x", 10_000)
-	r, err := New(Input{Labels: []string{name, "b"}, Truth: []int{0, 1}, Logits: []float32{0, 1, 0, 1}})
+	r, err := NewClasses(ClassesInput{Labels: []string{name, "b"}, Truth: []int{0, 1}, Logits: []float32{0, 1, 0, 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package evaluate
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -32,13 +31,13 @@ type LabelLoss struct {
 	Index       int     `json:"index"` // of the picture in the input
 	File        string  `json:"file,omitempty"`
 	Label       string  `json:"label"`
-	Truth       bool    `json:"truth"`       // the picture bears it
-	Probability float64 `json:"probability"` // that the head gave to its bearing it
+	Truth       bool    `json:"truth"`       // the picture has it
+	Probability float64 `json:"probability"` // that the head gave to it
 	Loss        float64 `json:"loss"`        // -log of the probability of the truth, nats
 }
 
 // NewLabels computes the report. Errors name what is wrong with the input: no pictures,
-// sizes that do not fit, a logit that is not finite, labels that no picture bears.
+// sizes that do not fit, a logit that is not finite, labels that no picture has.
 func NewLabels(in LabelsInput) (*LabelsReport, error) {
 	k := len(in.Labels)
 	n, err := rows(len(in.Truth), k, in.Files)
@@ -51,11 +50,10 @@ func NewLabels(in LabelsInput) (*LabelsReport, error) {
 	}
 	for i, is := range in.Truth {
 		z := float64(in.Logits[i])
-		l := LabelLoss{Index: i / k, Label: in.Labels[i%k], Truth: is, Probability: 1 / (1 + math.Exp(-z))}
+		l := LabelLoss{Index: i / k, Label: in.Labels[i%k], Truth: is, Probability: metrics.Sigmoid(z), Loss: metrics.BinaryLoss(z, 0)}
 		if is {
-			z = -z
+			l.Loss = metrics.BinaryLoss(z, 1)
 		}
-		l.Loss = max(z, 0) + math.Log1p(math.Exp(-math.Abs(z)))
 		if in.Files != nil {
 			l.File = in.Files[l.Index]
 		}
@@ -66,35 +64,45 @@ func NewLabels(in LabelsInput) (*LabelsReport, error) {
 	return r, nil
 }
 
-// rows is the number of pictures behind n·k targets.
-func rows(targets, k int, files []string) (int, error) {
-	switch {
-	case targets == 0 || k == 0:
-		return 0, fmt.Errorf("evaluate: no pictures: the split is empty, choose another with --split")
-	case targets%k != 0:
-		return 0, fmt.Errorf("evaluate: %d targets for %d names, want one of each a picture", targets, k)
-	case files != nil && len(files) != targets/k:
-		return 0, fmt.Errorf("evaluate: %d file names for %d pictures", len(files), targets/k)
+// Score is the mean average precision.
+func (r *LabelsReport) Score() metrics.Score {
+	total := 0
+	if len(r.Labels) > 0 {
+		total = r.Labels[0].Total
 	}
-	return targets / k, nil
+	return metrics.NewScore(metrics.MAP, r.MAP, r.Interval, total)
 }
 
-// ScoreLine is the mean average precision with its interval.
-func (r *LabelsReport) ScoreLine() string {
-	return fmt.Sprintf("mAP %.1f %%%s", 100*r.MAP, within(r.Interval, 100, 1, fmt.Sprintf("mean of %d label(s)", r.Counted)))
+// Loss is the mean binary cross-entropy of a picture and label, in nats.
+func (r *LabelsReport) Loss() (nats float64, ok bool) { return r.LogLoss, true }
+
+// Table has a row for each label.
+func (r *LabelsReport) Table() Table {
+	t := Table{Header: []string{"label", "support", "AP %", "95 %", "threshold %", "F1 %"}}
+	for _, l := range r.Labels {
+		ap := "-"
+		if l.Support > 0 {
+			ap = percent(l.AP)
+		}
+		t.Rows = append(t.Rows, []string{l.Label, fmt.Sprintf("%d of %d", l.Support, l.Total), ap, ends(l.Interval, 100, 1), fmt.Sprintf("%.0f", 100*l.Threshold), percent(l.F1)})
+	}
+	return t
 }
 
-// within is an interval in words: " (95 % 80.1-85.9, mean of 3)".
-func within(i metrics.Interval, times float64, digits int, more string) string {
-	if !i.Known() {
-		return " (" + more + ")"
+// PerLabel has the score of each label.
+func (r *LabelsReport) PerLabel() []metrics.LabelScore { return r.Labels }
+
+// Worst are the labels of pictures with the largest loss.
+func (r *LabelsReport) Worst() []Mistake {
+	var out []Mistake
+	for _, l := range r.TopLosses {
+		m := Mistake{File: l.File, Truth: l.Label, Predicted: "no " + l.Label, Caption: fmt.Sprintf("loss %.2f", l.Loss)}
+		if !l.Truth {
+			m.Truth, m.Predicted = m.Predicted, m.Truth
+		}
+		out = append(out, m)
 	}
-	lo, hi := times*i.Low, times*i.High
-	dash := "-"
-	if lo < 0 {
-		dash = " to "
-	}
-	return fmt.Sprintf(" (95 %% %.*f%s%.*f, %s)", digits, lo, dash, digits, hi, more)
+	return out
 }
 
 // Figure draws the average precision of each label, the best first.
@@ -112,9 +120,9 @@ func (r *LabelsReport) Figure() plots.Figure {
 // Text is the report as a table of at most 80 columns.
 func (r *LabelsReport) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", r.ScoreLine())
+	fmt.Fprintf(&b, "%s, mean of %d label(s)\n", r.Score(), r.Counted)
 	fmt.Fprintf(&b, "log loss %.3f nats a label, macro F1 %.1f %% at the thresholds\n\n", r.LogLoss, 100*r.MacroF1)
-	fmt.Fprintf(&b, "%-24s %9s %18s %6s %6s %10s\n", "label", "bear it", "AP, 95 %", "from", "F1", "right/said")
+	fmt.Fprintf(&b, "%-24s %9s %18s %6s %6s %10s\n", "label", "support", "AP, 95 %", "from", "F1", "right/said")
 	for _, l := range r.Labels {
 		ap := "-"
 		if l.Support > 0 {

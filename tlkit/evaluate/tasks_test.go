@@ -52,8 +52,8 @@ func TestValuesReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	sd := math.Sqrt(3.5)
-	if w := r.Worst[0]; len(r.Worst) != 4 || w.File != "d" || w.Name != "x" || w.True != 6 || w.Predicted != 5 || math.Abs(w.Deviations+1/sd) > 1e-12 {
-		t.Errorf("%d, worst %+v", len(r.Worst), w)
+	if w := r.Misses[0]; len(r.Misses) != 4 || w.File != "d" || w.Name != "x" || w.True != 6 || w.Predicted != 5 || math.Abs(w.Deviations+1/sd) > 1e-12 {
+		t.Errorf("%d, worst %+v", len(r.Misses), w)
 	}
 	if math.Abs(r.R2-(1-1.5/14)) > 1e-12 || r.Counted != 1 || r.Values[0].MAE != 0.5 {
 		t.Errorf("%+v", r.ValueScores)

@@ -24,8 +24,9 @@ type ValuesInput struct {
 // ValuesReport says how well real values are predicted. It marshals to JSON as it is.
 type ValuesReport struct {
 	metrics.ValueScores
-	Worst []Miss `json:"worst"` // the worst first, at most 16
+	Misses []Miss `json:"worst"` // the worst first, at most 16
 
+	pictures  int
 	truth     []float64
 	predicted []float32
 }
@@ -48,7 +49,7 @@ func NewValues(in ValuesInput) (*ValuesReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ValuesReport{truth: slices.Clone(in.Truth), predicted: slices.Clone(in.Predicted)}
+	r := &ValuesReport{pictures: n, truth: slices.Clone(in.Truth), predicted: slices.Clone(in.Predicted)}
 	if r.ValueScores, err = metrics.ScoreValues(in.Names, metrics.Matrix{Rows: n, Cols: k, Data: in.Predicted}, in.Truth); err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
@@ -62,17 +63,45 @@ func NewValues(in ValuesInput) (*ValuesReport, error) {
 		if in.Files != nil {
 			m.File = in.Files[m.Index]
 		}
-		r.Worst = append(r.Worst, m)
+		r.Misses = append(r.Misses, m)
 	}
-	slices.SortStableFunc(r.Worst, func(a, b Miss) int { return cmp.Compare(math.Abs(b.Deviations), math.Abs(a.Deviations)) })
-	r.Worst = slices.Clip(r.Worst[:min(topLosses, len(r.Worst))])
+	slices.SortStableFunc(r.Misses, func(a, b Miss) int { return cmp.Compare(math.Abs(b.Deviations), math.Abs(a.Deviations)) })
+	r.Misses = slices.Clip(r.Misses[:min(topLosses, len(r.Misses))])
 	return r, nil
 }
 
-// ScoreLine is the mean R² with its interval.
-func (r *ValuesReport) ScoreLine() string {
-	return fmt.Sprintf("R² %.3f%s", r.R2, within(r.Interval, 1, 3, fmt.Sprintf("mean of %d value(s)", r.Counted)))
+// Score is the mean R².
+func (r *ValuesReport) Score() metrics.Score {
+	return metrics.NewScore(metrics.R2, r.R2, r.Interval, r.pictures)
 }
+
+// Loss has none in nats.
+func (r *ValuesReport) Loss() (nats float64, ok bool) { return 0, false }
+
+// Table has a row for each value, in its own units.
+func (r *ValuesReport) Table() Table {
+	t := Table{Header: []string{"value", "R²", "95 %", "mean error", "RMSE", "SD"}}
+	for _, v := range r.Values {
+		t.Rows = append(t.Rows, []string{v.Name, fmt.Sprintf("%.3f", v.R2), ends(v.Interval, 1, 3), short(v.MAE), short(v.RMSE), short(v.SD)})
+	}
+	return t
+}
+
+// PerValue has the score of each value.
+func (r *ValuesReport) PerValue() []metrics.ValueScore { return r.Values }
+
+// Worst are the values that were missed by most standard deviations.
+func (r *ValuesReport) Worst() []Mistake {
+	var out []Mistake
+	for _, m := range r.Misses {
+		out = append(out, Mistake{File: m.File, Truth: m.Name + " " + short(m.True), Predicted: m.Name + " " + short(m.Predicted),
+			Caption: fmt.Sprintf("off by %.1f standard deviations", m.Deviations)})
+	}
+	return out
+}
+
+// short is a number in four digits.
+func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
 // Figure draws predicted against true values. It needs a report that [NewValues] made.
 func (r *ValuesReport) Figure() plots.Figure {
@@ -89,11 +118,10 @@ func (r *ValuesReport) Figure() plots.Figure {
 
 // Text is the report as a table of at most 80 columns.
 func (r *ValuesReport) Text() string {
-	short := func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", r.ScoreLine())
+	fmt.Fprintf(&b, "%s, mean of %d value(s)\n", r.Score(), r.Counted)
 	fmt.Fprintf(&b, "errors are in units of the value\n\n")
-	fmt.Fprintf(&b, "%-24s %22s %10s %10s %10s\n", "value", "R², 95 %", "mean abs.", "RMSE", "deviation")
+	fmt.Fprintf(&b, "%-24s %22s %10s %10s %10s\n", "value", "R², 95 %", "mean error", "RMSE", "SD")
 	for _, v := range r.Values {
 		r2 := "-"
 		if v.SD > 0 {
@@ -104,8 +132,8 @@ func (r *ValuesReport) Text() string {
 		}
 		fmt.Fprintf(&b, "%-24s %22s %10s %10s %10s\n", words.Shorten(v.Name, 24), r2, short(v.MAE), short(v.RMSE), short(v.SD))
 	}
-	if len(r.Worst) > 0 {
-		w := r.Worst[0]
+	if len(r.Misses) > 0 {
+		w := r.Misses[0]
 		fmt.Fprintf(&b, "\nmost wrong: %s %s, predicted %s", words.Shorten(w.Name, 20), short(w.True), short(w.Predicted))
 		if w.File != "" {
 			fmt.Fprintf(&b, " (%s)", words.Shorten(w.File, 30))

@@ -79,11 +79,11 @@ func near(name string, among []string) string {
 
 // TopK counts the pictures that have one of their label's outputs among the k largest of
 // all the classifier's outputs: logits is [N, classes], truth the data set's classes.
-func (m Meaning) TopK(logits []float32, classes int, truth []int, k int) (metrics.Accuracy, error) {
+func (m Meaning) TopK(logits []float32, classes int, truth []int, k int) (metrics.Fraction, error) {
 	if classes < 1 || len(logits) != classes*len(truth) {
-		return metrics.Accuracy{}, fmt.Errorf("evaluate: %d logits for %d pictures of %d classes", len(logits), len(truth), classes)
+		return metrics.Fraction{}, fmt.Errorf("evaluate: %d logits for %d pictures of %d classes", len(logits), len(truth), classes)
 	}
-	a := metrics.Accuracy{Total: len(truth)}
+	a := metrics.Fraction{Total: len(truth)}
 	for i, t := range truth {
 		if t < 0 || t >= len(m) {
 			return a, fmt.Errorf("evaluate: picture %d has class %d, want 0 to %d", i, t, len(m)-1)

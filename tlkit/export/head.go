@@ -50,11 +50,13 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -74,7 +76,7 @@ type Head struct {
 	Thresholds []float64 `json:"thresholds,omitempty"`
 	// Scales are those of real values in the training pictures. The head's outputs are in the
 	// same units: nothing needs to be multiplied.
-	Scales []Scale `json:"scales,omitempty"`
+	Scales []task.Scale `json:"scales,omitempty"`
 
 	Plan     json.RawMessage   `json:"plan,omitempty"` // the learner's plan
 	Versions map[string]string `json:"versions,omitempty"`
@@ -85,14 +87,6 @@ type Head struct {
 
 	Linear head.Linear `json:"-"`
 	Parity []float32   `json:"-"` // [len(ParityPictures), K] logits of the built-in pictures
-}
-
-// Scale is where a real value lay in the training pictures. Outputs far outside are guesses.
-type Scale struct {
-	Mean float64 `json:"mean"`
-	SD   float64 `json:"sd"`
-	Min  float64 `json:"min"`
-	Max  float64 `json:"max"`
 }
 
 // Backbone names the network below the head.
@@ -114,12 +108,9 @@ type Data struct {
 
 // Result is how well the head did when it was trained.
 type Result struct {
-	Split    string           `json:"split"`
-	Metric   string           `json:"metric,omitempty"` // "accuracy" (also ""), "map" or "r2"
-	Score    float64          `json:"score,omitempty"`  // in that metric
-	Correct  int              `json:"correct"`          // of accuracy
-	Total    int              `json:"total"`            // pictures
-	Interval metrics.Interval `json:"interval"`         // 95 % of the score
+	Split string `json:"split"`           // what the score is of, for a person
+	Folds int    `json:"folds,omitempty"` // cross-validated over so many folds of all its pictures; 0 = on pictures it did not learn from
+	metrics.Score
 }
 
 const (
@@ -179,16 +170,11 @@ func (h *Head) Check() error {
 
 // checkTask wants what the task needs, and nothing of another.
 func (h *Head) checkTask() error {
-	thresholds, scales := 0, 0
-	switch h.Task {
-	case "", datasets.Classes:
-	case datasets.Labels:
-		thresholds = len(h.Labels)
-	case datasets.Values:
-		scales = len(h.Labels)
-	default:
-		return fmt.Errorf("export: task %q, this tlkit knows %s, %s and %s: use the tlkit that wrote it", h.Task, datasets.Classes, datasets.Labels, datasets.Values)
+	a, err := answersOf(h.Task)
+	if err != nil {
+		return err
 	}
+	thresholds, scales := a.reading(len(h.Labels))
 	if len(h.Thresholds) != thresholds || len(h.Scales) != scales {
 		return fmt.Errorf("export: %d thresholds and %d scales for the task %q with %d names, want %d and %d", len(h.Thresholds), len(h.Scales), h.Task, len(h.Labels), thresholds, scales)
 	}
@@ -273,6 +259,26 @@ func Read(path string) (*Head, error) {
 }
 
 func read(path string) (*Head, error) {
+	f, err := verified(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := &Head{}
+	dec := json.NewDecoder(bytes.NewReader([]byte(f.Metadata[headKey])))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(h); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	h.upgrade()
+	if err := h.readTensors(f); err != nil {
+		return nil, err
+	}
+	return h, h.Check()
+}
+
+// verified opens a head file of this format whose content has the sha256 in its header.
+func verified(path string) (*weights.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -288,44 +294,60 @@ func read(path string) (*Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	if err := verify(f, data); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func verify(f *weights.File, data []byte) error {
 	if f.Metadata[headKey] == "" {
-		return nil, fmt.Errorf("weights without a head: no %q in the metadata; pass a file written by tlkit train -o", headKey)
+		return fmt.Errorf("weights without a head: no %q in the metadata; pass a file written by tlkit train -o", headKey)
 	}
 	if v := f.Metadata[formatKey]; v != format {
-		return nil, fmt.Errorf("head format %q, this tlkit reads %q: use the tlkit that wrote it, or train again", v, format)
+		return fmt.Errorf("head format %q, this tlkit reads %q: use the tlkit that wrote it, or train again", v, format)
 	}
 	at, err := digestAt(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	want := string(data[at : at+digestChars])
 	copy(data[at:], bytes.Repeat([]byte("0"), digestChars))
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
-		return nil, fmt.Errorf("%w: sha256 %x, its header says %s; get a fresh copy", ErrDamaged, sum, want)
+		return fmt.Errorf("%w: sha256 %x, its header says %s; get a fresh copy", ErrDamaged, sum, want)
 	}
-	h := &Head{}
-	dec := json.NewDecoder(bytes.NewReader([]byte(f.Metadata[headKey])))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(h); err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
+	return nil
+}
+
+// upgrade fills in what files written before 0.1.0 do not say.
+func (h *Head) upgrade() {
+	h.Result.Score.Upgrade()
+	if h.Result.Folds == 0 { // it stood in the words alone: "5 folds of 320 pictures"
+		_, _ = fmt.Sscanf(h.Result.Split, "%d folds of", &h.Result.Folds)
 	}
+}
+
+// readTensors reads head, parity logits and what training changed in the backbone.
+func (h *Head) readTensors(f *weights.File) error {
 	k, c := len(h.Labels), h.Backbone.Features
 	h.Linear = head.Linear{Features: c, Classes: k}
-	for name, t := range map[string]struct {
+	own := []struct {
+		name  string
 		to    *[]float32
 		shape []int
 	}{
-		"head.weight": {&h.Linear.Weight, []int{k, c}},
-		"head.bias":   {&h.Linear.Bias, []int{k}},
-		parityName:    {&h.Parity, []int{ParityPictures, k}},
-	} {
-		got, ok := f.Tensor(name)
-		if !ok || fmt.Sprint(got.Shape) != fmt.Sprint(t.shape) {
-			return nil, fmt.Errorf("tensor %s of shape %v, want %v", name, got.Shape, t.shape)
+		{"head.weight", &h.Linear.Weight, []int{k, c}},
+		{"head.bias", &h.Linear.Bias, []int{k}},
+		{parityName, &h.Parity, []int{ParityPictures, k}},
+	}
+	for _, t := range own {
+		got, ok := f.Tensor(t.name)
+		if !ok || !slices.Equal(got.Shape, t.shape) {
+			return fmt.Errorf("tensor %s of shape %v, want %v", t.name, got.Shape, t.shape)
 		}
+		var err error
 		if *t.to, err = got.Float32(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, name := range f.Names() { // in the order of the file; which of them the backbone has, Open says
@@ -335,9 +357,9 @@ func read(path string) (*Head, error) {
 		t, _ := f.Tensor(name)
 		values, err := t.Float32()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		h.Changed = append(h.Changed, weights.FromFloat32(name, t.Shape, values))
 	}
-	return h, h.Check()
+	return nil
 }

@@ -21,7 +21,7 @@ func small() *Head {
 		Preset:   transforms.Preset{Name: "test", Size: 32, Geometry: transforms.GeometrySquash, Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB"},
 		Backbone: Backbone{Name: "mobilenetv2", SHA256: strings.Repeat("ab", 32), Features: 5},
 		Data:     Data{Name: "insects", Fingerprint: "f", Train: 10},
-		Result:   Result{Split: "test", Correct: 9, Total: 10, Interval: metrics.Wilson(9, 10)},
+		Result:   Result{Split: "test", Score: metrics.Fraction{Correct: 9, Total: 10}.Score()},
 		Seed:     7, Plan: []byte(`{"head":"logistic"}`), Versions: map[string]string{"go": "go1.26"},
 		Linear: head.Linear{Features: 5, Classes: 2, Weight: []float32{1, 2, 3, 4, 5, -1, -2, -3, -4, -5}, Bias: []float32{0.5, -0.5}},
 		Parity: []float32{1, 2, 3, 4, 5, 6},

@@ -2,16 +2,10 @@ package export
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -35,65 +29,6 @@ type Classifier struct {
 	net      *zoo.Net
 	backbone features.Backbone
 	run      func([]float32) ([]float32, error)
-}
-
-// Prediction is what a classifier says about one picture.
-type Prediction struct {
-	Path          string             `json:"path"`
-	Label         string             `json:"label,omitempty"`         // of one label a picture
-	Probability   float64            `json:"probability"`             // of Label
-	Labels        []string           `json:"labels,omitzero"`         // of several: those said, in the head's order; [] = none of them
-	Probabilities map[string]float64 `json:"probabilities,omitempty"` // by label; of one label a picture they add up to 1
-	Values        map[string]float64 `json:"values,omitempty"`        // by name, in the units of the training data
-	Error         string             `json:"error,omitempty"`         // why there is no answer; the picture is named in it
-
-	names []string // in the head's order
-}
-
-// MarshalJSON leaves out what belongs to another task.
-func (p Prediction) MarshalJSON() ([]byte, error) {
-	type plain Prediction
-	if p.Labels == nil && p.Values == nil {
-		return json.Marshal(plain(p))
-	}
-	return json.Marshal(struct {
-		plain
-		Probability any `json:"probability,omitempty"`
-	}{plain: plain(p)})
-}
-
-// Words is the answer in one line: "ants 97.1 %", "ant 99.0 %, wings 71.3 %", "none of the
-// labels; the nearest: wings 21.0 %", "x 31.2, y 80.1".
-func (p Prediction) Words() string {
-	percent := func(l string) string { return fmt.Sprintf("%s %.1f %%", l, 100*p.Probabilities[l]) }
-	var words []string
-	switch {
-	case p.Error != "":
-		return p.Error
-	case p.Values != nil:
-		names := p.names
-		if names == nil { // read from JSON: their order is lost
-			names = slices.Sorted(maps.Keys(p.Values))
-		}
-		for _, n := range names {
-			words = append(words, n+" "+strconv.FormatFloat(p.Values[n], 'g', 4, 64))
-		}
-	case p.Labels != nil && len(p.Labels) == 0:
-		near := ""
-		for _, l := range slices.Sorted(maps.Keys(p.Probabilities)) {
-			if near == "" || p.Probabilities[l] > p.Probabilities[near] {
-				near = l
-			}
-		}
-		return "none of the labels; the nearest: " + percent(near)
-	case p.Labels != nil:
-		for _, l := range p.Labels {
-			words = append(words, percent(l))
-		}
-	default:
-		return fmt.Sprintf("%s %.1f %%", p.Label, 100*p.Probability)
-	}
-	return strings.Join(words, ", ")
 }
 
 // Options of Open.
@@ -187,15 +122,19 @@ func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *he
 // be read gets a Prediction with Error; the error returned is for all of them together
 // (an interrupted ctx, a broken engine).
 func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction, error) {
+	answers, err := answersOf(c.Head.Task)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Prediction, len(paths))
 	pipeline, l := c.Head.Preset.Eval(), &c.Head.Linear
-	err := features.Forward(ctx, c.backbone, c.Head.Preset.Size, len(paths), 0,
+	err = features.Forward(ctx, c.backbone, c.Head.Preset.Size, len(paths), 0,
 		func(i int) (transforms.Tensor, error) {
 			return pipeline.LoadFile(nil, paths[i], transforms.DecodeOptions{}, transforms.Rand{})
 		},
 		func(rows []int, values []float32) error {
 			for i, r := range rows {
-				out[r] = c.Head.answer(l.Logits(values[i*l.Features : (i+1)*l.Features]))
+				out[r] = answers.answer(c.Head, l.Logits(values[i*l.Features:(i+1)*l.Features]))
 				out[r].Path = paths[r]
 			}
 			return nil
@@ -205,34 +144,4 @@ func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	return out, nil
-}
-
-// answer turns the logits of one picture into what the task asks for.
-func (h *Head) answer(logits []float32) Prediction {
-	p := Prediction{names: h.Labels}
-	switch h.Task {
-	case datasets.Values:
-		p.Values = make(map[string]float64, len(logits))
-		for k, v := range logits {
-			p.Values[h.Labels[k]] = float64(v)
-		}
-	case datasets.Labels:
-		p.Labels, p.Probabilities = []string{}, make(map[string]float64, len(logits))
-		for k, v := range logits {
-			// In float64, as metrics.ScoreLabels does: a picture on the threshold must not be said here and not there.
-			q := 1 / (1 + math.Exp(-float64(v)))
-			p.Probabilities[h.Labels[k]] = q
-			if q >= h.Thresholds[k] {
-				p.Labels = append(p.Labels, h.Labels[k])
-			}
-		}
-	default:
-		q := head.Softmax(logits, len(logits))
-		best := head.Classes(q, len(q))[0]
-		p.Label, p.Probability, p.Probabilities = h.Labels[best], float64(q[best]), make(map[string]float64, len(q))
-		for k, v := range q {
-			p.Probabilities[h.Labels[k]] = float64(v)
-		}
-	}
-	return p
 }

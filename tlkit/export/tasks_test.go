@@ -10,6 +10,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // tasks are small heads of the other two tasks.
@@ -17,9 +18,9 @@ func tasks() map[datasets.Task]*Head {
 	labels, values := small(), small()
 	labels.Labels, values.Labels = []string{"wings", "ant"}, []string{"x", "pressure"}
 	labels.Task, labels.Thresholds = datasets.Labels, []float64{0.5, 0.25}
-	labels.Result = Result{Split: "valid", Metric: "map", Score: 0.8, Total: 10, Interval: metrics.Interval{Low: 0.7, High: 0.9}}
-	values.Task, values.Scales = datasets.Values, []Scale{{Mean: 0, SD: 2, Min: -3, Max: 4}, {Mean: 1013, SD: 0.5, Min: 1012, Max: 1014}}
-	values.Result = Result{Split: "valid", Metric: "r2", Score: 0.6, Total: 10, Interval: metrics.Interval{Low: 0.5, High: 0.7}}
+	labels.Result = Result{Split: "valid", Score: metrics.NewScore(metrics.MAP, 0.8, metrics.Interval{Low: 0.7, High: 0.9}, 10)}
+	values.Task, values.Scales = datasets.Values, []task.Scale{{Mean: 0, SD: 2, Min: -3, Max: 4}, {Mean: 1013, SD: 0.5, Min: 1012, Max: 1014}}
+	values.Result = Result{Split: "valid", Score: metrics.NewScore(metrics.R2, 0.6, metrics.Interval{Low: 0.5, High: 0.7}, 10)}
 	return map[datasets.Task]*Head{datasets.Labels: labels, datasets.Values: values}
 }
 
@@ -63,7 +64,7 @@ func TestAnswers(t *testing.T) {
 		{all[datasets.Labels], []float32{-1, -2}, `{"path":"","labels":[],"probabilities":{"ant":0.11920292202211755,"wings":0.2689414213699951}}`, "none of the labels; the nearest: wings 26.9 %"},
 		{all[datasets.Values], []float32{-1.5, 1013.25}, `{"path":"","values":{"pressure":1013.25,"x":-1.5}}`, "x -1.5, pressure 1013"},
 	} {
-		p := c.h.answer(c.logits)
+		p := answerOf(t, c.h, c.logits)
 		b, err := json.Marshal(p)
 		if err != nil || c.json != "" && string(b) != c.json {
 			t.Errorf("%s %v\nwant %s", b, err, c.json)
@@ -95,4 +96,14 @@ func TestParityOfValuesIsInDeviations(t *testing.T) {
 	if off := h.off(moved); off > 1e-3 {
 		t.Errorf("as shares of the largest logit: off by %v", off)
 	}
+}
+
+// answerOf is what a head says of the logits of one picture.
+func answerOf(t *testing.T, h *Head, logits []float32) Prediction {
+	t.Helper()
+	a, err := answersOf(h.Task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.answer(h, logits)
 }

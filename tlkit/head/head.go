@@ -28,7 +28,7 @@ type Linear struct {
 	Bias     []float32 // [K]
 }
 
-// Check says whether the sizes fit together and every number is finite.
+// Check reports sizes that do not fit together and numbers that are not finite.
 func (h *Linear) Check() error {
 	if h.Features < 1 || h.Classes < 1 || len(h.Weight) != h.Features*h.Classes || len(h.Bias) != h.Classes {
 		return fmt.Errorf("head: linear head of %d classes on %d features has %d weights and %d biases, want %d and %d",
@@ -77,16 +77,6 @@ func dot(a, b []float32) float32 {
 		s0 += float64(a[i]) * float64(b[i])
 	}
 	return float32((s0 + s1) + (s2 + s3))
-}
-
-// Sigmoid turns logits into probabilities that know nothing of each other, one for each of
-// several labels.
-func Sigmoid(logits []float32) []float32 {
-	out := make([]float32, len(logits))
-	for i, v := range logits {
-		out[i] = float32(1 / (1 + math.Exp(-float64(v))))
-	}
-	return out
 }
 
 // Softmax turns logits [N, K] into probabilities [N, K], each row adding up to 1.

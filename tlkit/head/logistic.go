@@ -9,6 +9,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/optimize"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // DefaultStrengths is the ladder of L2 strengths tried by folds: λ in
@@ -322,8 +324,8 @@ func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 	var ce float64
 	for i := range p.Targets {
 		v, t := scores.At(i/k, i%k)+bias[i%k], p.Targets[i]
-		ce += max(v, 0) - v*t + math.Log1p(math.Exp(-math.Abs(v)))
-		d := (1/(1+math.Exp(-v)) - t) / float64(n)
+		ce += metrics.BinaryLoss(v, t)
+		d := (metrics.Sigmoid(v) - t) / float64(n)
 		scores.Set(i/k, i%k, d)
 		gradBias[i%k] += d
 	}

@@ -31,8 +31,18 @@ func (s Samples) Row(i int) []float32 { return s.X[i*s.Features : (i+1)*s.Featur
 
 // pick is what is known about some rows, without their features.
 func (s Samples) pick(rows []int) Samples {
-	out := Samples{Classes: s.Classes}
+	s.X, s.Features = nil, 0
+	return s.Select(rows)
+}
+
+// Select returns some rows, in that order, as samples of their own. Samples without features
+// stay without.
+func (s Samples) Select(rows []int) Samples {
+	out := Samples{Features: s.Features, Classes: s.Classes}
 	for _, r := range rows {
+		if s.X != nil {
+			out.X = append(out.X, s.Row(r)...)
+		}
 		if s.Targets != nil {
 			out.Targets = append(out.Targets, s.Targets[r*s.Classes:(r+1)*s.Classes]...)
 		} else {
@@ -42,8 +52,8 @@ func (s Samples) pick(rows []int) Samples {
 	return out
 }
 
-// positive are targets of several labels as truths.
-func (s Samples) positive() []bool {
+// Positive are the targets of several labels as truths, [N, Classes] row-major.
+func (s Samples) Positive() []bool {
 	out := make([]bool, len(s.Targets))
 	for i, v := range s.Targets {
 		out[i] = v == 1
@@ -118,7 +128,7 @@ func (s Samples) measure(logits []float32) (loss, score float64, right int) {
 		return LogLoss(logits, s.Y, s.Classes), float64(right) / float64(s.Len()), right
 	}
 	m := metrics.Matrix{Rows: s.Len(), Cols: s.Classes, Data: logits}
-	positive := s.positive()
+	positive := s.Positive()
 	loss, err := metrics.BinaryCrossEntropy(m, positive)
 	if err != nil {
 		return math.NaN(), math.NaN(), -1

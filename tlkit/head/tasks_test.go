@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // labelled and valued repeat labels_of and values_of of internal/golden/referee/head.py.
@@ -66,10 +68,10 @@ func TestSeveralLabelsFindScikitLearnsOptimum(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := Sigmoid(fit.Head.Logits(s.X))
+		logits := fit.Head.Logits(s.X)
 		for i, row := range g.Probabilities {
 			for k, want := range row {
-				if got := float64(p[i*g.Classes+k]); math.Abs(got-want) > 2e-5 {
+				if got := metrics.Sigmoid(float64(logits[i*g.Classes+k])); math.Abs(got-want) > 2e-5 {
 					t.Errorf("N %d C %d K %d: sample %d label %d: %v, scikit-learn %v", g.N, g.Features, g.Classes, i, k, got, want)
 				}
 			}

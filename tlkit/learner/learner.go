@@ -1,20 +1,11 @@
-// Package learner fits a head on cached features by a [Plan], fine-tunes the network below it
-// by a [TunePlan], and records the history.
+// Package learner fits a head on cached features by a [Plan] and records the history.
 //
-//	plan, err := learner.NewPlan(learner.Logistic, train, 0, 0, 1)
+//	plan, err := learner.NewPlan(task.Classes{}, train, learner.Options{Seed: 1})
 //	result, err := learner.FitHead(ctx, learner.Data{Train: train, Valid: valid, Folds: folds}, plan, recorder)
 //
-//	plan, err := learner.NewTunePlan(learner.Tlkit, net, items, 5, 1)
-//	tuned, err := learner.FineTune(ctx, learner.TuneData{Net: net, Head: result.Fit, ...}, plan, recorder)
-//
-// Fine-tuning starts from the fitted head. What does not move is computed once for each
-// picture and kept on disk; a step costs the rest. Its state is saved while it runs, and
-// on a CPU an interrupted training ends with the bits of one that was not.
-//
-// What is learnt about a picture is one label, several, or real values: [TuneData].Task.
-//
-// Every choice is made on folds of the training pictures. Validation pictures are
-// measured along the way, so that the curve can be drawn, and decide nothing.
+// Every choice is made on folds of the training pictures. Validation pictures are measured along
+// the way, so that the curve can be drawn, and decide nothing. To train the backbone too, see
+// package finetune.
 package learner
 
 import (
@@ -25,14 +16,24 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // Data is what a head learns from and is measured on.
 type Data struct {
+	Task  task.Task // what is learnt; nil = task.Classes
 	Train head.Samples
 	Folds [][]int      // held-out rows of Train for each fold; all views and duplicates of a picture in one fold; nil when the plan has none
 	Valid head.Samples // measured, never chosen on; may be empty (no rows)
 	Split string       // what Valid is called in the history; "" = valid
+}
+
+func (d Data) task() task.Task {
+	if d.Task == nil {
+		return task.Classes{}
+	}
+	return d.Task
 }
 
 // Result is a fitted head.
@@ -47,18 +48,6 @@ type Recorder interface {
 	Mark(curves.Mark) error
 }
 
-// Axis is the x axis of a plan's history: solver iterations, epochs, or of ridge
-// regression, which has neither, the strengths it was solved at.
-func (p Plan) Axis() string {
-	switch p.Head {
-	case SGD:
-		return curves.Epochs
-	case Ridge:
-		return curves.Strengths
-	}
-	return curves.Iterations
-}
-
 // FitHead fits the head of the plan. to may be nil. A history that cannot be written
 // fails the run at the end of the fit; ctx stops it between steps.
 func FitHead(ctx context.Context, d Data, p Plan, to Recorder) (*Result, error) {
@@ -69,59 +58,61 @@ func FitHead(ctx context.Context, d Data, p Plan, to Recorder) (*Result, error) 
 	if p.Folds == 0 {
 		folds = nil
 	}
-	var failed error
-	step := func(s head.Step) {
-		if to == nil || failed != nil {
-			return
+	var unwritten error
+	fit, err := p.fit(ctx, d.Train, folds, func(s head.Step) {
+		if to != nil && unwritten == nil {
+			unwritten = to.Add(p.points(s, d)...)
 		}
-		failed = to.Add(p.points(s, d)...)
-	}
-	var fit *head.Fit
-	var err error
-	switch p.Head {
-	case Logistic:
-		fit, err = head.Logistic(ctx, d.Train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step})
-	case SGD:
-		momentum := p.Momentum
-		if momentum == 0 {
-			momentum = -1
-		}
-		fit, err = head.SGD(ctx, d.Train, head.SGDOptions{Epochs: p.Epochs, Batch: p.Batch, Rate: p.Rate, Momentum: momentum, Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step})
-	case Ridge:
-		fit, err = head.Ridge(ctx, d.Train, head.RidgeOptions{Strengths: p.Strengths, Folds: folds, Step: step})
-	default:
-		err = fmt.Errorf("learner: head %q, want %q, %q or %q", p.Head, Logistic, SGD, Ridge)
-	}
+	})
 	if err != nil {
 		return nil, err
 	}
-	if to != nil && failed == nil {
-		text := "last epoch"
-		switch p.Head {
-		case Logistic:
-			text = fmt.Sprintf("optimum, L2 %g", fit.Strength)
-		case Ridge:
-			text = fmt.Sprintf("L2 %g", fit.Strength)
-		}
-		failed = to.Mark(curves.Mark{Kind: curves.Chosen, Step: fit.Steps, Epoch: float64(fit.Steps), Text: text})
+	if to != nil && unwritten == nil {
+		unwritten = to.Mark(curves.Mark{Kind: curves.Chosen, Step: fit.Steps, Epoch: float64(fit.Steps), Text: p.chosen(fit)})
 	}
-	if failed != nil {
-		return nil, fmt.Errorf("learner: the head is fitted but its history cannot be written: %w", failed)
+	if unwritten != nil {
+		return nil, fmt.Errorf("learner: the head is fitted but its history cannot be written: %w", unwritten)
 	}
 	return &Result{Fit: fit, Plan: p}, nil
 }
 
+// fit runs the solver that the plan names.
+func (p Plan) fit(ctx context.Context, train head.Samples, folds [][]int, step func(head.Step)) (*head.Fit, error) {
+	switch p.Head {
+	case head.LogisticKind:
+		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step})
+	case head.SGDKind:
+		momentum := p.Momentum
+		if momentum == 0 {
+			momentum = -1 // 0 would stand for the default
+		}
+		return head.SGD(ctx, train, head.SGDOptions{Epochs: p.Epochs, Batch: p.Batch, Rate: p.Rate, Momentum: momentum,
+			Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step})
+	case head.RidgeKind:
+		return head.Ridge(ctx, train, head.RidgeOptions{Strengths: p.Strengths, Folds: folds, Step: step})
+	}
+	return nil, fmt.Errorf("learner: head %q, want %q, %q or %q", p.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
+}
+
+// chosen says which step of the fit was kept.
+func (p Plan) chosen(fit *head.Fit) string {
+	switch p.Head {
+	case head.LogisticKind:
+		return fmt.Sprintf("optimum, L2 %g", fit.Strength)
+	case head.RidgeKind:
+		return fmt.Sprintf("L2 %g", fit.Strength)
+	}
+	return "last epoch"
+}
+
 // points are the rows of history of one step.
 func (p Plan) points(s head.Step, d Data) []curves.Point {
-	at := func(split, metric string, v float64, n int) curves.Point {
+	at := func(split string, metric metrics.Metric, v float64, n int) curves.Point {
 		return curves.Point{Step: s.Step, Epoch: float64(s.Step), Phase: curves.Head, Split: split, Metric: metric, Value: v, N: n}
 	}
-	metric, n, nValid := curves.Accuracy, d.Train.Len(), d.Valid.Len()
-	switch {
-	case p.Head == Ridge:
-		metric, n, nValid = curves.R2, 0, 0 // no fraction of so many pictures
-	case d.Train.Targets != nil:
-		metric, n, nValid = curves.MAP, 0, 0
+	metric, n, nValid := d.task().Metric(), 0, 0
+	if metric.Counts() {
+		n, nValid = d.Train.Len(), d.Valid.Len()
 	}
 	out := []curves.Point{
 		at(curves.Train, curves.Loss, s.TrainLoss, 0),

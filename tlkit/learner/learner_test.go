@@ -8,6 +8,8 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // blobs are two clouds that overlap, so that every fit has something to get wrong.
@@ -40,9 +42,9 @@ func folds(n, k int) [][]int {
 // The promise of the whole project in one test: what the validation labels say changes
 // the curve and nothing else.
 func TestValidationLabelsChooseNothing(t *testing.T) {
-	for _, kind := range []string{Logistic, SGD} {
+	for _, kind := range []head.Kind{head.LogisticKind, head.SGDKind} {
 		train, valid := blobs(80), blobs(40)
-		plan, err := NewPlan(kind, train, 0, 0, 3)
+		plan, err := NewPlan(task.Classes{}, train, Options{Head: kind, Seed: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +77,7 @@ func TestValidationLabelsChooseNothing(t *testing.T) {
 
 func TestHistoryHasEverySplitAndEndsInAMark(t *testing.T) {
 	train := blobs(60)
-	plan, err := NewPlan(SGD, train, 6, 0, 1)
+	plan, err := NewPlan(task.Classes{}, train, Options{Head: head.SGDKind, Epochs: 6, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func TestHistoryHasEverySplitAndEndsInAMark(t *testing.T) {
 	}
 	run := r.Run()
 	for _, split := range []string{curves.Train, curves.Folds, curves.Valid} {
-		for _, metric := range []string{curves.Loss, curves.Accuracy} {
+		for _, metric := range []metrics.Metric{curves.Loss, curves.Accuracy} {
 			if n := len(run.Series(split, metric)); n != 6 {
 				t.Errorf("%d points of %s %s, want 6 epochs", n, split, metric)
 			}
@@ -109,18 +111,19 @@ func TestPlansSayWhy(t *testing.T) {
 		"three":       {[]int{0, 0, 0, 1, 1, 1, 1, 1}, 3, "smallest class has 3"},
 		"one picture": {[]int{0, 1, 1, 1, 1, 1}, 0, "single training picture"},
 	} {
-		p, err := NewPlan("", head.Samples{Y: c.y, Classes: 2}, 0, 0, 1)
+		p, err := NewPlan(task.Classes{}, head.Samples{Y: c.y, Classes: 2}, Options{})
 		if err != nil || p.Folds != c.folds || !strings.Contains(p.String(), c.word) {
 			t.Errorf("%s: %d folds, %v, says\n%s", name, p.Folds, err, p)
 		}
 	}
-	if _, err := NewPlan("perceptron", head.Samples{Y: []int{0, 1}, Classes: 2}, 0, 0, 1); err == nil || !strings.Contains(err.Error(), "logistic") {
+	two := head.Samples{Y: []int{0, 1}, Classes: 2}
+	if _, err := NewPlan(task.Classes{}, two, Options{Head: "perceptron"}); err == nil || !strings.Contains(err.Error(), "logistic") {
 		t.Errorf("an unknown head: %v", err)
 	}
-	if _, err := NewPlan(Logistic, head.Samples{Y: []int{0, 1}, Classes: 2}, 0, MaxViews+1, 1); err == nil || !strings.Contains(err.Error(), "views") {
+	if _, err := NewPlan(task.Classes{}, two, Options{Views: MaxViews + 1}); err == nil || !strings.Contains(err.Error(), "views") {
 		t.Errorf("more views than memory: %v", err)
 	}
-	if _, err := NewPlan(Logistic, head.Samples{Y: []int{0, 1}, Classes: 2}, 3, 0, 1); err == nil {
+	if _, err := NewPlan(task.Classes{}, two, Options{Epochs: 3}); err == nil {
 		t.Error("epochs of a head that has none are accepted")
 	}
 }

@@ -1,18 +1,14 @@
 package learner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
-)
-
-// The heads a plan can name.
-const (
-	Logistic = "logistic" // L2 logistic regression on standardised features, strength chosen by folds
-	SGD      = "sgd"      // PyTorch's tutorial: momentum SGD with a stepped rate
-	Ridge    = "ridge"    // ridge regression of real values on standardised features, strength chosen by folds
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // MaxViews bounds the augmented views of a picture: each is a pass through the backbone and
@@ -22,7 +18,7 @@ const MaxViews = 1000
 // Plan is how a head will be fitted: plain data, printed before it runs, saved with the
 // run, and complete: the same plan on the same features gives the same head.
 type Plan struct {
-	Head      string    `json:"head"`
+	Head      head.Kind `json:"head"`
 	Folds     int       `json:"folds"`               // folds of the training pictures; 0 = too few pictures for any
 	Strengths []float64 `json:"strengths,omitempty"` // L2 candidates of logistic and ridge; one = nothing to choose
 	Epochs    int       `json:"epochs,omitempty"`    // of sgd
@@ -36,96 +32,95 @@ type Plan struct {
 	Reasons   []string  `json:"reasons"` // why each choice, one sentence each
 }
 
-// NewPlan chooses a plan for training samples, whose features do not matter. kind is
-// Logistic for one label a picture or several, SGD for one, Ridge for real values; ""
-// stands for Logistic. Epochs 0 stands for the tutorial's 25.
-func NewPlan(kind string, train head.Samples, epochs, views int, seed uint64) (Plan, error) {
-	p := Plan{Head: kind, Views: views, Seed: seed}
-	if kind == "" {
-		p.Head = Logistic
+// Folds and strengths of a plan that leaves them open, and the recipe of PyTorch's tutorial.
+const (
+	standardFolds     = 5   // most folds of the training pictures
+	logisticUnfolded  = 0.1 // L2 strength where no folds can choose one: the middle of the ladder
+	ridgeUnfolded     = 1
+	tutorialEpochs    = 25
+	tutorialBatch     = 4
+	tutorialRate      = 1e-3
+	tutorialMomentum  = 0.9
+	tutorialDropEvery = 7
+	tutorialDrop      = 0.1
+)
+
+// Options are what a person may ask of a plan.
+type Options struct {
+	Head   head.Kind // "" = the task's own
+	Epochs int       // of SGDKind; 0 = the tutorial's 25
+	Views  int       // augmented views of each training picture, up to MaxViews; 0 = the picture itself
+	Seed   uint64
+}
+
+// Check reports options that no data could make right.
+func (o Options) Check() error {
+	switch {
+	case o.Epochs < 0 || o.Views < 0 || o.Views > MaxViews:
+		return fmt.Errorf("learner: %d epochs, %d views: want 0 or more epochs, 0 to %d views", o.Epochs, o.Views, MaxViews)
+	case o.Head != "" && !slices.Contains([]head.Kind{head.LogisticKind, head.SGDKind, head.RidgeKind}, o.Head):
+		return fmt.Errorf("learner: head %q, want %q, %q or %q", o.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
+	case o.Epochs > 0 && o.Head == head.RidgeKind:
+		return fmt.Errorf("learner: %d epochs for ridge regression, which has none: it is solved at once; leave them out", o.Epochs)
+	case o.Epochs > 0 && o.Head != head.SGDKind:
+		return fmt.Errorf("learner: %d epochs for a logistic head, which has none: it runs to its optimum; use --head sgd --epochs %d", o.Epochs, o.Epochs)
 	}
-	if epochs < 0 || views < 0 || views > MaxViews {
-		return p, fmt.Errorf("learner: %d epochs, %d views: want 0 or more epochs, 0 to %d views", epochs, views, MaxViews)
+	return nil
+}
+
+// NewPlan chooses a plan for training samples of a task; their features do not matter.
+func NewPlan(t task.Task, train head.Samples, o Options) (Plan, error) {
+	p := Plan{Views: o.Views, Seed: o.Seed}
+	if err := o.Check(); err != nil {
+		return p, err
 	}
-	if (p.Head == Ridge) != (train.Targets != nil) && (p.Head != Logistic) {
-		return p, fmt.Errorf("learner: %q for these targets: want %q for one label a picture or several, %q for one, %q for values; leave the kind of head out and it will fit", p.Head, Logistic, SGD, Ridge)
+	var err error
+	if p.Head, err = task.HeadKind(t, o.Head); err != nil {
+		return p, err
 	}
-	p.folds(train)
+	p.dealFolds(t, train)
 	switch p.Head {
-	case Logistic:
-		p.Strengths = slices.Clone(head.DefaultStrengths)
-		if p.Folds == 0 {
-			p.Strengths = []float64{0.1}
-			p.because("strength 0.1: without folds there is nothing to choose by, and 0.1 is the middle of the ladder")
-		} else {
-			p.because("strength by out-of-fold log loss over the training pictures; validation pictures take no part")
-		}
-		if epochs > 0 {
-			return p, fmt.Errorf("learner: %d epochs for a logistic head, which has none: it runs to its optimum; use --head sgd --epochs %d", epochs, epochs)
-		}
-	case Ridge:
-		p.Strengths = slices.Clone(head.DefaultRidge)
-		if p.Folds == 0 {
-			p.Strengths = []float64{1}
-			p.because("strength 1: without folds there is nothing to choose by")
-		} else {
-			p.because("one strength for all values, by out-of-fold squared error over the training pictures; validation pictures take no part")
-		}
-		if epochs > 0 {
-			return p, fmt.Errorf("learner: %d epochs for ridge regression, which has none: it is solved at once; leave them out", epochs)
-		}
-	case SGD:
-		p.Epochs, p.Batch, p.Rate, p.Momentum, p.Every, p.Drop = 25, 4, 1e-3, 0.9, 7, 0.1
-		if epochs > 0 {
-			p.Epochs = epochs
-		}
+	case head.LogisticKind:
+		p.strengths(head.DefaultStrengths, logisticUnfolded,
+			"strength 0.1: without folds there is nothing to choose by, and 0.1 is the middle of the ladder",
+			"strength by out-of-fold log loss over the training pictures; validation pictures take no part")
+	case head.RidgeKind:
+		p.strengths(head.DefaultRidge, ridgeUnfolded,
+			"strength 1: without folds there is nothing to choose by",
+			"one strength for all values, by out-of-fold squared error over the training pictures; validation pictures take no part")
+	case head.SGDKind:
+		p.Epochs, p.Batch, p.Rate, p.Momentum = cmp.Or(o.Epochs, tutorialEpochs), tutorialBatch, tutorialRate, tutorialMomentum
+		p.Every, p.Drop = tutorialDropEvery, tutorialDrop
 		p.because("rate, momentum, batch and schedule of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
-	default:
-		return p, fmt.Errorf("learner: head %q, want %q, %q or %q", kind, Logistic, SGD, Ridge)
 	}
 	return p, nil
 }
 
-// folds deals as many as every class, or every label with and without it, can fill.
-func (p *Plan) folds(train head.Samples) {
-	k := train.Classes
-	smallest, what := train.Len(), "class"
-	switch {
-	case p.Head == Ridge:
-		// As many folds as pictures at the most; datasets.Folds sees to it.
-	case train.Targets != nil:
-		what = "label"
-		with := make([]int, k)
-		for i, v := range train.Targets {
-			if v != 0 {
-				with[i%k]++
-			}
-		}
-		for _, n := range with {
-			smallest = min(smallest, n, train.Len()-n)
-		}
-	default:
-		count := map[int]int{}
-		for _, c := range train.Y {
-			count[c]++
-		}
-		for _, n := range count {
-			smallest = min(smallest, n)
-		}
+// strengths leaves the L2 strength to the folds, or takes one where there are none.
+func (p *Plan) strengths(ladder []float64, unfolded float64, reasons ...string) {
+	if p.Folds == 0 {
+		p.Strengths = []float64{unfolded}
+		p.because("%s", reasons[0])
+		return
 	}
-	p.Folds = min(5, smallest)
+	p.Strengths = slices.Clone(ladder)
+	p.because("%s", reasons[1])
+}
+
+// dealFolds plans as many folds as the smallest group of pictures can fill.
+func (p *Plan) dealFolds(t task.Task, train head.Samples) {
+	smallest, group := t.Groups(train)
+	p.Folds = min(standardFolds, smallest)
 	switch {
 	case p.Folds < 2:
 		p.Folds = 0
-		p.because("no folds: a %s has a single training picture, so nothing can be held out", what)
-	case p.Head == Ridge:
+		p.because("no folds: a %s has a single training picture, so nothing can be held out", cmp.Or(group, "data set"))
+	case group == "":
 		p.because("%d folds of the pictures, dealt at random", p.Folds)
-	case p.Folds < 5:
-		p.because("%d folds: the smallest %s has %d pictures", p.Folds, what, smallest)
-	case what == "label":
-		p.because("5 folds: every label has pictures with and without it for each")
+	case p.Folds < standardFolds:
+		p.because("%d folds: the smallest %s has %d pictures", p.Folds, group, smallest)
 	default:
-		p.because("5 folds: every class has a picture in each")
+		p.because("%d folds: every %s has pictures in each", p.Folds, group)
 	}
 }
 
@@ -133,18 +128,30 @@ func (p *Plan) because(format string, args ...any) {
 	p.Reasons = append(p.Reasons, fmt.Sprintf(format, args...))
 }
 
+// Axis is the x axis of the plan's history: solver iterations, epochs, or of ridge regression, which
+// has neither, the strengths it was solved at.
+func (p Plan) Axis() string {
+	switch p.Head {
+	case head.SGDKind:
+		return curves.Epochs
+	case head.RidgeKind:
+		return curves.Strengths
+	}
+	return curves.Iterations
+}
+
 // String is the plan for a person, one line and its reasons below.
 func (p Plan) String() string {
 	var b strings.Builder
 	switch p.Head {
-	case SGD:
+	case head.SGDKind:
 		fmt.Fprintf(&b, "sgd head: %d epochs, batch %d, rate %g × %g every %d epochs, momentum %g", p.Epochs, p.Batch, p.Rate, p.Drop, p.Every, p.Momentum)
 	default:
-		fmt.Fprintf(&b, "%s head: L2 strength from %d candidates by %d folds", p.Head, len(p.Strengths), p.Folds)
 		if p.Folds == 0 {
-			b.Reset()
 			fmt.Fprintf(&b, "%s head: L2 strength %g", p.Head, p.Strengths[0])
+			break
 		}
+		fmt.Fprintf(&b, "%s head: L2 strength from %d candidates by %d folds", p.Head, len(p.Strengths), p.Folds)
 	}
 	if p.Views > 0 {
 		fmt.Fprintf(&b, ", %d augmented views a picture", p.Views)

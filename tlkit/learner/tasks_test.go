@@ -7,6 +7,8 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // several are blobs with targets: two labels, or two values, that depend on the features.
@@ -26,9 +28,13 @@ func several(n int, values bool) head.Samples {
 }
 
 func TestTasksAreRecorded(t *testing.T) {
-	for kind, want := range map[string]struct{ metric, axis string }{Logistic: {curves.MAP, curves.Iterations}, Ridge: {curves.R2, curves.Strengths}} {
-		train, valid := several(60, kind == Ridge), several(30, kind == Ridge)
-		plan, err := NewPlan(kind, train, 0, 0, 1)
+	for kind, want := range map[task.Task]struct {
+		metric metrics.Metric
+		axis   string
+	}{task.Labels{}: {curves.MAP, curves.Iterations}, task.Values{}: {curves.R2, curves.Strengths}} {
+		ridge := kind == task.Values{}
+		train, valid := several(60, ridge), several(30, ridge)
+		plan, err := NewPlan(kind, train, Options{Seed: 1})
 		if err != nil || plan.Folds != 5 || plan.Axis() != want.axis {
 			t.Fatalf("%+v, %v", plan, err)
 		}
@@ -40,30 +46,30 @@ func TestTasksAreRecorded(t *testing.T) {
 			}
 		}
 		history := curves.NewRecorder(curves.Run{Name: "t", Axis: plan.Axis()}, nil, 0, nil)
-		r, err := FitHead(context.Background(), Data{Train: train, Folds: folds, Valid: valid}, plan, history)
+		r, err := FitHead(context.Background(), Data{Task: kind, Train: train, Folds: folds, Valid: valid}, plan, history)
 		if err != nil {
 			t.Fatal(err)
 		}
 		run := history.Run()
 		x, why, ok := run.Kept()
 		if !ok || why != curves.Chosen || x != float64(r.Fit.Steps) {
-			t.Errorf("%s: kept %v %s, the fit took %d steps", kind, x, why, r.Fit.Steps)
+			t.Errorf("%T: kept %v %s, the fit took %d steps", kind, x, why, r.Fit.Steps)
 		}
 		for _, split := range []string{curves.Train, curves.Folds, curves.Valid} {
-			for _, metric := range []string{curves.Loss, want.metric} {
+			for _, metric := range []metrics.Metric{curves.Loss, want.metric} {
 				points := run.Series(split, metric)
-				if len(points) < 2 || points[0].N != 0 || (kind == Ridge) != (len(points) == len(head.DefaultRidge)) {
-					t.Errorf("%s: %d points of %s %s", kind, len(points), split, metric)
+				if len(points) < 2 || points[0].N != 0 || ridge != (len(points) == len(head.DefaultRidge)) {
+					t.Errorf("%T: %d points of %s %s", kind, len(points), split, metric)
 				}
 			}
 		}
-		if best, _ := curves.Best(run.Series(curves.Folds, curves.Loss)); kind == Ridge && best.Step != r.Fit.Steps {
-			t.Errorf("%s: kept %d, best out of fold is %d", kind, r.Fit.Steps, best.Step)
+		if best, _ := curves.Best(run.Series(curves.Folds, curves.Loss)); ridge && best.Step != r.Fit.Steps {
+			t.Errorf("%T: kept %d, best out of fold is %d", kind, r.Fit.Steps, best.Step)
 		}
 		// Validation decides nothing: without it the same head.
-		alone, err := FitHead(context.Background(), Data{Train: train, Folds: folds}, plan, nil)
+		alone, err := FitHead(context.Background(), Data{Task: kind, Train: train, Folds: folds}, plan, nil)
 		if err != nil || alone.Fit.Strength != r.Fit.Strength || alone.Fit.Head.Weight[0] != r.Fit.Head.Weight[0] {
-			t.Errorf("%s: validation pictures changed the head (%v)", kind, err)
+			t.Errorf("%T: validation pictures changed the head (%v)", kind, err)
 		}
 	}
 }
@@ -76,27 +82,28 @@ func TestPlansOfTasks(t *testing.T) {
 	rare.Targets[0], rare.Targets[2], rare.Targets[4] = 1, 1, 1
 	rare.Targets[1], rare.Targets[3], rare.Targets[5] = 1, 1, 1
 	for _, c := range []struct {
-		kind  string
+		kind  task.Task
 		s     head.Samples
 		folds int
 		says  string
 	}{
-		{"", rare, 3, "the smallest label has 3 pictures"},
-		{Logistic, several(60, false), 5, "with and without"},
-		{Ridge, several(60, true), 5, "one strength for all values"},
-		{Ridge, several(4, true), 4, "dealt at random"},
+		{task.Labels{}, rare, 3, "the smallest label has 3 pictures"},
+		{task.Labels{}, several(60, false), 5, "every label has pictures in each"},
+		{task.Values{}, several(60, true), 5, "one strength for all values"},
+		{task.Values{}, several(4, true), 4, "dealt at random"},
 	} {
-		p, err := NewPlan(c.kind, c.s, 0, 0, 1)
+		p, err := NewPlan(c.kind, c.s, Options{Seed: 1})
 		if err != nil || p.Folds != c.folds || !strings.Contains(p.String(), c.says) {
-			t.Errorf("%s: %+v, %v; want %d folds and %q", c.kind, p, err, c.folds, c.says)
+			t.Errorf("%T: %+v, %v; want %d folds and %q", c.kind, p, err, c.folds, c.says)
 		}
 	}
-	for kind, s := range map[string]head.Samples{SGD: several(20, false), Ridge: blobs(20)} {
-		if _, err := NewPlan(kind, s, 0, 0, 1); err == nil || !strings.Contains(err.Error(), "leave the kind of head out") {
-			t.Errorf("%s: %v", kind, err)
-		}
+	if _, err := NewPlan(task.Labels{}, several(20, false), Options{Head: head.SGDKind}); err == nil {
+		t.Error("SGD of several labels is accepted")
 	}
-	if _, err := NewPlan(Ridge, several(20, true), 3, 0, 1); err == nil || !strings.Contains(err.Error(), "epochs") {
+	if _, err := NewPlan(task.Classes{}, blobs(20), Options{Head: head.RidgeKind}); err == nil {
+		t.Error("ridge regression of classes is accepted")
+	}
+	if _, err := NewPlan(task.Values{}, several(20, true), Options{Head: head.RidgeKind, Epochs: 3}); err == nil || !strings.Contains(err.Error(), "epochs") {
 		t.Error(err)
 	}
 }

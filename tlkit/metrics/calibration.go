@@ -21,7 +21,7 @@ type Calibration struct {
 	ECE  float64 `json:"ece"` // expected calibration error: mean |accuracy - confidence|, weighted by count
 	MCE  float64 `json:"mce"` // the largest such gap of a bin
 	Mean float64 `json:"mean_confidence"`
-	Accuracy
+	Fraction
 }
 
 // Reliability sorts pictures into equally wide bins by their largest

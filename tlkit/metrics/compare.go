@@ -61,6 +61,13 @@ type Gain struct {
 	Interval Interval `json:"interval"` // 95 %
 }
 
+// Describe is the gain for a person: "gain +5.4 points (95 % +3.4 to +7.3)".
+func (g Gain) Describe(m Metric) string {
+	u := m.unit()
+	signed := func(v float64) string { return fmt.Sprintf("%+.*f", u.digits, u.times*v) }
+	return fmt.Sprintf("gain %s%s (95 %% %s to %s)", signed(g.Value), u.points, signed(g.Interval.Low), signed(g.Interval.High))
+}
+
 // CompareMAP sets two models side by side by mean average precision over the labels, see [ScoreLabels]: logits of A and B,
 // both [N, K], and N*K truths. The interval is a percentile bootstrap over pictures, each drawn for both models at once:
 // what is hard for both cancels out.

@@ -60,8 +60,8 @@ func (c Confusion) Check() error {
 }
 
 // Accuracy is the share of pictures on the diagonal.
-func (c Confusion) Accuracy() Accuracy {
-	var a Accuracy
+func (c Confusion) Accuracy() Fraction {
+	var a Fraction
 	for i, row := range c.Counts {
 		for j, n := range row {
 			a.Total += n

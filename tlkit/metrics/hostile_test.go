@@ -69,7 +69,7 @@ func TestEdges(t *testing.T) {
 			t.Errorf("senseless counts gave %v", i)
 		}
 	}
-	if a := (Accuracy{145, 153}); a.String() != "94.8 % (145 of 153, 95 % 90.0-97.3)" {
+	if a := (Fraction{145, 153}); a.String() != "94.8 % (145 of 153, 95 % 90.0-97.3)" {
 		t.Error(a)
 	}
 	// The worked case of Fagerland, Lydersen and Laake (2014): 1 against 7 of 21.

@@ -49,6 +49,9 @@ func (i *Interval) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Unknown is the interval of a number that nothing is known about: both ends are NaN.
+func Unknown() Interval { return unknown }
+
 var unknown = Interval{math.NaN(), math.NaN()}
 
 // Wilson is the 95 % score interval of correct out of total. It stays inside
@@ -76,31 +79,31 @@ func Wilson(correct, total int) Interval {
 	return i
 }
 
-// Accuracy is a fraction of pictures with its counts.
-type Accuracy struct {
+// Fraction is a share of pictures with its counts.
+type Fraction struct {
 	Correct int `json:"correct"`
 	Total   int `json:"total"`
 }
 
 // Value is Correct/Total, and NaN out of nothing.
-func (a Accuracy) Value() float64 {
-	if a.Total <= 0 {
+func (f Fraction) Value() float64 {
+	if f.Total <= 0 {
 		return math.NaN()
 	}
-	return float64(a.Correct) / float64(a.Total)
+	return float64(f.Correct) / float64(f.Total)
 }
 
 // Interval is the 95 % Wilson interval.
-func (a Accuracy) Interval() Interval { return Wilson(a.Correct, a.Total) }
+func (f Fraction) Interval() Interval { return Wilson(f.Correct, f.Total) }
 
 // String prints percent, counts and interval:
 // "94.8 % (145 of 153, 95 % 90.0-97.3)".
-func (a Accuracy) String() string {
-	if a.Total <= 0 {
+func (f Fraction) String() string {
+	if f.Total <= 0 {
 		return "no pictures"
 	}
-	i := a.Interval()
-	return fmt.Sprintf("%.1f %% (%d of %d, 95 %% %.1f-%.1f)", 100*a.Value(), a.Correct, a.Total, 100*i.Low, 100*i.High)
+	i := f.Interval()
+	return fmt.Sprintf("%.1f %% (%d of %d, 95 %% %.1f-%.1f)", 100*f.Value(), f.Correct, f.Total, 100*i.Low, 100*i.High)
 }
 
 // Mean is the mean over runs, seeds or folds.

@@ -65,7 +65,7 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 		}
 		columns[c] = rank(logits, truth, c)
 		for i := range n {
-			said, is := sigmoid(logits.Data[i*k+c]) >= s.Threshold, truth[i*k+c]
+			said, is := Sigmoid(float64(logits.Data[i*k+c])) >= s.Threshold, truth[i*k+c]
 			s.Support += count(is)
 			s.Predicted += count(said)
 			s.Correct += count(said && is)
@@ -193,7 +193,7 @@ func BestThreshold(logits []float32, positive []bool) (threshold, f1 float64, er
 			f1, best = f, cut
 		}
 	}
-	return 1 / (1 + math.Exp(-best)), f1, nil
+	return Sigmoid(best), f1, nil
 }
 
 // BinaryCrossEntropy is the mean of -log p over pictures and labels in nats, where p is the
@@ -208,16 +208,19 @@ func BinaryCrossEntropy(logits Matrix, truth []bool) (float64, error) {
 	}
 	sum := 0.0
 	for i, v := range logits.Data {
-		z := float64(v)
-		if truth[i] {
-			z = -z
-		}
-		sum += max(z, 0) + math.Log1p(math.Exp(-math.Abs(z))) // log(1+exp(z)) without overflow
+		sum += BinaryLoss(float64(v), float64(count(truth[i])))
 	}
 	return sum / float64(len(truth)), nil
 }
 
-func sigmoid(logit float32) float64 { return 1 / (1 + math.Exp(-float64(logit))) }
+// BinaryLoss is the cross-entropy in nats of one logit against a target in 0..1, without the
+// overflow of exp: max(z, 0) - z·target + log(1 + exp(-|z|)).
+func BinaryLoss(logit, target float64) float64 {
+	return max(logit, 0) - logit*target + math.Log1p(math.Exp(-math.Abs(logit)))
+}
+
+// Sigmoid is the probability that a logit stands for.
+func Sigmoid(logit float64) float64 { return 1 / (1 + math.Exp(-logit)) }
 
 func count(b bool) int {
 	if b {

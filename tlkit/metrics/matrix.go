@@ -116,7 +116,7 @@ func Softmax(logits Matrix) (Matrix, error) {
 	out := Matrix{Rows: logits.Rows, Cols: logits.Cols, Data: make([]float32, len(logits.Data))}
 	for i := range logits.Rows {
 		row, to := logits.Row(i), out.Row(i)
-		lse := logSumExp(row)
+		lse := LogSumExp(row)
 		for k, v := range row {
 			to[k] = float32(math.Exp(float64(v) - lse))
 		}
@@ -124,8 +124,8 @@ func Softmax(logits Matrix) (Matrix, error) {
 	return out, nil
 }
 
-// logSumExp is log(sum(exp(row))), without overflow.
-func logSumExp(row []float32) float64 {
+// LogSumExp is log(sum(exp(row))), without overflow.
+func LogSumExp(row []float32) float64 {
 	top := float64(row[0])
 	for _, v := range row {
 		top = max(top, float64(v))

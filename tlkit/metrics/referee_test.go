@@ -95,7 +95,7 @@ func TestScoresAgainstReferee(t *testing.T) {
 	logits, labels, _ := refScores()
 	prob := must[Matrix](t)(Softmax(logits))
 	for k := 1; k <= refK; k++ {
-		a := must[Accuracy](t)(TopK(logits, labels, k))
+		a := must[Fraction](t)(TopK(logits, labels, k))
 		near(t, "top-k", a.Value(), r.TopK[k-1], 1e-12)
 		if k == 1 && a.Correct != r.Correct {
 			t.Errorf("correct: got %d, the referee says %d", a.Correct, r.Correct)

@@ -3,157 +3,148 @@ package metrics
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
-// TopK counts the rows whose label is among the k largest scores. Scores may be
-// logits or probabilities. Of equal scores the lower class number comes first.
-func TopK(scores Matrix, labels []int, k int) (Accuracy, error) {
-	if err := scores.checkLabels(labels); err != nil {
-		return Accuracy{}, err
-	}
-	if k < 1 || k > scores.Cols {
-		return Accuracy{}, fmt.Errorf("metrics: top-%d of %d classes: want 1..%d", k, scores.Cols, scores.Cols)
-	}
-	a := Accuracy{Total: scores.Rows}
-	for i, l := range labels {
-		row, before := scores.Row(i), 0
-		for c, v := range row {
-			if v > row[l] || v == row[l] && c < l {
-				before++
-			}
-		}
-		if before < k {
-			a.Correct++
-		}
-	}
-	return a, nil
+// Score is how well a model does on some pictures, in the metric of its task. Its JSON form is
+// flat, so that it can be embedded in the record of a run, an evaluation or a fold.
+type Score struct {
+	Metric   Metric   `json:"metric"`
+	Value    float64  `json:"score"`    // fraction in 0..1, R² up to 1; over several runs their mean
+	Interval Interval `json:"interval"` // 95 %; unknown where none was computed
+	Total    int      `json:"total"`    // pictures
+
+	// Only accuracy has these two. In other metrics they are -1, and absent from the JSON.
+	Accuracy Share `json:"accuracy,omitzero"` // equal to Value
+	Correct  Count `json:"correct,omitzero"`  // pictures; over seeds of the first one, over folds of all together
 }
 
-// CrossEntropy is the mean of -log p(label) in nats, computed from logits by
-// log-sum-exp, so that a confident mistake keeps its true size.
-func CrossEntropy(logits Matrix, labels []int) (float64, error) {
-	if err := logits.checkLabels(labels); err != nil {
-		return 0, err
-	}
-	sum := 0.0
-	for i, l := range labels {
-		row := logits.Row(i)
-		sum += logSumExp(row) - float64(row[l])
-	}
-	return sum / float64(logits.Rows), nil
+// Share is a number in 0..1, or -1 where there is none.
+type Share float64
+
+// IsZero reports whether there is none, so that JSON leaves it out; a share of 0 is written.
+func (s Share) IsZero() bool { return s < 0 }
+
+// Count is a number of pictures, or -1 where nothing was counted.
+type Count int
+
+// IsZero reports whether nothing was counted, so that JSON leaves it out; a count of 0 is written.
+func (c Count) IsZero() bool { return c < 0 }
+
+// NewScore is a score of a metric that counts no pictures, on total pictures.
+func NewScore(m Metric, value float64, i Interval, total int) Score {
+	return Score{Metric: m, Value: value, Interval: i, Total: total, Accuracy: -1, Correct: -1}
 }
 
-// LogLoss is the mean of -log p(label) in nats, from probabilities. A
-// probability of 0 counts as float32's smallest step from 1, 1.2e-7, as
-// scikit-learn does it: at most 15.9 nats a picture.
-func LogLoss(probabilities Matrix, labels []int) (float64, error) {
-	if err := probabilities.checkProbabilities(labels); err != nil {
-		return 0, err
-	}
-	const eps = 1.1920928955078125e-07
-	sum := 0.0
-	for i, l := range labels {
-		p := min(max(float64(probabilities.Row(i)[l]), eps), 1-eps)
-		sum -= math.Log(p)
-	}
-	return sum / float64(probabilities.Rows), nil
+// Score is the fraction as a score, with Wilson's interval.
+func (f Fraction) Score() Score {
+	return Score{Metric: Accuracy, Value: f.Value(), Interval: f.Interval(), Total: f.Total, Accuracy: Share(f.Value()), Correct: Count(f.Correct)}
 }
 
-// Brier is the mean squared distance between the probabilities and the truth,
-// summed over classes: 0 is perfect, 2 the worst. For two classes it is twice
-// the figure that counts one class only.
-func Brier(probabilities Matrix, labels []int) (float64, error) {
-	if err := probabilities.checkProbabilities(labels); err != nil {
-		return 0, err
+// Fraction is an accuracy as the counts behind it; the zero Fraction in other metrics.
+func (s Score) Fraction() Fraction {
+	if !s.Metric.Counts() {
+		return Fraction{}
 	}
-	sum := 0.0
-	for i, l := range labels {
-		for k, v := range probabilities.Row(i) {
-			d := float64(v)
-			if k == l {
-				d--
-			}
-			sum += d * d
-		}
-	}
-	return sum / float64(probabilities.Rows), nil
+	return Fraction{Correct: int(s.Correct), Total: s.Total}
 }
 
-// AveragePrecision is the area under the precision-recall steps of one class:
-// the sum over thresholds of (recall gained) x (precision there). Scores only
-// need an order: logits, sigmoids and probabilities give the same value. Equal
-// scores are one threshold.
-func AveragePrecision(scores []float32, positive []bool) (float64, error) {
-	if err := (Matrix{Rows: len(scores), Cols: 1, Data: scores}).check(); err != nil {
-		return 0, err
+// Upgrade completes a score that was read from JSON, which leaves out what a metric does not have.
+// In files written before 0.1.0 accuracy had no metric beside it, and no value.
+func (s *Score) Upgrade() {
+	absent := s.Interval == Interval{}
+	if s.Metric != "" && s.Metric != Accuracy {
+		s.Accuracy, s.Correct = -1, -1
+		if absent {
+			s.Interval = unknown
+		}
+		return
 	}
-	if len(positive) != len(scores) {
-		return 0, fmt.Errorf("metrics: %d truths for %d scores", len(positive), len(scores))
+	if absent {
+		s.Interval = Wilson(int(s.Correct), s.Total)
 	}
-	order, total := make([]int, len(scores)), 0
-	for i := range order {
-		order[i] = i
-		if positive[i] {
-			total++
+	if s.Metric == "" {
+		s.Metric = Accuracy
+		s.Value = float64(s.Accuracy)
+		if s.Value == 0 {
+			s.Value = s.Fraction().Value()
 		}
 	}
-	if total == 0 {
-		return 0, fmt.Errorf("metrics: average precision needs at least one positive among %d", len(scores))
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case scores[a] > scores[b]:
-			return -1
-		case scores[a] < scores[b]:
-			return 1
-		}
-		return 0
-	})
-	area, hits, before := 0.0, 0, 0
-	for i, o := range order {
-		if positive[o] {
-			hits++
-		}
-		if i+1 < len(order) && scores[order[i+1]] == scores[o] {
-			continue
-		}
-		area += float64(hits-before) / float64(total) * float64(hits) / float64(i+1)
-		before = hits
-	}
-	return area, nil
+	s.Accuracy = Share(s.Value)
 }
 
-// MeanAveragePrecision is the mean of [AveragePrecision] over the classes of a
-// multi-label task: positive holds N*K truths in the order of scores.Data. A
-// class without a positive has no average precision and is left out; counted
-// says how many classes are in the mean.
-func MeanAveragePrecision(scores Matrix, positive []bool) (mean float64, counted int, err error) {
-	if err := scores.check(); err != nil {
-		return 0, 0, err
+// String is the score with its interval and what it is of: "accuracy 94.8 % (145 of 153, 95 %
+// 90.0-97.3)", "R² 0.844 (95 % 0.829-0.858, 1000 pictures)".
+func (s Score) String() string {
+	if s.Metric.Counts() {
+		return s.Metric.Title() + " " + s.Fraction().String()
 	}
-	if len(positive) != len(scores.Data) {
-		return 0, 0, fmt.Errorf("metrics: %d truths for %d x %d scores", len(positive), scores.Rows, scores.Cols)
+	return s.Describe(fmt.Sprintf("%d pictures", s.Total))
+}
+
+// Describe is the score with its interval and a few words on what it is of: "accuracy 87.2 %
+// (95 % 79.4-95.0, mean of 5 folds)".
+func (s Score) Describe(subject string) string {
+	interval := ""
+	if s.Interval.Known() {
+		interval = "95 % " + s.Metric.unit().ends(s.Interval) + ", "
 	}
-	column, truth := make([]float32, scores.Rows), make([]bool, scores.Rows)
-	for k := range scores.Cols {
-		any := false
-		for i := range scores.Rows {
-			column[i], truth[i] = scores.Data[i*scores.Cols+k], positive[i*scores.Cols+k]
-			any = any || truth[i]
-		}
-		if !any {
-			continue
-		}
-		ap, err := AveragePrecision(column, truth)
-		if err != nil {
-			return 0, 0, err
-		}
-		mean += ap
-		counted++
+	return fmt.Sprintf("%s %s (%s%s)", s.Metric.Title(), s.Metric.Format(s.Value), interval, subject)
+}
+
+// Brief is the score without its interval, for a sentence: "140 of 153", "mAP 61.2 %".
+func (s Score) Brief() string {
+	if s.Metric.Counts() {
+		f := s.Fraction()
+		return fmt.Sprintf("%d of %d", f.Correct, f.Total)
 	}
-	if counted == 0 {
-		return 0, 0, fmt.Errorf("metrics: no class of %d has a positive", scores.Cols)
+	return s.Metric.Title() + " " + s.Metric.Format(s.Value)
+}
+
+// OverSeeds is the mean of the scores of several runs on the same pictures, with Student's t
+// interval. Counts are those of the first run. Equal runs do not make a figure certain: what is
+// left is the uncertainty of the pictures, which the first run's interval holds.
+func OverSeeds(runs []Score) (Score, error) {
+	return meanScore(runs, func() Interval { return runs[0].Interval })
+}
+
+// OverFolds is the mean of the scores of the folds of one set, with Student's t interval, beside
+// the score of all held-out pictures together. Of folds that are all alike what is left is the
+// uncertainty of the pictures.
+func OverFolds(folds []Score, together Score) (Score, error) {
+	mean, err := meanScore(folds, func() Interval { return together.Interval })
+	mean.Total, mean.Correct = together.Total, together.Correct
+	return mean, err
+}
+
+func meanScore(runs []Score, ofPictures func() Interval) (Score, error) {
+	values := make([]float64, len(runs))
+	for i, r := range runs {
+		values[i] = r.Value
 	}
-	return mean / float64(counted), counted, nil
+	m, err := MeanOf(values)
+	if err != nil {
+		return Score{}, err
+	}
+	out := runs[0]
+	out.Value, out.Interval = m.Value, m.Interval
+	if m.SD == 0 {
+		out.Interval = ofPictures()
+	}
+	if out.Metric.Counts() {
+		out.Accuracy = Share(m.Value)
+	}
+	out.Interval = out.Metric.within(out.Interval)
+	return out, nil
+}
+
+// within keeps an interval of Student's t, which knows no bounds, inside those of the metric.
+func (m Metric) within(i Interval) Interval {
+	if !i.Known() {
+		return i
+	}
+	low := 0.0
+	if m == R2 {
+		low = math.Inf(-1)
+	}
+	return Interval{Low: max(i.Low, low), High: min(i.High, 1)}
 }

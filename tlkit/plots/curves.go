@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // Curves draws the history of one or more runs: a panel for each metric, loss,
@@ -49,7 +50,7 @@ type group struct {
 
 type curvesPanel struct {
 	panel
-	metric string
+	metric metrics.Metric
 	series []series
 	broken []float64 // where a value is not finite
 
@@ -142,7 +143,7 @@ func splitHue(split string, other int) hue {
 	return []hue{{purple.line, purple.text, disc}, {grey.text, grey.text, square}}[min(other, 1)]
 }
 
-func (ch *curvesChart) panel(metric string, all []curves.Run) *curvesPanel {
+func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPanel {
 	p := &curvesPanel{metric: metric}
 	p.title, p.xName = title(metric), ch.axis
 	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
@@ -232,7 +233,7 @@ func (p *curvesPanel) subtitle() string {
 }
 
 // title is a metric's name as a heading.
-func title(metric string) string {
+func title(metric metrics.Metric) string {
 	switch metric {
 	case curves.Loss:
 		return "Loss"
@@ -241,11 +242,11 @@ func title(metric string) string {
 	case curves.Rate:
 		return "Learning rate"
 	}
-	return drawable(metric)
+	return drawable(metric.Title())
 }
 
 // score reports whether a metric is what a run is judged by.
-func score(metric string) bool {
+func score(metric metrics.Metric) bool {
 	return metric == curves.Accuracy || metric == curves.MAP || metric == curves.R2
 }
 

@@ -44,7 +44,7 @@ func (ch *curvesChart) text() string {
 // seriesWords: "Valid loss falls from 0.78 to 0.219 at epoch 6 of 8, then rises
 // to 0.236."
 func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
-	name := strings.TrimSpace(inert(s.split) + " " + inert(p.metric))
+	name := strings.TrimSpace(inert(s.split) + " " + inert(p.metric.Title()))
 	if p.metric == curves.Rate {
 		name = strings.TrimSpace("learning rate " + inert(strings.TrimPrefix(s.split, curves.Train)))
 	}
@@ -149,7 +149,7 @@ func (ch *curvesChart) rivalWords(p *curvesPanel) string {
 			out = append(out, fmt.Sprintf("%s %s", inert(s.name), v))
 		}
 	}
-	return capital(strings.TrimSpace(inert(p.sub)+" "+inert(p.metric))) + ": " + strings.Join(out, ", ") + "."
+	return capital(strings.TrimSpace(inert(p.sub)+" "+inert(p.metric.Title()))) + ": " + strings.Join(out, ", ") + "."
 }
 
 func capital(s string) string {
@@ -221,10 +221,10 @@ func (ch *curvesChart) vega() map[string]any {
 
 // wordOnly makes a parameter's name, which Vega reads as an identifier, from a
 // place in the figure and never from anybody's text.
-func wordOnly(metric string, place int) string {
+func wordOnly(metric metrics.Metric, place int) string {
 	switch metric {
 	case curves.Loss, curves.Accuracy, curves.Rate, curves.MAP:
-		return metric
+		return string(metric)
 	}
 	return fmt.Sprintf("panel_%d", place)
 }

@@ -60,7 +60,7 @@ func logistic() curves.Run {
 	r := curves.Run{Name: "hymenoptera", Axis: curves.Iterations}
 	for i := 1; i <= 34; i++ {
 		e := float64(i)
-		add := func(split, metric string, v float64, n int) {
+		add := func(split string, metric metrics.Metric, v float64, n int) {
 			r.Points = append(r.Points, curves.Point{Step: i, Phase: curves.Head, Split: split, Metric: metric, Value: v, N: n})
 		}
 		add(curves.Train, curves.Loss, 0.02+0.67*math.Exp(-e/4), 0)
@@ -173,12 +173,12 @@ func gallery() map[string]Figure {
 	percent := Scale{"accuracy", "%"}
 	var bars []Bar
 	for i, n := range []string{"mobilenetv2", "efficientnet_lite0", "resnet18", "resnet20_cifar10", "k-NN on mobilenetv2"} {
-		a := metrics.Accuracy{Correct: 147 - 3*i*i, Total: 153}
+		a := metrics.Fraction{Correct: 147 - 3*i*i, Total: 153}
 		bars = append(bars, Bar{n, a.Value(), a.Interval(), fmt.Sprintf("%d of %d", a.Correct, a.Total)})
 	}
 	var dots []Dot
 	for i, n := range []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet34", "resnet50", "resnet101"} {
-		a := metrics.Accuracy{Correct: []int{144, 143, 145, 146, 141, 143, 147, 147}[i], Total: 153}
+		a := metrics.Fraction{Correct: []int{144, 143, 145, 146, 141, 143, 147, 147}[i], Total: 153}
 		dots = append(dots, Dot{n, []float64{2.2, 2.6, 4.4, 6.1, 4.1, 8.3, 11.5, 60}[i], a.Value(), a.Interval()})
 	}
 	groups := []Group{

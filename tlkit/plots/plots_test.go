@@ -217,7 +217,7 @@ func TestHostileNamesStayInert(t *testing.T) {
 		f["statistics made"] = Statistics("", false, stats)
 		r := calibrated(n, 2)
 		f["reliability"] = Reliability(r)
-		odd := curves.Run{Name: n, Points: []curves.Point{{Metric: n + "m", Split: n, Phase: n, Value: 1}, {Metric: n + "m", Split: n, Epoch: 1, Value: 2}}, Marks: []curves.Mark{{Kind: n + "k", Text: n}}}
+		odd := curves.Run{Name: n, Points: []curves.Point{{Metric: metrics.Metric(n + "m"), Split: n, Phase: n, Value: 1}, {Metric: metrics.Metric(n + "m"), Split: n, Epoch: 1, Value: 2}}, Marks: []curves.Mark{{Kind: n + "k", Text: n}}}
 		f["odd metric"] = Curves(odd)
 		for name, fig := range f {
 			if strings.Contains(n, "://") {
@@ -297,7 +297,7 @@ func TestWildHistories(t *testing.T) {
 	history := func(axis string, values ...float64) curves.Run {
 		r := curves.Run{Name: "wild", Axis: axis}
 		for i, v := range values {
-			for _, m := range []string{curves.Loss, curves.Accuracy, curves.Rate, "odd"} {
+			for _, m := range []metrics.Metric{curves.Loss, curves.Accuracy, curves.Rate, "odd"} {
 				r.Points = append(r.Points, curves.Point{Step: i + 1, Epoch: float64(i + 1), Phase: curves.Head, Split: curves.Valid, Metric: m, Value: v, N: 10})
 			}
 		}
@@ -361,7 +361,7 @@ func TestBadDataIsAnError(t *testing.T) {
 		"nowhere":          Scatter("x", Scale{}, Scale{}, []Dot{{"a", math.NaN(), 1, metrics.Interval{}}}),
 		"no calibration":   Reliability(),
 		"empty":            Reliability(Calibrated{}),
-		"odd bin":          Reliability(Calibrated{"x", metrics.Calibration{Bins: []metrics.Bin{{Low: 1, High: 0, Count: 1}}, Accuracy: metrics.Accuracy{Correct: 1, Total: 1}}}),
+		"odd bin":          Reliability(Calibrated{"x", metrics.Calibration{Bins: []metrics.Bin{{Low: 1, High: 0, Count: 1}}, Fraction: metrics.Fraction{Correct: 1, Total: 1}}}),
 		"no channels":      Statistics("", false),
 		"no bins":          broken(func(c *Channel) { c.Counts = nil }),
 		"empty histogram":  broken(func(c *Channel) { clear(c.Counts) }),

@@ -48,7 +48,7 @@ func Reliability(panels ...Calibrated) Figure {
 			name = inert(p.Name) + ": "
 		}
 		words = append(words, fmt.Sprintf("%smean confidence %s, accuracy %s, on the whole %s; expected calibration error %s in %d bins.",
-			name, percent(p.Mean), p.Accuracy, side, percent(p.ECE), len(p.Bins)))
+			name, percent(p.Mean), p.Fraction, side, percent(p.ECE), len(p.Bins)))
 	}
 	f.text = "Reliability diagram. " + strings.Join(words, " ")
 	f.draw = func(c *canvas) {

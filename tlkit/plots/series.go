@@ -51,7 +51,7 @@ func (s series) near(x float64) (sample, bool) {
 }
 
 // gather makes the series of one split and metric from repetitions.
-func gather(runs []curves.Run, split, metric string) series {
+func gather(runs []curves.Run, split string, metric metrics.Metric) series {
 	s := series{name: split, split: split, runs: len(runs)}
 	if len(runs) == 1 {
 		pts := runs[0].Series(split, metric)

@@ -18,7 +18,6 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -50,11 +49,8 @@ type Comparison struct {
 
 // Ranked is one backbone.
 type Ranked struct {
-	Model    string           `json:"model"`
-	Accuracy float64          `json:"accuracy"` // of a linear probe: logistic regression on the frozen features
-	Interval metrics.Interval `json:"interval"` // 95 %, Wilson
-	Correct  int              `json:"correct"`
-	Total    int              `json:"total"`
+	Model         string `json:"model"`
+	metrics.Score        // of a linear probe: logistic regression on the frozen features
 	// Seconds from a file to its features on this machine, batches of the engine's size, the fastest of a few.
 	Seconds  float64 `json:"seconds_per_picture"`
 	Bytes    int64   `json:"bytes"` // of the weights file
@@ -121,7 +117,7 @@ func Compare(ctx context.Context, s CompareSpec, place Place, p Progress) (*Comp
 	var truth []int
 	for i, row := range rows {
 		spec.Model = row.Name
-		r, said, err := compareOne(ctx, spec, place, ds, eng, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
+		r, said, err := compareOne(ctx, spec, place, bench{ds, eng}, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
 		if ctx.Err() != nil {
 			for _, left := range rows[i:] {
 				c.Skipped = append(c.Skipped, Skipped{left.Name, "interrupted"})
@@ -140,7 +136,7 @@ func Compare(ctx context.Context, s CompareSpec, place Place, p Progress) (*Comp
 		truth = said
 		c.Ranked = append(c.Ranked, *r)
 		c.Busy = c.Busy || r.busy
-		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, metrics.Accuracy{Correct: r.Correct, Total: r.Total}, 1000*r.Seconds, r.Licence))
+		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, r.Fraction(), 1000*r.Seconds, r.Licence))
 	}
 	if err := c.rank(truth); err != nil {
 		return nil, err
@@ -232,7 +228,7 @@ func (s CompareSpec) rows(offline bool) ([]zoo.Row, error) {
 }
 
 // compareOne probes one backbone. truth is the class of each picture it was judged on.
-func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, eng *engine.Engine, p Progress) (_ *Ranked, truth []int, err error) {
+func compareOne(ctx context.Context, s Spec, place Place, b bench, p Progress) (_ *Ranked, truth []int, err error) {
 	p.State("loading weights", 0, 0)
 	options := place.zoo("", nil, p)
 	options.Answer = answerWithin
@@ -244,52 +240,64 @@ func compareOne(ctx context.Context, s Spec, place Place, ds *datasets.Dataset, 
 	if err != nil {
 		return nil, nil, err
 	}
-	o := &opened{data: ds, net: net, eng: eng}
-	// Anew for each: pictures that turned out unreadable have left the set.
-	trainItems, evalItems, _, err := parts(ds, s)
+	o, err := newOpened(b.set, net, b.eng)
 	if err != nil {
 		return nil, nil, err
 	}
-	b := features.FromNet(net, eng)
-	train, err := o.sample(ctx, b, trainItems, 0, s.Seed, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := train.enough(ds); err != nil {
-		return nil, nil, err
-	}
-	eval := train
-	if s.Folds == 0 {
-		if eval, err = o.sample(ctx, b, evalItems, 0, s.Seed, p); err != nil {
-			return nil, nil, err
-		}
-	}
-	p.State("training", 0, 0)
-	plan, err := learner.NewPlan("", train.s, 0, 0, s.Seed)
-	if err != nil {
-		return nil, nil, err
-	}
-	var logits []float32
-	if s.Folds > 0 {
-		logits, _, err = crossValidate(ctx, s, ds.Task, train, eval, p)
-	} else {
-		var fitted *learner.Result
-		if fitted, err = learner.FitHead(ctx, learner.Data{Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}, plan, nil); err == nil {
-			logits = fitted.Fit.Head.Logits(eval.s.X)
-		}
-	}
+	eval, logits, err := o.probe(ctx, s, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	p.State("timing", 0, 0)
-	seconds, had, err := pace(ctx, b, net, eval.items)
+	seconds, had, err := pace(ctx, features.FromNet(net, b.eng), net, eval.items)
 	if err != nil {
 		return nil, nil, err
 	}
-	right := metrics.Accuracy{Correct: head.Correct(logits, eval.s.Y, eval.s.Classes), Total: eval.s.Len()}
-	return &Ranked{Model: net.Row.Name, Accuracy: right.Value(), Interval: right.Interval(), Correct: right.Correct, Total: right.Total,
+	score, err := o.task.Measure(eval.s, logits)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Ranked{Model: net.Row.Name, Score: score,
 		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
-		classes: head.Classes(logits, eval.s.Classes), busy: had > 0 && had < 0.9 && strings.Contains(eng.Name, "cpu")}, eval.s.Y, nil
+		classes: head.Classes(logits, eval.s.Classes), busy: had > 0 && had < 0.9 && strings.Contains(b.eng.Name, "cpu")}, eval.s.Y, nil
+}
+
+// bench is what all backbones share.
+type bench struct {
+	set *datasets.Dataset
+	eng *engine.Engine
+}
+
+// probe fits a head on frozen features and gives its logits of the pictures reported on: with folds
+// of all pictures, each by a head that did not see it.
+func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, logits []float32, err error) {
+	// Anew for each: pictures that turned out unreadable have left the set.
+	trainItems, evalItems, _, err := parts(o.data, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := features.FromNet(o.net, o.eng)
+	train, err := o.sample(ctx, b, trainItems, views{0, s.Seed}, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := train.enough(o.data); err != nil {
+		return nil, nil, err
+	}
+	if s.Folds > 0 {
+		p.State("training", 0, 0)
+		logits, _, err = o.crossValidate(ctx, s, train, train, p)
+		return train, logits, err
+	}
+	if eval, err = o.sample(ctx, b, evalItems, views{0, s.Seed}, p); err != nil {
+		return nil, nil, err
+	}
+	p.State("training", 0, 0)
+	fitted, err := o.fitHead(ctx, train, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return eval, fitted.Fit.Head.Logits(eval.s.X), nil
 }
 
 // weightBytes is the size of a weights file, with the numbers beside it where it is a model.json of TensorFlow.js.
@@ -316,7 +324,7 @@ func weightBytes(path string) (int64, error) {
 // rank sorts, and sets everyone beside the first.
 func (c *Comparison) rank(truth []int) error {
 	slices.SortStableFunc(c.Ranked, func(a, b Ranked) int {
-		return cmp.Or(cmp.Compare(b.Correct, a.Correct), cmp.Compare(a.Seconds, b.Seconds))
+		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Seconds, b.Seconds))
 	})
 	for i := range c.Ranked {
 		r := &c.Ranked[i]
@@ -370,7 +378,7 @@ func (c *Comparison) Table() [][]string {
 		if r.Gap != nil {
 			behind = fmt.Sprintf("%+.1f (%+.1f to %+.1f)", 100*r.Gap.Difference, 100*r.Gap.Interval.Low, 100*r.Gap.Interval.High)
 		}
-		out = append(out, []string{r.Model, r.Licence, fmt.Sprintf("%.1f %%", 100*r.Accuracy), fmt.Sprintf("%.1f-%.1f", 100*r.Interval.Low, 100*r.Interval.High),
+		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), fmt.Sprintf("%.1f-%.1f", 100*r.Interval.Low, 100*r.Interval.High),
 			fmt.Sprintf("%d of %d", r.Correct, r.Total), behind, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
 	}
 	return out
@@ -380,7 +388,7 @@ func (c *Comparison) Table() [][]string {
 func (c *Comparison) Figure() plots.Figure {
 	dots := make([]plots.Dot, len(c.Ranked))
 	for i, r := range c.Ranked {
-		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Accuracy, Interval: r.Interval}
+		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Value, Interval: r.Interval}
 	}
 	return plots.Scatter("Backbones on "+c.Data, plots.Scale{Name: "time per picture", Unit: "ms"}, plots.Scale{Name: "accuracy", Unit: "%"}, dots)
 }

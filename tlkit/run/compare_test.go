@@ -186,18 +186,19 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 	truth := make([]int, 200)
 	// wrong says which pictures a backbone gets wrong.
 	backbone := func(name string, seconds float64, wrong ...[2]int) Ranked {
-		r := Ranked{Model: name, Seconds: seconds, Total: len(truth), classes: make([]int, len(truth))}
+		r := Ranked{Model: name, Seconds: seconds, classes: make([]int, len(truth))}
 		for _, w := range wrong {
 			for i := w[0]; i < w[1]; i++ {
 				r.classes[i] = 1
 			}
 		}
+		right := 0
 		for i, c := range r.classes {
 			if c == truth[i] {
-				r.Correct++
+				right++
 			}
 		}
-		r.Accuracy, r.Interval = float64(r.Correct)/200, metrics.Wilson(r.Correct, 200)
+		r.Score = metrics.Fraction{Correct: right, Total: len(truth)}.Score()
 		return r
 	}
 	c := &Comparison{Data: "x", Ranked: []Ranked{

@@ -16,7 +16,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -66,7 +66,7 @@ func TestFinetune(t *testing.T) {
 	folder, work := shapes(t, []string{"discs", "bars"}, 12), t.TempDir()
 	frozen := Spec{Data: folder, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1}
 	spec := frozen
-	spec.Finetune, spec.Plan = 1, learner.Fastai
+	spec.Finetune, spec.Plan = 1, finetune.Fastai
 	place := Place{Folder: work, Name: "shapes", Keep: true, Out: filepath.Join(work, "out.safetensors")}
 	alone := train(t, frozen, place)
 	if alone.Probe != nil || alone.Finetune != nil {
@@ -77,7 +77,7 @@ func TestFinetune(t *testing.T) {
 	ctx2, cancel := context.WithCancel(ctx)
 	defer cancel()
 	place.Resume = true
-	if _, err := Train(ctx2, spec, place, &stopping{word: "fine-tuning", left: 1, stop: cancel}); !errors.Is(err, learner.ErrInterrupted) || !strings.Contains(err.Error(), "--resume") {
+	if _, err := Train(ctx2, spec, place, &stopping{word: "fine-tuning", left: 1, stop: cancel}); !errors.Is(err, finetune.ErrInterrupted) || !strings.Contains(err.Error(), "--resume") {
 		t.Fatalf("interrupted: %v", err)
 	}
 	if found, err := filepath.Glob(filepath.Join(work, Home, "shapes", "finetune", "checkpoints", "step-*")); err != nil || len(found) == 0 {
@@ -120,12 +120,12 @@ func TestFinetune(t *testing.T) {
 		t.Errorf("interrupted and straight give other heads: loss %v and %v", r.LogLoss, s.LogLoss)
 	}
 
-	e, err := EvaluateHead(ctx, place.Out, folder, "", frozen.Weights, Place{Folder: work}, Silent{})
+	e, err := EvaluateHead(ctx, HeadSpec{Head: place.Out, Data: folder, Weights: frozen.Weights}, Place{Folder: work}, Silent{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Correct != r.Correct || e.Total != r.Total || math.Abs(e.Report.LogLoss-r.LogLoss) > 1e-6 {
-		t.Errorf("evaluate: %d of %d, loss %v; train said %d of %d, %v", e.Correct, e.Total, e.Report.LogLoss, r.Correct, r.Total, r.LogLoss)
+	if e.Correct != r.Correct || e.Total != r.Total || math.Abs(e.Report.(*evaluate.ClassesReport).LogLoss-r.LogLoss) > 1e-6 {
+		t.Errorf("evaluate: %d of %d, loss %v; train said %d of %d, %v", e.Correct, e.Total, e.Report.(*evaluate.ClassesReport).LogLoss, r.Correct, r.Total, r.LogLoss)
 	}
 	h, err := export.Read(place.Out)
 	if err != nil || len(h.Changed) != r.Finetune.Changed || !strings.Contains(string(h.Plan), "fastai") {
@@ -151,11 +151,11 @@ func TestFinetune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := learner.NewTunePlan(learner.Fastai, d.Net, d.Train, 1, 1)
+	plan, err := finetune.NewPlan(finetune.Fastai, d, finetune.Options{Epochs: 1, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tuned, err := learner.FineTune(ctx, d, plan, nil)
+	tuned, err := finetune.Train(ctx, d, plan, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (f *folder) recover() error {
 	return f.bringBack()
 }
 
-// bare says that the folder holds what was asked for and planned, and nothing that was learnt.
+// bare reports whether the folder holds what was asked for and planned, and nothing that was learnt.
 func (f *folder) bare() bool {
 	entries, err := os.ReadDir(f.path)
 	for _, e := range entries {
@@ -246,13 +246,7 @@ func moveAside(path string) (string, error) {
 	}
 }
 
-// frozen is the spec without fine-tuning.
-func (s Spec) frozen() Spec {
-	s.Finetune, s.Plan, s.From = 0, "", ""
-	return s
-}
-
-// tuning says that fine-tuning has left something in the folder.
+// tuning reports whether fine-tuning has left something in the folder.
 func (f *folder) tuning() bool {
 	found, err := filepath.Glob(f.file("finetune*"))
 	return err != nil || len(found) > 0
@@ -263,7 +257,7 @@ func (f *folder) tuning() bool {
 // interrupted stays: its checkpoints and its history. A head from which fine-tuning goes on
 // stays too, with its figures.
 func (f *folder) clear(resume, keepHead bool) error {
-	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", "plan.json", "finetune.json", "head.safetensors"}
+	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", "plan.json", "finetune.json", headFile}
 	if keepHead {
 		names = []string{"finetune.json"}
 	}
@@ -309,6 +303,7 @@ func (f *folder) result() (*Result, error) {
 	if err := json.Unmarshal(b, r); err != nil {
 		return nil, err
 	}
+	r.upgrade()
 	return r, nil
 }
 
@@ -316,20 +311,3 @@ func (f *folder) close() {
 	_ = os.Truncate(f.lock.Path(), 0)
 	f.lock.Unlock()
 }
-
-// clock measures the phases of a run.
-type clock struct {
-	start, at time.Time
-	phases    []Phase
-}
-
-func startClock() *clock { now := time.Now(); return &clock{start: now, at: now} }
-
-// lap ends a phase.
-func (c *clock) lap(name string) {
-	now := time.Now()
-	c.phases = append(c.phases, Phase{name, now.Sub(c.at).Seconds()})
-	c.at = now
-}
-
-func (c *clock) seconds() float64 { return time.Since(c.start).Seconds() }

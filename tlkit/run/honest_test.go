@@ -28,14 +28,14 @@ func TestFiguresNeverComeFromWhatWasLearnt(t *testing.T) {
 	folds := spec
 	folds.Folds = 2
 	train(t, folds, Place{Folder: work, Out: out})
-	if e, err := EvaluateHead(ctx, out, pictures, "", "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "by folds") {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "by folds") {
 		t.Errorf("a head of all pictures is measured on some of them: %+v, %v", e, err)
 	}
 	train(t, spec, Place{Folder: work, Out: out})
-	if e, err := EvaluateHead(ctx, out, pictures, "", "", Place{}, Silent{}); err != nil || e.Warning != "" || e.Total != 4 {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, Silent{}); err != nil || e.Warning != "" || e.Total != 4 {
 		t.Errorf("the very split of the training run: %+v, %v", e, err)
 	}
-	if e, err := EvaluateHead(ctx, out, pictures, "all", "", Place{}, Silent{}); err != nil || !strings.Contains(e.Warning, "learnt from") {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures, Split: "all"}, Place{}, Silent{}); err != nil || !strings.Contains(e.Warning, "learnt from") {
 		t.Errorf("all pictures, without a word: %+v, %v", e, err)
 	}
 	disc, err := os.ReadFile(filepath.Join(pictures, "discs", "04.png"))
@@ -43,7 +43,7 @@ func TestFiguresNeverComeFromWhatWasLearnt(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(pictures, "discs", "new.png"), append(disc, 0))
-	if e, err := EvaluateHead(ctx, out, pictures, "", "", Place{}, Silent{}); err != nil || e.Total != 21 || !strings.Contains(e.Warning, "too good") {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, Silent{}); err != nil || e.Total != 21 || !strings.Contains(e.Warning, "too good") {
 		t.Errorf("a folder that has grown, without a word: %+v, %v", e, err)
 	}
 }
@@ -120,11 +120,13 @@ func TestResumeLooksAtWhatARunWasMadeOf(t *testing.T) {
 }
 
 func TestEqualRunsAreNotCertain(t *testing.T) {
-	m, err := meanOf([]One{{Fold: 1, Accuracy: 1, Correct: 6, Total: 6}, {Fold: 2, Accuracy: 1, Correct: 6, Total: 6}})
+	all := func(n int) metrics.Score { return metrics.Fraction{Correct: n, Total: n}.Score() }
+	m, err := metrics.OverFolds([]metrics.Score{all(6), all(6)}, all(12))
 	if err != nil || m.Interval.Low > 0.9 || m.Interval.High != 1 {
 		t.Errorf("12 of 12 by folds: %+v, %v", m.Interval, err)
 	}
-	one := One{Accuracy: 0.9, Correct: 90, Total: 100, Probe: &Probe{Accuracy: 0.9, Correct: 90, Total: 100, GainInterval: metrics.Interval{Low: -0.03, High: 0.03}}}
+	right := metrics.Fraction{Correct: 90, Total: 100}.Score()
+	one := One{Score: right, Probe: &Probe{Score: right, GainInterval: metrics.Interval{Low: -0.03, High: 0.03}}}
 	p, err := probeOver([]One{one, one, one})
 	if err != nil || p.Interval.Low > 0.85 || p.GainInterval.High != 0.03 {
 		t.Errorf("three seeds alike: %+v, %v", p, err)
@@ -156,9 +158,9 @@ func TestLabelsWithoutPicturesAreNamed(t *testing.T) {
 			t.Errorf("%s: a run that learnt nothing left %v", when, runs)
 		}
 	}
-	refused("one picture", `"bars" has 1 readable`)
+	refused("one picture", `"bars" has 1 picture(s) to train on`)
 	write(t, filepath.Join(pictures, "bars", "99.png"), whole[:len(whole)/2])
-	refused("and a broken one", `"bars" has 1 readable`)
+	refused("and a broken one", `"bars" has 1 picture(s) to train on`)
 	if err := os.RemoveAll(filepath.Join(pictures, "bars")); err != nil {
 		t.Fatal(err)
 	}

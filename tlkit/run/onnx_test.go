@@ -44,17 +44,17 @@ func TestOwnONNX(t *testing.T) {
 		t.Errorf("preset %+v", h.Preset)
 	}
 	// Its plain name is looked for where one stands; anywhere else it has to be given.
-	if _, err := Predict(context.Background(), r.Head, pictures, "", place, Silent{}); err == nil || !strings.Contains(err.Error(), "--weights") {
+	if _, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures}, place, Silent{}); err == nil || !strings.Contains(err.Error(), "--weights") {
 		t.Errorf("without the network: %v", err)
 	}
 	elsewhere := filepath.Join(dir, "renamed.onnx")
 	write(t, elsewhere, network)
-	answers, err := Predict(context.Background(), r.Head, pictures, elsewhere, place, Silent{})
+	answers, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures, Weights: elsewhere}, place, Silent{})
 	if err != nil || len(answers) != 2 || answers[0].Label == "" {
 		t.Fatalf("%+v, %v", answers, err)
 	}
 	t.Chdir(dir)
-	again, err := Predict(context.Background(), r.Head, pictures, "", place, Silent{})
+	again, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures}, place, Silent{})
 	if err != nil || again[0].Probability != answers[0].Probability {
 		t.Errorf("%+v, then %+v, %v", answers, again, err)
 	}
@@ -66,7 +66,7 @@ func TestOwnONNX(t *testing.T) {
 	changed := slices.Clone(network)
 	changed[bytes.LastIndex(changed, []byte("expand.weight"))+100] ^= 1
 	write(t, file, changed)
-	if _, err := Predict(context.Background(), r.Head, pictures, "", place, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
+	if _, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures}, place, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
 		t.Errorf("another file of that name: %v", err)
 	}
 	if _, err := Train(context.Background(), s, place, Silent{}); err == nil || !strings.Contains(err.Error(), "is not the weights file") {
@@ -80,7 +80,7 @@ func TestOwnONNX(t *testing.T) {
 	if h, err = export.Read(tuned.Head); err != nil || len(h.Changed) < 10 {
 		t.Fatalf("%d changed tensors, %v", len(h.Changed), err)
 	}
-	if answers, err = Predict(context.Background(), tuned.Head, pictures, "", place, Silent{}); err != nil || answers[1].Label == "" {
+	if answers, err = Predict(context.Background(), PredictSpec{Head: tuned.Head, Pictures: pictures}, place, Silent{}); err != nil || answers[1].Label == "" {
 		t.Errorf("the tuned network: %+v, %v", answers, err)
 	}
 }

@@ -9,13 +9,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// opened is all that has to be on the table before pictures flow.
+// opened holds the data set, network and engine of a run.
 type opened struct {
 	data *datasets.Dataset
+	task task.Task // of data
 	net  *zoo.Net
 	eng  *engine.Engine
 
@@ -44,7 +46,8 @@ func (place Place) zoo(weights string, preset *transforms.Preset, p Progress) zo
 
 // Pixels are what the network of the spec is shown: its own preset with Preset and Statistics applied.
 func (s Spec) Pixels() (transforms.Preset, error) {
-	if p, err := s.preset(); p != nil || err != nil {
+	p, err := s.preset()
+	if p != nil || err != nil {
 		return *cmp.Or(p, &transforms.Preset{}), err
 	}
 	row, err := zoo.Find(s.Model)
@@ -112,7 +115,20 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 	if err != nil {
 		return nil, err
 	}
-	return &opened{data: ds, net: net, eng: eng, fingerprint: ds.Fingerprint()}, nil
+	o, err := newOpened(ds, net, eng)
+	if err != nil {
+		return nil, err
+	}
+	o.fingerprint = ds.Fingerprint()
+	return o, nil
+}
+
+func newOpened(ds *datasets.Dataset, net *zoo.Net, eng *engine.Engine) (*opened, error) {
+	t, err := task.Named(ds.Task)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{data: ds, task: t, net: net, eng: eng}, nil
 }
 
 // introduce says what was found in the data: pictures by split, and every file left out.

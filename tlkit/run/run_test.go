@@ -122,7 +122,7 @@ func TestMainJob(t *testing.T) {
 		}
 	})
 	t.Run("predict agrees with evaluate", func(t *testing.T) {
-		e, err := EvaluateHead(ctx, out, folder, "", "", Place{Folder: work}, Silent{})
+		e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: folder}, Place{Folder: work}, Silent{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestMainJob(t *testing.T) {
 		x, text := filepath.Join(work, "x.png"), filepath.Join(work, "text.png")
 		write(t, x, disc)
 		write(t, text, []byte("no picture"))
-		p, err := Predict(ctx, out, []string{x, text}, "", Place{}, Silent{})
+		p, err := Predict(ctx, PredictSpec{Head: out, Pictures: []string{x, text}}, Place{}, Silent{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func TestMainJob(t *testing.T) {
 		if err := h.Write(changed); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Predict(ctx, changed, []string{filepath.Join(work, "x.png")}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
+		if _, err := Predict(ctx, PredictSpec{Head: changed, Pictures: []string{filepath.Join(work, "x.png")}}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
 			t.Errorf("a head over other weights opens: %v", err)
 		}
 		h, _ = export.Read(out)
@@ -215,7 +215,7 @@ func TestMainJob(t *testing.T) {
 		if err := h.Write(changed); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Predict(ctx, changed, []string{filepath.Join(work, "x.png")}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "largest logit") {
+		if _, err := Predict(ctx, PredictSpec{Head: changed, Pictures: []string{filepath.Join(work, "x.png")}}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "largest logit") {
 			t.Errorf("a head with another mean opens: %v", err)
 		}
 	})

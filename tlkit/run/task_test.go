@@ -19,7 +19,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // scene draws n pictures: a disc at some height, perhaps a bar, perhaps nothing; and writes
@@ -73,15 +75,18 @@ func TestTasks(t *testing.T) {
 	ctx := context.Background()
 	dir, work := scene(t, 120), t.TempDir()
 	for _, c := range []struct {
-		task                datasets.Task
-		metric, figure      string
-		least, leastBase    float64
-		curve, notInJSON    string
-		perLabel, perValue  int
-		otherHead, wantName string
+		task               datasets.Task
+		metric             metrics.Metric
+		figure             string
+		least, leastBase   float64
+		curve              metrics.Metric
+		notInJSON          string
+		perLabel, perValue int
+		otherHead          head.Kind
+		wantName           string
 	}{
-		{datasets.Labels, MAP, "labels.png", 0.9, 0.5, curves.MAP, "accuracy", 2, 0, "ridge", "disc"},
-		{datasets.Values, R2, "values.png", 0.5, 0.1, curves.R2, "log_loss", 0, 2, "logistic", "height_mm"},
+		{datasets.Labels, metrics.MAP, "labels.png", 0.9, 0.5, curves.MAP, "accuracy", 2, 0, "ridge", "disc"},
+		{datasets.Values, metrics.R2, "values.png", 0.5, 0.1, curves.R2, "log_loss", 0, 2, "logistic", "height_mm"},
 	} {
 		t.Run(string(c.task), func(t *testing.T) {
 			csv := filepath.Join(dir, string(c.task)+".csv")
@@ -91,7 +96,7 @@ func TestTasks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Task != c.task || r.Metric != c.metric || r.Score < c.least || !r.Interval.Contains(r.Score) || r.Baseline.Score < c.leastBase || r.Split != "test" {
+			if r.Task != c.task || r.Metric != c.metric || r.Value < c.least || !r.Interval.Contains(r.Value) || r.Baseline.Value < c.leastBase || r.Split != "test" {
 				t.Errorf("%+v\n%s", r, r.Report)
 			}
 			if len(r.PerLabel) != c.perLabel || len(r.PerValue) != c.perValue || len(r.Choices) != 10 || r.Strength <= 0 {
@@ -111,7 +116,7 @@ func TestTasks(t *testing.T) {
 			if err == nil {
 				err = json.Unmarshal(b, &top)
 			}
-			if err != nil || top["metric"] != c.metric || top["score"] != r.Score || top["task"] != string(c.task) {
+			if err != nil || top["metric"] != string(c.metric) || top["score"] != r.Value || top["task"] != string(c.task) {
 				t.Errorf("%s, %v", b, err)
 			}
 			for _, name := range []string{c.notInJSON, "accuracy", "correct"} {
@@ -120,16 +125,16 @@ func TestTasks(t *testing.T) {
 				}
 			}
 			back := &Result{}
-			if err := json.Unmarshal(b, back); err != nil || back.Score != r.Score || back.Line() != r.Line() {
+			if err := json.Unmarshal(b, back); err != nil || back.Value != r.Value || back.Line() != r.Line() {
 				t.Errorf("%v: %q, was %q", err, back.Line(), r.Line())
 			}
 
 			// A new process measures what this one reported, and predicts what it measured.
-			e, err := EvaluateHead(ctx, out, csv, "", "", Place{}, Silent{})
+			e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv}, Place{}, Silent{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e.Score != r.Score || e.Interval != r.Interval || e.Total != r.Total || *e.Parity > 1e-6 {
+			if e.Value != r.Value || e.Interval != r.Interval || e.Total != r.Total || *e.Parity > 1e-6 {
 				t.Errorf("evaluate: %+v, train said %v %v of %d", e, r.Score, r.Interval, r.Total)
 			}
 			set, err := datasets.Open(ctx, csv, datasets.Options{})
@@ -140,7 +145,7 @@ func TestTasks(t *testing.T) {
 			for _, it := range set.In("test") {
 				paths = append(paths, it.Path)
 			}
-			said, err := Predict(ctx, out, paths, "", Place{}, Silent{})
+			said, err := Predict(ctx, PredictSpec{Head: out, Pictures: paths}, Place{}, Silent{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,14 +182,14 @@ func TestTasks(t *testing.T) {
 				}
 				mean := 0.0
 				for _, one := range f.Folds {
-					mean += one.Score / 3
+					mean += one.Value / 3
 				}
-				if len(f.Folds) != 3 || math.Abs(mean-f.Score) > 1e-9 || f.Score < c.least-0.15 || !strings.Contains(f.Line(), "mean of 3 folds") {
+				if len(f.Folds) != 3 || math.Abs(mean-f.Value) > 1e-9 || f.Value < c.least-0.15 || !strings.Contains(f.Line(), "mean of 3 folds") {
 					t.Errorf("%+v", f)
 				}
 				s.Folds, s.Seeds = 0, 2
 				n, err := Train(ctx, s, Place{Folder: work}, Silent{})
-				if err != nil || len(n.Runs) != 2 || n.Runs[0].Score != r.Score || math.Abs((n.Runs[0].Score+n.Runs[1].Score)/2-n.Score) > 1e-12 {
+				if err != nil || len(n.Runs) != 2 || n.Runs[0].Value != r.Value || math.Abs((n.Runs[0].Value+n.Runs[1].Value)/2-n.Value) > 1e-12 {
 					t.Errorf("%v %+v", err, n)
 				}
 			})
@@ -204,7 +209,7 @@ func TestTasks(t *testing.T) {
 					t.Error(err)
 				}
 				other := filepath.Join(dir, map[datasets.Task]string{datasets.Labels: "values.csv", datasets.Values: "labels.csv"}[c.task])
-				if _, err := EvaluateHead(ctx, out, other, "", "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pictures of its own kind") {
+				if _, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: other}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pictures of its own kind") {
 					t.Error(err)
 				}
 			})
@@ -213,17 +218,17 @@ func TestTasks(t *testing.T) {
 }
 
 // finetuned trains the last stage of a small network of made-up weights for a task, and looks at what is said about it.
-func finetuned(t *testing.T, task datasets.Task, csv, metric, curve string) {
+func finetuned(t *testing.T, task datasets.Task, csv string, metric, curve metrics.Metric) {
 	ctx, work := context.Background(), t.TempDir()
 	frozen := Spec{Data: csv, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1}
 	alone := train(t, frozen, Place{Folder: work})
 	s := frozen
-	s.Finetune, s.From, s.Plan = 3, "layer3", learner.Fastai
+	s.Finetune, s.From, s.Plan = 3, "layer3", finetune.Fastai
 	out := filepath.Join(work, "tuned.safetensors")
 	r := train(t, s, Place{Folder: work, Out: out})
 	p := r.Probe
-	if p == nil || p.Metric != metric || p.Score != alone.Score || p.Interval != alone.Interval || p.Total != r.Total || math.Abs(r.Score-p.Score-p.Gain) > 1e-12 || !p.GainInterval.Contains(p.Gain) {
-		t.Fatalf("probe %+v, the head alone %v, tuned %v", p, alone.Score, r.Score)
+	if p == nil || p.Metric != metric || p.Value != alone.Value || p.Interval != alone.Interval || p.Total != r.Total || math.Abs(r.Value-p.Value-p.Gain) > 1e-12 || !p.GainInterval.Contains(p.Gain) {
+		t.Fatalf("probe %+v, the head alone %v, tuned %v", p, alone.Value, r.Value)
 	}
 	if r.Finetune == nil || !r.Finetune.Pays || r.Finetune.Changed < 20 || !strings.Contains(r.Line(), "; the head alone ") || !strings.Contains(r.Line(), ", gain ") {
 		t.Errorf("%q, %+v", r.Line(), r.Finetune)
@@ -239,8 +244,8 @@ func finetuned(t *testing.T, task datasets.Task, csv, metric, curve string) {
 		}
 	}
 	scores := history.Series("test", curve)
-	if last := scores[len(scores)-1]; !tuning || last.Epoch != at+3 || math.Abs(last.Value-r.Score) > 1e-4 {
-		t.Errorf("the history ends with %+v, the result is %v", last, r.Score)
+	if last := scores[len(scores)-1]; !tuning || last.Epoch != at+3 || math.Abs(last.Value-r.Value) > 1e-4 {
+		t.Errorf("the history ends with %+v, the result is %v", last, r.Value)
 	}
 	b, err := json.Marshal(r)
 	var top struct {
@@ -250,12 +255,12 @@ func finetuned(t *testing.T, task datasets.Task, csv, metric, curve string) {
 	if err == nil {
 		err = json.Unmarshal(b, &top)
 	}
-	if _, there := top.Probe["accuracy"]; err != nil || there || top.Probe["score"] != p.Score || top.Probe["metric"] != metric {
+	if _, there := top.Probe["accuracy"]; err != nil || there || top.Probe["score"] != p.Value || top.Probe["metric"] != string(metric) {
 		t.Errorf("%v, %v", top.Probe, err)
 	}
-	e, err := EvaluateHead(ctx, out, csv, "", frozen.Weights, Place{Folder: work}, Silent{})
-	if err != nil || math.Abs(e.Score-r.Score) > 1e-6 || e.Total != r.Total {
-		t.Errorf("evaluate says %v of %d, train %v of %d: %v", e.Score, e.Total, r.Score, r.Total, err)
+	e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv, Weights: frozen.Weights}, Place{Folder: work}, Silent{})
+	if err != nil || math.Abs(e.Value-r.Value) > 1e-6 || e.Total != r.Total {
+		t.Errorf("evaluate says %v of %d, train %v of %d: %v", e.Value, e.Total, r.Value, r.Total, err)
 	}
 	h, err := export.Read(out)
 	if err != nil || len(h.Changed) != r.Finetune.Changed || h.Task != task {
@@ -267,44 +272,16 @@ func finetuned(t *testing.T, task datasets.Task, csv, metric, curve string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := learner.NewTunePlan(learner.Fastai, d.Net, d.Train, 3, 1)
-	if err == nil {
-		plan, err = plan.StartingAt(d.Net, "layer3")
-	}
+	plan, err := finetune.NewPlan(finetune.Fastai, d, finetune.Options{Epochs: 3, From: "layer3", Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tuned, err := learner.FineTune(ctx, d, plan, nil); err != nil || !slices.Equal(tuned.Head.Weight, h.Linear.Weight) {
+	if tuned, err := finetune.Train(ctx, d, plan, nil); err != nil || !slices.Equal(tuned.Head.Weight, h.Linear.Weight) {
 		t.Errorf("fine-tuning by hand gives another head: %v", err)
 	}
 	s.Seeds, s.Finetune = 2, 1
 	n := train(t, s, Place{Folder: work})
-	if len(n.Runs) != 2 || math.Abs((n.Runs[0].Probe.Score+n.Runs[1].Probe.Score)/2-n.Probe.Score) > 1e-12 || math.Abs((n.Runs[0].Score+n.Runs[1].Score)/2-n.Score) > 1e-12 || math.Abs(n.Score-n.Probe.Score-n.Probe.Gain) > 1e-9 {
+	if len(n.Runs) != 2 || math.Abs((n.Runs[0].Probe.Value+n.Runs[1].Probe.Value)/2-n.Probe.Value) > 1e-12 || math.Abs((n.Runs[0].Value+n.Runs[1].Value)/2-n.Value) > 1e-12 || math.Abs(n.Value-n.Probe.Value-n.Probe.Gain) > 1e-9 {
 		t.Errorf("two seeds: %+v, %+v", n.Runs, n.Probe)
-	}
-}
-
-// What the head numbers otherwise than the data set is brought into the head's order.
-func TestTargetsInHeadsOrder(t *testing.T) {
-	values := &export.Head{Task: datasets.Values, Labels: []string{"y", "x"}}
-	ds := &datasets.Dataset{Name: "d", Task: datasets.Values, Labels: []string{"x", "more", "y"}}
-	items := []datasets.Item{{Targets: []float64{1, 2, 3}}}
-	asked, err := inHeadsOrder(values, ds, items)
-	if err != nil || fmt.Sprint(items[0].Targets, asked.Labels) != "[3 1] [y x]" {
-		t.Errorf("%v %v", items[0].Targets, err)
-	}
-	ds.Labels[0] = "z"
-	if _, err := inHeadsOrder(values, ds, items); err == nil || !strings.Contains(err.Error(), `no value "x"`) {
-		t.Error(err)
-	}
-	labels := &export.Head{Task: datasets.Labels, Labels: []string{"ant", "wings"}}
-	ds = &datasets.Dataset{Name: "d", Task: datasets.Labels, Labels: []string{"snail", "wings"}}
-	items = []datasets.Item{{Targets: []float64{0, 1}}}
-	if _, err := inHeadsOrder(labels, ds, items); err != nil || fmt.Sprint(items[0].Targets) != "[0 1]" {
-		t.Errorf("%v %v", items[0].Targets, err)
-	}
-	items = []datasets.Item{{Rel: "a.jpg", Targets: []float64{1, 1}}}
-	if _, err := inHeadsOrder(labels, ds, items); err == nil || !strings.Contains(err.Error(), `a.jpg is labelled "snail"`) {
-		t.Error(err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -36,22 +36,22 @@ func (b *benchRun) finetune(ctx context.Context, data string, timed int) error {
 	defer self.close()
 	full := map[string]float64{} // pictures a second with frozen norms
 	for _, c := range []stepJob{
-		{Model: "resnet18", Batch: 8, Norms: learner.FrozenNorms}, {Model: "resnet18", Batch: 8, Norms: learner.BatchNorms},
-		{Model: "resnet18", Batch: 32, Norms: learner.FrozenNorms}, {Model: "resnet18", Batch: 32, Norms: learner.BatchNorms},
-		{Model: "mobilenetv2", Batch: 32, Norms: learner.FrozenNorms}, {Model: "mobilenetv2", Batch: 32, Norms: learner.BatchNorms},
+		{Model: "resnet18", Batch: 8, Norms: finetune.FrozenNorms}, {Model: "resnet18", Batch: 8, Norms: finetune.BatchNorms},
+		{Model: "resnet18", Batch: 32, Norms: finetune.FrozenNorms}, {Model: "resnet18", Batch: 32, Norms: finetune.BatchNorms},
+		{Model: "mobilenetv2", Batch: 32, Norms: finetune.FrozenNorms}, {Model: "mobilenetv2", Batch: 32, Norms: finetune.BatchNorms},
 	} {
 		rate, err := b.step(ctx, self, c)
 		if err != nil {
 			return err
 		}
-		if c.Norms == learner.FrozenNorms {
+		if c.Norms == finetune.FrozenNorms {
 			full[fmt.Sprint(c.Model, c.Batch)] = rate
 		}
 	}
 	for _, c := range []stepJob{
-		{Model: "mobilenetv2", Batch: 32, Norms: learner.FrozenNorms, From: "features.18"},
-		{Model: "mobilenetv2", Batch: 32, Norms: learner.FrozenNorms, From: "features.17"},
-		{Model: "resnet18", Batch: 32, Norms: learner.FrozenNorms, From: "layer4"},
+		{Model: "mobilenetv2", Batch: 32, Norms: finetune.FrozenNorms, From: "features.18"},
+		{Model: "mobilenetv2", Batch: 32, Norms: finetune.FrozenNorms, From: "features.17"},
+		{Model: "resnet18", Batch: 32, Norms: finetune.FrozenNorms, From: "layer4"},
 	} {
 		a, err := b.ourStep(ctx, self, c)
 		if err != nil {
@@ -103,11 +103,11 @@ func (b *benchRun) finetuneJob(ctx context.Context, data string, timed int) erro
 
 // stepJob is one kind of training step: SGD with momentum, made-up weights and pixels.
 type stepJob struct {
-	Model   string  `json:"model"`
-	Batch   int     `json:"batch"`
-	Norms   string  `json:"norms"`
-	From    string  `json:"from"` // "" = the whole network moves
-	Seconds float64 `json:"seconds"`
+	Model   string         `json:"model"`
+	Batch   int            `json:"batch"`
+	Norms   finetune.Norms `json:"norms"`
+	From    string         `json:"from"` // "" = the whole network moves
+	Seconds float64        `json:"seconds"`
 }
 
 // stepped is what a process of ours says about it.
@@ -178,18 +178,16 @@ func (c *command) benchStep() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := learner.TunePlan{Name: "speed", Epochs: 1, Batch: j.Batch, Norms: j.Norms, Mix: 1, Rule: optim.Rule{Name: optim.SGD, Momentum: 0.9}, Schedule: optim.Schedule{Kind: optim.Constant}}
-			everything := learner.Group{Name: "everything", Rate: 1e-3, Stages: []string{learner.HeadStage}}
+			p := finetune.Plan{Name: "speed", Epochs: 1, Batch: j.Batch, Norms: j.Norms, Mix: 1, Rule: optim.Rule{Name: optim.SGD, Momentum: 0.9}, Schedule: optim.Schedule{Kind: optim.Constant}}
+			everything := finetune.Group{Name: "everything", Rate: 1e-3, Stages: []string{finetune.HeadStage}}
+			moves := j.From == ""
 			for _, s := range net.Declaration().Stages {
-				everything.Stages = append(everything.Stages, s.Name)
-			}
-			p.Groups = []learner.Group{everything}
-			if j.From != "" {
-				if p, err = p.StartingAt(net, j.From); err != nil {
-					return err
+				if moves = moves || s.Name == j.From; moves {
+					everything.Stages = append(everything.Stages, s.Name)
 				}
 			}
-			s, err := learner.NewStepper(net, e, 2, p)
+			p.Groups = []finetune.Group{everything}
+			s, err := finetune.NewStepper(net, e, 2, p)
 			if err != nil {
 				return err
 			}
@@ -240,7 +238,7 @@ func (b *benchRun) shares(ctx context.Context, data string) error {
 		drawing.Add(int64(time.Since(began)))
 	}}
 	began := time.Now()
-	r, err := run.Train(ctx, run.Spec{Data: data, Model: "mobilenetv2", Seed: 1, Finetune: 4, Plan: learner.Fastai}, place, b.p)
+	r, err := run.Train(ctx, run.Spec{Data: data, Model: "mobilenetv2", Seed: 1, Finetune: 4, Plan: finetune.Fastai}, place, b.p)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 				} else if cmd.Flags().Changed("seed") {
 					err = fmt.Errorf("a head file carries the seed that dealt its pictures: leave out --seed")
 				} else {
-					e, err = run.EvaluateHead(cmd.Context(), args[0], args[1], s.Split, s.Weights, c.place(), p)
+					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights}, c.place(), p)
 				}
 			} else {
 				s.Model, s.Data = args[0], args[1]

@@ -26,7 +26,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
-	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
@@ -66,7 +66,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	}
 	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
 	found := errors.As(err, new(*reported))
-	if interrupted && !found && !errors.Is(err, learner.ErrInterrupted) { // which says itself how to go on
+	if interrupted && !found && !errors.Is(err, finetune.ErrInterrupted) { // which says itself how to go on
 		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
 	}
 	said := invoke.Hints(err.Error())

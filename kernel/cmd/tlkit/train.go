@@ -64,7 +64,7 @@ keeps the plan, the history, the figures and the head.`,
 			}
 			c.say("\n%s", strings.TrimRight(strings.SplitN(r.Report, "\n", 2)[1], "\n"))
 			if b := r.Baseline; b != nil {
-				c.say("\nfor comparison, %s on the same features: %s", b.Method, b.Words())
+				c.say("\nfor comparison, %s on the same features: %s", b.Method, b.Brief())
 			}
 			if f := r.Finetune; f != nil {
 				c.say("\nfine-tuning, plan %s: %s", f.Plan, f.Why)
@@ -80,13 +80,13 @@ keeps the plan, the history, the figures and the head.`,
 	specFlags(cmd, &s)
 	f := cmd.Flags()
 	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
-	f.StringVar(&s.Head, "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
+	f.StringVar((*string)(&s.Head), "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
 	f.IntVar(&s.Epochs, "epochs", 0, "of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
 	f.IntVar(&s.Folds, "folds", 0, "cross-validate over K folds")
 	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
 	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning behind the head: the backbone moves too")
-	f.StringVar(&s.Plan, "plan", "", "of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
+	f.StringVar((*string)(&s.Plan), "plan", "", "of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
 	f.StringVar(&s.From, "from", "", "of fine-tuning: first stage of the backbone that moves (default: the plan's choice)")
 	f.StringVar(&place.Name, "name", "", "of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")

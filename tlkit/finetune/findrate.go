@@ -1,0 +1,129 @@
+package finetune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+)
+
+// RateFind is what a run through ever larger rates showed.
+type RateFind struct {
+	Points    []RatePoint `json:"points"`
+	Suggested float64     `json:"suggested"` // where the smoothed loss falls fastest; 0 = it never fell
+	Why       string      `json:"why"`
+}
+
+// Series are the rates and the losses of the steps, for plots.Rates.
+func (f *RateFind) Series() (rates, losses []float64) {
+	for _, p := range f.Points {
+		rates, losses = append(rates, p.Rate), append(losses, p.Loss)
+	}
+	return rates, losses
+}
+
+// RatePoint is one step of it.
+type RatePoint struct {
+	Rate float64 `json:"rate"` // of the group with the largest one
+	Loss float64 `json:"loss"` // of the step's batch
+}
+
+// FindRate trains with rates that grow from step to step, keeping the proportions of the plan's groups, until the loss
+// has run away, and suggests the one where it fell fastest. Nothing of it stays: net and head of d are as they were. A
+// plan that searches is tried at its deepest stage.
+func FindRate(ctx context.Context, d Data, p Plan) (*RateFind, error) {
+	o, err := d.check(p)
+	if err != nil {
+		return nil, err
+	}
+	p.Search, p.Patience = nil, 0
+	p.Batch = min(p.Batch, len(d.Train))
+	p.Groups = slices.Clone(p.Groups)
+	for i := range p.Groups {
+		p.Groups[i].After = 0
+	}
+	train, err := openPictures(ctx, d, view{items: d.Train, plan: p, borders: p.borders(d.Net), augmented: true})
+	if err != nil {
+		return nil, err
+	}
+	defer train.close()
+	t, err := newTuner(d.Net, d.Engine, o, (&training{data: d, objective: o}).startingHead(p), p)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	out := &RateFind{}
+	if err := out.climb(ctx, t, newFeeder(t, train, all(len(d.Train))), d.state); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("finetune: finding a rate: %w", err)
+	}
+	out.suggest()
+	return out, nil
+}
+
+// climb takes a step at each rate until the loss has run away.
+func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report func(string, int, int)) error {
+	feeding, stop := context.WithCancel(ctx)
+	defer stop()
+	top := 0.0
+	for _, g := range t.plan.Groups {
+		top = max(top, g.Rate)
+	}
+	lowest := math.Inf(1)
+	moved, rates := make([]int, len(t.plan.Groups)), make([]float64, len(t.plan.Groups))
+	for b := range feed.run(feeding, 0, findSteps) {
+		if b.err != nil {
+			return b.err
+		}
+		step := len(f.Points)
+		rate := findFrom * math.Pow(findTo/findFrom, float64(step)/(findSteps-1))
+		for i, g := range t.plan.Groups {
+			rates[i], moved[i] = rate*g.Rate/top, step
+		}
+		o, err := t.run(b, t.plan.Rule.Now(moved, rates, t.plan.Rule.Momentum))
+		if err != nil {
+			return err
+		}
+		if !o.finite {
+			return nil
+		}
+		report("trying rates", step+1, findSteps)
+		f.Points = append(f.Points, RatePoint{rate, o.loss})
+		smooth := f.smooth()
+		last := smooth[len(smooth)-1].Value
+		lowest = min(lowest, last)
+		if step > 10 && last > 4*max(lowest, 0.05) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (f *RateFind) smooth() []curves.Point {
+	points := make([]curves.Point, len(f.Points))
+	for i, p := range f.Points {
+		points[i] = curves.Point{Step: i, Value: p.Loss}
+	}
+	return curves.Smooth(points, 0.9)
+}
+
+// suggest takes the steepest fall of the smoothed loss over the logarithm of the rate.
+func (f *RateFind) suggest() {
+	smooth := f.smooth()
+	const reach = 4 // steps to each side: a single batch says little
+	steepest := 0.0
+	for i := reach; i+reach < len(smooth); i++ {
+		if slope := smooth[i+reach].Value - smooth[i-reach].Value; slope < steepest {
+			steepest, f.Suggested = slope, f.Points[i].Rate
+		}
+	}
+	if f.Suggested == 0 {
+		f.Why = "the loss never fell: the head is fitted as well as these rates can make it, keep to the plan's"
+		return
+	}
+	f.Why = fmt.Sprintf("the loss falls fastest at %.2g; it was tried up to %.2g", f.Suggested, f.Points[len(f.Points)-1].Rate)
+}

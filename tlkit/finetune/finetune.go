@@ -1,0 +1,345 @@
+// Package finetune trains a backbone together with its fitted head by a [Plan].
+//
+//	plan, err := finetune.NewPlan(finetune.Tlkit, data, finetune.Options{Epochs: 5, Seed: 1})
+//	result, err := finetune.Train(ctx, data, plan, recorder)
+//
+// Training starts from the fitted head of package learner. What does not move is computed once for
+// each picture and kept on disk; a step costs the rest. The state is saved while it runs, and on a
+// CPU an interrupted training ends with the bits of one that was not.
+//
+// Every choice (depth, rate, mix, when to stop) is made on training pictures. Validation pictures
+// are measured along the way, so that the curve can be drawn, and decide nothing.
+//
+// Where to look: defaults.go has every default number, plan.go what a plan says, recipes.go the
+// ready plans, loss_*.go what a task asks of the network, search.go how folds choose, loop.go a
+// training from its first step to its last, step.go one step, checkpoint.go what is saved.
+package finetune
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Result is the outcome of fine-tuning.
+type Result struct {
+	Head   *head.Linear
+	Net    *zoo.Net // the net with its changed tensors
+	Plan   Plan     // with what was chosen
+	Pays   bool     // false: the head alone is the result: folds of the training pictures say that it is as good, or the training broke the network
+	Why    string   // one sentence
+	Trials []Trial  // of the search, the head alone first; nil without one
+	Steps  int      // of the final training
+	// OutOfFold has for each training picture what a network like this one says that did not see
+	// it, [N, Outputs]: logits or values. nil without a search, and where it does not pay.
+	OutOfFold []float32
+
+	Training, Saving time.Duration // of the final training in this process: all of it, and the part that checkpoints took
+}
+
+// Train trains the stages that the plan names together with the head. to gets the history and may be
+// nil.
+//
+// When ctx is done, training stops after the step it is in, saves it, and the error wraps
+// ErrInterrupted; the same call with Resume goes on and ends, on a CPU, with the very bits that the
+// uninterrupted run gives. A *DivergedError tells where numbers ran away, a *MemoryError that a step
+// does not fit.
+func Train(ctx context.Context, d Data, p Plan, to learner.Recorder) (*Result, error) {
+	j, err := newTraining(d, p, to)
+	if err != nil {
+		return nil, err
+	}
+	train, err := openPictures(ctx, d, view{items: d.Train, plan: p, borders: p.borders(d.Net), augmented: true})
+	if err != nil {
+		return nil, err
+	}
+	defer train.close()
+	out := &Result{Plan: p, Net: d.Net, Head: d.Head.Head}
+	if p.Search != nil {
+		if pays, err := j.choose(ctx, out, train); err != nil || !pays {
+			return out, err
+		}
+	}
+	out.Pays = true
+	return out, j.final(ctx, out, train)
+}
+
+// training is a fine-tuning that has been checked: its data, what it asks of the network, where it is kept.
+type training struct {
+	data      Data
+	objective objective
+	plan      Plan
+	to        learner.Recorder
+	kept      checkpoints
+	of        map[string]string // all that a checkpoint depends on
+}
+
+func newTraining(d Data, p Plan, to learner.Recorder) (*training, error) {
+	o, err := d.check(p)
+	if err != nil {
+		return nil, err
+	}
+	if p.Batch > len(d.Train) {
+		return nil, fmt.Errorf("finetune: plan %s: a batch of %d with %d training pictures; take at most %d", p.Name, p.Batch, len(d.Train), len(d.Train))
+	}
+	j := &training{data: d, objective: o, plan: p, to: to}
+	if j.of, err = d.identity(p); err != nil {
+		return nil, err
+	}
+	if d.Folder == "" {
+		return j, nil
+	}
+	j.kept.dir = filepath.Join(d.Folder, "checkpoints")
+	if !d.Resume {
+		err = j.kept.clear()
+	}
+	return j, err
+}
+
+// choose lets folds of the training pictures choose what the plan leaves open, and reports whether
+// any of it pays.
+func (j *training) choose(ctx context.Context, out *Result, train *pictures) (pays bool, err error) {
+	if out.Trials, err = j.search(ctx, train); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("finetune: fine-tuning %w while it was choosing how; what was tried is kept: run the same again with --resume: %w", ErrInterrupted, ctx.Err())
+		}
+		return false, err
+	}
+	alone, at := out.Trials[0], choose(out.Trials, j.objective.truthOf(j.data.Train, all(len(j.data.Train))))
+	if at < 0 {
+		out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and nothing that was tried is better by more than chance would make it (twice the standard error)", alone.brief(), alone.Loss)
+		out.Plan.Mix = 0
+		return false, j.markHeadAlone()
+	}
+	t := out.Trials[at]
+	out.Plan.Groups, out.Plan.Mix = j.plan.groupsFrom(stages(j.data.Net), t.From, t.Rate, j.plan.Search), t.Mix
+	out.Why = fmt.Sprintf("from %s on at rate %g, %g of the way: on folds of the training pictures %s with loss %.4f, the head alone %s with %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.brief(), t.Loss, alone.brief(), alone.Loss, t.Gain, t.Error)
+	out.OutOfFold = j.objective.loss.units(t.logits)
+	j.data.say("%s", out.Why)
+	return true, nil
+}
+
+// final is the training on all pictures by a plan that leaves nothing open.
+func (j *training) final(ctx context.Context, out *Result, train *pictures) error {
+	start := j.startingHead(out.Plan)
+	t, err := newTuner(j.data.Net, j.data.Engine, j.objective, start, out.Plan)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	valid, err := openPictures(ctx, j.data, view{items: j.data.Valid, plan: out.Plan, borders: out.Plan.borders(j.data.Net)})
+	if err != nil {
+		return err
+	}
+	defer valid.close()
+	l := j.finalLoop(t, train, valid)
+	if err := l.begin(start); err != nil {
+		return err
+	}
+	if err := j.resume(l); err != nil {
+		return err
+	}
+	if l.at.Step == 0 {
+		if err := j.mark(curves.Mark{Kind: curves.Unfreeze, Step: j.data.Steps, Epoch: float64(j.data.Steps), Text: "from " + out.Plan.Groups[0].Name + " on"}); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	if err := l.train(ctx); err != nil {
+		return err
+	}
+	out.Training, out.Saving, out.Steps = time.Since(began), l.saving, l.at.Step
+	if out.Plan.Norms == Reestimated {
+		if err := l.reestimate(ctx); err != nil {
+			return err
+		}
+	}
+	values, err := t.tuned()
+	if err != nil {
+		return err
+	}
+	return j.accept(ctx, out, l, t.mixed(values, out.Plan.Mix))
+}
+
+// startingHead is the fitted head in the units of training, or a new one.
+func (j *training) startingHead(p Plan) *head.Linear {
+	if p.Fresh {
+		return freshHead(j.data.Outputs, j.data.Net.Row.Features, p.Seed)
+	}
+	return j.objective.loss.inTraining(j.data.Head.Head)
+}
+
+// finalLoop is the loop of the final training, with pictures held out where patience asks for some.
+func (j *training) finalLoop(t *tuner, train, valid *pictures) *loop {
+	rows, held := all(len(j.data.Train)), []int(nil)
+	if t.plan.Patience > 0 {
+		if folds := datasets.Folds(j.data.Train, heldOutFolds, t.plan.Seed); len(folds) > 1 {
+			held, rows = folds[0], rest(folds[0], len(j.data.Train))
+		}
+	}
+	l := &loop{tuner: t, feed: newFeeder(t, train, rows), held: held, folder: j.kept, of: j.of, every: j.data.Every,
+		report: func(step, steps int) { j.data.state("fine-tuning", step, steps) }}
+	l.record = &recording{to: j.to, steps: j.data.Steps, epochs: float64(j.data.Steps), split: j.data.Split}
+	if j.data.Split == "" {
+		l.record.split = curves.Valid
+	}
+	if len(j.data.Valid) > 0 {
+		l.record.valid = newFeeder(t, valid, all(len(j.data.Valid)))
+	}
+	return l
+}
+
+// resume goes on from the newest checkpoint that verifies, where that is asked for.
+func (j *training) resume(l *loop) error {
+	if !j.data.Resume || j.kept.dir == "" {
+		return nil
+	}
+	s, skipped, err := j.kept.newest(j.of)
+	if err != nil {
+		return err
+	}
+	for _, sentence := range skipped {
+		j.data.say("%s", sentence)
+	}
+	if s == nil {
+		return nil
+	}
+	if err := l.resume(s); err != nil {
+		return err
+	}
+	j.data.say("going on after step %d of %d", l.at.Step, l.total)
+	return nil
+}
+
+// accept makes trained values the result, unless they broke the network.
+func (j *training) accept(ctx context.Context, out *Result, l *loop, values map[string][]float32) error {
+	broke, err := l.broke(ctx, values, out.Trials)
+	if err != nil {
+		return err
+	}
+	if broke != "" {
+		out.Pays, out.Why, out.Plan.Mix, out.OutOfFold = false, broke, 0, nil
+		return j.markHeadAlone()
+	}
+	if out.Head, out.Net, err = l.tuner.result(values); err != nil {
+		return err
+	}
+	chosen := l.chosen()
+	if out.Why == "" {
+		out.Why = fmt.Sprintf("plan %s, %s", out.Plan.Name, chosen.Text)
+	}
+	return j.mark(chosen)
+}
+
+// chosen marks the state that was kept.
+func (l *loop) chosen() curves.Mark {
+	step, text := l.at.Step, "last epoch"
+	if b := l.at.Best; b != nil {
+		step, text = b.Step, "lowest loss on held-out training pictures"
+	}
+	before := l.record.steps
+	return curves.Mark{Kind: curves.Chosen, Step: before + step, Epoch: float64(before + step/l.feed.perEpoch()), Text: text}
+}
+
+// broke says why a network whose folds promised well is broken after training on all the pictures:
+// it then says less about the very pictures it learnt from than the head alone about pictures that
+// it had not seen. It returns "" where that is not so.
+func (l *loop) broke(ctx context.Context, values map[string][]float32, trials []Trial) (why string, err error) {
+	if len(trials) == 0 {
+		return "", nil // a plan that leaves nothing open is followed
+	}
+	if err := l.tuner.put(values); err != nil {
+		return "", err
+	}
+	logits, err := l.feed.logitsOf(ctx, l.tuner, l.feed.rows)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = l.interrupted(ctx.Err())
+		}
+		return "", err
+	}
+	loss, _ := l.tuner.objective.truthOf(l.feed.pictures.items, l.feed.rows).judge(logits)
+	if alone := trials[0].Loss; !(loss <= alone) {
+		return fmt.Sprintf("fine-tuning went astray on all the pictures, though it did well on folds of them: its loss on the pictures it learnt from is %.4f, that of the head alone on unseen ones %.4f; the head alone is kept, another seed or a smaller rate may do better", loss, alone), nil
+	}
+	return "", nil
+}
+
+// reestimate takes the running statistics of the norms that moved anew: their plain mean over the
+// training pictures, in batches. A last batch that is not full is left out, unless it is the only one.
+func (l *loop) reestimate(ctx context.Context) error {
+	f := l.feed.plain()
+	for i := range max(len(f.rows)/f.plan.Batch, 1) {
+		if err := ctx.Err(); err != nil {
+			return l.interrupted(err)
+		}
+		b := f.batch(f.rows[i*f.plan.Batch:min((i+1)*f.plan.Batch, len(f.rows))], -1, i)
+		if b.err != nil {
+			return b.err
+		}
+		if err := l.tuner.follow(b, 1/float32(i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *training) mark(m curves.Mark) error {
+	if j.to == nil {
+		return nil
+	}
+	if err := j.to.Mark(m); err != nil {
+		return fmt.Errorf("finetune: the history cannot be written: %w", err)
+	}
+	return nil
+}
+
+func (j *training) markHeadAlone() error {
+	return j.mark(curves.Mark{Kind: curves.Chosen, Step: j.data.Steps, Epoch: float64(j.data.Steps), Text: "the head alone"})
+}
+
+// freshHead has nn.Linear's initial weights: uniform within 1/√C.
+func freshHead(outputs, features int, seed uint64) *head.Linear {
+	rng := rand.New(rand.NewPCG(seed, 0x68656164))
+	h := &head.Linear{Classes: outputs, Features: features, Weight: make([]float32, outputs*features), Bias: make([]float32, outputs)}
+	bound := 1 / math.Sqrt(float64(features))
+	for _, v := range [][]float32{h.Weight, h.Bias} {
+		for i := range v {
+			v[i] = float32((2*rng.Float64() - 1) * bound)
+		}
+	}
+	return h
+}
+
+// all are the numbers 0 to n-1.
+func all(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// rest are the numbers 0 to n-1 without those held out.
+func rest(held []int, n int) []int {
+	out := make(map[int]bool, len(held))
+	for _, i := range held {
+		out[i] = true
+	}
+	var rows []int
+	for i := range n {
+		if !out[i] {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}

@@ -1,0 +1,412 @@
+package finetune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/optim"
+)
+
+// ErrInterrupted is wrapped, with the error of the context, when a training was stopped and its state is saved.
+var ErrInterrupted = errors.New("interrupted")
+
+// DivergedError says that a step gave a loss or a gradient that is not a number. The weights are those before the step.
+type DivergedError struct {
+	Step, Epoch int
+	Rate        float64 // the largest of the step
+	Loss, Norm  float64
+	Files       []string // pictures of the batch
+	Saved       bool     // the last good state is in the run's folder
+}
+
+func (e *DivergedError) Error() string {
+	files := e.Files
+	more := ""
+	if len(files) > 8 {
+		files, more = files[:8], fmt.Sprintf(" and %d more", len(e.Files)-8)
+	}
+	state := "nothing was changed by that step"
+	if e.Saved {
+		state = "the state before it is saved"
+	}
+	return fmt.Sprintf("finetune: step %d (epoch %d) gave loss %v and a gradient of norm %v at rate %.3g; the pictures of the batch are %s%s; %s: try half the rate",
+		e.Step+1, e.Epoch+1, e.Loss, e.Norm, e.Rate, strings.Join(files, ", "), more, state)
+}
+
+// loop is one training: a tuner, what it is fed, and where it stands.
+type loop struct {
+	tuner  *tuner
+	feed   *feeder
+	at     cursor
+	total  int   // steps
+	held   []int // training pictures held out, whose loss may stop it; nil = none
+	best   map[string][]float32
+	record *recording
+	report func(done, total int)
+
+	folder   checkpoints
+	of       map[string]string
+	every    int // steps between two checkpoints; 0 = as often as a hundredth of the time allows
+	lastSave time.Time
+	cost     time.Duration // of the last save
+	saving   time.Duration // of all of them
+}
+
+// recording is where the figures of an epoch go.
+type recording struct {
+	to     learner.Recorder
+	steps  int     // of the head, before
+	epochs float64 // the same on the other axis
+	valid  *feeder // pictures that are measured and decide nothing; nil = none
+	split  string
+}
+
+// begin puts everything at the start.
+func (l *loop) begin(h *head.Linear) error {
+	l.at = cursor{Moved: make([]int, len(l.tuner.plan.Groups))}
+	l.total = l.tuner.plan.Epochs * l.feed.perEpoch()
+	return l.tuner.restart(h)
+}
+
+// resume goes on from a checkpoint.
+func (l *loop) resume(s *saved) error {
+	vars := l.tuner.variables()
+	if len(vars) != len(s.tensors) {
+		return fmt.Errorf("finetune: the checkpoint has %d tensors, the training %d", len(s.tensors), len(vars))
+	}
+	for name, data := range s.tensors {
+		if err := put(vars[name], data); err != nil {
+			return fmt.Errorf("finetune: checkpoint: %s: %w", name, err)
+		}
+	}
+	l.at = s.Cursor
+	return nil
+}
+
+// save makes a checkpoint of where the loop stands.
+func (l *loop) save() error {
+	if l.folder.dir == "" {
+		return nil
+	}
+	began := time.Now()
+	all, err := l.tensors()
+	if err != nil {
+		return err
+	}
+	err = l.folder.save(&saved{Of: l.of, Cursor: l.at, tensors: all})
+	l.lastSave = time.Now()
+	l.cost = l.lastSave.Sub(began)
+	l.saving += l.cost
+	return err
+}
+
+// due reports whether a checkpoint is worth its time.
+func (l *loop) due() bool {
+	if l.folder.dir == "" {
+		return false
+	}
+	if l.every > 0 {
+		return l.at.Step%l.every == 0
+	}
+	return time.Since(l.lastSave) > max(checkpointPause, checkpointShare*l.cost)
+}
+
+// rates are those of all groups at a step.
+func (l *loop) rates(step int) (rates []float64, momentum float64) {
+	per := l.feed.perEpoch()
+	factor := l.tuner.plan.Schedule.Factor(step, l.total, per)
+	if l.at.Watch.Factor != 0 {
+		factor *= l.at.Watch.Factor
+	}
+	for _, g := range l.tuner.plan.Groups {
+		if step/per < g.After {
+			rates = append(rates, 0)
+			continue
+		}
+		rates = append(rates, g.Rate*factor)
+	}
+	return rates, l.tuner.plan.Schedule.Momentum(step, l.total, l.tuner.plan.Rule.Momentum)
+}
+
+// train runs the loop to its end. When ctx is done it finishes the step, saves, and returns
+// ErrInterrupted.
+func (l *loop) train(ctx context.Context) error {
+	l.lastSave = time.Now()
+	feeding, stop := context.WithCancel(ctx)
+	defer stop()
+	batches := l.feed.run(feeding, l.at.Step, l.total)
+	for {
+		if err := ctx.Err(); err != nil {
+			return l.interrupted(err)
+		}
+		if l.at.Seen > 0 && l.at.Step%l.feed.perEpoch() == 0 {
+			if err := l.epoch(ctx); err != nil {
+				if ctx.Err() != nil {
+					err = l.interrupted(ctx.Err()) // the steps are saved, the epoch's figures come after resuming
+				}
+				return err
+			}
+		}
+		if l.at.Step >= l.total || l.at.Over {
+			return l.finish()
+		}
+		b, ok := <-batches
+		if !ok {
+			return l.interrupted(ctx.Err())
+		}
+		if b.err != nil {
+			return b.err
+		}
+		if err := l.step(b); err != nil {
+			return err
+		}
+		if l.report != nil {
+			l.report(l.at.Step, l.total)
+		}
+		if l.due() {
+			if err := l.save(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// step takes one with a batch.
+func (l *loop) step(b *batch) error {
+	if err := l.wake(b); err != nil {
+		return err
+	}
+	rates, momentum := l.rates(l.at.Step)
+	o, err := l.tuner.run(b, l.tuner.plan.Rule.Now(l.at.Moved, rates, momentum))
+	if err != nil {
+		return err
+	}
+	if !o.finite {
+		return l.diverged(b, o, rates)
+	}
+	for i, r := range rates {
+		if r > 0 {
+			l.at.Moved[i]++
+		}
+	}
+	n := len(b.items)
+	l.at.Loss += o.loss * float64(n)
+	if obj := l.tuner.objective; obj.task.Metric().Counts() {
+		l.at.Right += right(o.logits, b.targets, n, obj.k)
+	}
+	l.at.Seen += n
+	l.at.Step++
+	return nil
+}
+
+// finish turns back to the best epoch where held-out pictures chose one.
+func (l *loop) finish() error {
+	if l.at.Best == nil {
+		return nil
+	}
+	if l.best == nil {
+		s, err := l.folder.at(l.at.Best.Step)
+		if err != nil {
+			return err
+		}
+		l.best = s.tensors
+	}
+	vars := l.tuner.variables()
+	for name, data := range l.best {
+		if err := put(vars[name], data); err != nil {
+			return fmt.Errorf("finetune: %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// wake gives groups that begin to move in this epoch a clean optimiser.
+func (l *loop) wake(b *batch) error {
+	if b.index != 0 || b.epoch == 0 {
+		return nil
+	}
+	for i, g := range l.tuner.plan.Groups {
+		if g.After != b.epoch {
+			continue
+		}
+		mine := l.tuner.params[:0:0]
+		for _, p := range l.tuner.params {
+			if p.Group == i {
+				mine = append(mine, p)
+			}
+		}
+		if err := l.tuner.plan.Rule.Reset(l.tuner.store, mine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// epoch ends one: its figures, and whether it goes on. Only training pictures have a say in that.
+func (l *loop) epoch(ctx context.Context) error {
+	loss := l.at.Loss / float64(l.at.Seen)
+	f := l.newFigures()
+	f.add(curves.Train, curves.Loss, loss, 0)
+	if score, ok := l.tuner.objective.loss.epochScore(loss, l.at.Right, l.at.Seen); ok {
+		f.add(curves.Train, l.metric(), score, l.counted(l.at.Seen))
+	}
+	rates, _ := l.rates(l.at.Step - 1)
+	for i, g := range l.tuner.plan.Groups {
+		f.add(g.Name, curves.Rate, rates[i], 0)
+	}
+	if l.record != nil && l.record.valid != nil {
+		if _, err := f.measure(ctx, l.record.valid, l.record.valid.rows, l.record.split); err != nil {
+			return err
+		}
+	}
+	if len(l.held) > 0 {
+		heldLoss, err := f.measure(ctx, l.feed, l.held, curves.Folds)
+		if err != nil {
+			return err
+		}
+		if err := l.watch(heldLoss); err != nil {
+			return err
+		}
+	}
+	if l.record != nil && l.record.to != nil {
+		if err := l.record.to.Add(f.points...); err != nil {
+			return fmt.Errorf("finetune: the history cannot be written: %w", err)
+		}
+	}
+	if l.tuner.plan.Schedule.Kind == optim.Plateau {
+		l.at.Watch.Hear(l.tuner.plan.Schedule, loss)
+	}
+	l.at.Loss, l.at.Right, l.at.Seen = 0, 0, 0
+	if l.at.Best != nil && l.at.Best.Step == l.at.Step {
+		return l.save()
+	}
+	return nil
+}
+
+// watch keeps the best epoch by the loss on held-out training pictures, and ends the training when
+// none has been better for long.
+func (l *loop) watch(heldLoss float64) (err error) {
+	if l.at.Best == nil || heldLoss < l.at.Best.Loss {
+		l.at.Best, l.at.Stale = &best{l.at.Step, heldLoss}, 0
+		l.best, err = l.tensors()
+		return err
+	}
+	l.at.Stale++
+	l.at.Over = l.at.Stale >= l.tuner.plan.Patience
+	return nil
+}
+
+func (l *loop) metric() metrics.Metric { return l.tuner.objective.task.Metric() }
+
+// counted is how many pictures a score is a fraction of; 0 where it is none.
+func (l *loop) counted(pictures int) int {
+	if l.metric().Counts() {
+		return pictures
+	}
+	return 0
+}
+
+// figures are the points of history of one epoch.
+type figures struct {
+	loop   *loop
+	at     curves.Point // where it stands
+	points []curves.Point
+}
+
+func (l *loop) newFigures() *figures {
+	f := &figures{loop: l, at: curves.Point{Step: l.at.Step, Epoch: float64(l.at.Step / l.feed.perEpoch()), Phase: curves.Finetune}}
+	if l.record != nil {
+		f.at.Step, f.at.Epoch = f.at.Step+l.record.steps, f.at.Epoch+l.record.epochs
+	}
+	return f
+}
+
+func (f *figures) add(split string, metric metrics.Metric, value float64, n int) {
+	p := f.at
+	p.Split, p.Metric, p.Value, p.N = split, metric, value, n
+	f.points = append(f.points, p)
+}
+
+// measure adds loss and score on some pictures and returns the loss.
+func (f *figures) measure(ctx context.Context, feed *feeder, rows []int, split string) (float64, error) {
+	logits, err := feed.logitsOf(ctx, f.loop.tuner, rows)
+	if err != nil {
+		return 0, err
+	}
+	known := f.loop.tuner.objective.truthOf(feed.pictures.items, rows)
+	loss, score := known.judge(logits)
+	f.add(split, curves.Loss, loss, 0)
+	f.add(split, score.Metric, score.Value, f.loop.counted(known.len()))
+	return loss, nil
+}
+
+// tensors reads all that training changes.
+func (l *loop) tensors() (map[string][]float32, error) {
+	out := map[string][]float32{}
+	for name, v := range l.tuner.variables() {
+		data, err := value(v)
+		if err != nil {
+			return nil, fmt.Errorf("finetune: %s: %w", name, err)
+		}
+		out[name] = data
+	}
+	return out, nil
+}
+
+// right counts the pictures whose largest logit is the class with the largest share.
+func right(logits, targets []float32, n, k int) float64 {
+	hit := 0
+	for i := range n {
+		if largest(logits[i*k:(i+1)*k]) == largest(targets[i*k:(i+1)*k]) {
+			hit++
+		}
+	}
+	return float64(hit)
+}
+
+func largest(v []float32) int {
+	at := 0
+	for i := range v {
+		if v[i] > v[at] {
+			at = i
+		}
+	}
+	return at
+}
+
+func (l *loop) interrupted(cause error) error {
+	if cause == nil {
+		cause = context.Canceled
+	}
+	if l.folder.dir == "" {
+		return fmt.Errorf("finetune: fine-tuning: %w", cause)
+	}
+	if err := l.save(); err != nil {
+		return errors.Join(cause, err)
+	}
+	return fmt.Errorf("finetune: fine-tuning %w after step %d of %d, which is saved: run the same again with --resume to go on from there: %w", ErrInterrupted, l.at.Step, l.total, cause)
+}
+
+func (l *loop) diverged(b *batch, o outcome, rates []float64) error {
+	e := &DivergedError{Step: l.at.Step, Epoch: b.epoch, Loss: o.loss, Norm: o.norm}
+	for _, r := range rates {
+		e.Rate = max(e.Rate, r)
+	}
+	for _, i := range b.items {
+		e.Files = append(e.Files, l.feed.pictures.items[i].Rel)
+	}
+	if l.folder.dir != "" {
+		if err := l.save(); err != nil {
+			return errors.Join(e, err)
+		}
+		e.Saved = true
+	}
+	return e
+}

@@ -1,0 +1,195 @@
+package finetune
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// viewSeed draws the cached views. It is no part of a run's seed: runs with other seeds see the same views in another
+// order, and share their cost.
+const viewSeed = 1
+
+// pictures gives the network's moving part what it learns from: pictures, or their maps behind the frozen part.
+type pictures struct {
+	items []datasets.Item
+	plan  Plan
+
+	eval, train transforms.Pipeline
+	// With a frozen part: rows hold the maps of all borders, one after the other.
+	plain, views *features.Rows
+	offset       map[string][2]int // of each border in a row
+}
+
+// view says which pictures a training sees, and how.
+type view struct {
+	items     []datasets.Item
+	plan      Plan
+	borders   []string // stages behind which maps are kept; nil = the pictures themselves are what is seen
+	augmented bool     // cached maps of augmented views too, where the plan has some
+}
+
+// openPictures readies pictures of d. With borders, the maps behind those stages are computed, or found.
+func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
+	net, p := d.Net, v.plan
+	out := &pictures{items: v.items, plan: p, eval: net.Preset.Eval(), train: net.Preset.Train(p.Seed), offset: map[string][2]int{}}
+	if len(v.borders) == 0 {
+		return out, nil
+	}
+	width := 0
+	for _, b := range v.borders {
+		for _, s := range net.Declaration().Stages {
+			if s.Name == b {
+				n := s.Shape[0] * s.Shape[1] * s.Shape[2]
+				out.offset[b] = [2]int{width, width + n}
+				width += n
+			}
+		}
+	}
+	job := features.Job{
+		Items: v.items, Preset: net.Preset, Backbone: mapsOf(net, d.Engine, v.borders, width),
+		Progress: func(done, _, total int) { d.state("computing the frozen part", done, total) },
+	}
+	var err error
+	if out.plain, err = features.Open(ctx, job); err != nil {
+		return nil, err
+	}
+	if v.augmented && p.Augment && p.Views > 0 {
+		job.Views, job.Seed = p.Views, viewSeed
+		if out.views, err = features.Open(ctx, job); err != nil {
+			out.close()
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s *pictures) close() {
+	for _, r := range []*features.Rows{s.plain, s.views} {
+		if r != nil {
+			r.Close()
+		}
+	}
+}
+
+// mapsOf is the frozen part of net as a backbone whose features are the maps behind some stages.
+func mapsOf(net *zoo.Net, e *engine.Engine, borders []string, width int) features.Backbone {
+	b := features.FromNet(net, e)
+	b.Identity = "maps behind " + strings.Join(borders, ", ") + " for " + b.Identity
+	b.Features = width
+	b.Open = func(_ context.Context, size int) (run func([]float32) ([]float32, error), err error) {
+		defer caught(&err, "compiling the frozen part")
+		store := model.NewStore()
+		for _, w := range net.Declaration().Weights {
+			values, shape, _ := net.Tensor(w.Name)
+			v, err := store.RootScope().CreateVariable(w.Name, tensors.FromFlatDataAndDimensions(values, shape...))
+			if err != nil {
+				return nil, fmt.Errorf("finetune: %w", err)
+			}
+			v.SetTrainable(false)
+		}
+		deepest := deepestOf(net, borders)
+		exec, err := model.NewExec(e.Backend, store, func(scope *model.Scope, x *graph.Node) *graph.Node {
+			out := backbone.Part{To: deepest}.Graph(net.Row.Arch(), scope, x)
+			var flat []*graph.Node
+			for _, border := range borders {
+				for _, s := range out.Stages {
+					if s.Name == border {
+						flat = append(flat, graph.Reshape(s.Node, x.Shape().Dim(0), -1))
+					}
+				}
+			}
+			return graph.Concatenate(flat, -1)
+		})
+		if err != nil {
+			return nil, err
+		}
+		exec.WithName("maps:" + net.Row.Name)
+		if _, err := exec.Compile(shapes.Make(dtypes.Float32, b.Batch, size, size, 3)); err != nil {
+			return nil, err
+		}
+		return func(batch []float32) (values []float32, err error) {
+			defer caught(&err, "running the frozen part")
+			in := tensors.FromFlatDataAndDimensions(batch, b.Batch, size, size, 3)
+			defer in.MustFinalizeAll()
+			out, err := exec.Call1(in)
+			if err != nil {
+				return nil, err
+			}
+			defer out.MustFinalizeAll()
+			return tensors.CopyFlatData[float32](out)
+		}, nil
+	}
+	return b
+}
+
+func deepestOf(net *zoo.Net, borders []string) string {
+	deepest := ""
+	for _, s := range stages(net) {
+		for _, b := range borders {
+			if s == b {
+				deepest = b
+			}
+		}
+	}
+	return deepest
+}
+
+// row is what the network behind border sees of an item in an epoch of training; epoch < 0 is the picture itself, as
+// for evaluation.
+func (s *pictures) row(item, epoch int, border string) ([]float32, error) {
+	if s.plain == nil {
+		pipeline, r := s.eval, transforms.Rand{}
+		if epoch >= 0 && s.plan.Augment {
+			pipeline, r = s.train, transforms.Rand{Seed: s.plan.Seed, Epoch: epoch, Picture: int(s.name(item) >> 1)}
+		}
+		raw, err := os.ReadFile(s.items[item].Path)
+		if err != nil {
+			return nil, fmt.Errorf("finetune: %w", err)
+		}
+		t, err := pipeline.Load(nil, raw, transforms.DecodeOptions{}, r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.items[item].Rel, err)
+		}
+		return t.Data, nil
+	}
+	var row []float32
+	var err error
+	if epoch < 0 || s.views == nil {
+		row, err = s.plain.Read(item, 0)
+	} else if v := int((s.name(item)%uint64(s.plan.Views+1) + uint64(epoch)) % uint64(s.plan.Views+1)); v == s.plan.Views {
+		row, err = s.plain.Read(item, 0) // the picture itself is one of the views
+	} else {
+		row, err = s.views.Read(item, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	at := s.offset[border]
+	return row[at[0]:at[1]], nil
+}
+
+// name is a number of an item's content, the same in whatever data set it is, moved by the seed.
+func (s *pictures) name(item int) uint64 {
+	h := fnv.New64a()
+	raw, _ := hex.DecodeString(s.items[item].SHA256)
+	h.Write(raw)
+	fmt.Fprint(h, s.plan.Seed)
+	return h.Sum64()
+}

@@ -1,0 +1,211 @@
+package finetune
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/optim"
+	"github.com/tlkit/transfer-learning/tlkit/task"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Options are what a person may ask of a ready plan.
+type Options struct {
+	Epochs int    // 0 = the recipe's own number, see [Recipe.Epochs]
+	From   string // first stage that moves; "" = the recipe's choice; HeadStage = the head alone
+	Seed   uint64
+}
+
+// Epochs is the recipe's own number of epochs.
+func (r Recipe) Epochs() int {
+	switch r {
+	case PytorchTutorial:
+		return tutorialEpochs
+	case KerasGuide:
+		return guideEpochs
+	}
+	return standardEpochs
+}
+
+// NewPlan is a ready plan for the network and the training pictures of d; "" stands for Tlkit. Of
+// d only Net, Task and Train are looked at.
+func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
+	r = cmp.Or(r, Tlkit)
+	p := Plan{Name: r, Epochs: cmp.Or(o.Epochs, r.Epochs()), Seed: o.Seed, Norms: FrozenNorms, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant}}
+	names := append(stages(d.Net), HeadStage)
+	if o.From != "" && !slices.Contains(names, o.From) || o.From == HeadStage && r == Tlkit {
+		return p, fmt.Errorf("finetune: plan %s from stage %q on, which is none; the stages of %s are %s", r, o.From, d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
+	}
+	p.augmentFor(d.task())
+	switch r {
+	case Tlkit:
+		p.tlkit(d, o.From)
+	case PytorchTutorial:
+		p.pytorchTutorial(names)
+	case KerasGuide:
+		p.kerasGuide(names)
+	case Fastai:
+		p.fastai(stages(d.Net))
+	default:
+		return p, fmt.Errorf("finetune: there is no plan %q; take %s, %s, %s or %s", r, Tlkit, PytorchTutorial, KerasGuide, Fastai)
+	}
+	if o.From != "" && p.Search == nil {
+		p.startAt(d.Net, o.From)
+	}
+	if n := len(d.Train); n > 0 && p.Batch > n {
+		p.Batch = n
+		p.because("batch %d: there are no more training pictures", n)
+	}
+	return p, p.Check(d.Net)
+}
+
+// augmentFor turns crops and flips on where they leave the truth about a picture as it is.
+func (p *Plan) augmentFor(t task.Task) {
+	p.Augment = t.Name() != datasets.Values
+	if !p.Augment {
+		p.because("pictures as they are, no crops and flips: those change where a thing is and which way it points, and the numbers would be wrong; augment where yours do not depend on that")
+	}
+}
+
+// tlkit is our own plan. It leaves depth, rate and mix to the training pictures.
+func (p *Plan) tlkit(d Data, from string) {
+	p.Batch = largeBatch
+	if len(d.Train) < manyPictures {
+		p.Batch = smallBatch
+	}
+	p.Rule = optim.Rule{Name: optim.AdamW, Clip: clipNorm}
+	p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: warmup}
+	if p.Augment {
+		p.Views = standardViews
+	}
+	names := stages(d.Net)
+	depths := []string{lastOf(names, shallow, 1), lastOf(names, deep, 2)}
+	if from != "" {
+		depths = []string{from}
+	}
+	s := &Search{Folds: searchFolds, Depths: depths, Rates: []float64{lowRate, highRate}, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
+	truth := d.task().Samples(d.Train, nil, d.outputs())
+	s.Folds = min(s.Folds, len(datasets.Folds(d.Train, s.Folds, p.Seed)), d.task().Rarest(truth))
+	p.because("starts from the fitted head, so that the first gradients do not tear up what the backbone knows")
+	p.because("batch norms keep the checkpoint's statistics: %d pictures a batch are too few for better ones", p.Batch)
+	if s.Folds < 2 {
+		p.Groups = p.groupsFrom(names, depths[0], s.Rates[0], s)
+		p.because("a single training picture of its kind leaves nothing to hold out and choose by: the last stage moves, at the smallest rate")
+		return
+	}
+	p.Search = s
+	p.Groups = p.groupsFrom(names, depths[len(depths)-1], s.Rates[0], s)
+	for _, depth := range depths {
+		p.explainPrice(d.Net, depth)
+	}
+	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; what falls behind on the first folds is given up; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result; of what cannot be told apart the smallest rate is taken", s.Folds)
+}
+
+// pytorchTutorial is https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html.
+func (p *Plan) pytorchTutorial(names []string) {
+	p.Batch, p.Norms, p.Fresh = 4, BatchNorms, true
+	p.Rule = optim.Rule{Name: optim.SGD, Momentum: 0.9}
+	p.Schedule = optim.Schedule{Kind: optim.Step, Every: 7, Drop: 0.1}
+	p.Groups = []Group{{Name: "everything", Stages: names, Rate: tutorialRate}}
+	p.because("rate, momentum, batch, schedule and the batch norms that follow each batch of 4 are those of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
+}
+
+// kerasGuide is https://keras.io/guides/transfer_learning/.
+func (p *Plan) kerasGuide(names []string) {
+	p.Batch = 32
+	p.Rule = optim.Rule{Name: optim.AdamW}
+	p.Groups = []Group{{Name: "everything", Stages: names, Rate: guideRate}}
+	p.because("Keras' guide: the head first, then everything at 1e-5 with the batch norms in inference")
+}
+
+// fastai is the second half of Learner.fine_tune, https://docs.fast.ai/callback.schedule.html.
+func (p *Plan) fastai(names []string) {
+	p.Batch = 32
+	p.Rule = optim.Rule{Name: optim.AdamW, Momentum: 0.95, Beta2: 0.99, Epsilon: 1e-5}
+	p.Schedule = optim.Schedule{Kind: optim.OneCycle, Warmup: 0.3, Momenta: [2]float64{0.95, 0.85}}
+	p.Norms = BatchNorms
+	for i, part := range thirds(names) {
+		p.Groups = append(p.Groups, Group{Name: fmt.Sprintf("part %d", i+1), Stages: part, Rate: fastaiRate / math.Pow(100, 1-float64(i)/3), Decay: weightDecay})
+	}
+	p.Groups = append(p.Groups, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: fastaiRate, Decay: weightDecay})
+	p.because("fastai's fine_tune: one cycle, rates from base/100 at the pictures to base at the head")
+}
+
+// startAt freezes everything before a stage.
+func (p *Plan) startAt(net *zoo.Net, stage string) {
+	names := append(stages(net), HeadStage)
+	first := slices.Index(names, stage)
+	var groups []Group
+	for _, g := range p.Groups {
+		g.Stages = slices.DeleteFunc(slices.Clone(g.Stages), func(name string) bool { return slices.Index(names, name) < first })
+		if len(g.Stages) > 0 {
+			groups = append(groups, g)
+		}
+	}
+	p.Groups = groups
+	if p.Augment && p.Views == 0 {
+		p.Views = standardViews
+	}
+	if stage != names[0] && stage != HeadStage {
+		p.explainPrice(net, stage)
+	}
+}
+
+// explainPrice is the reason that a depth gives: what a step from there on costs.
+func (p *Plan) explainPrice(net *zoo.Net, from string) {
+	once := "once"
+	if p.Views > 0 {
+		once = fmt.Sprintf("once for each of %d views", p.Views)
+	}
+	p.because("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed %s and kept", from, 1/price(net, from), once)
+}
+
+// groupsFrom has a group for each stage from one on and for the head; going back, each stage has a
+// smaller rate.
+func (p *Plan) groupsFrom(names []string, from string, rate float64, s *Search) []Group {
+	var out []Group
+	for i := slices.Index(names, from); i < len(names); i++ {
+		out = append(out, Group{Name: names[i], Stages: []string{names[i]}, Rate: rate * math.Pow(s.LayerDecay, float64(len(names)-1-i)), Decay: s.Decay})
+	}
+	return append(out, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: rate * s.HeadRate, Decay: s.Decay})
+}
+
+// lastOf is the stage from which one in so many of all stages moves, at least some.
+func lastOf(names []string, share, least int) string {
+	n := len(names)
+	return names[n-max(min(least, n), int(math.Round(float64(n)/float64(share))))]
+}
+
+// thirds deals stages into three parts of about the same length.
+func thirds(names []string) [][]string {
+	n := len(names)
+	return [][]string{names[:n/3], names[n/3 : 2*n/3], names[2*n/3:]}
+}
+
+// price is what a training step from a stage on costs, as a share of one through everything: the
+// multiplications of the kernels behind it over all.
+func price(net *zoo.Net, from string) float64 {
+	d := net.Declaration()
+	area := map[string]int{}
+	behind, moves := map[string]bool{}, false
+	for _, s := range d.Stages {
+		moves = moves || s.Name == from
+		area[s.Name], behind[s.Name] = s.Shape[0]*s.Shape[1], moves
+	}
+	var part, whole float64
+	for _, w := range d.Weights {
+		if len(w.Shape) != 4 {
+			continue
+		}
+		cost := float64(w.Size() * area[w.Stage])
+		whole += cost
+		if behind[w.Stage] {
+			part += cost
+		}
+	}
+	return part / whole
+}

@@ -1,0 +1,206 @@
+package run
+
+import (
+	"fmt"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/task"
+)
+
+// Result is what a training run found. It is result.json and the command line's JSON.
+type Result struct {
+	Task datasets.Task `json:"task"`
+	metrics.Score
+	Split    string    `json:"split"`              // what the score is of: valid, test, or folds of all
+	LogLoss  float64   `json:"log_loss,omitempty"` // nats; absent of values
+	Baseline *Baseline `json:"baseline,omitempty"` // absent with folds
+
+	Model    string        `json:"model"`
+	Data     string        `json:"data"`
+	Labels   []string      `json:"labels"` // or the names of values
+	Train    int           `json:"train"`  // training pictures
+	Seed     uint64        `json:"seed"`
+	Strength float64       `json:"strength,omitempty"` // L2 of the written head
+	Choices  []head.Choice `json:"choices,omitempty"`  // what the folds said about each strength
+	Engine   string        `json:"engine"`
+	Steps    int           `json:"points,omitempty"` // of history.jsonl
+	Seconds  float64       `json:"seconds"`
+	Phases   []Phase       `json:"phases"`
+
+	// Of the first seed, or of all folds together.
+	PerLabel []metrics.LabelScore `json:"per_label,omitempty"` // several labels a picture
+	PerValue []metrics.ValueScore `json:"per_value,omitempty"` // real values, in their own units
+
+	// With fine-tuning: what the head alone gets on the same pictures, and how the backbone was trained.
+	Probe    *Probe      `json:"probe,omitempty"`
+	Finetune *Finetuning `json:"finetune,omitempty"` // of the first seed
+
+	Run   string `json:"run"`  // the run's folder
+	Head  string `json:"head"` // the head file
+	Runs  []One  `json:"runs,omitempty"`
+	Folds []One  `json:"folds,omitempty"`
+
+	Fingerprint string         `json:"fingerprint"` // of the data set
+	Weights     string         `json:"weights"`     // sha256
+	Figures     []plots.Figure `json:"-"`           // curves, and the one that the task's report draws
+	Report      string         `json:"-"`           // the report's text; its first line is the score
+}
+
+// Baseline is what k-NN on the same features gets, with nothing trained.
+type Baseline struct {
+	Method string `json:"method"`
+	metrics.Score
+}
+
+// Phase is one stretch of a run's time.
+type Phase struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// One is one seed's or one fold's figures.
+type One struct {
+	Seed uint64 `json:"seed"`
+	Fold int    `json:"fold,omitempty"` // 1, 2, ...
+	metrics.Score
+	Strength float64     `json:"strength,omitempty"`
+	Probe    *Probe      `json:"probe,omitempty"`
+	Finetune *Finetuning `json:"finetune,omitempty"`
+}
+
+// Probe is how the head alone does, on the backbone as it was published. Over seeds the score is
+// their mean.
+type Probe struct {
+	metrics.Score
+	LogLoss float64 `json:"log_loss,omitempty"` // nats, of the first seed; absent of values
+	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures. Its
+	// 95 % interval is that of metrics.Compare, CompareMAP or CompareR2 for one seed, Student's t
+	// of the differences over several that are not all alike.
+	Gain         float64          `json:"gain"`
+	GainInterval metrics.Interval `json:"gain_interval"`
+}
+
+// GainLine is what fine-tuning gained: "gain +5.4 points (95 % +3.4 to +7.3)".
+func (p *Probe) GainLine() string {
+	return metrics.Gain{Value: p.Gain, Interval: p.GainInterval}.Describe(p.Metric)
+}
+
+// Finetuning is how the backbone was trained.
+type Finetuning struct {
+	Plan    finetune.Recipe  `json:"plan"`
+	Epochs  int              `json:"epochs"`
+	Pays    bool             `json:"pays"` // false: the result is the head alone
+	Why     string           `json:"why"`
+	From    string           `json:"from,omitempty"` // first stage that moved
+	Rate    float64          `json:"rate,omitempty"` // the largest
+	Mix     float64          `json:"mix"`            // how far from the start to the tuned weights
+	Steps   int              `json:"steps"`
+	Changed int              `json:"changed"` // tensors
+	Trials  []finetune.Trial `json:"trials,omitempty"`
+	Seconds float64          `json:"seconds"` // choosing included
+
+	Training float64 `json:"training_seconds"`   // of the final training
+	Saving   float64 `json:"checkpoint_seconds"` // of these, for checkpoints
+}
+
+// FigureFile is the name, in the run's folder, of the figure beside the curves.
+func (r *Result) FigureFile() string {
+	t, err := task.Named(r.Task)
+	if err != nil {
+		t = task.Classes{}
+	}
+	return t.Figure() + ".png"
+}
+
+// Line is the result in one line, always with interval and counts.
+func (r *Result) Line() string {
+	subject := fmt.Sprintf("%d pictures", r.Total)
+	if r.Metric.Counts() {
+		subject = r.Brief()
+	}
+	line := ""
+	switch {
+	case len(r.Folds) > 0 && r.Metric.Counts():
+		line = r.Describe(fmt.Sprintf("mean of %d folds; %s together", len(r.Folds), subject))
+	case len(r.Folds) > 0:
+		line = r.Describe(fmt.Sprintf("mean of %d folds of %s", len(r.Folds), subject))
+	case len(r.Runs) > 1 && r.Metric.Counts():
+		line = r.Describe(fmt.Sprintf("mean of %d seeds; seed %d: %s", len(r.Runs), r.Seed, subject)) + " on " + r.Split
+	case len(r.Runs) > 1:
+		line = r.Describe(fmt.Sprintf("mean of %d seeds, %s", len(r.Runs), subject)) + " on " + r.Split
+	default:
+		line = r.Score.Describe(subject) + " on " + r.Split
+	}
+	if r.Probe != nil {
+		line += "; the head alone " + r.Probe.Metric.Format(r.Probe.Value) + ", " + r.Probe.GainLine()
+	}
+	return line
+}
+
+// alone is a fine-tuned result with the figures of the head that it began from.
+func (r *Result) alone() *Result {
+	if r.Probe == nil {
+		return r
+	}
+	out := *r
+	out.Score, out.LogLoss = r.Probe.Score, r.Probe.LogLoss
+	out.Probe, out.Finetune, out.PerLabel, out.PerValue = nil, nil, nil, nil
+	return &out
+}
+
+// upgrade fills in what a result.json written before 0.1.0 does not say.
+func (r *Result) upgrade() {
+	r.Score.Upgrade()
+	if r.Baseline != nil {
+		r.Baseline.Score.Upgrade()
+	}
+	if r.Probe != nil {
+		r.Probe.Score.Upgrade()
+	}
+	for _, ones := range [][]One{r.Runs, r.Folds} {
+		for i := range ones {
+			ones[i].Score.Upgrade()
+			if ones[i].Probe != nil {
+				ones[i].Probe.Score.Upgrade()
+			}
+		}
+	}
+	if r.Task == "" {
+		r.Task = datasets.Classes
+	}
+}
+
+// probeOver is the probe of several seeds.
+func probeOver(runs []One) (*Probe, error) {
+	out := *runs[0].Probe
+	scores, gains := make([]metrics.Score, len(runs)), make([]float64, len(runs))
+	for i, r := range runs {
+		scores[i], gains[i] = r.Probe.Score, r.Probe.Gain
+	}
+	var err error
+	if out.Score, err = metrics.OverSeeds(scores); err != nil {
+		return nil, err
+	}
+	mean, err := metrics.MeanOf(gains)
+	if err != nil {
+		return nil, err
+	}
+	out.Gain = mean.Value
+	if mean.SD > 0 { // else what is left is the uncertainty of the pictures, as the first run has it
+		out.GainInterval = mean.Interval
+	}
+	return &out, nil
+}
+
+// scores are those of several runs.
+func scores(runs []One) []metrics.Score {
+	out := make([]metrics.Score, len(runs))
+	for i, r := range runs {
+		out[i] = r.Score
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+)
+
+// sample is the features of some pictures with what is known about them.
+type sample struct {
+	items []datasets.Item // of each row
+	s     head.Samples
+}
+
+// views are augmented views of each picture; none = the picture itself.
+type views struct {
+	n    int
+	seed uint64
+}
+
+// sample computes the features of items.
+func (o *opened) sample(ctx context.Context, b features.Backbone, items []datasets.Item, v views, p Progress) (*sample, error) {
+	m, err := o.extract(ctx, features.Job{Items: items, Preset: o.net.Preset, Backbone: b, Views: v.n, Seed: v.seed}, p)
+	if err != nil {
+		return nil, err
+	}
+	out := &sample{}
+	for _, i := range m.Items {
+		out.items = append(out.items, items[i])
+	}
+	out.s = o.task.Samples(out.items, m.Data, len(o.data.Labels))
+	out.s.Features = m.Features
+	return out, nil
+}
+
+// pictures counts the different files behind the rows; views of one picture are one.
+func (s *sample) pictures() int {
+	items, _ := distinct(s.items)
+	return len(items)
+}
+
+// files are the names of the rows' pictures.
+func (s *sample) files() []string {
+	out := make([]string, len(s.items))
+	for i, item := range s.items {
+		out[i] = item.Rel
+	}
+	return out
+}
+
+// enough reports too little to learn from: what was listed may have turned out unreadable, and
+// --folds needs no split that datasets could ask for.
+func (s *sample) enough(ds *datasets.Dataset) error {
+	items, _ := distinct(s.items)
+	left := datasets.Dataset{Name: ds.Name, Task: ds.Task, Labels: ds.Labels, Items: slices.Clone(items)}
+	for i, item := range left.Items {
+		if item.Class == datasets.Unlabelled && item.Targets == nil {
+			return fmt.Errorf("run: %s has no label; put the pictures of each label in a folder of its own", item.Rel)
+		}
+		left.Items[i].Split = "train"
+	}
+	return left.CheckLearning()
+}
+
+// twoLabels reports fewer labels than can be told apart.
+func twoLabels(labels []string) error {
+	if len(labels) >= 2 {
+		return nil
+	}
+	return fmt.Errorf("run: %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own", len(labels), labels)
+}
+
+// folds holds out rows by picture: views and duplicates of one picture stay together,
+// because datasets.Folds keeps equal contents together.
+func (s *sample) folds(k int, seed uint64) [][]int {
+	if k < 2 {
+		return nil
+	}
+	return datasets.Folds(s.items, k, seed)
+}
+
+// without are the rows whose pictures are not among some others, by content.
+func (s *sample) without(others []datasets.Item) *sample {
+	out := map[string]bool{}
+	for _, item := range others {
+		out[item.SHA256] = true
+	}
+	var rows []int
+	part := &sample{}
+	for i, item := range s.items {
+		if !out[item.SHA256] {
+			rows = append(rows, i)
+			part.items = append(part.items, item)
+		}
+	}
+	part.s = s.s.Select(rows)
+	return part
+}
+
+// crossValidate reports on every picture by a head that did not see it: K heads, each with
+// its own choice of strength by folds of its own training part. It returns the logits of
+// all eval rows in order.
+func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample, p Progress) ([]float32, []One, error) {
+	held := datasets.Folds(eval.items, s.Folds, s.Seed)
+	if len(held) < 2 {
+		return nil, nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(eval.items), s.Folds)
+	}
+	k := train.s.Classes
+	logits := make([]float32, eval.s.Len()*k)
+	var ones []One
+	for f, rows := range held {
+		p.State("training folds", int64(f), int64(len(held)))
+		heldOut := make([]datasets.Item, len(rows))
+		for i, r := range rows {
+			heldOut[i] = eval.items[r]
+		}
+		fitted, err := o.fitHead(ctx, train.without(heldOut), s)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
+		}
+		part := eval.s.Select(rows)
+		said := fitted.Fit.Head.Logits(part.X)
+		for i, r := range rows {
+			copy(logits[r*k:], said[i*k:(i+1)*k])
+		}
+		score, err := o.task.Measure(part, said)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
+		}
+		ones = append(ones, One{Seed: s.Seed, Fold: f + 1, Score: score, Strength: fitted.Fit.Strength})
+	}
+	return logits, ones, nil
+}
+
+// fitHead fits a head by the plan that suits it, without a history.
+func (o *opened) fitHead(ctx context.Context, train *sample, s Spec) (*learner.Result, error) {
+	plan, err := learner.NewPlan(o.task, train.s, s.learning())
+	if err != nil {
+		return nil, err
+	}
+	return learner.FitHead(ctx, learner.Data{Task: o.task, Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}, plan, nil)
+}

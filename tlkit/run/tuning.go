@@ -1,0 +1,120 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+)
+
+// tuning is one seed's fine-tuning.
+type tuning struct {
+	result  *finetune.Result
+	summary *Finetuning
+	probe   *Probe
+	rows    []int // the picture of each row of the training features
+}
+
+// finetune trains the backbone behind the fitted head. What is interrupted lies in the run's folder.
+func (t *training) finetune(ctx context.Context) (*tuning, error) {
+	name := "finetune"
+	if !t.first {
+		name = fmt.Sprintf("finetune.seed%d", t.spec.Seed)
+	}
+	d := t.opened.tuneData(t.split, t.train, t.fitted, t.progress)
+	d.Folder, d.Resume, d.Valid = t.folder.file(name), t.place.Resume, t.eval.items
+	plan, err := t.opened.tunePlan(t.spec, d.Train)
+	if err != nil {
+		return nil, err
+	}
+	if t.first {
+		t.progress.Say(plan.String())
+	}
+	began := time.Now()
+	result, err := finetune.Train(ctx, d, plan, t.recorder)
+	if err != nil {
+		return nil, err
+	}
+	if !result.Pays {
+		t.progress.Say(result.Why)
+	}
+	out := &tuning{result: result, rows: d.Rows, summary: summarise(result, time.Since(began))}
+	// What a resumed run would need is done with; the weights go into the head file.
+	if err := os.RemoveAll(filepath.Join(d.Folder, "checkpoints")); err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	if !t.first {
+		return out, nil
+	}
+	return out, t.folder.write("finetune.json", map[string]any{"plan": result.Plan, "pays": result.Pays, "why": result.Why, "trials": result.Trials})
+}
+
+// summarise is what result.json says about fine-tuning.
+func summarise(r *finetune.Result, took time.Duration) *Finetuning {
+	out := &Finetuning{
+		Plan: r.Plan.Name, Epochs: r.Plan.Epochs, Pays: r.Pays, Why: r.Why, Mix: r.Plan.Mix, Steps: r.Steps,
+		Changed: len(r.Net.Changes()), Trials: r.Trials, Seconds: took.Seconds(),
+		Training: r.Training.Seconds(), Saving: r.Saving.Seconds(),
+	}
+	if r.Pays {
+		out.From = r.Plan.Groups[0].Stages[0]
+		for _, g := range r.Plan.Groups {
+			out.Rate = max(out.Rate, g.Rate)
+		}
+	}
+	return out
+}
+
+// tunePlan is the plan of fine-tuning that was asked for.
+func (o *opened) tunePlan(s Spec, train []datasets.Item) (finetune.Plan, error) {
+	return finetune.NewPlan(s.Plan, finetune.Data{Net: o.net, Task: o.task, Train: train, Outputs: len(o.data.Labels)}, s.tuning())
+}
+
+// judge gives the logits of the tuned network for the reported pictures, by the way that every later
+// process takes: the whole network over the pictures. before are those of the head alone.
+func (u *tuning) judge(ctx context.Context, t *training, before []float32) (logits []float32, err error) {
+	logits = before
+	if u.result.Pays {
+		tuned := *t.opened
+		tuned.net = u.result.Net
+		after, err := tuned.sample(ctx, features.FromNet(u.result.Net, tuned.eng), t.eval.items, views{0, t.spec.Seed}, t.progress)
+		if err != nil {
+			return nil, err
+		}
+		if after.s.Len() != t.eval.s.Len() {
+			return nil, fmt.Errorf("run: %d pictures could be read before fine-tuning, %d after it: they changed on disk", t.eval.s.Len(), after.s.Len())
+		}
+		logits = u.result.Head.Logits(after.s.X)
+	}
+	alone, err := evaluate.New(t.opened.task, evaluate.Input{Names: t.opened.data.Labels, Truth: t.eval.s, Logits: before})
+	if err != nil {
+		return nil, err
+	}
+	u.probe = &Probe{Score: alone.Score()}
+	u.probe.LogLoss, _ = alone.Loss()
+	gain, err := t.opened.task.Compare(t.eval.s, before, logits)
+	u.probe.Gain, u.probe.GainInterval = gain.Value, gain.Interval
+	return logits, err
+}
+
+// outOfFold gives each row of the training features what a network that did not see its picture says
+// about it, as far as fine-tuning found out; else what the head alone had found.
+func (u *tuning) outOfFold(k int, alone []float32) []float32 {
+	switch {
+	case !u.result.Pays:
+		return alone
+	case u.result.OutOfFold == nil:
+		return nil
+	}
+	var out []float32
+	for _, r := range u.rows {
+		out = append(out, u.result.OutOfFold[r*k:(r+1)*k]...)
+	}
+	return out
+}

@@ -1,0 +1,112 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// EvaluateModel measures a checkpoint's own classifier, zero-shot: nothing is trained.
+// meaning says which of its labels stand for those of the data set, see
+// [evaluate.ParseMeaning]. By default all pictures count, since it has seen none.
+func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*Evaluation, error) {
+	p = orSilent(p)
+	clock := startClock()
+	z, err := openZeroShot(ctx, s, meaning, place, p)
+	if err != nil {
+		return nil, err
+	}
+	b, err := features.Logits(z.net, z.eng)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := z.extract(ctx, features.Job{Items: z.items, Preset: z.net.Preset, Backbone: b}, p)
+	if err != nil {
+		return nil, err
+	}
+	truth := make([]int, 0, logits.Rows())
+	for _, i := range logits.Items {
+		truth = append(truth, z.items[i].Class)
+	}
+	top1, err := z.meaning.TopK(logits.Data, b.Features, truth, 1)
+	if err != nil {
+		return nil, err
+	}
+	top5, err := z.meaning.TopK(logits.Data, b.Features, truth, 5)
+	if err != nil {
+		return nil, err
+	}
+	v1, v5 := top1.Value(), top5.Value()
+	return &Evaluation{
+		Task: datasets.Classes, Score: top1.Score(), Split: z.split, Top1: &v1, Top5: &v5,
+		Model: z.net.Row.Name, Data: z.data.Name, Statistics: s.Statistics, Preset: z.net.Preset.Name, Engine: z.eng.Name, Seconds: clock.seconds(),
+	}, nil
+}
+
+// zeroShot is a pretrained classifier with the pictures it is measured on.
+type zeroShot struct {
+	*opened
+	meaning evaluate.Meaning
+	split   string
+	items   []datasets.Item
+}
+
+// openZeroShot opens what EvaluateModel needs, and refuses what has no classifier or no labels.
+func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*zeroShot, error) {
+	row, err := zoo.Find(s.Model)
+	if err != nil {
+		return nil, err
+	}
+	if row.Classes == "" && s.Weights == "" {
+		return nil, errTrunk(row)
+	}
+	o, err := open(ctx, s, place, p)
+	if err != nil {
+		return nil, err
+	}
+	if o.data.Task != datasets.Classes {
+		return nil, fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s holds %s; train a head on it", o.data.Name, o.data.Task.Words(o.data.Labels))
+	}
+	o.introduce(p)
+	outputs, err := o.net.Labels()
+	if err != nil {
+		return nil, err
+	}
+	if outputs == nil {
+		return nil, errTrunk(row)
+	}
+	z := &zeroShot{opened: o, split: cmp.Or(s.Split, "all")}
+	if z.meaning, err = evaluate.ParseMeaning(meaning, o.data.Labels, outputs); err != nil {
+		return nil, err
+	}
+	if z.items = o.data.In(z.split); len(z.items) == 0 {
+		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", z.split, s.Data, o.data.Splits())
+	}
+	for _, item := range z.items {
+		if item.Class < 0 {
+			return nil, fmt.Errorf("run: %s has no label to compare with; put the pictures of each label in a folder of its own", item.Rel)
+		}
+	}
+	return z, nil
+}
+
+func errTrunk(row zoo.Row) error {
+	return fmt.Errorf("run: %s is a trunk without a classifier of its own: train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
+}
+
+// classifiers are the rows that can be evaluated as they are.
+func classifiers() []string {
+	var names []string
+	for _, r := range zoo.Rows() {
+		if r.Classes != "" {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}

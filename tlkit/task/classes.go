@@ -1,0 +1,90 @@
+package task
+
+import (
+	"fmt"
+
+	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// Classes is the task of exactly one label a picture, judged by accuracy.
+type Classes struct{}
+
+// Name is datasets.Classes.
+func (Classes) Name() datasets.Task { return datasets.Classes }
+
+// Metric is accuracy.
+func (Classes) Metric() metrics.Metric { return metrics.Accuracy }
+
+// Heads are logistic regression and PyTorch's tutorial.
+func (Classes) Heads() []head.Kind { return []head.Kind{head.LogisticKind, head.SGDKind} }
+
+// Figure is the confusion matrix.
+func (Classes) Figure() string { return "confusion" }
+
+// Samples have the class of each picture.
+func (Classes) Samples(items []datasets.Item, x []float32, outputs int) head.Samples {
+	s := head.Samples{X: x, Classes: outputs}
+	for _, it := range items {
+		s.Y = append(s.Y, it.Class)
+	}
+	if len(items) > 0 {
+		s.Features = len(x) / len(items)
+	}
+	return s
+}
+
+// Groups are the classes that have pictures.
+func (Classes) Groups(s head.Samples) (smallest int, group string) {
+	count := map[int]int{}
+	for _, c := range s.Y {
+		count[c]++
+	}
+	smallest = s.Len()
+	for _, n := range count {
+		smallest = min(smallest, n)
+	}
+	return smallest, "class"
+}
+
+// Rarest counts the pictures of the rarest class.
+func (t Classes) Rarest(s head.Samples) int {
+	n, _ := t.Groups(s)
+	return n
+}
+
+// Measure is the accuracy, with Wilson's interval.
+func (Classes) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
+	return metrics.Fraction{Correct: head.Correct(logits, s.Y, s.Classes), Total: s.Len()}.Score(), nil
+}
+
+// Compare is the difference in accuracy, by the pictures on which the two differ.
+func (Classes) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
+	c, err := metrics.Compare(s.Y, head.Classes(before, s.Classes), head.Classes(after, s.Classes))
+	return metrics.Gain{Value: c.Difference, Interval: c.Interval}, err
+}
+
+// Reading is empty: the largest logit is the answer.
+func (Classes) Reading(head.Samples, []float32) (Reading, error) { return Reading{}, nil }
+
+// Renumber gives each picture the head's number of its label.
+func (Classes) Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error {
+	number := numbers(names)
+	for i, item := range items {
+		c, ok := -1, false
+		if item.Class >= 0 {
+			c, ok = number[set.Labels[item.Class]]
+		}
+		if !ok {
+			return unknownLabel(item, set.Truth(item), names)
+		}
+		items[i].Class = c
+	}
+	return nil
+}
+
+func unknownLabel(item datasets.Item, label string, names []string) error {
+	return fmt.Errorf("task: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, label, words.Some(names))
+}

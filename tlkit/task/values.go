@@ -1,0 +1,101 @@
+package task
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// Values is the task of real numbers, each in its own units, judged by R².
+type Values struct{}
+
+// Name is datasets.Values.
+func (Values) Name() datasets.Task { return datasets.Values }
+
+// Metric is the share of the variance explained.
+func (Values) Metric() metrics.Metric { return metrics.R2 }
+
+// Heads are ridge regression alone.
+func (Values) Heads() []head.Kind { return []head.Kind{head.RidgeKind} }
+
+// Figure is predicted against true values.
+func (Values) Figure() string { return "values" }
+
+// Samples have the numbers of each picture as targets.
+func (Values) Samples(items []datasets.Item, x []float32, outputs int) head.Samples {
+	return targets(items, x, outputs)
+}
+
+// Groups has none: any picture can be held out.
+func (Values) Groups(s head.Samples) (smallest int, group string) { return s.Len(), "" }
+
+// Rarest counts the pictures off the commonest number of each value.
+func (Values) Rarest(s head.Samples) int {
+	smallest := s.Len()
+	for c := range s.Classes {
+		count, most := map[float64]int{}, 0
+		for i := c; i < len(s.Targets); i += s.Classes {
+			count[s.Targets[i]]++
+			most = max(most, count[s.Targets[i]])
+		}
+		smallest = min(smallest, s.Len()-most)
+	}
+	return smallest
+}
+
+// Measure is the mean R², without an interval.
+func (Values) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
+	v, _, err := metrics.MeanR2(matrix(s, logits), s.Targets)
+	return unscored(metrics.R2, v, s), err
+}
+
+// Compare is the difference in mean R².
+func (Values) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
+	return metrics.CompareR2(s.Targets, matrix(s, before), matrix(s, after))
+}
+
+// Reading has the scale of each value. Samples that are views of one picture count once each.
+func (Values) Reading(s head.Samples, _ []float32) (Reading, error) {
+	k, n := s.Classes, float64(s.Len())
+	r := Reading{Scales: make([]Scale, k)}
+	for c := range k {
+		v := Scale{Min: math.Inf(1), Max: math.Inf(-1)}
+		for i := c; i < len(s.Targets); i += k {
+			t := s.Targets[i]
+			v.Min, v.Max = min(v.Min, t), max(v.Max, t)
+			v.Mean += t / n
+		}
+		for i := c; i < len(s.Targets); i += k {
+			d := s.Targets[i] - v.Mean
+			v.SD += d * d / n
+		}
+		v.SD, v.Mean = math.Sqrt(v.SD), min(max(v.Mean, v.Min), v.Max)
+		r.Scales[c] = v
+	}
+	return r, nil
+}
+
+// Renumber reorders the numbers; the set must have every value that the head predicts.
+func (Values) Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error {
+	for _, n := range names {
+		if !slices.Contains(set.Labels, n) {
+			return fmt.Errorf("task: %s has no value %q, which the head predicts; it has %s", set.Name, n, words.Some(set.Labels))
+		}
+	}
+	number := numbers(names)
+	for i, item := range items {
+		targets := make([]float64, len(names))
+		for k, v := range item.Targets {
+			if c, ok := number[set.Labels[k]]; ok {
+				targets[c] = v
+			}
+		}
+		items[i].Targets = targets
+	}
+	return nil
+}
