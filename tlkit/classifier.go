@@ -30,7 +30,7 @@ func (c Classifier) Classify(pictures ...string) []export.Prediction {
 		for i, p := range pictures {
 			paths[i] = inFolder(p)
 		}
-		predictions, err := run.Predict(ctx, run.PredictSpec{Head: inFolder(c.Path), Pictures: paths, Weights: c.Weights}, place(""), reporter{})
+		predictions, err := run.Predict(ctx, run.HeadSpec{Head: inFolder(c.Path), Weights: c.Weights}, paths, place(""), reporter{})
 		if err != nil {
 			return err
 		}

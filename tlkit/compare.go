@@ -3,7 +3,7 @@ package tlkit
 import (
 	"context"
 
-	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/compare"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
@@ -11,14 +11,14 @@ import (
 // head for each, accuracy with interval against time per picture, as table and picture.
 // Without names it takes the networks whose weights are here or come in a small package. One
 // that cannot be had is listed with the reason. The ranking is returned, best first.
-func Compare(data string, models ...string) []run.Ranked {
-	var out []run.Ranked
+func Compare(data string, models ...string) []compare.Ranked {
+	var out []compare.Ranked
 	verb("Compare", func(ctx context.Context) error {
 		s, p, err := Learner{Name: "compare", Data: data}.spec(ctx)
 		if err != nil {
 			return err
 		}
-		c, err := run.Compare(ctx, run.CompareSpec{Data: s.Data, Models: models, Seed: s.Seed}, p, reporter{})
+		c, err := compare.Run(ctx, compare.Spec{Data: s.Data, Models: models, Seed: s.Seed}, p, reporter{})
 		if c == nil {
 			return err
 		}
@@ -34,8 +34,8 @@ func Compare(data string, models ...string) []run.Ranked {
 		for _, why := range c.Reasons() {
 			show.Default.Text("skipped " + why)
 		}
-		if c.Busy {
-			show.Default.Text(run.BusyWarning)
+		if w := c.Warning(); w != "" {
+			show.Default.Text(w)
 		}
 		show.Default.Text(c.Sentence())
 		out = c.Ranked

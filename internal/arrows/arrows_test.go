@@ -13,7 +13,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // order is the one direction imports run: a package may import packages of lines above its
 // own, never of its own line or below. "internal" packages and data stand above all.
 var order = [][]string{
-	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/words"},
+	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/words", "internal/testpictures"},
 	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
@@ -29,6 +29,7 @@ var order = [][]string{
 	{"tlkit/evaluate"},
 	{"tlkit/export"},
 	{"tlkit/run", "tlkit/serve"},
+	{"tlkit/compare"},
 	{"tlkit"},
 	{"kernel/kernelspec", "kernel/doctor"},
 	{"kernel/shim"},

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -57,7 +58,7 @@ func TestResultsOfEarlierVersionsAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := t.TempDir()
-		write(t, filepath.Join(dir, Home, name, "result.json"), raw)
+		testpictures.Write(t, filepath.Join(dir, Home, name, "result.json"), raw)
 		s, err := Find(dir, name)
 		if err != nil {
 			t.Fatal(err)

@@ -3,8 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -56,14 +54,7 @@ func (e *Evaluation) Line() string {
 	return fmt.Sprintf("%s on %s of %s", e.Score, e.Split, e.Data)
 }
 
-// IsHead reports whether a name on the command line means a head file: it is a file, or ends like
-// one.
-func IsHead(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors")
-}
-
-// HeadSpec says which head is measured on what.
+// HeadSpec names a head and what it is measured on.
 type HeadSpec struct {
 	Head    string // a head file
 	Data    string // a ready set, a folder or a CSV file; its labels must be among the head's
@@ -194,15 +185,9 @@ func openHead(ctx context.Context, h *export.Head, weights string, place Place, 
 	return &openedHead{c, eng}, nil
 }
 
-// PredictSpec says which head looks at which pictures.
-type PredictSpec struct {
-	Head     string   // a head file
-	Pictures []string // paths
-	Weights  string   // the backbone's weights file, when it is not the published one
-}
-
-// Predict opens a head file and says what is on some pictures.
-func Predict(ctx context.Context, s PredictSpec, place Place, p Progress) ([]export.Prediction, error) {
+// Predict opens a head file and says what is on some pictures. Data and Split of the spec are not
+// looked at.
+func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p Progress) ([]export.Prediction, error) {
 	p = orSilent(p)
 	h, err := export.Read(s.Head)
 	if err != nil {
@@ -212,5 +197,5 @@ func Predict(ctx context.Context, s PredictSpec, place Place, p Progress) ([]exp
 	if err != nil {
 		return nil, err
 	}
-	return c.classifier.Classify(ctx, s.Pictures)
+	return c.classifier.Classify(ctx, pictures)
 }

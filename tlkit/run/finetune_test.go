@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -63,7 +64,7 @@ func formula(t *testing.T, name string) string {
 // gets, twice the same, interrupted or not, and the head alone stands beside them.
 func TestFinetune(t *testing.T) {
 	ctx := context.Background()
-	folder, work := shapes(t, []string{"discs", "bars"}, 12), t.TempDir()
+	folder, work := testpictures.Shapes(t, []string{"discs", "bars"}, 12), t.TempDir()
 	frozen := Spec{Data: folder, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1}
 	spec := frozen
 	spec.Finetune, spec.Plan = 1, finetune.Fastai
@@ -120,7 +121,7 @@ func TestFinetune(t *testing.T) {
 		t.Errorf("interrupted and straight give other heads: loss %v and %v", r.LogLoss, s.LogLoss)
 	}
 
-	e, err := EvaluateHead(ctx, HeadSpec{Head: place.Out, Data: folder, Weights: frozen.Weights}, Place{Folder: work}, Silent{})
+	e, err := EvaluateHead(ctx, HeadSpec{Head: place.Out, Data: folder, Weights: frozen.Weights}, Place{Folder: work}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestFinetune(t *testing.T) {
 		`from stage "layer9" on`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, From: "layer9", Seed: 1},
 		`no plan "quickly"`:      {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
 	} {
-		if _, err := Train(ctx, bad, Place{Folder: t.TempDir()}, Silent{}); err == nil || !strings.Contains(err.Error(), word) {
+		if _, err := Train(ctx, bad, Place{Folder: t.TempDir()}, nil); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("want an error with %q, got %v", word, err)
 		}
 	}

@@ -9,48 +9,49 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // No figure comes, without a word, from pictures that the head has learnt.
 func TestFiguresNeverComeFromWhatWasLearnt(t *testing.T) {
 	ctx := context.Background()
-	pictures, work := shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
+	pictures, work := testpictures.Shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
 	out := filepath.Join(work, "h.head.safetensors")
 	spec := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}
 	for _, split := range []string{"train", "Train", "training", "all", "ALL"} {
 		s := spec
 		s.Split = split
-		if r, err := Train(ctx, s, Place{Folder: work}, Silent{}); err == nil {
+		if r, err := Train(ctx, s, Place{Folder: work}, nil); err == nil {
 			t.Errorf("--split %s: %s", split, r.Line())
 		}
 	}
 	folds := spec
 	folds.Folds = 2
 	train(t, folds, Place{Folder: work, Out: out})
-	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "by folds") {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, nil); err == nil || !strings.Contains(err.Error(), "by folds") {
 		t.Errorf("a head of all pictures is measured on some of them: %+v, %v", e, err)
 	}
 	train(t, spec, Place{Folder: work, Out: out})
-	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, Silent{}); err != nil || e.Warning != "" || e.Total != 4 {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, nil); err != nil || e.Warning != "" || e.Total != 4 {
 		t.Errorf("the very split of the training run: %+v, %v", e, err)
 	}
-	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures, Split: "all"}, Place{}, Silent{}); err != nil || !strings.Contains(e.Warning, "learnt from") {
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures, Split: "all"}, Place{}, nil); err != nil || !strings.Contains(e.Warning, "learnt from") {
 		t.Errorf("all pictures, without a word: %+v, %v", e, err)
 	}
 	disc, err := os.ReadFile(filepath.Join(pictures, "discs", "04.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(pictures, "discs", "new.png"), append(disc, 0))
-	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, Silent{}); err != nil || e.Total != 21 || !strings.Contains(e.Warning, "too good") {
+	testpictures.Write(t, filepath.Join(pictures, "discs", "new.png"), append(disc, 0))
+	if e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: pictures}, Place{}, nil); err != nil || e.Total != 21 || !strings.Contains(e.Warning, "too good") {
 		t.Errorf("a folder that has grown, without a word: %+v, %v", e, err)
 	}
 }
 
 // A rerun that fails, or is killed, leaves the finished run as it was.
 func TestFailedRerunLosesNothing(t *testing.T) {
-	pictures, work := shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
+	pictures, work := testpictures.Shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
 	spec, place := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine"}
 	first := train(t, spec, place)
 	before, err := os.ReadFile(filepath.Join(first.Run, "head.safetensors"))
@@ -69,9 +70,9 @@ func TestFailedRerunLosesNothing(t *testing.T) {
 	}
 	text := func(i int) string { return filepath.Join(pictures, "discs", fmt.Sprintf("text%d.jpg", i)) }
 	for i := range 3 {
-		write(t, text(i), []byte("no picture"))
+		testpictures.Write(t, text(i), []byte("no picture"))
 	}
-	if _, err := Train(context.Background(), spec, place, Silent{}); err == nil {
+	if _, err := Train(context.Background(), spec, place, nil); err == nil {
 		t.Fatal("three texts among twenty pictures are accepted")
 	}
 	kept("too many bad files")
@@ -102,19 +103,19 @@ func TestFailedRerunLosesNothing(t *testing.T) {
 
 // Resume believes neither other weights nor a picture that was unreadable all along.
 func TestResumeLooksAtWhatARunWasMadeOf(t *testing.T) {
-	pictures, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
+	pictures, work := testpictures.Shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
 	whole, err := os.ReadFile(filepath.Join(pictures, "discs", "00.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(pictures, "discs", "00.png"), whole[:len(whole)/2]) // header good, body short
+	testpictures.Write(t, filepath.Join(pictures, "discs", "00.png"), whole[:len(whole)/2]) // header good, body short
 	spec, place := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine"}
 	r := train(t, spec, place)
 	if r.Train+r.Total != 39 {
 		t.Errorf("%d learnt from and %d measured, want 39 in all: one cannot be read", r.Train, r.Total)
 	}
 	place.Resume = true
-	if _, err := Train(context.Background(), spec, place, Silent{}); err != nil {
+	if _, err := Train(context.Background(), spec, place, nil); err != nil {
 		t.Errorf("nothing changed: %v", err)
 	}
 }
@@ -137,7 +138,7 @@ func TestEqualRunsAreNotCertain(t *testing.T) {
 // pictures turn out unreadable only when they are decoded.
 func TestLabelsWithoutPicturesAreNamed(t *testing.T) {
 	ctx := context.Background()
-	pictures := shapes(t, []string{"discs", "bars"}, 30)
+	pictures := testpictures.Shapes(t, []string{"discs", "bars"}, 30)
 	for i := 1; i < 30; i++ {
 		if err := os.Remove(filepath.Join(pictures, "bars", fmt.Sprintf("%02d.png", i))); err != nil {
 			t.Fatal(err)
@@ -151,7 +152,7 @@ func TestLabelsWithoutPicturesAreNamed(t *testing.T) {
 	refused := func(when, want string) {
 		t.Helper()
 		work := t.TempDir()
-		if _, err := Train(ctx, spec, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Train(ctx, spec, Place{Folder: work}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", when, err, want)
 		}
 		if runs, _ := filepath.Glob(filepath.Join(work, Home, "[^.]*")); len(runs) > 0 {
@@ -159,7 +160,7 @@ func TestLabelsWithoutPicturesAreNamed(t *testing.T) {
 		}
 	}
 	refused("one picture", `"bars" has 1 picture(s) to train on`)
-	write(t, filepath.Join(pictures, "bars", "99.png"), whole[:len(whole)/2])
+	testpictures.Write(t, filepath.Join(pictures, "bars", "99.png"), whole[:len(whole)/2])
 	refused("and a broken one", `"bars" has 1 picture(s) to train on`)
 	if err := os.RemoveAll(filepath.Join(pictures, "bars")); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
@@ -23,12 +24,12 @@ func TestOwnONNX(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "mine.onnx")
-	write(t, file, network)
-	data := shapes(t, []string{"disc", "bar"}, 12)
+	testpictures.Write(t, file, network)
+	data := testpictures.Shapes(t, []string{"disc", "bar"}, 12)
 	pictures := []string{filepath.Join(data, "disc", "00.png"), filepath.Join(data, "bar", "00.png")}
 	place := Place{Folder: dir, Name: "own", Offline: true}
 	s := Spec{Data: data, Model: file, Seed: 1}
-	if _, err := Train(context.Background(), s, place, Silent{}); err == nil || !strings.Contains(err.Error(), "--statistics") {
+	if _, err := Train(context.Background(), s, place, nil); err == nil || !strings.Contains(err.Error(), "--statistics") {
 		t.Fatalf("nobody said which pixels it wants: %v", err)
 	}
 	s.Statistics = "half"
@@ -44,35 +45,35 @@ func TestOwnONNX(t *testing.T) {
 		t.Errorf("preset %+v", h.Preset)
 	}
 	// Its plain name is looked for where one stands; anywhere else it has to be given.
-	if _, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures}, place, Silent{}); err == nil || !strings.Contains(err.Error(), "--weights") {
+	if _, err := Predict(context.Background(), HeadSpec{Head: r.Head}, pictures, place, nil); err == nil || !strings.Contains(err.Error(), "--weights") {
 		t.Errorf("without the network: %v", err)
 	}
 	elsewhere := filepath.Join(dir, "renamed.onnx")
-	write(t, elsewhere, network)
-	answers, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures, Weights: elsewhere}, place, Silent{})
+	testpictures.Write(t, elsewhere, network)
+	answers, err := Predict(context.Background(), HeadSpec{Head: r.Head, Weights: elsewhere}, pictures, place, nil)
 	if err != nil || len(answers) != 2 || answers[0].Label == "" {
 		t.Fatalf("%+v, %v", answers, err)
 	}
 	t.Chdir(dir)
-	again, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures}, place, Silent{})
+	again, err := Predict(context.Background(), HeadSpec{Head: r.Head}, pictures, place, nil)
 	if err != nil || again[0].Probability != answers[0].Probability {
 		t.Errorf("%+v, then %+v, %v", answers, again, err)
 	}
 	// One bit of one weight: another network, also when a finished run is read back.
 	place.Resume = true
-	if _, err := Train(context.Background(), s, place, Silent{}); err != nil {
+	if _, err := Train(context.Background(), s, place, nil); err != nil {
 		t.Errorf("read back: %v", err)
 	}
 	changed := slices.Clone(network)
 	changed[bytes.LastIndex(changed, []byte("expand.weight"))+100] ^= 1
-	write(t, file, changed)
-	if _, err := Predict(context.Background(), PredictSpec{Head: r.Head, Pictures: pictures}, place, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
+	testpictures.Write(t, file, changed)
+	if _, err := Predict(context.Background(), HeadSpec{Head: r.Head}, pictures, place, nil); err == nil || !strings.Contains(err.Error(), "sha256") {
 		t.Errorf("another file of that name: %v", err)
 	}
-	if _, err := Train(context.Background(), s, place, Silent{}); err == nil || !strings.Contains(err.Error(), "is not the weights file") {
+	if _, err := Train(context.Background(), s, place, nil); err == nil || !strings.Contains(err.Error(), "is not the weights file") {
 		t.Errorf("a finished run with another file: %v", err)
 	}
-	write(t, file, network)
+	testpictures.Write(t, file, network)
 
 	s.Finetune, s.Plan = 1, "keras_guide"
 	place.Name, place.Resume = "tuned", false
@@ -80,7 +81,7 @@ func TestOwnONNX(t *testing.T) {
 	if h, err = export.Read(tuned.Head); err != nil || len(h.Changed) < 10 {
 		t.Fatalf("%d changed tensors, %v", len(h.Changed), err)
 	}
-	if answers, err = Predict(context.Background(), PredictSpec{Head: tuned.Head, Pictures: pictures}, place, Silent{}); err != nil || answers[1].Label == "" {
+	if answers, err = Predict(context.Background(), HeadSpec{Head: tuned.Head}, pictures, place, nil); err != nil || answers[1].Label == "" {
 		t.Errorf("the tuned network: %+v, %v", answers, err)
 	}
 }

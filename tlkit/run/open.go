@@ -39,9 +39,16 @@ func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, er
 	return zoo.Load(ctx, s.Model, place.zoo(s.Weights, preset, p))
 }
 
-// zoo is how weights are loaded here.
+// Zoo is how weights are loaded here.
+func (place Place) Zoo(p Progress) zoo.Options {
+	return zoo.Options{Offline: place.Offline, NonCommercial: place.NonCommercial, Report: fetching(orSilent(p))}
+}
+
+// zoo is Zoo with a file instead of the published one, and other pixels; "" and nil = neither.
 func (place Place) zoo(weights string, preset *transforms.Preset, p Progress) zoo.Options {
-	return zoo.Options{Weights: weights, Preset: preset, Offline: place.Offline, NonCommercial: place.NonCommercial, Report: fetching(p)}
+	o := place.Zoo(p)
+	o.Weights, o.Preset = weights, preset
+	return o
 }
 
 // Pixels are what the network of the spec is shown: its own preset with Preset and Statistics applied.

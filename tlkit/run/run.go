@@ -2,7 +2,7 @@
 // a result come out. The command line and the notebook's verbs both call it, so they give
 // the same numbers.
 //
-//	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, run.Place{}, run.Silent{})
+//	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, run.Place{}, nil)
 //	fmt.Println(result.Line()) // accuracy 96.1 % (147 of 153, 95 % 91.7-98.2) on valid
 //
 // A run lives in .tlkit/NAME of the working folder:
@@ -22,7 +22,7 @@
 // asked for differently is moved aside, never overwritten.
 package run
 
-// Progress receives what a run does. Its methods are called from one goroutine at a time.
+// Progress receives what a run does; nil is a Progress that goes nowhere. Its methods are called from one goroutine at a time.
 type Progress interface {
 	// State says what is being done now: "fetching X", "extracting features", "training";
 	// total 0 = not countable.
@@ -31,16 +31,16 @@ type Progress interface {
 	Say(sentence string)
 }
 
-// Silent is a Progress that goes nowhere.
-type Silent struct{}
+// silent is a Progress that goes nowhere.
+type silent struct{}
 
-func (Silent) State(string, int64, int64) {}
-func (Silent) Say(string)                 {}
+func (silent) State(string, int64, int64) {}
+func (silent) Say(string)                 {}
 
-// orSilent is p, or Silent for nil.
+// orSilent is p, or one that goes nowhere for nil.
 func orSilent(p Progress) Progress {
 	if p == nil {
-		return Silent{}
+		return silent{}
 	}
 	return p
 }

@@ -5,60 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
-
-// shapes makes a folder with n noisy pictures of each label: discs and bars, in every
-// colour, so that a network is needed and a small one suffices.
-func shapes(t *testing.T, labels []string, n int) string {
-	t.Helper()
-	dir := t.TempDir()
-	rng := rand.New(rand.NewPCG(11, 5))
-	for k, label := range labels {
-		for i := range n {
-			img := image.NewRGBA(image.Rect(0, 0, 64, 56))
-			ink := color.RGBA{uint8(rng.IntN(256)), uint8(rng.IntN(256)), uint8(rng.IntN(256)), 255}
-			cx, cy, r := 20+rng.IntN(24), 18+rng.IntN(20), 10+rng.IntN(6)
-			for y := range 56 {
-				for x := range 64 {
-					c := color.RGBA{uint8(100 + rng.IntN(100)), uint8(100 + rng.IntN(100)), uint8(100 + rng.IntN(100)), 255}
-					dx, dy := x-cx, y-cy
-					if k == 0 && dx*dx+dy*dy < r*r || k == 1 && dx > -r && dx < r && dy > -r/4 && dy < r/4 || k == 2 && dx%5 == 0 {
-						c = ink
-					}
-					img.SetRGBA(x, y, c)
-				}
-			}
-			var buf bytes.Buffer
-			if err := png.Encode(&buf, img); err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(dir, label, fmt.Sprintf("%02d.png", i)), buf.Bytes())
-		}
-	}
-	return dir
-}
-
-func write(t *testing.T, path string, data []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // heard collects what a run says.
 type heard struct{ lines []string }
@@ -72,7 +28,7 @@ func (h *heard) has(word string) bool {
 
 func train(t *testing.T, s Spec, p Place) *Result {
 	t.Helper()
-	r, err := Train(context.Background(), s, p, Silent{})
+	r, err := Train(context.Background(), s, p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +39,7 @@ func train(t *testing.T, s Spec, p Place) *Result {
 // real engine; both are fetched once, as `tlkit setup` does it.
 func TestMainJob(t *testing.T) {
 	ctx := context.Background()
-	folder, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
+	folder, work := testpictures.Shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
 	out := filepath.Join(work, "a", "folder", "shapes.head.safetensors")
 	spec, place := Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Out: out}
 	said := &heard{}
@@ -122,7 +78,7 @@ func TestMainJob(t *testing.T) {
 		}
 	})
 	t.Run("predict agrees with evaluate", func(t *testing.T) {
-		e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: folder}, Place{Folder: work}, Silent{})
+		e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: folder}, Place{Folder: work}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,9 +91,9 @@ func TestMainJob(t *testing.T) {
 			t.Fatal(err)
 		}
 		x, text := filepath.Join(work, "x.png"), filepath.Join(work, "text.png")
-		write(t, x, disc)
-		write(t, text, []byte("no picture"))
-		p, err := Predict(ctx, PredictSpec{Head: out, Pictures: []string{x, text}}, Place{}, Silent{})
+		testpictures.Write(t, x, disc)
+		testpictures.Write(t, text, []byte("no picture"))
+		p, err := Predict(ctx, HeadSpec{Head: out}, []string{x, text}, Place{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +112,7 @@ func TestMainJob(t *testing.T) {
 		}
 		grown := filepath.Join(folder, "discs", "new.png")
 		disc, _ := os.ReadFile(filepath.Join(folder, "discs", "04.png"))
-		write(t, grown, append(disc, 0))
+		testpictures.Write(t, grown, append(disc, 0))
 		defer os.Remove(grown)
 		if _, err := Train(ctx, spec, Place{Folder: work, Resume: true}, said); err == nil || !strings.Contains(err.Error(), "changed") {
 			t.Errorf("resume on other pictures: %v", err)
@@ -207,7 +163,7 @@ func TestMainJob(t *testing.T) {
 		if err := h.Write(changed); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Predict(ctx, PredictSpec{Head: changed, Pictures: []string{filepath.Join(work, "x.png")}}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "sha256") {
+		if _, err := Predict(ctx, HeadSpec{Head: changed}, []string{filepath.Join(work, "x.png")}, Place{}, nil); err == nil || !strings.Contains(err.Error(), "sha256") {
 			t.Errorf("a head over other weights opens: %v", err)
 		}
 		h, _ = export.Read(out)
@@ -215,15 +171,15 @@ func TestMainJob(t *testing.T) {
 		if err := h.Write(changed); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Predict(ctx, PredictSpec{Head: changed, Pictures: []string{filepath.Join(work, "x.png")}}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "largest logit") {
+		if _, err := Predict(ctx, HeadSpec{Head: changed}, []string{filepath.Join(work, "x.png")}, Place{}, nil); err == nil || !strings.Contains(err.Error(), "largest logit") {
 			t.Errorf("a head with another mean opens: %v", err)
 		}
 	})
 }
 
 func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
-	folder := shapes(t, []string{"discs", "bars"}, 3)
-	lonely := shapes(t, []string{"discs", "bars"}, 1)
+	folder := testpictures.Shapes(t, []string{"discs", "bars"}, 3)
+	lonely := testpictures.Shapes(t, []string{"discs", "bars"}, 1)
 	for name, c := range map[string]struct {
 		spec  Spec
 		place Place
@@ -243,13 +199,13 @@ func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
 		"head":             {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
 	} {
 		c.place.Folder = t.TempDir()
-		if _, err := Train(context.Background(), c.spec, c.place, Silent{}); err == nil || !strings.Contains(err.Error(), c.word) {
+		if _, err := Train(context.Background(), c.spec, c.place, nil); err == nil || !strings.Contains(err.Error(), c.word) {
 			t.Errorf("%s: %v, want %q in it", name, err, c.word)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "file")
-	write(t, file, nil)
-	if _, err := Train(context.Background(), Spec{Data: folder, Model: "mobilenetv2"}, Place{Folder: file}, Silent{}); err == nil {
+	testpictures.Write(t, file, nil)
+	if _, err := Train(context.Background(), Spec{Data: folder, Model: "mobilenetv2"}, Place{Folder: file}, nil); err == nil {
 		t.Error("a run below a file is accepted")
 	}
 }
@@ -279,14 +235,14 @@ func TestKeptRunsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, f.file("head.safetensors"), []byte("learnt"))
+	testpictures.Write(t, f.file("head.safetensors"), []byte("learnt"))
 	f.close()
 	_, _, err = openFolder(place, Spec{Data: "a", Model: "m", Seed: 2, Head: "sgd"}, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "  head:  there, sgd now\n  seed: 1 there, 2 now; give") {
 		t.Errorf("%v", err)
 	}
 	spec := filepath.Join(place.Folder, Home, "mine", "spec.json")
-	write(t, spec, []byte(`{"data": "a", "mod`))
+	testpictures.Write(t, spec, []byte(`{"data": "a", "mod`))
 	if _, _, err := openFolder(place, Spec{Data: "a", Model: "m", Seed: 1}, func(string) {}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("%v", err)
 	}
@@ -306,7 +262,7 @@ func TestFailedRunDoesNotHoldItsName(t *testing.T) {
 	if f, _, err = openFolder(place, Spec{Data: "hymenoptera"}, func(string) {}); err != nil {
 		t.Fatalf("the corrected spec is refused: %v", err)
 	}
-	write(t, f.file("head.safetensors"), []byte("learnt"))
+	testpictures.Write(t, f.file("head.safetensors"), []byte("learnt"))
 	f.close()
 	if _, _, err := openFolder(place, Spec{Data: "insects"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "data: hymenoptera there, insects now") {
 		t.Errorf("a run with a head gives way to another spec: %v", err)
@@ -316,7 +272,7 @@ func TestFailedRunDoesNotHoldItsName(t *testing.T) {
 // A folder of the user's that happens to have the run's name keeps its files.
 func TestForeignFilesAreNotTouched(t *testing.T) {
 	place := Place{Folder: t.TempDir(), Name: "mine"}
-	write(t, filepath.Join(place.Folder, Home, "mine", "thesis.txt"), []byte("words"))
+	testpictures.Write(t, filepath.Join(place.Folder, Home, "mine", "thesis.txt"), []byte("words"))
 	if _, _, err := openFolder(place, Spec{Data: "a"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "not a run") {
 		t.Errorf("%v", err)
 	}

@@ -87,18 +87,21 @@ func (s Spec) digest() string {
 
 var unsafeName = regexp.MustCompile(`[^\pL\pN._-]+`)
 
+// SafeName makes the name of a folder out of any text: letters, digits, '-', '_' and '.', at most 40
+// of them, no dot in front; "run" where nothing is left.
+func SafeName(text string) string {
+	v := strings.Trim(unsafeName.ReplaceAllString(text, "-"), "-.")
+	if r := []rune(v); len(r) > 40 {
+		v = string(r[:40])
+	}
+	if v == "" {
+		v = "run"
+	}
+	return v
+}
+
 // defaultName is short, readable and different for different specs.
 func (s Spec) defaultName() string {
-	clean := func(v string) string {
-		v = strings.Trim(unsafeName.ReplaceAllString(filepath.Base(v), "-"), "-.")
-		if r := []rune(v); len(r) > 40 {
-			v = string(r[:40])
-		}
-		if v == "" {
-			v = "run"
-		}
-		return v
-	}
 	model, _, _ := strings.Cut(s.Model, "#") // of a file of yours: where it is cut
-	return clean(s.Data) + "-" + clean(model) + "-" + s.digest()[:8]
+	return SafeName(filepath.Base(s.Data)) + "-" + SafeName(filepath.Base(model)) + "-" + s.digest()[:8]
 }

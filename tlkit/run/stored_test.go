@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 )
 
 // "photos|drawn": a run that had to take the second stays with it when the first arrives;
@@ -14,7 +16,7 @@ import (
 func TestARunStaysWithTheDataItTook(t *testing.T) {
 	ctx, work, sets := context.Background(), t.TempDir(), t.TempDir()
 	t.Setenv("TLKIT_DATA", sets)
-	drawn := shapes(t, []string{"discs", "bars"}, 6)
+	drawn := testpictures.Shapes(t, []string{"discs", "bars"}, 6)
 	if err := os.Rename(drawn, filepath.Join(sets, "drawn")); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 	spec := Spec{Data: choose(place, "drawn", "cannot be had"), Model: "mobilenetv2", Seed: 1}
 	first := train(t, spec, place)
 
-	if err := os.Rename(shapes(t, []string{"discs", "bars"}, 6), filepath.Join(sets, "photos")); err != nil {
+	if err := os.Rename(testpictures.Shapes(t, []string{"discs", "bars"}, 6), filepath.Join(sets, "photos")); err != nil {
 		t.Fatal(err)
 	}
 	spec.Data = choose(place, "drawn", "mine goes on with drawn")
@@ -42,9 +44,9 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 	choose(Place{Folder: work, Name: "other", Offline: true}, "photos", "")
 	// Nothing learnt yet: a run that failed at its first breath decides nothing.
 	bare := filepath.Join(work, Home, "bare")
-	write(t, filepath.Join(bare, "spec.json"), []byte(`{"data": "drawn"}`))
+	testpictures.Write(t, filepath.Join(bare, "spec.json"), []byte(`{"data": "drawn"}`))
 	choose(Place{Folder: work, Name: "bare", Offline: true}, "photos", "")
-	if name, err := FirstOf(ctx, "photos", place, Silent{}); err != nil || name != "photos" {
+	if name, err := FirstOf(ctx, "photos", place, nil); err != nil || name != "photos" {
 		t.Errorf("a single name is taken as it is: %q, %v", name, err)
 	}
 }
@@ -52,7 +54,7 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 // A finished run whose files were cut in half says so; what is whole still serves.
 func TestHalfWrittenRun(t *testing.T) {
 	ctx, work := context.Background(), t.TempDir()
-	spec, place := Spec{Data: shapes(t, []string{"discs", "bars"}, 6), Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine", Keep: true, Resume: true}
+	spec, place := Spec{Data: testpictures.Shapes(t, []string{"discs", "bars"}, 6), Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine", Keep: true, Resume: true}
 	first := train(t, spec, place)
 	for name, words := range map[string]string{
 		"history.jsonl":    "", // its curve is refused, see below
@@ -71,8 +73,8 @@ func TestHalfWrittenRun(t *testing.T) {
 		if name == "history.jsonl" { // where nothing looks cut
 			half = whole[:bytes.LastIndexByte(half, '\n')+1]
 		}
-		write(t, path, half)
-		again, err := Train(ctx, spec, place, Silent{})
+		testpictures.Write(t, path, half)
+		again, err := Train(ctx, spec, place, nil)
 		if (err == nil) != (words == "") || err != nil && !strings.Contains(err.Error(), words) || err == nil && again.Correct != first.Correct {
 			t.Errorf("half a %s: %+v, %v", name, again, err)
 		}
@@ -85,7 +87,7 @@ func TestHalfWrittenRun(t *testing.T) {
 				t.Errorf("half a history is taken for all of it: %v", err)
 			}
 		}
-		write(t, path, whole)
+		testpictures.Write(t, path, whole)
 	}
 	s, err := Find(work, "mine")
 	if err != nil {
@@ -95,7 +97,7 @@ func TestHalfWrittenRun(t *testing.T) {
 		t.Errorf("the whole history: %d points of %d, %v", len(h.Points), s.Result.Steps, err)
 	}
 	place.Name = strings.Repeat("n", 300)
-	if _, err := Train(ctx, spec, place, Silent{}); err == nil || !strings.Contains(err.Error(), "300 bytes") || len(err.Error()) > 200 {
+	if _, err := Train(ctx, spec, place, nil); err == nil || !strings.Contains(err.Error(), "300 bytes") || len(err.Error()) > 200 {
 		t.Errorf("a name of 300 letters: %v", err)
 	}
 }

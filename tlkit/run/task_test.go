@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -55,7 +56,7 @@ func scene(t *testing.T, n int) string {
 		if i%3 == 2 {
 			split = "test"
 		}
-		write(t, filepath.Join(dir, filepath.FromSlash(name)), buf.Bytes())
+		testpictures.Write(t, filepath.Join(dir, filepath.FromSlash(name)), buf.Bytes())
 		var is []string
 		if disc {
 			is = append(is, "disc")
@@ -66,8 +67,8 @@ func scene(t *testing.T, n int) string {
 		}
 		labels += fmt.Sprintf("%s,%s,%s\n", name, strings.Join(is, ";"), split)
 	}
-	write(t, filepath.Join(dir, "labels.csv"), []byte(labels))
-	write(t, filepath.Join(dir, "values.csv"), []byte(values))
+	testpictures.Write(t, filepath.Join(dir, "labels.csv"), []byte(labels))
+	testpictures.Write(t, filepath.Join(dir, "values.csv"), []byte(values))
 	return dir
 }
 
@@ -92,7 +93,7 @@ func TestTasks(t *testing.T) {
 			csv := filepath.Join(dir, string(c.task)+".csv")
 			out := filepath.Join(work, string(c.task)+".head.safetensors")
 			spec := Spec{Data: csv, Model: "mobilenetv2", Seed: 1}
-			r, err := Train(ctx, spec, Place{Folder: work, Out: out}, Silent{})
+			r, err := Train(ctx, spec, Place{Folder: work, Out: out}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +131,7 @@ func TestTasks(t *testing.T) {
 			}
 
 			// A new process measures what this one reported, and predicts what it measured.
-			e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv}, Place{}, Silent{})
+			e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv}, Place{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +146,7 @@ func TestTasks(t *testing.T) {
 			for _, it := range set.In("test") {
 				paths = append(paths, it.Path)
 			}
-			said, err := Predict(ctx, PredictSpec{Head: out, Pictures: paths}, Place{}, Silent{})
+			said, err := Predict(ctx, HeadSpec{Head: out}, paths, Place{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +177,7 @@ func TestTasks(t *testing.T) {
 			t.Run("folds and seeds", func(t *testing.T) {
 				s := spec
 				s.Folds = 3
-				f, err := Train(ctx, s, Place{Folder: work}, Silent{})
+				f, err := Train(ctx, s, Place{Folder: work}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -188,7 +189,7 @@ func TestTasks(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 				s.Folds, s.Seeds = 0, 2
-				n, err := Train(ctx, s, Place{Folder: work}, Silent{})
+				n, err := Train(ctx, s, Place{Folder: work}, nil)
 				if err != nil || len(n.Runs) != 2 || n.Runs[0].Value != r.Value || math.Abs((n.Runs[0].Value+n.Runs[1].Value)/2-n.Value) > 1e-12 {
 					t.Errorf("%v %+v", err, n)
 				}
@@ -198,18 +199,18 @@ func TestTasks(t *testing.T) {
 				for what, s := range map[string]Spec{
 					"leave --head out": {Data: csv, Model: "mobilenetv2", Seed: 1, Head: c.otherHead},
 				} {
-					if _, err := Train(ctx, s, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), what) {
+					if _, err := Train(ctx, s, Place{Folder: work}, nil); err == nil || !strings.Contains(err.Error(), what) {
 						t.Errorf("%v, want %q", err, what)
 					}
 				}
-				if _, err := Compare(ctx, CompareSpec{Data: csv}, Place{Folder: work}, Silent{}); err == nil || !strings.Contains(err.Error(), "ranked by one label") {
+				if _, err := OpenBench(ctx, Spec{Data: csv}, Place{Folder: work}, nil); err == nil || !strings.Contains(err.Error(), "ranked by one label") {
 					t.Error(err)
 				}
-				if _, err := EvaluateModel(ctx, Spec{Data: csv, Model: "efficientnet_lite0", Seed: 1}, "", Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pretrained classifier is for one label") {
+				if _, err := EvaluateModel(ctx, Spec{Data: csv, Model: "efficientnet_lite0", Seed: 1}, "", Place{}, nil); err == nil || !strings.Contains(err.Error(), "pretrained classifier is for one label") {
 					t.Error(err)
 				}
 				other := filepath.Join(dir, map[datasets.Task]string{datasets.Labels: "values.csv", datasets.Values: "labels.csv"}[c.task])
-				if _, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: other}, Place{}, Silent{}); err == nil || !strings.Contains(err.Error(), "pictures of its own kind") {
+				if _, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: other}, Place{}, nil); err == nil || !strings.Contains(err.Error(), "pictures of its own kind") {
 					t.Error(err)
 				}
 			})
@@ -258,7 +259,7 @@ func finetuned(t *testing.T, task datasets.Task, csv string, metric, curve metri
 	if _, there := top.Probe["accuracy"]; err != nil || there || top.Probe["score"] != p.Value || top.Probe["metric"] != string(metric) {
 		t.Errorf("%v, %v", top.Probe, err)
 	}
-	e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv, Weights: frozen.Weights}, Place{Folder: work}, Silent{})
+	e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv, Weights: frozen.Weights}, Place{Folder: work}, nil)
 	if err != nil || math.Abs(e.Value-r.Value) > 1e-6 || e.Total != r.Total {
 		t.Errorf("evaluate says %v of %d, train %v of %d: %v", e.Value, e.Total, r.Value, r.Total, err)
 	}

@@ -6,12 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/compare"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
 func (c *command) compare() *cobra.Command {
-	s := run.CompareSpec{}
+	s := compare.Spec{}
 	cmd := &cobra.Command{
 		Use:   "compare [DIR|SET]",
 		Short: "Rank the networks on your pictures: accuracy, time, size",
@@ -37,7 +37,7 @@ Ctrl-C ends it with what was compared so far. List, table and picture are kept i
 				s.Data = args[0]
 			}
 			p := c.progress()
-			r, err := run.Compare(cmd.Context(), s, c.place(), p)
+			r, err := compare.Run(cmd.Context(), s, c.place(), p)
 			p.close()
 			if r == nil {
 				return err
@@ -55,8 +55,8 @@ Ctrl-C ends it with what was compared so far. List, table and picture are kept i
 					c.say("files    %s (compare.png, compare.json, compare.txt)", r.Folder)
 				}
 			}
-			if r.Busy {
-				c.say("%s", run.BusyWarning)
+			if w := r.Warning(); w != "" {
+				c.say("%s", w)
 			}
 			if err != nil {
 				err = fmt.Errorf("interrupted after %d of %d; features computed so far are kept, the same command goes on from there: %w", len(r.Ranked), len(r.Ranked)+len(r.Skipped), err)

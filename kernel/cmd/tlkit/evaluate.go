@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 			p := c.progress()
 			var e *run.Evaluation
 			var err error
-			if run.IsHead(args[0]) {
+			if isHead(args[0]) {
 				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
 					err = fmt.Errorf("a head file carries its own preset and labels: --statistics, --preset and --zero-shot are for models")
 				} else if cmd.Flags().Changed("seed") {
@@ -59,4 +60,11 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 	specFlags(cmd, &s)
 	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels stand for yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
 	return cmd
+}
+
+// isHead reports whether a name on the command line means a head file: it is a file, or ends like
+// one.
+func isHead(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors")
 }

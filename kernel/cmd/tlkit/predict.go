@@ -27,7 +27,7 @@ none could be read.`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
-			predictions, err := run.Predict(cmd.Context(), run.PredictSpec{Head: args[0], Pictures: args[1:], Weights: weights}, c.place(), p)
+			predictions, err := run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights}, args[1:], c.place(), p)
 			p.close()
 			if err != nil {
 				return err

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package run
+package compare
 
 func processorTime() float64 { return 0 } // not known

@@ -1,4 +1,4 @@
-package run
+package compare
 
 import (
 	"context"
@@ -13,7 +13,9 @@ import (
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -22,9 +24,12 @@ import (
 func TestCompare(t *testing.T) {
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
-	folder, work := shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
-	place := Place{Folder: work, Offline: true}
-	one := train(t, Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, Place{Folder: work})
+	folder, work := testpictures.Shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
+	place := run.Place{Folder: work, Offline: true}
+	one, err := run.Train(t.Context(), run.Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, run.Place{Folder: work}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	models := []string{"resnet18", "mobilenetv2", "resnet18.fb_swsl_ig1b_ft_in1k", " MobileNetV2 "}
 	second := false
 	if row, err := zoo.Find("efficientnet_lite0"); err != nil {
@@ -33,7 +38,7 @@ func TestCompare(t *testing.T) {
 		models = append(models, row.Name)
 	}
 	said := &heard{}
-	c, err := Compare(t.Context(), CompareSpec{Data: folder, Models: models, Seed: 1}, place, said)
+	c, err := Run(t.Context(), Spec{Data: folder, Models: models, Seed: 1}, place, said)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,14 +85,14 @@ func TestCompare(t *testing.T) {
 	}
 
 	t.Run("over folds", func(t *testing.T) {
-		c, err := Compare(t.Context(), CompareSpec{Data: folder, Models: []string{"mobilenetv2"}, Folds: 4, Seed: 1}, place, nil)
+		c, err := Run(t.Context(), Spec{Data: folder, Models: []string{"mobilenetv2"}, Folds: 4, Seed: 1}, place, nil)
 		if err != nil || c.Ranked[0].Total != 40 || !strings.Contains(c.Split, "4 folds of 40") {
 			t.Errorf("%v: %+v", err, c)
 		}
 	})
 	t.Run("an interrupt keeps what is done", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c, err := Compare(ctx, CompareSpec{Data: folder, Models: []string{"mobilenetv2", "resnet18", "resnet50"}, Seed: 1}, place,
+		c, err := Run(ctx, Spec{Data: folder, Models: []string{"mobilenetv2", "resnet18", "resnet50"}, Seed: 1}, place,
 			&whenSaid{word: "mobilenetv2: ", do: cancel})
 		if !errors.Is(err, context.Canceled) || c == nil || len(c.Ranked) != 1 || len(c.Skipped) != 2 || c.Skipped[0].Skipped != "interrupted" {
 			t.Errorf("err = %v, %+v", err, c)
@@ -95,10 +100,10 @@ func TestCompare(t *testing.T) {
 	})
 	t.Run("default", func(t *testing.T) {
 		t.Setenv("TLKIT_CACHE", t.TempDir())
-		if offline, err := (CompareSpec{}).rows(true); err != nil || len(offline) != 0 {
+		if offline, err := (Spec{}).rows(true); err != nil || len(offline) != 0 {
 			t.Errorf("offline with an empty cache: %d rows, %v", len(offline), err)
 		}
-		online, _ := CompareSpec{}.rows(false)
+		online, _ := Spec{}.rows(false)
 		names := []string{}
 		for _, r := range online {
 			names = append(names, r.Name)
@@ -111,14 +116,14 @@ func TestCompare(t *testing.T) {
 		if slices.Contains(names, "resnet18.a1_in1k") {
 			t.Errorf("%v holds what would have to be fetched from a hub", names)
 		}
-		if all, _ := (CompareSpec{All: true}).rows(true); len(all) != len(zoo.Rows()) {
+		if all, _ := (Spec{All: true}).rows(true); len(all) != len(zoo.Rows()) {
 			t.Errorf("all are %d of %d", len(all), len(zoo.Rows()))
 		}
 	})
 	t.Run("bad questions", func(t *testing.T) {
 		several := filepath.Join(folder, "several.csv")
-		write(t, several, []byte("path,labels\ndiscs/00.png,a|b\ndiscs/01.png,b\nbars/00.png,a\nbars/01.png,\n"))
-		for word, s := range map[string]CompareSpec{
+		testpictures.Write(t, several, []byte("path,labels\ndiscs/00.png,a|b\ndiscs/01.png,b\nbars/00.png,a\nbars/01.png,\n"))
+		for word, s := range map[string]Spec{
 			"resnet18":          {Data: folder, Models: []string{"resnet19"}},
 			"at least 2 folds":  {Data: folder, Folds: 1},
 			"not both":          {Data: folder, All: true, Models: []string{"mobilenetv2"}},
@@ -128,7 +133,7 @@ func TestCompare(t *testing.T) {
 			"no data set":       {Data: "nowhere-at-all"},
 			"at least 2 folds ": {Data: folder, Folds: -3},
 		} {
-			if c, err := Compare(t.Context(), s, place, nil); c != nil || err == nil || !strings.Contains(err.Error(), strings.TrimSpace(word)) {
+			if c, err := Run(t.Context(), s, place, nil); c != nil || err == nil || !strings.Contains(err.Error(), strings.TrimSpace(word)) {
 				t.Errorf("%+v: err = %v, want %q in it", s, err, word)
 			}
 		}
@@ -168,9 +173,21 @@ func TestReasonsAreShort(t *testing.T) {
 	}
 }
 
+// heard collects what is said.
+type heard struct {
+	silent
+	lines []string
+}
+
+func (h *heard) Say(s string) { h.lines = append(h.lines, s) }
+
+func (h *heard) has(word string) bool {
+	return slices.ContainsFunc(h.lines, func(l string) bool { return strings.Contains(l, word) })
+}
+
 // whenSaid does something when a sentence begins with word.
 type whenSaid struct {
-	Silent
+	silent
 	word string
 	do   func()
 }

@@ -1,0 +1,141 @@
+package compare
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+)
+
+// rank sorts, and sets everyone beside the first.
+func (c *Comparison) rank(truth []int) error {
+	slices.SortStableFunc(c.Ranked, func(a, b Ranked) int {
+		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Seconds, b.Seconds))
+	})
+	for i := range c.Ranked {
+		r := &c.Ranked[i]
+		if i == 0 {
+			continue
+		}
+		d, err := metrics.Compare(truth, c.Ranked[0].classes, r.classes)
+		if err != nil {
+			return fmt.Errorf("compare: %w", err)
+		}
+		r.Gap = &Gap{Difference: d.Difference, Interval: d.Interval, P: d.P, Clear: !d.Interval.Contains(0)}
+	}
+	return nil
+}
+
+// Sentence says who is first, and who may be as good: the first is no winner over what cannot be told from it.
+func (c *Comparison) Sentence() string {
+	switch len(c.Ranked) {
+	case 0:
+		return "nothing was compared"
+	case 1:
+		return fmt.Sprintf("%s is the only one here", c.Ranked[0].Model)
+	}
+	first := c.Ranked[0]
+	cheapest, others := first, []string{}
+	for _, r := range c.Ranked[1:] {
+		if r.Gap.Clear {
+			continue
+		}
+		others = append(others, r.Model)
+		if r.Seconds < cheapest.Seconds {
+			cheapest = r
+		}
+	}
+	pictures := fmt.Sprintf("%d pictures", first.Total)
+	if len(others) == 0 {
+		return fmt.Sprintf("%s is better than every other one here (paired differences on %s, 95 %%)", first.Model, pictures)
+	}
+	out := fmt.Sprintf("not distinguishable from %s on %s (paired differences, 95 %%): %s", first.Model, pictures, strings.Join(others, ", "))
+	if cheapest.Model != first.Model {
+		out += fmt.Sprintf("; the fastest of them is %s", cheapest.Model)
+	}
+	return out
+}
+
+// Table is the ranking in rows and columns, the header first.
+func (c *Comparison) Table() [][]string {
+	out := [][]string{{"model", "licence", "accuracy", "95 %", "right", "behind the first", "ms/picture", "weights"}}
+	for _, r := range c.Ranked {
+		behind := "-"
+		if r.Gap != nil {
+			behind = fmt.Sprintf("%+.1f (%+.1f to %+.1f)", 100*r.Gap.Difference, 100*r.Gap.Interval.Low, 100*r.Gap.Interval.High)
+		}
+		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), fmt.Sprintf("%.1f-%.1f", 100*r.Interval.Low, 100*r.Interval.High),
+			fmt.Sprintf("%d of %d", r.Correct, r.Total), behind, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
+	}
+	return out
+}
+
+// Figure is accuracy against time; what no other backbone beats in both is joined.
+func (c *Comparison) Figure() plots.Figure {
+	dots := make([]plots.Dot, len(c.Ranked))
+	for i, r := range c.Ranked {
+		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Value, Interval: r.Interval}
+	}
+	return plots.Scatter("Backbones on "+c.Data, plots.Scale{Name: "time per picture", Unit: "ms"}, plots.Scale{Name: "accuracy", Unit: "%"}, dots)
+}
+
+// List is all of it as one JSON list: the ranking, then what was skipped, with null for what is not known of it.
+func (c *Comparison) List() []any {
+	type unknown struct {
+		Model    string `json:"model"`
+		Accuracy any    `json:"accuracy"`
+		Interval any    `json:"interval"`
+		Seconds  any    `json:"seconds_per_picture"`
+		Bytes    any    `json:"bytes"`
+		Skipped  string `json:"skipped"`
+	}
+	out := []any{} // never null
+	for _, r := range c.Ranked {
+		out = append(out, r)
+	}
+	for _, s := range c.Skipped {
+		out = append(out, unknown{Model: s.Model, Skipped: s.Skipped})
+	}
+	return out
+}
+
+// write leaves list, table and picture in .tlkit/compare-DATA.
+func (c *Comparison) write(folder string) error {
+	c.Folder = filepath.Join(folder, run.Home, "compare-"+run.SafeName(c.Data))
+	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
+		return fmt.Errorf("compare: %w; go to a folder you can write to", err)
+	}
+	var text strings.Builder
+	for _, row := range c.Table() {
+		text.WriteString(strings.Join(row, "\t") + "\n")
+	}
+	text.WriteString(c.Sentence() + "\n")
+	if w := c.Warning(); w != "" {
+		text.WriteString(w + "\n")
+	}
+	for _, r := range c.Reasons() {
+		fmt.Fprintf(&text, "skipped: %s\n", r)
+	}
+	list, err := json.MarshalIndent(c.List(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	if err := atomicfile.WriteBytes(filepath.Join(c.Folder, "compare.json"), append(list, '\n'), 0o644); err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	if err := atomicfile.WriteBytes(filepath.Join(c.Folder, "compare.txt"), []byte(text.String()), 0o644); err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	if err := atomicfile.Write(filepath.Join(c.Folder, "compare.png"), 0o644, c.Figure().PNG); err != nil {
+		return fmt.Errorf("compare: compare.png: %w", err)
+	}
+	return nil
+}
