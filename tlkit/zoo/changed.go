@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
@@ -72,8 +73,8 @@ func (n *Net) Changes() []weights.Tensor {
 // were changed, one sha256 over those.
 func (n *Net) Identity() string {
 	file := n.SHA256
-	if a, ok := n.Row.arch.(*onnxNet); ok {
-		file += " cut at " + a.cut
+	if a, ok := n.Row.arch.(*onnx.Net); ok {
+		file += " cut at " + a.Cut()
 	}
 	if len(n.changed) == 0 {
 		return file

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -51,14 +52,14 @@ type Net struct {
 //
 // A name such as my.onnx or my.onnx#VALUE is a network of your own; it needs o.Preset.
 func Load(ctx context.Context, name string, o Options) (*Net, error) {
-	if path, cut, ok := splitONNX(name); ok {
-		return loadONNX(ctx, path, cut, o)
-	}
-	row, err := Find(name)
+	s, err := resolve(name)
 	if err != nil {
 		return nil, err
 	}
-	return row.load(ctx, o)
+	if s.own {
+		return loadOwn(ctx, s.ref, o)
+	}
+	return s.row.load(ctx, o)
 }
 
 func (row Row) load(ctx context.Context, o Options) (n *Net, err error) {
@@ -154,8 +155,8 @@ func (n *Net) read() error {
 		}
 	}
 	o := weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore}
-	if a, ok := n.Row.arch.(*onnxNet); ok {
-		o.Rename = a.rename
+	if a, ok := n.Row.arch.(*onnx.Net); ok {
+		o.Rename = a.Key
 	}
 	n.tensors, _, err = weights.Match(file, n.declared.Wants(), o)
 	return err

@@ -23,6 +23,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
@@ -76,19 +77,39 @@ func Rows() []Row {
 	return rows
 }
 
-// Find gives the row of that name or alias; case does not matter. The error is an *UnknownError. A name such as
-// my.onnx, or my.onnx#VALUE, is a network of your own: its file is opened, and its row has a preset without statistics.
+// Find returns the row called name, by its key or an alias; case does not matter. The error is an
+// *UnknownError. A name such as my.onnx, or my.onnx#VALUE, is a network of your own: its file is
+// opened, and its row has a preset without statistics.
 func Find(name string) (Row, error) {
-	if path, cut, ok := splitONNX(name); ok {
-		return findONNX(path, cut, 0)
+	s, err := resolve(name)
+	if err != nil {
+		return Row{}, err
+	}
+	if s.own {
+		return findOwn(s.ref, 0)
+	}
+	return s.row, nil
+}
+
+// source is what a name stands for: a row of the table, or an ONNX file of the caller's own.
+type source struct {
+	row Row
+	own bool // it is ref, not row
+	ref onnx.Ref
+}
+
+// resolve is the one place where a name is looked at. It opens no file.
+func resolve(name string) (source, error) {
+	if ref, ok := onnx.ParseRef(name); ok {
+		return source{own: true, ref: ref}, nil
 	}
 	want := strings.ToLower(strings.TrimSpace(name))
 	for _, r := range Rows() {
 		if slices.Contains(r.names(), want) {
-			return r, nil
+			return source{row: r}, nil
 		}
 	}
-	return Row{}, &UnknownError{Name: name, Near: near(want)}
+	return source{}, &UnknownError{Name: name, Near: near(want)}
 }
 
 // names are all that a row can be found by, in lower case.

@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// onnxWindow reads the settings that convolutions and pools share. size is that of the kernel.
-func onnxWindow(e *onnxWalk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window {
+// windowOf reads the settings that convolutions and pools share. size is that of the kernel.
+func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window {
 	w := backbone.Window{Size: size, Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}}
 	pair := func(name string, to *[2]int) {
 		v := n.Attrs[name].Ints
@@ -36,7 +36,7 @@ func onnxWindow(e *onnxWalk, n weights.ONNXNode, x *Node, size [2]int) backbone.
 	if size != [2]int{} && w.Size != size {
 		panic(fmt.Errorf("kernel_shape is %v, the kernel %v", w.Size, size))
 	}
-	switch pad := onnxText(n, "auto_pad", "NOTSET"); pad {
+	switch pad := textAttr(n, "auto_pad", "NOTSET"); pad {
 	case "NOTSET", "":
 		if v := n.Attrs["pads"].Ints; v != nil {
 			if len(v) != 4 {
@@ -65,7 +65,7 @@ func onnxWindow(e *onnxWalk, n weights.ONNXNode, x *Node, size [2]int) backbone.
 	return w
 }
 
-func onnxConv(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+func conv(e *walk, n weights.ONNXNode, in []value) value {
 	if len(in) < 2 || !in[1].there() || in[1].known != nil || len(in[1].dims()) != 4 {
 		panic(errors.New("its kernel is no [O,I,H,W]; only convolutions of pictures are supported"))
 	}
@@ -75,27 +75,27 @@ func onnxConv(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 	}
 	x := e.toLast(in[0])
 	d := kernel.Shape().Dimensions
-	groups := onnxInt(n, "group", 1)
+	groups := intAttr(n, "group", 1)
 	if groups < 1 || groups > 1<<20 {
 		panic(fmt.Errorf("%d groups", groups))
 	}
-	y := e.b.Convolution(x, kernel, int(groups), onnxWindow(e, n, x, [2]int{d[0], d[1]}))
+	y := e.b.Convolution(x, kernel, int(groups), windowOf(e, n, x, [2]int{d[0], d[1]}))
 	if len(in) > 2 && in[2].there() {
 		y = Add(y, Reshape(in[2].plain(e), 1, 1, 1, d[3]))
 	}
-	return onnxValue{node: y, last: true}
+	return value{node: y, last: true}
 }
 
-func onnxBatchNorm(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
-	if len(in) != 5 || onnxInt(n, "training_mode", 0) != 0 || onnxInt(n, "spatial", 1) != 1 {
+func batchNorm(e *walk, n weights.ONNXNode, in []value) value {
+	if len(in) != 5 || intAttr(n, "training_mode", 0) != 0 || intAttr(n, "spatial", 1) != 1 {
 		panic(errors.New("it is in training mode: export the network in evaluation mode"))
 	}
-	eps := onnxFloat(n, "epsilon", 1e-5)
+	eps := floatAttr(n, "epsilon", 1e-5)
 	v := in[0]
 	rank := len(v.dims())
 	channel := 1
 	if rank == 4 {
-		v = onnxValue{node: e.toLast(v), last: true}
+		v = value{node: e.toLast(v), last: true}
 		channel = 3
 	}
 	x := v.plain(e)
@@ -123,7 +123,7 @@ func normNames(n weights.ONNXNode) (prefix string, ok bool) {
 }
 
 // normWeights says whether the four are weights of this norm alone, each for c channels.
-func (e *onnxWalk) normWeights(prefix string, c int) bool {
+func (e *walk) normWeights(prefix string, c int) bool {
 	for _, leaf := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
 		w, ok := e.weights[prefix+leaf]
 		if !ok || len(w.shape) != 1 || w.shape[0] != c || e.ask[prefix+leaf] != 1 || w.fixed != strings.HasPrefix(leaf, ".running") {
@@ -133,15 +133,15 @@ func (e *onnxWalk) normWeights(prefix string, c int) bool {
 	return true
 }
 
-func onnxPool(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+func pool(e *walk, n weights.ONNXNode, in []value) value {
 	x := e.toLast(in[0])
-	if n.Attrs["kernel_shape"].Ints == nil || onnxInt(n, "storage_order", 0) != 0 || len(n.Outputs) > 1 && n.Outputs[1] != "" {
+	if n.Attrs["kernel_shape"].Ints == nil || intAttr(n, "storage_order", 0) != 0 || len(n.Outputs) > 1 && n.Outputs[1] != "" {
 		panic(errors.New("a pool without kernel_shape, or one that gives indices"))
 	}
-	w := onnxWindow(e, n, x, [2]int{})
+	w := windowOf(e, n, x, [2]int{})
 	mean := n.Op == "AveragePool"
-	padded := onnxInt(n, "count_include_pad", 0) != 0
-	if onnxInt(n, "ceil_mode", 0) != 0 {
+	padded := intAttr(n, "count_include_pad", 0) != 0
+	if intAttr(n, "ceil_mode", 0) != 0 {
 		for i := range 2 {
 			d := x.Shape().Dim(1 + i)
 			over := (d + w.Pads[i][0] + w.Pads[i][1] - w.Size[i]) % w.Stride[i]
@@ -155,13 +155,13 @@ func onnxPool(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 		}
 	}
 	if mean {
-		return onnxValue{node: backbone.MeanPoolWindow(x, w, padded), last: true}
+		return value{node: backbone.MeanPoolWindow(x, w, padded), last: true}
 	}
-	return onnxValue{node: backbone.MaxPoolWindow(x, w), last: true}
+	return value{node: backbone.MaxPoolWindow(x, w), last: true}
 }
 
-func onnxGlobal(reduce func(x *Node, axes ...int) *Node) onnxOp {
-	return func(e *onnxWalk, _ weights.ONNXNode, in []onnxValue) onnxValue {
-		return onnxValue{node: ReduceAndKeep(e.toLast(in[0]), reduce, 1, 2), last: true}
+func globalPool(reduce func(x *Node, axes ...int) *Node) operation {
+	return func(e *walk, _ weights.ONNXNode, in []value) value {
+		return value{node: ReduceAndKeep(e.toLast(in[0]), reduce, 1, 2), last: true}
 	}
 }

@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// onnxNet is a network that was read from an ONNX file, as an architecture: everything but the numbers of its weights.
-type onnxNet struct {
+// Net is a network that was read from an ONNX file, as an architecture: everything but the numbers of its weights.
+type Net struct {
 	nodes  []weights.ONNXNode
 	maker  map[string]int // output name: node
 	ask    map[string]int // name: how often nodes ask for it
@@ -25,20 +25,20 @@ type onnxNet struct {
 	logits string // value before the softmax, "" = none behind the cut
 	stages []string
 
-	weights map[string]onnxWeight
-	consts  map[string]onnxConst
+	weights map[string]weight
+	consts  map[string]constant
 }
 
 const (
-	maxONNXConst = 1 << 16 // numbers; more integers than this are quantised weights
-	maxONNXValue = 1 << 26 // numbers of one value for one picture: 256 MB
+	maxConstant = 1 << 16 // numbers; more integers than this are quantised weights
+	maxValue    = 1 << 26 // numbers of one value for one picture: 256 MB
 )
 
-// planONNX checks the graph of f from its end to its beginning: everything that is needed is there and made once, no
+// plan checks the graph of f from its end to its beginning: everything that is needed is there and made once, no
 // value needs itself, all operations are known.
-func planONNX(f *weights.File, cut string) (*onnxNet, error) {
+func plan(f *weights.File, cut string) (*Net, error) {
 	g := f.ONNX()
-	a := &onnxNet{nodes: g.Nodes, opset: g.Opset, maker: map[string]int{}, ask: map[string]int{}, weights: map[string]onnxWeight{}, consts: map[string]onnxConst{}}
+	a := &Net{nodes: g.Nodes, opset: g.Opset, maker: map[string]int{}, ask: map[string]int{}, weights: map[string]weight{}, consts: map[string]constant{}}
 	if a.opset < 7 || a.opset > 26 {
 		return nil, fmt.Errorf("operators of version %d, 7 to 26 are read: convert it, in Python with onnx.version_converter", a.opset)
 	}
@@ -78,7 +78,7 @@ func planONNX(f *weights.File, cut string) (*onnxNet, error) {
 	return a, a.findStages(order)
 }
 
-func (a *onnxNet) findInput(g *weights.ONNX) error {
+func (a *Net) findInput(g *weights.ONNX) error {
 	if len(g.Inputs) != 1 {
 		var names []string
 		for _, v := range g.Inputs {
@@ -116,7 +116,7 @@ func (a *onnxNet) findInput(g *weights.ONNX) error {
 }
 
 // order lists the nodes that the cut and the logits need, each behind what it needs.
-func (a *onnxNet) order(numbers map[string]bool) (order []int, err error) {
+func (a *Net) order(numbers map[string]bool) (order []int, err error) {
 	const (
 		open = 1 + iota
 		done
@@ -167,7 +167,7 @@ func (a *onnxNet) order(numbers map[string]bool) (order []int, err error) {
 		if err := visit(a.logits); err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(order[upToCut:], func(i int) bool { return slices.Contains(a.nodes[i].Inputs, a.cut) }) && a.behind(a.logits, "Add", "Gemm", "MatMul", "Flatten", "Reshape", "Identity", "Dropout") != a.cut {
+		if !slices.ContainsFunc(order[upToCut:], func(i int) bool { return slices.Contains(a.nodes[i].Inputs, a.cut) }) && a.skip(a.logits, "Add", "Gemm", "MatMul", "Flatten", "Reshape", "Identity", "Dropout") != a.cut {
 			// The classifier does not stand on the cut, for example when that is another branch.
 			a.logits, order = "", order[:upToCut]
 		}
@@ -176,7 +176,7 @@ func (a *onnxNet) order(numbers map[string]bool) (order []int, err error) {
 }
 
 // unsupported lists what is not known here, by name, before anything runs.
-func (a *onnxNet) unsupported(order []int) error {
+func (a *Net) unsupported(order []int) error {
 	var ops []string
 	for _, i := range order {
 		n := a.nodes[i]
@@ -204,22 +204,22 @@ func (a *onnxNet) unsupported(order []int) error {
 	return &UnsupportedError{Ops: ops}
 }
 
-// onnxInt gives an integer setting, or what stands for it when the file has none.
-func onnxInt(n weights.ONNXNode, name string, otherwise int64) int64 {
+// intAttr gives an integer setting, or what stands for it when the file has none.
+func intAttr(n weights.ONNXNode, name string, otherwise int64) int64 {
 	if v := n.Attrs[name].Ints; len(v) == 1 {
 		return v[0]
 	}
 	return otherwise
 }
 
-func onnxFloat(n weights.ONNXNode, name string, otherwise float64) float64 {
+func floatAttr(n weights.ONNXNode, name string, otherwise float64) float64 {
 	if v := n.Attrs[name].Floats; len(v) == 1 && !math.IsNaN(float64(v[0])) {
 		return float64(v[0])
 	}
 	return otherwise
 }
 
-func onnxText(n weights.ONNXNode, name, otherwise string) string {
+func textAttr(n weights.ONNXNode, name, otherwise string) string {
 	if v := n.Attrs[name].Strings; len(v) == 1 {
 		return v[0]
 	}

@@ -1,11 +1,9 @@
-package zoo
+package onnx
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,32 +19,32 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
-// onnxModel is a network of a convolution to 4 channels, then the nodes, from value "a" to value "z", [N,4].
-func onnxModel(nodes ...*protos.NodeProto) *protos.ModelProto {
+// model4 is a network of a convolution to 4 channels, then the nodes, from value "a" to value "z", [N,4].
+func model4(nodes ...*protos.NodeProto) *protos.ModelProto {
 	kernel := &protos.TensorProto{Name: "kernel", DataType: 1, Dims: []int64{4, 3, 1, 1}, FloatData: make([]float32, 12)}
 	return &protos.ModelProto{IrVersion: 8, OpsetImport: []*protos.OperatorSetIdProto{{Version: 17}}, Graph: &protos.GraphProto{
 		Name:        "g",
 		Input:       []*protos.ValueInfoProto{{Name: "x", Type: tensorType(1, []int{1, 3, 8, 8})}},
 		Output:      []*protos.ValueInfoProto{{Name: "z", Type: tensorType(1, []int{1, 4})}},
 		Initializer: []*protos.TensorProto{kernel},
-		Node:        append([]*protos.NodeProto{onnxNode("Conv", "x kernel", "a")}, nodes...),
+		Node:        append([]*protos.NodeProto{node("Conv", "x kernel", "a")}, nodes...),
 	}}
 }
 
-// onnxNode has its inputs and outputs between spaces.
-func onnxNode(op, in, out string, attrs ...*protos.AttributeProto) *protos.NodeProto {
+// node has its inputs and outputs between spaces.
+func node(op, in, out string, attrs ...*protos.AttributeProto) *protos.NodeProto {
 	return &protos.NodeProto{OpType: op, Name: "n " + op, Input: strings.Fields(in), Output: strings.Fields(out), Attribute: attrs}
 }
 
-func onnxInts(name string, v ...int64) *protos.AttributeProto {
+func ints(name string, v ...int64) *protos.AttributeProto {
 	return &protos.AttributeProto{Name: name, Type: protos.AttributeProto_INTS, Ints: v}
 }
 
-func onnxNumbers(name string, v ...int64) *protos.TensorProto {
+func numbersOf(name string, v ...int64) *protos.TensorProto {
 	return &protos.TensorProto{Name: name, DataType: 7, Dims: []int64{int64(len(v))}, Int64Data: v}
 }
 
-func writeONNX(t testing.TB, m *protos.ModelProto) string {
+func write(t testing.TB, m *protos.ModelProto) string {
 	t.Helper()
 	b, err := proto.Marshal(m)
 	if err != nil {
@@ -59,38 +57,51 @@ func writeONNX(t testing.TB, m *protos.ModelProto) string {
 	return path
 }
 
-func pooled() *protos.NodeProto { return onnxNode("GlobalAveragePool", "b", "z") }
+// declared opens a file, plans the network up to cut and declares it for pictures of size pixels.
+func declared(path, cut string, size int) (*backbone.Declaration, error) {
+	net, err := Open(Ref{File: path, Cut: cut})
+	if err != nil {
+		return nil, err
+	}
+	d, err := backbone.Declare(net, size)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %s: %w", path, err)
+	}
+	return d, nil
+}
+
+func pooled() *protos.NodeProto { return node("GlobalAveragePool", "b", "z") }
 
 // What a stranger may write, and what is said about it. Nothing of it runs, nothing panics, and no file of a few
 // kilobytes takes more than 64 MB.
-func TestONNXHostile(t *testing.T) {
+func TestHostile(t *testing.T) {
 	with := func(m *protos.ModelProto, change func(*protos.ModelProto)) *protos.ModelProto {
 		change(m)
 		return m
 	}
-	plain := func() *protos.ModelProto { return onnxModel(onnxNode("Relu", "a", "b"), pooled()) }
-	if _, err := findONNX(writeONNX(t, plain()), "", 0); err != nil {
+	plain := func() *protos.ModelProto { return model4(node("Relu", "a", "b"), pooled()) }
+	if _, err := declared(write(t, plain()), "", 8); err != nil {
 		t.Fatalf("the file that the others are made from: %v", err)
 	}
 	library := func(numbers []int64, nodes ...*protos.NodeProto) *protos.ModelProto {
-		m := onnxModel(append(nodes, pooled())...)
-		m.Graph.Initializer = append(m.Graph.Initializer, onnxNumbers("k", numbers...))
+		m := model4(append(nodes, pooled())...)
+		m.Graph.Initializer = append(m.Graph.Initializer, numbersOf("k", numbers...))
 		return m
 	}
 	deep := []*protos.NodeProto{}
 	for i := range 20_000 {
-		deep = append(deep, onnxNode("Relu", fmt.Sprint("d", i), fmt.Sprint("d", i+1)))
+		deep = append(deep, node("Relu", fmt.Sprint("d", i), fmt.Sprint("d", i+1)))
 	}
 	deep[0].Input[0], deep[len(deep)-1].Output[0] = "a", "b"
 	for what, c := range map[string]struct {
 		model *protos.ModelProto
 		want  string
 	}{
-		"a circle":             {onnxModel(onnxNode("Add", "a c", "b"), onnxNode("Relu", "b", "c"), pooled()), "circles"},
-		"itself":               {onnxModel(onnxNode("Relu", "b", "b"), pooled()), "circles"},
-		"a value from nowhere": {onnxModel(onnxNode("Add", "a nowhere", "b"), pooled()), `"nowhere", which nothing makes`},
-		"a value made twice":   {onnxModel(onnxNode("Relu", "a", "b"), onnxNode("Tanh", "a", "b"), pooled()), `"b" is made twice`},
-		"a weight made again":  {onnxModel(onnxNode("Relu", "a", "kernel"), onnxNode("Relu", "a", "b"), pooled()), `"kernel" is made twice`},
+		"a circle":             {model4(node("Add", "a c", "b"), node("Relu", "b", "c"), pooled()), "circles"},
+		"itself":               {model4(node("Relu", "b", "b"), pooled()), "circles"},
+		"a value from nowhere": {model4(node("Add", "a nowhere", "b"), pooled()), `"nowhere", which nothing makes`},
+		"a value made twice":   {model4(node("Relu", "a", "b"), node("Tanh", "a", "b"), pooled()), `"b" is made twice`},
+		"a weight made again":  {model4(node("Relu", "a", "kernel"), node("Relu", "a", "b"), pooled()), `"kernel" is made twice`},
 		"no output":            {with(plain(), func(m *protos.ModelProto) { m.Graph.Output = nil }), "no output"},
 		"an output of nothing": {with(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q" is no value`},
 		"two inputs": {with(plain(), func(m *protos.ModelProto) {
@@ -103,40 +114,40 @@ func TestONNXHostile(t *testing.T) {
 		"a million pixels":             {with(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 1e6, 1e6}) }), "at most 4096"},
 		"version 3":                    {with(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 3 }), "version 3"},
 		"version 99":                   {with(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 99 }), "version 99"},
-		"a kernel of lists":            {onnxModel(onnxNode("Conv", "a k", "b"), pooled()), `"k", which nothing makes`},
-		"a kernel that varies":         {onnxModel(onnxNode("Conv", "a a", "b"), pooled()), ""},
-		"no kernel":                    {onnxModel(onnxNode("Conv", "a", "b"), pooled()), "kernel"},
-		"no input":                     {onnxModel(onnxNode("Relu", "", "b"), pooled()), "no input"},
-		"a stride of 0":                {onnxModel(onnxNode("MaxPool", "a", "b", onnxInts("kernel_shape", 2, 2), onnxInts("strides", 0, 1)), pooled()), "strides"},
-		"a pad of a billion":           {onnxModel(onnxNode("MaxPool", "a", "b", onnxInts("kernel_shape", 2, 2), onnxInts("pads", 1e9, 0, 0, 0)), pooled()), "pads"},
-		"a negative pad":               {onnxModel(onnxNode("AveragePool", "a", "b", onnxInts("kernel_shape", 2, 2), onnxInts("pads", -5, 0, 0, 0)), pooled()), "pads"},
-		"a window too large":           {onnxModel(onnxNode("MaxPool", "a", "b", onnxInts("kernel_shape", 99, 99)), pooled()), "too small for a window"},
-		"a dilated pool":               {onnxModel(onnxNode("MaxPool", "a", "b", onnxInts("kernel_shape", 2, 2), onnxInts("dilations", 2, 2)), pooled()), "dilation"},
-		"groups":                       {onnxModel(onnxNode("Conv", "a kernel", "b", &protos.AttributeProto{Name: "group", Type: protos.AttributeProto_INT, I: 1 << 40}), pooled()), "groups"},
-		"a broken perm":                {onnxModel(onnxNode("Transpose", "a", "b", onnxInts("perm", 0, 0, 1, 9)), pooled()), "perm"},
-		"a huge reshape":               {library([]int64{1 << 40, -1}, onnxNode("Reshape", "a k", "b")), "shape"},
-		"a reshape by pixels":          {onnxModel(onnxNode("Cast", "a", "i", &protos.AttributeProto{Name: "to", Type: protos.AttributeProto_INT, I: 7}), onnxNode("Reshape", "a i", "b"), pooled()), "depends on the picture"},
-		"a huge tile":                  {library([]int64{1 << 20, 1 << 10, 1, 1}, onnxNode("Tile", "a k", "b")), "more than"},
-		"a huge expand":                {library([]int64{1 << 30, 4, 8, 8}, onnxNode("Expand", "a k", "b")), "more than"},
-		"a huge constant":              {library([]int64{1 << 40}, onnxNode("ConstantOfShape", "k", "c"), onnxNode("Add", "a c", "b")), "numbers of a shape"},
-		"a division by zero":           {library([]int64{0}, onnxNode("Div", "k k", "c"), onnxNode("Reshape", "a c", "b")), "division by zero"},
-		"a rest by zero":               {library([]int64{0}, onnxNode("Mod", "k k", "c"), onnxNode("Reshape", "a c", "b")), ""},
-		"an element too far":           {library([]int64{4}, onnxNode("Gather", "k k", "c"), onnxNode("Reshape", "a c", "b")), "element 4 of 1"},
-		"an axis too far":              {onnxModel(onnxNode("Concat", "a a", "b", &protos.AttributeProto{Name: "axis", Type: protos.AttributeProto_INT, I: 9}), pooled()), "axis 9"},
-		"an attribute of another kind": {onnxModel(onnxNode("ReduceMax", "a", "b", &protos.AttributeProto{Name: "keepdims", Type: protos.AttributeProto_STRING, S: []byte("yes")}), pooled()), "keepdims"},
-		"training":                     {onnxModel(onnxNode("BatchNormalization", "a kernel kernel kernel kernel", "b", &protos.AttributeProto{Name: "training_mode", Type: protos.AttributeProto_INT, I: 1}), pooled()), "training mode"},
-		"other shapes":                 {onnxModel(onnxNode("MatMul", "a kernel", "b"), pooled()), "MatMul"},
-		"twenty thousand nodes":        {onnxModel(append(deep, pooled())...), "-"},
+		"a kernel of lists":            {model4(node("Conv", "a k", "b"), pooled()), `"k", which nothing makes`},
+		"a kernel that varies":         {model4(node("Conv", "a a", "b"), pooled()), ""},
+		"no kernel":                    {model4(node("Conv", "a", "b"), pooled()), "kernel"},
+		"no input":                     {model4(node("Relu", "", "b"), pooled()), "no input"},
+		"a stride of 0":                {model4(node("MaxPool", "a", "b", ints("kernel_shape", 2, 2), ints("strides", 0, 1)), pooled()), "strides"},
+		"a pad of a billion":           {model4(node("MaxPool", "a", "b", ints("kernel_shape", 2, 2), ints("pads", 1e9, 0, 0, 0)), pooled()), "pads"},
+		"a negative pad":               {model4(node("AveragePool", "a", "b", ints("kernel_shape", 2, 2), ints("pads", -5, 0, 0, 0)), pooled()), "pads"},
+		"a window too large":           {model4(node("MaxPool", "a", "b", ints("kernel_shape", 99, 99)), pooled()), "too small for a window"},
+		"a dilated pool":               {model4(node("MaxPool", "a", "b", ints("kernel_shape", 2, 2), ints("dilations", 2, 2)), pooled()), "dilation"},
+		"groups":                       {model4(node("Conv", "a kernel", "b", &protos.AttributeProto{Name: "group", Type: protos.AttributeProto_INT, I: 1 << 40}), pooled()), "groups"},
+		"a broken perm":                {model4(node("Transpose", "a", "b", ints("perm", 0, 0, 1, 9)), pooled()), "perm"},
+		"a huge reshape":               {library([]int64{1 << 40, -1}, node("Reshape", "a k", "b")), "shape"},
+		"a reshape by pixels":          {model4(node("Cast", "a", "i", &protos.AttributeProto{Name: "to", Type: protos.AttributeProto_INT, I: 7}), node("Reshape", "a i", "b"), pooled()), "depends on the picture"},
+		"a huge tile":                  {library([]int64{1 << 20, 1 << 10, 1, 1}, node("Tile", "a k", "b")), "more than"},
+		"a huge expand":                {library([]int64{1 << 30, 4, 8, 8}, node("Expand", "a k", "b")), "more than"},
+		"a huge constant":              {library([]int64{1 << 40}, node("ConstantOfShape", "k", "c"), node("Add", "a c", "b")), "numbers of a shape"},
+		"a division by zero":           {library([]int64{0}, node("Div", "k k", "c"), node("Reshape", "a c", "b")), "division by zero"},
+		"a rest by zero":               {library([]int64{0}, node("Mod", "k k", "c"), node("Reshape", "a c", "b")), ""},
+		"an element too far":           {library([]int64{4}, node("Gather", "k k", "c"), node("Reshape", "a c", "b")), "element 4 of 1"},
+		"an axis too far":              {model4(node("Concat", "a a", "b", &protos.AttributeProto{Name: "axis", Type: protos.AttributeProto_INT, I: 9}), pooled()), "axis 9"},
+		"an attribute of another kind": {model4(node("ReduceMax", "a", "b", &protos.AttributeProto{Name: "keepdims", Type: protos.AttributeProto_STRING, S: []byte("yes")}), pooled()), "keepdims"},
+		"training":                     {model4(node("BatchNormalization", "a kernel kernel kernel kernel", "b", &protos.AttributeProto{Name: "training_mode", Type: protos.AttributeProto_INT, I: 1}), pooled()), "training mode"},
+		"other shapes":                 {model4(node("MatMul", "a kernel", "b"), pooled()), "MatMul"},
+		"twenty thousand nodes":        {model4(append(deep, pooled())...), "-"},
 		"quantised": {with(plain(), func(m *protos.ModelProto) {
 			m.Graph.Initializer = append(m.Graph.Initializer, &protos.TensorProto{Name: "q", DataType: 3, Dims: []int64{1 << 17}, RawData: make([]byte, 1<<17)})
-			m.Graph.Node[1] = onnxNode("Add", "a q", "b")
+			m.Graph.Node[1] = node("Add", "a q", "b")
 		}), "quantised"},
 		"another library's": {with(plain(), func(m *protos.ModelProto) { m.Graph.Node[1].Domain = "com.microsoft" }), "com.microsoft.Relu"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			path := writeONNX(t, c.model)
+			path := write(t, c.model)
 			began, before := time.Now(), heapTotal()
-			_, err := findONNX(path, "", 0)
+			_, err := declared(path, "", 8)
 			took, used := time.Since(began), heapTotal()-before
 			switch {
 			case c.want == "-":
@@ -147,7 +158,7 @@ func TestONNXHostile(t *testing.T) {
 				// Unusual, and computed like anything else.
 			case err == nil:
 				t.Error("it was read")
-			case !strings.HasPrefix(err.Error(), "zoo: ") || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "stranger.onnx"):
+			case !strings.HasPrefix(err.Error(), "onnx: ") || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "stranger.onnx"):
 				t.Errorf("got %q, want something with %q and the file's name", err, c.want)
 			}
 			if used > 64<<20 && c.want != "-" || took > 20*time.Second {
@@ -164,22 +175,22 @@ func heapTotal() uint64 {
 }
 
 // All operations that are not there are listed by name, before anything is built.
-func TestONNXUnsupported(t *testing.T) {
+func TestUnsupported(t *testing.T) {
 	inner := &protos.AttributeProto{Name: "then_branch", Type: protos.AttributeProto_GRAPH, G: &protos.GraphProto{}}
-	m := onnxModel(onnxNode("LRN", "a", "c"), onnxNode("GridSample", "c a", "d"), onnxNode("LRN", "d", "e"), onnxNode("If", "e", "b", inner), pooled(), onnxNode("Loop", "z", "unused"))
-	_, err := findONNX(writeONNX(t, m), "", 0)
+	m := model4(node("LRN", "a", "c"), node("GridSample", "c a", "d"), node("LRN", "d", "e"), node("If", "e", "b", inner), pooled(), node("Loop", "z", "unused"))
+	_, err := declared(write(t, m), "", 8)
 	e := (*UnsupportedError)(nil)
 	if !errors.As(err, &e) || !slices.Equal(e.Ops, []string{"GridSample", "If (with a graph inside)", "LRN"}) || !strings.Contains(err.Error(), "GridSample, If (with a graph inside), LRN") {
 		t.Errorf("%v", err)
 	}
 	// What lies behind the cut does not matter.
-	if row, err := findONNX(writeONNX(t, m), "a", 0); err != nil || row.Features != 4 {
+	if d, err := declared(write(t, m), "a", 8); err != nil || d.Features != 4 {
 		t.Errorf("cut before them: %v", err)
 	}
 }
 
 // What libraryOps says is true of the onnx-gomlx that is linked: it builds each, if not always with these inputs.
-func TestONNXLibraryKnowsItsOperations(t *testing.T) {
+func TestLibraryKnowsItsOperations(t *testing.T) {
 	ask := func(op string) (err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -187,8 +198,8 @@ func TestONNXLibraryKnowsItsOperations(t *testing.T) {
 			}
 		}()
 		libraryOps[op] = true
-		m := onnxModel(onnxNode(op, "a a a", "b"), pooled())
-		_, err = findONNX(writeONNX(t, m), "", 0)
+		m := model4(node(op, "a a a", "b"), pooled())
+		_, err = declared(write(t, m), "", 8)
 		return err
 	}
 	for op := range libraryOps {
@@ -202,23 +213,13 @@ func TestONNXLibraryKnowsItsOperations(t *testing.T) {
 	delete(libraryOps, "NoSuchThing")
 }
 
-// Weights that are no numbers are refused like everybody's.
-func TestONNXNotFinite(t *testing.T) {
-	m := onnxModel(onnxNode("Relu", "a", "b"), pooled())
-	m.Graph.Initializer[0].FloatData[3] = float32(math.NaN())
-	_, err := Load(context.Background(), writeONNX(t, m), Options{Preset: plainPreset(8)})
-	if err == nil || !strings.Contains(err.Error(), "1 NaN") {
-		t.Errorf("%v", err)
-	}
-}
+var mutants = flag.Int("mutants", 600, "files that TestCampaign makes")
 
-var onnxMutants = flag.Int("onnx-mutants", 600, "files that TestONNXCampaign makes")
-
-// TestONNXCampaign changes the small networks where it hurts: names, settings, shapes, constants, operations. Each
+// TestCampaign changes the small networks where it hurts: names, settings, shapes, constants, operations. Each
 // mutant is opened, planned and declared; nothing may panic, take long or allocate much.
-func TestONNXCampaign(t *testing.T) {
+func TestCampaign(t *testing.T) {
 	var seeds []*protos.ModelProto
-	names, _ := filepath.Glob("testdata/onnx/*.onnx")
+	names, _ := filepath.Glob("testdata/*.onnx")
 	for _, n := range names {
 		b, err := os.ReadFile(n)
 		if err != nil {
@@ -244,10 +245,10 @@ func TestONNXCampaign(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 9))
 	path := filepath.Join(t.TempDir(), "stranger.onnx")
 	fine, most, slowest := 0, uint64(0), time.Duration(0)
-	for i := range *onnxMutants {
+	for i := range *mutants {
 		m := proto.Clone(seeds[rng.IntN(len(seeds))]).(*protos.ModelProto)
 		for range 1 + rng.IntN(3) {
-			mutateONNX(m.Graph, ops, rng)
+			mutate(m.Graph, ops, rng)
 		}
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -257,7 +258,7 @@ func TestONNXCampaign(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, began := heapTotal(), time.Now()
-		net, err := openONNX(path, "")
+		net, err := Open(Ref{File: path})
 		if err == nil {
 			_, err = backbone.Declare(net, 16)
 		}
@@ -270,13 +271,13 @@ func TestONNXCampaign(t *testing.T) {
 			t.Fatalf("mutant %d: %d MB, %v, %v: %q", i, used>>20, took, err, b)
 		}
 	}
-	t.Logf("%d mutants, %d still a network; at most %d kB allocated and %v taken by one", *onnxMutants, fine, most>>10, slowest)
-	if fine == 0 || fine == *onnxMutants {
+	t.Logf("%d mutants, %d still a network; at most %d kB allocated and %v taken by one", *mutants, fine, most>>10, slowest)
+	if fine == 0 || fine == *mutants {
 		t.Error("the mutants are no test")
 	}
 }
 
-func mutateONNX(g *protos.GraphProto, ops []string, rng *rand.Rand) {
+func mutate(g *protos.GraphProto, ops []string, rng *rand.Rand) {
 	interesting := []int64{-1 << 63, -1 << 31, -2, -1, 0, 1, 2, 3, 4, 7, 8, 255, 4096, 1 << 20, 1 << 31, 1 << 40, 1<<63 - 1}
 	number := func() int64 { return interesting[rng.IntN(len(interesting))] }
 	n := g.Node[rng.IntN(len(g.Node))]
@@ -301,7 +302,7 @@ func mutateONNX(g *protos.GraphProto, ops []string, rng *rand.Rand) {
 			}
 		}
 	case 4:
-		n.Attribute = append(n.Attribute, onnxInts([]string{"axes", "pads", "strides", "perm", "dilations", "kernel_shape"}[rng.IntN(6)], number(), number(), number(), number()))
+		n.Attribute = append(n.Attribute, ints([]string{"axes", "pads", "strides", "perm", "dilations", "kernel_shape"}[rng.IntN(6)], number(), number(), number(), number()))
 	case 5:
 		t := g.Initializer[rng.IntN(len(g.Initializer))]
 		if t.DataType == 7 && len(t.RawData) >= 8 {
@@ -325,8 +326,8 @@ func mutateONNX(g *protos.GraphProto, ops []string, rng *rand.Rand) {
 	}
 }
 
-func FuzzONNX(f *testing.F) {
-	names, _ := filepath.Glob("testdata/onnx/*.onnx")
+func FuzzOpen(f *testing.F) {
+	names, _ := filepath.Glob("testdata/*.onnx")
 	for _, n := range names {
 		b, err := os.ReadFile(n)
 		if err != nil {
@@ -339,7 +340,7 @@ func FuzzONNX(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := findONNX(path, "", 16); err != nil && !strings.HasPrefix(err.Error(), "zoo: ") {
+		if _, err := declared(path, "", 16); err != nil && !strings.HasPrefix(err.Error(), "onnx: ") {
 			t.Errorf("an error without a name: %v", err)
 		}
 	})

@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"encoding/binary"
@@ -8,24 +8,24 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-type onnxWeight struct {
+type weight struct {
 	shape  []int
 	layout weights.Layout
 	fixed  bool // a statistic of a batch norm
 }
 
-// onnxConst is a tensor that takes part in the shape of the graph: an axis, a size, a bound.
-type onnxConst struct {
+// constant is a tensor that takes part in the shape of the graph: an axis, a size, a bound.
+type constant struct {
 	dtype  string // "I64", "F32" ...
 	shape  []int
 	ints   []int64   // of integers and booleans
 	floats []float32 // of everything else
 }
 
-func (c onnxConst) len() int { return max(len(c.ints), len(c.floats)) }
+func (c constant) len() int { return max(len(c.ints), len(c.floats)) }
 
 // readNumbers sorts the tensors into weights, which are loaded later, and constants, which are read now.
-func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
+func (a *Net) readNumbers(f *weights.File, order []int) error {
 	for _, i := range order {
 		n := a.nodes[i]
 		if v := n.Attrs["value"].Strings; n.Op == "ConstantOfShape" && len(v) == 1 {
@@ -37,7 +37,7 @@ func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
 		}
 		for k, name := range n.Inputs {
 			// Some writers share one tensor by Identity nodes.
-			name = a.behind(name, "Identity")
+			name = a.skip(name, "Identity")
 			t, ok := f.Tensor(name)
 			if !ok {
 				continue
@@ -52,7 +52,7 @@ func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
 			w, seen := a.weights[name]
 			kernel := n.Op == "Conv" && k == 1 && len(t.Shape) == 4
 			if !seen {
-				w = onnxWeight{shape: t.Shape}
+				w = weight{shape: t.Shape}
 				if kernel {
 					w.layout = weights.OIHWtoHWIO
 				}
@@ -87,15 +87,15 @@ func staticInput(op string, input int) bool {
 	return false
 }
 
-func (a *onnxNet) readConst(t weights.Tensor, float bool) error {
+func (a *Net) readConst(t weights.Tensor, float bool) error {
 	if _, done := a.consts[t.Name]; done {
 		return nil
 	}
 	n := t.Len()
-	if n > maxONNXConst {
+	if n > maxConstant {
 		return fmt.Errorf("tensor %.100q has %d numbers of type %s: quantised networks are not read, export it with 32-bit floats", t.Name, n, t.DType)
 	}
-	c := onnxConst{dtype: t.DType, shape: t.Shape}
+	c := constant{dtype: t.DType, shape: t.Shape}
 	if float {
 		values, err := t.Float32()
 		if err != nil {

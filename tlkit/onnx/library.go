@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ var libraryOps = map[string]bool{
 // runLibrary has onnx-gomlx build the nodes that wait. It sees a small file of our own making, never the stranger's:
 // the nodes with their settings, constants, and everything else as an input, weights too, which thus stay parameters of
 // the program.
-func (e *onnxWalk) runLibrary() {
+func (e *walk) runLibrary() {
 	nodes := e.pending
 	e.pending = nil
 	g := &protos.GraphProto{Name: "part"}
@@ -52,7 +52,7 @@ func (e *onnxWalk) runLibrary() {
 			}
 			put[name] = true
 			v := e.get(name)
-			if v.known != nil && v.known.len() <= maxONNXConst {
+			if v.known != nil && v.known.len() <= maxConstant {
 				g.Node = append(g.Node, constantNode(name, *v.known))
 				continue
 			}
@@ -93,7 +93,7 @@ func (e *onnxWalk) runLibrary() {
 		if node == nil {
 			panic(fmt.Errorf("onnx-gomlx gave nothing for %.100q", wanted[k]))
 		}
-		e.set(wanted[k], onnxValue{node: node})
+		e.set(wanted[k], value{node: node})
 	}
 }
 
@@ -129,7 +129,7 @@ func nodeProto(n weights.ONNXNode) *protos.NodeProto {
 	return out
 }
 
-func constantNode(name string, c onnxConst) *protos.NodeProto {
+func constantNode(name string, c constant) *protos.NodeProto {
 	t := &protos.TensorProto{Name: name}
 	for _, d := range c.shape {
 		t.Dims = append(t.Dims, int64(d))

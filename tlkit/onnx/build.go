@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"errors"
@@ -11,17 +11,17 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// onnxValue is a value of the file in the graph. Maps are kept as [N,H,W,C] while the file means [N,C,H,W], so that
+// value is a value of the file in the graph. Maps are kept as [N,H,W,C] while the file means [N,C,H,W], so that
 // convolutions and their gradients run in the layout that is fast, and nothing is transposed between them.
-type onnxValue struct {
+type value struct {
 	node   *Node
-	last   bool       // the file's [N,C,H,W] lies here as [N,H,W,C]
-	kernel bool       // the file's [O,I,H,W] lies here as [H,W,I,O]
-	known  *onnxConst // a number that is known while the graph is built; node is nil then
+	last   bool      // the file's [N,C,H,W] lies here as [N,H,W,C]
+	kernel bool      // the file's [O,I,H,W] lies here as [H,W,I,O]
+	known  *constant // a number that is known while the graph is built; node is nil then
 }
 
 // dims are those that the file means.
-func (v onnxValue) dims() []int {
+func (v value) dims() []int {
 	if v.known != nil {
 		return v.known.shape
 	}
@@ -35,28 +35,28 @@ func (v onnxValue) dims() []int {
 	return slices.Clone(d)
 }
 
-// onnxWalk builds the network once.
-type onnxWalk struct {
-	*onnxNet
+// walk builds the network once.
+type walk struct {
+	*Net
 	b       *backbone.Builder
 	ref     *Node // some node of the graph that is being built: stages may change graphs
 	count   int   // pictures
-	values  map[string]onnxValue
-	loaded  map[onnxLoaded]*Node // weights: each is asked for once in a graph
-	pending []int                // nodes that are left to the library, until somebody wants their values
+	values  map[string]value
+	loaded  map[loadedWeight]*Node // weights: each is asked for once in a graph
+	pending []int                  // nodes that are left to the library, until somebody wants their values
 }
 
-type onnxLoaded struct {
+type loadedWeight struct {
 	name string
 	g    *Graph
 }
 
-func (a *onnxNet) Build(b *backbone.Builder, x *Node) backbone.Output {
+func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
 	if d := x.Shape().Dimensions; a.size != 0 && d[1] != a.size {
 		panic(fmt.Errorf("the file was exported for pictures of %d pixels, these have %d: take another preset, or export it with open height and width", a.size, d[1]))
 	}
-	e := &onnxWalk{onnxNet: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]onnxValue{}, loaded: map[onnxLoaded]*Node{}}
-	first := onnxValue{node: x, last: true}
+	e := &walk{Net: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]value{}, loaded: map[loadedWeight]*Node{}}
+	first := value{node: x, last: true}
 	if a.last {
 		first.last = false // the file's own [N,H,W,3]
 	}
@@ -73,7 +73,7 @@ func (a *onnxNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 		e.convert(i)
 		if stage < len(a.stages) && slices.Contains(n.Outputs, a.stages[stage]) {
 			x := b.Stage(stageName(a.stages[stage]), e.toLast(e.get(a.stages[stage])))
-			e.values[a.stages[stage]] = onnxValue{node: x, last: true}
+			e.values[a.stages[stage]] = value{node: x, last: true}
 			e.ref, out.Map, e.count = x, x, x.Shape().Dim(0)
 			stage++
 		}
@@ -82,7 +82,7 @@ func (a *onnxNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 			if stage < len(a.stages) {
 				panic(fmt.Errorf("the stage %s lies behind the cut", a.stages[stage]))
 			}
-			if out.Map == nil || e.between() {
+			if out.Map == nil || e.weightsAfterLastStage() {
 				// Weights between the last map and the features need a stage of their own, so that they can be trained.
 				c := out.Features.Shape().Dim(-1)
 				f := b.Stage("features", Reshape(out.Features, -1, 1, 1, c))
@@ -90,9 +90,9 @@ func (a *onnxNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 				if out.Map == nil {
 					out.Map = f
 				}
-				e.values[a.cut] = onnxValue{node: f, last: true}
+				e.values[a.cut] = value{node: f, last: true}
 				if d := e.get(a.cut); len(d.dims()) == 4 {
-					e.values[a.cut] = onnxValue{node: out.Features}
+					e.values[a.cut] = value{node: out.Features}
 				}
 			}
 			if a.logits == "" {
@@ -108,7 +108,7 @@ func (a *onnxNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 }
 
 // numbers are the names of all tensors.
-func (a *onnxNet) numbers() map[string]bool {
+func (a *Net) numbers() map[string]bool {
 	out := map[string]bool{}
 	for name := range a.weights {
 		out[name] = true
@@ -122,7 +122,7 @@ func (a *onnxNet) numbers() map[string]bool {
 func stageName(value string) string { return graphKey(value) }
 
 // features are the cut as [N,C]: maps are averaged over the picture.
-func (e *onnxWalk) features(v onnxValue) *Node {
+func (e *walk) features(v value) *Node {
 	d := v.dims()
 	if v.known != nil || len(d) < 2 || d[0] != e.count {
 		panic(fmt.Errorf("the cut %.100q is %v for %d pictures, wanted a row of numbers for each: if the file was exported for one picture, export it with an open first axis", e.cut, d, e.count))
@@ -141,7 +141,7 @@ func (e *onnxWalk) features(v onnxValue) *Node {
 }
 
 // convert computes one node, or leaves it to the library.
-func (e *onnxWalk) convert(i int) {
+func (e *walk) convert(i int) {
 	n := e.nodes[i]
 	defer func() {
 		if r := recover(); r != nil {
@@ -155,7 +155,7 @@ func (e *onnxWalk) convert(i int) {
 		}
 		return
 	}
-	in := make([]onnxValue, len(n.Inputs))
+	in := make([]value, len(n.Inputs))
 	for k, name := range n.Inputs {
 		if name != "" {
 			in[k] = e.get(name)
@@ -173,38 +173,38 @@ func (e *onnxWalk) convert(i int) {
 	e.set(n.Outputs[0], own(e, n, in))
 }
 
-func (v onnxValue) there() bool { return v.node != nil || v.known != nil }
+func (v value) there() bool { return v.node != nil || v.known != nil }
 
 // set keeps a value, unless it is larger than any network's.
-func (e *onnxWalk) set(name string, v onnxValue) {
+func (e *walk) set(name string, v value) {
 	if v.node != nil {
 		total := 1.0
 		for _, d := range v.node.Shape().Dimensions {
 			total *= float64(d)
 		}
-		if total > maxONNXValue*float64(max(1, e.count)) {
-			panic(fmt.Errorf("its result is %s, more than %d numbers for a picture", v.node.Shape(), maxONNXValue))
+		if total > maxValue*float64(max(1, e.count)) {
+			panic(fmt.Errorf("its result is %s, more than %d numbers for a picture", v.node.Shape(), maxValue))
 		}
 	}
 	e.values[name] = v
 }
 
 // get gives a value that was computed, a weight or a constant.
-func (e *onnxWalk) get(name string) onnxValue {
+func (e *walk) get(name string) value {
 	if v, ok := e.values[name]; ok {
 		return v
 	}
 	if c, ok := e.consts[name]; ok {
-		return onnxValue{known: &c}
+		return value{known: &c}
 	}
 	if w, ok := e.weights[name]; ok {
-		key := onnxLoaded{name, e.ref.Graph()}
+		key := loadedWeight{name, e.ref.Graph()}
 		node := e.loaded[key]
 		if node == nil {
 			node = e.b.Weight(e.ref, graphKey(name), w.layout, !w.fixed, w.shape...)
 			e.loaded[key] = node
 		}
-		return onnxValue{node: node, kernel: w.layout == weights.OIHWtoHWIO}
+		return value{node: node, kernel: w.layout == weights.OIHWtoHWIO}
 	}
 	if len(e.pending) > 0 {
 		e.runLibrary()
@@ -215,8 +215,8 @@ func (e *onnxWalk) get(name string) onnxValue {
 	panic(fmt.Errorf("value %.100q is not there", name))
 }
 
-// between says whether a weight was asked for behind the last stage.
-func (e *onnxWalk) between() bool {
+// weightsAfterLastStage reports whether a weight was asked for behind the last stage.
+func (e *walk) weightsAfterLastStage() bool {
 	order, _ := e.order(e.numbers())
 	behind := false
 	last := ""
@@ -226,7 +226,7 @@ func (e *onnxWalk) between() bool {
 	for _, i := range order {
 		n := e.nodes[i]
 		for _, in := range n.Inputs {
-			if _, ok := e.weights[e.behind(in, "Identity")]; ok && behind {
+			if _, ok := e.weights[e.skip(in, "Identity")]; ok && behind {
 				return true
 			}
 		}
@@ -239,7 +239,7 @@ func (e *onnxWalk) between() bool {
 }
 
 // toLast is a map as [N,H,W,C].
-func (e *onnxWalk) toLast(v onnxValue) *Node {
+func (e *walk) toLast(v value) *Node {
 	if v.last {
 		return v.node
 	}
@@ -251,7 +251,7 @@ func (e *onnxWalk) toLast(v onnxValue) *Node {
 }
 
 // plain is a value with its axes as the file has them.
-func (v onnxValue) plain(e *onnxWalk) *Node {
+func (v value) plain(e *walk) *Node {
 	switch {
 	case v.known != nil:
 		return v.known.node(e.ref.Graph())
@@ -264,7 +264,7 @@ func (v onnxValue) plain(e *onnxWalk) *Node {
 }
 
 // node is the constant in a graph; what counts or indexes keeps its type.
-func (c onnxConst) node(g *Graph) *Node {
+func (c constant) node(g *Graph) *Node {
 	switch {
 	case c.floats != nil || c.dtype == "F32":
 		return constOf(g, c.floats, c.shape)

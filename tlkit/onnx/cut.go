@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// behind steps back from a value over operations that change nothing a head could not undo.
-func (a *onnxNet) behind(name string, ops ...string) string {
+// skip steps back from a value over operations that change nothing a head could not undo.
+func (a *Net) skip(name string, ops ...string) string {
 	for range a.nodes { // a ring of them would go on for ever
 		i, ok := a.maker[name]
 		if !ok || !slices.Contains(ops, a.nodes[i].Op) || len(a.nodes[i].Inputs) == 0 {
@@ -21,19 +21,19 @@ func (a *onnxNet) behind(name string, ops ...string) string {
 }
 
 // findCut finds the value that a head is trained on, and the logits of the network's own classifier.
-func (a *onnxNet) findCut(g *weights.ONNX, cut string, numbers map[string]bool) error {
-	end := a.behind(g.Outputs[0].Name, "Softmax", "LogSoftmax", "Sigmoid", "Identity", "Cast")
+func (a *Net) findCut(g *weights.ONNX, cut string, numbers map[string]bool) error {
+	end := a.skip(g.Outputs[0].Name, "Softmax", "LogSoftmax", "Sigmoid", "Identity", "Cast")
 	if i, ok := a.maker[end]; ok {
 		at := i
 		if n := a.nodes[i]; n.Op == "Add" && len(n.Inputs) == 2 { // a bias of its own
 			for k, name := range n.Inputs {
-				if from, ok := a.maker[name]; ok && numbers[a.behind(n.Inputs[1-k], "Identity")] {
+				if from, ok := a.maker[name]; ok && numbers[a.skip(n.Inputs[1-k], "Identity")] {
 					at = from
 				}
 			}
 		}
-		if n := a.nodes[at]; (n.Op == "Gemm" || n.Op == "MatMul") && len(n.Inputs) >= 2 && numbers[a.behind(n.Inputs[1], "Identity")] {
-			a.logits, a.cut = end, a.behind(n.Inputs[0], "Dropout", "Identity")
+		if n := a.nodes[at]; (n.Op == "Gemm" || n.Op == "MatMul") && len(n.Inputs) >= 2 && numbers[a.skip(n.Inputs[1], "Identity")] {
+			a.logits, a.cut = end, a.skip(n.Inputs[0], "Dropout", "Identity")
 		}
 	}
 	if cut == "" {
@@ -60,7 +60,7 @@ func (a *onnxNet) findCut(g *weights.ONNX, cut string, numbers map[string]bool) 
 }
 
 // lastValues are those made just before the value called end, to choose from.
-func (a *onnxNet) lastValues(end string, most int) (names []string) {
+func (a *Net) lastValues(end string, most int) (names []string) {
 	for range most {
 		i, ok := a.maker[end]
 		if !ok || len(a.nodes[i].Inputs) == 0 {
@@ -74,7 +74,7 @@ func (a *onnxNet) lastValues(end string, most int) (names []string) {
 
 // findStages marks the borders at which the network can be frozen: values through which everything flows, where the
 // path branches or a pool follows, and the last one that is still a map.
-func (a *onnxNet) findStages(order []int) error {
+func (a *Net) findStages(order []int) error {
 	at := map[string]int{} // position in order of who makes a value
 	for p, i := range order {
 		for _, out := range a.nodes[i].Outputs {
@@ -95,7 +95,7 @@ func (a *onnxNet) findStages(order []int) error {
 		if !still {
 			still = true
 			for _, in := range n.Inputs {
-				_, number := a.consts[a.behind(in, "Identity")]
+				_, number := a.consts[a.skip(in, "Identity")]
 				still = still && (in == "" || number || static[in])
 			}
 		}
@@ -155,7 +155,7 @@ func (a *onnxNet) findStages(order []int) error {
 }
 
 // pools says whether the node pools value.
-func (a *onnxNet) pools(node int, value string) bool {
+func (a *Net) pools(node int, value string) bool {
 	n := a.nodes[node]
 	return (n.Op == "MaxPool" || n.Op == "AveragePool") && slices.Contains(n.Inputs, value)
 }
