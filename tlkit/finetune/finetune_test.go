@@ -10,14 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/task"
-	"github.com/tlkit/transfer-learning/tlkit/weights"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -53,15 +52,7 @@ func writeFormula(tb testing.TB, name string, gain float64, path string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var made []weights.Tensor
-	for _, w := range d.Weights {
-		made = append(made, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, gain)))
-	}
-	if err := weights.WriteSafetensors(path, made, nil); err != nil {
+	if err := formulanet.Write(path, row.Arch(), row.Preset.Size, gain); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 )
 
@@ -24,11 +25,10 @@ func TestNonCommercialWeightsNeedAWord(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	file, err := formulaFile(row, g) // in place of the real weights
-	if err != nil {
+	file := filepath.Join(t.TempDir(), "formula.safetensors") // in place of the real weights
+	if err := formulanet.Write(file, row.arch, g.Size, g.Gain); err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(file)
 	sum, err := hashFile(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)

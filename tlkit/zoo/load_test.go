@@ -14,8 +14,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
@@ -31,13 +31,9 @@ func TestLoadRefuses(t *testing.T) {
 	writeFormula(t, "resnet20_cifar10", whole)
 	broken := func(name string, change func(all []weights.Tensor) []weights.Tensor) string {
 		r, _ := Find("resnet20_cifar10")
-		d, err := backbone.Declare(r.arch, 32)
+		all, err := formulanet.Tensors(r.arch, 32, 1)
 		if err != nil {
 			t.Fatal(err)
-		}
-		var all []weights.Tensor
-		for _, w := range d.Weights {
-			all = append(all, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, 1)))
 		}
 		path := filepath.Join(dir, name)
 		if err := weights.WriteSafetensors(path, change(all), nil); err != nil {

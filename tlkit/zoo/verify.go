@@ -16,9 +16,9 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
-	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
 // Tolerance of Verify, as a fraction of the largest number in the referee's answer. float32 on other hardware, in
@@ -125,20 +125,12 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 // formulaFile writes the tensors that the formula makes for the architecture of r, so that they come in through the same
 // door as real weights. The caller removes the file.
 func formulaFile(r Row, g golden.Golden) (path string, err error) {
-	d, err := backbone.Declare(r.arch, g.Size)
-	if err != nil {
-		return "", err
-	}
-	made := make([]weights.Tensor, len(d.Weights))
-	for i, w := range d.Weights {
-		made[i] = weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, g.Gain))
-	}
 	f, err := os.CreateTemp("", "tlkit-formula-*.safetensors")
 	if err != nil {
 		return "", err
 	}
 	f.Close()
-	if err := weights.WriteSafetensors(f.Name(), made, nil); err != nil {
+	if err := formulanet.Write(f.Name(), r.arch, g.Size, g.Gain); err != nil {
 		os.Remove(f.Name())
 		return "", err
 	}

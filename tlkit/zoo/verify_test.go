@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/compute/gobackend"
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -212,16 +213,7 @@ func writeFormula(t testing.TB, name, path string) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	made, err := formulaFile(r, g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.Remove(made)
-	content, err := os.ReadFile(made)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	if err := formulanet.Write(path, r.arch, g.Size, g.Gain); err != nil {
 		t.Fatal(err)
 	}
 }
