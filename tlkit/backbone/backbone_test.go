@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,7 +68,7 @@ func run(t *testing.T, x array, vars map[string]array, op func(b *Builder, x *gr
 		}
 	}
 	exec, err := model.NewExec(testBackend(t), store, func(scope *model.Scope, x *graph.Node) *graph.Node {
-		return op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}}}, x)
+		return op(&Builder{form: &torchForm, walk: &walk{weights: &scopeWeights{scope: scope}}}, x)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func run(t *testing.T, x array, vars map[string]array, op func(b *Builder, x *gr
 
 func near(t *testing.T, what string, got array, dims []int, want []float64, tolerance float64) {
 	t.Helper()
-	if !equal(got.dims, dims) {
+	if !slices.Equal(got.dims, dims) {
 		t.Fatalf("%s has shape %v, want %v", what, got.dims, dims)
 	}
 	for i := range want {
@@ -130,11 +131,11 @@ func TestPaddingSameIsTensorFlows(t *testing.T) {
 		{5, 1, 2, 0, 0},
 		{4, 3, 3, 1, 1},
 	} {
-		if got := Same.at(c.size, c.kernel, c.stride); got != [2]int{c.before, c.after} {
+		if got := Same.around(c.size, c.kernel, c.stride); got != [2]int{c.before, c.after} {
 			t.Errorf("side %d, kernel %d, stride %d: %v, want %d and %d", c.size, c.kernel, c.stride, got, c.before, c.after)
 		}
 	}
-	if got := Padding(3).at(224, 7, 2); got != [2]int{3, 3} {
+	if got := Padding(3).around(224, 7, 2); got != [2]int{3, 3} {
 		t.Errorf("padding 3 gives %v", got)
 	}
 }
@@ -151,20 +152,20 @@ func TestConvAndDepthwiseAgainstTheirDefinition(t *testing.T) {
 		name := fmt.Sprintf("%dx%d kernel %d stride %d padding %d", c.h, c.w, c.kernel, c.stride, c.pad)
 		t.Run(name, func(t *testing.T) {
 			x := random(r, 2, c.h, c.w, 4)
-			v, u := c.pad.at(c.h, c.kernel, c.stride), c.pad.at(c.w, c.kernel, c.stride)
+			v, u := c.pad.around(c.h, c.kernel, c.stride), c.pad.around(c.w, c.kernel, c.stride)
 			pads := [4]int{v[0], v[1], u[0], u[1]}
 
 			w := random(r, c.kernel, c.kernel, 4, 3)
 			dims, want := slowConv(x, w, c.stride, 1, pads)
 			got := run(t, x, map[string]array{"op.weight": w}, func(b *Builder, x *graph.Node) *graph.Node {
-				return b.Conv("op", x, 3, c.kernel, c.stride, c.pad)
+				return b.Conv("op", x, Conv{Out: 3, Kernel: c.kernel, Stride: c.stride, Pad: c.pad})
 			})
 			near(t, "Conv", got, dims, want, 1e-5)
 
 			w = random(r, c.kernel, c.kernel, 1, 4)
 			dims, want = slowConv(x, w, c.stride, 4, pads)
 			got = run(t, x, map[string]array{"op.weight": w}, func(b *Builder, x *graph.Node) *graph.Node {
-				return b.Depthwise("op", x, c.kernel, c.stride, c.pad)
+				return b.Depthwise("op", x, Conv{Kernel: c.kernel, Stride: c.stride, Pad: c.pad})
 			})
 			near(t, "Depthwise", got, dims, want, 1e-5)
 		})
@@ -184,7 +185,7 @@ func TestBatchNormByHand(t *testing.T) {
 
 func TestMaxPoolPaddingNeverWins(t *testing.T) {
 	x := array{[]int{1, 3, 3, 1}, []float32{-9, -8, -7, -6, -5, -4, -3, -2, -1}}
-	got := run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 3, 2, 1) })
+	got := run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 3, Stride: 2, Pad: 1}) })
 	near(t, "MaxPool", got, []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
 }
 
@@ -227,22 +228,30 @@ func TestGradients(t *testing.T) {
 		op   oneOp
 	}{
 		{"conv", random(r, 1, 5, 4, 2), map[string]array{"op.weight": random(r, 3, 3, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, 3, 3, 2, 1) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: 1})
+			}},
 		{"conv 1x1 stride 2", random(r, 1, 5, 4, 2), map[string]array{"op.weight": random(r, 1, 1, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, 3, 1, 2, 0) }},
+			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, Conv{Out: 3, Stride: 2}) }},
 		{"conv same", random(r, 1, 6, 4, 2), map[string]array{"op.weight": random(r, 3, 3, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, 3, 3, 2, Same) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: Same})
+			}},
 		{"depthwise", random(r, 1, 5, 6, 2), map[string]array{"op.weight": random(r, 3, 3, 1, 2)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Depthwise("op", x, 3, 2, 1) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Depthwise("op", x, Conv{Kernel: 3, Stride: 2, Pad: 1})
+			}},
 		{"depthwise same", random(r, 1, 6, 5, 2), map[string]array{"op.weight": random(r, 5, 5, 1, 2)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Depthwise("op", x, 5, 2, Same) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Depthwise("op", x, Conv{Kernel: 5, Stride: 2, Pad: Same})
+			}},
 		{"batch norm", random(r, 2, 2, 2, 3), bn(3),
 			func(b *Builder, x *graph.Node) *graph.Node { return b.BatchNorm("op", x, 1e-3) }},
 		{"linear", random(r, 2, 3), map[string]array{"op.weight": random(r, 3, 4), "op.bias": random(r, 4)},
 			func(b *Builder, x *graph.Node) *graph.Node { return b.Linear("op", x, 4) }},
 		{"relu", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU(x) }},
 		{"relu6", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU6(graph.MulScalar(x, 4)) }},
-		{"max pool", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 3, 2, 1) }},
+		{"max pool", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 3, Stride: 2, Pad: 1}) }},
 		{"shortcut", random(r, 1, 5, 4, 2), nil, func(_ *Builder, x *graph.Node) *graph.Node { return Shortcut(x, 5, 2) }},
 		{"average", random(r, 2, 3, 2, 2), nil, func(_ *Builder, x *graph.Node) *graph.Node { return GlobalAverage(x) }},
 	} {
@@ -263,7 +272,7 @@ func checkGradients(t *testing.T, x array, vars map[string]array, op oneOp) {
 		}
 	}
 	loss := func(scope *model.Scope, g *graph.Graph) *graph.Node {
-		y := op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}}}, scope.GetVariable("x").NodeValue(g))
+		y := op(&Builder{form: &torchForm, walk: &walk{weights: &scopeWeights{scope: scope}}}, scope.GetVariable("x").NodeValue(g))
 		// Squares weigh each output differently, so that a gradient that lands in the wrong place shows.
 		i := graph.IotaFull(g, y.Shape())
 		return graph.ReduceAllSum(graph.Mul(graph.Mul(y, y), graph.AddScalar(graph.Sin(i), 1.5)))
@@ -317,14 +326,14 @@ func checkGradients(t *testing.T, x array, vars map[string]array, op oneOp) {
 type twoStages struct{ twice bool }
 
 func (a twoStages) Build(b *Builder, x *graph.Node) Output {
-	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.Conv("conv", x, 4, 3, 2, 1), 1e-5)))
+	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.Conv("conv", x, Conv{Out: 4, Kernel: 3, Stride: 2, Pad: 1}), 1e-5)))
 	name := "1"
 	if a.twice {
 		name = "0"
 	}
 	block := b.In("layer", 0)
-	x = block.Depthwise("0", x, 3, 1, 1)
-	x = b.Stage("layer.0", block.Conv(name, x, 6, 1, 1, 0))
+	x = block.Depthwise("0", x, Conv{Kernel: 3, Pad: 1})
+	x = b.Stage("layer.0", block.Conv(name, x, Conv{Out: 6}))
 	f := GlobalAverage(x)
 	return Output{Map: x, Features: f, Logits: b.Linear("fc", f, 10)}
 }
@@ -369,8 +378,12 @@ func TestDeclareRefuses(t *testing.T) {
 		{twoStages{twice: true}, 9, `asks twice for "layer.0.0.weight"`},
 		{twoStages{}, 0, "0"},
 		{twoStages{}, -3, "-3"},
-		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("c", x, 4, 7, 1, 0) }), 5, "too small for a window of 7"},
-		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("c", x, 4, 3, 0, 0) }), 5, "stride 0"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("c", x, Conv{Out: 4, Kernel: 7}) }), 5, "too small for a window of 7"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node {
+			return b.Conv("c", x, Conv{Out: 4, Kernel: 3, Stride: -1})
+		}), 5, "stride -1"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Depthwise("c", x, Conv{Out: 4, Kernel: 3}) }), 5, "leave Out at 0"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Separable("c", x, Conv{Out: 4, Bias: true}) }), 5, "with bias"},
 		{oneOp(func(_ *Builder, x *graph.Node) *graph.Node { return graph.Reshape(x, 7) }), 5, "declaring at 5 pixels"},
 	} {
 		d, err := Declare(c.arch, c.size)
@@ -413,7 +426,7 @@ func TestGraphNamesWhatIsMissing(t *testing.T) {
 		}
 		y, err := exec.Call1(random(rand.New(rand.NewPCG(7, 8)), 3, 8, 8, 3).tensor())
 		switch {
-		case c.want == "" && (err != nil || !equal(y.Shape().Dimensions, []int{3, 10})):
+		case c.want == "" && (err != nil || !slices.Equal(y.Shape().Dimensions, []int{3, 10})):
 			t.Errorf("whole: %v, %v", y, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: error %v, want one with %q", c.spoil, err, c.want)

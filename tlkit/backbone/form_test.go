@@ -3,6 +3,7 @@ package backbone
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,9 +17,9 @@ type kerasNet struct{}
 
 func (kerasNet) Build(b *Builder, x *graph.Node) Output {
 	b = b.Keras().In() // the form survives a level
-	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.ConvBias("conv", x, 4, 3, 2, Same), 1e-3)))
-	x = b.Depthwise("dw", x, 3, 1, 1)
-	x = b.Stage("end", b.BatchNorm("sep_bn", b.Separable("sep", x, 6, 3, 1, Same), 1e-3))
+	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.Conv("conv", x, Conv{Out: 4, Kernel: 3, Stride: 2, Pad: Same, Bias: true}), 1e-3)))
+	x = b.Depthwise("dw", x, Conv{Kernel: 3, Pad: 1})
+	x = b.Stage("end", b.BatchNorm("sep_bn", b.Separable("sep", x, Conv{Out: 6, Kernel: 3, Pad: Same}), 1e-3))
 	f := GlobalAverage(x)
 	return Output{Map: x, Features: f, Logits: b.Linear("predictions", f, 10)}
 }
@@ -32,7 +33,7 @@ func TestKerasForm(t *testing.T) {
 	var got []string
 	for _, w := range d.Weights {
 		got = append(got, fmt.Sprint(w.Name, w.Shape, w.Stage))
-		if !equal(w.Shape, w.GraphShape) {
+		if !slices.Equal(w.Shape, w.GraphShape) {
 			t.Errorf("%s is %v in the file and %v in the graph", w.Name, w.Shape, w.GraphShape)
 		}
 	}
@@ -121,12 +122,12 @@ func TestKerasLayersAgainstTheirDefinition(t *testing.T) {
 	}
 	dims, want := slowConv(array{[]int{2, 6, 7, 4}, narrow}, pw, 1, 1, [4]int{})
 	got := run(t, x, map[string]array{"op.depthwise_kernel": dw, "op.pointwise_kernel": pw}, func(b *Builder, x *graph.Node) *graph.Node {
-		return b.Keras().Separable("op", x, 5, 3, 1, Same)
+		return b.Keras().Separable("op", x, Conv{Out: 5, Kernel: 3, Pad: Same})
 	})
 	near(t, "Separable", got, dims, want, 1e-5)
 
 	got = run(t, x, map[string]array{"op.conv1.weight": {[]int{3, 3, 1, 4}, dw.data}, "op.pointwise.weight": pw}, func(b *Builder, x *graph.Node) *graph.Node {
-		return b.Separable("op", x, 5, 3, 1, Same)
+		return b.Separable("op", x, Conv{Out: 5, Kernel: 3, Pad: Same})
 	})
 	near(t, "Separable in timm's form", got, dims, want, 1e-5)
 
@@ -136,9 +137,9 @@ func TestKerasLayersAgainstTheirDefinition(t *testing.T) {
 		want[i] += float64(bias.data[i%3])
 	}
 	got = run(t, x, map[string]array{"op.kernel": w, "op.bias": bias}, func(b *Builder, x *graph.Node) *graph.Node {
-		return b.Keras().ConvBias("op", x, 3, 3, 2, Same)
+		return b.Keras().Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: Same, Bias: true})
 	})
-	near(t, "ConvBias", got, dims, want, 1e-5)
+	near(t, "Conv with bias", got, dims, want, 1e-5)
 }
 
 // Windows of PyTorch's AdaptiveAvgPool2d: even, overlapping, repeating.
@@ -157,9 +158,12 @@ func TestAdaptiveAverage(t *testing.T) {
 func TestPoolingSameAndValid(t *testing.T) {
 	x := array{[]int{1, 3, 3, 1}, []float32{-9, -8, -7, -6, -5, -4, -3, -2, -1}}
 	pool := func(window, stride int, pad Padding) array {
-		return run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, window, stride, pad) })
+		return run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node {
+			return MaxPool(x, Pool{Size: window, Stride: stride, Pad: pad})
+		})
 	}
 	near(t, "2, same", pool(2, 2, Same), []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
+	near(t, "2, stride by default", pool(2, 0, Same), []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
 	near(t, "2, valid", pool(2, 2, 0), []int{1, 1, 1, 1}, []float64{-5}, 0)
 	near(t, "3, same", pool(3, 2, Same), []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
 }
@@ -187,11 +191,15 @@ func TestGradientsOfKerasLayers(t *testing.T) {
 		op   oneOp
 	}{
 		{"conv with bias", random(r, 1, 6, 4, 2), map[string]array{"op.kernel": random(r, 3, 3, 2, 3), "op.bias": random(r, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Keras().ConvBias("op", x, 3, 3, 2, Same) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Keras().Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: Same, Bias: true})
+			}},
 		{"separable", random(r, 1, 5, 6, 2), map[string]array{"op.depthwise_kernel": random(r, 3, 3, 2, 1), "op.pointwise_kernel": random(r, 1, 1, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Keras().Separable("op", x, 3, 3, 1, Same) }},
-		{"max pool same", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 3, 2, Same) }},
-		{"max pool of even windows", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 2, 2, 0) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Keras().Separable("op", x, Conv{Out: 3, Kernel: 3, Pad: Same})
+			}},
+		{"max pool same", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 3, Stride: 2, Pad: Same}) }},
+		{"max pool of even windows", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 2, Stride: 2}) }},
 		{"adaptive average", random(r, 1, 5, 4, 2), nil, func(_ *Builder, x *graph.Node) *graph.Node { return AdaptiveAverage(x, 3) }},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkGradients(t, c.x, c.vars, c.op) })

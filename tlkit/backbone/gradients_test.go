@@ -104,19 +104,21 @@ func (c opCase) check(t *testing.T, training bool) {
 	case "conv":
 		put("weight", weights.OIHWtoHWIO, c.Width, last, c.Kernel, c.Kernel)
 		op = func(b *Builder, x *graph.Node) *graph.Node {
-			return b.Conv("op", x, c.Width, c.Kernel, c.Stride, Padding(c.Pad))
+			return b.Conv("op", x, Conv{Out: c.Width, Kernel: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
 		}
 	case "depthwise":
 		put("weight", weights.OIHWtoHWIO, c.Width, 1, c.Kernel, c.Kernel)
 		op = func(b *Builder, x *graph.Node) *graph.Node {
-			return b.Depthwise("op", x, c.Kernel, c.Stride, Padding(c.Pad))
+			return b.Depthwise("op", x, Conv{Kernel: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
 		}
 	case "linear":
 		put("weight", weights.OItoIO, c.Width, last)
 		put("bias", weights.Same, c.Width)
 		op = func(b *Builder, x *graph.Node) *graph.Node { return b.Linear("op", x, c.Width) }
 	case "maxpool":
-		op = func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, c.Kernel, c.Stride, Padding(c.Pad)) }
+		op = func(_ *Builder, x *graph.Node) *graph.Node {
+			return MaxPool(x, Pool{Size: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
+		}
 	case "relu6":
 		op = func(_ *Builder, x *graph.Node) *graph.Node { return ReLU6(graph.MulScalar(x, 8)) }
 	case "average":
@@ -161,7 +163,7 @@ func (c opCase) check(t *testing.T, training bool) {
 		for _, name := range names {
 			nodes = append(nodes, scope.GetVariable(name).NodeValue(g))
 		}
-		y := op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}, norms: n, training: training}}, nodes[0])
+		y := op(&Builder{form: &torchForm, walk: &walk{weights: &scopeWeights{scope: scope}, norms: n, training: training}}, nodes[0])
 		if c.Rows != 0 {
 			y = graph.Slice(y, graph.AxisRange(0, c.Rows))
 		}

@@ -201,7 +201,7 @@ func (e *walk) get(name string) value {
 		key := loadedWeight{name, e.ref.Graph()}
 		node := e.loaded[key]
 		if node == nil {
-			node = e.b.Weight(e.ref, graphKey(name), w.layout, !w.fixed, w.shape...)
+			node = e.b.Weight(e.ref, weights.Want{Name: graphKey(name), Shape: w.shape, Layout: w.layout}, !w.fixed)
 			e.loaded[key] = node
 		}
 		return value{node: node, kernel: w.layout == weights.OIHWtoHWIO}

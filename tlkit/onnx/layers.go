@@ -155,9 +155,9 @@ func pool(e *walk, n weights.ONNXNode, in []value) value {
 		}
 	}
 	if mean {
-		return value{node: backbone.MeanPoolWindow(x, w, padded), last: true}
+		return value{node: w.MeanPool(x, padded), last: true}
 	}
-	return value{node: backbone.MaxPoolWindow(x, w), last: true}
+	return value{node: w.MaxPool(x), last: true}
 }
 
 func globalPool(reduce func(x *Node, axes ...int) *Node) operation {

@@ -25,8 +25,8 @@ import (
 
 const onnxFamily = "ONNX"
 
-// The half-width ResNet-50 that Yahoo trained on ImageNet and then to recognise indecent pictures; its batch norms are
-// folded into the convolutions. https://github.com/yahoo/open_nsfw
+// The half-width ResNet-50 that Yahoo trained on ImageNet and then to recognise indecent pictures,
+// https://github.com/yahoo/open_nsfw. Its batch norms are folded into the convolutions.
 var onnxRows = []Row{{
 	Name: "resnet50_thin", Tag: "open_nsfw", Family: onnxFamily,
 	Aliases: []string{"open_nsfw", "opennsfw"},
@@ -42,9 +42,9 @@ var onnxRows = []Row{{
 	},
 	Licence: "MIT, network BSD-2-Clause", Origin: "https://github.com/yahoo/open_nsfw",
 	Preset: transforms.Preset{
-		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the crop; here they keep
-		// their proportions, as for every other network.
-		Name: "resnet50_thin", Size: 224, Resize: 256, Geometry: "short", Interpolation: "bilinear",
+		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the crop.
+		// Here they keep their proportions, as for every other network.
+		Name: "resnet50_thin", Size: 224, Resize: 256, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear,
 		Range: [2]float32{0, 255}, Mean: [3]float32{104, 117, 123}, Std: [3]float32{1, 1, 1}, Channels: "BGR",
 	},
 	Params: 5891266, Features: 1024,
@@ -93,7 +93,7 @@ func findOwn(ref onnx.Ref, size int) (Row, error) {
 	r := Row{
 		Name: onnx.Ref{File: name, Cut: net.Cut()}.String(), Tag: "file", Family: onnxFamily, File: fetch.File{Name: name},
 		Licence: "that of the file", Origin: "a file of yours",
-		Preset: transforms.Preset{Name: name, Size: size, Resize: (size*8 + 6) / 7, Geometry: transforms.GeometryShort, Interpolation: "bilinear"},
+		Preset: transforms.Preset{Name: name, Size: size, Resize: (size*8 + 6) / 7, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear},
 		arch:   net,
 	}
 	d, err := backbone.Declare(net, size)

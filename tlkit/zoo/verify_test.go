@@ -114,7 +114,7 @@ func (f faulty) Build(b *backbone.Builder, x *graph.Node) backbone.Output {
 
 func TestGoldenSeesFaults(t *testing.T) {
 	relu, conv := backbone.ReLU, func(b *backbone.Builder, x *graph.Node, pad backbone.Padding) *graph.Node {
-		return b.Conv("conv1", x, 64, 7, 2, pad)
+		return b.Conv("conv1", x, backbone.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: pad})
 	}
 	for _, c := range []struct {
 		name string
@@ -122,22 +122,22 @@ func TestGoldenSeesFaults(t *testing.T) {
 		want string
 	}{
 		{"none", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), 3, 2, 1)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, ""},
 		{"TensorFlow's eps", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-3)), 3, 2, 1)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-3)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage stem differs"},
 		{"TensorFlow's padding", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, backbone.Same), 1e-5)), 3, 2, 1)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, backbone.Same), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage stem differs"},
 		{"pooling padded like TensorFlow", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), 3, 2, backbone.Same)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: backbone.Same})
 		}, "stage stem differs"},
 		{"ReLU6 for ReLU", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(backbone.ReLU6(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), 3, 2, 1)
+			return backbone.MaxPool(backbone.ReLU6(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage "},
 		{"no ReLU", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(b.BatchNorm("bn1", conv(b, x, 3), 1e-5), 3, 2, 1)
+			return backbone.MaxPool(b.BatchNorm("bn1", conv(b, x, 3), 1e-5), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage stem differs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
