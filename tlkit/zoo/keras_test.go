@@ -31,7 +31,7 @@ func TestRealKerasFiles(t *testing.T) {
 			if err != nil || !r.Verified() {
 				t.Fatal("no row, or no golden of its file: ", err)
 			}
-			path, err := r.File.Get(context.Background(), fetch.Options{})
+			path, err := r.file.Get(context.Background(), fetch.Options{})
 			if errors.Is(err, fetch.ErrUnreachable) || errors.Is(err, fetch.ErrOffline) {
 				t.Skipf("needs the network once: %v", err)
 			} else if err != nil {
@@ -50,7 +50,7 @@ func TestRealKerasFiles(t *testing.T) {
 			if f.Format != format {
 				t.Errorf("format %q, want %q", f.Format, format)
 			}
-			verdicts, err := Options{}.Verify(context.Background(), xla(t), []string{name})
+			verdicts, err := Verify(context.Background(), xla(t), []string{name}, Options{})
 			if err != nil || len(verdicts) != 2 {
 				t.Fatal(verdicts, err)
 			}
@@ -86,7 +86,7 @@ func TestTeachableMachine(t *testing.T) {
 	if err := json.Unmarshal(raw, &g); err != nil || g.Logits == nil {
 		t.Fatal(err)
 	}
-	if relative, problem := n.against(xla(t), g); problem != "" {
+	if relative, problem := n.compare(xla(t), g); problem != "" {
 		t.Errorf("%s (relative %.2g)", problem, relative)
 	}
 	if sum, err := Sum(context.Background(), path); err != nil || sum != n.SHA256 {

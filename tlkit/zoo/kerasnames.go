@@ -40,7 +40,8 @@ func kerasLayers(d *backbone.Declaration) (layers []weights.KerasLayer) {
 		class := ""
 		switch leaf {
 		case "kernel":
-			if class = "Conv2D"; len(w.Shape) == 2 {
+			class = "Conv2D"
+			if len(w.Shape) == 2 {
 				class = "Dense"
 			}
 		case "depthwise_kernel":

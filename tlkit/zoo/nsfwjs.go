@@ -20,7 +20,7 @@ import (
 // classifier is not loaded.
 var nsfwjsRow = Row{
 	Name: "mobilenetv2.nsfwjs", Tag: "nsfwjs", Family: "MobileNetV2",
-	File: fetch.File{
+	file: fetch.File{
 		Name:   "nsfwjs-4.4.0.tgz",
 		SHA256: "585cd178f3b994337c4d10a87b080d342fc52f8b9bf0085c4d1f345a3a1c5382",
 		Bytes:  nsfwjsBytes,

@@ -30,7 +30,7 @@ const onnxFamily = "ONNX"
 var onnxRows = []Row{{
 	Name: "resnet50_thin", Tag: "open_nsfw", Family: onnxFamily,
 	Aliases: []string{"open_nsfw", "opennsfw"},
-	File: fetch.File{
+	file: fetch.File{
 		Name:   "open-nsfw.onnx",
 		SHA256: "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
 		Bytes:  23590724,
@@ -91,7 +91,7 @@ func findOwn(ref onnx.Ref, size int) (Row, error) {
 	}
 	name := filepath.Base(ref.File)
 	r := Row{
-		Name: onnx.Ref{File: name, Cut: net.Cut()}.String(), Tag: "file", Family: onnxFamily, File: fetch.File{Name: name},
+		Name: onnx.Ref{File: name, Cut: net.Cut()}.String(), Tag: "file", Family: onnxFamily, file: fetch.File{Name: name},
 		Licence: "that of the file", Origin: "a file of yours",
 		Preset: transforms.Preset{Name: name, Size: size, Resize: (size*8 + 6) / 7, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear},
 		arch:   net,

@@ -67,9 +67,9 @@ func TestIdentity(t *testing.T) {
 // The published file says of itself what its row says.
 func TestRow(t *testing.T) {
 	for _, r := range onnxRows {
-		path, ok := r.File.Cached()
+		path, ok := r.file.Cached()
 		if !ok {
-			t.Skipf("needs %s: tlkit verify %s fetches it", r.File.Name, r.Name)
+			t.Skipf("needs %s: tlkit verify %s fetches it", r.file.Name, r.Name)
 		}
 		n, err := Load(context.Background(), r.Name, Options{Offline: true})
 		if err != nil {

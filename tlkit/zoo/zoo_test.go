@@ -31,7 +31,7 @@ func TestTable(t *testing.T) {
 					t.Errorf("Find(%q) gives %q, %v", n, found.Name, err)
 				}
 			}
-			for what, v := range map[string]string{"tag": r.Tag, "family": r.Family, "licence": r.Licence, "origin": r.Origin, "file name": r.File.Name} {
+			for what, v := range map[string]string{"tag": r.Tag, "family": r.Family, "licence": r.Licence, "origin": r.Origin, "file name": r.file.Name} {
 				if v == "" {
 					t.Errorf("no %s", what)
 				}
@@ -39,7 +39,7 @@ func TestTable(t *testing.T) {
 			if !strings.HasPrefix(r.Origin, "https://") {
 				t.Errorf("origin %q", r.Origin)
 			}
-			hash := r.File.SHA256 + r.File.MD5
+			hash := r.file.SHA256 + r.file.MD5
 			if other, ok := hashes[hash]; ok && hash != "" {
 				t.Errorf("same file as %s", other)
 			}
@@ -54,7 +54,7 @@ func TestTable(t *testing.T) {
 }
 
 func checkFile(t *testing.T, r Row) {
-	f := r.File
+	f := r.file
 	if len(f.Sources) == 0 {
 		if f.SHA256 != "" || f.MD5 != "" || f.Name == "" || !strings.HasPrefix(r.ByHand, "https://") {
 			t.Errorf("a file that people bring, %+v, from %q", f, r.ByHand)
@@ -128,7 +128,7 @@ func checkNetwork(t *testing.T, r Row) {
 	if last := d.Stages[len(d.Stages)-1]; fmt.Sprint(last.Shape) != fmt.Sprint(d.Map) || d.Map[2] != d.Features {
 		t.Errorf("the last stage %v is not the map %v of %d features", last, d.Map, d.Features)
 	}
-	if r.Verified() && len(r.File.SHA256) != 64 {
+	if r.Verified() && len(r.file.SHA256) != 64 {
 		t.Error("verified, but without its whole hash")
 	}
 	for _, w := range d.Weights {
@@ -154,7 +154,7 @@ func TestTorchvisionRows(t *testing.T) {
 			continue
 		}
 		e := r.Preset
-		got := fmt.Sprint(r.File.Sources[0].URL, r.Params, r.Top1, r.Top5, e.Resize, e.Size, e.Interpolation, e.Geometry, e.Mean, e.Std, e.Range, e.Channels)
+		got := fmt.Sprint(r.file.Sources[0].URL, r.Params, r.Top1, r.Top5, e.Resize, e.Size, e.Interpolation, e.Geometry, e.Mean, e.Std, e.Range, e.Channels)
 		want := fmt.Sprint(p.URL, p.Params, p.Top1, p.Top5, p.Resize, p.Size, p.Interpolation, "short", p.Mean, p.Std, [2]float32{0, 1}, "RGB")
 		if got != want {
 			t.Errorf("%s says\n%s, torchvision\n%s", r.Name, got, want)
@@ -167,7 +167,7 @@ func TestNoGoldenIsForgotten(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range table {
 		used[r.golden+golden.Formula] = true
-		if g, ok, _ := golden.Find(r.golden, golden.Weights); ok && g.File == r.File.Name {
+		if g, ok, _ := golden.Find(r.golden, golden.Weights); ok && g.File == r.file.Name {
 			used[r.golden+golden.Weights] = true
 		}
 	}
