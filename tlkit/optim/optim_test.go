@@ -17,7 +17,8 @@ import (
 
 // torchRun is what torch.optim did, see internal/golden/referee/finetune.py.
 type torchRun struct {
-	Name, Rule            string
+	Name                  string
+	Rule                  Method
 	Rates                 []float64
 	Momentum, Decay, Clip float64
 	Nesterov              bool
