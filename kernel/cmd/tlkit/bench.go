@@ -519,9 +519,14 @@ func (b *benchRun) overlap(ctx context.Context, data string) error {
 	for range 3 {
 		b.p.State("extracting from files", 0, 0)
 		start := time.Now()
-		err := features.Forward(ctx, back, net.Preset.Size, len(items), 0, func(i int) (transforms.Tensor, error) {
-			return pipeline.LoadFile(nil, items[i].Path, transforms.DecodeOptions{}, transforms.Rand{})
-		}, func([]int, []float32) error { return nil }, func(int, error) {})
+		err := features.Forward(ctx, back, features.Pass{
+			Size: net.Preset.Size, Pictures: len(items),
+			Prepare: func(i int) (transforms.Tensor, error) {
+				return pipeline.LoadFile(nil, items[i].Path, transforms.DecodeOptions{}, transforms.Rand{})
+			},
+			Use: func([]int, []float32) error { return nil },
+			Bad: func(int, error) {},
+		})
 		if err != nil {
 			return err
 		}
