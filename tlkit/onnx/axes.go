@@ -12,7 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// axesOf are the axes that a node names, from 0, sorted; nil = it names none.
+// axesOf returns the axes that a node names, counted from 0 and sorted; nil if it names none.
 func (e *walk) axesOf(n weights.ONNXNode, in []value, rank int) []int {
 	given := n.Attrs["axes"].Ints
 	if len(in) > 1 && in[1].there() {
@@ -34,6 +34,9 @@ func (e *walk) axesOf(n weights.ONNXNode, in []value, rank int) []int {
 	slices.Sort(out)
 	return out
 }
+
+// channelsBehind says where the axes of a map [N,C,H,W] are in [N,H,W,C].
+var channelsBehind = []int{0, 3, 1, 2}
 
 func reduceMean(e *walk, n weights.ONNXNode, in []value) value {
 	v := in[0]
@@ -60,6 +63,7 @@ func reduceMean(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: ReduceMean(x, axes...)}
 }
 
+// axisOf returns the axis that a node names, counted from 0.
 func axisOf(n weights.ONNXNode, otherwise int64, rank int) int {
 	axis := intAttr(n, "axis", otherwise)
 	if axis < 0 {
@@ -89,7 +93,7 @@ func concat(e *walk, n weights.ONNXNode, in []value) value {
 		}
 	}
 	if last {
-		axis = []int{0, 3, 1, 2}[axis]
+		axis = channelsBehind[axis]
 	}
 	return value{node: Concatenate(nodes, axis), last: last}
 }
@@ -105,7 +109,8 @@ func pad(e *walk, n weights.ONNXNode, in []value) value {
 		if in[1].known == nil || len(in) > 3 && in[3].there() {
 			panic(errors.New("its padding depends on the picture, or names axes"))
 		}
-		if pads = in[1].known.ints; len(in) > 2 && in[2].there() {
+		pads = in[1].known.ints
+		if len(in) > 2 && in[2].there() {
 			if in[2].known == nil || len(in[2].known.floats) != 1 {
 				panic(errors.New("the value it pads with is no number"))
 			}
@@ -122,16 +127,16 @@ func pad(e *walk, n weights.ONNXNode, in []value) value {
 				panic(fmt.Errorf("pads %v", pads))
 			}
 		}
-		at := i
+		axis := i
 		if v.last {
-			at = []int{0, 3, 1, 2}[i]
+			axis = channelsBehind[i]
 		}
-		all[at] = compute.PadAxis{Start: int(pads[i]), End: int(pads[i+rank])}
+		all[axis] = compute.PadAxis{Start: int(pads[i]), End: int(pads[i+rank])}
 	}
 	return v.same(Pad(v.node, Scalar(v.node.Graph(), v.node.DType(), value), all...))
 }
 
-// transpose turns maps around by calling them differently where that is all it takes.
+// transpose only renames the axes of a map where that is enough.
 func transpose(e *walk, n weights.ONNXNode, in []value) value {
 	v := in[0]
 	rank := len(v.dims())
@@ -176,7 +181,7 @@ func flatten(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: reshaped(e, in[0], rows, -1)}
 }
 
-// reshaped looks at numbers in another shape. A map of one pixel has the same order in both layouts.
+// reshaped is v in another shape. A map of one pixel has the same order in both layouts.
 func reshaped(e *walk, v value, dims ...int) *Node {
 	if d := v.dims(); v.last && d[2]*d[3] == 1 {
 		return Reshape(v.node, dims...)

@@ -11,16 +11,17 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// value is a value of the file in the graph. Maps are kept as [N,H,W,C] while the file means [N,C,H,W], so that
-// convolutions and their gradients run in the layout that is fast, and nothing is transposed between them.
+// value is a value of the file in the graph that is being built. Maps are kept as [N,H,W,C] while the
+// file means [N,C,H,W]. So convolutions and their gradients run in the fast layout, and nothing is
+// transposed between them.
 type value struct {
 	node   *Node
-	last   bool      // the file's [N,C,H,W] lies here as [N,H,W,C]
-	kernel bool      // the file's [O,I,H,W] lies here as [H,W,I,O]
-	known  *constant // a number that is known while the graph is built; node is nil then
+	last   bool      // the file's [N,C,H,W] is [N,H,W,C] here
+	kernel bool      // the file's [O,I,H,W] is [H,W,I,O] here
+	known  *constant // a number that is known when the graph is built; node is nil then
 }
 
-// dims are those that the file means.
+// dims returns the dimensions that the file means.
 func (v value) dims() []int {
 	if v.known != nil {
 		return v.known.shape
@@ -39,62 +40,42 @@ func (v value) dims() []int {
 type walk struct {
 	*Net
 	b       *backbone.Builder
-	ref     *Node // some node of the graph that is being built: stages may change graphs
+	ref     *Node // a node of the graph that is being built: stages may change graphs
 	count   int   // pictures
 	values  map[string]value
-	loaded  map[loadedWeight]*Node // weights: each is asked for once in a graph
-	pending []int                  // nodes that are left to the library, until somebody wants their values
+	loaded  map[loadedWeight]*Node // each weight is asked for once in a graph
+	pending []int                  // nodes that are left to the library until their values are needed
 }
 
+// loadedWeight is a weight in a graph.
 type loadedWeight struct {
 	name string
 	g    *Graph
 }
 
+// Build adds the network to the graph of x, pictures [N,S,S,3]; see [backbone.Arch]. It panics on errors,
+// as graph code does.
 func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
 	if d := x.Shape().Dimensions; a.size != 0 && d[1] != a.size {
 		panic(fmt.Errorf("the file was exported for pictures of %d pixels, these have %d: take another preset, or export it with open height and width", a.size, d[1]))
 	}
 	e := &walk{Net: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]value{}, loaded: map[loadedWeight]*Node{}}
-	first := value{node: x, last: true}
-	if a.last {
-		first.last = false // the file's own [N,H,W,3]
-	}
-	e.values[a.input] = first
+	e.values[a.input] = value{node: x, last: !a.last}
 
-	order, err := a.order(e.numbers())
-	if err != nil {
-		panic(err) // it was checked when the file was opened
-	}
-	stage := 0
 	var out backbone.Output
-	for _, i := range order {
-		n := a.nodes[i]
+	stages := a.stages
+	for _, i := range a.sequence {
 		e.convert(i)
-		if stage < len(a.stages) && slices.Contains(n.Outputs, a.stages[stage]) {
-			x := b.Stage(stageName(a.stages[stage]), e.toLast(e.get(a.stages[stage])))
-			e.values[a.stages[stage]] = value{node: x, last: true}
-			e.ref, out.Map, e.count = x, x, x.Shape().Dim(0)
-			stage++
+		outputs := a.nodes[i].Outputs
+		if len(stages) > 0 && slices.Contains(outputs, stages[0]) {
+			out.Map = e.stage(stages[0])
+			stages = stages[1:]
 		}
-		if slices.Contains(n.Outputs, a.cut) {
-			out.Features = e.features(e.get(a.cut))
-			if stage < len(a.stages) {
-				panic(fmt.Errorf("the stage %s lies behind the cut", a.stages[stage]))
+		if slices.Contains(outputs, a.cut) {
+			if len(stages) > 0 {
+				panic(fmt.Errorf("the stage %s lies behind the cut", stages[0]))
 			}
-			if out.Map == nil || e.weightsAfterLastStage() {
-				// Weights between the last map and the features need a stage of their own, so that they can be trained.
-				c := out.Features.Shape().Dim(-1)
-				f := b.Stage("features", Reshape(out.Features, -1, 1, 1, c))
-				out.Features, e.ref, e.count = Reshape(f, -1, c), f, f.Shape().Dim(0)
-				if out.Map == nil {
-					out.Map = f
-				}
-				e.values[a.cut] = value{node: f, last: true}
-				if d := e.get(a.cut); len(d.dims()) == 4 {
-					e.values[a.cut] = value{node: out.Features}
-				}
-			}
+			e.cutHere(&out)
 			if a.logits == "" {
 				return out
 			}
@@ -107,25 +88,40 @@ func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
 	return out
 }
 
-// numbers are the names of all tensors.
-func (a *Net) numbers() map[string]bool {
-	out := map[string]bool{}
-	for name := range a.weights {
-		out[name] = true
-	}
-	for name := range a.consts {
-		out[name] = true
-	}
-	return out
+// enter goes on with x, which may be in another graph.
+func (e *walk) enter(x *Node) { e.ref, e.count = x, x.Shape().Dim(0) }
+
+// stage marks a value as the end of a stage.
+func (e *walk) stage(name string) *Node {
+	x := e.b.Stage(graphKey(name), e.toLast(e.get(name)))
+	e.values[name] = value{node: x, last: true}
+	e.enter(x)
+	return x
 }
 
-func stageName(value string) string { return graphKey(value) }
+// cutHere takes the features.
+func (e *walk) cutHere(out *backbone.Output) {
+	out.Features = e.features(e.get(e.cut))
+	if out.Map != nil && !e.weightsAfterLastStage() {
+		return
+	}
+	// Weights between the last map and the features need a stage of their own, so that they can be
+	// trained.
+	c := out.Features.Shape().Dim(-1)
+	f := e.b.Stage("features", Reshape(out.Features, -1, 1, 1, c))
+	out.Features = Reshape(f, -1, c)
+	e.enter(f)
+	if out.Map == nil {
+		out.Map = f
+	}
+	e.values[e.cut] = value{node: out.Features}
+}
 
-// features are the cut as [N,C]: maps are averaged over the picture.
+// features returns the cut as [N,C]. Maps are averaged over the picture.
 func (e *walk) features(v value) *Node {
 	d := v.dims()
 	if v.known != nil || len(d) < 2 || d[0] != e.count {
-		panic(fmt.Errorf("the cut %.100q is %v for %d pictures, wanted a row of numbers for each: if the file was exported for one picture, export it with an open first axis", e.cut, d, e.count))
+		panic(fmt.Errorf("the cut %.100q is %v for %d pictures, want a row of numbers for each: if the file was exported for one picture, export it with an open first axis", e.cut, d, e.count))
 	}
 	switch len(d) {
 	case 2:
@@ -137,7 +133,7 @@ func (e *walk) features(v value) *Node {
 		}
 		return backbone.GlobalAverage(x)
 	}
-	panic(fmt.Errorf("the cut %.100q is %v, wanted [N,C] or a map [N,C,h,w]; cut at another value, behind a # after the file's name", e.cut, d))
+	panic(fmt.Errorf("the cut %.100q is %v, want [N,C] or a map [N,C,h,w]; cut at another value, behind a # after the file's name", e.cut, d))
 }
 
 // convert computes one node, or leaves it to the library.
@@ -148,6 +144,10 @@ func (e *walk) convert(i int) {
 			panic(fmt.Errorf("node %.100q (%.40s): %v", n.Name, n.Op, r))
 		}
 	}()
+	if prefix, ok := e.ownNorm(n); ok {
+		e.set(n.Outputs[0], e.norm(prefix, n))
+		return
+	}
 	own := ownOps[n.Op]
 	if own == nil {
 		if !e.fold(n) {
@@ -173,9 +173,10 @@ func (e *walk) convert(i int) {
 	e.set(n.Outputs[0], own(e, n, in))
 }
 
+// there reports whether v is a value at all: an input of a node may be left out.
 func (v value) there() bool { return v.node != nil || v.known != nil }
 
-// set keeps a value, unless it is larger than any network's.
+// set keeps a value. It panics if the value is larger than any network's.
 func (e *walk) set(name string, v value) {
 	if v.node != nil {
 		total := 1.0
@@ -189,7 +190,7 @@ func (e *walk) set(name string, v value) {
 	e.values[name] = v
 }
 
-// get gives a value that was computed, a weight or a constant.
+// get returns a value that was computed, a weight or a constant.
 func (e *walk) get(name string) value {
 	if v, ok := e.values[name]; ok {
 		return v
@@ -215,22 +216,17 @@ func (e *walk) get(name string) value {
 	panic(fmt.Errorf("value %.100q is not there", name))
 }
 
-// weightsAfterLastStage reports whether a weight was asked for behind the last stage.
+// weightsAfterLastStage reports whether a weight is used between the last stage and the cut.
 func (e *walk) weightsAfterLastStage() bool {
-	order, _ := e.order(e.numbers())
-	behind := false
-	last := ""
-	if len(e.stages) > 0 {
-		last = e.stages[len(e.stages)-1]
-	}
-	for _, i := range order {
+	passed := len(e.stages) == 0
+	for _, i := range e.sequence {
 		n := e.nodes[i]
 		for _, in := range n.Inputs {
-			if _, ok := e.weights[e.skip(in, "Identity")]; ok && behind {
+			if _, ok := e.weights[e.skip(in, "Identity")]; ok && passed {
 				return true
 			}
 		}
-		behind = behind || last == "" || slices.Contains(n.Outputs, last)
+		passed = passed || slices.Contains(n.Outputs, e.stages[len(e.stages)-1])
 		if slices.Contains(n.Outputs, e.cut) {
 			return false
 		}
@@ -238,19 +234,19 @@ func (e *walk) weightsAfterLastStage() bool {
 	return false
 }
 
-// toLast is a map as [N,H,W,C].
+// toLast returns a map as [N,H,W,C].
 func (e *walk) toLast(v value) *Node {
 	if v.last {
 		return v.node
 	}
 	x := v.plain(e)
 	if x.Rank() != 4 {
-		panic(fmt.Errorf("%s where a map [N,C,H,W] was expected", x.Shape()))
+		panic(fmt.Errorf("%s, want a map [N,C,H,W]", x.Shape()))
 	}
 	return TransposeAllDims(x, 0, 2, 3, 1)
 }
 
-// plain is a value with its axes as the file has them.
+// plain returns a value with its axes as the file has them.
 func (v value) plain(e *walk) *Node {
 	switch {
 	case v.known != nil:
@@ -263,7 +259,7 @@ func (v value) plain(e *walk) *Node {
 	return v.node
 }
 
-// node is the constant in a graph; what counts or indexes keeps its type.
+// node returns the constant as a node of g. What counts or indexes keeps its type.
 func (c constant) node(g *Graph) *Node {
 	switch {
 	case c.floats != nil || c.dtype == "F32":

@@ -13,15 +13,17 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// What a file computes from shapes and constants, to know how to reshape, is computed here while the graph is built:
-// whole numbers, a dozen at a time. GoMLX would compile a program for each, and a division by zero in a stranger's file
-// would end the process from one of its workers.
+// Folding: what a file computes from shapes and constants, for example to know how to reshape, is
+// computed here while the graph is built. These are a dozen whole numbers at a time. GoMLX would compile
+// a program for each, and a division by zero in a stranger's file would end the process from one of its
+// workers.
 
 func constOf[T gotype.Supported](g *Graph, values []T, shape []int) *Node {
 	return ConstTensor(g, tensors.FromFlatDataAndDimensions(values, shape...))
 }
 
-// fold computes a node of the library's whose inputs are all known, where it is one that shapes are made with.
+// fold computes a node of the library if all its inputs are known and it is one that shapes are made
+// with. It reports whether it did.
 func (e *walk) fold(n weights.ONNXNode) bool {
 	if _, ok := foldOps[n.Op]; !ok {
 		return false
@@ -41,27 +43,14 @@ func (e *walk) fold(n weights.ONNXNode) bool {
 	return e.foldValues(n, in)
 }
 
+// foldValues computes a node if all its inputs are known. It reports whether it did.
 func (e *walk) foldValues(n weights.ONNXNode, in []value) bool {
 	f, ok := foldOps[n.Op]
 	if !ok || len(in) == 0 || len(n.Outputs) != 1 || !in[0].there() {
 		return false
 	}
 	if n.Op == "Shape" || n.Op == "Size" {
-		c := constant{dtype: "I64", shape: []int{len(in[0].dims())}}
-		for _, d := range in[0].dims() {
-			c.ints = append(c.ints, int64(d))
-		}
-		if n.Op == "Size" {
-			size := int64(1)
-			for _, d := range c.ints {
-				size *= d
-			}
-			c = constant{dtype: "I64", ints: []int64{size}, shape: []int{}}
-		} else if from, to := intAttr(n, "start", 0), intAttr(n, "end", math.MaxInt32); from != 0 || to != math.MaxInt32 {
-			c.ints = c.ints[clampAxis(from, len(c.ints)):max(clampAxis(from, len(c.ints)), clampAxis(to, len(c.ints)))]
-			c.shape = []int{len(c.ints)}
-		}
-		e.set(n.Outputs[0], value{known: &c})
+		e.set(n.Outputs[0], value{known: foldShape(n, in[0].dims())})
 		return true
 	}
 	if n.Op == "ConstantOfShape" {
@@ -92,6 +81,25 @@ func (e *walk) foldValues(n weights.ONNXNode, in []value) bool {
 	return true
 }
 
+// foldShape computes Shape and Size.
+func foldShape(n weights.ONNXNode, dims []int) *constant {
+	c := &constant{dtype: "I64", ints: []int64{}}
+	size := int64(1)
+	for _, d := range dims {
+		c.ints = append(c.ints, int64(d))
+		size *= int64(d)
+	}
+	if n.Op == "Size" {
+		return &constant{dtype: "I64", ints: []int64{size}, shape: []int{}}
+	}
+	first := clampAxis(intAttr(n, "start", 0), len(dims))
+	last := clampAxis(intAttr(n, "end", math.MaxInt32), len(dims))
+	c.ints = c.ints[first:max(first, last)]
+	c.shape = []int{len(c.ints)}
+	return c
+}
+
+// clampAxis counts i from 0 and brings it into [0, n].
 func clampAxis(i int64, n int) int {
 	if i < 0 {
 		i += int64(n)
@@ -101,6 +109,8 @@ func clampAxis(i int64, n int) int {
 
 var errNotFolded = errors.New("not a computation of whole numbers")
 
+// foldOp computes a node whose inputs are all known. It returns errNotFolded for what it does not
+// understand.
 type foldOp func(n weights.ONNXNode, in []*constant) (*constant, error)
 
 var foldOps = map[string]foldOp{
@@ -155,9 +165,9 @@ func foldCast(n weights.ONNXNode, in []*constant) (*constant, error) {
 		return nil, errNotFolded
 	}
 	out := *in[0]
-	switch to := intAttr(n, "to", 0); {
-	case to == 6 || to == 7:
-		out.dtype = map[int64]string{6: "I32", 7: "I64"}[to]
+	switch kind := intAttr(n, "to", 0); {
+	case kind == 6 || kind == 7:
+		out.dtype = map[int64]string{6: "I32", 7: "I64"}[kind]
 		if out.floats != nil {
 			out.ints, out.floats = make([]int64, len(in[0].floats)), nil
 			for i, v := range in[0].floats {
@@ -167,7 +177,7 @@ func foldCast(n weights.ONNXNode, in []*constant) (*constant, error) {
 				out.ints[i] = int64(v)
 			}
 		}
-	case to == 1:
+	case kind == 1:
 		out.dtype = "F32"
 		if out.ints != nil {
 			out.floats, out.ints = make([]float32, len(in[0].ints)), nil
@@ -198,10 +208,10 @@ func foldGather(n weights.ONNXNode, in []*constant) (*constant, error) {
 	return out, nil
 }
 
-// givenAxes are given as a setting in old files and as an input in new ones.
-func givenAxes(n weights.ONNXNode, in []*constant, at int) []int64 {
-	if len(in) > at && in[at] != nil {
-		return in[at].ints
+// givenAxes returns the axes of a node: a setting in old files, input number k in new ones.
+func givenAxes(n weights.ONNXNode, in []*constant, k int) []int64 {
+	if len(in) > k && in[k] != nil {
+		return in[k].ints
 	}
 	return n.Attrs["axes"].Ints
 }
@@ -249,15 +259,15 @@ func foldSlice(_ weights.ONNXNode, in []*constant) (*constant, error) {
 		}
 		return in[k].ints[0], true
 	}
-	from, ok1 := bound(1, 0)
-	to, ok2 := bound(2, 0)
+	first, ok1 := bound(1, 0)
+	last, ok2 := bound(2, 0)
 	axis, ok3 := bound(3, 0)
 	step, ok4 := bound(4, 1)
 	if !ok1 || !ok2 || !ok3 || !ok4 || axis != 0 && axis != -1 || step != 1 {
 		return nil, errNotFolded
 	}
 	out := &constant{dtype: in[0].dtype, ints: []int64{}}
-	if a, b := clampAxis(from, in[0].len()), clampAxis(to, in[0].len()); a < b {
+	if a, b := clampAxis(first, in[0].len()), clampAxis(last, in[0].len()); a < b {
 		out.ints = slices.Clone(in[0].ints[a:b])
 	}
 	out.shape = []int{len(out.ints)}
@@ -278,14 +288,15 @@ func foldReshape(_ weights.ONNXNode, in []*constant) (*constant, error) {
 	return &out, nil
 }
 
-// constantOfShape repeats a number, which stands inside the node and is a tensor of the file.
+// constantOfShape repeats a number, which is a tensor of the file.
 func (e *walk) constantOfShape(n weights.ONNXNode, shape *constant) *constant {
 	if shape == nil || shape.ints == nil || len(shape.ints) > 1 {
 		return nil
 	}
 	value := constant{dtype: "F32", floats: []float32{0}}
 	if a, ok := n.Attrs["value"]; ok && len(a.Strings) == 1 {
-		if value, ok = e.consts[a.Strings[0]]; !ok || value.len() != 1 {
+		value, ok = e.consts[a.Strings[0]]
+		if !ok || value.len() != 1 {
 			return nil
 		}
 	}
@@ -318,7 +329,8 @@ func foldWhere(_ weights.ONNXNode, in []*constant) (*constant, error) {
 	}
 	out := &constant{dtype: in[1].dtype, shape: in[1].shape, ints: make([]int64, n)}
 	for i, yes := range in[0].ints {
-		if out.ints[i] = in[2].ints[i]; yes != 0 {
+		out.ints[i] = in[2].ints[i]
+		if yes != 0 {
 			out.ints[i] = in[1].ints[i]
 		}
 	}

@@ -87,10 +87,9 @@ func conv(e *walk, n weights.ONNXNode, in []value) value {
 }
 
 func batchNorm(e *walk, n weights.ONNXNode, in []value) value {
-	if len(in) != 5 || intAttr(n, "training_mode", 0) != 0 || intAttr(n, "spatial", 1) != 1 {
+	if len(in) != 5 || !evaluates(n) {
 		panic(errors.New("it is in training mode: export the network in evaluation mode"))
 	}
-	eps := floatAttr(n, "epsilon", 1e-5)
 	v := in[0]
 	rank := len(v.dims())
 	channel := 1
@@ -102,36 +101,52 @@ func batchNorm(e *walk, n weights.ONNXNode, in []value) value {
 	if v.last {
 		x = v.node
 	}
-	// Where the names are PyTorch's the norm is one of ours, and may follow its batches in training.
-	if prefix, ok := normNames(n); ok && rank == 4 && e.normWeights(prefix, x.Shape().Dim(3)) {
-		return v.same(e.b.BatchNorm(graphKey(prefix), x, eps))
-	}
 	shape := slices.Repeat([]int{1}, rank)
 	shape[channel] = -1
-	per := func(k int) *Node { return Reshape(in[k].plain(e), shape...) }
-	scale := Div(per(1), Sqrt(AddScalar(per(4), eps)))
-	return v.same(Add(Mul(x, scale), Sub(per(2), Mul(per(3), scale))))
+	vector := func(k int) *Node { return Reshape(in[k].plain(e), shape...) }
+	scale := Div(vector(1), Sqrt(AddScalar(vector(4), normEps(n))))
+	return v.same(Add(Mul(x, scale), Sub(vector(2), Mul(vector(3), scale))))
 }
 
-// normNames gives "layer1.bn" for a norm whose tensors are layer1.bn.weight, .bias, .running_mean and .running_var.
-func normNames(n weights.ONNXNode) (prefix string, ok bool) {
+// ownNorm reports whether a node is a batch norm with PyTorch's names, and returns their prefix:
+// "layer1.bn" for a norm of layer1.bn.weight, .bias, .running_mean and .running_var. Such a norm is built
+// by package backbone, so that it can follow its batches in training.
+func (e *walk) ownNorm(n weights.ONNXNode) (prefix string, ok bool) {
+	if n.Op != "BatchNormalization" || len(n.Inputs) != 5 || !evaluates(n) || len(n.Outputs) == 0 || n.Outputs[0] == "" {
+		return "", false
+	}
 	prefix, ok = strings.CutSuffix(n.Inputs[1], ".weight")
-	for i, leaf := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
-		ok = ok && n.Inputs[1+i] == prefix+leaf
+	if !ok {
+		return "", false
 	}
-	return prefix, ok
+	var channels []int
+	for i, leaf := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		name := n.Inputs[1+i]
+		w, known := e.weights[name]
+		if !known || name != prefix+leaf || len(w.shape) != 1 || e.uses[name] != 1 || w.fixed != (i >= 2) {
+			return "", false
+		}
+		channels = append(channels, w.shape[0])
+	}
+	x := e.get(n.Inputs[0])
+	if !x.there() || x.known != nil || len(x.dims()) != 4 {
+		return "", false
+	}
+	return prefix, slices.Equal(channels, slices.Repeat([]int{x.dims()[1]}, 4))
 }
 
-// normWeights says whether the four are weights of this norm alone, each for c channels.
-func (e *walk) normWeights(prefix string, c int) bool {
-	for _, leaf := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
-		w, ok := e.weights[prefix+leaf]
-		if !ok || len(w.shape) != 1 || w.shape[0] != c || e.ask[prefix+leaf] != 1 || w.fixed != strings.HasPrefix(leaf, ".running") {
-			return false
-		}
-	}
-	return true
+// norm builds an own norm.
+func (e *walk) norm(prefix string, n weights.ONNXNode) value {
+	x := e.toLast(e.get(n.Inputs[0]))
+	return value{node: e.b.BatchNorm(graphKey(prefix), x, normEps(n)), last: true}
 }
+
+// evaluates reports whether a batch norm uses its statistics, one for each channel.
+func evaluates(n weights.ONNXNode) bool {
+	return intAttr(n, "training_mode", 0) == 0 && intAttr(n, "spatial", 1) == 1
+}
+
+func normEps(n weights.ONNXNode) float64 { return floatAttr(n, "epsilon", 1e-5) }
 
 func pool(e *walk, n weights.ONNXNode, in []value) value {
 	x := e.toLast(in[0])

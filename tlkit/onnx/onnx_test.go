@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -379,5 +381,50 @@ func TestOpenWantsANetwork(t *testing.T) {
 	}
 	if _, err := Open(Ref{File: path + "x"}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--weights") {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// A batch norm with PyTorch's names is one of package backbone: it can follow its batches in training.
+func TestNormsFollowTheirBatches(t *testing.T) {
+	n := load(t, "old.onnx", "", 15)
+	store := n.store(t)
+	var keys []string
+	exec, err := model.NewExec(pureGo(t), store, func(scope *model.Scope, x *graph.Node) []*graph.Node {
+		norms := backbone.Norms{Batch: func(key string) bool { keys = append(keys, key); return true }}
+		out := backbone.Part{Norms: norms}.Graph(n.Net, scope, x)
+		return []*graph.Node{out.Features, out.Logits}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.Call(tensors.FromFlatDataAndDimensions(golden.Input(15, 2), 2, 15, 15, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(keys, []string{"bn1"}) {
+		t.Errorf("norms that were asked about: %q, want bn1", keys)
+	}
+	mean := tensors.MustCopyFlatData[float32](store.RootScope().GetVariable("bn1.running_mean").MustValue())
+	if slices.Equal(mean, n.tensors["bn1.running_mean"].Data) {
+		t.Error("the running mean has not moved")
+	}
+}
+
+// Building reads the network and does not change it, so several goroutines can.
+func TestBuildAtTheSameTime(t *testing.T) {
+	for _, g := range runtimeGoldens(t) {
+		n := load(t, g.File, g.Cut, g.Size).Net
+		uses := maps.Clone(n.uses)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if _, err := backbone.Declare(n, g.Size); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if !maps.Equal(uses, n.uses) {
+			t.Errorf("%s: building changed the network", g.File)
+		}
 	}
 }

@@ -14,16 +14,17 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// The operations that pictures flow through are built here and not by onnx-gomlx: it runs them as [N,C,H,W] (a tenth
-// slower on the CPU), its gradients of even and depthwise kernels are wrong or explode, it refuses pools with dilations
-// of 1, which PyTorch always writes, and SAME padding, and it passes over the bounds of a Clip before version 11.
-// Everything else is left to it, see runLibrary.
+// The operations that pictures flow through are built here and not by onnx-gomlx. It runs them as
+// [N,C,H,W], a tenth slower on the CPU; its gradients of even and depthwise kernels are wrong or
+// explode; it refuses SAME padding, and pools with dilations of 1, which PyTorch always writes; and it
+// ignores the bounds of a Clip before version 11. Everything else is left to it, see runLibrary.
 
+// operation builds a node; in[0] is always there.
 type operation func(e *walk, n weights.ONNXNode, in []value) value
 
 var ownOps map[string]operation
 
-func init() { // not in the declaration: some of them lead back to it
+func init() { // not in the declaration, because some of them refer to it
 	ownOps = map[string]operation{
 		"Conv": conv, "BatchNormalization": batchNorm,
 		"MaxPool": pool, "AveragePool": pool,
@@ -47,7 +48,7 @@ func init() { // not in the declaration: some of them lead back to it
 	}
 }
 
-// same is a value in the axes of another.
+// same is node with the axes of v.
 func (v value) same(node *Node) value { return value{node: node, last: v.last} }
 
 // elementwise is v for an operation that treats every number alike.
@@ -72,7 +73,8 @@ func withAlpha(otherwise float64, f func(x *Node, alpha float64) *Node) operatio
 	}
 }
 
-// elu keeps the exponential away from large numbers, whose gradient would be lost. GoMLX's Expm1 has none at all.
+// elu keeps the exponential away from large numbers, which would spoil the gradient. GoMLX's Expm1 has no
+// gradient at all.
 func elu(x *Node, alpha float64) *Node {
 	zero := ScalarZero(x.Graph(), x.DType())
 	return Where(GreaterThan(x, zero), x, MulScalar(AddScalar(Exp(Min(x, zero)), -1), alpha))
@@ -95,7 +97,7 @@ func gelu(e *walk, n weights.ONNXNode, in []value) value {
 	return v.same(activation.Gelu(v.node))
 }
 
-// align brings values to one layout and rank, as ONNX broadcasts: axes that are missing are in front.
+// align brings values to one layout and rank, as ONNX broadcasts: missing axes are in front.
 func (e *walk) align(in []value) (nodes []*Node, last bool) {
 	rank := 0
 	for _, v := range in {
@@ -122,7 +124,7 @@ func (e *walk) align(in []value) (nodes []*Node, last bool) {
 	return nodes, last
 }
 
-// toLast moves the channels of [N,C,H,W] behind; a bias [1,C,1,1] is only looked at differently.
+// toLast makes [N,H,W,C] of [N,C,H,W]. For a bias [1,C,1,1] a reshape is enough.
 func toLast(x *Node) *Node {
 	if d := x.Shape().Dimensions; d[1] == 1 || d[2]*d[3] == 1 {
 		return Reshape(x, d[0], d[2], d[3], d[1])
@@ -138,7 +140,6 @@ func broadcast(f func(a, b *Node) *Node) operation {
 		nodes, last := e.align(in)
 		out := nodes[0]
 		for _, x := range nodes[1:] {
-			// GoMLX wants both in one shape where neither is a scalar.
 			out = f(out, x)
 		}
 		return value{node: out, last: last}
@@ -165,7 +166,7 @@ func clip(e *walk, n weights.ONNXNode, in []value) value {
 	}
 	x := v.node
 	low, high := bound(1, "min", math.Inf(-1)), bound(2, "max", math.Inf(1))
-	const most = math.MaxFloat32 // what writers put for «none»
+	const most = math.MaxFloat32 // stands for no bound
 	switch {
 	case low > -most && high < most:
 		x = ClipScalar(x, low, high)
@@ -177,7 +178,7 @@ func clip(e *walk, n weights.ONNXNode, in []value) value {
 	return v.same(x)
 }
 
-// cast keeps to 32-bit floats: a network that was exported in halves runs more exactly here.
+// cast keeps to 32-bit floats: a network exported in 16-bit floats is computed more exactly here.
 func cast(e *walk, n weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
 	to, ok := map[int64]dtypes.DType{1: dtypes.Float32, 10: dtypes.Float32, 11: dtypes.Float32, 16: dtypes.Float32, 6: dtypes.Int32, 7: dtypes.Int64, 9: dtypes.Bool}[intAttr(n, "to", 0)]
@@ -207,7 +208,7 @@ func prelu(e *walk, _ weights.ONNXNode, in []value) value {
 	return value{node: Add(Max(x, zero), Mul(nodes[1], Min(x, zero))), last: last}
 }
 
-// softmax: before version 13 everything from the axis on was one row.
+// softmax builds Softmax and LogSoftmax. Before version 13 everything from the axis on was one row.
 func softmax(f func(logits *Node, axes ...int) *Node) operation {
 	return func(e *walk, n weights.ONNXNode, in []value) value {
 		x := in[0].plain(e)

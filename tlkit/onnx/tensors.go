@@ -8,13 +8,14 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
+// weight is a tensor that is loaded as a weight of the architecture.
 type weight struct {
-	shape  []int
+	shape  []int // in the file
 	layout weights.Layout
-	fixed  bool // a statistic of a batch norm
+	fixed  bool // not trained: a statistic of a batch norm
 }
 
-// constant is a tensor that takes part in the shape of the graph: an axis, a size, a bound.
+// constant is a tensor that is known when the graph is built, and may shape it: an axis, a size, a bound.
 type constant struct {
 	dtype  string // "I64", "F32" ...
 	shape  []int
@@ -24,9 +25,9 @@ type constant struct {
 
 func (c constant) len() int { return max(len(c.ints), len(c.floats)) }
 
-// readNumbers sorts the tensors into weights, which are loaded later, and constants, which are read now.
-func (a *Net) readNumbers(f *weights.File, order []int) error {
-	for _, i := range order {
+// readTensors sorts the tensors into weights, which are loaded later, and constants, which are read now.
+func (a *Net) readTensors(f *weights.File) error {
+	for _, i := range a.sequence {
 		n := a.nodes[i]
 		if v := n.Attrs["value"].Strings; n.Op == "ConstantOfShape" && len(v) == 1 {
 			if t, ok := f.Tensor(v[0]); ok {
@@ -76,17 +77,16 @@ func (a *Net) readNumbers(f *weights.File, order []int) error {
 	return nil
 }
 
-// staticInput says where an operation takes a few floats as settings.
+// staticInput reports whether an operation takes a few floats as settings at that input.
 func staticInput(op string, input int) bool {
 	switch op {
-	case "Resize":
-		return input >= 1
-	case "Clip", "Pad", "Pow", "Range":
+	case "Resize", "Clip", "Pad", "Pow", "Range":
 		return input >= 1
 	}
 	return false
 }
 
+// readConst reads a constant.
 func (a *Net) readConst(t weights.Tensor, float bool) error {
 	if _, done := a.consts[t.Name]; done {
 		return nil
@@ -103,38 +103,48 @@ func (a *Net) readConst(t weights.Tensor, float bool) error {
 		}
 		c.dtype, c.floats = "F32", values
 		for _, v := range values {
-			// Bounds of a clip may be infinite, nothing is a NaN.
+			// The bounds of a clip may be infinite; nothing may be NaN.
 			if v != v {
 				return fmt.Errorf("tensor %.100q holds NaN", t.Name)
 			}
 		}
 	} else {
-		b, err := t.Bytes()
+		var err error
+		c.ints, err = wholeNumbers(t)
 		if err != nil {
 			return err
-		}
-		c.ints = make([]int64, n)
-		for i := range c.ints {
-			switch t.DType {
-			case "I64", "U64":
-				c.ints[i] = int64(binary.LittleEndian.Uint64(b[8*i:]))
-			case "I32":
-				c.ints[i] = int64(int32(binary.LittleEndian.Uint32(b[4*i:])))
-			case "U32":
-				c.ints[i] = int64(binary.LittleEndian.Uint32(b[4*i:]))
-			case "I16":
-				c.ints[i] = int64(int16(binary.LittleEndian.Uint16(b[2*i:])))
-			case "U16":
-				c.ints[i] = int64(binary.LittleEndian.Uint16(b[2*i:]))
-			case "I8":
-				c.ints[i] = int64(int8(b[i]))
-			case "U8", "BOOL":
-				c.ints[i] = int64(b[i])
-			default:
-				return fmt.Errorf("tensor %.100q has elements of type %s", t.Name, t.DType)
-			}
 		}
 	}
 	a.consts[t.Name] = c
 	return nil
+}
+
+// wholeNumbers reads a tensor of integers or booleans.
+func wholeNumbers(t weights.Tensor) ([]int64, error) {
+	b, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int64, t.Len())
+	for i := range out {
+		switch t.DType {
+		case "I64", "U64":
+			out[i] = int64(binary.LittleEndian.Uint64(b[8*i:]))
+		case "I32":
+			out[i] = int64(int32(binary.LittleEndian.Uint32(b[4*i:])))
+		case "U32":
+			out[i] = int64(binary.LittleEndian.Uint32(b[4*i:]))
+		case "I16":
+			out[i] = int64(int16(binary.LittleEndian.Uint16(b[2*i:])))
+		case "U16":
+			out[i] = int64(binary.LittleEndian.Uint16(b[2*i:]))
+		case "I8":
+			out[i] = int64(int8(b[i]))
+		case "U8", "BOOL":
+			out[i] = int64(b[i])
+		default:
+			return nil, fmt.Errorf("tensor %.100q has elements of type %s", t.Name, t.DType)
+		}
+	}
+	return out, nil
 }
