@@ -10,8 +10,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Tensors returns the weights of arch for pictures of size pixels, in the order in which it asks for
-// them and in the file's layout. gain multiplies the spread of kernels and matrices, see golden.Fill.
+// Tensors returns the weights of arch for pictures of size pixels, in the order in which it asks
+// for them and in the file's layout. gain multiplies the spread of kernels and matrices, see
+// golden.Fill.
 func Tensors(arch backbone.Arch, size int, gain float64) ([]weights.Tensor, error) {
 	d, err := backbone.Declare(arch, size)
 	if err != nil {

@@ -25,8 +25,8 @@ type Padding int
 // differs from every symmetric padding.
 const Same Padding = -1
 
-// around returns the pixels added before and after an axis of that size.
-func (p Padding) around(size, kernel, stride int) [2]int {
+// pixels returns the number of pixels added before and after an axis of that size.
+func (p Padding) pixels(size, kernel, stride int) [2]int {
 	if p != Same {
 		return [2]int{int(p), int(p)}
 	}
@@ -48,7 +48,7 @@ func square(what string, x *graph.Node, side, stride int, pad Padding) Window {
 	}
 	w := Window{Size: [2]int{side, side}, Stride: [2]int{stride, stride}, Dilation: [2]int{1, 1}}
 	for i := range w.Pads {
-		w.Pads[i] = pad.around(d[1+i], side, stride)
+		w.Pads[i] = pad.pixels(d[1+i], side, stride)
 		if d[1+i]+w.Pads[i][0]+w.Pads[i][1] < side {
 			panic(fmt.Errorf("backbone: %s: a map of %dx%d pixels is too small for a window of %d; give the network larger pictures", what, d[1], d[2], side))
 		}
@@ -97,11 +97,12 @@ func (b *Builder) Separable(name string, x *graph.Node, c Conv) *graph.Node {
 func (b *Builder) conv(key string, x *graph.Node, c Conv) *graph.Node {
 	window := c.window(b.key(key), x)
 	kernel, stride := window.Size[0], window.Stride[0]
-	w := b.Weight(x, b.form.kernelWant(key, kernel, x.Shape().Dim(-1), c.Out), true) // [kernel,kernel,in,out]
+	in := x.Shape().Dim(-1)
+	w := b.Weight(x, b.form.kernelWant(key, kernel, in, c.Out), true) // [kernel,kernel,in,out]
 	pads := [][2]int{window.Pads[0], window.Pads[1]}
 	if kernel%2 == 0 {
-		// GoMLX's gradient for x is wrong where a kernel is even: a row and a column of zeros make it
-		// odd.
+		// GoMLX's gradient for x is wrong where a kernel is even: a row and a column of zeros make
+		// it odd.
 		w = graph.Pad(w, graph.ScalarZero(w.Graph(), w.DType()), compute.PadAxis{End: 1}, compute.PadAxis{End: 1}, compute.PadAxis{}, compute.PadAxis{})
 		pads[0][1]++
 		pads[1][1]++
@@ -114,9 +115,9 @@ func (b *Builder) conv(key string, x *graph.Node, c Conv) *graph.Node {
 	})
 }
 
-// pointwise is a convolution with a kernel of one pixel, [1,1,in,out], as a matrix product. The sums
-// are the same. The gradient is half again as fast as that of a convolution, with a stride three
-// times.
+// pointwise is a convolution with a kernel of one pixel, [1,1,in,out], as a matrix product. The
+// sums are the same. The gradient is half again as fast as that of a convolution, with a stride
+// three times.
 func pointwise(x, kernel *graph.Node, stride [2]int) *graph.Node {
 	if stride != [2]int{1, 1} {
 		x = graph.Slice(x, graph.AxisRange(), graph.AxisRange().Stride(stride[0]), graph.AxisRange().Stride(stride[1]), graph.AxisRange())
@@ -130,9 +131,9 @@ func pointwise(x, kernel *graph.Node, stride [2]int) *graph.Node {
 // [N,h,w,C]. Its weight is NAME.weight, [C,1,kernel,kernel] in the file; in Keras' form
 // NAME.depthwise_kernel, [kernel,kernel,C,1].
 //
-// It is built as kernel x kernel shifted pictures, each times its weight, summed. On the CPU this is
-// 2.5 times faster than XLA's own grouped convolution, whose gradient becomes one convolution per
-// channel.
+// It is built as kernel x kernel shifted pictures, each times its weight, summed. On the CPU this
+// is 2.5 times faster than XLA's own grouped convolution, whose gradient becomes one convolution
+// per channel.
 func (b *Builder) Depthwise(name string, x *graph.Node, c Conv) *graph.Node {
 	if channels := x.Shape().Dim(-1); c.Out != 0 && c.Out != channels {
 		panic(fmt.Errorf("backbone: %s: a depthwise convolution of %d channels to %d; leave Out at 0", b.key(name), channels, c.Out))
@@ -158,13 +159,14 @@ func (b *Builder) depthwise(key string, x *graph.Node, c Conv) *graph.Node {
 
 // shifted is Depthwise for any window with one stride; kernel [kh,kw,1,C].
 func (b *Builder) shifted(x, kernel *graph.Node, w Window) *graph.Node {
-	x, g := w.over(x, graph.ScalarZero(x.Graph(), x.DType()))
+	x, g := w.padded(x, graph.ScalarZero(x.Graph(), x.DType()))
 	return b.walk.remember(kernel, func(kernel *graph.Node) *graph.Node {
 		var sum *graph.Node
 		for i := range w.Size[0] {
 			for j := range w.Size[1] {
 				shifted := g.shift(x, i, j)
-				tap := graph.Slice(kernel, graph.AxisRange(i, i+1), graph.AxisRange(j, j+1), graph.AxisRange(), graph.AxisRange()) // [1,1,1,C]
+				// tap is [1,1,1,C]
+				tap := graph.Slice(kernel, graph.AxisRange(i, i+1), graph.AxisRange(j, j+1), graph.AxisRange(), graph.AxisRange())
 				term := graph.Mul(shifted, tap)
 				if sum == nil {
 					sum = term

@@ -37,17 +37,17 @@ type Border struct {
 // Classifier is the Stage of the weights behind the last stage.
 const Classifier = "classifier"
 
-// Declare walks arch without weights, for pictures of size x size pixels, and lists what it asks for.
-// It returns an error where the architecture does not fit that size, or asks for two tensors under
-// one name.
+// Declare walks arch without weights, for pictures of size x size pixels, and lists what it asks
+// for. It returns an error where the architecture does not fit that size, or asks for two tensors
+// under one name.
 func Declare(arch Arch, size int) (d *Declaration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			d, err = nil, fmt.Errorf("backbone: declaring at %d pixels: %v", size, r)
 		}
 	}()
-	// Building a graph needs a backend to infer shapes. The one in pure Go is always there; nothing is
-	// compiled or run on it.
+	// Building a graph needs a backend to infer shapes. The one in pure Go is always there; nothing
+	// is compiled or run on it.
 	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		return nil, fmt.Errorf("backbone: opening the pure Go backend to infer shapes: %w", err)
@@ -79,8 +79,8 @@ func (d *Declaration) Wants() []weights.Want {
 	return wants
 }
 
-// Params is the number of parameters as torchvision and timm count them: what training could change,
-// without the statistics of batch norms.
+// Params is the number of parameters as torchvision and timm count them: what training could
+// change, without the statistics of batch norms.
 func (d *Declaration) Params() int {
 	total := 0
 	for _, w := range d.Weights {

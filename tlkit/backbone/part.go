@@ -17,8 +17,10 @@ import (
 // Part is a stretch of a network between two stages. What lies before a frozen stage need not be
 // computed again in each step of training; a step costs only what lies behind it.
 //
-//	x = backbone.Part{To: "layer3"}.Graph(arch, scope, pictures).Map       // frozen: once for each picture
-//	out := backbone.Part{From: "layer3", Size: 224}.Graph(arch, scope, x)  // the rest: in every step
+//	// frozen: once for each picture
+//	x = backbone.Part{To: "layer3"}.Graph(arch, scope, pictures).Map
+//	// the rest: in every step
+//	out := backbone.Part{From: "layer3", Size: 224}.Graph(arch, scope, x)
 //
 // Both together compute what [Graph] computes, up to rounding: parts are built for fast gradients.
 // The scope needs the weights of the part only.
@@ -37,8 +39,9 @@ func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 	if p.From == "" && p.To == "" {
 		return build(arch, w, x)
 	}
-	// The architecture can only build itself from pictures to the end. What lies outside the part is
-	// built in a graph of its own, which is never compiled; at its borders the walk changes graphs.
+	// The architecture can only build itself from pictures to the end. What lies outside the part
+	// is built in a graph of its own, which is never compiled; at its borders the walk changes
+	// graphs.
 	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		panic(fmt.Errorf("backbone: opening the pure Go backend to infer shapes: %w", err))
@@ -46,7 +49,7 @@ func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 	defer backend.Finalize()
 	scratch := graph.NewGraph(backend, "outside")
 	defer scratch.Finalize()
-	c := &cut{part: p, scratch: scratch, x: x, inside: p.From == ""}
+	c := &cut{part: p, scratch: scratch, x: x, active: p.From == ""}
 	w.cut = c
 	start := x
 	if p.From != "" {
@@ -71,7 +74,7 @@ type cut struct {
 	scratch  *graph.Graph // what lies outside the part; never compiled
 	x        *graph.Node  // enters behind From
 	out      *graph.Node  // leaves at To
-	inside   bool         // the walk is inside the part
+	active   bool         // the walk is inside the part
 	began    bool         // From has been seen
 	seen     []string     // all stages so far, for messages
 	unknowns int          // parameters of scratch, to number them
@@ -86,7 +89,7 @@ func (c *cut) unknown(name string, dtype dtypes.DType, dims ...int) *graph.Node 
 // stage is Builder.Stage for a part: it changes graphs at the borders.
 func (c *cut) stage(w *walk, name string, x *graph.Node) *graph.Node {
 	c.seen = append(c.seen, name)
-	if c.inside {
+	if c.active {
 		w.stages = append(w.stages, Stage{Name: name, Node: x})
 		w.weights.border(name)
 	}
@@ -96,24 +99,24 @@ func (c *cut) stage(w *walk, name string, x *graph.Node) *graph.Node {
 		if len(got) != len(want) || !slices.Equal(got[1:], want[1:]) {
 			panic(fmt.Errorf("backbone: stage %q gives [N,%v] for pictures of %d pixels, the part got %v", name, want[1:], c.part.Size, got))
 		}
-		c.inside, c.began = true, true
+		c.active, c.began = true, true
 		return c.x
 	case c.part.To:
-		if !c.inside {
+		if !c.active {
 			panic(fmt.Errorf("backbone: a part from %q to %q, which is not behind it", c.part.From, c.part.To))
 		}
-		c.inside, c.out = false, x
+		c.active, c.out = false, x
 		return c.unknown(name, x.DType(), x.Shape().Dimensions...)
 	}
 	return x
 }
 
-// outside reports whether x is in the graph that is never compiled.
-func (w *walk) outside(x *graph.Node) bool { return w.cut != nil && x.Graph() == w.cut.scratch }
+// uncomputed reports whether x is in the graph that is never compiled.
+func (w *walk) uncomputed(x *graph.Node) bool { return w.cut != nil && x.Graph() == w.cut.scratch }
 
 // source returns where the weights for x come from.
 func (w *walk) source(x *graph.Node) weightSource {
-	if w.outside(x) {
+	if w.uncomputed(x) {
 		return scratchWeights{w.cut}
 	}
 	return w.weights

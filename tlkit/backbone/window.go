@@ -39,8 +39,8 @@ func (w Window) Check(x *graph.Node) error {
 }
 
 // Convolution is the general form of Conv and Depthwise: x [N,H,W,in] with kernel
-// [kh,kw,in/groups,out] gives [N,h,w,out]. The size of w is that of the kernel. As in Depthwise, one
-// group for each channel is computed by shifted pictures.
+// [kh,kw,in/groups,out] gives [N,h,w,out]. The size of w is that of the kernel. As in Depthwise,
+// one group for each channel is computed by shifted pictures.
 func (b *Builder) Convolution(x, kernel *graph.Node, groups int, w Window) *graph.Node {
 	k := kernel.Shape().Dimensions
 	if len(k) != 4 {
@@ -78,8 +78,8 @@ func (b *Builder) Convolution(x, kernel *graph.Node, groups int, w Window) *grap
 	})
 }
 
-// oddKernel adds a row or a column of zeros where the kernel is even, because GoMLX's gradient for x
-// is wrong there.
+// oddKernel adds a row or a column of zeros where the kernel is even, because GoMLX's gradient for
+// x is wrong there.
 func oddKernel(kernel *graph.Node, w Window) (*graph.Node, Window) {
 	var extra [2]compute.PadAxis
 	for i := range 2 {
@@ -97,8 +97,8 @@ func oddKernel(kernel *graph.Node, w Window) (*graph.Node, Window) {
 // grid is the pixels at which a window stops.
 type grid struct{ size, stride [2]int }
 
-// over pads x [N,H,W,C] by pixels of that value and returns it with the grid of the window.
-func (w Window) over(x, value *graph.Node) (*graph.Node, grid) {
+// padded returns x [N,H,W,C] with added pixels of that value, and the grid of the window.
+func (w Window) padded(x, value *graph.Node) (*graph.Node, grid) {
 	g := grid{stride: w.Stride}
 	for i := range g.size {
 		g.size[i] = (x.Shape().Dim(1+i)+w.Pads[i][0]+w.Pads[i][1]-w.Size[i])/w.Stride[i] + 1
@@ -118,7 +118,8 @@ func padPicture(x, value *graph.Node, pads [2][2]int) *graph.Node {
 	if pads == [2][2]int{} {
 		return x
 	}
-	// All four axes are named: the gradient of GoMLX's Pad is wrong when trailing ones are left out.
+	// All four axes are named: the gradient of GoMLX's Pad is wrong when trailing ones are left
+	// out.
 	return graph.Pad(x, value, compute.PadAxis{}, compute.PadAxis{Start: pads[0][0], End: pads[0][1]},
 		compute.PadAxis{Start: pads[1][0], End: pads[1][1]}, compute.PadAxis{})
 }
@@ -133,21 +134,22 @@ func (w Window) checkPool(x *graph.Node) {
 	}
 }
 
-// MaxPool takes the largest value of each window and channel of x [N,H,W,C]. Added pixels never win.
+// MaxPool takes the largest value of each window and channel of x [N,H,W,C]. Added pixels never
+// win.
 func (w Window) MaxPool(x *graph.Node) *graph.Node {
 	w.checkPool(x)
 	return w.maxPool(x)
 }
 
-// maxPool takes the largest of shifted pictures, one for each place in the window. XLA's gradient of
-// a pool goes from window to window on one core and takes four times as long, a tenth of a step of
-// ResNet-18. Of equal values the first one, row by row, gets the gradient, as in PyTorch. Large
+// maxPool takes the largest of shifted pictures, one for each place in the window. XLA's gradient
+// of a pool goes from window to window on one core and takes four times as long, a tenth of a step
+// of ResNet-18. Of equal values the first one, row by row, gets the gradient, as in PyTorch. Large
 // windows have too many places for that.
 func (w Window) maxPool(x *graph.Node) *graph.Node {
 	if w.Size[0]*w.Size[1] > 9 {
 		return graph.MaxPool(x).WindowPerAxis(w.Size[0], w.Size[1]).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:]).Done()
 	}
-	x, g := w.over(x, graph.Infinity(x.Graph(), x.DType(), -1))
+	x, g := w.padded(x, graph.Infinity(x.Graph(), x.DType(), -1))
 	var largest *graph.Node
 	for i := range w.Size[0] {
 		for j := range w.Size[1] {

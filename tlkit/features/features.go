@@ -4,12 +4,12 @@
 //	m, err := features.Extract(ctx, features.Job{Items: ds.Items, Preset: net.Preset, Backbone: b})
 //	row := m.Row(0) // the features of the first picture, float32
 //
-// Features are kept in a cache, one row for each picture. A row is found by the sha256 of the picture's
-// bytes, in a file named by a digest of everything else that it depends on: the backbone's identity
-// (architecture, weights, engine and plugin), the preset, the batch size, and the seed of augmented
-// views. So a picture that was seen before costs nothing, whichever data set it is in; a folder that
-// grew by ten pictures costs ten pictures; and an interrupted run goes on where it stopped. Each row
-// carries a checksum; a damaged row is computed again.
+// Features are kept in a cache, one row for each picture. A row is found by the sha256 of the
+// picture's bytes, in a file named by a digest of everything else that it depends on: the
+// backbone's identity (architecture, weights, engine and plugin), the preset, the batch size, and
+// the seed of augmented views. So a picture that was seen before costs nothing, whichever data set
+// it is in; a folder that grew by ten pictures costs ten pictures; and an interrupted run goes on
+// where it stopped. Each row carries a checksum; a damaged row is computed again.
 //
 // Rows are streamed to disk. Memory does not grow with the number of pictures until [Extract] reads
 // back the whole matrix, [N,C] float32. [Open] leaves them on disk.
@@ -30,8 +30,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// Backbone is a frozen network as this package needs it. [FromNet] and [Logits] make one; a test can
-// use any function.
+// Backbone is a frozen network as this package needs it. [FromNet] and [Logits] make one; a test
+// can use any function.
 type Backbone struct {
 	Identity string // all that the features depend on besides picture, preset and batch
 	Features int    // C, numbers per picture
@@ -50,18 +50,19 @@ type Job struct {
 	Seed     uint64 // of the views
 	Workers  int    // goroutines that decode; 0 = one for each processor
 
-	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05: a twentieth is
-	// an accident, more is a wrong folder. 1 accepts any number.
+	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05: a twentieth
+	// is an accident, more is a wrong folder. 1 accepts any number.
 	BadLimit float64
-	// Progress gets the number of rows done, of those found in the cache, and of all. It may be nil.
+	// Progress gets the number of rows done, of those found in the cache, and of all. It may be
+	// nil.
 	Progress func(done, cached, total int)
 }
 
 // views is the number of rows of a picture.
 func (j Job) views() int { return max(j.Views, 1) }
 
-// Matrix holds the features of the pictures that could be read, in the order of the items, and of the
-// views of an item.
+// Matrix holds the features of the pictures that could be read, in the order of the items, and of
+// the views of an item.
 type Matrix struct {
 	Features int
 	Data     []float32 // [Rows,Features], row by row
@@ -87,8 +88,8 @@ const maxBad = 0.05
 
 // Extract returns the features of every item, and computes those that are not in the cache.
 //
-// Errors: that of ctx when interrupted (finished rows stay in the cache), a wrong preset, a backbone
-// that cannot be opened, more than BadLimit unreadable pictures, a full disk.
+// Errors: that of ctx when interrupted (finished rows stay in the cache), a wrong preset, a
+// backbone that cannot be opened, more than BadLimit unreadable pictures, a full disk.
 func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	r, err := Open(ctx, job)
 	if err != nil {
@@ -112,8 +113,8 @@ func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	return m, nil
 }
 
-// Rows are the results of a job on disk, for those that do not fit into memory or are read again and
-// again in another order.
+// Rows are the results of a job on disk, for those that do not fit into memory or are read again
+// and again in another order.
 type Rows struct {
 	Bad []Bad // pictures that could not be read; they have no row
 
@@ -165,8 +166,8 @@ func (r *Rows) fill(ctx context.Context) error {
 	return r.leaveOut(unreadable)
 }
 
-// missing returns the indices of the keys that are not in the store. A picture that is there several
-// times is computed once.
+// missing returns the indices of the keys that are not in the store. A picture that is there
+// several times is computed once.
 func (r *Rows) missing() ([]int, error) {
 	var missing []int
 	queued := make(map[key]bool)
@@ -194,7 +195,8 @@ func (r *Rows) leaveOut(unreadable map[int]error) error {
 			if r.store.has(r.keys[i*views+v]) {
 				continue
 			}
-			// A duplicate of an unreadable picture was not computed a second time, and has no row either.
+			// A duplicate of an unreadable picture was not computed a second time, and has no row
+			// either.
 			why := unreadable[i]
 			if why == nil {
 				why = fmt.Errorf("features: %s: same bytes as an unreadable picture", item.Rel)
@@ -213,8 +215,8 @@ func (r *Rows) leaveOut(unreadable map[int]error) error {
 	return nil
 }
 
-// Read returns the features of one view of an item; view is 0 for a job without views. It may be called
-// from several goroutines.
+// Read returns the features of one view of an item; view is 0 for a job without views. It may be
+// called from several goroutines.
 func (r *Rows) Read(item, view int) ([]float32, error) {
 	views := r.job.views()
 	if item < 0 || item >= len(r.job.Items) || view < 0 || view >= views {
@@ -296,7 +298,8 @@ func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (trans
 	if hex.EncodeToString(got[:]) != item.SHA256 {
 		return transforms.Tensor{}, fmt.Errorf("features: %s changed on disk during the run: start it again", item.Rel)
 	}
-	// The random numbers depend on the content, not on the place: a view is the same in every data set.
+	// The random numbers depend on the content, not on the place: a view is the same in every data
+	// set.
 	t, err := p.Load(nil, data, transforms.DecodeOptions{}, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
 	if err != nil {
 		return transforms.Tensor{}, fmt.Errorf("%s: %w", item.Rel, err)

@@ -15,8 +15,8 @@ type Pass struct {
 	Workers  int // goroutines that prepare; 0 = one for each processor
 	// Prepare returns picture i, [Size,Size,3]. It is called from several goroutines.
 	Prepare func(i int) (transforms.Tensor, error)
-	// Use gets the pictures of a batch, in order, with their features, [len(pictures),C] and what the
-	// padding gave. An error stops the pass.
+	// Use gets the pictures of a batch, in order, with their features, [len(pictures),C] and what
+	// the padding gave. An error stops the pass.
 	Use func(pictures []int, features []float32) error
 	// Bad gets a picture that could not be prepared.
 	Bad func(i int, err error)
@@ -28,10 +28,10 @@ type batch struct {
 	pictures []int
 }
 
-// Forward runs prepared pictures through a backbone, without a cache. Preparing, network and Use work at
-// the same time. Two batches are in flight, so memory does not depend on the number of pictures. Use and
-// Bad are never called at the same time. Errors of Use and of the network stop the pass and are
-// returned; so is that of ctx.
+// Forward runs prepared pictures through a backbone, without a cache. Preparing, network and Use
+// work at the same time. Two batches are in flight, so memory does not depend on the number of
+// pictures. Use and Bad are never called at the same time. Errors of Use and of the network stop
+// the pass and are returned; so is that of ctx.
 func Forward(ctx context.Context, b Backbone, p Pass) error {
 	f := &forward{b: b, p: p, free: make(chan *batch, 2), full: make(chan *batch, 1)}
 	for range cap(f.free) {

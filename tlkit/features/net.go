@@ -30,8 +30,8 @@ func FromNet(net *zoo.Net, e *engine.Engine) Backbone {
 }
 
 // Logits returns a checkpoint with a classifier of its own as a backbone whose features are the
-// classifier's logits, [N,classes], for evaluation without training. It is an error for a checkpoint
-// without one.
+// classifier's logits, [N,classes], for evaluation without training. It is an error for a
+// checkpoint without one.
 func Logits(net *zoo.Net, e *engine.Engine) (Backbone, error) {
 	classes := net.Declaration().Classes
 	if classes == 0 {

@@ -19,8 +19,9 @@ import (
 type key [sha256.Size]byte
 
 // store is an append-only file of rows: magic and width, then for each row its key, the values
-// (float32, little endian) and a CRC-32C of both. It is not one of the embedded databases because its
-// needs are few: a row is durable as soon as its batch is done, and a torn tail costs one batch.
+// (float32, little endian) and a CRC-32C of both. It is not one of the embedded databases because
+// its needs are few: a row is durable as soon as its batch is done, and a torn tail costs one
+// batch.
 type store struct {
 	file     *os.File
 	lock     *flock.Flock
@@ -38,8 +39,8 @@ var (
 
 func (s *store) rowBytes() int { return len(key{}) + 4*s.features + 4 }
 
-// openStore opens the file at path and reads the keys of all whole rows. A file of another kind or width
-// is written over: it is a cache.
+// openStore opens the file at path and reads the keys of all whole rows. A file of another kind or
+// width is written over: it is a cache.
 func openStore(path string, features int) (*store, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -86,8 +87,8 @@ func (s *store) scan() error {
 
 func (s *store) has(k key) bool { _, ok := s.offsets[k]; return ok }
 
-// append adds rows; values is [len(keys),features] or longer. Two processes may write at the same time;
-// each first reads what the other wrote.
+// append adds rows; values is [len(keys),features] or longer. Two processes may write at the same
+// time; each first reads what the other wrote.
 func (s *store) append(keys []key, values []float32) error {
 	if len(values) < len(keys)*s.features {
 		return fmt.Errorf("features: the backbone gave %d values for %d pictures, want %d each", len(values), len(keys), s.features)

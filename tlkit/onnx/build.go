@@ -11,9 +11,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// value is a value of the file in the graph that is being built. Maps are kept as [N,H,W,C] while the
-// file means [N,C,H,W]. So convolutions and their gradients run in the fast layout, and nothing is
-// transposed between them.
+// value is a value of the file in the graph that is being built. Maps are kept as [N,H,W,C] while
+// the file means [N,C,H,W]. So convolutions and their gradients run in the fast layout, and nothing
+// is transposed between them.
 type value struct {
 	node   *Node
 	last   bool      // the file's [N,C,H,W] is [N,H,W,C] here
@@ -53,8 +53,8 @@ type loadedWeight struct {
 	g    *Graph
 }
 
-// Build adds the network to the graph of x, pictures [N,S,S,3]; see [backbone.Arch]. It panics on errors,
-// as graph code does.
+// Build adds the network to the graph of x, pictures [N,S,S,3]; see [backbone.Arch]. It panics on
+// errors, as graph code does.
 func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
 	if d := x.Shape().Dimensions; a.size != 0 && d[1] != a.size {
 		panic(fmt.Errorf("the file was exported for pictures of %d pixels, these have %d: take another preset, or export it with open height and width", a.size, d[1]))

@@ -8,7 +8,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// skip steps back from a value over nodes of these operations and returns the value in front of them.
+// skip steps back from a value over nodes of these operations and returns the value in front of
+// them.
 func (a *Net) skip(name string, ops ...string) string {
 	for range a.nodes { // a ring of them would go on for ever
 		i, ok := a.maker[name]
@@ -20,7 +21,8 @@ func (a *Net) skip(name string, ops ...string) string {
 	return name
 }
 
-// findCut finds the value that a head is trained on, and the logits of the network's own classifier.
+// findCut finds the value that a head is trained on, and the logits of the network's own
+// classifier.
 func (a *Net) findCut(g *weights.ONNX, cut string, tensors map[string]bool) error {
 	end := a.skip(g.Outputs[0].Name, "Softmax", "LogSoftmax", "Sigmoid", "Identity", "Cast")
 	a.findClassifier(end, tensors)
@@ -47,8 +49,8 @@ func (a *Net) findCut(g *weights.ONNX, cut string, tensors map[string]bool) erro
 	return nil
 }
 
-// findClassifier sets logits and cut if the value called end is made by a matrix: the last layer of a
-// classifier.
+// findClassifier sets logits and cut if the value called end is made by a matrix: the last layer of
+// a classifier.
 func (a *Net) findClassifier(end string, tensors map[string]bool) {
 	i, ok := a.maker[end]
 	if !ok {

@@ -14,16 +14,16 @@ import (
 )
 
 // Folding: what a file computes from shapes and constants, for example to know how to reshape, is
-// computed here while the graph is built. These are a dozen whole numbers at a time. GoMLX would compile
-// a program for each, and a division by zero in a stranger's file would end the process from one of its
-// workers.
+// computed here while the graph is built. These are a dozen whole numbers at a time. GoMLX would
+// compile a program for each, and a division by zero in a stranger's file would end the process
+// from one of its workers.
 
 func constOf[T gotype.Supported](g *Graph, values []T, shape []int) *Node {
 	return ConstTensor(g, tensors.FromFlatDataAndDimensions(values, shape...))
 }
 
-// fold computes a node of the library if all its inputs are known and it is one that shapes are made
-// with. It reports whether it did.
+// fold computes a node of the library if all its inputs are known and it is one that shapes are
+// made with. It reports whether it did.
 func (e *walk) fold(n weights.ONNXNode) bool {
 	if _, ok := foldOps[n.Op]; !ok {
 		return false

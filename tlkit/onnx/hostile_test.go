@@ -19,7 +19,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
-// model4 is a network of a convolution to 4 channels, then the nodes, from value "a" to value "z", [N,4].
+// model4 is a network of a convolution to 4 channels, value "a", and then the nodes, up to value
+// "z", [N,4].
 func model4(nodes ...*protos.NodeProto) *protos.ModelProto {
 	kernel := &protos.TensorProto{Name: "kernel", DataType: 1, Dims: []int64{4, 3, 1, 1}, FloatData: make([]float32, 12)}
 	return &protos.ModelProto{IrVersion: 8, OpsetImport: []*protos.OperatorSetIdProto{{Version: 17}}, Graph: &protos.GraphProto{
@@ -31,9 +32,11 @@ func model4(nodes ...*protos.NodeProto) *protos.ModelProto {
 	}}
 }
 
-// node has its inputs and outputs between spaces.
-func node(op, in, out string, attrs ...*protos.AttributeProto) *protos.NodeProto {
-	return &protos.NodeProto{OpType: op, Name: "n " + op, Input: strings.Fields(in), Output: strings.Fields(out), Attribute: attrs}
+// names are the names of values, with spaces between them.
+type names string
+
+func node(op string, in, out names, attrs ...*protos.AttributeProto) *protos.NodeProto {
+	return &protos.NodeProto{OpType: op, Name: "n " + op, Input: strings.Fields(string(in)), Output: strings.Fields(string(out)), Attribute: attrs}
 }
 
 func ints(name string, v ...int64) *protos.AttributeProto {
@@ -72,10 +75,10 @@ func declared(path, cut string, size int) (*backbone.Declaration, error) {
 
 func pooled() *protos.NodeProto { return node("GlobalAveragePool", "b", "z") }
 
-// What a stranger may write, and what is said about it. Nothing of it runs, nothing panics, and no file of a few
-// kilobytes takes more than 64 MB.
+// Hostile files are refused with an error that names the fault. Nothing panics, and no file of a
+// few kilobytes takes more than 64 MB.
 func TestHostile(t *testing.T) {
-	with := func(m *protos.ModelProto, change func(*protos.ModelProto)) *protos.ModelProto {
+	changed := func(m *protos.ModelProto, change func(*protos.ModelProto)) *protos.ModelProto {
 		change(m)
 		return m
 	}
@@ -90,7 +93,7 @@ func TestHostile(t *testing.T) {
 	}
 	deep := []*protos.NodeProto{}
 	for i := range 20_000 {
-		deep = append(deep, node("Relu", fmt.Sprint("d", i), fmt.Sprint("d", i+1)))
+		deep = append(deep, node("Relu", names(fmt.Sprint("d", i)), names(fmt.Sprint("d", i+1))))
 	}
 	deep[0].Input[0], deep[len(deep)-1].Output[0] = "a", "b"
 	for what, c := range map[string]struct {
@@ -102,18 +105,18 @@ func TestHostile(t *testing.T) {
 		"a value from nowhere": {model4(node("Add", "a nowhere", "b"), pooled()), `"nowhere", which nothing makes`},
 		"a value made twice":   {model4(node("Relu", "a", "b"), node("Tanh", "a", "b"), pooled()), `"b" is made twice`},
 		"a weight made again":  {model4(node("Relu", "a", "kernel"), node("Relu", "a", "b"), pooled()), `"kernel" is made twice`},
-		"no output":            {with(plain(), func(m *protos.ModelProto) { m.Graph.Output = nil }), "no output"},
-		"an output of nothing": {with(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q" is no value`},
-		"two inputs": {with(plain(), func(m *protos.ModelProto) {
+		"no output":            {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output = nil }), "no output"},
+		"an output of nothing": {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q" is no value`},
+		"two inputs": {changed(plain(), func(m *protos.ModelProto) {
 			m.Graph.Input = append(m.Graph.Input, &protos.ValueInfoProto{Name: "y", Type: tensorType(1, []int{1})})
 		}), "2 inputs"},
-		"text as pictures":             {with(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(7, []int{1, 128}) }), "I64 [1 128]"},
-		"five channels":                {with(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 5, 8, 8}) }), "[1 5 8 8]"},
-		"oblong pictures":              {with(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 8, 9}) }), "square"},
-		"pictures by eight":            {with(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{8, 3, 8, 8}) }), "exactly 8 pictures"},
-		"a million pixels":             {with(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 1e6, 1e6}) }), "at most 4096"},
-		"version 3":                    {with(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 3 }), "version 3"},
-		"version 99":                   {with(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 99 }), "version 99"},
+		"text as pictures":             {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(7, []int{1, 128}) }), "I64 [1 128]"},
+		"five channels":                {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 5, 8, 8}) }), "[1 5 8 8]"},
+		"oblong pictures":              {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 8, 9}) }), "square"},
+		"pictures by eight":            {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{8, 3, 8, 8}) }), "exactly 8 pictures"},
+		"a million pixels":             {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 1e6, 1e6}) }), "at most 4096"},
+		"version 3":                    {changed(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 3 }), "version 3"},
+		"version 99":                   {changed(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 99 }), "version 99"},
 		"a kernel of lists":            {model4(node("Conv", "a k", "b"), pooled()), `"k", which nothing makes`},
 		"a kernel that varies":         {model4(node("Conv", "a a", "b"), pooled()), ""},
 		"no kernel":                    {model4(node("Conv", "a", "b"), pooled()), "kernel"},
@@ -138,24 +141,24 @@ func TestHostile(t *testing.T) {
 		"training":                     {model4(node("BatchNormalization", "a kernel kernel kernel kernel", "b", &protos.AttributeProto{Name: "training_mode", Type: protos.AttributeProto_INT, I: 1}), pooled()), "training mode"},
 		"other shapes":                 {model4(node("MatMul", "a kernel", "b"), pooled()), "MatMul"},
 		"twenty thousand nodes":        {model4(append(deep, pooled())...), "-"},
-		"quantised": {with(plain(), func(m *protos.ModelProto) {
+		"quantised": {changed(plain(), func(m *protos.ModelProto) {
 			m.Graph.Initializer = append(m.Graph.Initializer, &protos.TensorProto{Name: "q", DataType: 3, Dims: []int64{1 << 17}, RawData: make([]byte, 1<<17)})
 			m.Graph.Node[1] = node("Add", "a q", "b")
 		}), "quantised"},
-		"another library's": {with(plain(), func(m *protos.ModelProto) { m.Graph.Node[1].Domain = "com.microsoft" }), "com.microsoft.Relu"},
+		"another library's": {changed(plain(), func(m *protos.ModelProto) { m.Graph.Node[1].Domain = "com.microsoft" }), "com.microsoft.Relu"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			path := write(t, c.model)
-			began, before := time.Now(), heapTotal()
+			began, allocated := time.Now(), heapTotal()
 			_, err := declared(path, "", 8)
-			took, used := time.Since(began), heapTotal()-before
+			took, used := time.Since(began), heapTotal()-allocated
 			switch {
 			case c.want == "-":
 				if err != nil {
 					t.Error(err)
 				}
 			case err == nil && c.want == "":
-				// Unusual, and computed like anything else.
+				// Unusual, but a network.
 			case err == nil:
 				t.Error("it was read")
 			case !strings.HasPrefix(err.Error(), "onnx: ") || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "stranger.onnx"):
@@ -174,7 +177,7 @@ func heapTotal() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// All operations that are not there are listed by name, before anything is built.
+// All operations that are not known are listed by name, before anything is built.
 func TestUnsupported(t *testing.T) {
 	inner := &protos.AttributeProto{Name: "then_branch", Type: protos.AttributeProto_GRAPH, G: &protos.GraphProto{}}
 	m := model4(node("LRN", "a", "c"), node("GridSample", "c a", "d"), node("LRN", "d", "e"), node("If", "e", "b", inner), pooled(), node("Loop", "z", "unused"))
@@ -183,13 +186,14 @@ func TestUnsupported(t *testing.T) {
 	if !errors.As(err, &e) || !slices.Equal(e.Ops, []string{"GridSample", "If (with a graph inside)", "LRN"}) || !strings.Contains(err.Error(), "GridSample, If (with a graph inside), LRN") {
 		t.Errorf("%v", err)
 	}
-	// What lies behind the cut does not matter.
+	// Operations behind the cut do not matter.
 	if d, err := declared(write(t, m), "a", 8); err != nil || d.Features != 4 {
 		t.Errorf("cut before them: %v", err)
 	}
 }
 
-// What libraryOps says is true of the onnx-gomlx that is linked: it builds each, if not always with these inputs.
+// The onnx-gomlx that is linked knows every operation of libraryOps, if not always with these
+// inputs.
 func TestLibraryKnowsItsOperations(t *testing.T) {
 	ask := func(op string) (err error) {
 		defer func() {
@@ -215,8 +219,9 @@ func TestLibraryKnowsItsOperations(t *testing.T) {
 
 var mutants = flag.Int("mutants", 600, "files that TestCampaign makes")
 
-// TestCampaign changes the small networks where it hurts: names, settings, shapes, constants, operations. Each
-// mutant is opened, planned and declared; nothing may panic, take long or allocate much.
+// TestCampaign changes the small networks at their weak points: names, settings, shapes, constants,
+// operations. Each mutant is opened, planned and declared; nothing may panic, take long or allocate
+// much.
 func TestCampaign(t *testing.T) {
 	var seeds []*protos.ModelProto
 	names, _ := filepath.Glob("testdata/*.onnx")
@@ -257,12 +262,12 @@ func TestCampaign(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		before, began := heapTotal(), time.Now()
+		allocated, began := heapTotal(), time.Now()
 		net, err := Open(Ref{File: path})
 		if err == nil {
 			_, err = backbone.Declare(net, 16)
 		}
-		took, used := time.Since(began), heapTotal()-before
+		took, used := time.Since(began), heapTotal()-allocated
 		most, slowest = max(most, used), max(slowest, took)
 		if err == nil {
 			fine++
@@ -321,8 +326,8 @@ func mutate(g *protos.GraphProto, ops []string, rng *rand.Rand) {
 			}
 		}
 	case 7:
-		at := rng.IntN(len(g.Node))
-		g.Node[at], n.Name = g.Node[rng.IntN(len(g.Node))], "moved"
+		k := rng.IntN(len(g.Node))
+		g.Node[k], n.Name = g.Node[rng.IntN(len(g.Node))], "moved"
 	}
 }
 

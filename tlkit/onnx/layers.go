@@ -12,10 +12,11 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// windowOf reads the settings that convolutions and pools share. size is that of the kernel.
+// windowOf reads the settings that convolutions and pools share. size is that of the kernel, zero
+// for a pool.
 func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window {
 	w := backbone.Window{Size: size, Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}}
-	pair := func(name string, to *[2]int) {
+	pair := func(name string, field *[2]int) {
 		v := n.Attrs[name].Ints
 		if v == nil {
 			return
@@ -23,11 +24,11 @@ func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window
 		if len(v) != 2 {
 			panic(fmt.Errorf("%s is %v; only operations on pictures are supported", name, v))
 		}
-		for i := range to {
+		for i := range field {
 			if v[i] < 1 || v[i] > 4096 {
 				panic(fmt.Errorf("%s is %v", name, v))
 			}
-			to[i] = int(v[i])
+			field[i] = int(v[i])
 		}
 	}
 	pair("kernel_shape", &w.Size)
@@ -65,6 +66,7 @@ func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window
 	return w
 }
 
+// conv builds a convolution.
 func conv(e *walk, n weights.ONNXNode, in []value) value {
 	if len(in) < 2 || !in[1].there() || in[1].known != nil || len(in[1].dims()) != 4 {
 		panic(errors.New("its kernel is no [O,I,H,W]; only convolutions of pictures are supported"))
@@ -109,8 +111,8 @@ func batchNorm(e *walk, n weights.ONNXNode, in []value) value {
 }
 
 // ownNorm reports whether a node is a batch norm with PyTorch's names, and returns their prefix:
-// "layer1.bn" for a norm of layer1.bn.weight, .bias, .running_mean and .running_var. Such a norm is built
-// by package backbone, so that it can follow its batches in training.
+// "layer1.bn" for a norm of layer1.bn.weight, .bias, .running_mean and .running_var. Such a norm is
+// built by package backbone, so that it can follow its batches in training.
 func (e *walk) ownNorm(n weights.ONNXNode) (prefix string, ok bool) {
 	if n.Op != "BatchNormalization" || len(n.Inputs) != 5 || !evaluates(n) || len(n.Outputs) == 0 || n.Outputs[0] == "" {
 		return "", false
@@ -159,9 +161,9 @@ func pool(e *walk, n weights.ONNXNode, in []value) value {
 	if intAttr(n, "ceil_mode", 0) != 0 {
 		for i := range 2 {
 			d := x.Shape().Dim(1 + i)
-			over := (d + w.Pads[i][0] + w.Pads[i][1] - w.Size[i]) % w.Stride[i]
+			rest := (d + w.Pads[i][0] + w.Pads[i][1] - w.Size[i]) % w.Stride[i]
 			// A last window that would begin in the padding behind the picture is left out.
-			if extra := w.Stride[i] - over; over > 0 && d+w.Pads[i][0]+w.Pads[i][1]+extra-w.Size[i] < d+w.Pads[i][0] {
+			if extra := w.Stride[i] - rest; rest > 0 && d+w.Pads[i][0]+w.Pads[i][1]+extra-w.Size[i] < d+w.Pads[i][0] {
 				if mean && padded {
 					panic(errors.New("ceil_mode together with count_include_pad"))
 				}

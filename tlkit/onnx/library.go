@@ -13,9 +13,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// libraryOps are the operations that onnx-gomlx v0.5.5 builds as ONNX defines them; a test asks it for
-// each. Missing are those that it builds differently (cubic Resize, CumSum), those that quantise, and
-// those that need a state of their own.
+// libraryOps are the operations that onnx-gomlx v0.5.5 builds as ONNX defines them; a test asks it
+// for each. Missing are those that it builds differently (cubic Resize, CumSum), those that
+// quantise, and those that need a state of their own.
 var libraryOps = map[string]bool{
 	"And": true, "ArgMax": true, "ArgMin": true, "Ceil": true, "Cos": true, "Einsum": true, "Equal": true, "Expand": true,
 	"Floor": true, "Gather": true, "GatherElements": true, "GatherND": true, "Gemm": true, "Greater": true, "GreaterOrEqual": true,
@@ -25,9 +25,9 @@ var libraryOps = map[string]bool{
 	"Where": true, "Xor": true,
 }
 
-// runLibrary lets onnx-gomlx build the pending nodes. It never sees the stranger's file, but a small one
-// made here: the nodes with their settings, constants, and everything else as an input. Weights are
-// inputs too, and so stay parameters of the program.
+// runLibrary lets onnx-gomlx build the pending nodes. It never sees the stranger's file, but a
+// small one made here: the nodes with their settings, constants, and everything else as an input.
+// Weights are inputs too, and so stay parameters of the program.
 func (e *walk) runLibrary() {
 	nodes := e.pending
 	e.pending = nil

@@ -26,7 +26,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// runtimeGolden is what ONNX Runtime computed for the small files in testdata/onnx, see internal/golden/referee/onnx_zoo.py.
+// runtimeGolden is what ONNX Runtime computed for the small files in testdata, see
+// internal/golden/referee/onnx_zoo.py.
 type runtimeGolden struct {
 	File     string      `json:"file"`
 	Size     int         `json:"size"`
@@ -147,8 +148,9 @@ func xla(t testing.TB) compute.Backend {
 // number of its answer. Its own rounding takes a twentieth of it.
 const tolerance = 2e-5
 
-// Every operation that is read, on files in the dialects of TensorFlow and of PyTorch old and new: features and logits
-// are those of ONNX Runtime, within tolerance, for two pictures at a time also where the file was written for one.
+// Features and logits are those of ONNX Runtime, within tolerance. The files use every operation
+// that is read, as TensorFlow, an old and a new PyTorch write them. There are two pictures even
+// where a file was written for one.
 func TestAgainstRuntime(t *testing.T) {
 	b := pureGo(t)
 	for _, g := range runtimeGoldens(t) {
@@ -181,21 +183,21 @@ func relative(want [][]float64, have []float32) float64 {
 	if len(flat) != len(have) {
 		return math.Inf(1)
 	}
-	var largest, off float64
+	var largest, difference float64
 	for i, w := range flat {
 		largest = max(largest, math.Abs(w))
-		if d := math.Abs(w - float64(have[i])); d > off || math.IsNaN(d) {
-			off = d
+		if d := math.Abs(w - float64(have[i])); d > difference || math.IsNaN(d) {
+			difference = d
 		}
 	}
 	if len(flat) == 0 {
 		return 0
 	}
-	return off / largest
+	return difference / largest
 }
 
-// The gradient of every weight, along a direction of its own, is the slope that two runs show: what is read can be
-// trained. Only what the classifier beyond the cut has stays still.
+// What is read can be trained: the gradient of every weight before the cut, along some direction,
+// is the slope between two runs.
 func TestGradients(t *testing.T) {
 	b := pureGo(t)
 	for _, g := range runtimeGoldens(t) {
@@ -219,7 +221,7 @@ func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
 			keys = append(keys, w.Name)
 		}
 	}
-	// One number that depends on all features alike in no way: their sum with different signs and sizes.
+	// A sum with different signs and sizes depends on each feature in another way.
 	loss := func(scope *model.Scope, x *graph.Node) *graph.Node {
 		f := backbone.Part{}.Graph(n.Net, scope, x).Features
 		factors := graph.AddScalar(graph.Sin(graph.MulScalar(graph.IotaFull(x.Graph(), f.Shape()), 1.7)), 0.3)
@@ -227,11 +229,11 @@ func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
 	}
 	gradients, err := model.NewExec(b, store, func(scope *model.Scope, x *graph.Node) []*graph.Node {
 		l := loss(scope, x)
-		var at []*graph.Node
+		var variables []*graph.Node
 		for _, k := range keys {
-			at = append(at, scope.GetVariable(k).NodeValue(x.Graph()))
+			variables = append(variables, scope.GetVariable(k).NodeValue(x.Graph()))
 		}
-		return append(graph.Gradient(l, at...), l)
+		return append(graph.Gradient(l, variables...), l)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +246,7 @@ func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(key string, shape []int, values []float32) float64 {
+	lossWith := func(key string, shape []int, values []float32) float64 {
 		v := store.RootScope().GetVariable(key)
 		if err := v.SetValue(tensors.FromFlatDataAndDimensions(slices.Clone(values), shape...)); err != nil {
 			t.Fatal(err)
@@ -271,20 +273,20 @@ func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
 		if size > 0 {
 			moving++
 		}
-		// Several widths: kinks (ReLU, pools) disturb one, rounding another.
+		// Several step sizes: large ones suffer from kinks (ReLU, pools), small ones from rounding.
 		best := math.Inf(1)
 		var seen []string
 		for _, h := range []float64{3e-3, 1e-3, 3e-4, 1e-4, 3e-5} {
-			up, down := slices.Clone(start), slices.Clone(start)
-			for k := range up {
-				up[k] += float32(h * float64(direction[k]))
-				down[k] -= float32(h * float64(direction[k]))
+			plus, minus := slices.Clone(start), slices.Clone(start)
+			for k := range plus {
+				plus[k] += float32(h * float64(direction[k]))
+				minus[k] -= float32(h * float64(direction[k]))
 			}
-			slope := (at(key, shape, up) - at(key, shape, down)) / (2 * h)
+			slope := (lossWith(key, shape, plus) - lossWith(key, shape, minus)) / (2 * h)
 			seen = append(seen, fmt.Sprintf("%.4g", slope))
 			best = min(best, math.Abs(slope-want)/(0.05*math.Sqrt(size)+math.Abs(want)+1e-3))
 		}
-		at(key, shape, start)
+		lossWith(key, shape, start)
 		if best > 0.03 {
 			t.Errorf("%s: the gradient says %.4g, runs beside it say %v", key, want, seen)
 		}
@@ -294,8 +296,8 @@ func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
 	}
 }
 
-// Stages: what comes before a border and what comes behind it, put together, is the whole, and the weights are dealt
-// to the stages that use them.
+// The parts before and behind a stage compute what the whole network computes, and each weight
+// belongs to the stage that uses it.
 func TestParts(t *testing.T) {
 	b := xla(t) // the backend in pure Go stumbles over the second half of tensorflow.onnx
 	for _, g := range runtimeGoldens(t) {
@@ -340,7 +342,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// A name is a file and a cut; what is no .onnx file is no name of this package.
+// ParseRef takes apart names of .onnx files and reports false for all others.
 func TestParseRef(t *testing.T) {
 	for name, want := range map[string]Ref{
 		"my.onnx":                   {File: "my.onnx"},
@@ -370,7 +372,7 @@ func TestCutAtANode(t *testing.T) {
 	}
 }
 
-// Open says what a file is that is no network, and what to do.
+// The error for a file that is not a network says what it is and what to do.
 func TestOpenWantsANetwork(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.onnx")
 	if err := weights.WriteSafetensors(path, []weights.Tensor{weights.FromFloat32("w", []int{1}, []float32{1})}, nil); err != nil {
@@ -384,7 +386,8 @@ func TestOpenWantsANetwork(t *testing.T) {
 	}
 }
 
-// A batch norm with PyTorch's names is one of package backbone: it can follow its batches in training.
+// A batch norm with PyTorch's names is one of package backbone: it can follow its batches in
+// training.
 func TestNormsFollowTheirBatches(t *testing.T) {
 	n := load(t, "old.onnx", "", 15)
 	store := n.store(t)

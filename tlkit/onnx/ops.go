@@ -16,8 +16,8 @@ import (
 
 // The operations that pictures flow through are built here and not by onnx-gomlx. It runs them as
 // [N,C,H,W], a tenth slower on the CPU; its gradients of even and depthwise kernels are wrong or
-// explode; it refuses SAME padding, and pools with dilations of 1, which PyTorch always writes; and it
-// ignores the bounds of a Clip before version 11. Everything else is left to it, see runLibrary.
+// explode; it refuses SAME padding, and pools with dilations of 1, which PyTorch always writes; and
+// it ignores the bounds of a Clip before version 11. Everything else is left to it, see runLibrary.
 
 // operation builds a node; in[0] is always there.
 type operation func(e *walk, n weights.ONNXNode, in []value) value
@@ -73,8 +73,8 @@ func withAlpha(otherwise float64, f func(x *Node, alpha float64) *Node) operatio
 	}
 }
 
-// elu keeps the exponential away from large numbers, which would spoil the gradient. GoMLX's Expm1 has no
-// gradient at all.
+// elu keeps the exponential away from large numbers, which would spoil the gradient. GoMLX's Expm1
+// has no gradient at all.
 func elu(x *Node, alpha float64) *Node {
 	zero := ScalarZero(x.Graph(), x.DType())
 	return Where(GreaterThan(x, zero), x, MulScalar(AddScalar(Exp(Min(x, zero)), -1), alpha))
@@ -181,14 +181,14 @@ func clip(e *walk, n weights.ONNXNode, in []value) value {
 // cast keeps to 32-bit floats: a network exported in 16-bit floats is computed more exactly here.
 func cast(e *walk, n weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
-	to, ok := map[int64]dtypes.DType{1: dtypes.Float32, 10: dtypes.Float32, 11: dtypes.Float32, 16: dtypes.Float32, 6: dtypes.Int32, 7: dtypes.Int64, 9: dtypes.Bool}[intAttr(n, "to", 0)]
+	dtype, ok := map[int64]dtypes.DType{1: dtypes.Float32, 10: dtypes.Float32, 11: dtypes.Float32, 16: dtypes.Float32, 6: dtypes.Int32, 7: dtypes.Int64, 9: dtypes.Bool}[intAttr(n, "to", 0)]
 	if !ok {
 		panic(fmt.Errorf("to type %d", intAttr(n, "to", 0)))
 	}
-	if v.node.DType() == to {
+	if v.node.DType() == dtype {
 		return v
 	}
-	return v.same(ConvertDType(v.node, to))
+	return v.same(ConvertDType(v.node, dtype))
 }
 
 func dropout(_ *walk, _ weights.ONNXNode, in []value) value {

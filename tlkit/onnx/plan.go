@@ -10,8 +10,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Net is a network from an ONNX file as an architecture: everything but the numbers of its weights. It is
-// read only and may be used from several goroutines.
+// Net is a network from an ONNX file as an architecture: everything but the numbers of its weights.
+// It is read only and may be used from several goroutines.
 type Net struct {
 	nodes    []weights.ONNXNode
 	maker    map[string]int // value: the node that makes it
@@ -39,8 +39,8 @@ const (
 	maxValue    = 1 << 26 // numbers of one value for one picture: 256 MB
 )
 
-// plan checks the graph of f from its end to its beginning: everything that is needed is there and made
-// once, no value needs itself, all operations are known.
+// plan checks the graph of f from its end to its beginning: everything that is needed is there and
+// made once, no value needs itself, all operations are known.
 func plan(f *weights.File, cut string) (*Net, error) {
 	g := f.ONNX()
 	a := &Net{nodes: g.Nodes, opset: g.Opset, maker: map[string]int{}, weights: map[string]weight{}, consts: map[string]constant{}}
@@ -153,8 +153,8 @@ func (a *Net) findSequence(tensors map[string]bool) error {
 	return nil
 }
 
-// classifies reports whether the classifier, which these nodes compute, takes the cut. It does not if
-// the cut is in another branch, for example.
+// classifies reports whether the classifier, which these nodes compute, takes the cut. It does not
+// if the cut is in another branch, for example.
 func (a *Net) classifies(nodes []int) bool {
 	takesCut := func(i int) bool { return slices.Contains(a.nodes[i].Inputs, a.cut) }
 	return slices.ContainsFunc(nodes, takesCut) ||
@@ -177,8 +177,8 @@ type sorter struct {
 	sequence []int
 }
 
-// visit appends the nodes that the value called name needs. It has a stack of its own, because a file
-// may be as deep as it is long.
+// visit appends the nodes that the value called name needs. It has a stack of its own, because a
+// file may be as deep as it is long.
 func (w *sorter) visit(name string) error {
 	i, made := w.maker[name]
 	if !made || w.state[i] == done {
@@ -246,8 +246,8 @@ func (a *Net) checkOperations() error {
 	return &UnsupportedError{Ops: ops}
 }
 
-// The settings of a node. Each function returns otherwise if the file does not have that setting, or not
-// as one value.
+// The settings of a node. Each function returns otherwise if the file does not have that setting,
+// or not as one value.
 
 func intAttr(n weights.ONNXNode, name string, otherwise int64) int64 {
 	if v := n.Attrs[name].Ints; len(v) == 1 {

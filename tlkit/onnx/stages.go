@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// findStages finds the values at which the network can be frozen: maps through which everything flows,
-// where the path branches or a pool follows, and the last value that is still a map.
+// findStages finds the values at which the network can be frozen: maps through which everything
+// flows, where the path branches or a pool follows, and the last value that is still a map.
 func (a *Net) findStages() error {
 	f := &stageFinder{Net: a, maps: map[string]bool{a.input: true}, still: map[string]bool{}}
 	f.order = a.sequence
@@ -56,8 +56,8 @@ func (f *stageFinder) position(value string) int {
 	return slices.IndexFunc(f.order, func(i int) bool { return slices.Contains(f.nodes[i].Outputs, value) })
 }
 
-// followPictures finds out how long each value is needed. Values that do not depend on the picture flow
-// beside it and do not count.
+// followPictures finds out how long each value is needed. Values that do not depend on the picture
+// flow beside it and do not count.
 func (f *stageFinder) followPictures() {
 	positions := map[string]int{}
 	for p, i := range f.order {
@@ -107,8 +107,8 @@ func (f *stageFinder) isMap(op string, inputs, outputs []string) bool {
 	return own && len(outputs) == 1 && slices.ContainsFunc(inputs, func(in string) bool { return f.maps[in] })
 }
 
-// branches counts how many ways lead on from each value. A gate that a value has on itself is not a way
-// around some layers (squeeze-and-excitation, x times sigmoid of x) and does not count.
+// branches counts how many ways lead on from each value. A gate that a value has on itself is not a
+// way around some layers (squeeze-and-excitation, x times sigmoid of x) and does not count.
 func (a *Net) branches(order []int) map[string]int {
 	count := map[string]int{}
 	for _, i := range order {

@@ -15,7 +15,8 @@ type weight struct {
 	fixed  bool // not trained: a statistic of a batch norm
 }
 
-// constant is a tensor that is known when the graph is built, and may shape it: an axis, a size, a bound.
+// constant is a tensor that is known when the graph is built, and may shape it: an axis, a size, a
+// bound.
 type constant struct {
 	dtype  string // "I64", "F32" ...
 	shape  []int
@@ -25,7 +26,8 @@ type constant struct {
 
 func (c constant) len() int { return max(len(c.ints), len(c.floats)) }
 
-// readTensors sorts the tensors into weights, which are loaded later, and constants, which are read now.
+// readTensors sorts the tensors into weights, which are loaded later, and constants, which are read
+// now.
 func (a *Net) readTensors(f *weights.File) error {
 	for _, i := range a.sequence {
 		n := a.nodes[i]

@@ -12,8 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// A whole training loop: one variable, pulled towards 3 by the loss (w-3)², at a rate that falls along
-// a cosine.
+// A whole training loop: one variable, pulled towards 3 by the loss (w-3)², at a rate that falls
+// along a cosine.
 func Example() {
 	backend, err := gobackend.New("ops_sequential") // package engine opens the fast ones
 	if err != nil {

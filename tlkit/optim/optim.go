@@ -3,13 +3,13 @@
 // schedule never compiles anything again.
 //
 //	rule := optim.Rule{Name: optim.AdamW, Clip: 1}
-//	err := rule.Reset(store, params)                                 // before the first step: empty memory
-//	norm, finite := rule.Update(scope, params, loss, now)            // inside the graph; now is a parameter
-//	exec.Call(batch, labels, rule.Now(steps, rates, rule.Momentum))  // in every step
+//	err := rule.Reset(store, params)                       // before the first step: empty memory
+//	norm, finite := rule.Update(scope, params, loss, now)  // in the graph; now is a parameter
+//	now := rule.Now(steps, rates, rule.Momentum)           // its value, in every step
 //
-// Variables belong to groups, each with a learning rate of its own: the layers near the pixels, say,
-// move more slowly than the head. A [Schedule] multiplies all rates by a factor that changes from step
-// to step.
+// Variables belong to groups, each with a learning rate of its own: the layers near the pixels,
+// say, move more slowly than the head. A [Schedule] multiplies all rates by a factor that changes
+// from step to step.
 //
 // A step whose loss or gradient is not finite changes nothing: the weights stay as they were.
 package optim
@@ -32,8 +32,8 @@ const (
 	// SGD is gradient descent as PyTorch computes it: v ← μ v + g, w ← w - rate v. Weight decay is
 	// added to g.
 	SGD Method = "sgd"
-	// AdamW is the method of Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. Weight decay
-	// is taken off w itself.
+	// AdamW is the method of Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. Weight
+	// decay is taken off w itself.
 	AdamW Method = "adamw"
 )
 
@@ -94,8 +94,8 @@ func slot(scope *model.Scope, name, key string) *model.Variable {
 	return scope.Store().RootScope().At(memoryScope).At("%s", name).GetVariable(key)
 }
 
-// Reset gives each variable of params a memory of zeros. The variables must be in the root of store.
-// Programs compiled for the same rule and params go on working.
+// Reset gives each variable of params a memory of zeros. The variables must be in the root of
+// store. Programs compiled for the same rule and params go on working.
 func (r Rule) Reset(store *model.Store, params []Param) error {
 	if err := r.Check(); err != nil {
 		return err
@@ -123,7 +123,8 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 	return nil
 }
 
-// Memory returns what the rule keeps for params, by name, so that it can be stored with a checkpoint.
+// Memory returns what the rule keeps for params, by name, so that it can be stored with a
+// checkpoint.
 func (r Rule) Memory(store *model.Store, params []Param) map[string]*model.Variable {
 	out := map[string]*model.Variable{}
 	for _, p := range params {
@@ -148,8 +149,9 @@ const (
 // NowShape returns the shape of the parameter now of Update, for that number of groups.
 func NowShape(groups int) shapes.Shape { return shapes.Make(dtypes.Float32, 1+groups*perGroup) }
 
-// Now returns the numbers of a step, the parameter now of Update. Each group has the number of steps
-// that it has taken before, and its rate. momentum is the rule's, or that of a schedule that moves it.
+// Now returns the numbers of a step, the parameter now of Update. Each group has the number of
+// steps that it has taken before, and its rate. momentum is the rule's, or that of a schedule that
+// moves it.
 func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 	if r.Name == AdamW {
 		momentum = orElse(momentum, 0.9)
@@ -163,10 +165,10 @@ func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 	return out
 }
 
-// Update takes one step down the gradient of loss, a scalar, within the graph: the variables of params
-// get new values. now is a parameter of NowShape, filled by Now. norm is the norm of all gradients
-// together, before clipping. finite is false if norm or the loss is not a finite number; then nothing
-// changes.
+// Update takes one step down the gradient of loss, a scalar, within the graph: the variables of
+// params get new values. now is a parameter of NowShape, filled by Now. norm is the norm of all
+// gradients together, before clipping. finite is false if norm or the loss is not a finite number;
+// then nothing changes.
 func (r Rule) Update(scope *model.Scope, params []Param, loss, now *graph.Node) (norm, finite *graph.Node) {
 	return r.Apply(scope, params, Gradients(scope, params, loss), loss, now)
 }

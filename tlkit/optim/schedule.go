@@ -9,25 +9,27 @@ import (
 type Kind string
 
 const (
-	Constant Kind = "constant"  // the rates as they are
-	OneCycle Kind = "one_cycle" // Smith 2018, https://arxiv.org/abs/1803.09820: up and down along cosines, momentum the other way
-	Cosine   Kind = "cosine"    // up in a straight line, then down to zero along a cosine
-	Step     Kind = "step"      // times Drop after every Every epochs
-	Plateau  Kind = "plateau"   // times Drop when the loss has not fallen for more than Patience epochs
+	Constant Kind = "constant" // the rates as they are
+	// OneCycle goes up and down again along cosines, and the momentum the other way: Smith 2018,
+	// https://arxiv.org/abs/1803.09820.
+	OneCycle Kind = "one_cycle"
+	Cosine   Kind = "cosine"  // up in a straight line, then down to zero along a cosine
+	Step     Kind = "step"    // times Drop after every Every epochs
+	Plateau  Kind = "plateau" // times Drop when the loss has not fallen for more than Patience epochs
 )
 
-// Schedule says how the learning rates move during training: by a factor for the rates of all groups.
-// It is plain data.
+// Schedule says how the learning rates move during training: by a factor for the rates of all
+// groups. It is plain data.
 type Schedule struct {
 	Kind     Kind    `json:"kind"`
-	Warmup   float64 `json:"warmup,omitempty"`   // share of the steps that go up; for OneCycle and Cosine
-	Start    float64 `json:"start,omitempty"`    // factor of the first step; for OneCycle (0 = 1/25) and Cosine
-	End      float64 `json:"end,omitempty"`      // factor of the last step; for OneCycle, 0 = Start/100,000
-	Every    int     `json:"every,omitempty"`    // epochs; for Step
-	Drop     float64 `json:"drop,omitempty"`     // factor in (0, 1]; for Step and Plateau
-	Patience int     `json:"patience,omitempty"` // epochs; for Plateau
-	// Momenta are the momentum at the smallest and at the largest rate; for OneCycle. Zeros leave the
-	// rule's momentum as it is.
+	Warmup   float64 `json:"warmup,omitempty"`   // share of the steps that go up; OneCycle, Cosine
+	Start    float64 `json:"start,omitempty"`    // factor of the first step; OneCycle (0 = 1/25), Cosine
+	End      float64 `json:"end,omitempty"`      // factor of the last step; OneCycle (0 = Start/1e5)
+	Every    int     `json:"every,omitempty"`    // epochs; Step
+	Drop     float64 `json:"drop,omitempty"`     // factor in (0, 1]; Step, Plateau
+	Patience int     `json:"patience,omitempty"` // epochs; Plateau
+	// Momenta are the momentum at the smallest and at the largest rate; OneCycle. Zeros leave
+	// the rule's momentum as it is.
 	Momenta [2]float64 `json:"momenta,omitzero"`
 }
 
@@ -54,8 +56,8 @@ func (s Schedule) Check() error {
 	return nil
 }
 
-// Factor returns the factor of all rates at a step (0, 1, ...) of steps, perEpoch of them an epoch. It is
-// 1 for Plateau, whose factor depends on the losses, see [Watch].
+// Factor returns the factor of all rates at a step (0, 1, ...) of steps, perEpoch of them an epoch.
+// It is 1 for Plateau, whose factor depends on the losses, see [Watch].
 func (s Schedule) Factor(step, steps, perEpoch int) float64 {
 	switch s.Kind {
 	case OneCycle:
@@ -102,8 +104,8 @@ type Watch struct {
 	Seen   int     `json:"seen"`   // epochs
 }
 
-// Hear takes the loss of an epoch and returns the factor of all rates from now on. A loss is better if
-// it is lower by a share of 1e-4, as in PyTorch.
+// Hear takes the loss of an epoch and returns the factor of all rates from now on. A loss is better
+// if it is lower by a share of 1e-4, as in PyTorch.
 func (w *Watch) Hear(s Schedule, loss float64) float64 {
 	if w.Factor == 0 {
 		w.Factor = 1

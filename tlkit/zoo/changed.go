@@ -52,8 +52,8 @@ func (n *Net) With(changes []weights.Tensor) (*Net, error) {
 	return &out, nil
 }
 
-// Changes returns the tensors that With has replaced, in the order of the declaration and in the file's
-// layout; nil for a checkpoint as it was published.
+// Changes returns the tensors that With has replaced, in the order of the declaration and in the
+// file's layout; nil for a checkpoint as it was published.
 func (n *Net) Changes() []weights.Tensor {
 	var out []weights.Tensor
 	for _, w := range n.declared.Weights {
@@ -69,8 +69,8 @@ func (n *Net) Changes() []weights.Tensor {
 	return out
 }
 
-// Identity names what the network computes, for caches: the sha256 of the file, the place where an ONNX
-// network is cut, and one sha256 of all changed tensors.
+// Identity names what the network computes, for caches: the sha256 of the file, the place where an
+// ONNX network is cut, and one sha256 of all changed tensors.
 func (n *Net) Identity() string {
 	file := n.SHA256
 	if a, ok := n.Row.arch.(*onnx.Net); ok {

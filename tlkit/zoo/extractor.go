@@ -13,8 +13,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
-// Extractor is a network compiled for a fixed number of pictures, with its weights on the device. It is
-// for one goroutine at a time.
+// Extractor is a network compiled for a fixed number of pictures, with its weights on the device.
+// It is for one goroutine at a time.
 type Extractor struct {
 	Batch    int // pictures per call
 	Size     int // side of a picture in pixels
@@ -26,8 +26,8 @@ type Extractor struct {
 	kept *model.Store
 }
 
-// NewExtractor compiles the network on b for batch pictures of n.Preset.Size pixels. This takes a second
-// or two, or a fiftieth of that from the compile cache of package engine.
+// NewExtractor compiles the network on b for batch pictures of n.Preset.Size pixels. This takes a
+// second or two, or a fiftieth of that from the compile cache of package engine.
 func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err error) {
 	defer recovered(&err, "compiling", n.Row.Name)
 	if batch < 1 {
@@ -66,9 +66,9 @@ func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err erro
 }
 
 // Run takes pictures [Batch,Size,Size,3], prepared by the net's Preset, and returns features
-// [Batch,Features] and logits [Batch,Classes], row by row. Logits are nil for a checkpoint without a
-// classifier. A batch that is not full must be padded, with anything: the numbers of a picture depend
-// on that picture alone.
+// [Batch,Features] and logits [Batch,Classes], row by row. Logits are nil for a checkpoint without
+// a classifier. A batch that is not full must be padded, with anything: the numbers of a picture
+// depend on that picture alone.
 func (x *Extractor) Run(pictures []float32) (features, logits []float32, err error) {
 	defer recovered(&err, "running", x.net.Row.Name)
 	if x.exec == nil {

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// Here returns the path of the row's weights file if it is on this machine. It is in the cache; or, for
-// a file that is not fetched, in a folder with the row's name or alias below $TLKIT_DATA, where
+// Here returns the path of the row's weights file if it is on this machine. It is in the cache; or,
+// for a file that is not fetched, in a folder with the row's name or alias below $TLKIT_DATA, where
 // package datasets looks too:
 //
 //	$TLKIT_DATA/teachable_machine/model.json
@@ -27,8 +27,8 @@ func (r Row) Here() (string, bool) {
 	return "", false
 }
 
-// smallPackage is the size in bytes below which a package is fetched without asking: a minute on a slow
-// line.
+// smallPackage is the size in bytes below which a package is fetched without asking: a minute on a
+// slow line.
 const smallPackage = 60_000_000
 
 // Handy returns the rows that are quick to load: those whose file is on this machine and, unless

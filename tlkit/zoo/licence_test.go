@@ -13,8 +13,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/golden"
 )
 
-// Weights that are not for everybody's use need a word, before anything is fetched and for copies too; and a row of the
-// hub goes all the way from there into a network.
+// Weights for non-commercial use need Options.NonCommercial, before anything is fetched, and for
+// copies of the file too. A row of the hub is fetched and loaded.
 func TestNonCommercialWeightsNeedAWord(t *testing.T) {
 	const name = "resnet18.fb_swsl_ig1b_ft_in1k"
 	row, err := Find(name)

@@ -28,13 +28,14 @@ type Options struct {
 	Offline bool               // use no network
 	// NonCommercial says that your use is not commercial. The licences of some rows require it.
 	NonCommercial bool
-	// Answer is how long a source may take until its first sign of life; 0 = as long as its own limits.
+	// Answer is how long a source may take until its first sign of life; 0 = as long as its own
+	// limits.
 	Answer time.Duration
 	Report func(fetch.Event) // progress; may be nil
 }
 
-// Net is a checkpoint in memory: its row, its tensors, and the pixels they want. It is read only and
-// may be used from several goroutines.
+// Net is a checkpoint in memory: its row, its tensors, and the pixels they want. It is read only
+// and may be used from several goroutines.
 type Net struct {
 	Row       Row
 	Preset    transforms.Preset // how to prepare pictures: the row's, or Options.Preset
@@ -48,8 +49,8 @@ type Net struct {
 }
 
 // Load returns the checkpoint called name. Its file is fetched once, then taken from the cache, and
-// matched strictly, in both directions, against the architecture. It is refused if a number in it is
-// not finite.
+// matched strictly, in both directions, against the architecture. It is refused if a number in it
+// is not finite.
 //
 // A name such as my.onnx or my.onnx#VALUE is a network of your own. It needs o.Preset; without, the
 // error is a *PresetError.
@@ -205,8 +206,8 @@ func Sum(ctx context.Context, path string) (string, error) {
 	return withNeighbours(sum, file)
 }
 
-// withNeighbours returns sum for a file that is complete in itself, and for any other a sum of it and
-// all its tensors.
+// withNeighbours returns sum for a file that is complete in itself, and for any other a sum of it
+// and all its tensors.
 func withNeighbours(sum string, file *weights.File) (string, error) {
 	if file.Format != "tensorflow.js" {
 		return sum, nil
@@ -266,16 +267,16 @@ func (n *Net) Tensor(key string) (values []float32, shape []int, ok bool) {
 	return append([]float32(nil), t.Data...), append([]int(nil), t.Shape...), true
 }
 
-// Graph adds the network to the graph of images [N,S,S,3], prepared by n.Preset. It is for GoMLX code
-// of your own:
+// Graph adds the network to the graph of images [N,S,S,3], prepared by n.Preset. It is for GoMLX
+// code of your own:
 //
 //	out := net.Graph(scope.In("backbone"), images)
 //	logits := layers.Dense(scope.In("head"), StopGradient(out.Features), true, 2)
 //
-// The weights become variables of scope under the checkpoint's own keys. Those that are there already
-// stay, so a graph that is built again after some training keeps what was trained. Weights are
-// trainable, the statistics of batch norms are not. To freeze the network, cut with StopGradient, or
-// set Variable.Trainable. Graph panics on errors, as graph code does.
+// The weights become variables of scope under the checkpoint's own keys. Those that are there
+// already stay, so a graph that is built again after some training keeps what was trained. Weights
+// are trainable, the statistics of batch norms are not. To freeze the network, cut with
+// StopGradient, or set Variable.Trainable. Graph panics on errors, as graph code does.
 func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
 	if err := n.Variables(scope); err != nil {
 		panic(err)
@@ -283,8 +284,8 @@ func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
 	return backbone.Graph(n.Row.arch, scope, images)
 }
 
-// Variables puts the weights into scope, each under its key. Variables that are there already stay as
-// they are.
+// Variables puts the weights into scope, each under its key. Variables that are there already stay
+// as they are.
 func (n *Net) Variables(scope *model.Scope) error {
 	for _, w := range n.declared.Weights {
 		if scope.GetVariable(w.Name) != nil {

@@ -162,7 +162,8 @@ func TestExtractor(t *testing.T) {
 	}
 }
 
-// The networks take other sizes than they were trained with; too small ones are refused before anything is compiled.
+// Networks take pictures of other sizes than they were trained on. Sizes that are too small are
+// refused before anything is compiled.
 func TestOtherSizes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "formula.safetensors")
 	writeFormula(t, "mobilenetv2", path)
@@ -185,8 +186,9 @@ func TestOtherSizes(t *testing.T) {
 	}
 }
 
-// Net.Graph inside somebody's own training step: variables under the checkpoint's names, kept when the graph is built
-// again, statistics not trainable, and gradients that reach the first convolution.
+// Net.Graph in a training step of one's own: variables have the checkpoint's names and are kept
+// when the graph is built again, statistics are not trainable, and gradients reach the first
+// convolution.
 func TestGraphInOwnCode(t *testing.T) {
 	n := formulaNet(t, "resnet20_cifar10")
 	store, backend := model.NewStore(), pureGo(t)

@@ -13,9 +13,9 @@ import (
 // MobileNetV2 after Sandler et al. 2018, https://arxiv.org/abs/1801.04381: inverted residuals, a
 // depthwise convolution between two pointwise ones, ReLU6 inside and none at the narrow end.
 //
-// The first checkpoint is the default of tlkit: 9 MB, and any Python package index has it. It is the
-// network of https://github.com/tonylins/pytorch-mobilenet-v2 in the names of its second edition,
-// without a classifier, for the pixels of PyTorch's usual pipeline.
+// The first checkpoint is the default of tlkit: 9 MB, and any Python package index has it. It is
+// the network of https://github.com/tonylins/pytorch-mobilenet-v2 in the names of its second
+// edition, without a classifier, for the pixels of PyTorch's usual pipeline.
 var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2", Tag: "deepsort_in1k", Family: "MobileNetV2",
@@ -69,8 +69,8 @@ var mobileNetV2Rows = []Row{
 }
 
 // mobileNetV2KerasRow is one of the widths that Keras publishes, from
-// https://github.com/tensorflow/models. No hash of these files is published, so they are not fetched:
-// download one and pass it with --weights.
+// https://github.com/tensorflow/models. No hash of these files is published, so they are not
+// fetched: download one and pass it with --weights.
 func mobileNetV2KerasRow(alpha float64, r Row) Row {
 	percent := fmt.Sprintf("%03.0f", 100*alpha)
 	r.Name, r.Tag, r.Family = "mobilenetv2_"+percent+".keras_in1k", "keras_in1k", "MobileNetV2"
@@ -98,8 +98,8 @@ type mobileNetV2 struct {
 	classes int              // 0 = without a classifier
 }
 
-// mobileNetV2Dialect is how a checkpoint names the layers. Keras' differ in numbers too: padding and
-// eps are TensorFlow's.
+// mobileNetV2Dialect is how a checkpoint names the layers. Keras' differ in numbers too: padding
+// and eps are TensorFlow's.
 type mobileNetV2Dialect int
 
 const (

@@ -14,8 +14,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// nsfwjsRow is Keras' MobileNetV2 as TensorFlow.js stores it with 8 bits a weight, from the npm package
-// of that name. Its blocks 0 to 10 are ImageNet's; the later ones were trained to recognise
+// nsfwjsRow is Keras' MobileNetV2 as TensorFlow.js stores it with 8 bits a weight, from the npm
+// package of that name. Its blocks 0 to 10 are ImageNet's; the later ones were trained to recognise
 // pornography, which makes it a worse trunk than the others. It is an example of the format. Its
 // classifier is not loaded.
 var nsfwjsRow = Row{
@@ -44,15 +44,15 @@ var nsfwjsRow = Row{
 
 const nsfwjsBytes = 24973068
 
-// The npm package wraps the two files of the model into JavaScript modules, which package weights reads
-// as they are.
+// The npm package wraps the two files of the model into JavaScript modules, which package weights
+// reads as they are.
 const (
 	nsfwjsFolder = "package/dist/models/mobilenet_v2/"
 	nsfwjsLimit  = 8 << 20 // bytes of one of the two
 )
 
-// unwrapNSFWJS copies the two modules from the npm package into dir and returns the path of the first.
-// A file that is not packed is returned as it is.
+// unwrapNSFWJS copies the two modules from the npm package into dir and returns the path of the
+// first. A file that is not packed is returned as it is.
 func unwrapNSFWJS(path, dir string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

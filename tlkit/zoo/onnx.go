@@ -15,8 +15,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Networks that bring their own architecture. A published .onnx file is a row like any other. A file of
-// your own goes by its path, and by the place to cut it behind a #, see package onnx:
+// Networks that bring their own architecture. A published .onnx file is a row like any other. A
+// file of your own goes by its path, and by the place to cut it behind a #, see package onnx:
 //
 //	tlkit train DIR --model my.onnx --statistics imagenet
 //	tlkit train DIR --model my.onnx#pool/AvgPool:0 --preset resnet18
@@ -42,8 +42,8 @@ var onnxRows = []Row{{
 	},
 	Licence: "MIT, network BSD-2-Clause", Origin: "https://github.com/yahoo/open_nsfw",
 	Preset: transforms.Preset{
-		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the crop.
-		// Here they keep their proportions, as for every other network.
+		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the
+		// crop. Here they keep their proportions, as for every other network.
 		Name: "resnet50_thin", Size: 224, Resize: 256, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear,
 		Range: [2]float32{0, 255}, Mean: [3]float32{104, 117, 123}, Std: [3]float32{1, 1, 1}, Channels: "BGR",
 	},
@@ -75,8 +75,9 @@ func OwnFile(name string) (path string, ok bool) {
 	return ref.File, ok
 }
 
-// findOwn makes a row for an ONNX file of your own, for pictures of size pixels; 0 = the size that the
-// file was exported for, 224 where it leaves that open. The row's preset has a size and no statistics.
+// findOwn makes a row for an ONNX file of your own, for pictures of size pixels; 0 = the size that
+// the file was exported for, 224 where it leaves that open. The row's preset has a size and no
+// statistics.
 func findOwn(ref onnx.Ref, size int) (Row, error) {
 	net, err := onnx.Open(ref)
 	if err != nil {
@@ -104,8 +105,8 @@ func findOwn(ref onnx.Ref, size int) (Row, error) {
 	return r, nil
 }
 
-// loadOwn loads an ONNX file of your own: the one that ref names, or o.Weights where a head file asks for
-// it by its plain name.
+// loadOwn loads an ONNX file of your own: the one that ref names, or o.Weights where a head file
+// asks for it by its plain name.
 func loadOwn(ctx context.Context, ref onnx.Ref, o Options) (*Net, error) {
 	size := 0
 	if o.Preset != nil {
@@ -128,8 +129,8 @@ func loadOwn(ctx context.Context, ref onnx.Ref, o Options) (*Net, error) {
 	return row.load(ctx, o)
 }
 
-// PresetError says that an ONNX file of your own was loaded without Options.Preset. No such file says
-// which pixels its network was trained on.
+// PresetError says that an ONNX file of your own was loaded without Options.Preset. No such file
+// says which pixels its network was trained on.
 type PresetError struct{ File string }
 
 // Error says how to give a preset.

@@ -53,7 +53,7 @@ func TestWantsPreset(t *testing.T) {
 	}
 }
 
-// The place where a network is cut decides its features, so it is part of what caches go by.
+// The cut decides what the features are, so it is part of the identity.
 func TestIdentity(t *testing.T) {
 	a, b := loadTiny(t, "odd.onnx", "features", 12), loadTiny(t, "odd.onnx", "map", 12)
 	if a.SHA256 != b.SHA256 || a.Identity() == b.Identity() {
@@ -64,7 +64,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// The published file says of itself what its row says.
+// The published file has the parameters and features that its row says.
 func TestRow(t *testing.T) {
 	for _, r := range onnxRows {
 		path, ok := r.file.Cached()
@@ -81,7 +81,7 @@ func TestRow(t *testing.T) {
 	}
 }
 
-// Weights that are no numbers are refused, as those of any other file are.
+// A NaN among the weights is refused, as in any other file.
 func TestONNXNotFinite(t *testing.T) {
 	raw, err := os.ReadFile("../onnx/testdata/tokens.onnx")
 	if err != nil {
@@ -97,7 +97,8 @@ func TestONNXNotFinite(t *testing.T) {
 			break
 		}
 	}
-	if raw, err = proto.Marshal(&m); err != nil {
+	raw, err = proto.Marshal(&m)
+	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "stranger.onnx")

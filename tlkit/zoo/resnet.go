@@ -14,8 +14,8 @@ import (
 // paper.
 
 // torchvision published two sets of weights. The first ("tv_in1k", V1) is what most tutorials mean
-// by "ResNet-18". The second ("tv2_in1k", V2) was trained longer and wants a slightly larger picture
-// before the crop.
+// by "ResNet-18". The second ("tv2_in1k", V2) was trained longer and wants a slightly larger
+// picture before the crop.
 var resNetRows = []Row{
 	resNetRow(18, Row{Tag: "tv_in1k", file: torchvision("resnet18-f37072fd.pth"), Params: 11689512, Top1: 69.758, Top5: 89.078}),
 	resNetRow(34, Row{Tag: "tv_in1k", file: torchvision("resnet34-b627a593.pth"), Params: 21797672, Top1: 73.314, Top5: 91.420}),
@@ -27,8 +27,8 @@ var resNetRows = []Row{
 	resNetRow(152, Row{Tag: "tv2_in1k", file: torchvision("resnet152-f82ba261.pth"), Params: 60192808, Top1: 82.284, Top5: 96.002}),
 }
 
-// resNetRow completes a row of torchvision's. The first checkpoint of a depth is the one that the bare
-// name means.
+// resNetRow completes a row of torchvision's. The first checkpoint of a depth is the one that the
+// bare name means.
 func resNetRow(depth int, r Row) Row {
 	plain := fmt.Sprintf("resnet%d", depth)
 	resize := 232
@@ -106,8 +106,8 @@ func bottleneck(b *backbone.Builder, x *Node, width, stride int) *Node {
 	return backbone.ReLU(Add(y, projection(b.In("downsample"), x, 4*width, stride)))
 }
 
-// projection is the shortcut: x itself, or x through a 1x1 convolution where the shape changes (option
-// B of the paper).
+// projection is the shortcut: x itself, or x through a 1x1 convolution where the shape changes
+// (option B of the paper).
 func projection(b *backbone.Builder, x *Node, width, stride int) *Node {
 	if stride == 1 && x.Shape().Dim(-1) == width {
 		return x

@@ -10,8 +10,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// The small residual networks for pictures of 32x32, He et al. 2015, section 4.2, with 6n+2 layers and
-// 16, 32, 64 channels. Trained on CIFAR-10 by Y. Idelbayev,
+// The small residual networks for pictures of 32x32, He et al. 2015, section 4.2, with 6n+2 layers
+// and 16, 32, 64 channels. Trained on CIFAR-10 by Y. Idelbayev,
 // https://github.com/akamaster/pytorch_resnet_cifar10, whose README names files and errors. His
 // pictures were normalised with the statistics of ImageNet, not of CIFAR.
 var resNetCIFARRows = []Row{
@@ -22,8 +22,8 @@ var resNetCIFARRows = []Row{
 	resNetCIFARRow(110, "1d1ed7c2", Row{Params: 1727962, Top1: 93.68}),
 }
 
-// resNetCIFARRow completes a row. Of some files only the beginning of the sha256 is published, in their
-// names.
+// resNetCIFARRow completes a row. Of some files only the beginning of the sha256 is published, in
+// their names.
 func resNetCIFARRow(depth int, sha256 string, r Row) Row {
 	r.Name = fmt.Sprintf("resnet%d_cifar10", depth)
 	r.Tag, r.Family = "akamaster", "ResNet (CIFAR)"

@@ -20,8 +20,8 @@ var resNetKerasRows = []Row{{
 }}
 
 // resNetKeras is the bottleneck network of He et al. 2015 as Keras builds it from the authors' own
-// Caffe files. It differs from PyTorch's: the stride is on the first 1x1 convolution, as in the paper;
-// each convolution has a bias although a norm follows; eps is another; pixels are Caffe's.
+// Caffe files. It differs from PyTorch's: the stride is on the first 1x1 convolution, as in the
+// paper; each convolution has a bias although a norm follows; eps is another; pixels are Caffe's.
 type resNetKeras struct {
 	blocks  [4]int
 	classes int // 0 = without a classifier
@@ -35,8 +35,9 @@ func (r resNetKeras) Build(b *backbone.Builder, x *Node) backbone.Output {
 		c.Bias = true
 		return b.BatchNorm(name+"_bn", b.Conv(name+"_conv", x, c), caffeEps)
 	}
-	x = backbone.ReLU(conv("conv1", x, backbone.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: 3})) // [N,H/2,W/2,64]
-	x = b.Stage("conv1", backbone.MaxPool(x, backbone.Pool{Size: 3, Stride: 2, Pad: 1}))      // [N,H/4,W/4,64]
+	x = conv("conv1", x, backbone.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: 3}) // [N,H/2,W/2,64]
+	x = backbone.MaxPool(backbone.ReLU(x), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
+	x = b.Stage("conv1", x) // [N,H/4,W/4,64]
 	for i, blocks := range r.blocks {
 		stage, width := fmt.Sprintf("conv%d", i+2), 64<<i
 		for j := range blocks {

@@ -8,14 +8,14 @@ import (
 )
 
 // The same residual networks, trained by others and kept by timm on Hugging Face's hub, under
-// torchvision's names of tensors. Sizes and crops are timm's: the short side becomes size/share, then
-// a square of size is cut out.
+// torchvision's names of tensors. Sizes and crops are timm's: the short side becomes size/share,
+// then a square of size is cut out.
 //
 // No hash of these files is known here. At the first download the sha256 that the hub keeps of each
 // large file is checked; it is stored, and checked ever after.
 var resNetTimmRows = []Row{
-	// "ResNet strikes back", recipe A1, https://arxiv.org/abs/2110.00476. timm's accuracies are for 288
-	// pixels, so there are none here.
+	// "ResNet strikes back", recipe A1, https://arxiv.org/abs/2110.00476. timm's accuracies are for
+	// 288 pixels, so there are none here.
 	resNetTimmRow(18, Row{Tag: "a1_in1k", Licence: "Apache-2.0", Params: 11689512, Preset: a1Preset}),
 	resNetTimmRow(34, Row{Tag: "a1_in1k", Licence: "Apache-2.0", Params: 21797672, Preset: a1Preset}),
 	resNetTimmRow(50, Row{Tag: "a1_in1k", Licence: "Apache-2.0", Params: 25557032, Preset: a1Preset}),

@@ -15,7 +15,8 @@ const (
 	tensorflowEps = 1e-3 // what TensorFlow's networks were trained with
 )
 
-// Mean and standard deviation of ImageNet's pictures in [0,1], as every torchvision example has them.
+// Mean and standard deviation of ImageNet's pictures in [0,1], as every torchvision example has
+// them.
 var (
 	imagenetMean = [3]float32{0.485, 0.456, 0.406}
 	imagenetStd  = [3]float32{0.229, 0.224, 0.225}
@@ -32,13 +33,13 @@ func short(name string, resize, size int, filter transforms.Interpolation) trans
 
 const (
 	torchvisionOrigin = "https://docs.pytorch.org/vision/stable/models.html"
-	// The licence of the library. Its documentation warns that weights may carry terms of the data they
-	// were trained on.
+	// The licence of the library. Its documentation warns that weights may carry terms of the data
+	// they were trained on.
 	torchvisionLicence = "BSD-3-Clause"
 )
 
-// torchvision is a file on PyTorch's own host. The eight hex digits in its name are the beginning of
-// its sha256, which torch.hub checks in the same way.
+// torchvision is a file on PyTorch's own host. The eight hex digits in its name are the beginning
+// of its sha256, which torch.hub checks in the same way.
 func torchvision(name string) fetch.File {
 	hash := strings.TrimSuffix(name[strings.LastIndexByte(name, '-')+1:], ".pth")
 	return fetch.File{Name: name, SHA256: hash, Sources: []fetch.Source{{URL: "https://download.pytorch.org/models/" + name}}}
@@ -57,10 +58,10 @@ func kerasFile(place, md5 string) fetch.File {
 	}}
 }
 
-// kerasPreset has the statistics of Keras' preprocess_input in that mode. Of its published accuracies
-// Keras says only that they are of a single crop in the middle, so the geometry is that of the people
-// who trained: Caffe's is the short side to 256 and the middle 224, TensorFlow's the middle seven
-// eighths, then to size.
+// kerasPreset has the statistics of Keras' preprocess_input in that mode. Of its published
+// accuracies Keras says only that they are of a single crop in the middle, so the geometry is that
+// of the people who trained: Caffe's is the short side to 256 and the middle 224, TensorFlow's the
+// middle seven eighths, then to size.
 func kerasPreset(name string, size int, mode string) transforms.Preset {
 	statistics, err := transforms.Statistics(mode)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// teachableMachineRow is what https://teachablemachine.withgoogle.com exports under "Tensorflow.js":
-// Keras' MobileNetV2 of width 0.35, trained on ImageNet, with a classifier trained in the browser: a
-// hidden layer of 100 and one output for each class. Of its three files this row wants model.json;
-// weights.bin, and metadata.json with the labels, lie beside it.
+// teachableMachineRow is what https://teachablemachine.withgoogle.com exports under
+// "Tensorflow.js": Keras' MobileNetV2 of width 0.35, trained on ImageNet, with a classifier trained
+// in the browser: a hidden layer of 100 and one output for each class. Of its three files this row
+// wants model.json; weights.bin, and metadata.json with the labels, lie beside it.
 var teachableMachineRow = Row{
 	Name: "mobilenetv2_035.teachable_machine", Tag: "teachable_machine", Family: "MobileNetV2",
 	Aliases: []string{"teachable_machine"},

@@ -21,9 +21,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
-// Tolerance of Verify, as a fraction of the largest number in the referee's answer. float32 on other
-// hardware, summed in another order, moves these networks by up to 2e-6. The mildest mistake worth
-// finding, a wrong eps in the batch norms, moves them by 5e-3.
+// Tolerance of Verify, as a fraction of the largest number in the referee's answer. float32 on
+// other hardware, summed in another order, moves these networks by up to 2e-6. The mildest mistake
+// worth finding, a wrong eps in the batch norms, moves them by 5e-3.
 const Tolerance = 2e-5
 
 // Kind says which weights a golden value was computed with.
@@ -45,15 +45,17 @@ type Verdict struct {
 	Referee  map[string]string // packages that computed the golden value, with their versions
 }
 
-// Verify computes on b what PyTorch, torchvision, timm, Keras and ONNX Runtime computed for the networks
-// called names, and compares. Without names it does so for all. Every architecture is replayed with
-// weights made by a formula. Checkpoints with golden values of their published weights are replayed
-// with those too; they are fetched when missing, and skipped with the reason if they cannot be had.
+// Verify computes on b what PyTorch, torchvision, timm, Keras and ONNX Runtime computed for the
+// networks called names, and compares. Without names it does so for all. Every architecture is
+// replayed with weights made by a formula. Checkpoints with golden values of their published
+// weights are replayed with those too; they are fetched when missing, and skipped with the reason
+// if they cannot be had.
 //
-// Of o it uses Offline, NonCommercial, Answer, Report, and Weights for the file of a single checkpoint.
+// Of o it uses Offline, NonCommercial, Answer, Report, and Weights for the file of a single
+// checkpoint.
 //
-// The error is about the request: an unknown name, a cancelled ctx. A network that computes something
-// else is a Verdict.
+// The error is about the request: an unknown name, a cancelled ctx. A network that computes
+// something else is a Verdict.
 func Verify(ctx context.Context, b compute.Backend, names []string, o Options) ([]Verdict, error) {
 	rows := Rows()
 	if len(names) > 0 {
@@ -130,8 +132,8 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 	return v, nil
 }
 
-// formulaFile writes the tensors that the formula makes for the architecture of r into a file, so that
-// they are loaded exactly as real weights are. The caller removes the file.
+// formulaFile writes the tensors that the formula makes for the architecture of r into a file, so
+// that they are loaded exactly as real weights are. The caller removes the file.
 func formulaFile(r Row, g golden.Golden) (path string, err error) {
 	f, err := os.CreateTemp("", "tlkit-formula-*.safetensors")
 	if err != nil {
@@ -145,8 +147,9 @@ func formulaFile(r Row, g golden.Golden) (path string, err error) {
 	return f.Name(), nil
 }
 
-// compare compares tensors, stages, features and logits with a golden, in this order. problem says where
-// the first difference beyond Tolerance is; relative is the difference of features and logits.
+// compare compares tensors, stages, features and logits with a golden, in this order. problem says
+// where the first difference beyond Tolerance is; relative is the difference of features and
+// logits.
 func (n *Net) compare(b compute.Backend, g golden.Golden) (relative float64, problem string) {
 	if problem := n.checksums(g); problem != "" {
 		return math.Inf(1), problem
@@ -175,8 +178,8 @@ func (n *Net) compare(b compute.Backend, g golden.Golden) (relative float64, pro
 	return relative, problem
 }
 
-// checksums compares the tensors, as they are in the graph, with those of the referee. No other test sees
-// a single wrong number among millions.
+// checksums compares the tensors, as they are in the graph, with those of the referee. No other
+// test sees a single wrong number among millions.
 func (n *Net) checksums(g golden.Golden) (problem string) {
 	names := slices.Sorted(maps.Keys(n.tensors))
 	all := crc32.NewIEEE()

@@ -19,7 +19,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
-// pureGo is the backend that is always there. It is slow on convolutions and right, which is what tests want.
+// pureGo is the backend that is always there. It is slow on convolutions, but it is right.
 func pureGo(t testing.TB) compute.Backend {
 	t.Helper()
 	b, err := gobackend.New("ops_sequential")
@@ -30,8 +30,8 @@ func pureGo(t testing.TB) compute.Backend {
 	return b
 }
 
-// Every architecture, filled by the formula, against PyTorch, torchvision and timm: tensors bit for bit, stages,
-// features and logits within Tolerance.
+// Every architecture, filled by the formula, agrees with PyTorch, torchvision and timm: tensors bit
+// for bit, stages, features and logits within Tolerance.
 func TestFormulaGoldens(t *testing.T) {
 	done := map[string]bool{}
 	for _, r := range Rows() {
@@ -64,7 +64,7 @@ func TestFormulaGoldens(t *testing.T) {
 	}
 }
 
-// The published CIFAR weights, when somebody has them.
+// The published CIFAR weights, if they are on this machine.
 func TestWeightsGoldens(t *testing.T) {
 	folder := os.Getenv("TLKIT_DATA")
 	if folder == "" {
@@ -89,7 +89,7 @@ func TestWeightsGoldens(t *testing.T) {
 	}
 }
 
-// An arch with one fault each: what the golden must see, and where. The faults are those one makes.
+// Architectures with one common mistake each. The golden must see it, and where it is.
 type faulty struct {
 	backbone.Arch
 	stem func(b *backbone.Builder, x *graph.Node) *graph.Node
@@ -155,7 +155,7 @@ func TestGoldenSeesFaults(t *testing.T) {
 	}
 }
 
-// A single wrong number in millions moves no logit, but it moves the checksum.
+// A single wrong number among millions changes no logit noticeably, but it changes the checksum.
 func TestGoldenSeesOneWrongNumber(t *testing.T) {
 	g, _, _ := golden.Find("resnet20_cifar10", golden.Formula)
 	for _, name := range []string{"layer2.1.conv1.weight", "bn1.bias", "linear.weight"} {

