@@ -446,18 +446,3 @@ func TestGraphNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 }
-
-func ExampleDeclare() {
-	d, err := Declare(twoStages{}, 32)
-	if err != nil {
-		panic(err)
-	}
-	for _, s := range d.Stages {
-		fmt.Println(s.Name, s.Shape)
-	}
-	fmt.Println(d.Params(), "parameters,", d.Features, "features,", d.Classes, "classes")
-	// Output:
-	// stem [16 16 4]
-	// layer.0 [16 16 6]
-	// 246 parameters, 6 features, 10 classes
-}

@@ -26,30 +26,30 @@ import (
 // worth finding, a wrong eps in the batch norms, moves them by 5e-3.
 const Tolerance = 2e-5
 
-// Kind says which weights a golden value was computed with.
+// Kind says which weights a golden was computed with. A golden is what another framework computed for
+// a network: its stages, features and logits for a few pictures.
 type Kind string
 
 const (
-	FormulaWeights   Kind = golden.Formula // made by a formula, the same in every framework
-	PublishedWeights Kind = golden.Weights // the row's file
+	FormulaWeights   Kind = "formula" // made by a formula, the same in every framework
+	PublishedWeights Kind = "weights" // the row's file
 )
 
-// Verdict is the outcome of replaying one golden value.
+// Verdict is the outcome of comparing with one golden.
 type Verdict struct {
 	Name     string // of the architecture; of the row for PublishedWeights
 	Kind     Kind
 	Relative float64           // largest difference as a fraction of the largest number
-	OK       bool              // it was replayed, and Relative is within Tolerance
-	Skipped  string            // why it was not replayed; "" = it was
+	OK       bool              // it was compared, and Relative is within Tolerance
+	Skipped  string            // why it was not compared; "" = it was
 	Problem  string            // where the difference begins; "" = there is none
-	Referee  map[string]string // packages that computed the golden value, with their versions
+	Referee  map[string]string // packages that computed the golden, with their versions
 }
 
 // Verify computes on b what PyTorch, torchvision, timm, Keras and ONNX Runtime computed for the
-// networks called names, and compares. Without names it does so for all. Every architecture is
-// replayed with weights made by a formula. Checkpoints with golden values of their published
-// weights are replayed with those too; they are fetched when missing, and skipped with the reason
-// if they cannot be had.
+// networks called names, and compares. Without names it does so for all. Every architecture is compared
+// with weights made by a formula. A checkpoint that has a golden of its published weights is compared
+// with those too; they are fetched when missing, and skipped with the reason if they cannot be had.
 //
 // Of o it uses Offline, NonCommercial, Answer, Report, and Weights for the file of a single
 // checkpoint.

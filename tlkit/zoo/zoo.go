@@ -1,6 +1,7 @@
 // Package zoo is the table of checkpoints: one row per weights file, with its origin, its licence,
 // the pixels it wants, and the proof that it is run right.
 //
+//	rows := zoo.Rows()                                       // what there is
 //	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{})  // fetched once, then from the cache
 //	x, err := net.NewExtractor(backend, 32)                  // compiled for 32 pictures at a time
 //	features, logits, err := x.Run(pictures)                 // [32,S,S,3], prepared by net.Preset
@@ -17,7 +18,8 @@
 // "resnet50.tv2_in1k"; a preset is how pictures are prepared for it; features are what a head is
 // trained on; logits are the answers of the checkpoint's own classifier.
 //
-// To add a checkpoint, add a row; to add a family, add a file and one word in table.
+// To add a checkpoint, add a row to its family's file. To add a family, add a file with its
+// architecture and rows, and the name of the rows to table in zoo.go.
 package zoo
 
 import (
