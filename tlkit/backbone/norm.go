@@ -27,7 +27,7 @@ type Norms struct {
 const torchMomentum = 0.1
 
 // BatchNorm normalises the channels of x: y = gain (x - mean) / sqrt(variance + eps) + bias. It
-// uses the statistics of the checkpoint, which stay as they are unless the walk says otherwise, see
+// uses the statistics of the checkpoint, which stay as they are unless [Part] says otherwise, see
 // [Norms]. Its tensors are NAME.weight, .bias, .running_mean and .running_var, each [C]; in Keras'
 // form NAME.gamma, .beta, .moving_mean and .moving_variance.
 //
