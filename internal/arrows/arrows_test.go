@@ -20,6 +20,7 @@ var order = [][]string{
 	{"tlkit/engine", "internal/golden"},
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone"},
+	{"tlkit/onnx", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/guard", "tlkit/optim"},
 	{"tlkit/head"},

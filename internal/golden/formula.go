@@ -1,9 +1,10 @@
-// Package golden keeps what foreign referees (PyTorch, torchvision, timm, Keras) computed, and the formula by which they and we
-// fill the same networks with the same numbers: parity with another library can then be tested without shipping a single
-// weight.
+// Package golden holds what foreign referees computed (PyTorch, torchvision, timm, Keras, ONNX
+// Runtime), and the formula that fills their networks and ours with the same numbers. With it,
+// agreement with another library is tested without shipping any weights.
 //
-// Every tensor gets values that depend on its name, its shape and the position in it, by integer hashing and two float32
-// roundings. Any language gets the same bits. internal/golden/referee/zoo.py is the other half of this file.
+// The values of a tensor depend on its name, its shape and the position in it, by integer hashing
+// and two float32 roundings. Every language gets the same bits. internal/golden/referee/zoo.py is
+// the other half of this file.
 package golden
 
 import (
@@ -11,7 +12,7 @@ import (
 	"strings"
 )
 
-// Version is the number of the formula. Values under one number never change.
+// Version is the number of the formula. The values of one version never change.
 const Version = 1
 
 // Seed is FNV-1a over the bytes of name, 64 bits.
@@ -23,8 +24,8 @@ func Seed(name string) uint64 {
 	return h
 }
 
-// unit is number i of the sequence that seed starts, in [-1, 1): the upper 24 bits of splitmix64, which a float32 holds
-// exactly.
+// unit returns number i of the sequence of seed, in [-1, 1): the upper 24 bits of splitmix64, which
+// a float32 holds exactly.
 func unit(seed uint64, i int) float32 {
 	z := seed + uint64(i+1)*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -33,7 +34,7 @@ func unit(seed uint64, i int) float32 {
 	return float32(int32(z>>40)-1<<23) / (1 << 23)
 }
 
-// Numbers are the first n of the sequence called name, in [-1, 1).
+// Numbers returns the first n numbers of the sequence called name, in [-1, 1).
 func Numbers(name string, n int) []float32 {
 	out := make([]float32, n)
 	for i := range out {
@@ -42,8 +43,9 @@ func Numbers(name string, n int) []float32 {
 	return out
 }
 
-// Fill gives the tensor called name, row-major in shape, which is that of the source framework. gain multiplies the
-// spread of kernels and matrices, so that deep networks neither explode nor fade; it belongs to a golden file.
+// Fill returns the values of the tensor called name, row-major in shape, which is that of the
+// source framework. gain multiplies the spread of kernels and matrices, so that the values in deep
+// networks neither explode nor vanish; it is part of a golden file.
 func Fill(name string, shape []int, gain float64) []float32 {
 	n := 1
 	for _, d := range shape {
@@ -53,13 +55,13 @@ func Fill(name string, shape []int, gain float64) []float32 {
 	seed := Seed(name)
 	out := make([]float32, n)
 	for i := range out {
-		// The conversion forbids the compiler to fuse the two roundings into one, as arm64 otherwise would.
+		// The conversion keeps the compiler from fusing the two roundings into one, as on arm64.
 		out[i] = centre + float32(unit(seed, i)*spread)
 	}
 	return out
 }
 
-// kind chooses centre and spread by what the tensor is for, which its last name and its rank tell.
+// kind chooses centre and spread by the use of the tensor, which its last name and its rank tell.
 func kind(name string, shape []int, gain float64) (centre, spread float32) {
 	leaf := name[strings.LastIndexAny(name, "./")+1:]
 	switch leaf {
@@ -74,7 +76,8 @@ func kind(name string, shape []int, gain float64) (centre, spread float32) {
 		}
 		return 0, 0.125 // biases
 	}
-	// How many numbers go into one output: the first axis counts outputs in PyTorch's kernels, the last one in Keras'.
+	// The numbers that go into one output: outputs are the first axis of PyTorch's kernels, the
+	// last one of Keras'.
 	inputs := shape[1:]
 	switch leaf {
 	case "kernel", "pointwise_kernel":
@@ -90,7 +93,8 @@ func kind(name string, shape []int, gain float64) (centre, spread float32) {
 	return 0, float32(gain * math.Sqrt(6/float64(in)))
 }
 
-// Picture is test picture number k, RGB bytes row by row: slow and fast ramps, products of both, and a disc.
+// Picture is test picture number k, RGB bytes row by row: slow and fast ramps, products of both,
+// and a disc.
 func Picture(width, height, k int) []uint8 {
 	out := make([]uint8, 0, width*height*3)
 	r := min(width, height) / (4 + k)
@@ -109,7 +113,8 @@ func Picture(width, height, k int) []uint8 {
 	return out
 }
 
-// Input is a batch of test pictures 0, 1, ... as a network takes them, [n,size,size,3]: (byte-128)/64, which is exact.
+// Input is a batch of test pictures 0, 1, ... as a network takes them, [n,size,size,3]:
+// (byte-128)/64, which is exact.
 func Input(size, n int) []float32 {
 	out := make([]float32, 0, n*size*size*3)
 	for k := range n {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// First bits and checksums as numpy computes them in referee/zoo.py: the two halves of the formula agree to the bit.
+// First bits and checksums as numpy computes them in referee/zoo.py: the two halves of the formula
+// agree to the bit.
 func TestFillGivesNumpysBits(t *testing.T) {
 	for _, c := range []struct {
 		name  string

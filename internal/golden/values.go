@@ -30,7 +30,7 @@ type Golden struct {
 	Size     int               `json:"size"` // side of the pictures
 	Pictures int               `json:"pictures"`
 	Tensors  struct {
-		All  string            `json:"all"`  // CRC-32 of all tensors in graph layout, in the order of their names
+		All  string            `json:"all"`  // CRC-32 of all tensors in graph layout, sorted by name
 		Some map[string]string `json:"some"` // and of some alone
 	} `json:"tensors"`
 	Stages   []Stage `json:"stages"`
@@ -45,7 +45,8 @@ type Stage struct {
 	Sample
 }
 
-// Sample holds some numbers of an array [pictures, Shape...]: of each picture those at 0, Step, 2 Step, ...
+// Sample holds some numbers of an array [pictures, Shape...]: of each picture those at 0, Step, 2
+// Step, ...
 type Sample struct {
 	Shape   []int       `json:"shape"`
 	Step    int         `json:"step"`
@@ -67,7 +68,7 @@ type Published struct {
 	Std           [3]float32 `json:"std"`
 }
 
-// Torchvision lists what torchvision publishes of the families here.
+// Torchvision returns what torchvision publishes about the families here.
 func Torchvision() ([]Published, error) {
 	data, err := files.ReadFile("values/torchvision.json")
 	if err != nil {
@@ -82,7 +83,7 @@ func Torchvision() ([]Published, error) {
 	return all.Weights, nil
 }
 
-// Names lists the networks that have a golden of this kind.
+// Names returns the networks that have a golden of this kind.
 func Names(kind string) []string {
 	entries, err := files.ReadDir("values")
 	if err != nil {
@@ -98,7 +99,7 @@ func Names(kind string) []string {
 	return names
 }
 
-// Find gives a golden; ok is false when there is none.
+// Find returns a golden; ok is false if there is none.
 func Find(name, kind string) (g Golden, ok bool, err error) {
 	data, err := files.ReadFile(path.Join("values", name+"."+kind+".json"))
 	if err != nil {
@@ -113,8 +114,9 @@ func Find(name, kind string) (g Golden, ok bool, err error) {
 	return g, true, nil
 }
 
-// Difference is the largest deviation of got [pictures, Shape...] from the sample, divided by the largest magnitude in
-// the referee's array. It is infinite when got has another number of elements or one that is not finite.
+// Difference returns the largest deviation of got [pictures, Shape...] from the sample, divided by
+// the largest magnitude in the referee's array. It is infinite if got has another number of
+// elements, or one that is not finite.
 func (s Sample) Difference(got []float32) float64 {
 	each := 1
 	for _, d := range s.Shape {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// oneOp is an architecture of a single operation; its output is Map.
+// oneOp is an architecture of a single operation, whose output is the Map.
 type oneOp func(b *Builder, x *graph.Node) *graph.Node
 
 func (op oneOp) Build(b *Builder, x *graph.Node) Output {
@@ -57,7 +58,7 @@ func random(r *rand.Rand, dims ...int) array {
 
 func (a array) tensor() *tensors.Tensor { return tensors.FromFlatDataAndDimensions(a.data, a.dims...) }
 
-// run builds op with the variables of vars below "op" and gives its output.
+// run builds op with the variables vars and returns its output.
 func run(t *testing.T, x array, vars map[string]array, op func(b *Builder, x *graph.Node) *graph.Node) array {
 	t.Helper()
 	store := model.NewStore()
@@ -67,7 +68,7 @@ func run(t *testing.T, x array, vars map[string]array, op func(b *Builder, x *gr
 		}
 	}
 	exec, err := model.NewExec(testBackend(t), store, func(scope *model.Scope, x *graph.Node) *graph.Node {
-		return op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}}}, x)
+		return op(&Builder{form: &torchForm, walk: &walk{weights: &scopeWeights{scope: scope}}}, x)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -79,37 +80,46 @@ func run(t *testing.T, x array, vars map[string]array, op func(b *Builder, x *gr
 	return array{y.Shape().Dimensions, tensors.MustCopyFlatData[float32](y)}
 }
 
-func near(t *testing.T, what string, got array, dims []int, want []float64, tolerance float64) {
+// expected is what an operation has to compute.
+type expected struct {
+	what      string
+	dims      []int
+	values    []float64
+	tolerance float64
+}
+
+func (e expected) check(t *testing.T, got array) {
 	t.Helper()
-	if !equal(got.dims, dims) {
-		t.Fatalf("%s has shape %v, want %v", what, got.dims, dims)
+	if !slices.Equal(got.dims, e.dims) {
+		t.Fatalf("%s has shape %v, want %v", e.what, got.dims, e.dims)
 	}
-	for i := range want {
-		if d := math.Abs(float64(got.data[i]) - want[i]); !(d <= tolerance) {
-			t.Fatalf("%s: number %d is %g, want %g", what, i, got.data[i], want[i])
+	for i := range e.values {
+		if d := math.Abs(float64(got.data[i]) - e.values[i]); !(d <= e.tolerance) {
+			t.Fatalf("%s: number %d is %g, want %g", e.what, i, got.data[i], e.values[i])
 		}
 	}
 }
 
-// slowConv is a convolution written down from its definition. w is [k,k,in/groups,out]; pads are top, bottom, left, right.
+// slowConv is a convolution as its definition says. w is [k,k,in/groups,out]; pads are top, bottom,
+// left, right.
 func slowConv(x, w array, stride, groups int, pads [4]int) ([]int, []float64) {
 	n, h, wd, in := x.dims[0], x.dims[1], x.dims[2], x.dims[3]
-	k, per, out := w.dims[0], w.dims[2], w.dims[3]
+	k, group, out := w.dims[0], w.dims[2], w.dims[3]
 	oh, ow := (h+pads[0]+pads[1]-k)/stride+1, (wd+pads[2]+pads[3]-k)/stride+1
 	y := make([]float64, n*oh*ow*out)
 	for b := range n {
 		for i := range oh {
 			for j := range ow {
 				for o := range out {
-					first := o / (out / groups) * per // first input channel of o's group
+					first := o / (out / groups) * group // first input channel of o's group
 					for u := range k {
 						for v := range k {
 							r, c := i*stride+u-pads[0], j*stride+v-pads[2]
 							if r < 0 || c < 0 || r >= h || c >= wd {
 								continue
 							}
-							for m := range per {
-								y[((b*oh+i)*ow+j)*out+o] += float64(x.data[((b*h+r)*wd+c)*in+first+m]) * float64(w.data[((u*k+v)*per+m)*out+o])
+							for m := range group {
+								y[((b*oh+i)*ow+j)*out+o] += float64(x.data[((b*h+r)*wd+c)*in+first+m]) * float64(w.data[((u*k+v)*group+m)*out+o])
 							}
 						}
 					}
@@ -121,7 +131,7 @@ func slowConv(x, w array, stride, groups int, pads [4]int) ([]int, []float64) {
 }
 
 func TestPaddingSameIsTensorFlows(t *testing.T) {
-	for _, c := range []struct{ size, kernel, stride, before, after int }{
+	for _, c := range []struct{ size, kernel, stride, top, bottom int }{
 		{224, 3, 2, 0, 1}, // the stem of every EfficientNet: nothing on the left, one on the right
 		{112, 5, 2, 1, 2},
 		{225, 3, 2, 1, 1},
@@ -130,11 +140,11 @@ func TestPaddingSameIsTensorFlows(t *testing.T) {
 		{5, 1, 2, 0, 0},
 		{4, 3, 3, 1, 1},
 	} {
-		if got := Same.at(c.size, c.kernel, c.stride); got != [2]int{c.before, c.after} {
-			t.Errorf("side %d, kernel %d, stride %d: %v, want %d and %d", c.size, c.kernel, c.stride, got, c.before, c.after)
+		if got := Same.pixels(c.size, c.kernel, c.stride); got != [2]int{c.top, c.bottom} {
+			t.Errorf("side %d, kernel %d, stride %d: %v, want %d and %d", c.size, c.kernel, c.stride, got, c.top, c.bottom)
 		}
 	}
-	if got := Padding(3).at(224, 7, 2); got != [2]int{3, 3} {
+	if got := Padding(3).pixels(224, 7, 2); got != [2]int{3, 3} {
 		t.Errorf("padding 3 gives %v", got)
 	}
 }
@@ -151,22 +161,22 @@ func TestConvAndDepthwiseAgainstTheirDefinition(t *testing.T) {
 		name := fmt.Sprintf("%dx%d kernel %d stride %d padding %d", c.h, c.w, c.kernel, c.stride, c.pad)
 		t.Run(name, func(t *testing.T) {
 			x := random(r, 2, c.h, c.w, 4)
-			v, u := c.pad.at(c.h, c.kernel, c.stride), c.pad.at(c.w, c.kernel, c.stride)
+			v, u := c.pad.pixels(c.h, c.kernel, c.stride), c.pad.pixels(c.w, c.kernel, c.stride)
 			pads := [4]int{v[0], v[1], u[0], u[1]}
 
 			w := random(r, c.kernel, c.kernel, 4, 3)
 			dims, want := slowConv(x, w, c.stride, 1, pads)
 			got := run(t, x, map[string]array{"op.weight": w}, func(b *Builder, x *graph.Node) *graph.Node {
-				return b.Conv("op", x, 3, c.kernel, c.stride, c.pad)
+				return b.Conv("op", x, Conv{Out: 3, Kernel: c.kernel, Stride: c.stride, Pad: c.pad})
 			})
-			near(t, "Conv", got, dims, want, 1e-5)
+			expected{"Conv", dims, want, 1e-5}.check(t, got)
 
 			w = random(r, c.kernel, c.kernel, 1, 4)
 			dims, want = slowConv(x, w, c.stride, 4, pads)
 			got = run(t, x, map[string]array{"op.weight": w}, func(b *Builder, x *graph.Node) *graph.Node {
-				return b.Depthwise("op", x, c.kernel, c.stride, c.pad)
+				return b.Depthwise("op", x, Conv{Kernel: c.kernel, Stride: c.stride, Pad: c.pad})
 			})
-			near(t, "Depthwise", got, dims, want, 1e-5)
+			expected{"Depthwise", dims, want, 1e-5}.check(t, got)
 		})
 	}
 }
@@ -179,34 +189,34 @@ func TestBatchNormByHand(t *testing.T) {
 	x := array{[]int{1, 1, 2, 2}, []float32{5, 0, 1, -2}}
 	got := run(t, x, vars, func(b *Builder, x *graph.Node) *graph.Node { return b.BatchNorm("bn", x, 1) })
 	// channel 0: 2(x-1)/sqrt(3+1)+0.5; channel 1: -(x+2)/sqrt(0+1)+3
-	near(t, "BatchNorm", got, x.dims, []float64{4.5, 1, 0.5, 3}, 1e-6)
+	expected{"BatchNorm", x.dims, []float64{4.5, 1, 0.5, 3}, 1e-6}.check(t, got)
 }
 
 func TestMaxPoolPaddingNeverWins(t *testing.T) {
 	x := array{[]int{1, 3, 3, 1}, []float32{-9, -8, -7, -6, -5, -4, -3, -2, -1}}
-	got := run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 3, 2, 1) })
-	near(t, "MaxPool", got, []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
+	got := run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 3, Stride: 2, Pad: 1}) })
+	expected{"MaxPool", []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0}.check(t, got)
 }
 
 func TestShortcutKeepsEverySecondPixel(t *testing.T) {
 	x := array{[]int{1, 3, 3, 1}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}}
 	got := run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return Shortcut(x, 4, 2) })
-	near(t, "Shortcut", got, []int{1, 2, 2, 4}, []float64{0, 1, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0}, 0)
+	expected{"Shortcut", []int{1, 2, 2, 4}, []float64{0, 1, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0}, 0}.check(t, got)
 }
 
 func TestLinearAverageAndClipping(t *testing.T) {
 	vars := map[string]array{"fc.weight": {[]int{2, 3}, []float32{1, 2, 3, 4, 5, 6}}, "fc.bias": {[]int{3}, []float32{10, 20, 30}}}
 	x := array{[]int{1, 2, 1, 2}, []float32{1, 10, 3, 30}} // mean over the picture: 2, 20
 	got := run(t, x, vars, func(b *Builder, x *graph.Node) *graph.Node { return b.Linear("fc", GlobalAverage(x), 3) })
-	near(t, "Linear", got, []int{1, 3}, []float64{92, 124, 156}, 0)
+	expected{"Linear", []int{1, 3}, []float64{92, 124, 156}, 0}.check(t, got)
 
 	x = array{[]int{1, 4}, []float32{-1, 0.5, 6, 7}}
-	near(t, "ReLU", run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU(x) }), x.dims, []float64{0, 0.5, 6, 7}, 0)
-	near(t, "ReLU6", run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU6(x) }), x.dims, []float64{0, 0.5, 6, 6}, 0)
+	expected{"ReLU", x.dims, []float64{0, 0.5, 6, 7}, 0}.check(t, run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU(x) }))
+	expected{"ReLU6", x.dims, []float64{0, 0.5, 6, 6}, 0}.check(t, run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU6(x) }))
 }
 
-// Gradients with respect to the pictures and every weight against finite differences: GoMLX has operations whose
-// gradient is missing or wrong, and fine-tuning must not meet one of them.
+// Gradients with respect to the pictures and to every weight agree with finite differences. Some
+// operations of GoMLX have no gradient or a wrong one; fine-tuning must not use any of them.
 func TestGradients(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	bn := func(c int) map[string]array {
@@ -216,7 +226,7 @@ func TestGradients(t *testing.T) {
 		}
 		return map[string]array{"op.weight": random(r, c), "op.bias": random(r, c), "op.running_mean": random(r, c), "op.running_var": v}
 	}
-	distinct := random(r, 1, 5, 4, 2) // for the largest of a window: a finite step must not change which it is
+	distinct := random(r, 1, 5, 4, 2) // so that a finite step does not change which value is the largest
 	for i, p := range r.Perm(len(distinct.data)) {
 		distinct.data[i] = float32(p)/10 - 1.95
 	}
@@ -227,22 +237,30 @@ func TestGradients(t *testing.T) {
 		op   oneOp
 	}{
 		{"conv", random(r, 1, 5, 4, 2), map[string]array{"op.weight": random(r, 3, 3, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, 3, 3, 2, 1) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: 1})
+			}},
 		{"conv 1x1 stride 2", random(r, 1, 5, 4, 2), map[string]array{"op.weight": random(r, 1, 1, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, 3, 1, 2, 0) }},
+			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, Conv{Out: 3, Stride: 2}) }},
 		{"conv same", random(r, 1, 6, 4, 2), map[string]array{"op.weight": random(r, 3, 3, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("op", x, 3, 3, 2, Same) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: Same})
+			}},
 		{"depthwise", random(r, 1, 5, 6, 2), map[string]array{"op.weight": random(r, 3, 3, 1, 2)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Depthwise("op", x, 3, 2, 1) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Depthwise("op", x, Conv{Kernel: 3, Stride: 2, Pad: 1})
+			}},
 		{"depthwise same", random(r, 1, 6, 5, 2), map[string]array{"op.weight": random(r, 5, 5, 1, 2)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Depthwise("op", x, 5, 2, Same) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Depthwise("op", x, Conv{Kernel: 5, Stride: 2, Pad: Same})
+			}},
 		{"batch norm", random(r, 2, 2, 2, 3), bn(3),
 			func(b *Builder, x *graph.Node) *graph.Node { return b.BatchNorm("op", x, 1e-3) }},
 		{"linear", random(r, 2, 3), map[string]array{"op.weight": random(r, 3, 4), "op.bias": random(r, 4)},
 			func(b *Builder, x *graph.Node) *graph.Node { return b.Linear("op", x, 4) }},
 		{"relu", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU(x) }},
 		{"relu6", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return ReLU6(graph.MulScalar(x, 4)) }},
-		{"max pool", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 3, 2, 1) }},
+		{"max pool", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 3, Stride: 2, Pad: 1}) }},
 		{"shortcut", random(r, 1, 5, 4, 2), nil, func(_ *Builder, x *graph.Node) *graph.Node { return Shortcut(x, 5, 2) }},
 		{"average", random(r, 2, 3, 2, 2), nil, func(_ *Builder, x *graph.Node) *graph.Node { return GlobalAverage(x) }},
 	} {
@@ -263,8 +281,9 @@ func checkGradients(t *testing.T, x array, vars map[string]array, op oneOp) {
 		}
 	}
 	loss := func(scope *model.Scope, g *graph.Graph) *graph.Node {
-		y := op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}}}, scope.GetVariable("x").NodeValue(g))
-		// Squares weigh each output differently, so that a gradient that lands in the wrong place shows.
+		y := op(&Builder{form: &torchForm, walk: &walk{weights: &scopeWeights{scope: scope}}}, scope.GetVariable("x").NodeValue(g))
+		// Squares weigh each output differently, so that a gradient that lands in the wrong place
+		// shows.
 		i := graph.IotaFull(g, y.Shape())
 		return graph.ReduceAllSum(graph.Mul(graph.Mul(y, y), graph.AddScalar(graph.Sin(i), 1.5)))
 	}
@@ -289,7 +308,7 @@ func checkGradients(t *testing.T, x array, vars map[string]array, op oneOp) {
 		t.Fatal(err)
 	}
 	const h = 1.0 / 256
-	at := func(name string, i int, step float32) float64 {
+	moved := func(name string, i int, step float32) float64 {
 		v := array{values[name].dims, append([]float32(nil), values[name].data...)}
 		v.data[i] += step
 		if err := store.RootScope().GetVariable(name).SetValue(v.tensor()); err != nil {
@@ -304,27 +323,27 @@ func checkGradients(t *testing.T, x array, vars map[string]array, op oneOp) {
 	for k, name := range names {
 		got := tensors.MustCopyFlatData[float32](gradients[k])
 		for i := range got {
-			want := (at(name, i, h) - at(name, i, -h)) / (2 * h)
+			want := (moved(name, i, h) - moved(name, i, -h)) / (2 * h)
 			if d := math.Abs(float64(got[i]) - want); !(d <= 0.02*math.Max(1, math.Abs(want))) {
 				t.Errorf("gradient of %s[%d] is %g, finite differences give %g", name, i, got[i], want)
 			}
 		}
-		at(name, 0, 0) // put it back
+		moved(name, 0, 0) // put it back
 	}
 }
 
-// twoStages is a network small enough to read: what Declare says of it can be said by heart.
+// twoStages is a network that is small enough to check what Declare returns by reading.
 type twoStages struct{ twice bool }
 
 func (a twoStages) Build(b *Builder, x *graph.Node) Output {
-	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.Conv("conv", x, 4, 3, 2, 1), 1e-5)))
+	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.Conv("conv", x, Conv{Out: 4, Kernel: 3, Stride: 2, Pad: 1}), 1e-5)))
 	name := "1"
 	if a.twice {
 		name = "0"
 	}
 	block := b.In("layer", 0)
-	x = block.Depthwise("0", x, 3, 1, 1)
-	x = b.Stage("layer.0", block.Conv(name, x, 6, 1, 1, 0))
+	x = block.Depthwise("0", x, Conv{Kernel: 3, Pad: 1})
+	x = b.Stage("layer.0", block.Conv(name, x, Conv{Out: 6}))
 	f := GlobalAverage(x)
 	return Output{Map: x, Features: f, Logits: b.Linear("fc", f, 10)}
 }
@@ -369,8 +388,12 @@ func TestDeclareRefuses(t *testing.T) {
 		{twoStages{twice: true}, 9, `asks twice for "layer.0.0.weight"`},
 		{twoStages{}, 0, "0"},
 		{twoStages{}, -3, "-3"},
-		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("c", x, 4, 7, 1, 0) }), 5, "too small for a window of 7"},
-		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("c", x, 4, 3, 0, 0) }), 5, "stride 0"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Conv("c", x, Conv{Out: 4, Kernel: 7}) }), 5, "too small for a window of 7"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node {
+			return b.Conv("c", x, Conv{Out: 4, Kernel: 3, Stride: -1})
+		}), 5, "stride -1"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Depthwise("c", x, Conv{Out: 4, Kernel: 3}) }), 5, "leave Out at 0"},
+		{oneOp(func(b *Builder, x *graph.Node) *graph.Node { return b.Separable("c", x, Conv{Out: 4, Bias: true}) }), 5, "with bias"},
 		{oneOp(func(_ *Builder, x *graph.Node) *graph.Node { return graph.Reshape(x, 7) }), 5, "declaring at 5 pixels"},
 	} {
 		d, err := Declare(c.arch, c.size)
@@ -413,7 +436,7 @@ func TestGraphNamesWhatIsMissing(t *testing.T) {
 		}
 		y, err := exec.Call1(random(rand.New(rand.NewPCG(7, 8)), 3, 8, 8, 3).tensor())
 		switch {
-		case c.want == "" && (err != nil || !equal(y.Shape().Dimensions, []int{3, 10})):
+		case c.want == "" && (err != nil || !slices.Equal(y.Shape().Dimensions, []int{3, 10})):
 			t.Errorf("whole: %v, %v", y, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: error %v, want one with %q", c.spoil, err, c.want)
@@ -422,19 +445,4 @@ func TestGraphNamesWhatIsMissing(t *testing.T) {
 			t.Error("grey pictures were accepted")
 		}
 	}
-}
-
-func ExampleDeclare() {
-	d, err := Declare(twoStages{}, 32)
-	if err != nil {
-		panic(err)
-	}
-	for _, s := range d.Stages {
-		fmt.Println(s.Name, s.Shape)
-	}
-	fmt.Println(d.Params(), "parameters,", d.Features, "features,", d.Classes, "classes")
-	// Output:
-	// stem [16 16 4]
-	// layer.0 [16 16 6]
-	// 246 parameters, 6 features, 10 classes
 }

@@ -2,6 +2,7 @@ package backbone
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -9,11 +10,11 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Builder hands an architecture its weights. It knows where it stands in the checkpoint's names: b.In("layer1.0")
-// asks for "layer1.0.conv1.weight" where b asks for "conv1.weight".
+// Builder hands an architecture its weights. It keeps a prefix of the checkpoint's names:
+// b.In("layer1.0") asks for "layer1.0.conv1.weight" where b asks for "conv1.weight".
 type Builder struct {
 	prefix string
-	keras  bool
+	form   *form
 	walk   *walk
 }
 
@@ -24,20 +25,20 @@ type walk struct {
 	norms   Norms
 	cut     *cut // nil = the whole network
 
-	// training chooses forms whose gradients are fast. They add up the same terms in another order, so that whatever
-	// only looks at pictures keeps its numbers to the bit.
+	// training chooses forms whose gradients are fast. They add up the same terms in another order,
+	// so graphs that only look at pictures do without and keep their numbers to the bit.
 	training bool
-	products map[*graph.Node]product // convolutions of this walk by their output
+	products map[*graph.Node]product // convolutions of this walk, by their output
 }
 
 // product is a convolution that can be built again with other weights [...,out].
 type product struct {
 	weight *graph.Node
-	bias   *graph.Node // [out], added to what build gives; nil = none
+	bias   *graph.Node // [out], added to what build returns; nil = none
 	build  func(weight *graph.Node) *graph.Node
 }
 
-// remember builds a convolution and, for training, keeps how.
+// remember builds a convolution and, for training, keeps how to build it.
 func (w *walk) remember(weight *graph.Node, build func(*graph.Node) *graph.Node) *graph.Node {
 	y := build(weight)
 	if w.training {
@@ -49,26 +50,27 @@ func (w *walk) remember(weight *graph.Node, build func(*graph.Node) *graph.Node)
 	return y
 }
 
-// weightSource answers with the value of one tensor of a checkpoint, in the layout of the graph.
+// weightSource hands out the tensors of a checkpoint, in the layout of the graph.
 type weightSource interface {
 	weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node
 	update(key string, value *graph.Node) // the tensor has this value after the step
-	border(name string)
+	border(name string)                   // the end of a stage
 }
 
-// In gives the builder some levels below: b.In("features", 3, "conv") stands at "features.3.conv.".
+// In returns a builder some levels further down: b.In("features", 3, "conv") stands at
+// "features.3.conv.".
 func (b *Builder) In(levels ...any) *Builder {
 	prefix := b.prefix
 	for _, level := range levels {
 		prefix += fmt.Sprint(level) + "."
 	}
-	return &Builder{prefix: prefix, keras: b.keras, walk: b.walk}
+	return &Builder{prefix: prefix, form: b.form, walk: b.walk}
 }
 
 func (b *Builder) key(name string) string { return b.prefix + name }
 
-// Stage marks x as the output of the stage called name and gives it back. Weights asked for since the last mark belong
-// to this stage.
+// Stage marks x as the output of the stage called name and returns it. The weights asked for since
+// the last mark belong to this stage.
 func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
 	if b.walk.cut != nil {
 		return b.walk.cut.stage(b.walk, name, x)
@@ -78,14 +80,22 @@ func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
 	return x
 }
 
-// weight is one tensor in the number type of x; shape is its shape in the file.
-func (b *Builder) weight(x *graph.Node, name string, layout weights.Layout, trainable bool, shape ...int) *graph.Node {
-	want := weights.Want{Name: b.key(name), Shape: shape, Layout: layout}
-	w := b.walk.source(x).weight(x.Graph(), want, relaid(layout, shape), trainable)
+// Weight returns one tensor of the checkpoint as a node in the graph of x and in the number type of
+// x, for architectures that are read from a file. want.Name is taken below the prefix of b,
+// want.Shape is the shape in the file, and the node has want.Layout: for kernels
+// [H,W,in/groups,out]. A tensor that is not trainable stays as it is in training, as statistics do.
+func (b *Builder) Weight(x *graph.Node, want weights.Want, trainable bool) *graph.Node {
+	want.Name = b.key(want.Name)
+	w := b.walk.source(x).weight(x.Graph(), want, relaid(want.Layout, want.Shape), trainable)
 	if w.DType() != x.DType() {
 		w = graph.ConvertDType(w, x.DType())
 	}
 	return w
+}
+
+// vector asks for a trainable tensor [n].
+func (b *Builder) vector(x *graph.Node, name string, n int) *graph.Node {
+	return b.Weight(x, weights.Want{Name: name, Shape: []int{n}}, true)
 }
 
 // relaid is the shape that a tensor of the file has in the graph.
@@ -102,12 +112,12 @@ func relaid(layout weights.Layout, s []int) []int {
 // scopeWeights takes the weights from the variables of a scope.
 type scopeWeights struct{ scope *model.Scope }
 
-func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node {
+func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, _ bool) *graph.Node {
 	v := s.scope.GetVariable(want.Name)
 	if v == nil {
 		panic(fmt.Errorf("backbone: scope %q has no weight %q; put the checkpoint's tensors there first", s.scope.Scope(), want.Name))
 	}
-	if got := v.Shape().Dimensions; !equal(got, shape) {
+	if got := v.Shape().Dimensions; !slices.Equal(got, shape) {
 		panic(fmt.Errorf("backbone: weight %q is %v, the architecture wants %v", want.Name, got, shape))
 	}
 	return v.NodeValue(g)
@@ -118,15 +128,3 @@ func (s *scopeWeights) update(key string, value *graph.Node) {
 }
 
 func (s *scopeWeights) border(string) {}
-
-func equal(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}

@@ -11,20 +11,20 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Declaration is what an architecture says about itself before any weight is there.
+// Declaration is what an architecture says about itself without weights.
 type Declaration struct {
 	Weights  []Weight // in the order in which the network asks for them
 	Stages   []Border
 	Map      []int // [h,w,C]
 	Features int
-	Classes  int // 0 without classifier
+	Classes  int // 0 without a classifier
 }
 
 // Weight is one tensor that an architecture wants from a checkpoint.
 type Weight struct {
 	weights.Want
 	GraphShape []int  // after Want.Layout; Want.Shape is that of the file
-	Stage      string // the stage it belongs to; "classifier" beyond the last
+	Stage      string // the stage it belongs to; Classifier behind the last one
 	Trainable  bool   // false for the statistics of a batch norm
 }
 
@@ -34,19 +34,20 @@ type Border struct {
 	Shape []int // [h,w,C] of its output
 }
 
-// Classifier is the stage of the weights that lie beyond the last border.
+// Classifier is the Stage of the weights behind the last stage.
 const Classifier = "classifier"
 
-// Declare walks arch for pictures of size x size pixels without any weights and lists what it asks for. It fails where
-// the architecture does not fit that size, or asks for two tensors under one name.
+// Declare walks arch without weights, for pictures of size x size pixels, and lists what it asks
+// for. It returns an error where the architecture does not fit that size, or asks for two tensors
+// under one name.
 func Declare(arch Arch, size int) (d *Declaration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			d, err = nil, fmt.Errorf("backbone: declaring at %d pixels: %v", size, r)
 		}
 	}()
-	// Graph building needs some backend to infer shapes. The one in pure Go is always there; nothing is ever compiled
-	// or run on it here.
+	// Building a graph needs a backend to infer shapes. The one in pure Go is always there; nothing
+	// is compiled or run on it.
 	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		return nil, fmt.Errorf("backbone: opening the pure Go backend to infer shapes: %w", err)
@@ -78,8 +79,8 @@ func (d *Declaration) Wants() []weights.Want {
 	return wants
 }
 
-// Params counts the numbers that training could change, as torchvision and timm count them: without the statistics of
-// batch norms.
+// Params is the number of parameters as torchvision and timm count them: what training could
+// change, without the statistics of batch norms.
 func (d *Declaration) Params() int {
 	total := 0
 	for _, w := range d.Weights {
@@ -90,7 +91,7 @@ func (d *Declaration) Params() int {
 	return total
 }
 
-// Size is how many numbers the tensor holds.
+// Size is the number of values in the tensor.
 func (w Weight) Size() int {
 	n := 1
 	for _, d := range w.GraphShape {
@@ -99,7 +100,7 @@ func (w Weight) Size() int {
 	return n
 }
 
-// listWeights writes down what is asked for.
+// listWeights lists what is asked for.
 type listWeights struct {
 	weights []Weight
 	seen    map[string]bool

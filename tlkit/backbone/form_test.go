@@ -3,6 +3,7 @@ package backbone
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,19 +12,19 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// kerasNet has every layer that knows Keras' form.
+// kerasNet has every layer that has a form of its own in Keras.
 type kerasNet struct{}
 
 func (kerasNet) Build(b *Builder, x *graph.Node) Output {
 	b = b.Keras().In() // the form survives a level
-	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.ConvBias("conv", x, 4, 3, 2, Same), 1e-3)))
-	x = b.Depthwise("dw", x, 3, 1, 1)
-	x = b.Stage("end", b.BatchNorm("sep_bn", b.Separable("sep", x, 6, 3, 1, Same), 1e-3))
+	x = b.Stage("stem", ReLU(b.BatchNorm("bn", b.Conv("conv", x, Conv{Out: 4, Kernel: 3, Stride: 2, Pad: Same, Bias: true}), 1e-3)))
+	x = b.Depthwise("dw", x, Conv{Kernel: 3, Pad: 1})
+	x = b.Stage("end", b.BatchNorm("sep_bn", b.Separable("sep", x, Conv{Out: 6, Kernel: 3, Pad: Same}), 1e-3))
 	f := GlobalAverage(x)
 	return Output{Map: x, Features: f, Logits: b.Linear("predictions", f, 10)}
 }
 
-// Names, shapes and order as Keras has them; the axes are the graph's already.
+// Names, shapes and order are those of Keras. The axes are those of the graph.
 func TestKerasForm(t *testing.T) {
 	d, err := Declare(kerasNet{}, 8)
 	if err != nil {
@@ -32,7 +33,7 @@ func TestKerasForm(t *testing.T) {
 	var got []string
 	for _, w := range d.Weights {
 		got = append(got, fmt.Sprint(w.Name, w.Shape, w.Stage))
-		if !equal(w.Shape, w.GraphShape) {
+		if !slices.Equal(w.Shape, w.GraphShape) {
 			t.Errorf("%s is %v in the file and %v in the graph", w.Name, w.Shape, w.GraphShape)
 		}
 	}
@@ -71,8 +72,9 @@ func kerasVars(t *testing.T, r *rand.Rand) map[string]array {
 	return vars
 }
 
-// Training folds a frozen norm into the convolution in front, here one with a bias; the numbers must not move. With the
-// statistics of the batch nothing is folded, and the running ones follow under Keras' names.
+// In training a frozen norm is folded into the convolution in front of it, here one with a bias.
+// The numbers must stay the same. With the statistics of the batch nothing is folded, and the
+// running statistics follow, under Keras' names.
 func TestBiasedConvolutionBeforeNorm(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	x, vars := random(r, 2, 8, 8, 3), kerasVars(t, r)
@@ -103,13 +105,13 @@ func TestBiasedConvolutionBeforeNorm(t *testing.T) {
 			t.Errorf("%s: the running mean has moved: %v", name, moved)
 		}
 	}
-	near(t, "training", outs["training"], outs["plain"].dims, wide(outs["plain"].data), 1e-5)
+	expected{"training", outs["plain"].dims, wide(outs["plain"].data), 1e-5}.check(t, outs["training"])
 	if outs["batch"].data[0] == outs["plain"].data[0] {
 		t.Error("the statistics of the batch change nothing")
 	}
 }
 
-// Against the definition: each channel for itself, then a matrix for each pixel; a bias for each channel.
+// Separable and biased convolutions compute what their definitions say.
 func TestKerasLayersAgainstTheirDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	x := random(r, 2, 6, 7, 4)
@@ -121,14 +123,14 @@ func TestKerasLayersAgainstTheirDefinition(t *testing.T) {
 	}
 	dims, want := slowConv(array{[]int{2, 6, 7, 4}, narrow}, pw, 1, 1, [4]int{})
 	got := run(t, x, map[string]array{"op.depthwise_kernel": dw, "op.pointwise_kernel": pw}, func(b *Builder, x *graph.Node) *graph.Node {
-		return b.Keras().Separable("op", x, 5, 3, 1, Same)
+		return b.Keras().Separable("op", x, Conv{Out: 5, Kernel: 3, Pad: Same})
 	})
-	near(t, "Separable", got, dims, want, 1e-5)
+	expected{"Separable", dims, want, 1e-5}.check(t, got)
 
 	got = run(t, x, map[string]array{"op.conv1.weight": {[]int{3, 3, 1, 4}, dw.data}, "op.pointwise.weight": pw}, func(b *Builder, x *graph.Node) *graph.Node {
-		return b.Separable("op", x, 5, 3, 1, Same)
+		return b.Separable("op", x, Conv{Out: 5, Kernel: 3, Pad: Same})
 	})
-	near(t, "Separable in timm's form", got, dims, want, 1e-5)
+	expected{"Separable in timm's form", dims, want, 1e-5}.check(t, got)
 
 	w, bias := random(r, 3, 3, 4, 3), random(r, 3)
 	dims, want = slowConv(x, w, 2, 1, [4]int{0, 1, 1, 1})
@@ -136,32 +138,35 @@ func TestKerasLayersAgainstTheirDefinition(t *testing.T) {
 		want[i] += float64(bias.data[i%3])
 	}
 	got = run(t, x, map[string]array{"op.kernel": w, "op.bias": bias}, func(b *Builder, x *graph.Node) *graph.Node {
-		return b.Keras().ConvBias("op", x, 3, 3, 2, Same)
+		return b.Keras().Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: Same, Bias: true})
 	})
-	near(t, "ConvBias", got, dims, want, 1e-5)
+	expected{"Conv with bias", dims, want, 1e-5}.check(t, got)
 }
 
-// Windows of PyTorch's AdaptiveAvgPool2d: even, overlapping, repeating.
+// The windows are those of PyTorch's AdaptiveAvgPool2d: even, overlapping, repeating pixels.
 func TestAdaptiveAverage(t *testing.T) {
 	x := array{[]int{1, 3, 2, 1}, []float32{1, 2, 3, 4, 5, 6}}
 	average := func(size int) array {
 		return run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return AdaptiveAverage(x, size) })
 	}
-	near(t, "1", average(1), []int{1, 1, 1, 1}, []float64{3.5}, 1e-6)
-	near(t, "2", average(2), []int{1, 2, 2, 1}, []float64{2, 3, 4, 5}, 1e-6) // rows 0-1 and 1-2
-	near(t, "4", average(4), []int{1, 4, 4, 1}, []float64{1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6}, 1e-6)
-	near(t, "3 of 3 rows", average(3), []int{1, 3, 3, 1}, []float64{1, 1.5, 2, 3, 3.5, 4, 5, 5.5, 6}, 1e-6)
+	expected{"1", []int{1, 1, 1, 1}, []float64{3.5}, 1e-6}.check(t, average(1))
+	expected{"2", []int{1, 2, 2, 1}, []float64{2, 3, 4, 5}, 1e-6}.check(t, average(2)) // rows 0-1 and 1-2
+	expected{"4", []int{1, 4, 4, 1}, []float64{1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6}, 1e-6}.check(t, average(4))
+	expected{"3 of 3 rows", []int{1, 3, 3, 1}, []float64{1, 1.5, 2, 3, 3.5, 4, 5, 5.5, 6}, 1e-6}.check(t, average(3))
 }
 
-// Keras' "same" pools what is there, also behind the last whole window; its "valid" leaves it out.
+// Keras' "same" also pools what is behind the last whole window; its "valid" leaves it out.
 func TestPoolingSameAndValid(t *testing.T) {
 	x := array{[]int{1, 3, 3, 1}, []float32{-9, -8, -7, -6, -5, -4, -3, -2, -1}}
 	pool := func(window, stride int, pad Padding) array {
-		return run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, window, stride, pad) })
+		return run(t, x, nil, func(_ *Builder, x *graph.Node) *graph.Node {
+			return MaxPool(x, Pool{Size: window, Stride: stride, Pad: pad})
+		})
 	}
-	near(t, "2, same", pool(2, 2, Same), []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
-	near(t, "2, valid", pool(2, 2, 0), []int{1, 1, 1, 1}, []float64{-5}, 0)
-	near(t, "3, same", pool(3, 2, Same), []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0)
+	expected{"2, same", []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0}.check(t, pool(2, 2, Same))
+	expected{"2, stride by default", []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0}.check(t, pool(2, 0, Same))
+	expected{"2, valid", []int{1, 1, 1, 1}, []float64{-5}, 0}.check(t, pool(2, 2, 0))
+	expected{"3, same", []int{1, 2, 2, 1}, []float64{-5, -4, -2, -1}, 0}.check(t, pool(3, 2, Same))
 }
 
 func copied(t *tensors.Tensor) []float32 { return tensors.MustCopyFlatData[float32](t) }
@@ -187,11 +192,15 @@ func TestGradientsOfKerasLayers(t *testing.T) {
 		op   oneOp
 	}{
 		{"conv with bias", random(r, 1, 6, 4, 2), map[string]array{"op.kernel": random(r, 3, 3, 2, 3), "op.bias": random(r, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Keras().ConvBias("op", x, 3, 3, 2, Same) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Keras().Conv("op", x, Conv{Out: 3, Kernel: 3, Stride: 2, Pad: Same, Bias: true})
+			}},
 		{"separable", random(r, 1, 5, 6, 2), map[string]array{"op.depthwise_kernel": random(r, 3, 3, 2, 1), "op.pointwise_kernel": random(r, 1, 1, 2, 3)},
-			func(b *Builder, x *graph.Node) *graph.Node { return b.Keras().Separable("op", x, 3, 3, 1, Same) }},
-		{"max pool same", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 3, 2, Same) }},
-		{"max pool of even windows", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, 2, 2, 0) }},
+			func(b *Builder, x *graph.Node) *graph.Node {
+				return b.Keras().Separable("op", x, Conv{Out: 3, Kernel: 3, Pad: Same})
+			}},
+		{"max pool same", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 3, Stride: 2, Pad: Same}) }},
+		{"max pool of even windows", distinct, nil, func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, Pool{Size: 2, Stride: 2}) }},
 		{"adaptive average", random(r, 1, 5, 4, 2), nil, func(_ *Builder, x *graph.Node) *graph.Node { return AdaptiveAverage(x, 3) }},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkGradients(t, c.x, c.vars, c.op) })

@@ -23,7 +23,7 @@ type opCase struct {
 	X                          []int
 	Width, Kernel, Stride, Pad int
 	Eps, Momentum              float64
-	Steps                      float64 // x has so many values between 0 and 1, so that some are equal; 0 = all differ
+	Steps                      float64 // distinct values of x, so that some are equal; 0 = all differ
 	Train                      bool
 	Rows                       int
 	Y                          []float64
@@ -38,7 +38,7 @@ func numbers(name string, dims ...int) array {
 	return array{dims, golden.Numbers(name, n)}
 }
 
-// relaidData brings values of a file into the layout of the graph.
+// relaidData returns values of a file in the layout of the graph.
 func relaidData(layout weights.Layout, dims []int, data []float32) array {
 	out := make([]float32, len(data))
 	d := relaid(layout, dims)
@@ -59,8 +59,8 @@ func relaidData(layout weights.Layout, dims []int, data []float32) array {
 	return array{d, out}
 }
 
-// Outputs, gradients and running statistics of every operation against PyTorch. float32 sums of some dozen terms of size
-// one differ from float64 by a few 1e-6.
+// Outputs, gradients and running statistics of every operation agree with PyTorch. float32 sums of
+// some dozen terms of size one differ from float64 by a few 1e-6.
 func TestOperationsAgainstTorch(t *testing.T) {
 	raw, err := os.ReadFile("testdata/gradients.json")
 	if err != nil {
@@ -104,19 +104,21 @@ func (c opCase) check(t *testing.T, training bool) {
 	case "conv":
 		put("weight", weights.OIHWtoHWIO, c.Width, last, c.Kernel, c.Kernel)
 		op = func(b *Builder, x *graph.Node) *graph.Node {
-			return b.Conv("op", x, c.Width, c.Kernel, c.Stride, Padding(c.Pad))
+			return b.Conv("op", x, Conv{Out: c.Width, Kernel: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
 		}
 	case "depthwise":
 		put("weight", weights.OIHWtoHWIO, c.Width, 1, c.Kernel, c.Kernel)
 		op = func(b *Builder, x *graph.Node) *graph.Node {
-			return b.Depthwise("op", x, c.Kernel, c.Stride, Padding(c.Pad))
+			return b.Depthwise("op", x, Conv{Kernel: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
 		}
 	case "linear":
 		put("weight", weights.OItoIO, c.Width, last)
 		put("bias", weights.Same, c.Width)
 		op = func(b *Builder, x *graph.Node) *graph.Node { return b.Linear("op", x, c.Width) }
 	case "maxpool":
-		op = func(_ *Builder, x *graph.Node) *graph.Node { return MaxPool(x, c.Kernel, c.Stride, Padding(c.Pad)) }
+		op = func(_ *Builder, x *graph.Node) *graph.Node {
+			return MaxPool(x, Pool{Size: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
+		}
 	case "relu6":
 		op = func(_ *Builder, x *graph.Node) *graph.Node { return ReLU6(graph.MulScalar(x, 8)) }
 	case "average":
@@ -161,7 +163,7 @@ func (c opCase) check(t *testing.T, training bool) {
 		for _, name := range names {
 			nodes = append(nodes, scope.GetVariable(name).NodeValue(g))
 		}
-		y := op(&Builder{walk: &walk{weights: &scopeWeights{scope: scope}, norms: n, training: training}}, nodes[0])
+		y := op(&Builder{form: &torchForm, walk: &walk{weights: &scopeWeights{scope: scope}, norms: n, training: training}}, nodes[0])
 		if c.Rows != 0 {
 			y = graph.Slice(y, graph.AxisRange(0, c.Rows))
 		}
@@ -201,8 +203,8 @@ func (c opCase) check(t *testing.T, training bool) {
 	}
 }
 
-// A frozen norm's statistics are the same bits before and after, whatever went through; a part computes what the whole
-// network computes; what lies outside a part is not asked for.
+// The statistics of a frozen norm keep every bit. A part computes what the whole network computes.
+// Weights outside a part are not asked for.
 func TestParts(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	d, err := Declare(twoStages{}, 8)
@@ -271,7 +273,7 @@ func TestParts(t *testing.T) {
 	for i, v := range whole.data {
 		want[i] = float64(v)
 	}
-	near(t, "the two parts together", rest, whole.dims, want, 1e-6)
+	expected{"the two parts together", whole.dims, want, 1e-6}.check(t, rest)
 
 	for name, c := range map[string]struct {
 		p    Part

@@ -2,6 +2,7 @@ package backbone
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -13,30 +14,34 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Part is a stretch of a network between two borders. What lies before a frozen border need not be computed again for
-// each step of training, and what lies behind one is all that a step costs.
+// Part is a stretch of a network between two stages. What lies before a frozen stage need not be
+// computed again in each step of training; a step costs only what lies behind it.
 //
-//	x = backbone.Part{To: "layer3"}.Graph(arch, scope, pictures).Map             // the frozen part, once for each picture
-//	out := backbone.Part{From: "layer3", Size: 224}.Graph(arch, scope, x)       // the rest, in every step
+//	// frozen: once for each picture
+//	x = backbone.Part{To: "layer3"}.Graph(arch, scope, pictures).Map
+//	// the rest: in every step
+//	out := backbone.Part{From: "layer3", Size: 224}.Graph(arch, scope, x)
 //
-// Both together compute what [Graph] computes, up to rounding: parts are built for fast gradients. Only the weights of the part are asked of the
-// scope.
+// Both together compute what [Graph] computes, up to rounding: parts are built for fast gradients.
+// The scope needs the weights of the part only.
 type Part struct {
 	From  string // the part begins behind this stage, with its output; "" = with pictures
-	To    string // the part ends with this stage; "" = with the network
-	Size  int    // side of the pictures that the network is for; needed with From
-	Norms Norms
+	To    string // the part ends with this stage; "" = at the end of the network
+	Size  int    // side of the network's pictures in pixels; needed with From
+	Norms Norms  // the zero value keeps all statistics frozen
 }
 
-// Graph adds the part to the graph of x: pictures [N,S,S,3], or the output [N,h,w,C] of stage From. With To, the Map is
-// that stage's output, and there are neither Features nor Logits. It panics on errors, as graph code does.
+// Graph adds the part to the graph of x: pictures [N,S,S,3], or the output [N,h,w,C] of stage From.
+// With To, the Map is that stage's output, and there are neither Features nor Logits. It panics on
+// errors, as graph code does.
 func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 	w := &walk{weights: &scopeWeights{scope: scope}, norms: p.Norms, training: true}
 	if p.From == "" && p.To == "" {
 		return build(arch, w, x)
 	}
-	// The architecture knows only how to build itself from pictures to the end. What lies outside the part is built in
-	// a graph of its own, which is never compiled; the borders are where the walk changes graphs.
+	// The architecture can only build itself from pictures to the end. What lies outside the part
+	// is built in a graph of its own, which is never compiled; at its borders the walk changes
+	// graphs.
 	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		panic(fmt.Errorf("backbone: opening the pure Go backend to infer shapes: %w", err))
@@ -44,7 +49,7 @@ func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 	defer backend.Finalize()
 	scratch := graph.NewGraph(backend, "outside")
 	defer scratch.Finalize()
-	c := &cut{part: p, scratch: scratch, x: x, inside: p.From == ""}
+	c := &cut{part: p, scratch: scratch, x: x, active: p.From == ""}
 	w.cut = c
 	start := x
 	if p.From != "" {
@@ -66,15 +71,16 @@ func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 // cut is the state of a walk over a part.
 type cut struct {
 	part     Part
-	scratch  *graph.Graph
-	x        *graph.Node // what enters behind From
-	out      *graph.Node // what leaves at To
-	inside   bool
-	began    bool
-	seen     []string
-	unknowns int
+	scratch  *graph.Graph // what lies outside the part; never compiled
+	x        *graph.Node  // enters behind From
+	out      *graph.Node  // leaves at To
+	active   bool         // the walk is inside the part
+	began    bool         // From has been seen
+	seen     []string     // all stages so far, for messages
+	unknowns int          // parameters of scratch, to number them
 }
 
+// unknown makes a value of scratch.
 func (c *cut) unknown(name string, dtype dtypes.DType, dims ...int) *graph.Node {
 	c.unknowns++
 	return graph.Parameter(c.scratch, fmt.Sprintf("%s.%d", name, c.unknowns), shapes.Make(dtype, dims...))
@@ -83,40 +89,40 @@ func (c *cut) unknown(name string, dtype dtypes.DType, dims ...int) *graph.Node 
 // stage is Builder.Stage for a part: it changes graphs at the borders.
 func (c *cut) stage(w *walk, name string, x *graph.Node) *graph.Node {
 	c.seen = append(c.seen, name)
-	if c.inside {
+	if c.active {
 		w.stages = append(w.stages, Stage{Name: name, Node: x})
 		w.weights.border(name)
 	}
 	switch name {
 	case c.part.From:
 		want, got := x.Shape().Dimensions, c.x.Shape().Dimensions
-		if len(got) != len(want) || !equal(got[1:], want[1:]) {
+		if len(got) != len(want) || !slices.Equal(got[1:], want[1:]) {
 			panic(fmt.Errorf("backbone: stage %q gives [N,%v] for pictures of %d pixels, the part got %v", name, want[1:], c.part.Size, got))
 		}
-		c.inside, c.began = true, true
+		c.active, c.began = true, true
 		return c.x
 	case c.part.To:
-		if !c.inside {
+		if !c.active {
 			panic(fmt.Errorf("backbone: a part from %q to %q, which is not behind it", c.part.From, c.part.To))
 		}
-		c.inside, c.out = false, x
+		c.active, c.out = false, x
 		return c.unknown(name, x.DType(), x.Shape().Dimensions...)
 	}
 	return x
 }
 
-// outside says whether x is in the graph that is never computed.
-func (w *walk) outside(x *graph.Node) bool { return w.cut != nil && x.Graph() == w.cut.scratch }
+// uncomputed reports whether x is in the graph that is never compiled.
+func (w *walk) uncomputed(x *graph.Node) bool { return w.cut != nil && x.Graph() == w.cut.scratch }
 
-// source is where the weights for x come from.
+// source returns where the weights for x come from.
 func (w *walk) source(x *graph.Node) weightSource {
-	if w.outside(x) {
+	if w.uncomputed(x) {
 		return scratchWeights{w.cut}
 	}
 	return w.weights
 }
 
-// scratchWeights answers for what is never computed.
+// scratchWeights stands in for the weights outside the part.
 type scratchWeights struct{ cut *cut }
 
 func (s scratchWeights) weight(_ *graph.Graph, want weights.Want, shape []int, _ bool) *graph.Node {

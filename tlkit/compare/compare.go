@@ -169,8 +169,8 @@ func reason(row zoo.Row, err error) string {
 	if errors.Is(err, zoo.ErrNonCommercial) {
 		return "for non-commercial use only; if that is yours: --noncommercial"
 	}
-	if _, here := row.Here(); !here && len(row.File.Sources) == 0 && row.ByHand != "" {
-		return fmt.Sprintf("its file is not fetched for you; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.File.Name)
+	if _, here := row.Here(); !here && row.Source() == "" && row.ByHand != "" {
+		return fmt.Sprintf("its file is not fetched for you; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.FileName())
 	}
 	text := err.Error()
 	if _, causes, ok := strings.Cut(text, "\n  "); ok { // of a download: the source's own words

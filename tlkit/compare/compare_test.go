@@ -34,7 +34,7 @@ func TestCompare(t *testing.T) {
 	second := false
 	if row, err := zoo.Find("efficientnet_lite0"); err != nil {
 		t.Fatal(err)
-	} else if _, second = row.File.Cached(); second {
+	} else if _, second = row.Here(); second {
 		models = append(models, row.Name)
 	}
 	said := &heard{}

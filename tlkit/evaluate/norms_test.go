@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -18,18 +18,16 @@ func TestNormsThatMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
+	made, err := formulanet.Tensors(row.Arch(), row.Preset.Size, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var made, moved []weights.Tensor
-	for _, w := range d.Weights {
-		v := golden.Fill(w.Name, w.Shape, 1)
-		made = append(made, weights.FromFloat32(w.Name, w.Shape, v))
+	var moved []weights.Tensor
+	for _, w := range made {
 		if !strings.HasPrefix(w.Name, "layer2.1.bn2.running_") { // one norm of the six of layer2
 			continue
 		}
-		to := append([]float32(nil), v...)
+		to := golden.Fill(w.Name, w.Shape, 1)
 		if strings.HasSuffix(w.Name, "mean") {
 			variance := golden.Fill("layer2.1.bn2.running_var", w.Shape, 1)
 			for i := range to {

@@ -100,18 +100,20 @@ func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *he
 	out := make([]float32, ParityPictures*l.Classes)
 	pipeline := p.Eval()
 	var failed error
-	err := features.Forward(ctx, b, p.Size, ParityPictures, 0,
-		func(i int) (transforms.Tensor, error) {
+	err := features.Forward(ctx, b, features.Pass{
+		Size: p.Size, Pictures: ParityPictures,
+		Prepare: func(i int) (transforms.Tensor, error) {
 			w, h := sizes[i][0], sizes[i][1]
 			return pipeline.Apply(&transforms.Picture{Width: w, Height: h, Pix: golden.Picture(w, h, i)}, transforms.Rand{})
 		},
-		func(rows []int, values []float32) error {
+		Use: func(rows []int, values []float32) error {
 			for i, r := range rows {
 				copy(out[r*l.Classes:], l.Logits(values[i*b.Features:(i+1)*b.Features]))
 			}
 			return nil
 		},
-		func(_ int, err error) { failed = err })
+		Bad: func(_ int, err error) { failed = err },
+	})
 	if err == nil {
 		err = failed
 	}
@@ -128,18 +130,20 @@ func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction
 	}
 	out := make([]Prediction, len(paths))
 	pipeline, l := c.Head.Preset.Eval(), &c.Head.Linear
-	err = features.Forward(ctx, c.backbone, c.Head.Preset.Size, len(paths), 0,
-		func(i int) (transforms.Tensor, error) {
+	err = features.Forward(ctx, c.backbone, features.Pass{
+		Size: c.Head.Preset.Size, Pictures: len(paths),
+		Prepare: func(i int) (transforms.Tensor, error) {
 			return pipeline.LoadFile(nil, paths[i], transforms.DecodeOptions{}, transforms.Rand{})
 		},
-		func(rows []int, values []float32) error {
+		Use: func(rows []int, values []float32) error {
 			for i, r := range rows {
 				out[r] = answers.answer(c.Head, l.Logits(values[i*l.Features:(i+1)*l.Features]))
 				out[r].Path = paths[r]
 			}
 			return nil
 		},
-		func(i int, err error) { out[i] = Prediction{Path: paths[i], Error: err.Error()} })
+		Bad: func(i int, err error) { out[i] = Prediction{Path: paths[i], Error: err.Error()} },
+	})
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}

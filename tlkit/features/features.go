@@ -1,18 +1,18 @@
 // Package features runs a frozen backbone over pictures once and keeps the result.
 //
-//	m, err := features.Extract(ctx, features.Job{Items: ds.In("train"), Preset: net.Preset, Backbone: b})
-//	row := m.Row(0) // Features float32 values of the first picture
+//	b := features.FromNet(net, engine)
+//	m, err := features.Extract(ctx, features.Job{Items: ds.Items, Preset: net.Preset, Backbone: b})
+//	row := m.Row(0) // the features of the first picture, float32
 //
-// What is kept: one row for each picture, under the sha256 of the picture's bytes, in a
-// file named by a digest of all else that a row depends on: the backbone's identity
-// (architecture, weights sha256, engine and plugin), the preset, the batch size, and for
-// augmented views the seed. So a picture seen before costs nothing in whatever data set
-// it turns up next, a folder that grew by ten pictures costs ten pictures, and an
-// interrupted run goes on where it stopped. Each row carries a checksum; a damaged or
-// torn row is computed again.
+// Features are kept in a cache, one row for each picture. A row is found by the sha256 of the
+// picture's bytes, in a file named by a digest of everything else that it depends on: the
+// backbone's identity (architecture, weights, engine and plugin), the preset, the batch size, and
+// the seed of augmented views. So a picture that was seen before costs nothing, whichever data set
+// it is in; a folder that grew by ten pictures costs ten pictures; and an interrupted run goes on
+// where it stopped. Each row carries a checksum; a damaged row is computed again.
 //
-// Rows are streamed to disk: memory does not grow with the number of pictures until the
-// matrix itself, [N, C] float32, is read back for the fit.
+// Rows are streamed to disk. Memory does not grow with the number of pictures until [Extract] reads
+// back the whole matrix, [N,C] float32. [Open] leaves them on disk.
 package features
 
 import (
@@ -30,13 +30,14 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// Backbone is a frozen network as this package needs it.
+// Backbone is a frozen network as this package needs it. [FromNet] and [Logits] make one; a test
+// can use any function.
 type Backbone struct {
-	Identity string // all that the numbers depend on beside picture, preset and batch
-	Features int    // C
-	Batch    int    // pictures a call; short batches are padded with zeros
-	// Open readies the network for pictures of side size: the returned function takes
-	// [Batch, size, size, 3] and gives [Batch, C]. It is called only when a row is missing.
+	Identity string // all that the features depend on besides picture, preset and batch
+	Features int    // C, numbers per picture
+	Batch    int    // pictures per call; batches that are not full are padded with zeros
+	// Open prepares the network for pictures of size x size pixels. The function it returns takes
+	// [Batch,size,size,3] and returns [Batch,C]. Open is called only if a row is missing.
 	Open func(ctx context.Context, size int) (func(batch []float32) ([]float32, error), error)
 }
 
@@ -45,61 +46,63 @@ type Job struct {
 	Items    []datasets.Item
 	Preset   transforms.Preset
 	Backbone Backbone
-	Views    int    // 0: each picture once, as Preset.Eval prepares it; K: K augmented views of Preset.Train
+	Views    int    // 0: each picture once, by Preset.Eval; K: K augmented views, by Preset.Train
 	Seed     uint64 // of the views
-	Workers  int    // decoders; 0 = one for each processor
+	Workers  int    // goroutines that decode; 0 = one for each processor
 
-	// BadLimit is the share of unreadable items beyond which the job stops; 0 means 0.05, 1
-	// skips any number, for a caller who counts over a whole data set.
+	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05: a twentieth
+	// is an accident, more is a wrong folder. 1 accepts any number.
 	BadLimit float64
-	// Progress is called with the pictures done, those found in the cache among them. It may be nil.
+	// Progress gets the number of rows done, of those found in the cache, and of all. It may be
+	// nil.
 	Progress func(done, cached, total int)
 }
 
-// Matrix is the features of the pictures that could be read, in the order of the items
-// (and of the views within an item).
+// views is the number of rows of a picture.
+func (j Job) views() int { return max(j.Views, 1) }
+
+// Matrix holds the features of the pictures that could be read, in the order of the items, and of
+// the views of an item.
 type Matrix struct {
 	Features int
-	Data     []float32 // [Rows, Features] row-major
-	Items    []int     // index into Job.Items of each row
-	Bad      []Bad     // pictures that could not be read, left out of Data
-	Cached   int       // rows that were already there
+	Data     []float32 // [Rows,Features], row by row
+	Items    []int     // for each row the index into Job.Items
+	Bad      []Bad     // pictures that could not be read; they have no row
+	Cached   int       // number of rows that were in the cache
 }
 
-// Bad is a picture left out, and why.
+// Bad is a picture that was left out, and why.
 type Bad struct {
-	Item int
+	Item int // index into Job.Items
 	Err  error
 }
 
-// Rows is the number of rows.
+// Rows returns the number of rows.
 func (m *Matrix) Rows() int { return len(m.Items) }
 
-// Row is the features of row i.
+// Row returns the features of row i.
 func (m *Matrix) Row(i int) []float32 { return m.Data[i*m.Features : (i+1)*m.Features] }
 
-// maxBad is the share of unreadable pictures beyond which a run stops: a twentieth is an
-// accident, more is a wrong folder.
+// maxBad is the default of Job.BadLimit.
 const maxBad = 0.05
 
-// Extract returns the features of every item, computing what the cache lacks.
+// Extract returns the features of every item, and computes those that are not in the cache.
 //
-// Errors: ctx's when interrupted (finished rows stay cached), a wrong preset, a backbone
-// that cannot be opened, more than BadLimit unreadable pictures, a full disk.
+// Errors: that of ctx when interrupted (finished rows stay in the cache), a wrong preset, a
+// backbone that cannot be opened, more than BadLimit unreadable pictures, a full disk.
 func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	r, err := Open(ctx, job)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	views := max(job.Views, 1)
 	m := &Matrix{Features: job.Backbone.Features, Cached: r.cached, Bad: r.Bad, Data: make([]float32, 0, len(r.keys)*job.Backbone.Features)}
 	for i := range job.Items {
 		if r.left[i] {
 			continue
 		}
-		for v := range views {
-			row, err := r.store.read(r.keys[i*views+v])
+		for v := range job.views() {
+			row, err := r.Read(i, v)
 			if err != nil {
 				return nil, err
 			}
@@ -110,21 +113,21 @@ func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	return m, nil
 }
 
-// Rows are the results of a job on disk, for those that do not fit into memory or are
-// wanted in another order again and again.
+// Rows are the results of a job on disk, for those that do not fit into memory or are read again
+// and again in another order.
 type Rows struct {
 	Bad []Bad // pictures that could not be read; they have no row
 
 	job    Job
 	store  *store
-	keys   []key
+	keys   []key  // of the rows, item by item
 	left   []bool // by item: it is in Bad
 	cached int
 }
 
-// Open computes what the cache lacks, as Extract does and with the same errors, and
-// leaves the rows where they are.
-func Open(ctx context.Context, job Job) (_ *Rows, err error) {
+// Open computes the rows that are not in the cache, as Extract does and with the same errors, and
+// leaves them on disk.
+func Open(ctx context.Context, job Job) (*Rows, error) {
 	if job.Backbone.Features < 1 || job.Backbone.Batch < 1 || job.Views < 0 {
 		return nil, fmt.Errorf("features: backbone with %d features, batch %d, %d views: want positive numbers", job.Backbone.Features, job.Backbone.Batch, job.Views)
 	}
@@ -136,44 +139,65 @@ func Open(ctx context.Context, job Job) (_ *Rows, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			store.close()
-		}
-	}()
-	views := max(job.Views, 1)
-	keys := make([]key, 0, len(job.Items)*views)
-	missing := make([]int, 0)
+	r := &Rows{job: job, store: store, left: make([]bool, len(job.Items))}
+	if err := r.fill(ctx); err != nil {
+		store.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// fill computes what is missing and finds out which pictures are bad.
+func (r *Rows) fill(ctx context.Context) error {
+	missing, err := r.missing()
+	if err != nil {
+		return err
+	}
+	r.cached = len(r.keys) - len(missing)
+	unreadable := make(map[int]error) // by item
+	if len(missing) > 0 {
+		err = r.compute(ctx, missing, unreadable)
+	} else if r.job.Progress != nil {
+		r.job.Progress(len(r.keys), r.cached, len(r.keys))
+	}
+	if err != nil {
+		return err
+	}
+	return r.leaveOut(unreadable)
+}
+
+// missing returns the indices of the keys that are not in the store. A picture that is there
+// several times is computed once.
+func (r *Rows) missing() ([]int, error) {
+	var missing []int
 	queued := make(map[key]bool)
-	for i, item := range job.Items {
-		for v := range views {
-			k, err := job.key(item, v)
+	for i, item := range r.job.Items {
+		for v := range r.job.views() {
+			k, err := r.job.key(item, v)
 			if err != nil {
 				return nil, err
 			}
-			keys = append(keys, k)
-			if !store.has(k) && !queued[k] {
+			r.keys = append(r.keys, k)
+			if !r.store.has(k) && !queued[k] {
 				queued[k] = true
-				missing = append(missing, i*views+v)
+				missing = append(missing, i*r.job.views()+v)
 			}
 		}
 	}
-	r := &Rows{job: job, store: store, keys: keys, left: make([]bool, len(job.Items)), cached: len(keys) - len(missing)}
-	bad := make(map[int]error) // by item
-	if len(missing) > 0 {
-		if err := job.compute(ctx, store, keys, missing, r.cached, bad); err != nil {
-			return nil, err
-		}
-	} else if job.Progress != nil {
-		job.Progress(len(keys), r.cached, len(keys))
-	}
-	for i, item := range job.Items {
+	return missing, nil
+}
+
+// leaveOut lists the items without rows in r.Bad. It returns an error if there are too many.
+func (r *Rows) leaveOut(unreadable map[int]error) error {
+	views := r.job.views()
+	for i, item := range r.job.Items {
 		for v := range views {
-			if store.has(keys[i*views+v]) {
+			if r.store.has(r.keys[i*views+v]) {
 				continue
 			}
-			// A duplicate of an unreadable picture was not queued a second time: its key is missing too.
-			why := bad[i]
+			// A duplicate of an unreadable picture was not computed a second time, and has no row
+			// either.
+			why := unreadable[i]
 			if why == nil {
 				why = fmt.Errorf("features: %s: same bytes as an unreadable picture", item.Rel)
 			}
@@ -181,20 +205,20 @@ func Open(ctx context.Context, job Job) (_ *Rows, err error) {
 			break
 		}
 	}
-	limit := job.BadLimit
+	limit := r.job.BadLimit
 	if limit == 0 {
 		limit = maxBad
 	}
-	if n := len(r.Bad); n > 0 && float64(n) > limit*float64(len(job.Items)) {
-		return nil, fmt.Errorf("features: %d of %d pictures cannot be read, more than %.3g %%; the first: %w", n, len(job.Items), 100*limit, r.Bad[0].Err)
+	if n := len(r.Bad); n > 0 && float64(n) > limit*float64(len(r.job.Items)) {
+		return fmt.Errorf("features: %d of %d pictures cannot be read, more than %.3g %%; the first: %w", n, len(r.job.Items), 100*limit, r.Bad[0].Err)
 	}
-	return r, nil
+	return nil
 }
 
-// Read gives the row of one view (0 without views) of an item. It may be called from
-// several goroutines.
+// Read returns the features of one view of an item; view is 0 for a job without views. It may be
+// called from several goroutines.
 func (r *Rows) Read(item, view int) ([]float32, error) {
-	views := max(r.job.Views, 1)
+	views := r.job.views()
 	if item < 0 || item >= len(r.job.Items) || view < 0 || view >= views {
 		return nil, fmt.Errorf("features: row of picture %d, view %d; there are %d pictures with %d views", item, view, len(r.job.Items), views)
 	}
@@ -207,10 +231,10 @@ func (r *Rows) Read(item, view int) ([]float32, error) {
 // Close closes the file of the rows.
 func (r *Rows) Close() { r.store.close() }
 
-// version changes whenever this package or the preparation of pictures changes a number.
+// version changes when this package, or the preparation of pictures, changes a number.
 const version = "1"
 
-// digest names the file: all that its rows depend on, pictures excepted.
+// digest names the cache file: everything that its rows depend on, except the pictures.
 func (j Job) digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "features %s\n%s\n%s\nbatch %d width %d\n", version, j.Backbone.Identity, j.Preset.Digest(), j.Backbone.Batch, j.Backbone.Features)
@@ -220,7 +244,7 @@ func (j Job) digest() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// key of a row: the picture's own hash, or for a view a hash of both.
+// key returns the key of a row: the picture's own hash, or for a view a hash of both.
 func (j Job) key(item datasets.Item, view int) (key, error) {
 	var k key
 	if b, err := hex.DecodeString(item.SHA256); err != nil || copy(k[:], b) != len(k) {
@@ -232,34 +256,36 @@ func (j Job) key(item datasets.Item, view int) (key, error) {
 	return k, nil
 }
 
-// compute fills the store.
-func (j Job) compute(ctx context.Context, store *store, keys []key, missing []int, cached int, bad map[int]error) error {
-	pipeline := j.Preset.Eval()
-	if j.Views > 0 {
-		pipeline = j.Preset.Train(j.Seed)
+// compute fills the store with the missing rows. unreadable gets the items that cannot be read.
+func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]error) error {
+	job, views, done := r.job, r.job.views(), r.cached
+	pipeline := job.Preset.Eval()
+	if job.Views > 0 {
+		pipeline = job.Preset.Train(job.Seed)
 	}
-	views, done := max(j.Views, 1), cached
-	err := Forward(ctx, j.Backbone, j.Preset.Size, len(missing), j.Workers,
-		func(i int) (transforms.Tensor, error) {
-			at := missing[i]
-			return j.prepare(pipeline, j.Items[at/views], at%views)
+	err := Forward(ctx, job.Backbone, Pass{
+		Size: job.Preset.Size, Pictures: len(missing), Workers: job.Workers,
+		Prepare: func(i int) (transforms.Tensor, error) {
+			return job.prepare(pipeline, job.Items[missing[i]/views], missing[i]%views)
 		},
-		func(rows []int, values []float32) error {
+		Use: func(rows []int, values []float32) error {
 			fresh := make([]key, len(rows))
-			for i, r := range rows {
-				fresh[i] = keys[missing[r]]
+			for i, row := range rows {
+				fresh[i] = r.keys[missing[row]]
 			}
-			if err := store.append(fresh, values); err != nil {
+			if err := r.store.append(fresh, values); err != nil {
 				return err
 			}
-			if done += len(rows); j.Progress != nil {
-				j.Progress(done, cached, len(keys))
+			done += len(rows)
+			if job.Progress != nil {
+				job.Progress(done, r.cached, len(r.keys))
 			}
 			return nil
 		},
-		func(i int, err error) { bad[missing[i]/views] = err })
-	// What is finished stays, also when something stopped the run.
-	return errors.Join(err, store.sync())
+		Bad: func(i int, err error) { unreadable[missing[i]/views] = err },
+	})
+	// What is finished is kept, even if something stopped the run.
+	return errors.Join(err, r.store.sync())
 }
 
 // prepare reads, checks and prepares one view of one picture.
@@ -270,9 +296,10 @@ func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (trans
 	}
 	got := sha256.Sum256(data)
 	if hex.EncodeToString(got[:]) != item.SHA256 {
-		return transforms.Tensor{}, fmt.Errorf("features: %s changed on disk while the run was going: start it again", item.Rel)
+		return transforms.Tensor{}, fmt.Errorf("features: %s changed on disk during the run: start it again", item.Rel)
 	}
-	// Named by content, not by place: the same view whatever data set the picture is in.
+	// The random numbers depend on the content, not on the place: a view is the same in every data
+	// set.
 	t, err := p.Load(nil, data, transforms.DecodeOptions{}, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
 	if err != nil {
 		return transforms.Tensor{}, fmt.Errorf("%s: %w", item.Rel, err)

@@ -50,8 +50,8 @@ func item(t *testing.T, dir, name string, data []byte) datasets.Item {
 	return datasets.Item{Path: path, Rel: name, SHA256: hex.EncodeToString(sum[:])}
 }
 
-// sums is a backbone whose features are sums over the pixels: enough to tell pictures,
-// presets and places in a batch apart, and checkable by hand.
+// sums is a backbone whose features are sums over the pixels. They tell pictures, presets and
+// places in a batch apart, and can be checked by hand.
 func sums(calls *atomic.Int32) Backbone {
 	return Backbone{Identity: "sums", Features: 3, Batch: 4, Open: func(_ context.Context, size int) (func([]float32) ([]float32, error), error) {
 		return func(batch []float32) ([]float32, error) {
@@ -96,7 +96,7 @@ func TestRowsComeBackInOrderAndOnlyOnce(t *testing.T) {
 	if calls.Load() != 3 || second.Cached != 11 || !reflect.DeepEqual(first.Data, second.Data) {
 		t.Errorf("second pass: %d batches, %d cached, equal %v", calls.Load(), second.Cached, reflect.DeepEqual(first.Data, second.Data))
 	}
-	// The folder grew, and a picture turns up twice: only what is new is computed.
+	// The folder grew, and one picture is in it twice: only what is new is computed.
 	more := append(pictures(t, t.TempDir(), 12), items[3])
 	third := extract(t, job(more, &calls))
 	if calls.Load() != 4 || third.Rows() != 13 || !reflect.DeepEqual(third.Row(12), first.Row(3)) {
@@ -104,7 +104,7 @@ func TestRowsComeBackInOrderAndOnlyOnce(t *testing.T) {
 	}
 }
 
-func TestWhateverChangesARowChangesTheKey(t *testing.T) {
+func TestWhatChangesARowChangesTheKey(t *testing.T) {
 	var calls atomic.Int32
 	base := job(nil, &calls)
 	seen := map[string]string{base.digest(): "base"}
@@ -162,9 +162,9 @@ func TestDamageIsComputedAgain(t *testing.T) {
 		if err := os.WriteFile(file, damage, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		before := calls.Load()
-		if got := extract(t, j); !reflect.DeepEqual(got.Data, want.Data) || calls.Load() == before {
-			t.Errorf("%s: equal %v after %d new batches", name, reflect.DeepEqual(got.Data, want.Data), calls.Load()-before)
+		earlier := calls.Load()
+		if got := extract(t, j); !reflect.DeepEqual(got.Data, want.Data) || calls.Load() == earlier {
+			t.Errorf("%s: equal %v after %d new batches", name, reflect.DeepEqual(got.Data, want.Data), calls.Load()-earlier)
 		}
 	}
 }
@@ -193,7 +193,7 @@ func TestBadPicturesAreNamedAndCounted(t *testing.T) {
 	j := job(items[:25], &calls)
 	j.Preset.Size = 7
 	if m := extract(t, j); len(m.Bad) != 1 || !strings.Contains(m.Bad[0].Err.Error(), "changed on disk") {
-		t.Errorf("a file changed under us: %v", m.Bad)
+		t.Errorf("a file that changed: %v", m.Bad)
 	}
 }
 
@@ -248,7 +248,7 @@ func TestBrokenBackboneIsAnError(t *testing.T) {
 	}
 }
 
-// Rows in any order are those of Extract, and an unreadable picture has none.
+// Rows read in any order are those of Extract, and an unreadable picture has none.
 func TestRowsOnDisk(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", t.TempDir())
 	dir := t.TempDir()
@@ -257,13 +257,13 @@ func TestRowsOnDisk(t *testing.T) {
 	j := job(items, &calls)
 	j.Views = 2
 	want := extract(t, j)
-	before := calls.Load()
+	earlier := calls.Load()
 	r, err := Open(context.Background(), j)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if calls.Load() != before {
+	if calls.Load() != earlier {
 		t.Error("rows that were there are computed again")
 	}
 	for row := want.Rows() - 1; row >= 0; row-- {

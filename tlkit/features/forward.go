@@ -8,87 +8,121 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// Forward runs n prepared pictures through a backbone, nothing cached: decoders, network
-// and receiver work at the same time, each batch handed on when it is full, two batches
-// in flight, so memory does not depend on n.
-//
-// prepare is called from several goroutines. use gets the pictures of a batch, in order,
-// with their features [len(rows)+, C]; bad gets a picture that could not be prepared.
-// Neither is called from two goroutines at once. An error of use or of the network stops
-// everything and is returned.
-func Forward(ctx context.Context, b Backbone, size, n, workers int,
-	prepare func(i int) (transforms.Tensor, error), use func(rows []int, values []float32) error, bad func(i int, err error)) error {
-	type batch struct {
-		pixels []float32
-		rows   []int
-	}
-	outer := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	picture := size * size * 3
-	free := make(chan *batch, 2)
-	for range cap(free) {
-		free <- &batch{pixels: make([]float32, b.Batch*picture)}
-	}
-	full := make(chan *batch, 1)
-	failed := make(chan error, 1)
-	var mu sync.Mutex // use and bad run on two goroutines, one at a time
-	go func() {
-		// The network is opened beside the decoders: compiling takes about as long as the first batch.
-		run, err := b.Open(ctx, size)
-		for f := range full {
-			if err == nil {
-				clear(f.pixels[len(f.rows)*picture:])
-				var out []float32
-				if out, err = run(f.pixels); err == nil && len(out) < len(f.rows)*b.Features {
-					err = fmt.Errorf("features: the backbone gave %d values for %d pictures, want %d each", len(out), len(f.rows), b.Features)
-				}
-				if err == nil {
-					mu.Lock()
-					err = use(f.rows, out)
-					mu.Unlock()
-				}
-			}
-			if err != nil {
-				cancel() // stops the decoders; what is queued is drained
-			}
-			f.rows = f.rows[:0]
-			free <- f
-		}
-		failed <- err
-	}()
+// Pass is what Forward needs besides the backbone.
+type Pass struct {
+	Size     int // side of the prepared pictures in pixels
+	Pictures int
+	Workers  int // goroutines that prepare; 0 = one for each processor
+	// Prepare returns picture i, [Size,Size,3]. It is called from several goroutines.
+	Prepare func(i int) (transforms.Tensor, error)
+	// Use gets the pictures of a batch, in order, with their features, [len(pictures),C] and what
+	// the padding gave. An error stops the pass.
+	Use func(pictures []int, features []float32) error
+	// Bad gets a picture that could not be prepared.
+	Bad func(i int, err error)
+}
 
-	var current *batch
-	err := transforms.Each(ctx, n, workers, prepare, func(i int, t transforms.Tensor, err error) error {
-		if err == nil && len(t.Data) != picture {
-			err = fmt.Errorf("features: prepared picture has %d values, want %d for side %d", len(t.Data), picture, size)
+// batch is pictures on their way through the network.
+type batch struct {
+	pixels   []float32
+	pictures []int
+}
+
+// Forward runs prepared pictures through a backbone, without a cache. Preparing, network and Use
+// work at the same time. Two batches are in flight, so memory does not depend on the number of
+// pictures. Use and Bad are never called at the same time. Errors of Use and of the network stop
+// the pass and are returned; so is that of ctx.
+func Forward(ctx context.Context, b Backbone, p Pass) error {
+	f := &forward{b: b, p: p, free: make(chan *batch, 2), full: make(chan *batch, 1)}
+	for range cap(f.free) {
+		f.free <- &batch{pixels: make([]float32, b.Batch*f.numbers())}
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() { failed <- f.network(inner, cancel) }()
+	err := f.pictures(inner)
+	close(f.full)
+	failure := <-failed
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case failure != nil:
+		return failure
+	}
+	return err
+}
+
+// forward is the state of a pass: two goroutines that hand batches to each other.
+type forward struct {
+	b          Backbone
+	p          Pass
+	free, full chan *batch
+	mu         sync.Mutex // Use and Bad run on two goroutines, one at a time
+}
+
+// numbers is the number of values of a picture.
+func (f *forward) numbers() int { return f.p.Size * f.p.Size * 3 }
+
+// network opens the backbone and runs the full batches through it. It goes on taking them after an
+// error, so that the other goroutine can end.
+func (f *forward) network(ctx context.Context, cancel func()) error {
+	// Compiling takes about as long as preparing the first batch, and happens at the same time.
+	run, err := f.b.Open(ctx, f.p.Size)
+	for batch := range f.full {
+		if err == nil {
+			err = f.run(run, batch)
 		}
 		if err != nil {
-			mu.Lock()
-			bad(i, err)
-			mu.Unlock()
+			cancel()
+		}
+		batch.pictures = batch.pictures[:0]
+		f.free <- batch
+	}
+	return err
+}
+
+func (f *forward) run(run func([]float32) ([]float32, error), batch *batch) error {
+	n := len(batch.pictures)
+	clear(batch.pixels[n*f.numbers():])
+	out, err := run(batch.pixels)
+	if err != nil {
+		return err
+	}
+	if len(out) < n*f.b.Features {
+		return fmt.Errorf("features: the backbone gave %d values for %d pictures, want %d each", len(out), n, f.b.Features)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.p.Use(batch.pictures, out)
+}
+
+// pictures prepares the pictures, in order, and fills batches with them.
+func (f *forward) pictures(ctx context.Context) error {
+	var current *batch
+	err := transforms.Each(ctx, f.p.Pictures, f.p.Workers, f.p.Prepare, func(i int, t transforms.Tensor, err error) error {
+		if err == nil && len(t.Data) != f.numbers() {
+			err = fmt.Errorf("features: prepared picture has %d values, want %d for side %d", len(t.Data), f.numbers(), f.p.Size)
+		}
+		if err != nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.p.Bad(i, err)
 			return nil
 		}
 		if current == nil {
-			current = <-free
+			current = <-f.free
 		}
-		copy(current.pixels[len(current.rows)*picture:], t.Data)
-		current.rows = append(current.rows, i)
-		if len(current.rows) == b.Batch {
-			full <- current
+		copy(current.pixels[len(current.pictures)*f.numbers():], t.Data)
+		current.pictures = append(current.pictures, i)
+		if len(current.pictures) == f.b.Batch {
+			f.full <- current
 			current = nil
 		}
 		return nil
 	})
-	if err == nil && current != nil && len(current.rows) > 0 {
-		full <- current
-	}
-	close(full)
-	if failure := <-failed; failure != nil && outer.Err() == nil {
-		return failure
-	}
-	if outer.Err() != nil {
-		return outer.Err()
+	if err == nil && current != nil {
+		f.full <- current
 	}
 	return err
 }

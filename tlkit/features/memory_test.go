@@ -13,8 +13,8 @@ import (
 
 var many = flag.Int("pictures", 2000, "pictures of TestMemoryDoesNotGrowWithPictures; 20000 takes a minute")
 
-// Extraction streams: the memory it needs is a few batches, whatever the number of
-// pictures. What is measured is the Go heap at its largest, looked at from the backbone.
+// Extraction needs memory for a few batches, whatever the number of pictures. The largest Go heap
+// is measured, as the backbone sees it.
 func TestMemoryDoesNotGrowWithPictures(t *testing.T) {
 	peak := func(n int) uint64 {
 		t.Setenv("TLKIT_CACHE", t.TempDir())
@@ -30,10 +30,15 @@ func TestMemoryDoesNotGrowWithPictures(t *testing.T) {
 		}}
 		preset := transforms.Preset{Size: 224, Resize: 256, Geometry: transforms.GeometryShort, Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB"}
 		runtime.GC()
-		// The same file n times: Forward has no memory for content, so each is prepared anew.
-		err := Forward(context.Background(), b, 224, n, 0, func(int) (transforms.Tensor, error) {
-			return preset.Eval().LoadFile(nil, one.Path, transforms.DecodeOptions{}, transforms.Rand{})
-		}, func([]int, []float32) error { return nil }, func(_ int, err error) { t.Error(err) })
+		// The same file n times: Forward has no cache, so it is prepared n times.
+		err := Forward(context.Background(), b, Pass{
+			Size: 224, Pictures: n,
+			Prepare: func(int) (transforms.Tensor, error) {
+				return preset.Eval().LoadFile(nil, one.Path, transforms.DecodeOptions{}, transforms.Rand{})
+			},
+			Use: func([]int, []float32) error { return nil },
+			Bad: func(_ int, err error) { t.Error(err) },
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

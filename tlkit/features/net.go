@@ -9,31 +9,40 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// cpuBatch and gpuBatch are the pictures of one call. On a CPU the rate is flat from 8 on,
-// and a small batch keeps one compiled program for a data set and for a single picture.
+// Pictures per call. On a CPU the rate is the same from 8 on, and a small batch lets one compiled
+// program serve a data set and a single picture.
 const (
 	cpuBatch = 8
 	gpuBatch = 64
 )
 
-// FromNet is a checkpoint of the zoo as a backbone: its pooled features.
+// output is what is taken from a network. It is part of the backbone's identity.
+type output string
+
+const (
+	pooled output = "features"
+	logits output = "logits"
+)
+
+// FromNet returns a checkpoint of the zoo as a backbone: its features, [N,C].
 func FromNet(net *zoo.Net, e *engine.Engine) Backbone {
-	return fromNet(net, e, "features", net.Row.Features, func(features, _ []float32) []float32 { return features })
+	return fromNet(net, e, pooled, net.Row.Features)
 }
 
-// Logits is a checkpoint with its own classifier as a "backbone" whose features are the
-// classifier's logits, for zero-shot evaluation. It is an error for a trunk without one.
+// Logits returns a checkpoint with a classifier of its own as a backbone whose features are the
+// classifier's logits, [N,classes], for evaluation without training. It is an error for a
+// checkpoint without one.
 func Logits(net *zoo.Net, e *engine.Engine) (Backbone, error) {
 	classes := net.Declaration().Classes
 	if classes == 0 {
-		return Backbone{}, fmt.Errorf("features: %s is a trunk without a classifier of its own: train a head on it (tlkit train --model %s), or evaluate a model with one (tlkit models)", net.Row.Name, net.Row.Name)
+		return Backbone{}, fmt.Errorf("features: %s has no classifier of its own: train a head on it (tlkit train --model %s), or evaluate a model with one (tlkit models)", net.Row.Name, net.Row.Name)
 	}
-	return fromNet(net, e, "logits", classes, func(_, logits []float32) []float32 { return logits }), nil
+	return fromNet(net, e, logits, classes), nil
 }
 
-func fromNet(net *zoo.Net, e *engine.Engine, what string, width int, pick func(features, logits []float32) []float32) Backbone {
+func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 	b := Backbone{
-		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", what, net.Row.Family, net.Identity(), e.Identity()),
+		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", out, net.Row.Family, net.Identity(), e.Identity()),
 		Features: width,
 		Batch:    cpuBatch,
 	}
@@ -49,8 +58,11 @@ func fromNet(net *zoo.Net, e *engine.Engine, what string, width int, pick func(f
 			return nil, err
 		}
 		return func(batch []float32) ([]float32, error) {
-			features, logits, err := x.Run(batch)
-			return pick(features, logits), err
+			features, scores, err := x.Run(batch)
+			if out == logits {
+				return scores, err
+			}
+			return features, err
 		}, nil
 	}
 	return b

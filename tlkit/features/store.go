@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"math"
 	"os"
 
@@ -17,15 +18,15 @@ import (
 
 type key [sha256.Size]byte
 
-// store is an append-only file of rows: magic and width, then for each row its key, the
-// values (float32, little endian) and a CRC-32C of both. It is hand-written because a row
-// must be durable the moment a batch is done and a torn tail must cost one batch, which
-// the embedded databases at hand buy with a server's worth of code.
+// store is an append-only file of rows: magic and width, then for each row its key, the values
+// (float32, little endian) and a CRC-32C of both. It is not one of the embedded databases because
+// its needs are few: a row is durable as soon as its batch is done, and a torn tail costs one
+// batch.
 type store struct {
 	file     *os.File
 	lock     *flock.Flock
 	features int
-	at       map[key]int64 // offset of the values of each good row
+	offsets  map[key]int64 // of the values of each good row
 	end      int64         // where the next row goes
 }
 
@@ -38,14 +39,14 @@ var (
 
 func (s *store) rowBytes() int { return len(key{}) + 4*s.features + 4 }
 
-// openStore reads the keys of all whole rows. A file of another kind or width is started
-// anew: it is a cache.
+// openStore opens the file at path and reads the keys of all whole rows. A file of another kind or
+// width is written over: it is a cache.
 func openStore(path string, features int) (*store, error) {
-	s := &store{features: features, at: make(map[key]int64), lock: flock.New(path + ".lock")}
-	var err error
-	if s.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
 		return nil, fmt.Errorf("features: cannot open the cache: %w; set TLKIT_CACHE to a folder that can be written", err)
 	}
+	s := &store{file: file, features: features, offsets: make(map[key]int64), lock: flock.New(path + ".lock")}
 	if err := s.scan(); err != nil {
 		s.close()
 		return nil, err
@@ -57,7 +58,7 @@ func (s *store) header() []byte {
 	return binary.LittleEndian.AppendUint32([]byte(magic), uint32(s.features))
 }
 
-// scan indexes the rows from s.end on, up to the first that is not whole.
+// scan reads the keys of the rows from s.end on, up to the first row that is not whole.
 func (s *store) scan() error {
 	head := s.header()
 	if s.end == 0 {
@@ -71,7 +72,7 @@ func (s *store) scan() error {
 	row := make([]byte, s.rowBytes())
 	for {
 		if _, err := io.ReadFull(r, row); err != nil {
-			return nil // the torn tail of a killed run is written over
+			return nil // the torn tail of a killed run will be written over
 		}
 		body := len(row) - 4
 		if crc32.Checksum(row[:body], castagnoli) != binary.LittleEndian.Uint32(row[body:]) {
@@ -79,15 +80,15 @@ func (s *store) scan() error {
 		}
 		var k key
 		copy(k[:], row)
-		s.at[k] = s.end + int64(len(k))
+		s.offsets[k] = s.end + int64(len(k))
 		s.end += int64(len(row))
 	}
 }
 
-func (s *store) has(k key) bool { _, ok := s.at[k]; return ok }
+func (s *store) has(k key) bool { _, ok := s.offsets[k]; return ok }
 
-// append adds rows: values is [len(keys)+, features]. Two processes may write at the same
-// time; each first takes in what the other wrote.
+// append adds rows; values is [len(keys),features] or longer. Two processes may write at the same
+// time; each first reads what the other wrote.
 func (s *store) append(keys []key, values []float32) error {
 	if len(values) < len(keys)*s.features {
 		return fmt.Errorf("features: the backbone gave %d values for %d pictures, want %d each", len(values), len(keys), s.features)
@@ -115,37 +116,35 @@ func (s *store) append(keys []key, values []float32) error {
 		if s.has(k) {
 			continue
 		}
-		from := len(buf)
+		begin := len(buf)
 		buf = append(buf, k[:]...)
 		added[k] = start + int64(len(buf))
 		for _, v := range row {
 			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
 		}
-		buf = binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf[from:], castagnoli))
+		buf = binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf[begin:], castagnoli))
 	}
 	if _, err := s.file.WriteAt(buf, start); err != nil {
-		return fmt.Errorf("features: cannot write the cache (%d rows of it are kept): %w; free some space or set TLKIT_CACHE to another disk", len(s.at), err)
+		return fmt.Errorf("features: cannot write the cache (%d rows of it are kept): %w; free some space or set TLKIT_CACHE to another disk", len(s.offsets), err)
 	}
-	for k, at := range added {
-		s.at[k] = at
-	}
+	maps.Copy(s.offsets, added)
 	s.end = start + int64(len(buf))
 	return nil
 }
 
 func (s *store) read(k key) ([]float32, error) {
-	at, ok := s.at[k]
+	offset, ok := s.offsets[k]
 	if !ok {
 		return nil, errMissing
 	}
 	raw := make([]byte, 4*s.features+4)
-	if _, err := s.file.ReadAt(raw, at); err != nil {
+	if _, err := s.file.ReadAt(raw, offset); err != nil {
 		return nil, fmt.Errorf("features: cannot read the cache: %w", err)
 	}
 	values := raw[:4*s.features]
 	sum := crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, values)
 	if sum != binary.LittleEndian.Uint32(raw[len(values):]) {
-		return nil, fmt.Errorf("features: a cached row changed on disk while the run was going: run again, it will be computed anew")
+		return nil, fmt.Errorf("features: a cached row changed on disk during the run: run again, it will be computed anew")
 	}
 	row := make([]float32, s.features)
 	for i := range row {

@@ -10,14 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/task"
-	"github.com/tlkit/transfer-learning/tlkit/weights"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -53,15 +52,7 @@ func writeFormula(tb testing.TB, name string, gain float64, path string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var made []weights.Tensor
-	for _, w := range d.Weights {
-		made = append(made, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, gain)))
-	}
-	if err := weights.WriteSafetensors(path, made, nil); err != nil {
+	if err := formulanet.Write(path, row.Arch(), row.Preset.Size, gain); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -69,7 +60,7 @@ func writeFormula(tb testing.TB, name string, gain float64, path string) {
 // torchSteps are whole training steps as PyTorch took them, see internal/golden/referee/finetune.py.
 type torchSteps struct {
 	Task  datasets.Task
-	Rule  string
+	Rule  optim.Method
 	Norms Norms
 	Rates []float64
 	Gain  float64
@@ -99,7 +90,7 @@ func TestStepsAgainstTorch(t *testing.T) {
 	}
 	const tolerance = 2e-5
 	for _, c := range file.Runs {
-		t.Run(string(c.Task)+" "+string(c.Norms)+" "+c.Rule, func(t *testing.T) {
+		t.Run(string(c.Task)+" "+string(c.Norms)+" "+string(c.Rule), func(t *testing.T) {
 			net := formulaNet(t, "resnet20_cifar10", c.Gain)
 			h := &head.Linear{Features: 64, Classes: 3, Weight: golden.Fill("linear.weight", []int{3, 64}, c.Gain), Bias: golden.Fill("linear.bias", []int{3}, c.Gain)}
 			p := Plan{Name: "test", Epochs: 3, Batch: 4, Norms: c.Norms, Smoothing: 0.1, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant},

@@ -1,18 +1,22 @@
-// Package optim updates weights: gradient descent with momentum or AdamW, in the graph of a training step that is
-// compiled once. Rates and momentum enter each step as numbers, so that no schedule ever compiles anything again.
+// Package optim updates weights inside the graph of a training step: gradient descent with momentum
+// (SGD), or AdamW. The step is compiled once. Learning rates and momentum enter it as numbers, so a
+// schedule never compiles anything again.
 //
 //	rule := optim.Rule{Name: optim.AdamW, Clip: 1}
-//	err := rule.Reset(store, params)                                        // clean state: after every unfreezing
-//	norm, finite := rule.Update(scope, params, loss, now)                   // inside the graph; now is a parameter
-//	exec.Call(batch, labels, rule.Now(steps, rates, rule.Momentum))         // steps 0, 1, ... of each group
+//	err := rule.Reset(store, params)                       // before the first step: empty memory
+//	norm, finite := rule.Update(scope, params, loss, now)  // in the graph; now is a parameter
+//	now := rule.Now(steps, rates, rule.Momentum)           // its value, in every step
 //
-// A step whose loss or gradient is not finite changes nothing: the weights stay those of the step before.
+// Variables belong to groups, each with a learning rate of its own: the layers near the pixels,
+// say, move more slowly than the head. A [Schedule] multiplies all rates by a factor that changes
+// from step to step.
+//
+// A step whose loss or gradient is not finite changes nothing: the weights stay as they were.
 package optim
 
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -21,30 +25,36 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// The rules.
+// Method is the name of an optimiser.
+type Method string
+
 const (
-	SGD   = "sgd"   // v ← μ v + g, w ← w - rate v, as PyTorch counts it; decay is added to g
-	AdamW = "adamw" // Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101: decay is taken off w itself
+	// SGD is gradient descent as PyTorch computes it: v ← μ v + g, w ← w - rate v. Weight decay is
+	// added to g.
+	SGD Method = "sgd"
+	// AdamW is the method of Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. Weight
+	// decay is taken off w itself.
+	AdamW Method = "adamw"
 )
 
-// Rule is how gradients become steps: plain data.
+// Rule says how gradients become steps. It is plain data.
 type Rule struct {
-	Name     string  `json:"name"`               // SGD or AdamW
-	Momentum float64 `json:"momentum"`           // of SGD, in [0, 1); of AdamW its first beta, 0 = 0.9
-	Nesterov bool    `json:"nesterov,omitempty"` // SGD: look ahead along the momentum
-	Beta2    float64 `json:"beta2,omitempty"`    // of AdamW, 0 = 0.999
-	Epsilon  float64 `json:"epsilon,omitempty"`  // of AdamW, 0 = 1e-8
+	Name     Method  `json:"name"`
+	Momentum float64 `json:"momentum"`           // for SGD, in [0, 1); for AdamW its first beta, 0 = 0.9
+	Nesterov bool    `json:"nesterov,omitempty"` // for SGD: look ahead along the momentum
+	Beta2    float64 `json:"beta2,omitempty"`    // for AdamW, 0 = 0.999
+	Epsilon  float64 `json:"epsilon,omitempty"`  // for AdamW, 0 = 1e-8
 	Clip     float64 `json:"clip,omitempty"`     // largest norm of all gradients together; 0 = no limit
 }
 
 // Param is one variable that the rule moves.
 type Param struct {
 	Key   string  // its name in the scope
-	Group int     // which of the rates is its
+	Group int     // index of its learning rate
 	Decay float64 // weight decay; 0 for biases and the gains of norms
 }
 
-// Check says what is wrong with a rule.
+// Check returns an error if the rule is not one that can be followed.
 func (r Rule) Check() error {
 	switch {
 	case r.Name != SGD && r.Name != AdamW:
@@ -66,7 +76,7 @@ func orElse(v, standard float64) float64 {
 	return v
 }
 
-// slots are the tensors that the rule remembers for each variable.
+// slots returns the names of the tensors that the rule keeps for each variable.
 func (r Rule) slots() []string {
 	switch {
 	case r.Name == AdamW:
@@ -77,15 +87,15 @@ func (r Rule) slots() []string {
 	return nil
 }
 
-// Scope is where the rule's memory lives in a store: /optim/SLOT/KEY.
-const Scope = "optim"
+// memoryScope is the scope of a rule's memory in a store: /optim/SLOT/KEY.
+const memoryScope = "optim"
 
 func slot(scope *model.Scope, name, key string) *model.Variable {
-	return scope.Store().RootScope().At(Scope).At("%s", name).GetVariable(key)
+	return scope.Store().RootScope().At(memoryScope).At("%s", name).GetVariable(key)
 }
 
-// Reset gives each variable of params, which must be in the root of store, a memory of zeros. Programs that were compiled
-// for the same rule and params go on working.
+// Reset gives each variable of params a memory of zeros. The variables must be in the root of
+// store. Programs compiled for the same rule and params go on working.
 func (r Rule) Reset(store *model.Store, params []Param) error {
 	if err := r.Check(); err != nil {
 		return err
@@ -103,7 +113,7 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 				}
 				continue
 			}
-			s, err := store.RootScope().At(Scope).At("%s", name).CreateVariable(p.Key, zeros)
+			s, err := store.RootScope().At(memoryScope).At("%s", name).CreateVariable(p.Key, zeros)
 			if err != nil {
 				return fmt.Errorf("optim: %w", err)
 			}
@@ -113,20 +123,22 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 	return nil
 }
 
-// Memory lists what the rule remembers for params, by name, for whoever keeps it on disk.
+// Memory returns what the rule keeps for params, by name, so that it can be stored with a
+// checkpoint.
 func (r Rule) Memory(store *model.Store, params []Param) map[string]*model.Variable {
 	out := map[string]*model.Variable{}
 	for _, p := range params {
 		for _, name := range r.slots() {
 			if v := slot(store.RootScope(), name, p.Key); v != nil {
-				out[Scope+"."+name+"."+p.Key] = v
+				out[memoryScope+"."+name+"."+p.Key] = v
 			}
 		}
 	}
 	return out
 }
 
-// The numbers of a step: the momentum, and then of each group its rate and AdamW's two bias corrections.
+// The numbers of a step: the momentum, and then for each group its rate and AdamW's two bias
+// corrections.
 const (
 	nowRate = iota
 	nowFirst
@@ -134,11 +146,12 @@ const (
 	perGroup
 )
 
-// NowShape is the shape of what Update takes for so many groups.
+// NowShape returns the shape of the parameter now of Update, for that number of groups.
 func NowShape(groups int) shapes.Shape { return shapes.Make(dtypes.Float32, 1+groups*perGroup) }
 
-// Now are the numbers of a step: how many steps each group has moved before, and its rate. Momentum is the rule's, or
-// another one when a schedule moves it.
+// Now returns the numbers of a step, the parameter now of Update. Each group has the number of
+// steps that it has taken before, and its rate. momentum is the rule's, or that of a schedule that
+// moves it.
 func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 	if r.Name == AdamW {
 		momentum = orElse(momentum, 0.9)
@@ -152,14 +165,15 @@ func (r Rule) Now(steps []int, rates []float64, momentum float64) []float32 {
 	return out
 }
 
-// Update takes one step down the gradient of loss, a scalar, within the graph: the variables of params get new values.
-// now is a parameter of NowShape filled by Now. norm is that of all gradients together, before clipping; finite is false
-// when it or the loss is not a number, and then nothing changes.
+// Update takes one step down the gradient of loss, a scalar, within the graph: the variables of
+// params get new values. now is a parameter of NowShape, filled by Now. norm is the norm of all
+// gradients together, before clipping. finite is false if norm or the loss is not a finite number;
+// then nothing changes.
 func (r Rule) Update(scope *model.Scope, params []Param, loss, now *graph.Node) (norm, finite *graph.Node) {
 	return r.Apply(scope, params, Gradients(scope, params, loss), loss, now)
 }
 
-// Gradients are those of loss, a scalar, one for each of params and of its shape.
+// Gradients returns the gradients of loss, a scalar: one for each of params, with its shape.
 func Gradients(scope *model.Scope, params []Param, loss *graph.Node) []*graph.Node {
 	return graph.Gradient(loss, nodes(scope, params, loss.Graph())...)
 }
@@ -176,7 +190,7 @@ func nodes(scope *model.Scope, params []Param, g *graph.Graph) []*graph.Node {
 	return out
 }
 
-// Apply is Update with gradients that were computed before, see [Gradients].
+// Apply is Update for gradients that were computed before, see [Gradients].
 func (r Rule) Apply(scope *model.Scope, params []Param, grads []*graph.Node, loss, now *graph.Node) (norm, finite *graph.Node) {
 	if err := r.Check(); err != nil {
 		panic(err)
@@ -184,50 +198,85 @@ func (r Rule) Apply(scope *model.Scope, params []Param, grads []*graph.Node, los
 	if len(grads) != len(params) {
 		panic(fmt.Errorf("optim: %d gradients for %d variables", len(grads), len(params)))
 	}
-	g := loss.Graph()
-	weights, grads := nodes(scope, params, g), slices.Clone(grads)
+	weights := nodes(scope, params, loss.Graph())
+	norm = normOf(grads)
+	finite = graph.LogicalAnd(graph.IsFinite(loss), graph.IsFinite(norm))
+	grads = r.clipped(grads, norm)
+	for i, p := range params {
+		m := move{scope: scope, param: p, weight: weights[i], grad: grads[i], now: now, finite: finite}
+		var next *graph.Node
+		if r.Name == AdamW {
+			next = r.adamw(m)
+		} else {
+			next = r.sgd(m)
+		}
+		m.set(scope.GetVariable(p.Key), next)
+	}
+	return norm, finite
+}
+
+// normOf is the norm of all gradients together.
+func normOf(grads []*graph.Node) *graph.Node {
 	var square *graph.Node
 	for _, d := range grads {
-		if s := graph.ReduceAllSum(graph.Mul(d, d)); square == nil {
+		s := graph.ReduceAllSum(graph.Mul(d, d))
+		if square == nil {
 			square = s
 		} else {
 			square = graph.Add(square, s)
 		}
 	}
-	norm = graph.Sqrt(square)
-	finite = graph.LogicalAnd(graph.IsFinite(loss), graph.IsFinite(norm))
-	if r.Clip > 0 {
-		share := graph.MinScalar(graph.Div(graph.Scalar(g, norm.DType(), r.Clip), graph.AddScalar(norm, 1e-6)), 1) // 1e-6 as in PyTorch
-		for i := range grads {
-			grads[i] = graph.Mul(grads[i], share)
-		}
-	}
-	at := func(i int) *graph.Node { return graph.Reshape(graph.Slice(now, graph.AxisElem(i))) }
-	for i, p := range params {
-		number := func(which int) *graph.Node { return at(1 + p.Group*perGroup + which) }
-		rate := number(nowRate)
-		set := func(v *model.Variable, value *graph.Node) {
-			v.SetNodeValue(graph.Where(finite, value, v.NodeValue(g)))
-		}
-		var next *graph.Node
-		if r.Name == AdamW {
-			next = r.adamw(scope, p, weights[i], grads[i], at(0), number, set)
-		} else {
-			next = r.sgd(scope, p, weights[i], grads[i], rate, at(0), set)
-		}
-		set(scope.GetVariable(p.Key), next)
-	}
-	return norm, finite
+	return graph.Sqrt(square)
 }
 
-func (r Rule) sgd(scope *model.Scope, p Param, w, d, rate, momentum *graph.Node, set func(*model.Variable, *graph.Node)) *graph.Node {
-	if p.Decay != 0 {
-		d = graph.Add(d, graph.MulScalar(w, p.Decay))
+// clipped scales the gradients down where their norm is larger than r.Clip.
+func (r Rule) clipped(grads []*graph.Node, norm *graph.Node) []*graph.Node {
+	if r.Clip == 0 {
+		return grads
+	}
+	limit := graph.Scalar(norm.Graph(), norm.DType(), r.Clip)
+	share := graph.MinScalar(graph.Div(limit, graph.AddScalar(norm, 1e-6)), 1) // 1e-6 as in PyTorch
+	out := make([]*graph.Node, len(grads))
+	for i := range grads {
+		out[i] = graph.Mul(grads[i], share)
+	}
+	return out
+}
+
+// move is the step of one variable.
+type move struct {
+	scope        *model.Scope
+	param        Param
+	weight, grad *graph.Node
+	now, finite  *graph.Node
+}
+
+// number is one of the numbers in now.
+func (m move) number(i int) *graph.Node { return graph.Reshape(graph.Slice(m.now, graph.AxisElem(i))) }
+
+func (m move) momentum() *graph.Node { return m.number(0) }
+
+// own is a number of the variable's group.
+func (m move) own(which int) *graph.Node { return m.number(1 + m.param.Group*perGroup + which) }
+
+// slot is a tensor of the rule's memory.
+func (m move) slot(name string) *model.Variable { return slot(m.scope, name, m.param.Key) }
+
+// set gives v its value after the step, unless the step is not finite.
+func (m move) set(v *model.Variable, value *graph.Node) {
+	v.SetNodeValue(graph.Where(m.finite, value, v.NodeValue(m.weight.Graph())))
+}
+
+// sgd returns the variable's value after a step.
+func (r Rule) sgd(m move) *graph.Node {
+	rate, w, d := m.own(nowRate), m.weight, m.grad
+	if m.param.Decay != 0 {
+		d = graph.Add(d, graph.MulScalar(w, m.param.Decay))
 	}
 	if r.Momentum > 0 {
-		v := slot(scope, "velocity", p.Key)
+		v, momentum := m.slot("velocity"), m.momentum()
 		velocity := graph.Add(graph.Mul(v.NodeValue(w.Graph()), momentum), d)
-		set(v, velocity)
+		m.set(v, velocity)
 		if r.Nesterov {
 			d = graph.Add(d, graph.Mul(velocity, momentum))
 		} else {
@@ -237,17 +286,18 @@ func (r Rule) sgd(scope *model.Scope, p Param, w, d, rate, momentum *graph.Node,
 	return graph.Sub(w, graph.Mul(d, rate))
 }
 
-func (r Rule) adamw(scope *model.Scope, p Param, w, d, beta1 *graph.Node, number func(int) *graph.Node, set func(*model.Variable, *graph.Node)) *graph.Node {
-	g := w.Graph()
-	rate, beta2 := number(nowRate), orElse(r.Beta2, 0.999)
-	first, second := slot(scope, "m", p.Key), slot(scope, "v", p.Key)
-	m := graph.Add(graph.Mul(first.NodeValue(g), beta1), graph.Mul(d, graph.OneMinus(beta1)))
-	v := graph.Add(graph.MulScalar(second.NodeValue(g), beta2), graph.MulScalar(graph.Mul(d, d), 1-beta2))
-	set(first, m)
-	set(second, v)
-	root := graph.AddScalar(graph.Div(graph.Sqrt(v), graph.Sqrt(number(nowSecond))), orElse(r.Epsilon, 1e-8))
-	if p.Decay != 0 {
-		w = graph.Mul(w, graph.OneMinus(graph.MulScalar(rate, p.Decay)))
+// adamw returns the variable's value after a step.
+func (r Rule) adamw(m move) *graph.Node {
+	g, w, d := m.weight.Graph(), m.weight, m.grad
+	beta1, beta2 := m.momentum(), orElse(r.Beta2, 0.999)
+	rate, first, second := m.own(nowRate), m.slot("m"), m.slot("v")
+	mean := graph.Add(graph.Mul(first.NodeValue(g), beta1), graph.Mul(d, graph.OneMinus(beta1)))
+	square := graph.Add(graph.MulScalar(second.NodeValue(g), beta2), graph.MulScalar(graph.Mul(d, d), 1-beta2))
+	m.set(first, mean)
+	m.set(second, square)
+	root := graph.AddScalar(graph.Div(graph.Sqrt(square), graph.Sqrt(m.own(nowSecond))), orElse(r.Epsilon, 1e-8))
+	if m.param.Decay != 0 {
+		w = graph.Mul(w, graph.OneMinus(graph.MulScalar(rate, m.param.Decay)))
 	}
-	return graph.Sub(w, graph.Mul(graph.Div(m, root), graph.Div(rate, number(nowFirst))))
+	return graph.Sub(w, graph.Mul(graph.Div(mean, root), graph.Div(rate, m.own(nowFirst))))
 }

@@ -17,7 +17,8 @@ import (
 
 // torchRun is what torch.optim did, see internal/golden/referee/finetune.py.
 type torchRun struct {
-	Name, Rule            string
+	Name                  string
+	Rule                  Method
 	Rates                 []float64
 	Momentum, Decay, Clip float64
 	Nesterov              bool
@@ -73,8 +74,8 @@ func newTrainer(t *testing.T, rule Rule, decay float64) *trainer {
 	x, target := tensors.FromFlatDataAndDimensions(golden.Numbers("optim.x", 15), 5, 3), tensors.FromFlatDataAndDimensions(golden.Numbers("optim.t", 10), 5, 2)
 	p.exec, err = model.NewExec(b, p.store, func(scope *model.Scope, now, spoil *graph.Node) []*graph.Node {
 		g := now.Graph()
-		at := func(name string) *graph.Node { return scope.GetVariable(name).NodeValue(g) }
-		y := graph.Add(graph.MatMul(graph.Tanh(graph.MatMul(graph.ConstTensor(g, x), at("a"))), at("b")), graph.Reshape(at("c"), 1, 2))
+		variable := func(name string) *graph.Node { return scope.GetVariable(name).NodeValue(g) }
+		y := graph.Add(graph.MatMul(graph.Tanh(graph.MatMul(graph.ConstTensor(g, x), variable("a"))), variable("b")), graph.Reshape(variable("c"), 1, 2))
 		d := graph.Sub(y, graph.ConstTensor(g, target))
 		loss := graph.Mul(graph.ReduceAllSum(graph.Mul(d, d)), spoil)
 		norm, finite := p.rule.Update(scope, p.params, loss, now)
@@ -99,8 +100,8 @@ func (p *trainer) value(name string) []float32 {
 	return tensors.MustCopyFlatData[float32](p.store.RootScope().GetVariable(name).MustValue())
 }
 
-// Six steps with a rate that changes each time. The referee counts in float64; six steps of float32 on numbers of size
-// one stay within 1e-5.
+// Six steps with a rate that changes each time. The referee computes in float64; six steps of
+// float32 on numbers of size one stay within 1e-5 of it.
 func TestRulesAgainstTorch(t *testing.T) {
 	for _, c := range referee(t).Rules {
 		t.Run(c.Name, func(t *testing.T) {
@@ -123,7 +124,8 @@ func TestRulesAgainstTorch(t *testing.T) {
 	}
 }
 
-// A loss that is not a number must leave weights and memory as they were, and the next good step must go on from there.
+// A loss that is not finite must leave weights and memory as they were, and the next good step must
+// go on from there.
 func TestStepThatIsNotFiniteChangesNothing(t *testing.T) {
 	for _, rule := range []Rule{{Name: SGD, Momentum: 0.9}, {Name: AdamW, Clip: 1}} {
 		good, bad := newTrainer(t, rule, 0.1), newTrainer(t, rule, 0.1)
@@ -155,7 +157,8 @@ func TestResetForgets(t *testing.T) {
 	if err := p.rule.Reset(p.store, p.params); err != nil {
 		t.Fatal(err)
 	}
-	p.step(t, 0, []float64{0, 0}, 0) // the program compiled before goes on, with the new memory: no gradient, no momentum, no move
+	// The compiled program goes on with the new memory: no gradient, no momentum, no move.
+	p.step(t, 0, []float64{0, 0}, 0)
 	if got := p.value("a"); got[0] != moved[0] || len(p.rule.Memory(p.store, p.params)) != 3 {
 		t.Errorf("a moved from %v to %v", moved[0], got[0])
 	}

@@ -5,29 +5,35 @@ import (
 	"math"
 )
 
-// The schedules.
+// Kind is the shape of a schedule.
+type Kind string
+
 const (
-	Constant = "constant"  // the rates as they are
-	OneCycle = "one_cycle" // Smith 2018, https://arxiv.org/abs/1803.09820: up and down again along cosines, momentum the other way
-	Cosine   = "cosine"    // up in a line, down along a cosine to nothing
-	Step     = "step"      // × Drop after each Every epochs
-	Plateau  = "plateau"   // × Drop when the loss has not fallen for more than Patience epochs
+	Constant Kind = "constant" // the rates as they are
+	// OneCycle goes up and down again along cosines, and the momentum the other way: Smith 2018,
+	// https://arxiv.org/abs/1803.09820.
+	OneCycle Kind = "one_cycle"
+	Cosine   Kind = "cosine"  // up in a straight line, then down to zero along a cosine
+	Step     Kind = "step"    // times Drop after every Every epochs
+	Plateau  Kind = "plateau" // times Drop when the loss has not fallen for more than Patience epochs
 )
 
-// Schedule says how the rates move during training: plain data. It answers with a factor for the rates of all groups.
+// Schedule says how the learning rates move during training: by a factor for the rates of all
+// groups. It is plain data.
 type Schedule struct {
-	Kind     string  `json:"kind"`
-	Warmup   float64 `json:"warmup,omitempty"`   // share of the steps that go up, of one_cycle and cosine
-	Start    float64 `json:"start,omitempty"`    // factor of the first step, of one_cycle (0 = 1/25) and cosine (0 = from nothing)
-	End      float64 `json:"end,omitempty"`      // factor of the last step of one_cycle; 0 = Start/100,000
-	Every    int     `json:"every,omitempty"`    // epochs, of step
-	Drop     float64 `json:"drop,omitempty"`     // factor, of step and plateau
-	Patience int     `json:"patience,omitempty"` // epochs, of plateau
-	// Momenta are those at the smallest and at the largest rate of one_cycle; zeros leave the momentum alone.
+	Kind     Kind    `json:"kind"`
+	Warmup   float64 `json:"warmup,omitempty"`   // share of the steps that go up; OneCycle, Cosine
+	Start    float64 `json:"start,omitempty"`    // factor of the first step; OneCycle (0 = 1/25), Cosine
+	End      float64 `json:"end,omitempty"`      // factor of the last step; OneCycle (0 = Start/1e5)
+	Every    int     `json:"every,omitempty"`    // epochs; Step
+	Drop     float64 `json:"drop,omitempty"`     // factor in (0, 1]; Step, Plateau
+	Patience int     `json:"patience,omitempty"` // epochs; Plateau
+	// Momenta are the momentum at the smallest and at the largest rate; OneCycle. Zeros leave
+	// the rule's momentum as it is.
 	Momenta [2]float64 `json:"momenta,omitzero"`
 }
 
-// Check says what is wrong with a schedule.
+// Check returns an error if the schedule is not one that can be followed.
 func (s Schedule) Check() error {
 	switch s.Kind {
 	case Constant:
@@ -50,26 +56,26 @@ func (s Schedule) Check() error {
 	return nil
 }
 
-// Factor is what all rates are multiplied with at a step (0, 1, ...) out of steps, perEpoch of them an epoch. A plateau
-// needs to hear losses: see [Watch]; here it answers 1.
+// Factor returns the factor of all rates at a step (0, 1, ...) of steps, perEpoch of them an epoch.
+// It is 1 for Plateau, whose factor depends on the losses, see [Watch].
 func (s Schedule) Factor(step, steps, perEpoch int) float64 {
 	switch s.Kind {
 	case OneCycle:
 		low := orElse(s.Start, 1.0/25)
 		return s.cycle(step, steps, low, 1, orElse(s.End, low/1e5))
 	case Cosine:
-		up := int(math.Round(s.Warmup * float64(steps)))
-		if step < up {
-			return s.Start + (1-s.Start)*float64(step)/float64(up)
+		warmup := int(math.Round(s.Warmup * float64(steps)))
+		if step < warmup {
+			return s.Start + (1-s.Start)*float64(step)/float64(warmup)
 		}
-		return (1 + math.Cos(math.Pi*float64(step-up)/float64(max(steps-up, 1)))) / 2
+		return (1 + math.Cos(math.Pi*float64(step-warmup)/float64(max(steps-warmup, 1)))) / 2
 	case Step:
 		return math.Pow(s.Drop, float64(step/max(perEpoch, 1)/s.Every))
 	}
 	return 1
 }
 
-// Momentum is that of a step; standard when the schedule does not move it.
+// Momentum returns the momentum of a step, which is standard unless the schedule moves it.
 func (s Schedule) Momentum(step, steps int, standard float64) float64 {
 	if s.Kind != OneCycle || s.Momenta == [2]float64{} {
 		return standard
@@ -77,9 +83,12 @@ func (s Schedule) Momentum(step, steps int, standard float64) float64 {
 	return s.cycle(step, steps, s.Momenta[0], s.Momenta[1], s.Momenta[0])
 }
 
-// cycle goes from low to high and on to end along two halves of a cosine, as PyTorch's OneCycleLR counts.
+// cycle goes from low to high, and on to end, along two halves of a cosine, as PyTorch's OneCycleLR
+// does.
 func (s Schedule) cycle(step, steps int, low, high, end float64) float64 {
-	cosine := func(from, to, share float64) float64 { return to + (from-to)/2*(1+math.Cos(math.Pi*min(share, 1))) }
+	cosine := func(first, last, share float64) float64 {
+		return last + (first-last)/2*(1+math.Cos(math.Pi*min(share, 1)))
+	}
 	top := s.Warmup*float64(steps) - 1
 	if last := float64(steps - 1); float64(step) > top {
 		return cosine(high, end, (float64(step)-max(top, 0))/max(last-max(top, 0), 1))
@@ -87,16 +96,16 @@ func (s Schedule) cycle(step, steps int, low, high, end float64) float64 {
 	return cosine(low, high, float64(step)/max(top, 1))
 }
 
-// Watch is the state of a plateau; the zero value has seen nothing.
+// Watch is the state of a Plateau schedule. The zero value has seen no epoch.
 type Watch struct {
 	Factor float64 `json:"factor"` // 0 stands for 1
-	Best   float64 `json:"best"`
-	Bad    int     `json:"bad"` // epochs without a better loss
-	Seen   int     `json:"seen"`
+	Best   float64 `json:"best"`   // smallest loss so far
+	Bad    int     `json:"bad"`    // epochs since then
+	Seen   int     `json:"seen"`   // epochs
 }
 
-// Hear takes an epoch's loss and gives the factor from now on. A loss is better when it is lower by a share of 1e-4, as
-// in PyTorch.
+// Hear takes the loss of an epoch and returns the factor of all rates from now on. A loss is better
+// if it is lower by a share of 1e-4, as in PyTorch.
 func (w *Watch) Hear(s Schedule, loss float64) float64 {
 	if w.Factor == 0 {
 		w.Factor = 1

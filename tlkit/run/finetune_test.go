@@ -11,14 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/testpictures"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
-	"github.com/tlkit/transfer-learning/tlkit/weights"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -45,16 +43,8 @@ func formula(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var made []weights.Tensor
-	for _, w := range d.Weights {
-		made = append(made, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, 0.8)))
-	}
 	path := filepath.Join(t.TempDir(), name+".safetensors")
-	if err := weights.WriteSafetensors(path, made, nil); err != nil {
+	if err := formulanet.Write(path, row.Arch(), row.Preset.Size, 0.8); err != nil {
 		t.Fatal(err)
 	}
 	return path

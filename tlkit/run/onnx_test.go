@@ -18,7 +18,7 @@ import (
 // A person's own ONNX file goes all the way: trained on, a head file that names its sha256 and the place of the cut,
 // found again beside the head or given by hand, refused when it is another file; and its backbone can be trained.
 func TestOwnONNX(t *testing.T) {
-	network, err := os.ReadFile("../zoo/testdata/onnx/mobile.onnx")
+	network, err := os.ReadFile("../onnx/testdata/mobile.onnx")
 	if err != nil {
 		t.Fatal(err)
 	}

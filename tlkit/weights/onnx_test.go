@@ -17,7 +17,7 @@ import (
 // onnxFiles are small networks that the onnx package wrote, see internal/golden/referee/onnx_zoo.py.
 func onnxFiles(t testing.TB) map[string][]byte {
 	t.Helper()
-	names, err := filepath.Glob("../zoo/testdata/onnx/*.onnx")
+	names, err := filepath.Glob("../onnx/testdata/*.onnx")
 	if err != nil || len(names) < 5 {
 		t.Fatal(names, err)
 	}

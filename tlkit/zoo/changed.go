@@ -8,12 +8,13 @@ import (
 	"maps"
 	"math"
 
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// With is the net with other values in some of its tensors, as training leaves them: each under the checkpoint's own key
-// and in the file's layout (convolutions [out,in,H,W], matrices [out,in]). The net itself stays as it is. SHA256 goes on
-// naming the file; [Net.Changes] tells the rest.
+// With returns a copy of the net with other values in some of its tensors, as training leaves them.
+// Each has the checkpoint's own key and the file's layout (convolutions [out,in,H,W], matrices
+// [out,in]). SHA256 remains that of the file; see [Net.Changes] for the rest.
 func (n *Net) With(changes []weights.Tensor) (*Net, error) {
 	out := *n
 	out.tensors, out.changed = maps.Clone(n.tensors), maps.Clone(n.changed)
@@ -51,8 +52,8 @@ func (n *Net) With(changes []weights.Tensor) (*Net, error) {
 	return &out, nil
 }
 
-// Changes are the tensors that With has replaced, in the order of the declaration and in the file's layout, nil for a
-// checkpoint as it was published.
+// Changes returns the tensors that With has replaced, in the order of the declaration and in the
+// file's layout; nil for a checkpoint as it was published.
 func (n *Net) Changes() []weights.Tensor {
 	var out []weights.Tensor
 	for _, w := range n.declared.Weights {
@@ -61,19 +62,19 @@ func (n *Net) Changes() []weights.Tensor {
 		}
 		values, err := w.Layout.Undo(w.Shape, n.tensors[w.Name].Data)
 		if err != nil {
-			panic(err) // With has brought it into this layout
+			panic(err) // cannot be: With applied this layout
 		}
 		out = append(out, weights.FromFloat32(w.Name, w.Shape, values))
 	}
 	return out
 }
 
-// Identity names what the network computes: the sha256 of the file, where an ONNX network is cut, and where tensors
-// were changed, one sha256 over those.
+// Identity names what the network computes, for caches: the sha256 of the file, the place where an
+// ONNX network is cut, and one sha256 of all changed tensors.
 func (n *Net) Identity() string {
 	file := n.SHA256
-	if a, ok := n.Row.arch.(*onnxNet); ok {
-		file += " cut at " + a.cut
+	if a, ok := n.Row.arch.(*onnx.Net); ok {
+		file += " cut at " + a.Cut()
 	}
 	if len(n.changed) == 0 {
 		return file

@@ -32,7 +32,7 @@ func TestChangedNet(t *testing.T) {
 	if err != nil || again.Identity() != c.Identity() {
 		t.Errorf("the same changes give another identity: %v", err)
 	}
-	// The graph sees the change, and only in the layout of the graph.
+	// In the graph the change has the layout of the graph.
 	values, shape, _ := c.Tensor(key)
 	if !slices.Equal(shape, []int{3, 3, 32, 64}) || values[1] != moved[1*32*9] {
 		t.Errorf("in the graph %v, second value %v, want %v", shape, values[1], moved[32*9])

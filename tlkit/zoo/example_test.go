@@ -33,7 +33,7 @@ func ExampleLoad_onnx() {
 		Size: 18, Geometry: transforms.GeometryShort, Range: [2]float32{0, 1},
 		Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Channels: "RGB",
 	}
-	net, err := zoo.Load(context.Background(), "testdata/onnx/mobile.onnx", zoo.Options{Preset: &preset})
+	net, err := zoo.Load(context.Background(), "../onnx/testdata/mobile.onnx", zoo.Options{Preset: &preset})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func ExampleLoad_onnx() {
 	for _, s := range d.Stages {
 		fmt.Println(s.Name, s.Shape)
 	}
-	_, err = zoo.Load(context.Background(), "testdata/onnx/mobile.onnx#nowhere", zoo.Options{Preset: &preset})
+	_, err = zoo.Load(context.Background(), "../onnx/testdata/mobile.onnx#nowhere", zoo.Options{Preset: &preset})
 	fmt.Println(err)
 	// Output:
 	// mobile.onnx#hidden 12 7
@@ -50,7 +50,7 @@ func ExampleLoad_onnx() {
 	// maxpool.4 [5 5 8]
 	// leakyrelu.20 [3 3 16]
 	// features [1 1 12]
-	// zoo: testdata/onnx/mobile.onnx: no value or node "nowhere" to cut at; the last ones before its end are "logits" (Gemm), "dropout.27" (Dropout), "hidden" (Clip), "gemm.24" (Gemm), "reshape.23" (Reshape), "globalaveragepool.21" (GlobalAveragePool), "leakyrelu.20" (LeakyRelu), "conv.19" (Conv)
+	// onnx: ../onnx/testdata/mobile.onnx: no value or node "nowhere" to cut at; the last ones before its end are "logits" (Gemm), "dropout.27" (Dropout), "hidden" (Clip), "gemm.24" (Gemm), "reshape.23" (Reshape), "globalaveragepool.21" (GlobalAveragePool), "leakyrelu.20" (LeakyRelu), "conv.19" (Conv)
 }
 
 // Features of prepared pictures, 8 at a time.

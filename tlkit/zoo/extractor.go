@@ -13,25 +13,25 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
-// Extractor is a network compiled for one number of pictures, its weights on the device. It is for one goroutine at a
-// time.
+// Extractor is a network compiled for a fixed number of pictures, with its weights on the device.
+// It is for one goroutine at a time.
 type Extractor struct {
 	Batch    int // pictures per call
 	Size     int // side of a picture in pixels
 	Features int // numbers per picture
-	Classes  int // logits per picture, 0 without classifier
+	Classes  int // logits per picture, 0 without a classifier
 
 	net  *Net
 	exec *model.Exec
 	kept *model.Store
 }
 
-// NewExtractor compiles the network on b for batch pictures of n.Preset.Size. This takes a second or two, or a fiftieth
-// of that from the compile cache of package engine.
+// NewExtractor compiles the network on b for batch pictures of n.Preset.Size pixels. This takes a
+// second or two, or a fiftieth of that from the compile cache of package engine.
 func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err error) {
 	defer recovered(&err, "compiling", n.Row.Name)
 	if batch < 1 {
-		return nil, fmt.Errorf("zoo: %s: an extractor for %d pictures at a time; 1 or more are needed", n.Row.Name, batch)
+		return nil, fmt.Errorf("zoo: %s: an extractor for %d pictures at a time, want 1 or more", n.Row.Name, batch)
 	}
 	x = &Extractor{Batch: batch, Size: n.Preset.Size, Features: n.declared.Features, Classes: n.declared.Classes, net: n, kept: model.NewStore()}
 	if err := n.Variables(x.kept.RootScope()); err != nil {
@@ -65,9 +65,10 @@ func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err erro
 	return x, nil
 }
 
-// Run takes pictures [Batch,Size,Size,3], prepared by the net's Preset, and gives features [Batch,Features] and logits
-// [Batch,Classes], row by row; logits are nil where the checkpoint has no classifier. A batch that is not full must be
-// padded; each picture's numbers depend on that picture alone.
+// Run takes pictures [Batch,Size,Size,3], prepared by the net's Preset, and returns features
+// [Batch,Features] and logits [Batch,Classes], row by row. Logits are nil for a checkpoint without
+// a classifier. A batch that is not full must be padded, with anything: the numbers of a picture
+// depend on that picture alone.
 func (x *Extractor) Run(pictures []float32) (features, logits []float32, err error) {
 	defer recovered(&err, "running", x.net.Row.Name)
 	if x.exec == nil {
@@ -85,7 +86,8 @@ func (x *Extractor) Run(pictures []float32) (features, logits []float32, err err
 	}
 	numbers := make([][]float32, 2)
 	for i, t := range out {
-		if numbers[i], err = tensors.CopyFlatData[float32](t); err != nil {
+		numbers[i], err = tensors.CopyFlatData[float32](t)
+		if err != nil {
 			return nil, nil, fmt.Errorf("zoo: reading what %s computed: %w", x.net.Row.Name, err)
 		}
 		t.MustFinalizeAll()
@@ -93,7 +95,7 @@ func (x *Extractor) Run(pictures []float32) (features, logits []float32, err err
 	return numbers[0], numbers[1], nil
 }
 
-// Close frees the program and the weights on the device. A closed extractor only gives errors.
+// Close frees the program and the weights on the device. A closed extractor returns errors.
 func (x *Extractor) Close() {
 	if x.exec != nil {
 		x.exec.Finalize()
@@ -102,7 +104,7 @@ func (x *Extractor) Close() {
 	}
 }
 
-// recovered turns a panic of graph code into an error: nothing panics across the border of this package.
+// recovered turns a panic of graph code into an error.
 func recovered(err *error, doing, name string) {
 	switch r := recover().(type) {
 	case nil:

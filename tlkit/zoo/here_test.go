@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A file of one's own is found beside the data sets, by the row's name or alias; nothing is
-// said to be here that is not.
+// A file that is not fetched is found beside the data sets, by the row's name or alias. Here and
+// Handy list nothing that is not on this machine.
 func TestFilesOfYoursAreFound(t *testing.T) {
 	for _, v := range []string{"TLKIT_CACHE", "HF_HOME", "TORCH_HOME", "KERAS_HOME"} {
 		t.Setenv(v, t.TempDir())

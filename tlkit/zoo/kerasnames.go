@@ -7,8 +7,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// kerasNames brings the keys of Keras' many kinds of file to those of an architecture in Keras' form, "LAYER.VAR", and
-// leaves all others alone. Layers that Keras has numbered are taken in order, see weights.KerasNames.
+// kerasNames translates the keys of Keras' kinds of file into those of an architecture in Keras'
+// form, "LAYER.VAR". It leaves all other keys as they are. Layers that Keras has numbered are taken
+// in order, see weights.KerasNames.
 func kerasNames(f *weights.File, d *backbone.Declaration) func(key string) string {
 	wanted := map[string]bool{}
 	for _, w := range d.Weights {
@@ -26,8 +27,9 @@ func kerasNames(f *weights.File, d *backbone.Declaration) func(key string) strin
 	}
 }
 
-// kerasLayers are the layers of a declaration in Keras' form, nil for one of PyTorch's. The order is that in which the
-// architecture asks for them, which among the numbered layers of one class is Keras' own.
+// kerasLayers returns the layers of a declaration in Keras' form, nil for one in PyTorch's. Their
+// order is that in which the architecture asks for them. Among the numbered layers of one class it
+// is the order of Keras.
 func kerasLayers(d *backbone.Declaration) (layers []weights.KerasLayer) {
 	for _, w := range d.Weights {
 		i := strings.LastIndexByte(w.Name, '.')
@@ -38,7 +40,8 @@ func kerasLayers(d *backbone.Declaration) (layers []weights.KerasLayer) {
 		class := ""
 		switch leaf {
 		case "kernel":
-			if class = "Conv2D"; len(w.Shape) == 2 {
+			class = "Conv2D"
+			if len(w.Shape) == 2 {
 				class = "Dense"
 			}
 		case "depthwise_kernel":

@@ -14,8 +14,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
@@ -31,13 +31,9 @@ func TestLoadRefuses(t *testing.T) {
 	writeFormula(t, "resnet20_cifar10", whole)
 	broken := func(name string, change func(all []weights.Tensor) []weights.Tensor) string {
 		r, _ := Find("resnet20_cifar10")
-		d, err := backbone.Declare(r.arch, 32)
+		all, err := formulanet.Tensors(r.arch, 32, 1)
 		if err != nil {
 			t.Fatal(err)
-		}
-		var all []weights.Tensor
-		for _, w := range d.Weights {
-			all = append(all, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, 1)))
 		}
 		path := filepath.Join(dir, name)
 		if err := weights.WriteSafetensors(path, change(all), nil); err != nil {
@@ -166,7 +162,8 @@ func TestExtractor(t *testing.T) {
 	}
 }
 
-// The networks take other sizes than they were trained with; too small ones are refused before anything is compiled.
+// Networks take pictures of other sizes than they were trained on. Sizes that are too small are
+// refused before anything is compiled.
 func TestOtherSizes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "formula.safetensors")
 	writeFormula(t, "mobilenetv2", path)
@@ -189,8 +186,9 @@ func TestOtherSizes(t *testing.T) {
 	}
 }
 
-// Net.Graph inside somebody's own training step: variables under the checkpoint's names, kept when the graph is built
-// again, statistics not trainable, and gradients that reach the first convolution.
+// Net.Graph in a training step of one's own: variables have the checkpoint's names and are kept
+// when the graph is built again, statistics are not trainable, and gradients reach the first
+// convolution.
 func TestGraphInOwnCode(t *testing.T) {
 	n := formulaNet(t, "resnet20_cifar10")
 	store, backend := model.NewStore(), pureGo(t)

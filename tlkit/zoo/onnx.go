@@ -4,33 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
-	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Any other network: an .onnx file holds its own architecture. It is a row like the others where somebody has published
-// it, and a person's own file goes by its path, with the place to cut it behind a #:
+// Networks that bring their own architecture. A published .onnx file is a row like any other. A
+// file of your own goes by its path, and by the place to cut it behind a #, see package onnx:
 //
 //	tlkit train DIR --model my.onnx --statistics imagenet
 //	tlkit train DIR --model my.onnx#pool/AvgPool:0 --preset resnet18
 //
-// Without a # it is cut where the last layer of its classifier begins. What the network was fed with while it was
-// trained no file says, so the person has to: Load without Options.Preset is an error.
+// No ONNX file says which pixels its network was trained on, so Load wants Options.Preset.
 
-// The half-width ResNet-50 that Yahoo trained on ImageNet and then to recognise indecent pictures; its batch norms are
-// folded into the convolutions. https://github.com/yahoo/open_nsfw
+const onnxFamily = "ONNX"
+
+// The half-width ResNet-50 that Yahoo trained on ImageNet and then to recognise indecent pictures,
+// https://github.com/yahoo/open_nsfw. Its batch norms are folded into the convolutions.
 var onnxRows = []Row{{
 	Name: "resnet50_thin", Tag: "open_nsfw", Family: onnxFamily,
 	Aliases: []string{"open_nsfw", "opennsfw"},
-	File: fetch.File{
+	file: fetch.File{
 		Name:   "open-nsfw.onnx",
 		SHA256: "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
 		Bytes:  23590724,
@@ -42,9 +42,9 @@ var onnxRows = []Row{{
 	},
 	Licence: "MIT, network BSD-2-Clause", Origin: "https://github.com/yahoo/open_nsfw",
 	Preset: transforms.Preset{
-		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the crop; here they keep
-		// their proportions, as for every other network.
-		Name: "resnet50_thin", Size: 224, Resize: 256, Geometry: "short", Interpolation: "bilinear",
+		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the
+		// crop. Here they keep their proportions, as for every other network.
+		Name: "resnet50_thin", Size: 224, Resize: 256, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear,
 		Range: [2]float32{0, 255}, Mean: [3]float32{104, 117, 123}, Std: [3]float32{1, 1, 1}, Channels: "BGR",
 	},
 	Params: 5891266, Features: 1024,
@@ -52,151 +52,88 @@ var onnxRows = []Row{{
 	golden: "resnet50_thin",
 }}
 
-const onnxFamily = "ONNX"
-
-// onnxFile stands for an architecture until its file is open.
+// onnxFile is the architecture of a published ONNX file until that file is open.
 type onnxFile struct{ cut string }
 
-func (onnxFile) Build(*backbone.Builder, *Node) backbone.Output {
+func (onnxFile) Build(*backbone.Builder, *graph.Node) backbone.Output {
 	panic(errors.New("zoo: the architecture is inside an ONNX file: load the checkpoint first"))
 }
 
-// splitONNX takes "my.onnx#cut" apart; ok is false for names that are no .onnx file.
-func splitONNX(name string) (path, cut string, ok bool) {
-	at := strings.Index(strings.ToLower(name), ".onnx")
-	if at < 0 {
-		return "", "", false
-	}
-	path, cut = name[:at+5], name[at+5:]
-	if cut == "" {
-		return path, "", true
-	}
-	if cut[0] != '#' {
-		return "", "", false
-	}
-	return path, cut[1:], true
-}
-
-// OwnFile says whether a name is that of a person's own file rather than a row's, and gives its path.
-func OwnFile(name string) (path string, ok bool) {
-	path, _, ok = splitONNX(name)
-	return path, ok
-}
-
-// fit is the network inside the file of a row.
+// fit reads the network from the file of a row.
 func (a onnxFile) fit(f *weights.File) (backbone.Arch, error) {
-	net, err := planONNX(f, a.cut)
+	net, err := onnx.Read(f, a.cut)
 	if err != nil {
 		return nil, err
 	}
 	return net, nil
 }
 
-// findONNX is the row of a person's own file for pictures of size, 0 = those of the file, 224 where it leaves that open.
-// Its preset has a size and no statistics: those are asked for.
-func findONNX(path, cut string, size int) (Row, error) {
-	a, err := openONNX(path, cut)
+// OwnFile reports whether a name is that of an ONNX file of your own rather than of a row, and
+// returns the path of that file.
+func OwnFile(name string) (path string, ok bool) {
+	ref, ok := onnx.ParseRef(name)
+	return ref.File, ok
+}
+
+// findOwn makes a row for an ONNX file of your own, for pictures of size pixels; 0 = the size that
+// the file was exported for, 224 where it leaves that open. The row's preset has a size and no
+// statistics.
+func findOwn(ref onnx.Ref, size int) (Row, error) {
+	net, err := onnx.Open(ref)
 	if err != nil {
 		return Row{}, err
 	}
 	switch {
 	case size != 0:
-	case a.size != 0:
-		size = a.size
+	case net.Size() != 0:
+		size = net.Size()
 	default:
 		size = 224
 	}
-	name := filepath.Base(path)
+	name := filepath.Base(ref.File)
 	r := Row{
-		Name: name + "#" + a.cut, Tag: "file", Family: onnxFamily, File: fetch.File{Name: name},
+		Name: onnx.Ref{File: name, Cut: net.Cut()}.String(), Tag: "file", Family: onnxFamily, file: fetch.File{Name: name},
 		Licence: "that of the file", Origin: "a file of yours",
-		Preset: transforms.Preset{Name: name, Size: size, Resize: (size*8 + 6) / 7, Geometry: transforms.GeometryShort, Interpolation: "bilinear"},
-		arch:   a,
+		Preset: transforms.Preset{Name: name, Size: size, Resize: (size*8 + 6) / 7, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear},
+		arch:   net,
 	}
-	d, err := backbone.Declare(a, size)
+	d, err := backbone.Declare(net, size)
 	if err != nil {
-		return Row{}, fmt.Errorf("zoo: %s: %w", path, err)
+		return Row{}, fmt.Errorf("zoo: %s: %w", ref.File, err)
 	}
 	r.Params, r.Features = d.Params(), d.Features
 	return r, nil
 }
 
-// loadONNX loads a person's own file: path, or the one in the options, where a head file asks for it by its plain name.
-func loadONNX(ctx context.Context, path, cut string, o Options) (*Net, error) {
-	if o.Weights == "" {
-		o.Weights = path
-	}
+// loadOwn loads an ONNX file of your own: the one that ref names, or o.Weights where a head file
+// asks for it by its plain name.
+func loadOwn(ctx context.Context, ref onnx.Ref, o Options) (*Net, error) {
 	size := 0
 	if o.Preset != nil {
 		if err := o.Preset.Validate(); err != nil {
-			return nil, fmt.Errorf("zoo: %s: %w", path, err)
+			return nil, fmt.Errorf("zoo: %s: %w", ref.File, err)
 		}
 		size = o.Preset.Size
 	}
-	row, err := findONNX(o.Weights, cut, size)
+	if o.Weights == "" {
+		o.Weights = ref.File
+	}
+	ref.File = o.Weights
+	row, err := findOwn(ref, size)
 	if err != nil {
 		return nil, err
 	}
 	if o.Preset == nil {
-		return nil, &PresetError{o.Weights}
+		return nil, &PresetError{ref.File}
 	}
 	return row.load(ctx, o)
 }
 
-// PresetError says that nobody knows which pixels a network of yours wants.
+// PresetError says that an ONNX file of your own was loaded without Options.Preset. No such file
+// says which pixels its network was trained on.
 type PresetError struct{ File string }
 
+// Error says how to give a preset.
 func (e *PresetError) Error() string {
 	return fmt.Sprintf("zoo: %s does not say which pixels it was trained on, and with others it is wrong without a word: add --statistics NAME (imagenet: most of PyTorch; half: -1 to 1, most of TensorFlow; caffe; unit: 0 to 1; raw; clip; cifar10), or --preset MODEL for resize, crop and statistics of a model of the list (tlkit models); in a notebook the learner's Statistics or Preset", e.File)
-}
-
-// UnsupportedError lists operations of a network that cannot be run here. Nothing of it was run.
-type UnsupportedError struct {
-	File string
-	Ops  []string // names, each once
-}
-
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("zoo: %s uses operations that are not supported here: %s", e.File, strings.Join(e.Ops, ", "))
-}
-
-// openONNX reads the description of a network and plans how to run it up to cut.
-func openONNX(path, cut string) (*onnxNet, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("zoo: no file %s here: give its path, or pass it with --weights FILE (%w)", path, err)
-	}
-	if err == nil && info.Size() > maxONNXFile {
-		return nil, fmt.Errorf("zoo: %s has %d bytes, at most %d are read", path, info.Size(), int64(maxONNXFile))
-	}
-	f, err := weights.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("zoo: %w", err)
-	}
-	defer f.Close()
-	if f.ONNX() == nil {
-		return nil, fmt.Errorf("zoo: %s is no ONNX network but %s: pass it with --weights FILE, beside the --model it belongs to", path, f.Format)
-	}
-	net, err := planONNX(f, cut)
-	if e := (*UnsupportedError)(nil); errors.As(err, &e) {
-		e.File = path
-		return nil, e
-	}
-	if err != nil {
-		return nil, fmt.Errorf("zoo: %s: %w", path, err)
-	}
-	return net, nil
-}
-
-const maxONNXFile = 2 << 30 // what the format allows
-
-// graphKey is how a tensor of an ONNX file is called among the variables of a graph, where a slash has a meaning.
-func graphKey(name string) string { return strings.ReplaceAll(name, "/", "|") }
-
-// rename gives the tensors that are weights their keys, and passes over constants and what lies behind the cut.
-func (a *onnxNet) rename(name string) string {
-	if _, ok := a.weights[name]; !ok {
-		return ""
-	}
-	return graphKey(name)
 }

@@ -10,7 +10,7 @@ import (
 
 var resNetKerasRows = []Row{{
 	Name: "resnet50.keras_in1k", Tag: "keras_in1k", Family: "ResNet",
-	File:    kerasFile("resnet", "resnet50_weights_tf_dim_ordering_tf_kernels.h5", "2cb95161c43110f7111970584f804107"),
+	file:    kerasFile("resnet/resnet50_weights_tf_dim_ordering_tf_kernels.h5", "2cb95161c43110f7111970584f804107"),
 	Licence: "MIT", Origin: "https://github.com/KaimingHe/deep-residual-networks",
 	Preset: kerasPreset("resnet50.keras_in1k", 224, "caffe"),
 	Params: 25583592, Top1: 74.9, Top5: 92.1,
@@ -19,23 +19,25 @@ var resNetKerasRows = []Row{{
 	golden: "resnet50.keras",
 }}
 
-// The bottleneck network of He et al. 2015 as Keras builds it from the authors' own Caffe files. Beside PyTorch's: the
-// stride stands on the first 1x1 convolution, as in the paper; each convolution has a bias although a norm follows; eps
-// is another; pixels are Caffe's.
+// resNetKeras is the bottleneck network of He et al. 2015 as Keras builds it from the authors' own
+// Caffe files. It differs from PyTorch's: the stride is on the first 1x1 convolution, as in the
+// paper; each convolution has a bias although a norm follows; eps is another; pixels are Caffe's.
 type resNetKeras struct {
 	blocks  [4]int
-	classes int
+	classes int // 0 = without a classifier
 }
 
 const caffeEps = 1.001e-5
 
 func (r resNetKeras) Build(b *backbone.Builder, x *Node) backbone.Output {
 	b = b.Keras()
-	conv := func(name string, x *Node, width, kernel, stride int, pad backbone.Padding) *Node {
-		return b.BatchNorm(name+"_bn", b.ConvBias(name+"_conv", x, width, kernel, stride, pad), caffeEps)
+	conv := func(name string, x *Node, c backbone.Conv) *Node {
+		c.Bias = true
+		return b.BatchNorm(name+"_bn", b.Conv(name+"_conv", x, c), caffeEps)
 	}
-	x = backbone.ReLU(conv("conv1", x, 64, 7, 2, 3))   // [N,H/2,W/2,64]
-	x = b.Stage("conv1", backbone.MaxPool(x, 3, 2, 1)) // [N,H/4,W/4,64]
+	x = conv("conv1", x, backbone.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: 3}) // [N,H/2,W/2,64]
+	x = backbone.MaxPool(backbone.ReLU(x), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
+	x = b.Stage("conv1", x) // [N,H/4,W/4,64]
 	for i, blocks := range r.blocks {
 		stage, width := fmt.Sprintf("conv%d", i+2), 64<<i
 		for j := range blocks {
@@ -43,13 +45,14 @@ func (r resNetKeras) Build(b *backbone.Builder, x *Node) backbone.Output {
 			if i > 0 && j == 0 {
 				stride = 2
 			}
-			around := x
+			shortcut := x
 			if j == 0 {
-				around = conv(name+"_0", x, 4*width, 1, stride, 0)
+				shortcut = conv(name+"_0", x, backbone.Conv{Out: 4 * width, Stride: stride})
 			}
-			y := backbone.ReLU(conv(name+"_1", x, width, 1, stride, 0))
-			y = backbone.ReLU(conv(name+"_2", y, width, 3, 1, 1))
-			x = backbone.ReLU(Add(around, conv(name+"_3", y, 4*width, 1, 1, 0)))
+			y := backbone.ReLU(conv(name+"_1", x, backbone.Conv{Out: width, Stride: stride}))
+			y = backbone.ReLU(conv(name+"_2", y, backbone.Conv{Out: width, Kernel: 3, Pad: 1}))
+			y = conv(name+"_3", y, backbone.Conv{Out: 4 * width})
+			x = backbone.ReLU(Add(shortcut, y))
 		}
 		x = b.Stage(stage, x)
 	}

@@ -7,38 +7,34 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// The same residual networks, trained by others and kept by timm on Hugging Face's hub, under torchvision's names of
-// tensors. timm's sizes and crops: the short side becomes size/share, then a square of size is cut out.
+// The same residual networks, trained by others and kept by timm on Hugging Face's hub, under
+// torchvision's names of tensors. Sizes and crops are timm's: the short side becomes size/share,
+// then a square of size is cut out.
 //
-// Their repositories publish no hash that is known here: the sha256 which the hub keeps of each large file counts at the
-// first use, and ours of it ever after.
+// No hash of these files is known here. At the first download the sha256 that the hub keeps of each
+// large file is checked; it is stored, and checked ever after.
 var resNetTimmRows = []Row{
-	// "ResNet strikes back", recipe A1, https://arxiv.org/abs/2110.00476. timm's figures are for 288 pixels: none here.
-	resNetTimmRow(18, "a1_in1k", "Apache-2.0", short("", 235, 224, "bicubic"), 0, 0),
-	resNetTimmRow(34, "a1_in1k", "Apache-2.0", short("", 235, 224, "bicubic"), 0, 0),
-	resNetTimmRow(50, "a1_in1k", "Apache-2.0", short("", 235, 224, "bicubic"), 0, 0),
+	// "ResNet strikes back", recipe A1, https://arxiv.org/abs/2110.00476. timm's accuracies are for
+	// 288 pixels, so there are none here.
+	resNetTimmRow(18, Row{Tag: "a1_in1k", Licence: "Apache-2.0", Params: 11689512, Preset: a1Preset}),
+	resNetTimmRow(34, Row{Tag: "a1_in1k", Licence: "Apache-2.0", Params: 21797672, Preset: a1Preset}),
+	resNetTimmRow(50, Row{Tag: "a1_in1k", Licence: "Apache-2.0", Params: 25557032, Preset: a1Preset}),
 	// Weakly supervised on a billion hashtags, https://arxiv.org/abs/1905.00546.
-	resNetTimmRow(18, "fb_swsl_ig1b_ft_in1k", "CC-BY-NC-4.0", short("", 256, 224, "bilinear"), 73.282, 91.732),
+	resNetTimmRow(18, Row{
+		Tag: "fb_swsl_ig1b_ft_in1k", Licence: "CC-BY-NC-4.0", NonCommercial: true,
+		Params: 11689512, Top1: 73.282, Top5: 91.732, Preset: short("", 256, 224, transforms.Bilinear),
+	}),
 }
 
-func resNetTimmRow(depth int, tag, licence string, preset transforms.Preset, top1, top5 float64) Row {
-	arch := resNets[depth]
+var a1Preset = short("", 235, 224, transforms.Bicubic)
+
+func resNetTimmRow(depth int, r Row) Row {
 	plain := fmt.Sprintf("resnet%d", depth)
-	preset.Name = plain + "." + tag
-	features, params := 512, map[int]int{18: 11689512, 34: 21797672, 50: 25557032}[depth]
-	if arch.bottleneck {
-		features = 2048
-	}
-	return Row{
-		Name: preset.Name, Tag: tag, Family: "ResNet",
-		File: fetch.File{Name: preset.Name + ".safetensors", Sources: []fetch.Source{
-			{HF: &fetch.HF{Repo: "timm/" + preset.Name, File: "model.safetensors"}},
-		}},
-		Licence: licence, NonCommercial: licence == "CC-BY-NC-4.0", Origin: "https://huggingface.co/timm/" + preset.Name,
-		Preset: preset,
-		Params: params, Top1: top1, Top5: top5,
-		Classes: "imagenet1k", Features: features,
-		arch:   arch,
-		golden: plain,
-	}
+	r.Name = plain + "." + r.Tag
+	r.Preset.Name = r.Name
+	r.Origin = "https://huggingface.co/timm/" + r.Name
+	r.file = fetch.File{Name: r.Name + ".safetensors", Sources: []fetch.Source{
+		{HF: &fetch.HF{Repo: "timm/" + r.Name, File: "model.safetensors"}},
+	}}
+	return resNets[depth].complete(r, plain)
 }

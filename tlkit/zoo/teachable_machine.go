@@ -15,18 +15,19 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// What https://teachablemachine.withgoogle.com lets people take home under "Tensorflow.js": Keras' MobileNetV2 of width
-// 0.35, as ImageNet made it, with a classifier trained in the person's browser: a hidden layer of 100 and one output for
-// each class. Three files, of which this row wants model.json; weights.bin and metadata.json with the labels lie beside it.
+// teachableMachineRow is what https://teachablemachine.withgoogle.com exports under
+// "Tensorflow.js": Keras' MobileNetV2 of width 0.35, trained on ImageNet, with a classifier trained
+// in the browser: a hidden layer of 100 and one output for each class. Of its three files this row
+// wants model.json; weights.bin, and metadata.json with the labels, lie beside it.
 var teachableMachineRow = Row{
 	Name: "mobilenetv2_035.teachable_machine", Tag: "teachable_machine", Family: "MobileNetV2",
 	Aliases: []string{"teachable_machine"},
-	File:    fileOfYours("model.json"),
+	file:    fileOfYours("model.json"),
 	ByHand:  "https://teachablemachine.withgoogle.com/train/image (train, Export Model, Tensorflow.js, Download)",
 	Licence: kerasLicence, Origin: "https://teachablemachine.withgoogle.com",
 	Preset: transforms.Preset{
 		// the largest square in the middle, then to size
-		Name: "mobilenetv2_035.teachable_machine", Size: 224, Geometry: "crop", CropFraction: 1, Interpolation: "bilinear",
+		Name: "mobilenetv2_035.teachable_machine", Size: 224, Geometry: transforms.GeometryCrop, CropFraction: 1, Interpolation: transforms.Bilinear,
 		Range: [2]float32{0, 1}, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Channels: "RGB",
 	},
 	Params: 396128, Features: 1280,
@@ -36,7 +37,7 @@ var teachableMachineRow = Row{
 
 type teachableMachine struct{ hidden, classes int } // 0 = the trunk alone
 
-// Teachable Machine's two layers have no names of their own; it counts on while a page is open.
+// Teachable Machine numbers its two layers. The numbers go on rising while a page is open.
 const hiddenLayer, lastLayer = "dense_Dense1", "dense_Dense2"
 
 func (t teachableMachine) Build(b *backbone.Builder, x *Node) backbone.Output {
@@ -49,7 +50,7 @@ func (t teachableMachine) Build(b *backbone.Builder, x *Node) backbone.Output {
 	return out
 }
 
-// fit takes the widths of the two layers from the file.
+// fit reads the widths of the two layers from the file.
 func (t teachableMachine) fit(f *weights.File) (backbone.Arch, error) {
 	var matrices []weights.Tensor
 	for _, name := range f.Names() {
@@ -63,11 +64,11 @@ func (t teachableMachine) fit(f *weights.File) (backbone.Arch, error) {
 	case len(matrices) == 2 && matrices[0].Shape[1] == matrices[1].Shape[0] && matrices[1].Shape[1] > 0:
 		return teachableMachine{hidden: matrices[0].Shape[1], classes: matrices[1].Shape[1]}, nil
 	}
-	return nil, fmt.Errorf("%s has %d matrices, of which Teachable Machine's two do not fit each other", f.Path, len(matrices))
+	return nil, fmt.Errorf("%s has %d matrices, want the two of a Teachable Machine classifier, or none; export it again from Teachable Machine", f.Path, len(matrices))
 }
 
-// Labels are the names of the outputs of the network's own classifier, nil without one. Those of a Teachable Machine
-// model stand in metadata.json beside it.
+// Labels returns the names of the outputs of the network's own classifier, nil without one. For a
+// Teachable Machine model they are read from the metadata.json beside it.
 func (n *Net) Labels() ([]string, error) {
 	if n.Row.Classes != "" {
 		return data.Labels(n.Row.Classes)

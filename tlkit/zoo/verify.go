@@ -16,49 +16,57 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
-	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Tolerance of Verify, as a fraction of the largest number in the referee's answer. float32 on other hardware, in
-// another order of summation, moves these networks by up to 2e-6; the mildest mistake worth finding, a wrong eps in the
-// batch norms, by 5e-3.
+// Tolerance of Verify, as a fraction of the largest number in the referee's answer. float32 on
+// other hardware, summed in another order, moves these networks by up to 2e-6. The mildest mistake
+// worth finding, a wrong eps in the batch norms, moves them by 5e-3.
 const Tolerance = 2e-5
 
-// Verdict is the outcome of replaying one golden.
+// Kind says which weights a golden was computed with. A golden is what another framework computed for
+// a network: its stages, features and logits for a few pictures.
+type Kind string
+
+const (
+	FormulaWeights   Kind = "formula" // made by a formula, the same in every framework
+	PublishedWeights Kind = "weights" // the row's file
+)
+
+// Verdict is the outcome of comparing with one golden.
 type Verdict struct {
-	Name     string // of the architecture
-	Kind     string // "formula": weights made by a formula; "weights": the published file
-	Relative float64
-	OK       bool              // replayed, and Relative is within Tolerance
-	Skipped  string            // why it was not replayed; "" = it was
+	Name     string // of the architecture; of the row for PublishedWeights
+	Kind     Kind
+	Relative float64           // largest difference as a fraction of the largest number
+	OK       bool              // it was compared, and Relative is within Tolerance
+	Skipped  string            // why it was not compared; "" = it was
 	Problem  string            // where the difference begins; "" = there is none
-	By       map[string]string // the referee's packages and their versions
+	Referee  map[string]string // packages that computed the golden, with their versions
 }
 
-// Verify recomputes on b what PyTorch, torchvision, timm and Keras computed for the networks called names, for all when there
-// are none: every architecture with weights made by a formula, and those checkpoints whose real weights we hold goldens
-// for. These are fetched when missing; one that cannot be had is skipped with the reason.
+// Verify computes on b what PyTorch, torchvision, timm, Keras and ONNX Runtime computed for the
+// networks called names, and compares. Without names it does so for all. Every architecture is compared
+// with weights made by a formula. A checkpoint that has a golden of its published weights is compared
+// with those too; they are fetched when missing, and skipped with the reason if they cannot be had.
 //
-// The error is about the question (an unknown name, a cancelled ctx); a network that computes something else is a
-// verdict.
-func Verify(ctx context.Context, b compute.Backend, names []string) ([]Verdict, error) {
-	return Options{}.Verify(ctx, b, names)
-}
-
-// Verify is the function Verify with options: Offline, Report, and Weights for the file of a single checkpoint.
-func (o Options) Verify(ctx context.Context, b compute.Backend, names []string) ([]Verdict, error) {
-	var rows []Row
+// Of o it uses Offline, NonCommercial, Answer, Report, and Weights for the file of a single
+// checkpoint.
+//
+// The error is about the request: an unknown name, a cancelled ctx. A network that computes
+// something else is a Verdict.
+func Verify(ctx context.Context, b compute.Backend, names []string, o Options) ([]Verdict, error) {
+	rows := Rows()
+	if len(names) > 0 {
+		rows = nil
+	}
 	for _, name := range names {
 		r, err := Find(name)
 		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
-	}
-	if len(names) == 0 {
-		rows = Rows()
 	}
 	var verdicts []Verdict
 	done := map[string]bool{}
@@ -68,11 +76,11 @@ func (o Options) Verify(ctx context.Context, b compute.Backend, names []string) 
 			if err != nil {
 				return nil, fmt.Errorf("zoo: %w", err)
 			}
-			if key := r.golden + kind; !ok || done[key] || kind == golden.Weights && g.File != r.File.Name {
+			key := r.golden + kind
+			if !ok || done[key] || kind == golden.Weights && g.File != r.file.Name {
 				continue
-			} else {
-				done[key] = true
 			}
+			done[key] = true
 			v, err := o.replay(ctx, b, r, g)
 			if err != nil {
 				return nil, err
@@ -85,7 +93,7 @@ func (o Options) Verify(ctx context.Context, b compute.Backend, names []string) 
 
 // replay runs one golden.
 func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.Golden) (Verdict, error) {
-	v := Verdict{Name: r.Name, Kind: g.Kind, By: g.By}
+	v := Verdict{Name: r.Name, Kind: Kind(g.Kind), Referee: g.By}
 	var err error
 	switch {
 	case g.Kind == golden.Formula:
@@ -93,12 +101,14 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 		if r.small != nil {
 			r.arch = r.small
 		}
-		if o.Weights, err = formulaFile(r, g); err != nil {
+		o.Weights, err = formulaFile(r, g)
+		if err != nil {
 			return v, fmt.Errorf("zoo: verify %s: %w", g.Name, err)
 		}
 		defer os.Remove(o.Weights)
 	case o.Weights == "":
-		if o.Weights, err = r.fetch(ctx, o); err != nil && ctx.Err() == nil {
+		o.Weights, err = r.Fetch(ctx, o)
+		if err != nil && ctx.Err() == nil {
 			v.Skipped = err.Error()
 			return v, nil
 		}
@@ -111,43 +121,36 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 		return v, fmt.Errorf("zoo: verify %s: %w", v.Name, ctx.Err())
 	}
 	if err == nil && g.Kind == golden.Weights && !n.Published {
-		err = fmt.Errorf("zoo: %s has sha256 %s, the golden was made from %s", n.Path, n.SHA256, r.File.SHA256)
+		err = fmt.Errorf("zoo: %s has sha256 %s, the golden was made from %s", n.Path, n.SHA256, r.file.SHA256)
 	}
 	if err != nil {
 		v.Relative, v.Problem = math.Inf(1), err.Error()
 		return v, nil
 	}
-	v.Relative, v.Problem = n.against(b, g)
+	v.Relative, v.Problem = n.compare(b, g)
 	v.OK = v.Problem == ""
 	return v, nil
 }
 
-// formulaFile writes the tensors that the formula makes for the architecture of r, so that they come in through the same
-// door as real weights. The caller removes the file.
+// formulaFile writes the tensors that the formula makes for the architecture of r into a file, so
+// that they are loaded exactly as real weights are. The caller removes the file.
 func formulaFile(r Row, g golden.Golden) (path string, err error) {
-	d, err := backbone.Declare(r.arch, g.Size)
-	if err != nil {
-		return "", err
-	}
-	made := make([]weights.Tensor, len(d.Weights))
-	for i, w := range d.Weights {
-		made[i] = weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, g.Gain))
-	}
 	f, err := os.CreateTemp("", "tlkit-formula-*.safetensors")
 	if err != nil {
 		return "", err
 	}
 	f.Close()
-	if err := weights.WriteSafetensors(f.Name(), made, nil); err != nil {
+	if err := formulanet.Write(f.Name(), r.arch, g.Size, g.Gain); err != nil {
 		os.Remove(f.Name())
 		return "", err
 	}
 	return f.Name(), nil
 }
 
-// against compares tensors, stages, features and logits with a golden, in this order, and says where the first
-// difference beyond Tolerance is. relative is that of features and logits.
-func (n *Net) against(b compute.Backend, g golden.Golden) (relative float64, problem string) {
+// compare compares tensors, stages, features and logits with a golden, in this order. problem says
+// where the first difference beyond Tolerance is; relative is the difference of features and
+// logits.
+func (n *Net) compare(b compute.Backend, g golden.Golden) (relative float64, problem string) {
 	if problem := n.checksums(g); problem != "" {
 		return math.Inf(1), problem
 	}
@@ -155,7 +158,7 @@ func (n *Net) against(b compute.Backend, g golden.Golden) (relative float64, pro
 	if err != nil {
 		return math.Inf(1), err.Error()
 	}
-	compare := func(what string, want golden.Sample, have []float32) float64 {
+	check := func(what string, want golden.Sample, have []float32) float64 {
 		d := want.Difference(have)
 		if problem == "" && !(d <= Tolerance) {
 			problem = fmt.Sprintf("%s differs by %.2g of its largest value, %.2g is allowed", what, d, Tolerance)
@@ -166,17 +169,17 @@ func (n *Net) against(b compute.Backend, g golden.Golden) (relative float64, pro
 		problem = fmt.Sprintf("the network has %d stages, the golden %d", len(got.stages), len(g.Stages))
 	}
 	for _, s := range g.Stages {
-		compare("stage "+s.Name, s.Sample, got.stages[s.Name])
+		check("stage "+s.Name, s.Sample, got.stages[s.Name])
 	}
-	relative = compare("features", g.Features, got.features)
+	relative = check("features", g.Features, got.features)
 	if g.Logits != nil {
-		relative = max(relative, compare("logits", *g.Logits, got.logits))
+		relative = max(relative, check("logits", *g.Logits, got.logits))
 	}
 	return relative, problem
 }
 
-// checksums compares the tensors as they stand in the graph with those of the referee: the one test that sees a single
-// wrong number among millions.
+// checksums compares the tensors, as they are in the graph, with those of the referee. No other
+// test sees a single wrong number among millions.
 func (n *Net) checksums(g golden.Golden) (problem string) {
 	names := slices.Sorted(maps.Keys(n.tensors))
 	all := crc32.NewIEEE()
@@ -206,13 +209,13 @@ func writeLittleEndian(w io.Writer, values []float32) {
 	}
 }
 
-// outputs are all that a network computes on its way.
+// outputs holds what a network computes, stage by stage.
 type outputs struct {
 	stages           map[string][]float32
 	features, logits []float32
 }
 
-// everything runs the network once, not the compiled extractor: stages too, for n pictures.
+// everything runs the network once, for count pictures, and returns all its stages too.
 func (n *Net) everything(b compute.Backend, pictures []float32, count int) (o outputs, err error) {
 	defer recovered(&err, "running", n.Row.Name)
 	store := model.NewStore()
@@ -226,7 +229,8 @@ func (n *Net) everything(b compute.Backend, pictures []float32, count int) (o ou
 		for _, s := range out.Stages {
 			nodes = append(nodes, s.Node)
 		}
-		if nodes = append(nodes, out.Features); out.Logits != nil {
+		nodes = append(nodes, out.Features)
+		if out.Logits != nil {
 			nodes = append(nodes, out.Logits)
 		}
 		return nodes

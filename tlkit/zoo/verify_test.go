@@ -13,12 +13,13 @@ import (
 	"github.com/gomlx/compute/gobackend"
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
-// pureGo is the backend that is always there. It is slow on convolutions and right, which is what tests want.
+// pureGo is the backend that is always there. It is slow on convolutions, but it is right.
 func pureGo(t testing.TB) compute.Backend {
 	t.Helper()
 	b, err := gobackend.New("ops_sequential")
@@ -29,8 +30,8 @@ func pureGo(t testing.TB) compute.Backend {
 	return b
 }
 
-// Every architecture, filled by the formula, against PyTorch, torchvision and timm: tensors bit for bit, stages,
-// features and logits within Tolerance.
+// Every architecture, filled by the formula, agrees with PyTorch, torchvision and timm: tensors bit
+// for bit, stages, features and logits within Tolerance.
 func TestFormulaGoldens(t *testing.T) {
 	done := map[string]bool{}
 	for _, r := range Rows() {
@@ -58,12 +59,12 @@ func TestFormulaGoldens(t *testing.T) {
 			if !v.OK {
 				t.Errorf("%s (relative %.2g)", v.Problem, v.Relative)
 			}
-			t.Logf("relative difference %.1e to %v", v.Relative, v.By)
+			t.Logf("relative difference %.1e to %v", v.Relative, v.Referee)
 		})
 	}
 }
 
-// The published CIFAR weights, when somebody has them.
+// The published CIFAR weights, if they are on this machine.
 func TestWeightsGoldens(t *testing.T) {
 	folder := os.Getenv("TLKIT_DATA")
 	if folder == "" {
@@ -74,11 +75,11 @@ func TestWeightsGoldens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(folder, "cifar10_resnet", r.File.Name)
+		path := filepath.Join(folder, "cifar10_resnet", r.file.Name)
 		if _, err := os.Stat(path); err != nil {
-			t.Skipf("no %s in TLKIT_DATA", r.File.Name)
+			t.Skipf("no %s in TLKIT_DATA", r.file.Name)
 		}
-		verdicts, err := Options{Offline: true, Weights: path}.Verify(context.Background(), pureGo(t), []string{name})
+		verdicts, err := Verify(context.Background(), pureGo(t), []string{name}, Options{Offline: true, Weights: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +89,7 @@ func TestWeightsGoldens(t *testing.T) {
 	}
 }
 
-// An arch with one fault each: what the golden must see, and where. The faults are those one makes.
+// Architectures with one common mistake each. The golden must see it, and where it is.
 type faulty struct {
 	backbone.Arch
 	stem func(b *backbone.Builder, x *graph.Node) *graph.Node
@@ -113,7 +114,7 @@ func (f faulty) Build(b *backbone.Builder, x *graph.Node) backbone.Output {
 
 func TestGoldenSeesFaults(t *testing.T) {
 	relu, conv := backbone.ReLU, func(b *backbone.Builder, x *graph.Node, pad backbone.Padding) *graph.Node {
-		return b.Conv("conv1", x, 64, 7, 2, pad)
+		return b.Conv("conv1", x, backbone.Conv{Out: 64, Kernel: 7, Stride: 2, Pad: pad})
 	}
 	for _, c := range []struct {
 		name string
@@ -121,29 +122,29 @@ func TestGoldenSeesFaults(t *testing.T) {
 		want string
 	}{
 		{"none", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), 3, 2, 1)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, ""},
 		{"TensorFlow's eps", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-3)), 3, 2, 1)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-3)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage stem differs"},
 		{"TensorFlow's padding", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, backbone.Same), 1e-5)), 3, 2, 1)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, backbone.Same), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage stem differs"},
 		{"pooling padded like TensorFlow", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), 3, 2, backbone.Same)
+			return backbone.MaxPool(relu(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: backbone.Same})
 		}, "stage stem differs"},
 		{"ReLU6 for ReLU", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(backbone.ReLU6(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), 3, 2, 1)
+			return backbone.MaxPool(backbone.ReLU6(b.BatchNorm("bn1", conv(b, x, 3), 1e-5)), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage "},
 		{"no ReLU", func(b *backbone.Builder, x *graph.Node) *graph.Node {
-			return backbone.MaxPool(b.BatchNorm("bn1", conv(b, x, 3), 1e-5), 3, 2, 1)
+			return backbone.MaxPool(b.BatchNorm("bn1", conv(b, x, 3), 1e-5), backbone.Pool{Size: 3, Stride: 2, Pad: 1})
 		}, "stage stem differs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := formulaNet(t, "resnet18")
 			n.Row.arch = faulty{n.Row.arch, c.stem}
 			g, _, _ := golden.Find("resnet18", golden.Formula)
-			relative, problem := n.against(pureGo(t), g)
+			relative, problem := n.compare(pureGo(t), g)
 			if (c.want == "") != (problem == "") || !strings.HasPrefix(problem, c.want) {
 				t.Errorf("problem %q (relative %.2g), want %q", problem, relative, c.want)
 			}
@@ -154,7 +155,7 @@ func TestGoldenSeesFaults(t *testing.T) {
 	}
 }
 
-// A single wrong number in millions moves no logit, but it moves the checksum.
+// A single wrong number among millions changes no logit noticeably, but it changes the checksum.
 func TestGoldenSeesOneWrongNumber(t *testing.T) {
 	g, _, _ := golden.Find("resnet20_cifar10", golden.Formula)
 	for _, name := range []string{"layer2.1.conv1.weight", "bn1.bias", "linear.weight"} {
@@ -174,15 +175,15 @@ func TestVerifyRefusesAndSkips(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", t.TempDir())
 	b := pureGo(t)
 	var unknown *UnknownError
-	if _, err := Verify(context.Background(), b, []string{"resnet51"}); !errors.As(err, &unknown) {
+	if _, err := Verify(context.Background(), b, []string{"resnet51"}, Options{}); !errors.As(err, &unknown) {
 		t.Errorf("unknown name: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Verify(ctx, b, []string{"resnet20_cifar10"}); !errors.Is(err, context.Canceled) {
+	if _, err := Verify(ctx, b, []string{"resnet20_cifar10"}, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	verdicts, err := Options{Offline: true}.Verify(context.Background(), b, []string{"resnet20_cifar10", "resnet20_cifar10"})
+	verdicts, err := Verify(context.Background(), b, []string{"resnet20_cifar10", "resnet20_cifar10"}, Options{Offline: true})
 	if err != nil || len(verdicts) != 2 {
 		t.Fatalf("%+v, %v", verdicts, err)
 	}
@@ -192,7 +193,7 @@ func TestVerifyRefusesAndSkips(t *testing.T) {
 	// A file that is not the published one cannot be compared with a golden of the published one.
 	other := filepath.Join(t.TempDir(), "other.safetensors")
 	writeFormula(t, "resnet20_cifar10", other)
-	verdicts, err = Options{Offline: true, Weights: other}.Verify(context.Background(), b, []string{"resnet20_cifar10"})
+	verdicts, err = Verify(context.Background(), b, []string{"resnet20_cifar10"}, Options{Offline: true, Weights: other})
 	if err != nil || len(verdicts) != 2 || verdicts[1].OK || !strings.Contains(verdicts[1].Problem, "was made from 12fca82f") {
 		t.Errorf("%+v, %v", verdicts, err)
 	}
@@ -212,16 +213,7 @@ func writeFormula(t testing.TB, name, path string) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	made, err := formulaFile(r, g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.Remove(made)
-	content, err := os.ReadFile(made)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	if err := formulanet.Write(path, r.arch, g.Size, g.Gain); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -26,14 +26,14 @@ func xla(tb testing.TB) compute.Backend {
 	return e.Backend
 }
 
-// What people run: the compiled networks, formula and published weights. The other architectures are compared on the
-// pure Go backend, all of them on XLA by "tlkit verify".
+// The compiled networks that most people run, with formula and published weights. The other
+// architectures are compared on the pure Go backend here, and all of them on XLA by "tlkit verify".
 func TestGoldensOnXLA(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles ten networks")
 	}
 	names := []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet50_thin"}
-	verdicts, err := Verify(context.Background(), xla(t), names)
+	verdicts, err := Verify(context.Background(), xla(t), names, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +52,9 @@ func TestGoldensOnXLA(t *testing.T) {
 	}
 }
 
-// Pictures per second of the compiled extractor, its weights on the device. Reference on two quiet cores, 224 pixels:
-// MobileNetV2 60 to 75, Lite0 50, ResNet-18 38 to 40, flat from 8 pictures a call on.
+// Pictures per second of the compiled extractor, with its weights on the device. For reference, on
+// two quiet cores at 224 pixels: MobileNetV2 60 to 75, Lite0 50, ResNet-18 38 to 40, the same from
+// 8 pictures a call on.
 func BenchmarkExtractor(b *testing.B) {
 	backend := xla(b)
 	for _, name := range []string{"mobilenetv2", "efficientnet_lite0", "resnet18"} {

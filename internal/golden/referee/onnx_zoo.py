@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Small ONNX networks that use every operation we read, and what ONNX Runtime computes for them and for real files.
 
-    python onnx_zoo.py --tiny ../../../tlkit/zoo/testdata/onnx       writes NAME.onnx and golden.json
+    python onnx_zoo.py --tiny ../../../tlkit/onnx/testdata           writes NAME.onnx and golden.json
     python onnx_zoo.py --out ../values --weights FOLDER              the rows whose real files lie in FOLDER
 
 The weights are those of zoo.py's formula under the names of the tensors. ONNX Runtime computes in float32; its own error

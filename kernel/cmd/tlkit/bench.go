@@ -20,15 +20,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
-	"github.com/tlkit/transfer-learning/tlkit/weights"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -481,21 +480,13 @@ func formulaNet(ctx context.Context, name string) (*zoo.Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
-	if err != nil {
-		return nil, err
-	}
-	var made []weights.Tensor
-	for _, w := range d.Weights {
-		made = append(made, weights.FromFloat32(w.Name, w.Shape, golden.Fill(w.Name, w.Shape, 1)))
-	}
 	dir, err := os.MkdirTemp("", "tlkit-bench-*")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "formula.safetensors")
-	if err := weights.WriteSafetensors(file, made, nil); err != nil {
+	if err := formulanet.Write(file, row.Arch(), row.Preset.Size, 1); err != nil {
 		return nil, err
 	}
 	return zoo.Load(ctx, name, zoo.Options{Weights: file})
@@ -528,9 +519,14 @@ func (b *benchRun) overlap(ctx context.Context, data string) error {
 	for range 3 {
 		b.p.State("extracting from files", 0, 0)
 		start := time.Now()
-		err := features.Forward(ctx, back, net.Preset.Size, len(items), 0, func(i int) (transforms.Tensor, error) {
-			return pipeline.LoadFile(nil, items[i].Path, transforms.DecodeOptions{}, transforms.Rand{})
-		}, func([]int, []float32) error { return nil }, func(int, error) {})
+		err := features.Forward(ctx, back, features.Pass{
+			Size: net.Preset.Size, Pictures: len(items),
+			Prepare: func(i int) (transforms.Tensor, error) {
+				return pipeline.LoadFile(nil, items[i].Path, transforms.DecodeOptions{}, transforms.Rand{})
+			},
+			Use: func([]int, []float32) error { return nil },
+			Bad: func(int, error) {},
+		})
 		if err != nil {
 			return err
 		}

@@ -91,11 +91,11 @@ func (c *command) weightsStep(p *progress) setup.Step {
 	return setup.Step{
 		Name: "weights", About: "of the default network, " + row.Name + ", checked by sha256", Optional: true,
 		Done: func(context.Context) (string, bool) {
-			_, ok := row.File.Cached()
+			_, ok := row.Here()
 			return row.Name + ", licence " + row.Licence, ok
 		},
 		Do: func(ctx context.Context, _ func(string)) (string, error) {
-			_, err := row.File.Get(ctx, fetch.Options{Offline: c.offline, Report: fetching(p)})
+			_, err := row.Fetch(ctx, zoo.Options{Offline: c.offline, Report: fetching(p)})
 			return row.Name + ", licence " + row.Licence, err
 		},
 	}
@@ -170,7 +170,7 @@ func (c *command) makeBundle(ctx context.Context, dir string) error {
 	}
 	files[filepath.Base(f.Path)] = f.Path
 	row := zoo.Rows()[0]
-	if files[row.File.Name], err = row.File.Get(ctx, o); err != nil {
+	if files[row.FileName()], err = row.Fetch(ctx, zoo.Options{Offline: c.offline, Report: fetching(p)}); err != nil {
 		return err
 	}
 	module, err := moduleHere()

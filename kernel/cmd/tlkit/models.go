@@ -51,10 +51,8 @@ func (c *command) models() *cobra.Command {
 			for _, r := range zoo.Rows() {
 				_, cached := r.Here()
 				m := modelRow{Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Params: r.Params, Features: r.Features,
-					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Origin: r.Origin, Bytes: r.File.Bytes, Cached: cached, Verified: r.Verified()}
-				if len(r.File.Sources) > 0 {
-					m.Source = r.File.Sources[0].String()
-				}
+					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Origin: r.Origin, Bytes: r.Bytes(), Cached: cached, Verified: r.Verified()}
+				m.Source = r.Source()
 				rows = append(rows, m)
 			}
 			c.result = rows

@@ -105,7 +105,7 @@ func (c *command) examine(ctx context.Context) doctor.Report {
 	report := doctor.Run(ctx, doctor.Probes{
 		Weights: func() (string, bool) {
 			row := zoo.Rows()[0]
-			_, cached := row.File.Cached()
+			_, cached := row.Here()
 			return row.Name, cached
 		},
 	})

@@ -58,16 +58,17 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest.`
 			seen := map[string]bool{}
 			for i, name := range names {
 				p.State("verifying", int64(i), int64(len(names)))
-				verdicts, err := (zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: fetching(p)}).Verify(cmd.Context(), e.Backend, []string{name})
+				verdicts, err := zoo.Verify(cmd.Context(), e.Backend, []string{name}, zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: fetching(p)})
 				if err != nil {
 					return err
 				}
 				for _, v := range verdicts {
-					if seen[v.Name+" "+v.Kind] {
+					key := v.Name + " " + string(v.Kind)
+					if seen[key] {
 						continue
 					}
-					seen[v.Name+" "+v.Kind] = true
-					row := verdict{Model: v.Name, Kind: v.Kind, OK: v.OK, Skipped: v.Skipped, Problem: v.Problem, By: v.By}
+					seen[key] = true
+					row := verdict{Model: v.Name, Kind: string(v.Kind), OK: v.OK, Skipped: v.Skipped, Problem: v.Problem, By: v.Referee}
 					switch {
 					case v.Skipped != "":
 						out.Skipped++

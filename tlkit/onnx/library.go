@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"fmt"
@@ -13,8 +13,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// libraryOps are the operations that onnx-gomlx v0.5.5 builds as ONNX means them; a test asks it for each. Left out are
-// those that it takes and builds otherwise (Resize by cubic, CumSum), that quantise, and that need a state of their own.
+// libraryOps are the operations that onnx-gomlx v0.5.5 builds as ONNX defines them; a test asks it
+// for each. Missing are those that it builds differently (cubic Resize, CumSum), those that
+// quantise, and those that need a state of their own.
 var libraryOps = map[string]bool{
 	"And": true, "ArgMax": true, "ArgMin": true, "Ceil": true, "Cos": true, "Einsum": true, "Equal": true, "Expand": true,
 	"Floor": true, "Gather": true, "GatherElements": true, "GatherND": true, "Gemm": true, "Greater": true, "GreaterOrEqual": true,
@@ -24,57 +25,18 @@ var libraryOps = map[string]bool{
 	"Where": true, "Xor": true,
 }
 
-// runLibrary has onnx-gomlx build the nodes that wait. It sees a small file of our own making, never the stranger's:
-// the nodes with their settings, constants, and everything else as an input, weights too, which thus stay parameters of
-// the program.
-func (e *onnxWalk) runLibrary() {
+// runLibrary lets onnx-gomlx build the pending nodes. It never sees the stranger's file, but a
+// small one made here: the nodes with their settings, constants, and everything else as an input.
+// Weights are inputs too, and so stay parameters of the program.
+func (e *walk) runLibrary() {
 	nodes := e.pending
 	e.pending = nil
-	g := &protos.GraphProto{Name: "part"}
-	inside := map[string]bool{}
-	for _, i := range nodes {
-		for _, out := range e.nodes[i].Outputs {
-			inside[out] = true
-		}
-	}
-	inputs := map[string]*Node{}
-	put := map[string]bool{}
-	asked := map[string]int{}
-	for _, i := range nodes {
-		n := e.nodes[i]
-		if n.Op == "Split" && n.Attrs["split"].Ints != nil {
-			panic(fmt.Errorf("node %.100q (Split): parts of the sizes of version 12: export it with a newer version", n.Name))
-		}
-		for _, name := range n.Inputs {
-			asked[name]++
-			if name == "" || inside[name] || put[name] {
-				continue
-			}
-			put[name] = true
-			v := e.get(name)
-			if v.known != nil && v.known.len() <= maxONNXConst {
-				g.Node = append(g.Node, constantNode(name, *v.known))
-				continue
-			}
-			inputs[name] = v.plain(e)
-			g.Input = append(g.Input, valueInfo(name, inputs[name]))
-		}
-		g.Node = append(g.Node, nodeProto(n))
-	}
-	var wanted []string
-	for _, i := range nodes {
-		for _, out := range e.nodes[i].Outputs {
-			if out != "" && (e.ask[out] > asked[out] || out == e.cut || out == e.logits) {
-				wanted = append(wanted, out)
-				g.Output = append(g.Output, &protos.ValueInfoProto{Name: out, Type: tensorType(1, nil)})
-			}
-		}
-	}
-	if len(wanted) == 0 {
+	p := e.collect(nodes)
+	if len(p.wanted) == 0 {
 		return
 	}
 	raw, err := proto.Marshal(&protos.ModelProto{
-		IrVersion: 8, Graph: g, OpsetImport: []*protos.OperatorSetIdProto{{Version: int64(e.opset)}},
+		IrVersion: 8, Graph: p.graph, OpsetImport: []*protos.OperatorSetIdProto{{Version: int64(e.opset)}},
 	})
 	if err != nil {
 		panic(err)
@@ -85,16 +47,67 @@ func (e *onnxWalk) runLibrary() {
 	}
 	defer m.Close()
 	m.DisableFusion() // the same arithmetic on every backend
-	if len(inputs) == 0 {
-		// Its graph is that of its inputs.
-		panic(fmt.Errorf("node %.100q (%s): nothing in it depends on the picture or a weight", e.nodes[nodes[0]].Name, e.nodes[nodes[0]].Op))
+	if len(p.inputs) == 0 {
+		// The library finds the graph through its inputs.
+		first := e.nodes[nodes[0]]
+		panic(fmt.Errorf("node %.100q (%s): nothing in it depends on the picture or a weight", first.Name, first.Op))
 	}
-	for k, node := range m.CallGraph(nil, e.ref.Graph(), inputs, wanted...) {
+	for k, node := range m.CallGraph(nil, e.ref.Graph(), p.inputs, p.wanted...) {
 		if node == nil {
-			panic(fmt.Errorf("onnx-gomlx gave nothing for %.100q", wanted[k]))
+			panic(fmt.Errorf("onnx-gomlx gave nothing for %.100q", p.wanted[k]))
 		}
-		e.set(wanted[k], onnxValue{node: node})
+		e.set(p.wanted[k], value{node: node})
 	}
+}
+
+// piece is the part of a network that the library builds.
+type piece struct {
+	graph  *protos.GraphProto
+	inputs map[string]*Node
+	wanted []string // values that others need
+}
+
+// collect makes a piece of some nodes.
+func (e *walk) collect(nodes []int) piece {
+	p := piece{graph: &protos.GraphProto{Name: "part"}, inputs: map[string]*Node{}}
+	made := map[string]bool{} // by the nodes themselves
+	for _, i := range nodes {
+		for _, out := range e.nodes[i].Outputs {
+			made[out] = true
+		}
+	}
+	put := map[string]bool{}
+	uses := map[string]int{} // by the nodes themselves
+	for _, i := range nodes {
+		n := e.nodes[i]
+		if n.Op == "Split" && n.Attrs["split"].Ints != nil {
+			panic(fmt.Errorf("node %.100q (Split): parts of the sizes of version 12: export it with a newer version", n.Name))
+		}
+		for _, name := range n.Inputs {
+			uses[name]++
+			if name == "" || made[name] || put[name] {
+				continue
+			}
+			put[name] = true
+			v := e.get(name)
+			if v.known != nil && v.known.len() <= maxConstant {
+				p.graph.Node = append(p.graph.Node, constantNode(name, *v.known))
+				continue
+			}
+			p.inputs[name] = v.plain(e)
+			p.graph.Input = append(p.graph.Input, valueInfo(name, p.inputs[name]))
+		}
+		p.graph.Node = append(p.graph.Node, nodeProto(n))
+	}
+	for _, i := range nodes {
+		for _, out := range e.nodes[i].Outputs {
+			if out != "" && (e.uses[out] > uses[out] || out == e.cut || out == e.logits) {
+				p.wanted = append(p.wanted, out)
+				p.graph.Output = append(p.graph.Output, &protos.ValueInfoProto{Name: out, Type: tensorType(1, nil)})
+			}
+		}
+	}
+	return p
 }
 
 func nodeProto(n weights.ONNXNode) *protos.NodeProto {
@@ -129,7 +142,7 @@ func nodeProto(n weights.ONNXNode) *protos.NodeProto {
 	return out
 }
 
-func constantNode(name string, c onnxConst) *protos.NodeProto {
+func constantNode(name string, c constant) *protos.NodeProto {
 	t := &protos.TensorProto{Name: name}
 	for _, d := range c.shape {
 		t.Dims = append(t.Dims, int64(d))

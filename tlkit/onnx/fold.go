@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"errors"
@@ -13,20 +13,22 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// What a file computes from shapes and constants, to know how to reshape, is computed here while the graph is built:
-// whole numbers, a dozen at a time. GoMLX would compile a program for each, and a division by zero in a stranger's file
-// would end the process from one of its workers.
+// Folding: what a file computes from shapes and constants, for example to know how to reshape, is
+// computed here while the graph is built. These are a dozen whole numbers at a time. GoMLX would
+// compile a program for each, and a division by zero in a stranger's file would end the process
+// from one of its workers.
 
 func constOf[T gotype.Supported](g *Graph, values []T, shape []int) *Node {
 	return ConstTensor(g, tensors.FromFlatDataAndDimensions(values, shape...))
 }
 
-// fold computes a node of the library's whose inputs are all known, where it is one that shapes are made with.
-func (e *onnxWalk) fold(n weights.ONNXNode) bool {
+// fold computes a node of the library if all its inputs are known and it is one that shapes are
+// made with. It reports whether it did.
+func (e *walk) fold(n weights.ONNXNode) bool {
 	if _, ok := foldOps[n.Op]; !ok {
 		return false
 	}
-	in := make([]onnxValue, len(n.Inputs))
+	in := make([]value, len(n.Inputs))
 	for k, name := range n.Inputs {
 		if name == "" {
 			continue
@@ -41,37 +43,24 @@ func (e *onnxWalk) fold(n weights.ONNXNode) bool {
 	return e.foldValues(n, in)
 }
 
-func (e *onnxWalk) foldValues(n weights.ONNXNode, in []onnxValue) bool {
+// foldValues computes a node if all its inputs are known. It reports whether it did.
+func (e *walk) foldValues(n weights.ONNXNode, in []value) bool {
 	f, ok := foldOps[n.Op]
 	if !ok || len(in) == 0 || len(n.Outputs) != 1 || !in[0].there() {
 		return false
 	}
 	if n.Op == "Shape" || n.Op == "Size" {
-		c := onnxConst{dtype: "I64", shape: []int{len(in[0].dims())}}
-		for _, d := range in[0].dims() {
-			c.ints = append(c.ints, int64(d))
-		}
-		if n.Op == "Size" {
-			size := int64(1)
-			for _, d := range c.ints {
-				size *= d
-			}
-			c = onnxConst{dtype: "I64", ints: []int64{size}, shape: []int{}}
-		} else if from, to := onnxInt(n, "start", 0), onnxInt(n, "end", math.MaxInt32); from != 0 || to != math.MaxInt32 {
-			c.ints = c.ints[clampAxis(from, len(c.ints)):max(clampAxis(from, len(c.ints)), clampAxis(to, len(c.ints)))]
-			c.shape = []int{len(c.ints)}
-		}
-		e.set(n.Outputs[0], onnxValue{known: &c})
+		e.set(n.Outputs[0], value{known: foldShape(n, in[0].dims())})
 		return true
 	}
 	if n.Op == "ConstantOfShape" {
 		c := e.constantOfShape(n, in[0].known)
 		if c != nil {
-			e.set(n.Outputs[0], onnxValue{known: c})
+			e.set(n.Outputs[0], value{known: c})
 		}
 		return c != nil
 	}
-	known := make([]*onnxConst, len(in))
+	known := make([]*constant, len(in))
 	for i, v := range in {
 		if v.there() && v.known == nil {
 			return false
@@ -85,13 +74,32 @@ func (e *onnxWalk) foldValues(n weights.ONNXNode, in []onnxValue) bool {
 	if err != nil {
 		panic(err)
 	}
-	if c.len() > maxONNXConst {
+	if c.len() > maxConstant {
 		panic(fmt.Errorf("%d numbers of a shape", c.len()))
 	}
-	e.set(n.Outputs[0], onnxValue{known: c})
+	e.set(n.Outputs[0], value{known: c})
 	return true
 }
 
+// foldShape computes Shape and Size.
+func foldShape(n weights.ONNXNode, dims []int) *constant {
+	c := &constant{dtype: "I64", ints: []int64{}}
+	size := int64(1)
+	for _, d := range dims {
+		c.ints = append(c.ints, int64(d))
+		size *= int64(d)
+	}
+	if n.Op == "Size" {
+		return &constant{dtype: "I64", ints: []int64{size}, shape: []int{}}
+	}
+	first := clampAxis(intAttr(n, "start", 0), len(dims))
+	last := clampAxis(intAttr(n, "end", math.MaxInt32), len(dims))
+	c.ints = c.ints[first:max(first, last)]
+	c.shape = []int{len(c.ints)}
+	return c
+}
+
+// clampAxis counts i from 0 and brings it into [0, n].
 func clampAxis(i int64, n int) int {
 	if i < 0 {
 		i += int64(n)
@@ -101,11 +109,13 @@ func clampAxis(i int64, n int) int {
 
 var errNotFolded = errors.New("not a computation of whole numbers")
 
-type foldOp func(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error)
+// foldOp computes a node whose inputs are all known. It returns errNotFolded for what it does not
+// understand.
+type foldOp func(n weights.ONNXNode, in []*constant) (*constant, error)
 
 var foldOps = map[string]foldOp{
 	"Shape": nil, "Size": nil, "ConstantOfShape": nil, // see foldValues
-	"Identity":  func(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) { return in[0], nil },
+	"Identity":  func(_ weights.ONNXNode, in []*constant) (*constant, error) { return in[0], nil },
 	"Cast":      foldCast,
 	"Gather":    foldGather,
 	"Squeeze":   foldSqueeze,
@@ -127,7 +137,7 @@ var foldOps = map[string]foldOp{
 }
 
 func foldBinary(op func(a, b int64) (int64, error)) foldOp {
-	return func(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+	return func(_ weights.ONNXNode, in []*constant) (*constant, error) {
 		if len(in) != 2 || in[0] == nil || in[1] == nil || in[0].ints == nil || in[1].ints == nil {
 			return nil, errNotFolded
 		}
@@ -135,7 +145,7 @@ func foldBinary(op func(a, b int64) (int64, error)) foldOp {
 		if a.len() != b.len() && a.len() != 1 && b.len() != 1 || len(a.shape) > 1 || len(b.shape) > 1 {
 			return nil, errNotFolded
 		}
-		out := &onnxConst{dtype: a.dtype, shape: a.shape, ints: make([]int64, max(a.len(), b.len()))}
+		out := &constant{dtype: a.dtype, shape: a.shape, ints: make([]int64, max(a.len(), b.len()))}
 		if b.len() > a.len() || len(b.shape) > len(a.shape) {
 			out.shape = b.shape
 		}
@@ -150,14 +160,14 @@ func foldBinary(op func(a, b int64) (int64, error)) foldOp {
 	}
 }
 
-func foldCast(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldCast(n weights.ONNXNode, in []*constant) (*constant, error) {
 	if len(in) != 1 {
 		return nil, errNotFolded
 	}
 	out := *in[0]
-	switch to := onnxInt(n, "to", 0); {
-	case to == 6 || to == 7:
-		out.dtype = map[int64]string{6: "I32", 7: "I64"}[to]
+	switch kind := intAttr(n, "to", 0); {
+	case kind == 6 || kind == 7:
+		out.dtype = map[int64]string{6: "I32", 7: "I64"}[kind]
 		if out.floats != nil {
 			out.ints, out.floats = make([]int64, len(in[0].floats)), nil
 			for i, v := range in[0].floats {
@@ -167,7 +177,7 @@ func foldCast(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 				out.ints[i] = int64(v)
 			}
 		}
-	case to == 1:
+	case kind == 1:
 		out.dtype = "F32"
 		if out.ints != nil {
 			out.floats, out.ints = make([]float32, len(in[0].ints)), nil
@@ -181,11 +191,11 @@ func foldCast(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 	return &out, nil
 }
 
-func foldGather(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
-	if len(in) != 2 || in[1] == nil || in[0].ints == nil || in[1].ints == nil || len(in[0].shape) != 1 || onnxInt(n, "axis", 0) != 0 {
+func foldGather(n weights.ONNXNode, in []*constant) (*constant, error) {
+	if len(in) != 2 || in[1] == nil || in[0].ints == nil || in[1].ints == nil || len(in[0].shape) != 1 || intAttr(n, "axis", 0) != 0 {
 		return nil, errNotFolded
 	}
-	out := &onnxConst{dtype: in[0].dtype, shape: in[1].shape}
+	out := &constant{dtype: in[0].dtype, shape: in[1].shape}
 	for _, i := range in[1].ints {
 		if i < 0 {
 			i += int64(in[0].len())
@@ -198,15 +208,15 @@ func foldGather(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 	return out, nil
 }
 
-// onnxAxes are given as a setting in old files and as an input in new ones.
-func onnxAxes(n weights.ONNXNode, in []*onnxConst, at int) []int64 {
-	if len(in) > at && in[at] != nil {
-		return in[at].ints
+// givenAxes returns the axes of a node: a setting in old files, input number k in new ones.
+func givenAxes(n weights.ONNXNode, in []*constant, k int) []int64 {
+	if len(in) > k && in[k] != nil {
+		return in[k].ints
 	}
 	return n.Attrs["axes"].Ints
 }
 
-func foldSqueeze(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldSqueeze(_ weights.ONNXNode, in []*constant) (*constant, error) {
 	out := *in[0]
 	if out.len() != 1 {
 		return nil, errNotFolded
@@ -215,19 +225,19 @@ func foldSqueeze(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 	return &out, nil
 }
 
-func foldUnsqueeze(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldUnsqueeze(n weights.ONNXNode, in []*constant) (*constant, error) {
 	out := *in[0]
-	if axes := onnxAxes(n, in, 1); len(out.shape) != 0 || len(axes) != 1 || axes[0] != 0 && axes[0] != -1 {
+	if axes := givenAxes(n, in, 1); len(out.shape) != 0 || len(axes) != 1 || axes[0] != 0 && axes[0] != -1 {
 		return nil, errNotFolded
 	}
 	out.shape = []int{1}
 	return &out, nil
 }
 
-func foldConcat(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
-	out := &onnxConst{dtype: in[0].dtype, ints: []int64{}}
+func foldConcat(_ weights.ONNXNode, in []*constant) (*constant, error) {
+	out := &constant{dtype: in[0].dtype, ints: []int64{}}
 	for _, c := range in {
-		if c == nil || c.ints == nil || len(c.shape) != 1 || out.len()+c.len() > maxONNXConst {
+		if c == nil || c.ints == nil || len(c.shape) != 1 || out.len()+c.len() > maxConstant {
 			return nil, errNotFolded
 		}
 		out.ints = append(out.ints, c.ints...)
@@ -236,7 +246,7 @@ func foldConcat(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 	return out, nil
 }
 
-func foldSlice(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldSlice(_ weights.ONNXNode, in []*constant) (*constant, error) {
 	if len(in) < 3 || in[0].ints == nil || len(in[0].shape) != 1 {
 		return nil, errNotFolded
 	}
@@ -249,22 +259,22 @@ func foldSlice(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 		}
 		return in[k].ints[0], true
 	}
-	from, ok1 := bound(1, 0)
-	to, ok2 := bound(2, 0)
+	first, ok1 := bound(1, 0)
+	last, ok2 := bound(2, 0)
 	axis, ok3 := bound(3, 0)
 	step, ok4 := bound(4, 1)
 	if !ok1 || !ok2 || !ok3 || !ok4 || axis != 0 && axis != -1 || step != 1 {
 		return nil, errNotFolded
 	}
-	out := &onnxConst{dtype: in[0].dtype, ints: []int64{}}
-	if a, b := clampAxis(from, in[0].len()), clampAxis(to, in[0].len()); a < b {
+	out := &constant{dtype: in[0].dtype, ints: []int64{}}
+	if a, b := clampAxis(first, in[0].len()), clampAxis(last, in[0].len()); a < b {
 		out.ints = slices.Clone(in[0].ints[a:b])
 	}
 	out.shape = []int{len(out.ints)}
 	return out, nil
 }
 
-func foldReshape(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldReshape(_ weights.ONNXNode, in []*constant) (*constant, error) {
 	if len(in) != 2 || in[1] == nil || len(in[1].ints) > 1 || in[0].len() > 1 && len(in[1].ints) == 0 {
 		return nil, errNotFolded
 	}
@@ -278,14 +288,15 @@ func foldReshape(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 	return &out, nil
 }
 
-// constantOfShape repeats a number, which stands inside the node and is a tensor of the file.
-func (e *onnxWalk) constantOfShape(n weights.ONNXNode, shape *onnxConst) *onnxConst {
+// constantOfShape repeats a number, which is a tensor of the file.
+func (e *walk) constantOfShape(n weights.ONNXNode, shape *constant) *constant {
 	if shape == nil || shape.ints == nil || len(shape.ints) > 1 {
 		return nil
 	}
-	value := onnxConst{dtype: "F32", floats: []float32{0}}
+	value := constant{dtype: "F32", floats: []float32{0}}
 	if a, ok := n.Attrs["value"]; ok && len(a.Strings) == 1 {
-		if value, ok = e.consts[a.Strings[0]]; !ok || value.len() != 1 {
+		value, ok = e.consts[a.Strings[0]]
+		if !ok || value.len() != 1 {
 			return nil
 		}
 	}
@@ -293,10 +304,10 @@ func (e *onnxWalk) constantOfShape(n weights.ONNXNode, shape *onnxConst) *onnxCo
 	for _, d := range shape.ints {
 		count *= d
 	}
-	if count < 0 || count > maxONNXConst {
+	if count < 0 || count > maxConstant {
 		panic(fmt.Errorf("%d numbers of a shape", count))
 	}
-	out := &onnxConst{dtype: value.dtype, shape: []int{}}
+	out := &constant{dtype: value.dtype, shape: []int{}}
 	for _, d := range shape.ints {
 		out.shape = append(out.shape, int(d))
 	}
@@ -308,7 +319,7 @@ func (e *onnxWalk) constantOfShape(n weights.ONNXNode, shape *onnxConst) *onnxCo
 	return out
 }
 
-func foldWhere(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldWhere(_ weights.ONNXNode, in []*constant) (*constant, error) {
 	if len(in) != 3 || in[1] == nil || in[2] == nil || in[0].ints == nil || in[1].ints == nil || in[2].ints == nil {
 		return nil, errNotFolded
 	}
@@ -316,16 +327,17 @@ func foldWhere(_ weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
 	if in[1].len() != n || in[2].len() != n || len(in[0].shape) > 1 {
 		return nil, errNotFolded
 	}
-	out := &onnxConst{dtype: in[1].dtype, shape: in[1].shape, ints: make([]int64, n)}
+	out := &constant{dtype: in[1].dtype, shape: in[1].shape, ints: make([]int64, n)}
 	for i, yes := range in[0].ints {
-		if out.ints[i] = in[2].ints[i]; yes != 0 {
+		out.ints[i] = in[2].ints[i]
+		if yes != 0 {
 			out.ints[i] = in[1].ints[i]
 		}
 	}
 	return out, nil
 }
 
-func foldEqual(n weights.ONNXNode, in []*onnxConst) (*onnxConst, error) {
+func foldEqual(n weights.ONNXNode, in []*constant) (*constant, error) {
 	out, err := foldBinary(func(a, b int64) (int64, error) {
 		if a == b {
 			return 1, nil

@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"encoding/binary"
@@ -8,25 +8,28 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-type onnxWeight struct {
-	shape  []int
+// weight is a tensor that is loaded as a weight of the architecture.
+type weight struct {
+	shape  []int // in the file
 	layout weights.Layout
-	fixed  bool // a statistic of a batch norm
+	fixed  bool // not trained: a statistic of a batch norm
 }
 
-// onnxConst is a tensor that takes part in the shape of the graph: an axis, a size, a bound.
-type onnxConst struct {
+// constant is a tensor that is known when the graph is built, and may shape it: an axis, a size, a
+// bound.
+type constant struct {
 	dtype  string // "I64", "F32" ...
 	shape  []int
 	ints   []int64   // of integers and booleans
 	floats []float32 // of everything else
 }
 
-func (c onnxConst) len() int { return max(len(c.ints), len(c.floats)) }
+func (c constant) len() int { return max(len(c.ints), len(c.floats)) }
 
-// readNumbers sorts the tensors into weights, which are loaded later, and constants, which are read now.
-func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
-	for _, i := range order {
+// readTensors sorts the tensors into weights, which are loaded later, and constants, which are read
+// now.
+func (a *Net) readTensors(f *weights.File) error {
+	for _, i := range a.sequence {
 		n := a.nodes[i]
 		if v := n.Attrs["value"].Strings; n.Op == "ConstantOfShape" && len(v) == 1 {
 			if t, ok := f.Tensor(v[0]); ok {
@@ -37,7 +40,7 @@ func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
 		}
 		for k, name := range n.Inputs {
 			// Some writers share one tensor by Identity nodes.
-			name = a.behind(name, "Identity")
+			name = a.skip(name, "Identity")
 			t, ok := f.Tensor(name)
 			if !ok {
 				continue
@@ -52,7 +55,7 @@ func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
 			w, seen := a.weights[name]
 			kernel := n.Op == "Conv" && k == 1 && len(t.Shape) == 4
 			if !seen {
-				w = onnxWeight{shape: t.Shape}
+				w = weight{shape: t.Shape}
 				if kernel {
 					w.layout = weights.OIHWtoHWIO
 				}
@@ -76,26 +79,25 @@ func (a *onnxNet) readNumbers(f *weights.File, order []int) error {
 	return nil
 }
 
-// staticInput says where an operation takes a few floats as settings.
+// staticInput reports whether an operation takes a few floats as settings at that input.
 func staticInput(op string, input int) bool {
 	switch op {
-	case "Resize":
-		return input >= 1
-	case "Clip", "Pad", "Pow", "Range":
+	case "Resize", "Clip", "Pad", "Pow", "Range":
 		return input >= 1
 	}
 	return false
 }
 
-func (a *onnxNet) readConst(t weights.Tensor, float bool) error {
+// readConst reads a constant.
+func (a *Net) readConst(t weights.Tensor, float bool) error {
 	if _, done := a.consts[t.Name]; done {
 		return nil
 	}
 	n := t.Len()
-	if n > maxONNXConst {
+	if n > maxConstant {
 		return fmt.Errorf("tensor %.100q has %d numbers of type %s: quantised networks are not read, export it with 32-bit floats", t.Name, n, t.DType)
 	}
-	c := onnxConst{dtype: t.DType, shape: t.Shape}
+	c := constant{dtype: t.DType, shape: t.Shape}
 	if float {
 		values, err := t.Float32()
 		if err != nil {
@@ -103,38 +105,48 @@ func (a *onnxNet) readConst(t weights.Tensor, float bool) error {
 		}
 		c.dtype, c.floats = "F32", values
 		for _, v := range values {
-			// Bounds of a clip may be infinite, nothing is a NaN.
+			// The bounds of a clip may be infinite; nothing may be NaN.
 			if v != v {
 				return fmt.Errorf("tensor %.100q holds NaN", t.Name)
 			}
 		}
 	} else {
-		b, err := t.Bytes()
+		var err error
+		c.ints, err = wholeNumbers(t)
 		if err != nil {
 			return err
-		}
-		c.ints = make([]int64, n)
-		for i := range c.ints {
-			switch t.DType {
-			case "I64", "U64":
-				c.ints[i] = int64(binary.LittleEndian.Uint64(b[8*i:]))
-			case "I32":
-				c.ints[i] = int64(int32(binary.LittleEndian.Uint32(b[4*i:])))
-			case "U32":
-				c.ints[i] = int64(binary.LittleEndian.Uint32(b[4*i:]))
-			case "I16":
-				c.ints[i] = int64(int16(binary.LittleEndian.Uint16(b[2*i:])))
-			case "U16":
-				c.ints[i] = int64(binary.LittleEndian.Uint16(b[2*i:]))
-			case "I8":
-				c.ints[i] = int64(int8(b[i]))
-			case "U8", "BOOL":
-				c.ints[i] = int64(b[i])
-			default:
-				return fmt.Errorf("tensor %.100q has elements of type %s", t.Name, t.DType)
-			}
 		}
 	}
 	a.consts[t.Name] = c
 	return nil
+}
+
+// wholeNumbers reads a tensor of integers or booleans.
+func wholeNumbers(t weights.Tensor) ([]int64, error) {
+	b, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int64, t.Len())
+	for i := range out {
+		switch t.DType {
+		case "I64", "U64":
+			out[i] = int64(binary.LittleEndian.Uint64(b[8*i:]))
+		case "I32":
+			out[i] = int64(int32(binary.LittleEndian.Uint32(b[4*i:])))
+		case "U32":
+			out[i] = int64(binary.LittleEndian.Uint32(b[4*i:]))
+		case "I16":
+			out[i] = int64(int16(binary.LittleEndian.Uint16(b[2*i:])))
+		case "U16":
+			out[i] = int64(binary.LittleEndian.Uint16(b[2*i:]))
+		case "I8":
+			out[i] = int64(int8(b[i]))
+		case "U8", "BOOL":
+			out[i] = int64(b[i])
+		default:
+			return nil, fmt.Errorf("tensor %.100q has elements of type %s", t.Name, t.DType)
+		}
+	}
+	return out, nil
 }

@@ -1,4 +1,4 @@
-package zoo
+package onnx
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// axesOf are the axes that a node names, from 0, sorted; nil = it names none.
-func (e *onnxWalk) axesOf(n weights.ONNXNode, in []onnxValue, rank int) []int {
+// axesOf returns the axes that a node names, counted from 0 and sorted; nil if it names none.
+func (e *walk) axesOf(n weights.ONNXNode, in []value, rank int) []int {
 	given := n.Attrs["axes"].Ints
 	if len(in) > 1 && in[1].there() {
 		if in[1].known == nil {
@@ -35,12 +35,15 @@ func (e *onnxWalk) axesOf(n weights.ONNXNode, in []onnxValue, rank int) []int {
 	return out
 }
 
-func onnxReduceMean(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+// channelsBehind says where the axes of a map [N,C,H,W] are in [N,H,W,C].
+var channelsBehind = []int{0, 3, 1, 2}
+
+func reduceMean(e *walk, n weights.ONNXNode, in []value) value {
 	v := in[0]
 	axes := e.axesOf(n, in, len(v.dims()))
-	keep := onnxInt(n, "keepdims", 1) != 0
+	keep := intAttr(n, "keepdims", 1) != 0
 	if axes == nil {
-		if onnxInt(n, "noop_with_empty_axes", 0) != 0 {
+		if intAttr(n, "noop_with_empty_axes", 0) != 0 {
 			return v
 		}
 		for i := range v.dims() {
@@ -51,17 +54,18 @@ func onnxReduceMean(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 		if keep {
 			return v.same(ReduceAndKeep(v.node, ReduceMean, 1, 2))
 		}
-		return onnxValue{node: ReduceMean(v.node, 1, 2)}
+		return value{node: ReduceMean(v.node, 1, 2)}
 	}
 	x := v.plain(e)
 	if keep {
-		return onnxValue{node: ReduceAndKeep(x, ReduceMean, axes...)}
+		return value{node: ReduceAndKeep(x, ReduceMean, axes...)}
 	}
-	return onnxValue{node: ReduceMean(x, axes...)}
+	return value{node: ReduceMean(x, axes...)}
 }
 
-func onnxAxis(n weights.ONNXNode, otherwise int64, rank int) int {
-	axis := onnxInt(n, "axis", otherwise)
+// axisOf returns the axis that a node names, counted from 0.
+func axisOf(n weights.ONNXNode, otherwise int64, rank int) int {
+	axis := intAttr(n, "axis", otherwise)
 	if axis < 0 {
 		axis += int64(rank)
 	}
@@ -71,7 +75,7 @@ func onnxAxis(n weights.ONNXNode, otherwise int64, rank int) int {
 	return int(axis)
 }
 
-func onnxConcat(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+func concat(e *walk, n weights.ONNXNode, in []value) value {
 	last := false
 	for _, v := range in {
 		if !v.there() || len(v.dims()) != len(in[0].dims()) {
@@ -79,7 +83,7 @@ func onnxConcat(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 		}
 		last = last || v.last
 	}
-	axis := onnxAxis(n, 0, len(in[0].dims()))
+	axis := axisOf(n, 0, len(in[0].dims()))
 	var nodes []*Node
 	for _, v := range in {
 		if last {
@@ -89,23 +93,24 @@ func onnxConcat(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 		}
 	}
 	if last {
-		axis = []int{0, 3, 1, 2}[axis]
+		axis = channelsBehind[axis]
 	}
-	return onnxValue{node: Concatenate(nodes, axis), last: last}
+	return value{node: Concatenate(nodes, axis), last: last}
 }
 
-func onnxPad(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
-	if mode := onnxText(n, "mode", "constant"); mode != "constant" {
+func pad(e *walk, n weights.ONNXNode, in []value) value {
+	if mode := textAttr(n, "mode", "constant"); mode != "constant" {
 		panic(fmt.Errorf("padding by %.20q", mode))
 	}
-	v := e.any(in[0])
+	v := e.elementwise(in[0])
 	rank := len(v.dims())
-	pads, value := n.Attrs["pads"].Ints, onnxFloat(n, "value", 0)
+	pads, value := n.Attrs["pads"].Ints, floatAttr(n, "value", 0)
 	if len(in) > 1 && in[1].there() {
 		if in[1].known == nil || len(in) > 3 && in[3].there() {
 			panic(errors.New("its padding depends on the picture, or names axes"))
 		}
-		if pads = in[1].known.ints; len(in) > 2 && in[2].there() {
+		pads = in[1].known.ints
+		if len(in) > 2 && in[2].there() {
 			if in[2].known == nil || len(in[2].known.floats) != 1 {
 				panic(errors.New("the value it pads with is no number"))
 			}
@@ -122,17 +127,17 @@ func onnxPad(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 				panic(fmt.Errorf("pads %v", pads))
 			}
 		}
-		at := i
+		axis := i
 		if v.last {
-			at = []int{0, 3, 1, 2}[i]
+			axis = channelsBehind[i]
 		}
-		all[at] = compute.PadAxis{Start: int(pads[i]), End: int(pads[i+rank])}
+		all[axis] = compute.PadAxis{Start: int(pads[i]), End: int(pads[i+rank])}
 	}
 	return v.same(Pad(v.node, Scalar(v.node.Graph(), v.node.DType(), value), all...))
 }
 
-// onnxTranspose turns maps around by calling them differently where that is all it takes.
-func onnxTranspose(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+// transpose only renames the axes of a map where that is enough.
+func transpose(e *walk, n weights.ONNXNode, in []value) value {
 	v := in[0]
 	rank := len(v.dims())
 	perm := make([]int, 0, rank)
@@ -152,17 +157,17 @@ func onnxTranspose(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 		panic(fmt.Errorf("perm %v of %d axes", perm, rank))
 	}
 	if v.last && slices.Equal(perm, []int{0, 2, 3, 1}) {
-		return onnxValue{node: v.node}
+		return value{node: v.node}
 	}
 	if v.known == nil && !v.last && !v.kernel && slices.Equal(perm, []int{0, 3, 1, 2}) {
-		return onnxValue{node: v.node, last: true}
+		return value{node: v.node, last: true}
 	}
-	return onnxValue{node: TransposeAllDims(v.plain(e), perm...)}
+	return value{node: TransposeAllDims(v.plain(e), perm...)}
 }
 
-func onnxFlatten(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+func flatten(e *walk, n weights.ONNXNode, in []value) value {
 	d := in[0].dims()
-	axis := onnxInt(n, "axis", 1)
+	axis := intAttr(n, "axis", 1)
 	if axis < 0 {
 		axis += int64(len(d))
 	}
@@ -173,18 +178,18 @@ func onnxFlatten(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 	for _, v := range d[:axis] {
 		rows *= v
 	}
-	return onnxValue{node: reshaped(e, in[0], rows, -1)}
+	return value{node: reshaped(e, in[0], rows, -1)}
 }
 
-// reshaped looks at numbers in another shape. A map of one pixel has the same order in both layouts.
-func reshaped(e *onnxWalk, v onnxValue, dims ...int) *Node {
+// reshaped is v in another shape. A map of one pixel has the same order in both layouts.
+func reshaped(e *walk, v value, dims ...int) *Node {
 	if d := v.dims(); v.last && d[2]*d[3] == 1 {
 		return Reshape(v.node, dims...)
 	}
 	return Reshape(v.plain(e), dims...)
 }
 
-func onnxReshape(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
+func reshape(e *walk, n weights.ONNXNode, in []value) value {
 	want := n.Attrs["shape"].Ints
 	if len(in) > 1 && in[1].there() {
 		if in[1].known == nil {
@@ -199,7 +204,7 @@ func onnxReshape(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 	dims := make([]int, len(want))
 	for i, v := range want {
 		switch {
-		case v == 0 && onnxInt(n, "allowzero", 0) == 0 && i < len(d):
+		case v == 0 && intAttr(n, "allowzero", 0) == 0 && i < len(d):
 			dims[i] = d[i]
 		case v < -1 || v == 0 || v > math.MaxInt32:
 			panic(fmt.Errorf("shape %v for %v", want, d))
@@ -210,5 +215,5 @@ func onnxReshape(e *onnxWalk, n weights.ONNXNode, in []onnxValue) onnxValue {
 	if len(dims) > 0 && len(d) > 0 && e.single && dims[0] == 1 && d[0] == e.count {
 		dims[0] = e.count // the file was written for one picture
 	}
-	return onnxValue{node: reshaped(e, in[0], dims...)}
+	return value{node: reshaped(e, in[0], dims...)}
 }

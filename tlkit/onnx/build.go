@@ -1,0 +1,281 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// value is a value of the file in the graph that is being built. Maps are kept as [N,H,W,C] while
+// the file means [N,C,H,W]. So convolutions and their gradients run in the fast layout, and nothing
+// is transposed between them.
+type value struct {
+	node   *Node
+	last   bool      // the file's [N,C,H,W] is [N,H,W,C] here
+	kernel bool      // the file's [O,I,H,W] is [H,W,I,O] here
+	known  *constant // a number that is known when the graph is built; node is nil then
+}
+
+// dims returns the dimensions that the file means.
+func (v value) dims() []int {
+	if v.known != nil {
+		return v.known.shape
+	}
+	d := v.node.Shape().Dimensions
+	switch {
+	case v.last:
+		return []int{d[0], d[3], d[1], d[2]}
+	case v.kernel:
+		return []int{d[3], d[2], d[0], d[1]}
+	}
+	return slices.Clone(d)
+}
+
+// walk builds the network once.
+type walk struct {
+	*Net
+	b       *backbone.Builder
+	ref     *Node // a node of the graph that is being built: stages may change graphs
+	count   int   // pictures
+	values  map[string]value
+	loaded  map[loadedWeight]*Node // each weight is asked for once in a graph
+	pending []int                  // nodes that are left to the library until their values are needed
+}
+
+// loadedWeight is a weight in a graph.
+type loadedWeight struct {
+	name string
+	g    *Graph
+}
+
+// Build adds the network to the graph of x, pictures [N,S,S,3]; see [backbone.Arch]. It panics on
+// errors, as graph code does.
+func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
+	if d := x.Shape().Dimensions; a.size != 0 && d[1] != a.size {
+		panic(fmt.Errorf("the file was exported for pictures of %d pixels, these have %d: take another preset, or export it with open height and width", a.size, d[1]))
+	}
+	e := &walk{Net: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]value{}, loaded: map[loadedWeight]*Node{}}
+	e.values[a.input] = value{node: x, last: !a.last}
+
+	var out backbone.Output
+	stages := a.stages
+	for _, i := range a.sequence {
+		e.convert(i)
+		outputs := a.nodes[i].Outputs
+		if len(stages) > 0 && slices.Contains(outputs, stages[0]) {
+			out.Map = e.stage(stages[0])
+			stages = stages[1:]
+		}
+		if slices.Contains(outputs, a.cut) {
+			if len(stages) > 0 {
+				panic(fmt.Errorf("the stage %s lies behind the cut", stages[0]))
+			}
+			e.cutHere(&out)
+			if a.logits == "" {
+				return out
+			}
+		}
+	}
+	out.Logits = e.get(a.logits).plain(e)
+	if d := out.Logits.Shape().Dimensions; len(d) != 2 || d[0] != e.count {
+		out.Logits = nil // not one row for a picture: no classifier
+	}
+	return out
+}
+
+// enter goes on with x, which may be in another graph.
+func (e *walk) enter(x *Node) { e.ref, e.count = x, x.Shape().Dim(0) }
+
+// stage marks a value as the end of a stage.
+func (e *walk) stage(name string) *Node {
+	x := e.b.Stage(graphKey(name), e.toLast(e.get(name)))
+	e.values[name] = value{node: x, last: true}
+	e.enter(x)
+	return x
+}
+
+// cutHere takes the features.
+func (e *walk) cutHere(out *backbone.Output) {
+	out.Features = e.features(e.get(e.cut))
+	if out.Map != nil && !e.weightsAfterLastStage() {
+		return
+	}
+	// Weights between the last map and the features need a stage of their own, so that they can be
+	// trained.
+	c := out.Features.Shape().Dim(-1)
+	f := e.b.Stage("features", Reshape(out.Features, -1, 1, 1, c))
+	out.Features = Reshape(f, -1, c)
+	e.enter(f)
+	if out.Map == nil {
+		out.Map = f
+	}
+	e.values[e.cut] = value{node: out.Features}
+}
+
+// features returns the cut as [N,C]. Maps are averaged over the picture.
+func (e *walk) features(v value) *Node {
+	d := v.dims()
+	if v.known != nil || len(d) < 2 || d[0] != e.count {
+		panic(fmt.Errorf("the cut %.100q is %v for %d pictures, want a row of numbers for each: if the file was exported for one picture, export it with an open first axis", e.cut, d, e.count))
+	}
+	switch len(d) {
+	case 2:
+		return v.plain(e)
+	case 4:
+		x := e.toLast(v)
+		if d[2]*d[3] == 1 {
+			return Reshape(x, d[0], d[1])
+		}
+		return backbone.GlobalAverage(x)
+	}
+	panic(fmt.Errorf("the cut %.100q is %v, want [N,C] or a map [N,C,h,w]; cut at another value, behind a # after the file's name", e.cut, d))
+}
+
+// convert computes one node, or leaves it to the library.
+func (e *walk) convert(i int) {
+	n := e.nodes[i]
+	defer func() {
+		if r := recover(); r != nil {
+			panic(fmt.Errorf("node %.100q (%.40s): %v", n.Name, n.Op, r))
+		}
+	}()
+	if prefix, ok := e.ownNorm(n); ok {
+		e.set(n.Outputs[0], e.norm(prefix, n))
+		return
+	}
+	own := ownOps[n.Op]
+	if own == nil {
+		if !e.fold(n) {
+			e.pending = append(e.pending, i)
+		}
+		return
+	}
+	in := make([]value, len(n.Inputs))
+	for k, name := range n.Inputs {
+		if name != "" {
+			in[k] = e.get(name)
+		}
+	}
+	if len(n.Outputs) == 0 || n.Outputs[0] == "" {
+		panic(errors.New("it has no output"))
+	}
+	if len(in) == 0 || !in[0].there() {
+		panic(errors.New("it has no input"))
+	}
+	if e.foldValues(n, in) {
+		return
+	}
+	e.set(n.Outputs[0], own(e, n, in))
+}
+
+// there reports whether v is a value at all: an input of a node may be left out.
+func (v value) there() bool { return v.node != nil || v.known != nil }
+
+// set keeps a value. It panics if the value is larger than any network's.
+func (e *walk) set(name string, v value) {
+	if v.node != nil {
+		total := 1.0
+		for _, d := range v.node.Shape().Dimensions {
+			total *= float64(d)
+		}
+		if total > maxValue*float64(max(1, e.count)) {
+			panic(fmt.Errorf("its result is %s, more than %d numbers for a picture", v.node.Shape(), maxValue))
+		}
+	}
+	e.values[name] = v
+}
+
+// get returns a value that was computed, a weight or a constant.
+func (e *walk) get(name string) value {
+	if v, ok := e.values[name]; ok {
+		return v
+	}
+	if c, ok := e.consts[name]; ok {
+		return value{known: &c}
+	}
+	if w, ok := e.weights[name]; ok {
+		key := loadedWeight{name, e.ref.Graph()}
+		node := e.loaded[key]
+		if node == nil {
+			node = e.b.Weight(e.ref, weights.Want{Name: graphKey(name), Shape: w.shape, Layout: w.layout}, !w.fixed)
+			e.loaded[key] = node
+		}
+		return value{node: node, kernel: w.layout == weights.OIHWtoHWIO}
+	}
+	if len(e.pending) > 0 {
+		e.runLibrary()
+		if v, ok := e.values[name]; ok {
+			return v
+		}
+	}
+	panic(fmt.Errorf("value %.100q is not there", name))
+}
+
+// weightsAfterLastStage reports whether a weight is used between the last stage and the cut.
+func (e *walk) weightsAfterLastStage() bool {
+	passed := len(e.stages) == 0
+	for _, i := range e.sequence {
+		n := e.nodes[i]
+		for _, in := range n.Inputs {
+			if _, ok := e.weights[e.skip(in, "Identity")]; ok && passed {
+				return true
+			}
+		}
+		passed = passed || slices.Contains(n.Outputs, e.stages[len(e.stages)-1])
+		if slices.Contains(n.Outputs, e.cut) {
+			return false
+		}
+	}
+	return false
+}
+
+// toLast returns a map as [N,H,W,C].
+func (e *walk) toLast(v value) *Node {
+	if v.last {
+		return v.node
+	}
+	x := v.plain(e)
+	if x.Rank() != 4 {
+		panic(fmt.Errorf("%s, want a map [N,C,H,W]", x.Shape()))
+	}
+	return TransposeAllDims(x, 0, 2, 3, 1)
+}
+
+// plain returns a value with its axes as the file has them.
+func (v value) plain(e *walk) *Node {
+	switch {
+	case v.known != nil:
+		return v.known.node(e.ref.Graph())
+	case v.last:
+		return TransposeAllDims(v.node, 0, 3, 1, 2)
+	case v.kernel:
+		return TransposeAllDims(v.node, 3, 2, 0, 1)
+	}
+	return v.node
+}
+
+// node returns the constant as a node of g. What counts or indexes keeps its type.
+func (c constant) node(g *Graph) *Node {
+	switch {
+	case c.floats != nil || c.dtype == "F32":
+		return constOf(g, c.floats, c.shape)
+	case c.dtype == "BOOL":
+		v := make([]bool, len(c.ints))
+		for i := range v {
+			v[i] = c.ints[i] != 0
+		}
+		return constOf(g, v, c.shape)
+	case c.dtype == "I32":
+		v := make([]int32, len(c.ints))
+		for i := range v {
+			v[i] = int32(c.ints[i])
+		}
+		return constOf(g, v, c.shape)
+	}
+	return constOf(g, c.ints, c.shape)
+}

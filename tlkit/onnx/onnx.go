@@ -1,0 +1,140 @@
+// Package onnx reads networks from .onnx files and builds them as GoMLX graphs.
+//
+// An ONNX file holds a whole network: its operations as a graph of nodes, and its weights. This
+// package reads the graph and turns it into an architecture for package backbone, so that a file
+// of your own can do what a network of the zoo can: give features, be frozen up to a stage, be
+// fine-tuned.
+//
+//	net, err := onnx.Open(onnx.Ref{File: "my.onnx"})      // the graph; the weights stay in the file
+//	d, err := backbone.Declare(net, 224)                  // its weights, stages, features, classes
+//	out := backbone.Graph(net, scope, images)             // inside a graph function
+//
+// Most people want [github.com/tlkit/transfer-learning/tlkit/zoo.Load], which does all this and
+// loads the weights.
+//
+// # The cut
+//
+// A head is trained on features, not on the answers of the network's own classifier. So a network
+// is cut: by default where the last layer of its classifier begins, and where you say otherwise,
+// at a value or a node. One line names both file and cut:
+//
+//	my.onnx                     the default cut
+//	my.onnx#pool/AvgPool:0      the value called pool/AvgPool:0
+//
+// A cut at a feature map [N,C,h,w] is averaged over the picture to [N,C].
+//
+// # What is read
+//
+// Networks with one input of square pictures, [N,3,H,W] or [N,H,W,3], in 32-bit or 16-bit floats,
+// operator versions 7 to 26. Graphs here are always fed [N,H,W,3] and compute in 32-bit floats.
+// Files are not trusted: size, graph and shapes are checked before anything is built, and an
+// operation that is not known is an [UnsupportedError] before anything runs.
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// Ref says which network is meant: a file, and the place to cut it.
+type Ref struct {
+	File string // path of the .onnx file
+	Cut  string // name of a value or a node; "" = where the last layer of the classifier begins
+}
+
+// ParseRef takes apart a name such as "my.onnx" or "my.onnx#pool/AvgPool:0". It reports false for
+// a name that is not of an .onnx file. The file need not exist.
+func ParseRef(name string) (r Ref, ok bool) {
+	const extension = ".onnx"
+	i := strings.Index(strings.ToLower(name), extension)
+	if i < 0 {
+		return Ref{}, false
+	}
+	file, rest := name[:i+len(extension)], name[i+len(extension):]
+	if rest != "" && rest[0] != '#' {
+		return Ref{}, false
+	}
+	return Ref{File: file, Cut: strings.TrimPrefix(rest, "#")}, true
+}
+
+// String is the name that ParseRef takes apart.
+func (r Ref) String() string {
+	if r.Cut == "" {
+		return r.File
+	}
+	return r.File + "#" + r.Cut
+}
+
+// maxFile is the size that the format allows, in bytes.
+const maxFile = 2 << 30
+
+// Open reads the network in the file of r, up to its cut. The weights stay in the file.
+//
+// The error says what is wrong with the file: it is missing, no ONNX network, has more than one
+// input, a graph that goes in circles, no such cut. It is an *UnsupportedError where operations are
+// not known here.
+func Open(r Ref) (*Net, error) {
+	info, err := os.Stat(r.File)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("onnx: no file %s here: give its path, or pass it with --weights FILE (%w)", r.File, err)
+	}
+	if err == nil && info.Size() > maxFile {
+		return nil, fmt.Errorf("onnx: %s has %d bytes, at most %d are read", r.File, info.Size(), int64(maxFile))
+	}
+	f, err := weights.Open(r.File)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %w", err)
+	}
+	defer f.Close()
+	return Read(f, r.Cut)
+}
+
+// Read is Open for a file that is open already. It does not keep f.
+func Read(f *weights.File, cut string) (*Net, error) {
+	if f.ONNX() == nil {
+		return nil, fmt.Errorf("onnx: %s is not an ONNX network but %s: pass it with --weights FILE, beside the --model it belongs to", f.Path, f.Format)
+	}
+	a, err := plan(f, cut)
+	if e := (*UnsupportedError)(nil); errors.As(err, &e) {
+		e.File = f.Path
+		return nil, e
+	}
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %s: %w", f.Path, err)
+	}
+	return a, nil
+}
+
+// Cut is the name of the value that gives the features, also where Open was left to find it.
+func (a *Net) Cut() string { return a.cut }
+
+// Size is the side in pixels of the pictures that the file was exported for, 0 for any.
+func (a *Net) Size() int { return a.size }
+
+// Key is the name of a tensor of the file among the weights of the architecture, where a slash
+// becomes a bar, because GoMLX separates scopes by slashes. It is "" for a tensor that is no weight
+// of the network up to its cut and classifier. It has the form of weights.MatchOptions.Rename.
+func (a *Net) Key(tensor string) string {
+	if _, ok := a.weights[tensor]; !ok {
+		return ""
+	}
+	return graphKey(tensor)
+}
+
+func graphKey(name string) string { return strings.ReplaceAll(name, "/", "|") }
+
+// UnsupportedError lists the operations of a network that are not known here. Nothing of it was
+// run.
+type UnsupportedError struct {
+	File string
+	Ops  []string // names, each once, sorted
+}
+
+// Error names the file and the operations.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("onnx: %s uses operations that are not supported here: %s", e.File, strings.Join(e.Ops, ", "))
+}
