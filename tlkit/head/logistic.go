@@ -104,22 +104,13 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		if fit.Choices, err = chooseStrength(ctx, folds, s, strengths); err != nil {
 			return nil, err
 		}
-		best := 0
-		for i, c := range fit.Choices {
-			if c.Loss < fit.Choices[best].Loss {
-				best = i
-			}
-		}
-		fit.Strength = fit.Choices[best].Strength
+		fit.Strength = fit.Choices[lowest(fit.Choices)].Strength
 	}
 	history, err := foldHistory(ctx, folds, s, fit.Strength, o.Iterations)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]int, s.Len())
-	for i := range all {
-		all[i] = i
-	}
+	all := s.all()
 	b := d.basis(all)
 	axes := b.axes()
 	report := func(step int, params []float64) {
@@ -136,7 +127,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		}
 		o.Step(row)
 	}
-	params, err := solve(ctx, problem{z: b.z, Samples: s.pick(all), strength: fit.Strength}, nil, o.Iterations, 1e-6, report)
+	params, err := problem{z: b.z, Samples: s.pick(all), strength: fit.Strength}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +215,7 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 		var start []float64
 		for i, l := range strengths {
 			// A tenth of a percent of log loss decides nothing between strengths a factor 3 apart.
-			params, err := solve(ctx, problem{z: fo.b.z, Samples: fo.s, strength: l}, start, 60, 1e-4, nil)
+			params, err := problem{z: fo.b.z, Samples: fo.s, strength: l}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
 			if err != nil {
 				return err
 			}
@@ -244,6 +235,17 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 		choices[i] = c
 	}
 	return choices, nil
+}
+
+// lowest is the choice with the lowest loss, of equal ones the first.
+func lowest(choices []Choice) int {
+	best := 0
+	for i, c := range choices {
+		if c.Loss < choices[best].Loss {
+			best = i
+		}
+	}
+	return best
 }
 
 // fill writes the logits of the fold's held-out rows into all [N, K].
@@ -279,11 +281,11 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64,
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
 		fo := folds[f]
-		params, err := solve(ctx, problem{z: fo.b.z, Samples: fo.s, strength: strength}, nil, iterations, 1e-6, func(_ int, p []float64) {
+		params, err := problem{z: fo.b.z, Samples: fo.s, strength: strength}.solve(ctx, descent{iterations: iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
 			if keep {
 				byFold[f] = append(byFold[f], append([]float64(nil), p...))
 			}
-		})
+		}})
 		if err == nil {
 			byFold[f] = append(byFold[f], params)
 		}
@@ -360,20 +362,31 @@ func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 	return ce/float64(n) + p.strength/2*norm
 }
 
-// solve minimises p from start (nil = zeros) until the largest gradient entry is below tol.
-// report, when given, is called after each iteration with the parameters, valid during the call.
-func solve(ctx context.Context, p problem, start []float64, iterations int, tol float64, report func(step int, params []float64)) ([]float64, error) {
+// finalTolerance is how small the largest gradient entry of a finished fit is.
+const finalTolerance = 1e-6
+
+// descent is one way down to the optimum.
+type descent struct {
+	start      []float64 // nil = zeros
+	iterations int       // at most
+	tolerance  float64   // the largest gradient entry at which it ends
+	// report is called after each iteration with the parameters, valid during the call; may be nil.
+	report func(step int, params []float64)
+}
+
+// solve minimises p by L-BFGS and returns the parameters.
+func (p problem) solve(ctx context.Context, d descent) ([]float64, error) {
 	n, r := p.z.Dims()
 	size := r*p.Classes + p.Classes
-	if start == nil {
-		start = make([]float64, size)
+	if d.start == nil {
+		d.start = make([]float64, size)
 	}
-	steps, last := 0, append([]float64(nil), start...)
+	steps, last := 0, append([]float64(nil), d.start...)
 	rec := recorder(func(_ int, x []float64) {
 		steps++
 		copy(last, x)
-		if report != nil {
-			report(steps, x)
+		if d.report != nil {
+			d.report(steps, x)
 		}
 	})
 	scores, g := mat.NewDense(n, p.Classes, nil), mat.NewDense(r, p.Classes, nil)
@@ -397,10 +410,10 @@ func solve(ctx context.Context, p problem, start []float64, iterations int, tol 
 			}
 			return optimize.NotTerminated, nil
 		},
-	}, start, &optimize.Settings{
-		GradientThreshold: tol,
-		MajorIterations:   iterations,
-		Converger:         &optimize.FunctionConverge{Relative: tol * 1e-2, Iterations: 3},
+	}, d.start, &optimize.Settings{
+		GradientThreshold: d.tolerance,
+		MajorIterations:   d.iterations,
+		Converger:         &optimize.FunctionConverge{Relative: d.tolerance * 1e-2, Iterations: 3},
 		Recorder:          rec,
 	}, &optimize.LBFGS{})
 	if ctx.Err() != nil {
@@ -426,7 +439,7 @@ func equal(a, b []float64) bool {
 	return true
 }
 
-// recorder hears of each finished iteration.
+// recorder is called after each finished iteration.
 type recorder func(step int, params []float64)
 
 func (recorder) Init() error { return nil }

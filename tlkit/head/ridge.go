@@ -50,11 +50,34 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 	if err != nil {
 		return nil, err
 	}
-	held := make([][]float32, len(strengths)) // out-of-fold values at each strength
+	held, err := ridgeOutOfFold(ctx, folds, s, strengths, scale)
+	if err != nil {
+		return nil, err
+	}
+	fit := &Fit{}
+	if len(folds) > 0 {
+		for i, l := range strengths {
+			c := Choice{Strength: l}
+			c.Loss, c.Score = s.errors(held[i], scale)
+			fit.Choices = append(fit.Choices, c)
+		}
+	}
+	if err := fit.solveRidge(ctx, d, s, scale, ridgePath{strengths, held, o.Step}); err != nil {
+		return nil, err
+	}
+	if len(strengths) == 1 {
+		fit.Choices = nil
+	}
+	return fit, fit.Head.Check()
+}
+
+// ridgeOutOfFold is the out-of-fold values at each strength, [N, K] each. One fold goes after the
+// other: each is matrix products and factorisations that use all processors.
+func ridgeOutOfFold(ctx context.Context, folds []fold, s Samples, strengths, scale []float64) ([][]float32, error) {
+	held := make([][]float32, len(strengths))
 	for i := range held {
 		held[i] = make([]float32, len(s.Targets))
 	}
-	// One fold after the other: each is matrix products and factorisations that use all processors.
 	for _, f := range folds {
 		system := newRidge(f.b.z, f.s, scale)
 		for i, l := range strengths {
@@ -68,57 +91,52 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 			f.fill(held[i], params, s.Classes)
 		}
 	}
-	best := 0
-	fit := &Fit{}
-	for i, l := range strengths {
-		if len(folds) == 0 {
-			break
-		}
-		c := Choice{Strength: l}
-		c.Loss, c.Score = s.errors(held[i], scale)
-		if fit.Choices = append(fit.Choices, c); c.Loss < fit.Choices[best].Loss {
-			best = i
-		}
-	}
-	all := make([]int, s.Len())
-	for i := range all {
-		all[i] = i
-	}
-	b := d.basis(all)
+	return held, nil
+}
+
+// ridgePath is the strengths that are solved, with what the folds said at each.
+type ridgePath struct {
+	strengths []float64
+	held      [][]float32
+	step      func(Step) // may be nil
+}
+
+// solveRidge solves on all samples: at the chosen strength, and at the others where each is a step of
+// the history.
+func (fit *Fit) solveRidge(ctx context.Context, d *design, s Samples, scale []float64, path ridgePath) error {
+	best := lowest(fit.Choices)
+	b := d.basis(s.all())
 	axes := b.axes()
-	system := newRidge(b.z, s.pick(all), scale)
-	for i, l := range strengths {
-		if i != best && o.Step == nil {
+	system := newRidge(b.z, s.pick(s.all()), scale)
+	for i, l := range path.strengths {
+		if i != best && path.step == nil {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		params, err := system.solve(l)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		h := b.linear(axes, params, s.Classes)
 		if i == best {
 			fit.Head, fit.Strength, fit.Steps = h, l, i+1
-			if len(folds) > 0 {
-				fit.OutOfFold = held[i]
+			if len(fit.Choices) > 0 {
+				fit.OutOfFold = path.held[i]
 			}
 		}
-		if o.Step == nil {
+		if path.step == nil {
 			continue
 		}
 		row := Step{Step: i + 1, TrainRight: -1, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Head: h, scale: scale}
 		row.TrainLoss, row.TrainScore = s.errors(h.Logits(s.X), scale)
-		if len(folds) > 0 {
+		if len(fit.Choices) > 0 {
 			row.FoldLoss, row.FoldScore = fit.Choices[i].Loss, fit.Choices[i].Score
 		}
-		o.Step(row)
+		path.step(row)
 	}
-	if len(strengths) == 1 {
-		fit.Choices = nil
-	}
-	return fit, fit.Head.Check()
+	return nil
 }
 
 // spread is mean and standard deviation of each target, [2·K].

@@ -29,6 +29,15 @@ func (s Samples) Len() int {
 // Row is the features of sample i.
 func (s Samples) Row(i int) []float32 { return s.X[i*s.Features : (i+1)*s.Features] }
 
+// all are the numbers of all samples.
+func (s Samples) all() []int {
+	out := make([]int, s.Len())
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
 // pick is what is known about some rows, without their features.
 func (s Samples) pick(rows []int) Samples {
 	s.X, s.Features = nil, 0
@@ -61,7 +70,7 @@ func (s Samples) Positive() []bool {
 	return out
 }
 
-// Check says what is wrong with the samples before a fit believes them.
+// Check reports what is wrong with the samples before a fit believes them.
 func (s Samples) Check() error {
 	switch {
 	case s.Y != nil && s.Targets != nil:

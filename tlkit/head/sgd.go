@@ -62,12 +62,41 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := make([]int, s.Len())
-	for i := range all {
-		all[i] = i
+	runs, err := sgdRuns(s, o)
+	if err != nil {
+		return nil, err
 	}
-	runs := []*sgdRun{newSGDRun(s, all, o, 0)}
-	var held [][]int
+	fit := &Fit{Head: runs[0].head}
+	if len(o.Folds) > 0 {
+		fit.OutOfFold = make([]float32, s.Len()*s.Classes)
+	}
+	for epoch := 1; epoch <= o.Epochs; epoch++ {
+		rate := o.Rate * math.Pow(o.Drop, float64((epoch-1)/o.Every))
+		for _, r := range runs {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			r.epoch(s, o, rate)
+		}
+		if err := fit.Head.Check(); err != nil {
+			return nil, fmt.Errorf("head: SGD diverged in epoch %d at rate %v: %w; use a smaller rate", epoch, rate, err)
+		}
+		for f, rows := range o.Folds {
+			for _, i := range rows {
+				copy(fit.OutOfFold[i*s.Classes:], runs[f+1].head.Logits(s.Row(i)))
+			}
+		}
+		fit.Steps = epoch
+		if o.Step != nil {
+			o.Step(fit.sgdStep(s, epoch, rate))
+		}
+	}
+	return fit, nil
+}
+
+// sgdRuns are the fit on all samples and those without each fold.
+func sgdRuns(s Samples, o SGDOptions) ([]*sgdRun, error) {
+	runs := []*sgdRun{newSGDRun(s, s.all(), o, 0)}
 	for f, rows := range o.Folds {
 		out := make(map[int]bool, len(rows))
 		for _, i := range rows {
@@ -77,49 +106,25 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 			out[i] = true
 		}
 		var train []int
-		for _, i := range all {
+		for i := range s.Len() {
 			if !out[i] {
 				train = append(train, i)
 			}
 		}
 		runs = append(runs, newSGDRun(s, train, o, uint64(f)+1))
-		held = append(held, rows)
 	}
-	fit := &Fit{}
-	oof := make([]float32, s.Len()*s.Classes)
-	for epoch := 1; epoch <= o.Epochs; epoch++ {
-		rate := o.Rate * math.Pow(o.Drop, float64((epoch-1)/o.Every))
-		for _, r := range runs {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			r.epoch(s, o, rate)
-		}
-		if err := runs[0].head.Check(); err != nil {
-			return nil, fmt.Errorf("head: SGD diverged in epoch %d at rate %v: %w; use a smaller rate", epoch, rate, err)
-		}
-		for f, rows := range held {
-			for _, i := range rows {
-				copy(oof[i*s.Classes:], runs[f+1].head.Logits(s.Row(i)))
-			}
-		}
-		fit.Steps = epoch
-		if o.Step != nil {
-			h := runs[0].head.clone()
-			logits := h.Logits(s.X)
-			row := Step{Step: epoch, TrainLoss: LogLoss(logits, s.Y, s.Classes), TrainRight: Correct(logits, s.Y, s.Classes), FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Rate: rate, Head: h}
-			row.TrainScore = float64(row.TrainRight) / float64(s.Len())
-			if len(held) > 0 {
-				row.FoldLoss, row.FoldScore, row.FoldRight = s.measure(oof)
-			}
-			o.Step(row)
-		}
+	return runs, nil
+}
+
+// sgdStep is the row of history of an epoch.
+func (fit *Fit) sgdStep(s Samples, epoch int, rate float64) Step {
+	h := fit.Head.clone()
+	row := Step{Step: epoch, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Rate: rate, Head: h}
+	row.TrainLoss, row.TrainScore, row.TrainRight = s.measure(h.Logits(s.X))
+	if fit.OutOfFold != nil {
+		row.FoldLoss, row.FoldScore, row.FoldRight = s.measure(fit.OutOfFold)
 	}
-	fit.Head = runs[0].head
-	if len(held) > 0 {
-		fit.OutOfFold = oof
-	}
-	return fit, nil
+	return row
 }
 
 type sgdRun struct {

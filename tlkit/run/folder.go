@@ -63,91 +63,131 @@ type folder struct {
 
 // openFolder makes and locks .tlkit/NAME. A folder there of another spec is moved to
 // NAME.1 (or .2, ...); done is the earlier result when the same spec was finished before.
-// A head that was fitted there before is where fine-tuning of the same spec goes on, and
-// whoever asks for that head again gets its figures.
+// A head that was fitted there before is where fine-tuning of the same spec goes on, and asking
+// for that head again gives its figures.
 func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err error) {
+	f, err = lockFolder(p, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err = f.recover(); err == nil {
+		done, err = f.claim(p, s, say)
+	}
+	if err != nil {
+		f.close()
+		return nil, nil, err
+	}
+	return f, done, nil
+}
+
+// lockFolder locks the folder of a run against other processes; the folder itself need not exist.
+func lockFolder(p Place, s Spec) (*folder, error) {
 	name := p.Name
 	if name == "" {
 		name = s.defaultName()
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") || unsafeName.MatchString(name) {
-		return nil, nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', no leading dot: it becomes a folder", name)
+		return nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', no leading dot: it becomes a folder", name)
 	}
 	if len(name) > longestName {
-		return nil, nil, fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d: it becomes a folder", len(name), name, longestName)
+		return nil, fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d: it becomes a folder", len(name), name, longestName)
 	}
 	home := filepath.Join(p.Folder, Home)
-	f = &folder{path: filepath.Join(home, name)}
-	mine := f
 	if err := os.MkdirAll(home, 0o755); err != nil {
-		return nil, nil, fmt.Errorf("run: cannot make the folder for runs: %w; go to a folder you can write to", err)
+		return nil, fmt.Errorf("run: cannot make the folder for runs: %w; go to a folder you can write to", err)
 	}
-	f.lock = flock.New(filepath.Join(home, "."+name+".lock"))
-	if ok, err := f.lock.TryLock(); err != nil {
-		return nil, nil, fmt.Errorf("run: cannot lock %s: %w", f.path, err)
-	} else if !ok {
-		return nil, nil, fmt.Errorf("run: another process%s is working on %s; wait for it, or give this run another name", holder(f.lock.Path()), f.path)
+	f := &folder{path: filepath.Join(home, name), lock: flock.New(filepath.Join(home, "."+name+".lock"))}
+	locked, err := f.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("run: cannot lock %s: %w", f.path, err)
 	}
-	// For whoever comes next; without it they only hear of "another process".
+	if !locked {
+		return nil, fmt.Errorf("run: another process%s is working on %s; wait for it, or give this run another name", holder(f.lock.Path()), f.path)
+	}
+	// So that the next process can say which one it waits for.
 	_ = os.WriteFile(f.lock.Path(), fmt.Appendf(nil, "%d %s", os.Getpid(), time.Now().Format("15:04:05")), 0o644)
-	defer func() {
-		if err != nil {
-			mine.close()
-		}
-	}()
-	if err := f.recover(); err != nil {
-		return nil, nil, err
-	}
-	old, readErr := os.ReadFile(filepath.Join(f.path, "spec.json"))
+	return f, nil
+}
+
+// claim makes the folder that of a spec. What was asked for differently is moved aside, or refused.
+func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err error) {
+	raw, err := os.ReadFile(f.file("spec.json"))
 	switch {
-	case readErr == nil:
-		var before Spec
-		if err := json.Unmarshal(old, &before); err != nil && p.Keep {
-			return nil, nil, fmt.Errorf("run: %s: spec.json cannot be read (%w), so nobody knows what was trained there; delete that folder, or give this run another name", f.path, err)
-		} else if err == nil {
-			there, _ := f.result()
-			if there == nil || there.Finetune == nil {
-				f.head = there
+	case err == nil:
+		before, known := f.earlier(raw)
+		if known == nil {
+			done, mine, err := f.continues(before, p, s)
+			if mine || err != nil {
+				return done, err
 			}
-			if before.Finetune > 0 && f.head != nil && !f.tuning() {
-				before = before.frozen() // it was refused before a step was taken
-			}
-			switch {
-			case before == s && there != nil && (there.Finetune != nil) == (s.Finetune > 0):
-				f.note = "this run was finished before"
-				return f, there, nil
-			case before == s:
-				return f, nil, nil
-			case s.Finetune > 0 && before == s.frozen():
-				// The same head, which now goes on to fine-tuning: no other run. The head is fitted again in a second.
-				return f, nil, f.write("spec.json", s)
-			case p.Keep && p.Resume && s == before.frozen() && there != nil:
-				f.note = "its head was fitted before, and fine-tuning went on from it"
-				return f, there.alone(), nil
-			}
+		} else if p.Keep {
+			return nil, known
 		}
-		if f.bare() {
-			break // it failed before anything was learnt: a mistyped name must not stand in the way
+		if err := f.makeRoom(p, before, s, say); err != nil {
+			return nil, err
 		}
-		if p.Keep {
-			return nil, nil, fmt.Errorf("run: %s holds a run that was asked for differently:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
-		}
-		aside, err := moveAside(f.path)
-		if err != nil {
-			return nil, nil, err
-		}
-		say(fmt.Sprintf("%s held another run; it is kept as %s", f.path, aside))
-	case !errors.Is(readErr, os.ErrNotExist):
-		return nil, nil, fmt.Errorf("run: %w", readErr)
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("run: %w", err)
 	default:
 		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 && !f.bare() {
-			return nil, nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit; give this run another name", f.path)
+			return nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit; give this run another name", f.path)
 		}
 	}
 	if err := os.MkdirAll(f.path, 0o755); err != nil {
-		return nil, nil, fmt.Errorf("run: %w", err)
+		return nil, fmt.Errorf("run: %w", err)
 	}
-	return f, nil, f.write("spec.json", s)
+	return nil, f.write("spec.json", s)
+}
+
+// earlier is the spec of the run that lies in the folder.
+func (f *folder) earlier(raw []byte) (before Spec, err error) {
+	if err := json.Unmarshal(raw, &before); err != nil {
+		return Spec{}, fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is not known what was trained there; delete that folder, or give this run another name", f.path, err)
+	}
+	return before, nil
+}
+
+// continues reports whether the run in the folder is the one asked for, or its head, and gives its
+// result when it is finished.
+func (f *folder) continues(before Spec, p Place, s Spec) (done *Result, mine bool, err error) {
+	there, _ := f.result()
+	if there == nil || there.Finetune == nil {
+		f.head = there
+	}
+	if before.Finetune > 0 && f.head != nil && !f.tuning() {
+		before = before.frozen() // it was refused before a step was taken
+	}
+	switch {
+	case before == s && there != nil && (there.Finetune != nil) == (s.Finetune > 0):
+		f.note = "this run was finished before"
+		return there, true, nil
+	case before == s:
+		return nil, true, nil
+	case s.Finetune > 0 && before == s.frozen():
+		// The same head, which now goes on to fine-tuning: no other run. The head is fitted again in a second.
+		return nil, true, f.write("spec.json", s)
+	case p.Keep && p.Resume && s == before.frozen() && there != nil:
+		f.note = "its head was fitted before, and fine-tuning went on from it"
+		return there.alone(), true, nil
+	}
+	return nil, false, nil
+}
+
+// makeRoom moves another run aside, or refuses to where runs are kept. A run that failed before
+// anything was learnt is no run: a mistyped name must not stand in the way.
+func (f *folder) makeRoom(p Place, before, s Spec, say func(string)) error {
+	if f.bare() {
+		return nil
+	}
+	if p.Keep {
+		return fmt.Errorf("run: %s holds a run that was asked for differently:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
+	}
+	aside, err := moveAside(f.path)
+	if err != nil {
+		return err
+	}
+	say(fmt.Sprintf("%s held another run; it is kept as %s", f.path, aside))
+	return nil
 }
 
 // aside is where a finished run waits while it is computed anew.
