@@ -83,7 +83,7 @@ func TestGramAndDirectWaysAgree(t *testing.T) {
 	var heads []*Linear
 	for _, d := range []*design{gram, direct} {
 		b := d.basis(rows)
-		p, err := solve(context.Background(), problem{z: b.z, Samples: s.pick(rows), strength: 0.1}, nil, 500, 1e-9, nil)
+		p, err := problem{z: b.z, Samples: s.pick(rows), strength: 0.1}.solve(context.Background(), descent{iterations: 500, tolerance: 1e-9})
 		if err != nil {
 			t.Fatal(err)
 		}
