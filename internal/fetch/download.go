@@ -107,7 +107,7 @@ func (d *download) run(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("the connection broke %d times: %w", allTries, ErrUnreachable)
+	return "", unanswered("the connection broke %d times", allTries)
 }
 
 // have is how much of the part is there.
@@ -190,7 +190,7 @@ func (d *download) connect(ctx context.Context, from int64) error {
 		return answered(resp)
 	}
 	body := &idleReader{r: resp.Body, idle: d.w.idle, cancel: func() {
-		cancel(fmt.Errorf("no byte for %s: %w", d.w.idle, ErrUnreachable))
+		cancel(unanswered("no byte for %s", d.w.idle))
 	}}
 	defer body.stop()
 	if knows > 0 && f.Bytes > 0 && knows != f.Bytes {
@@ -252,7 +252,7 @@ func (d *download) connect(ctx context.Context, from int64) error {
 // do sends a request. With answer > 0 it is given up when no header came by then.
 func (w *web) do(req *http.Request, answer time.Duration, cancel context.CancelCauseFunc) (*http.Response, error) {
 	if answer > 0 {
-		t := time.AfterFunc(answer, func() { cancel(fmt.Errorf("no answer in %s: %w", answer, ErrUnreachable)) })
+		t := time.AfterFunc(answer, func() { cancel(unanswered("no answer in %s", answer)) })
 		defer t.Stop()
 	}
 	return w.client.Do(req)

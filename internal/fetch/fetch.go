@@ -99,16 +99,6 @@ func (o Options) report(name, state string, done, total int64) {
 	}
 }
 
-// Errors that [File.Get] wraps.
-var (
-	// ErrUnreachable: no source answered. Usually there is no network.
-	ErrUnreachable = errors.New("no source could be reached")
-	// ErrOffline: the file is not in the cache, and Options.Offline forbids to fetch it.
-	ErrOffline = errors.New("offline, and the file is not in the cache")
-	// ErrHash: something arrived, and it is not the wanted file. See [HashError].
-	ErrHash = errors.New("wrong content")
-)
-
 // HashError says that some bytes are not the wanted ones.
 type HashError struct {
 	What      string // which file, from where
@@ -177,7 +167,7 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 		if cerr := ctx.Err(); cerr != nil {
 			return "", fmt.Errorf("fetch: %s: stopped: %w", f.Name, cerr)
 		}
-		causes = append(causes, fmt.Errorf("%s: %w", s, err))
+		causes = append(causes, &SourceError{s, err})
 	}
 	if len(f.Sources) == 0 {
 		causes = append(causes, errors.New("it has no public source"))
@@ -264,29 +254,12 @@ func (f File) missing(causes []error) error {
 	if len(hand) > 0 {
 		also = " (or " + strings.Join(hand, ", or ") + ")"
 	}
-	return &missingError{
+	return &MissingError{
 		text: fmt.Sprintf("fetch: %s (%s%s) is not in the cache and could not be fetched; by hand: put it%s into %s (or into a folder that %s names) and run this again",
 			f.Name, hash, size, also, where, IncomingVar),
-		causes: causes,
+		Causes: causes,
 	}
 }
-
-type missingError struct {
-	text   string
-	causes []error
-}
-
-func (e *missingError) Error() string {
-	var b strings.Builder
-	b.WriteString(e.text)
-	for _, c := range e.causes {
-		b.WriteString("\n  ")
-		b.WriteString(c.Error())
-	}
-	return b.String()
-}
-
-func (e *missingError) Unwrap() []error { return e.causes }
 
 // archive is the glob of the file name under which a person gets this source.
 func (s Source) archive() string {

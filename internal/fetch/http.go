@@ -169,7 +169,7 @@ func unreachable(err error) error {
 	var dns *net.DNSError
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("%w (%w)", err, ErrUnreachable)
+		return noAnswer{err}
 	}
 	return err
 }
@@ -212,7 +212,7 @@ func answered(resp *http.Response) error {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return busy{resp.Status, retryAfter(resp.Header)}
 	case http.StatusProxyAuthRequired:
-		return fmt.Errorf("the proxy answered %s: %w", resp.Status, ErrUnreachable)
+		return unanswered("the proxy answered %s", resp.Status)
 	}
 	return permanent{fmt.Errorf("the server answered %s", resp.Status)}
 }

@@ -37,7 +37,7 @@ func (n *NPM) get(ctx context.Context, f File, o Options) (string, error) {
 		case errors.Is(err, ErrUnreachable):
 			return "", fmt.Errorf("npm: %w", err)
 		case offlineWords.MatchString(out):
-			return "", fmt.Errorf("npm cannot reach its registry (%s): %w", reason(out), ErrUnreachable)
+			return "", unanswered("npm cannot reach its registry (%s)", reason(out))
 		}
 		return "", fmt.Errorf("npm failed (%v): %s", err, lastLine(out, "npm error"))
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -64,14 +63,14 @@ func runTool(ctx context.Context, dir string, env []string, f File, total int64,
 				answered = size > began || answeredWords.MatchString(said)
 			}
 			if !answered && !asking.IsZero() && time.Since(asking) > o.Answer {
-				cancel(fmt.Errorf("no answer in %s: %w", o.Answer, ErrUnreachable))
+				cancel(unanswered("no answer in %s", o.Answer))
 				return
 			}
 			if size != last {
 				last, grew = size, time.Now()
 				o.report(f.Name, Downloading, size, max(total, size))
 			} else if time.Since(grew) > toolIdle {
-				cancel(fmt.Errorf("nothing arrived for %s: %w", toolIdle, ErrUnreachable))
+				cancel(unanswered("nothing arrived for %s", toolIdle))
 				return
 			}
 		}

@@ -79,11 +79,11 @@ func (w *Wheel) explain(out string, err error) error {
 		return &HashError{What: "the wheel pip downloaded", Want: m[1], Got: m[2]}
 	}
 	if offlineWords.MatchString(out) {
-		return fmt.Errorf("pip cannot reach its package index (%s): %w", reason(out), ErrUnreachable)
+		return unanswered("pip cannot reach its package index (%s)", reason(out))
 	}
 	if strings.Contains(out, "No matching distribution") {
 		if strings.Contains(out, "from versions: none") {
-			return fmt.Errorf("pip's package index did not answer, or has no such wheel for this machine (glibc Linux needed for machine code): %w", ErrUnreachable)
+			return unanswered("pip's package index did not answer, or has no such wheel for this machine (glibc Linux needed for machine code)")
 		}
 		return fmt.Errorf("pip's package index has other versions of %s only: %s", w.Name, lastLine(out, "ERROR: Could not find"))
 	}

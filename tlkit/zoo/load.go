@@ -76,10 +76,19 @@ func (r Row) load(ctx context.Context, o Options) (*Net, error) {
 	if err := n.load(ctx, o); errors.Is(err, ErrNonCommercial) {
 		return nil, err // it names the row
 	} else if err != nil {
-		return nil, fmt.Errorf("zoo: %s: %w", r.Name, err)
+		return nil, &LoadError{Model: r.Name, Err: err}
 	}
 	return n, nil
 }
+
+// LoadError says which network could not be loaded, and why.
+type LoadError struct {
+	Model string
+	Err   error
+}
+
+func (e *LoadError) Error() string { return fmt.Sprintf("zoo: %s: %v", e.Model, e.Err) }
+func (e *LoadError) Unwrap() error { return e.Err }
 
 func (n *Net) load(ctx context.Context, o Options) (err error) {
 	if err := n.Preset.Validate(); err != nil {
