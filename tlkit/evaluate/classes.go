@@ -124,9 +124,11 @@ func (r *ClassesReport) Worst() []Mistake {
 }
 
 // Text is the report as a table of at most 80 columns.
-func (r *ClassesReport) Text() string {
+func (r *ClassesReport) Text() string { return fmt.Sprintf("accuracy %s\n", r.Accuracy) + r.Details() }
+
+// Details are loss and a table of the parts.
+func (r *ClassesReport) Details() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "accuracy %s\n", r.Accuracy)
 	fmt.Fprintf(&b, "log loss %.3f nats, calibration error %.1f %% (%d bins)\n\n", r.LogLoss, 100*r.Calibration.ECE, calibrationBins)
 	fmt.Fprintf(&b, "%-28s %7s %24s %10s\n", "label", "right", "recall, 95 %", "precision")
 	for _, c := range r.Classes {

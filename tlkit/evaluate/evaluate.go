@@ -23,8 +23,10 @@ type Report interface {
 	Score() metrics.Score
 	// Loss is the mean loss in nats; ok is false where the task's loss is not in nats.
 	Loss() (nats float64, ok bool)
-	// Text is the report in at most 80 columns. Its first line is the score.
+	// Text is the report in at most 80 columns: the score on its first line, then [Report.Details].
 	Text() string
+	// Details are what the report says beside the score.
+	Details() string
 	// Table has a row for each label or value.
 	Table() Table
 	// Figure draws the report.

@@ -119,8 +119,12 @@ func (r *LabelsReport) Figure() plots.Figure {
 
 // Text is the report as a table of at most 80 columns.
 func (r *LabelsReport) Text() string {
+	return fmt.Sprintf("%s, mean of %d label(s)\n", r.Score(), r.Counted) + r.Details()
+}
+
+// Details are loss and a table of the parts.
+func (r *LabelsReport) Details() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, mean of %d label(s)\n", r.Score(), r.Counted)
 	fmt.Fprintf(&b, "log loss %.3f nats a label, macro F1 %.1f %% at the thresholds\n\n", r.LogLoss, 100*r.MacroF1)
 	fmt.Fprintf(&b, "%-24s %9s %18s %6s %6s %10s\n", "label", "support", "AP, 95 %", "from", "F1", "right/said")
 	for _, l := range r.Labels {

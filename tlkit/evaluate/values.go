@@ -118,8 +118,12 @@ func (r *ValuesReport) Figure() plots.Figure {
 
 // Text is the report as a table of at most 80 columns.
 func (r *ValuesReport) Text() string {
+	return fmt.Sprintf("%s, mean of %d value(s)\n", r.Score(), r.Counted) + r.Details()
+}
+
+// Details are loss and a table of the parts.
+func (r *ValuesReport) Details() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, mean of %d value(s)\n", r.Score(), r.Counted)
 	fmt.Fprintf(&b, "errors are in units of the value\n\n")
 	fmt.Fprintf(&b, "%-24s %22s %10s %10s %10s\n", "value", "R², 95 %", "mean error", "RMSE", "SD")
 	for _, v := range r.Values {

@@ -38,12 +38,12 @@ type Evaluation struct {
 	Report     evaluate.Report `json:"report,omitempty"`  // of a head: the report of its task
 }
 
-// Text is the report of a head; "" of a pretrained classifier.
-func (e *Evaluation) Text() string {
+// Details are what the report of a head says beside the score; "" of a pretrained classifier.
+func (e *Evaluation) Details() string {
 	if e.Report == nil {
 		return ""
 	}
-	return e.Report.Text()
+	return e.Report.Details()
 }
 
 // Line is the evaluation in one line.

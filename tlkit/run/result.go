@@ -47,7 +47,7 @@ type Result struct {
 	Fingerprint string         `json:"fingerprint"` // of the data set
 	Weights     string         `json:"weights"`     // sha256
 	Figures     []plots.Figure `json:"-"`           // curves, and the one that the task's report draws
-	Report      string         `json:"-"`           // the report's text; its first line is the score
+	Details     string         `json:"-"`           // what the report says beside the score
 }
 
 // Baseline is what k-NN on the same features gets, with nothing trained.

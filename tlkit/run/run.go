@@ -12,7 +12,7 @@
 //	history.jsonl    every step: loss and accuracy of train, folds and valid
 //	curves.png       the history drawn
 //	confusion.png    truth against prediction; labels.png or values.png of other tasks
-//	report.txt       the score and its parts
+//	report.txt       the score on the first line, then its parts
 //	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
 //	finetune/        its checkpoints, while it is under way
 //	head.safetensors the trained head (package export)

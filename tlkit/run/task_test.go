@@ -98,7 +98,7 @@ func TestTasks(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r.Task != c.task || r.Metric != c.metric || r.Value < c.least || !r.Interval.Contains(r.Value) || r.Baseline.Value < c.leastBase || r.Split != "test" {
-				t.Errorf("%+v\n%s", r, r.Report)
+				t.Errorf("%+v\n%s", r, r.Details)
 			}
 			if len(r.PerLabel) != c.perLabel || len(r.PerValue) != c.perValue || len(r.Choices) != 10 || r.Strength <= 0 {
 				t.Errorf("%d labels, %d values, %d choices, strength %v", len(r.PerLabel), len(r.PerValue), len(r.Choices), r.Strength)

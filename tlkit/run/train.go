@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
@@ -106,7 +107,7 @@ func summary(s Spec, runs []*training) (*Result, error) {
 		Engine: first.opened.eng.Name, Steps: len(first.history.Points), Folds: first.folds,
 		Probe: first.figures.Probe, Finetune: first.figures.Finetune,
 		Run: first.folder.path, Head: first.folder.file(headFile), Fingerprint: first.opened.fingerprint, Weights: first.opened.net.SHA256,
-		Figures: []plots.Figure{first.report.Figure()}, Report: first.report.Text(),
+		Figures: []plots.Figure{first.report.Figure()}, Details: first.report.Details(),
 	}
 	r.LogLoss, _ = first.report.Loss()
 	if parts, ok := first.report.(interface{ PerLabel() []metrics.LabelScore }); ok {
@@ -146,7 +147,7 @@ func (r *Result) save(f *folder, runs []*training, place Place, clock *clock) er
 			return fmt.Errorf("run: %s: %w", name, err)
 		}
 	}
-	if err := atomicfile.WriteBytes(f.file("report.txt"), []byte(r.Report), 0o644); err != nil {
+	if err := atomicfile.WriteBytes(f.file("report.txt"), []byte(runs[0].report.Text()), 0o644); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
 	clock.lap("saving")
@@ -175,7 +176,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	if err != nil {
 		return nil, fmt.Errorf("run: %w; to make it anew delete %s (features are kept)", err, f.path)
 	}
-	done.Report = string(report)
+	_, done.Details, _ = strings.Cut(string(report), "\n") // behind the line with the score
 	p.Say("resumed " + f.path + ": " + f.note)
 	return done, nil
 }

@@ -49,9 +49,8 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 			if c.json {
 				return nil
 			}
-			if text := e.Text(); text != "" {
-				_, rest, _ := strings.Cut(text, "\n") // its first line is the figure, which stands last here
-				c.say("%s", strings.TrimRight(rest, "\n"))
+			if details := e.Details(); details != "" {
+				c.say("%s", strings.TrimRight(details, "\n"))
 			}
 			c.say("\n%s", e.Line())
 			return nil

@@ -62,7 +62,7 @@ keeps the plan, the history, the figures and the head.`,
 			if c.json {
 				return nil
 			}
-			c.say("\n%s", strings.TrimRight(strings.SplitN(r.Report, "\n", 2)[1], "\n"))
+			c.say("\n%s", strings.TrimRight(r.Details, "\n"))
 			if b := r.Baseline; b != nil {
 				c.say("\nfor comparison, %s on the same features: %s", b.Method, b.Brief())
 			}
