@@ -4,6 +4,7 @@ package notebooks
 import (
 	"bytes"
 	"encoding/json"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +179,29 @@ func TestNotebooksRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each tutorial has a thumbnail in the README that leads to it, small enough for a page of nine.
+func TestReadmeShowsEveryTutorial(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all(t) {
+		thumbnail := "docs/gallery/" + path[:2] + ".png"
+		if !strings.Contains(string(page), "]("+thumbnail+")](notebooks/"+path+")") {
+			t.Errorf("README.md does not show %s as a link to %s", thumbnail, path)
+		}
+		raw, err := os.ReadFile("../" + thumbnail)
+		if err != nil {
+			t.Errorf("%v: python3 docs/gallery/make.py makes it", err)
+			continue
+		}
+		size, err := png.DecodeConfig(bytes.NewReader(raw))
+		if err != nil || size.Width > 320 || len(raw) >= 40_000 {
+			t.Errorf("%s: %d pixels wide, %d bytes, %v; want at most 320 and less than 40,000", thumbnail, size.Width, len(raw), err)
+		}
 	}
 }
 
