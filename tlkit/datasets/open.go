@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
-	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
 // EnvVar names the folder in which data sets are looked up first: $TLKIT_DATA/NAME.
@@ -24,8 +23,10 @@ type Options struct {
 	// then ErrNotFetched, with a sentence saying where to put it by hand.
 	Offline bool
 
-	// Report gets the progress of fetching or drawing a ready set; may be nil.
-	Report func(fetch.Event)
+	// Report gets the progress of fetching or drawing a ready set, such as "downloading
+	// hymenoptera": bytes done of total, or pictures while a set is drawn. A total of 0
+	// means unknown. It is called from one goroutine at a time and may be nil.
+	Report func(what string, done, total int64)
 
 	// Seed chooses which pictures become valid when the data set has no split
 	// of its own. The same seed always chooses the same ones.
@@ -38,6 +39,12 @@ type Options struct {
 	// up to which they are skipped and reported; above it Open fails with
 	// ErrTooManyBad. 0 means 0.05; 1 skips any number.
 	BadLimit float64
+}
+
+func (o Options) report(what string, done, total int64) {
+	if o.Report != nil {
+		o.Report(what, done, total)
+	}
 }
 
 func (o *Options) complete() error {

@@ -27,10 +27,6 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
-// Drawing is the State of the events that Options.Report gets while a set is
-// drawn. Done and Total count pictures then, not bytes.
-const Drawing = "drawing"
-
 // sumsFile lies, hidden, in a drawn set in the cache: the hash of each picture
 // as it was written. A set that was damaged or half written is drawn again.
 const sumsFile = ".sums"
@@ -170,13 +166,10 @@ func drawInto(ctx context.Context, set data.Set, dir string, o Options) error {
 	var mu sync.Mutex
 	header, done := "", 0
 	report := func() {
-		if o.Report == nil {
-			return
-		}
 		mu.Lock()
 		defer mu.Unlock()
 		done++
-		o.Report(fetch.Event{Name: set.Name, State: Drawing, Done: int64(done), Total: int64(len(sheets))})
+		o.report("drawing "+set.Name, int64(done), int64(len(sheets)))
 	}
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -268,9 +261,7 @@ func lockSet(ctx context.Context, key string, set data.Set, o Options) (func(), 
 	l := flock.New(filepath.Join(dir, "set-"+key+".lock"))
 	got, err := l.TryLock()
 	if err == nil && !got {
-		if o.Report != nil {
-			o.Report(fetch.Event{Name: set.Name, State: fetch.Waiting})
-		}
+		o.report(fetch.Waiting+" "+set.Name, 0, 0)
 		_, err = l.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if err != nil {

@@ -191,10 +191,10 @@ func TestDrawnSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	drawn := 0
-	o.Report = func(e fetch.Event) {
+	o.Report = func(what string, done, total int64) {
 		drawn++
-		if e.State != Drawing || e.Name != "insects" || e.Done != int64(drawn) || e.Total != 10 {
-			t.Errorf("event %+v after %d", e, drawn)
+		if what != "drawing insects" || done != int64(drawn) || total != 10 {
+			t.Errorf("%q %d of %d after %d", what, done, total, drawn)
 		}
 	}
 	first, err := openReady(ctx, little(), o)
@@ -234,8 +234,8 @@ func TestDrawingStops(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", cache)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	o := Options{Report: func(e fetch.Event) {
-		if e.Done == 2 {
+	o := Options{Report: func(_ string, done, _ int64) {
+		if done == 2 {
 			cancel()
 		}
 	}}
@@ -319,15 +319,15 @@ func TestArchiveWithoutHash(t *testing.T) {
 
 	body = whole
 	var states []string
-	d, cache, err := try(Options{Report: func(e fetch.Event) {
-		if !slices.Contains(states, e.State) {
-			states = append(states, e.State)
+	d, cache, err := try(Options{Report: func(what string, _, _ int64) {
+		if !slices.Contains(states, what) {
+			states = append(states, what)
 		}
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Set == nil || len(d.Items) != 397 || !slices.Equal(states, []string{fetch.Downloading, fetch.Unpacking}) || !strings.HasPrefix(d.Root, cache) {
+	if d.Set == nil || len(d.Items) != 397 || !slices.Equal(states, []string{"downloading hymenoptera", "unpacking hymenoptera"}) || !strings.HasPrefix(d.Root, cache) {
 		t.Errorf("%d pictures in %s, events %q", len(d.Items), d.Root, states)
 	}
 	server.CloseClientConnections()

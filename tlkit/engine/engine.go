@@ -28,15 +28,13 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// Event is one step of an installation's progress.
-type Event = fetch.Event
-
 // Options for [Open]. The zero value opens what is installed.
 type Options struct {
 	// Install fetches the CPU plugin when it is missing (63 MB, once).
 	Install bool
-	// Report gets the progress of an installation; may be nil.
-	Report func(Event)
+	// Report gets the progress of an installation: what is being done, with the bytes done
+	// and in total (0 = unknown). It may be nil.
+	Report func(what string, done, total int64)
 	// NoCompileCache compiles every program anew. It holds for the whole process,
 	// until the next Open.
 	NoCompileCache bool
@@ -102,7 +100,7 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 	}
 	if cpu == nil && o.Install {
 		var err error
-		if cpu, err = plugin.InstallCPU(ctx, fetch.Options{Report: o.Report}); err != nil {
+		if cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report}); err != nil {
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("engine: %w", err)
 			}

@@ -22,7 +22,7 @@ func needPlugin(t testing.TB) *plugin.Plugin {
 	if !xlaBuilt {
 		t.Skip("built without cgo: XLA cannot be opened")
 	}
-	p, err := plugin.InstallCPU(t.Context(), fetch.Options{})
+	p, err := plugin.InstallCPU(t.Context(), plugin.Options{})
 	if err != nil {
 		if errors.Is(err, fetch.ErrUnreachable) || p == nil && plugin.FindCPU() == nil {
 			t.Skipf("the XLA plugin cannot be fetched here: %v", err)

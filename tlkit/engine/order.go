@@ -9,7 +9,6 @@ import (
 
 	"github.com/gomlx/compute"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -52,7 +51,7 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 	case which == "cpu", which == "":
 		if cpu == nil && o.Install {
 			var err error
-			if cpu, err = plugin.InstallCPU(ctx, fetch.Options{Report: o.Report}); err != nil {
+			if cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report}); err != nil {
 				return nil, err
 			}
 		}

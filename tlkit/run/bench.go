@@ -27,7 +27,7 @@ type Bench struct {
 func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, error) {
 	p = orSilent(p)
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: p.State})
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ type measured struct {
 // measuring opens the pictures to measure a head on.
 func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*measured, error) {
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: h.Seed, Report: fetching(p)})
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: h.Seed, Report: p.State})
 	if err != nil {
 		return nil, err
 	}

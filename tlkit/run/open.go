@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -24,11 +23,6 @@ type opened struct {
 	fingerprint string // of the data as it was opened, before unreadable pictures are dropped
 }
 
-// fetching turns events of a download into progress.
-func fetching(p Progress) func(fetch.Event) {
-	return func(e fetch.Event) { p.State(e.State+" "+e.Name, e.Done, e.Total) }
-}
-
 // openNet loads the checkpoint with the pixels the spec asks for.
 func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, error) {
 	preset, err := s.preset()
@@ -41,7 +35,7 @@ func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, er
 
 // Zoo is how weights are loaded here.
 func (place Place) Zoo(p Progress) zoo.Options {
-	return zoo.Options{Offline: place.Offline, NonCommercial: place.NonCommercial, Report: fetching(orSilent(p))}
+	return zoo.Options{Offline: place.Offline, NonCommercial: place.NonCommercial, Report: orSilent(p).State}
 }
 
 // zoo is Zoo with a file instead of the published one, and other pixels; "" and nil = neither.
@@ -96,7 +90,7 @@ func (s Spec) preset() (*transforms.Preset, error) {
 // openEngine opens XLA, installing its CPU plugin when it is not there yet.
 func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, error) {
 	p.State("opening engine", 0, 0)
-	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: fetching(p)})
+	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: p.State})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +103,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error)
 	if _, err := zoo.Find(s.Model); err != nil {
 		return nil, err
 	}
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: p.State})
 	if err != nil {
 		return nil, err
 	}

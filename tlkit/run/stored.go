@@ -72,7 +72,7 @@ func FirstOf(ctx context.Context, names string, place Place, p Progress) (string
 		if name = strings.TrimSpace(name); len(all) == 1 {
 			return name, nil
 		}
-		_, err := datasets.Open(ctx, name, datasets.Options{Offline: offline, Report: fetching(p)})
+		_, err := datasets.Open(ctx, name, datasets.Options{Offline: offline, Report: p.State})
 		if err == nil {
 			if i > 0 {
 				p.Say(fmt.Sprintf("%s cannot be had here, so this uses %s (%v)", strings.TrimSpace(all[0]), name, firstLine(why)))

@@ -183,7 +183,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 
 // unchanged reports pictures or weights that are not those a finished run was made of.
 func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Place, p Progress) error {
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: fetching(p)})
+	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: p.State})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,9 @@ type Options struct {
 	// Answer is how long a source may take until its first sign of life; 0 = as long as its own
 	// limits.
 	Answer time.Duration
-	Report func(fetch.Event) // progress; may be nil
+	// Report gets the progress of a download: what is being done, with the bytes done and in
+	// total (0 = unknown). It may be nil.
+	Report func(what string, done, total int64)
 }
 
 // Net is a checkpoint in memory: its row, its tensors, and the pixels they want. It is read only
@@ -139,7 +141,7 @@ func (r Row) Fetch(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	if len(r.file.Sources) > 0 {
-		return r.file.Get(ctx, fetch.Options{Offline: o.Offline, Report: o.Report, Answer: o.Answer})
+		return r.file.Get(ctx, fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report), Answer: o.Answer})
 	}
 	if p, ok := r.Here(); ok {
 		return p, nil

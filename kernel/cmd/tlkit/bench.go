@@ -415,7 +415,7 @@ func smooth(w, h int) []uint8 {
 
 // forward times feature extraction alone, batch 32.
 func (b *benchRun) forward(ctx context.Context) error {
-	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: fetching(b.p)})
+	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: b.p.State})
 	if err != nil {
 		return err
 	}
@@ -448,11 +448,11 @@ func (b *benchRun) forward(ctx context.Context) error {
 
 // onnx times feature extraction from an ONNX file, next to ONNX Runtime on the same file, as batches and one by one.
 func (b *benchRun) onnx(ctx context.Context) error {
-	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: fetching(b.p)})
+	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: b.p.State})
 	if err != nil {
 		return err
 	}
-	net, err := zoo.Load(ctx, "resnet50_thin", zoo.Options{Offline: b.c.offline, Report: fetching(b.p)})
+	net, err := zoo.Load(ctx, "resnet50_thin", zoo.Options{Offline: b.c.offline, Report: b.p.State})
 	if err != nil {
 		return err
 	}
@@ -499,11 +499,11 @@ func (b *benchRun) overlap(ctx context.Context, data string) error {
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: fetching(b.p)})
+	e, err := engine.Open(ctx, engine.Options{Install: !b.c.offline, Report: b.p.State})
 	if err != nil {
 		return err
 	}
-	net, err := zoo.Load(ctx, defaultModel(), zoo.Options{Offline: b.c.offline, Report: fetching(b.p)})
+	net, err := zoo.Load(ctx, defaultModel(), zoo.Options{Offline: b.c.offline, Report: b.p.State})
 	if err != nil {
 		return err
 	}
@@ -575,7 +575,7 @@ func (b *benchRun) tutorialJob(ctx context.Context, data string, timed int) (*da
 	if err != nil {
 		return nil, nil, err
 	}
-	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{Offline: b.c.offline, Report: fetching(b.p)})
+	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{Offline: b.c.offline, Report: b.p.State})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
@@ -77,7 +76,7 @@ func (c *command) pluginStep(p *progress, cuda bool) setup.Step {
 			if cuda {
 				install = plugin.InstallCUDA
 			}
-			f, err := install(ctx, fetch.Options{Offline: c.offline, Report: fetching(p)})
+			f, err := install(ctx, plugin.Options{Offline: c.offline, Report: p.State})
 			if err != nil {
 				return "", err
 			}
@@ -95,7 +94,7 @@ func (c *command) weightsStep(p *progress) setup.Step {
 			return row.Name + ", licence " + row.Licence, ok
 		},
 		Do: func(ctx context.Context, _ func(string)) (string, error) {
-			_, err := row.Fetch(ctx, zoo.Options{Offline: c.offline, Report: fetching(p)})
+			_, err := row.Fetch(ctx, zoo.Options{Offline: c.offline, Report: p.State})
 			return row.Name + ", licence " + row.Licence, err
 		},
 	}
@@ -162,15 +161,14 @@ func (c *command) prepare(ctx context.Context, b setup.Bundle, cuda, notebooks, 
 func (c *command) makeBundle(ctx context.Context, dir string) error {
 	p := c.progress()
 	defer p.close()
-	o := fetch.Options{Offline: c.offline, Report: fetching(p)}
 	files := map[string]string{}
-	f, err := plugin.InstallCPU(ctx, o)
+	f, err := plugin.InstallCPU(ctx, plugin.Options{Offline: c.offline, Report: p.State})
 	if err != nil {
 		return err
 	}
 	files[filepath.Base(f.Path)] = f.Path
 	row := zoo.Rows()[0]
-	if files[row.FileName()], err = row.Fetch(ctx, zoo.Options{Offline: c.offline, Report: fetching(p)}); err != nil {
+	if files[row.FileName()], err = row.Fetch(ctx, zoo.Options{Offline: c.offline, Report: p.State}); err != nil {
 		return err
 	}
 	module, err := moduleHere()

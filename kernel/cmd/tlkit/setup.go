@@ -6,15 +6,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/kernel/doctor"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
-
-func fetching(p *progress) func(fetch.Event) {
-	return func(e fetch.Event) { p.State(e.State+" "+e.Name, e.Done, e.Total) }
-}
 
 func (c *command) setup() *cobra.Command {
 	var (

@@ -44,7 +44,7 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest.`
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
 			defer p.close()
-			e, err := engine.Open(cmd.Context(), engine.Options{Install: !c.offline, Report: fetching(p)})
+			e, err := engine.Open(cmd.Context(), engine.Options{Install: !c.offline, Report: p.State})
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest.`
 			seen := map[string]bool{}
 			for i, name := range names {
 				p.State("verifying", int64(i), int64(len(names)))
-				verdicts, err := zoo.Verify(cmd.Context(), e.Backend, []string{name}, zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: fetching(p)})
+				verdicts, err := zoo.Verify(cmd.Context(), e.Backend, []string{name}, zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: p.State})
 				if err != nil {
 					return err
 				}

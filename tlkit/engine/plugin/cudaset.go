@@ -83,7 +83,7 @@ func (w wheel) file() fetch.File {
 // the cache: about 2 GB to download and 4 GB on disk, CUDA 13 or 12 as the driver
 // allows. They are NVIDIA's, under NVIDIA's licence, and come only by this call.
 // Stopped in the middle, it goes on from there the next time.
-func InstallCUDA(ctx context.Context, o fetch.Options) (*Plugin, error) {
+func InstallCUDA(ctx context.Context, o Options) (*Plugin, error) {
 	card, err := FindCard()
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func InstallCUDA(ctx context.Context, o fetch.Options) (*Plugin, error) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("plugin: the pinned CUDA wheels are for linux/amd64, this is %s/%s; install jax with CUDA for your python3, its plugin is found", runtime.GOOS, runtime.GOARCH)
 	}
-	return installCUDA(ctx, cudaSets[card.cuda()], o)
+	return installCUDA(ctx, cudaSets[card.cuda()], o.fetch())
 }
 
 func installCUDA(ctx context.Context, set cudaSet, o fetch.Options) (*Plugin, error) {

@@ -18,7 +18,7 @@ func TestDamagedPluginIsNamed(t *testing.T) {
 	if _, cpu, err := Find(context.Background()); cpu != nil || err != nil {
 		t.Fatalf("in an empty cache: %v, %v", cpu, err)
 	}
-	b := buildsHere()[0].File
+	b := buildsHere()[0].file
 	path := filepath.Join(cache, "files", b.SHA256, b.Name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)

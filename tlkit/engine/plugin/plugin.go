@@ -57,7 +57,8 @@ type Build struct {
 	Version  string
 	Source   string // whose build it is
 	Licence  string
-	File     fetch.File
+
+	file fetch.File
 }
 
 // CPUBuilds lists the pinned builds, best first. Both are XLA's own CPU plugin,
@@ -71,7 +72,7 @@ func CPUBuilds() []Build {
 			Version: "XLA of jaxlib 0.11.2",
 			Source:  "Python wheel lammps-jax-pjrt-cpu 0.11.2",
 			Licence: "Apache-2.0",
-			File: fetch.File{
+			file: fetch.File{
 				Name:   "pjrt_c_api_cpu_plugin.so",
 				SHA256: "ad1309ac822b1b24d51b7f9947c7c9fa9ef5d67f390584cbc3d1fa2428fed9c2",
 				Bytes:  201_600_336,
@@ -88,7 +89,7 @@ func CPUBuilds() []Build {
 			Version: "XLA of zml/pjrt-artifacts, PJRT 0.106",
 			Source:  "Python wheel fastatomstruct-xla-cpu 2026.6.23",
 			Licence: "Apache-2.0",
-			File: fetch.File{
+			file: fetch.File{
 				Name:   "pjrt_c_api_cpu_plugin.so",
 				SHA256: "0a0fe56ca17be9efc7b942e89e534e5e0ad4a0f1e369b66d27b62184509015b9",
 				Bytes:  273_768_800,
@@ -104,8 +105,8 @@ func CPUBuilds() []Build {
 }
 
 func (b Build) plugin(path string) *Plugin {
-	file := b.File
-	return &Plugin{Platform: "cpu", Path: path, SHA256: b.File.SHA256, Version: b.Version, Source: b.Source, file: &file}
+	file := b.file
+	return &Plugin{Platform: "cpu", Path: path, SHA256: b.file.SHA256, Version: b.Version, Source: b.Source, file: &file}
 }
 
 func buildsHere() []Build {
@@ -128,8 +129,8 @@ func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 	cuda, err = FindCUDA(ctx)
 	if cpu = FindCPU(); cpu == nil {
 		for _, b := range buildsHere() {
-			if path, damaged := b.File.Damaged(); damaged {
-				err = errors.Join(err, fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…; run: tlkit setup", path, b.File.SHA256))
+			if path, damaged := b.file.Damaged(); damaged {
+				err = errors.Join(err, fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…; run: tlkit setup", path, b.file.SHA256))
 			}
 		}
 	}
@@ -139,7 +140,7 @@ func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 // FindCPU returns the installed CPU plugin, or nil.
 func FindCPU() *Plugin {
 	for _, b := range buildsHere() {
-		if path, ok := b.File.Cached(); ok {
+		if path, ok := b.file.Cached(); ok {
 			return b.plugin(path)
 		}
 	}
@@ -167,10 +168,22 @@ func At(ctx context.Context, path string) (*Plugin, error) {
 	return p, nil
 }
 
+// Options for [InstallCPU] and [InstallCUDA]. The zero value downloads what is missing and
+// reports nothing.
+type Options struct {
+	Offline bool // use only the cache and what was put there by hand
+	// Report gets the progress: what is being done, with the bytes done and in total
+	// (0 = unknown). It is called from one goroutine at a time and may be nil.
+	Report func(what string, done, total int64)
+}
+
+func (o Options) fetch() fetch.Options {
+	return fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report)}
+}
+
 // InstallCPU puts a pinned CPU plugin into the cache, or returns the one that is
-// there. Progress goes to o.Report; nothing is installed without being asked for
-// by calling this.
-func InstallCPU(ctx context.Context, o fetch.Options) (*Plugin, error) {
+// there. Only InstallCPU and InstallCUDA install anything.
+func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 	builds := buildsHere()
 	if len(builds) == 0 {
 		return nil, fmt.Errorf("plugin: there is no pinned CPU plugin for %s/%s (measured: linux/amd64); go-xla has an installer of its own, which checks no hash: go run github.com/gomlx/go-xla/cmd/pjrt_installer@latest; then set GOMLX_BACKEND=xla:/the/path/it/prints",
@@ -181,7 +194,7 @@ func InstallCPU(ctx context.Context, o fetch.Options) (*Plugin, error) {
 	}
 	var causes []error
 	for _, b := range builds {
-		path, err := b.File.Get(ctx, o)
+		path, err := b.file.Get(ctx, o.fetch())
 		if err == nil {
 			return b.plugin(path), nil
 		}

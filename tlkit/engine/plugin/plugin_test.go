@@ -111,13 +111,13 @@ func setCache(t *testing.T) string {
 // The pinned plugin, installed as setup does it (into the person's own cache).
 func TestInstallCPU(t *testing.T) {
 	if len(buildsHere()) == 0 {
-		_, err := InstallCPU(t.Context(), fetch.Options{})
+		_, err := InstallCPU(t.Context(), Options{})
 		if err == nil || !strings.Contains(err.Error(), runtime.GOOS) {
 			t.Errorf("err = %v, want a sentence about this platform", err)
 		}
 		t.Skip("no pinned build for this platform")
 	}
-	p, err := InstallCPU(t.Context(), fetch.Options{})
+	p, err := InstallCPU(t.Context(), Options{})
 	if errors.Is(err, fetch.ErrUnreachable) {
 		t.Skipf("the plugin cannot be fetched here: %v", err)
 	}
@@ -147,7 +147,7 @@ func TestInstallCPUWithoutNetwork(t *testing.T) {
 		t.Skip("no pinned build for this platform")
 	}
 	root := setCache(t)
-	_, err := InstallCPU(t.Context(), fetch.Options{Offline: true})
+	_, err := InstallCPU(t.Context(), Options{Offline: true})
 	if !errors.Is(err, fetch.ErrOffline) {
 		t.Errorf("offline: err = %v", err)
 	}
@@ -155,7 +155,7 @@ func TestInstallCPUWithoutNetwork(t *testing.T) {
 	t.Setenv("PIP_EXTRA_INDEX_URL", "")
 	t.Setenv("PIP_FIND_LINKS", "")
 	start := time.Now()
-	_, err = InstallCPU(t.Context(), fetch.Options{})
+	_, err = InstallCPU(t.Context(), Options{})
 	if err == nil {
 		t.Fatal("installed without a network")
 	}
@@ -175,10 +175,10 @@ func TestInstallCPUWithoutNetwork(t *testing.T) {
 func TestBuildsAreWellFormed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, b := range CPUBuilds() {
-		if len(b.File.SHA256) != 64 || b.File.Bytes < 1e8 || b.Licence == "" || b.Source == "" || len(b.File.Sources) == 0 || seen[b.File.SHA256] {
+		if len(b.file.SHA256) != 64 || b.file.Bytes < 1e8 || b.Licence == "" || b.Source == "" || len(b.file.Sources) == 0 || seen[b.file.SHA256] {
 			t.Errorf("%+v", b)
 		}
-		seen[b.File.SHA256] = true
+		seen[b.file.SHA256] = true
 	}
 	for cuda, set := range cudaSets {
 		names := map[string]bool{}
