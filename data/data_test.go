@@ -114,7 +114,7 @@ func TestLists(t *testing.T) {
 		}
 		n := map[string]int{}
 		for _, f := range files {
-			n[f.Split+"/"+f.Class]++
+			n[string(f.Split)+"/"+f.Class]++
 			if f.Name == "imageNotFound.gif" {
 				t.Error("the placeholder is on the list")
 			}

@@ -22,7 +22,7 @@ type Drawing struct {
 
 // A Sheet is one picture of a drawing, not yet drawn.
 type Sheet struct {
-	Split  string // "train" or "test"
+	Split  Split // Train or Test
 	Class  string
 	Folder string // slash path of its folder: "train/ants"
 	Name   string // base name: "ants-0007.png"
@@ -34,15 +34,15 @@ type Sheet struct {
 // Sheets lists the pictures of the drawing, in order of path.
 func (g Drawing) Sheets() []Sheet {
 	var sheets []Sheet
-	for _, split := range []string{"test", "train"} {
+	for _, split := range []Split{Test, Train} {
 		n := g.Train
-		if split == "test" {
+		if split == Test {
 			n = g.Test
 		}
 		for c, class := range insects.Classes {
 			for i := range n {
 				sheets = append(sheets, Sheet{
-					Split: split, Class: class, Folder: split + "/" + class, Name: fmt.Sprintf("%s-%04d.png", class, i),
+					Split: split, Class: class, Folder: string(split) + "/" + class, Name: fmt.Sprintf("%s-%04d.png", class, i),
 					level: g.Level, class: c, index: i,
 				})
 			}
@@ -66,7 +66,7 @@ func (g Drawing) Version() string {
 // row of it in the words of package datasets: "labels" and "ant;wings", or "cos,length,…"
 // and "0.31,88.2,…". Both are "" when the drawing tells nothing.
 func (g Drawing) Told(s Sheet) (img image.Image, header, row string, err error) {
-	drawn, f, err := insects.Drawn(s.level, s.Split, s.class, s.index)
+	drawn, f, err := insects.Drawn(s.level, string(s.Split), s.class, s.index)
 	if err != nil {
 		return nil, "", "", fmt.Errorf("data: drawing %s/%s: %w", s.Folder, s.Name, err)
 	}
@@ -100,7 +100,7 @@ func telling(s Set, tells string, labels []string) Set {
 // Draw draws the picture. It takes some 15 ms and may be called from several
 // goroutines at once.
 func (s Sheet) Draw() (image.Image, error) {
-	img, err := insects.Draw(s.level, s.Split, s.class, s.index)
+	img, err := insects.Draw(s.level, string(s.Split), s.class, s.index)
 	if err != nil {
 		return nil, fmt.Errorf("data: drawing %s/%s: %w", s.Folder, s.Name, err)
 	}

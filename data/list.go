@@ -12,10 +12,20 @@ import (
 //go:embed lists/*.txt
 var listFiles embed.FS
 
+// Split names a part of a data set.
+type Split string
+
+// The splits. A set may have any of them.
+const (
+	Train Split = "train" // to learn from
+	Valid Split = "valid" // to measure on while deciding
+	Test  Split = "test"  // to measure on at the end
+)
+
 // A File is one picture of a set, as the set's list names it.
 type File struct {
 	SHA256 string // of its content, 64 hex digits
-	Split  string // "train", "valid", "test"; "" when the set has no split of its own
+	Split  Split  // "" when the set has no split of its own
 	Class  string // its label, and the name of the folder it lies in
 	Name   string // base name
 	Folder string // slash path of the folder it lies in, as its publisher names it: "val/bees"
@@ -25,16 +35,16 @@ type File struct {
 func (f File) Path() string { return path.Join(f.Folder, f.Name) }
 
 // splitWords are the words folders are called by, and the split each means.
-var splitWords = map[string]string{
-	"train": "train", "training": "train",
-	"valid": "valid", "val": "valid", "validation": "valid",
-	"test": "test", "testing": "test",
+var splitWords = map[string]Split{
+	"train": Train, "training": Train,
+	"valid": Valid, "val": Valid, "validation": Valid,
+	"test": Test, "testing": Test,
 }
 
-// SplitNamed returns the split that a folder, a column or a flag of this name
-// means ("val" and "validation" mean "valid"), or false when it means none.
-// Letter case does not matter.
-func SplitNamed(name string) (split string, ok bool) {
+// SplitNamed returns the split that the name of a folder, a column or a flag means ("val"
+// and "validation" mean Valid). ok is false when the name means none. Letter case does not
+// matter.
+func SplitNamed(name string) (split Split, ok bool) {
 	split, ok = splitWords[strings.ToLower(name)]
 	return split, ok
 }
@@ -55,7 +65,8 @@ func parseList(text string) ([]File, error) {
 			f.Class = parts[0]
 		case 3:
 			f.Class = parts[1]
-			if f.Split, ok = SplitNamed(parts[0]); !ok {
+			f.Split, ok = SplitNamed(parts[0])
+			if !ok {
 				return nil, fmt.Errorf("data: list line %d: %q is no split", i+1, parts[0])
 			}
 		default:

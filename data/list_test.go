@@ -26,7 +26,7 @@ func TestParseListRefuses(t *testing.T) {
 }
 
 func TestSplitNamed(t *testing.T) {
-	for name, want := range map[string]string{"train": "train", "Val": "valid", "validation": "valid", "VALID": "valid", "test": "test", "bees": "", "": ""} {
+	for name, want := range map[string]Split{"train": Train, "Val": Valid, "validation": Valid, "VALID": Valid, "test": Test, "bees": "", "": ""} {
 		if got, ok := SplitNamed(name); got != want || ok != (want != "") {
 			t.Errorf("SplitNamed(%q) = %q, %v; want %q", name, got, ok, want)
 		}

@@ -320,7 +320,7 @@ func (l Learner) ShowBatch(n int) {
 		if err != nil {
 			return err
 		}
-		items := set.In("train")
+		items := set.In(datasets.Train)
 		if n < 1 || n > 60 || len(items) == 0 {
 			return fmt.Errorf("a batch of %d of %d training pictures; ask for 1 to 60", n, len(items))
 		}

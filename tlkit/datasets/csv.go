@@ -37,7 +37,7 @@ type csvRow struct {
 	label  string
 	labels []string  // of the task Labels: sorted, each once
 	values []float64 // of the task Values
-	split  string    // "train", "valid", "test"; "" when there is no such column
+	split  Split     // "" when there is no such column
 }
 
 // target is what a row says about its picture, in words.

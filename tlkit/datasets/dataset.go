@@ -3,7 +3,7 @@
 // what it found: counts, files that are no pictures, exact duplicates.
 //
 //	set, err := datasets.Open(ctx, "hymenoptera", datasets.Options{})
-//	for _, item := range set.In("train") { ... item.Path, set.Labels[item.Class] ... }
+//	for _, item := range set.In(datasets.Train) { ... item.Path, set.Labels[item.Class] ... }
 //
 // It reads headers and hashes contents; it decodes no pixels and writes
 // nothing into a folder of the user's. Ready sets that must be fetched or
@@ -24,6 +24,17 @@ import (
 // Unlabelled is the class of a picture whose label is not known.
 const Unlabelled = -1
 
+// Split names a part of a data set.
+type Split = data.Split
+
+// The splits, and All of them together as [Dataset.In] understands it.
+const (
+	Train       = data.Train // to learn from
+	Valid       = data.Valid // to measure on while deciding
+	Test        = data.Test  // to measure on at the end
+	All   Split = "all"
+)
+
 // A Task says what is to be learnt about a picture.
 type Task string
 
@@ -39,7 +50,7 @@ type Item struct {
 	Path   string // absolute path of the file
 	Rel    string // slash path below the data set's root: "train/bees/1.jpg"
 	Class  int    // index into Dataset.Labels; Unlabelled when unknown, and for tasks other than Classes
-	Split  string // "train", "valid" or "test"
+	Split  Split  // Train, Valid or Test
 	SHA256 string // of the file's content, 64 hex digits
 
 	// Targets has one entry for each of Dataset.Labels: 0 or 1 for the task Labels, the number for Values. nil for Classes.
@@ -65,13 +76,13 @@ type Dataset struct {
 	badLimit float64
 }
 
-// In returns the items of one split, in order: "train", "valid" (or "val",
-// "validation"), "test", or "all". Any other word gives nothing.
-func (d *Dataset) In(split string) []Item {
-	if split == "all" {
+// In returns the items of one split, in order; All gives every item. Other words for a
+// split ("val", "validation") are understood; a word that means none gives nothing.
+func (d *Dataset) In(split Split) []Item {
+	if split == All {
 		return slices.Clone(d.Items)
 	}
-	name, ok := data.SplitNamed(split)
+	name, ok := data.SplitNamed(string(split))
 	if !ok {
 		return nil
 	}
@@ -85,9 +96,9 @@ func (d *Dataset) In(split string) []Item {
 }
 
 // Splits returns the splits that hold at least one picture, in the order
-// train, valid, test.
-func (d *Dataset) Splits() []string {
-	var found []string
+// Train, Valid, Test.
+func (d *Dataset) Splits() []Split {
+	var found []Split
 	for _, s := range splitOrder {
 		if slices.ContainsFunc(d.Items, func(it Item) bool { return it.Split == s }) {
 			found = append(found, s)
@@ -96,13 +107,13 @@ func (d *Dataset) Splits() []string {
 	return found
 }
 
-var splitOrder = []string{"train", "valid", "test"}
+var splitOrder = []Split{Train, Valid, Test}
 
-// Evaluation returns the split that results are reported on: "valid" when
-// there is one, else "test"; "" when the data set has neither. A data set with
-// both keeps its test split untouched until somebody asks for it by name.
-func (d *Dataset) Evaluation() string {
-	for _, s := range []string{"valid", "test"} {
+// Evaluation returns the split that results are reported on: Valid when there is one, else
+// Test; "" when the data set has neither. A data set with both keeps its test split
+// untouched until it is asked for by name.
+func (d *Dataset) Evaluation() Split {
+	for _, s := range []Split{Valid, Test} {
 		if len(d.In(s)) > 0 {
 			return s
 		}

@@ -83,8 +83,8 @@ func walk(ctx context.Context, root *os.Root) (listing, error) {
 
 // A layout says how the folders of a listing name labels and splits.
 type layout struct {
-	splits map[string]string // top folder -> split; nil when the top folders are labels
-	flat   bool              // no folders: pictures without labels
+	splits map[string]Split // top folder -> split; nil when the top folders are labels
+	flat   bool             // no folders: pictures without labels
 }
 
 // layoutOf decides between train/LABEL/x.jpg, LABEL/x.jpg and x.jpg.
@@ -98,7 +98,7 @@ func layoutOf(name string, l listing) (layout, error) {
 	if len(top) == 0 {
 		return layout{flat: true}, nil
 	}
-	splits, first, train := map[string]string{}, map[string]string{}, false
+	splits, first, train := map[string]Split{}, map[Split]string{}, false
 	for _, d := range top {
 		s, ok := data.SplitNamed(d)
 		if !ok {
@@ -108,7 +108,7 @@ func layoutOf(name string, l listing) (layout, error) {
 			return layout{}, fmt.Errorf("datasets: %s has two folders that mean the split %q: %q and %q; keep one", name, s, other, d)
 		}
 		first[s], splits[d] = d, s
-		train = train || s == "train"
+		train = train || s == Train
 	}
 	if train || len(splits) == len(top) {
 		return layout{splits: splits}, nil
@@ -139,7 +139,7 @@ func layoutOf(name string, l listing) (layout, error) {
 
 // place returns the split ("" when the folders name none) and label of a file,
 // or why it has none.
-func (y layout) place(rel string) (split, label, why string) {
+func (y layout) place(rel string) (split Split, label, why string) {
 	if y.flat {
 		return "", "", ""
 	}
@@ -184,7 +184,10 @@ func readFolder(ctx context.Context, dir string) (*Dataset, error) {
 	d.Report.Skipped = l.skipped
 	d.Report.NotPicture = l.unnamed
 
-	type candidate struct{ rel, split, label string }
+	type candidate struct {
+		rel, label string
+		split      Split
+	}
 	var candidates []candidate
 	var rels []string
 	lost := 0
@@ -197,7 +200,7 @@ func readFolder(ctx context.Context, dir string) (*Dataset, error) {
 			}
 			continue
 		}
-		candidates = append(candidates, candidate{rel, split, label})
+		candidates = append(candidates, candidate{rel: rel, label: label, split: split})
 		rels = append(rels, rel)
 	}
 	if lost > 0 {

@@ -33,7 +33,7 @@ func TestSplitFolders(t *testing.T) {
 	if got := rels(d, "test"); got != "test/bees/5.png=bees" {
 		t.Errorf("test: %s", got)
 	}
-	if d.Evaluation() != "valid" || !slices.Equal(d.Splits(), []string{"train", "valid", "test"}) || len(d.In("all")) != 5 || d.In("dev") != nil {
+	if d.Evaluation() != "valid" || !slices.Equal(d.Splits(), []Split{Train, Valid, Test}) || len(d.In("all")) != 5 || d.In("dev") != nil {
 		t.Errorf("reported split %q of %v, %d pictures", d.Evaluation(), d.Splits(), len(d.In("all")))
 	}
 	for _, rel := range []string{"README.txt", "notes/x.png"} {

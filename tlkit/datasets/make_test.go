@@ -101,7 +101,7 @@ func reason(list []Bad, rel string) string {
 }
 
 // rels lists the items of a split as "rel=label".
-func rels(d *Dataset, split string) string {
+func rels(d *Dataset, split Split) string {
 	var s []string
 	for _, it := range d.In(split) {
 		s = append(s, it.Rel+"="+d.Truth(it))

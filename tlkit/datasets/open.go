@@ -223,7 +223,7 @@ func (d *Dataset) split(o Options) {
 	case len(d.Items) == 0:
 	case d.Task == Classes && d.Items[0].Class == Unlabelled:
 		for i := range d.Items {
-			d.Items[i].Split = "test"
+			d.Items[i].Split = Test
 		}
 	case d.Items[0].Split == "":
 		d.Dealt = true
@@ -280,7 +280,7 @@ func (d *Dataset) missingLabels() {
 	if d.Task == Values {
 		return
 	}
-	have := map[string]map[int]bool{}
+	have := map[Split]map[int]bool{}
 	for _, it := range d.Items {
 		if have[it.Split] == nil {
 			have[it.Split] = map[int]bool{}
@@ -296,7 +296,7 @@ func (d *Dataset) missingLabels() {
 		for c, l := range d.Labels {
 			switch {
 			case have[s] == nil || have[s][c]:
-			case s == "train":
+			case s == Train:
 				d.warn("the label %q has no picture in train", l)
 			default:
 				d.warn("the label %q has no picture in %s: nothing will be known about how well it is told apart", l, s)

@@ -222,7 +222,7 @@ func drawOne(g *data.Drawing, s data.Sheet, file string) (sum, header, told stri
 	if err != nil {
 		return "", "", "", err
 	}
-	header, told = "path,split,"+names, s.Folder+"/"+s.Name+","+s.Split+","+row
+	header, told = "path,split,"+names, s.Folder+"/"+s.Name+","+string(s.Split)+","+row
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", "", "", err

@@ -46,7 +46,7 @@ func TestRealFolders(t *testing.T) {
 	for name, want := range map[string]struct {
 		set        string
 		labels     int
-		reported   string
+		reported   Split
 		train, rep int
 		dealt      bool
 		duplicates int

@@ -17,7 +17,7 @@ type Bad struct {
 // picture, it counts under each.
 type Count struct {
 	Label string `json:"label"`
-	Split string `json:"split"`
+	Split Split  `json:"split"`
 	N     int    `json:"n"`
 }
 
@@ -25,7 +25,7 @@ type Count struct {
 type Duplicate struct {
 	SHA256  string   `json:"sha256"`
 	Files   []string `json:"files"`  // slash paths below the root, two or more, kept ones first
-	Splits  []string `json:"splits"` // the splits they lie in, each once; two or more is a leak
+	Splits  []Split  `json:"splits"` // the splits they lie in, each once; two or more is a leak
 	Labels  []string `json:"labels"` // the labels they bear, each once; two or more is a contradiction
 	Dropped int      `json:"dropped,omitempty"`
 }
@@ -162,39 +162,46 @@ func (r Report) Text() string {
 	return b.String()
 }
 
+// A place in the table of counts; the label "" stands for all pictures of the split.
+type place struct {
+	label string
+	split Split
+}
+
 // table writes the counts, one row a label, one column a split.
 func (r Report) table(b *strings.Builder) {
-	var labels, splits []string
-	n := map[[2]string]int{}
+	var labels []string
+	var splits []Split
+	n := map[place]int{}
 	width := len("label")
 	for _, c := range r.Counts {
 		if !slices.Contains(labels, c.Label) {
 			labels = append(labels, c.Label)
 			width = max(width, len([]rune(c.Label)))
 		}
-		n[[2]string{c.Label, c.Split}] += c.N
+		n[place{c.Label, c.Split}] += c.N
 	}
 	for _, c := range r.pictures() {
-		n[[2]string{"", c.Split}] += c.N
+		n[place{"", c.Split}] += c.N
 	}
 	for _, s := range splitOrder {
-		if n[[2]string{"", s}] > 0 {
+		if n[place{"", s}] > 0 {
 			splits = append(splits, s)
 		}
 	}
-	row := func(name string, cell func(split string) string) {
+	row := func(name string, cell func(Split) string) {
 		fmt.Fprintf(b, "%-*s", width, name)
 		for _, s := range splits {
 			fmt.Fprintf(b, " %8s", cell(s))
 		}
 		b.WriteByte('\n')
 	}
-	row("label", func(s string) string { return s })
+	row("label", func(s Split) string { return string(s) })
 	for _, l := range labels {
-		row(printable(l), func(s string) string { return fmt.Sprint(n[[2]string{l, s}]) })
+		row(printable(l), func(s Split) string { return fmt.Sprint(n[place{l, s}]) })
 	}
 	if len(labels) > 1 {
-		row("", func(s string) string { return fmt.Sprint(n[[2]string{"", s}]) })
+		row("", func(s Split) string { return fmt.Sprint(n[place{"", s}]) })
 	}
 }
 
@@ -232,13 +239,13 @@ func (t Task) Words(labels []string) string {
 func (d *Dataset) recount() {
 	r := &d.Report
 	r.Counts, r.Totals, r.Ranges = nil, nil, nil
-	n := map[[2]string]int{}
+	n := map[place]int{}
 	labels, nothing := d.Labels, d.Truth(Item{Class: Unlabelled, Targets: make([]float64, len(d.Labels))})
 	switch d.Task {
 	case Values:
 		labels, nothing = nil, "(pictures)"
 		for _, it := range d.Items {
-			n[[2]string{nothing, it.Split}]++
+			n[place{nothing, it.Split}]++
 		}
 		for k, name := range d.Labels {
 			v := Range{Name: name, Min: math.Inf(1), Max: math.Inf(-1)}
@@ -251,33 +258,33 @@ func (d *Dataset) recount() {
 			}
 		}
 	case Labels:
-		all := map[[2]string]int{}
+		all := map[place]int{}
 		for _, it := range d.Items {
-			all[[2]string{"", it.Split}]++
+			all[place{"", it.Split}]++
 			if !slices.Contains(it.Targets, 1) {
-				n[[2]string{nothing, it.Split}]++
+				n[place{nothing, it.Split}]++
 			}
 			for k, v := range it.Targets {
 				if v != 0 {
-					n[[2]string{d.Labels[k], it.Split}]++
+					n[place{d.Labels[k], it.Split}]++
 				}
 			}
 		}
 		r.Totals = counts([]string{""}, all)
 	default:
 		for _, it := range d.Items {
-			n[[2]string{d.Truth(it), it.Split}]++
+			n[place{d.Truth(it), it.Split}]++
 		}
 	}
 	r.Counts = counts(append(slices.Clone(labels), nothing), n)
 }
 
 // counts lists what was counted by label and split, in order.
-func counts(labels []string, n map[[2]string]int) []Count {
+func counts(labels []string, n map[place]int) []Count {
 	var out []Count
 	for _, l := range labels {
 		for _, s := range splitOrder {
-			if c := n[[2]string{l, s}]; c > 0 {
+			if c := n[place{l, s}]; c > 0 {
 				out = append(out, Count{Label: l, Split: s, N: c})
 			}
 		}

@@ -93,7 +93,7 @@ func stratify(items []Item, fraction float64, seed uint64) {
 		for _, g := range gs {
 			total += len(g)
 			for _, i := range g {
-				items[i].Split = "train"
+				items[i].Split = Train
 			}
 		}
 		if len(gs) < 2 {
@@ -112,7 +112,7 @@ func stratify(items []Item, fraction float64, seed uint64) {
 		}
 		for _, g := range chosen {
 			for _, i := range g {
-				items[i].Split = "valid"
+				items[i].Split = Valid
 			}
 		}
 	}

@@ -118,7 +118,7 @@ func TestFoldsOfFew(t *testing.T) {
 func TestStratify(t *testing.T) {
 	items := some(700, 2)
 	stratify(items, 0.2, 1)
-	split := map[string]string{}
+	split := map[string]Split{}
 	n := map[string]int{}
 	for _, it := range items {
 		if s, ok := split[it.SHA256]; ok && s != it.Split {

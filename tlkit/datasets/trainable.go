@@ -44,11 +44,11 @@ func (d *Dataset) checkClasses() []error {
 			d.Name, len(d.Labels), d.Labels))
 	}
 	train := make([]int, len(d.Labels))
-	other := make([]string, len(d.Labels))
+	other := make([]Split, len(d.Labels))
 	for _, it := range d.Items {
 		switch {
 		case it.Class < 0:
-		case it.Split == "train":
+		case it.Split == Train:
 			train[it.Class]++
 		default:
 			other[it.Class] = it.Split
@@ -73,7 +73,7 @@ func (d *Dataset) checkLabels() []error {
 		with, without := 0, 0
 		for _, it := range d.Items {
 			switch {
-			case it.Split != "train":
+			case it.Split != Train:
 			case it.Targets[k] != 0:
 				with++
 			default:
@@ -95,12 +95,12 @@ const fewestValues = 4
 
 func (d *Dataset) checkValues() []error {
 	var errs []error
-	if n := len(d.In("train")); n < fewestValues {
+	if n := len(d.In(Train)); n < fewestValues {
 		errs = append(errs, mark(ErrTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and better some hundreds", d.Name, n, fewestValues))
 	}
 	for k, name := range d.Labels {
 		lo, hi := math.Inf(1), math.Inf(-1)
-		for _, it := range d.In("train") {
+		for _, it := range d.In(Train) {
 			lo, hi = min(lo, it.Targets[k]), max(hi, it.Targets[k])
 		}
 		switch size := max(math.Abs(lo), math.Abs(hi)); {

@@ -126,7 +126,7 @@ func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p P
 	if m.warning != "" {
 		p.Say(m.warning)
 	}
-	if m.items = ds.In(m.split); len(m.items) == 0 {
+	if m.items = ds.In(datasets.Split(m.split)); len(m.items) == 0 {
 		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", m.split, s.Data, ds.Splits())
 	}
 	if ds.Task != m.task.Name() {
@@ -150,7 +150,7 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 		case ds.Dealt && !same || ds.Evaluation() == "":
 			split = "all"
 		default:
-			split = ds.Evaluation()
+			split = string(ds.Evaluation())
 		}
 	}
 	named, _ := data.SplitNamed(split)

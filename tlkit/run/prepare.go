@@ -35,7 +35,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	if err := o.data.CheckTraining(); err != nil {
 		return nothing, err
 	}
-	split := cmp.Or(s.Split, o.data.Evaluation())
+	split := cmp.Or(s.Split, string(o.data.Evaluation()))
 	b := features.FromNet(o.net, o.eng)
 	train, err := o.sample(ctx, b, o.data.In("train"), views{s.Views, s.Seed}, p)
 	if err != nil {
@@ -48,7 +48,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	d := o.tuneData(split, train, fitted, p)
 	d.Steps = 0 // the head has no history here that the curve could go on behind
 	// Pictures that cannot be read are known once they were read.
-	valid, err := o.sample(ctx, b, o.data.In(split), views{0, s.Seed}, p)
+	valid, err := o.sample(ctx, b, o.data.In(datasets.Split(split)), views{0, s.Seed}, p)
 	if err != nil {
 		return nothing, err
 	}

@@ -268,15 +268,16 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 	if err := ds.CheckTraining(); err != nil {
 		return nil, nil, "", err
 	}
-	if split = ds.Evaluation(); s.Split != "" {
+	split = string(ds.Evaluation())
+	if s.Split != "" {
 		// "training" and "Train" mean train too, and "all" holds it.
 		named, ok := data.SplitNamed(s.Split)
 		if !ok || named == "train" {
 			return nil, nil, "", fmt.Errorf("run: split %q to report on: want valid or test; what the head learns from says nothing about it", s.Split)
 		}
-		split = named
+		split = string(named)
 	}
-	if eval = ds.In(split); len(eval) == 0 {
+	if eval = ds.In(datasets.Split(split)); len(eval) == 0 {
 		return nil, nil, "", fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", split, s.Data, ds.Splits())
 	}
 	return train, eval, split, nil

@@ -85,7 +85,7 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 	if z.meaning, err = evaluate.ParseMeaning(meaning, o.data.Labels, outputs); err != nil {
 		return nil, err
 	}
-	if z.items = o.data.In(z.split); len(z.items) == 0 {
+	if z.items = o.data.In(datasets.Split(z.split)); len(z.items) == 0 {
 		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", z.split, s.Data, o.data.Splits())
 	}
 	for _, item := range z.items {
