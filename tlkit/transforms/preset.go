@@ -8,11 +8,19 @@ import (
 	"math"
 )
 
-// The geometries of a [Preset].
+// Geometry says how a [Preset] turns a picture of any shape into a square.
+type Geometry string
+
+// The geometries, with the libraries that use them.
 const (
-	GeometryShort  = "short"  // short side to Resize, then the middle Size x Size: torchvision, timm
-	GeometryCrop   = "crop"   // the middle square of CropFraction of the short side, then to Size x Size: TensorFlow's EfficientNets
-	GeometrySquash = "squash" // to Size x Size, whatever the shape was: Keras' load_img
+	// GeometryShort resizes the short side to Preset.Resize and takes the middle
+	// Size x Size: torchvision, timm.
+	GeometryShort Geometry = "short"
+	// GeometryCrop takes the middle square of CropFraction of the short side and resizes
+	// it to Size x Size: TensorFlow's EfficientNets.
+	GeometryCrop Geometry = "crop"
+	// GeometrySquash resizes to Size x Size, whatever the shape was: Keras' load_img.
+	GeometrySquash Geometry = "squash"
 )
 
 // Preset is the pixels a checkpoint expects: how its training code prepared pictures for
@@ -21,7 +29,7 @@ type Preset struct {
 	Name          string        `json:"name,omitempty"`
 	Size          int           `json:"size"`                    // side of the square the network sees, in pixels
 	Resize        int           `json:"resize,omitempty"`        // for "short": the short side before the crop; 0 = Size/CropFraction
-	Geometry      string        `json:"geometry"`                // one of the Geometry constants
+	Geometry      Geometry      `json:"geometry"`                // one of the Geometry constants
 	CropFraction  float64       `json:"crop_fraction,omitempty"` // Size over Resize, 0 = 1
 	Interpolation Interpolation `json:"interpolation"`           // "" = bilinear
 	Range         [2]float32    `json:"range"`                   // what bytes 0 and 255 become, before mean and deviation

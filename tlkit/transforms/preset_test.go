@@ -92,7 +92,7 @@ func TestPresetValidate(t *testing.T) {
 
 // TestPresetPicture goes there and back for every row of statistics.
 func TestPresetPicture(t *testing.T) {
-	for _, name := range StatisticsNames() {
+	for _, name := range statisticsNames() {
 		s, err := Statistics(name)
 		if err != nil {
 			t.Fatal(err)

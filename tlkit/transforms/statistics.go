@@ -42,11 +42,11 @@ func Statistics(name string) (Preset, error) {
 		p.Name = key
 		return p, nil
 	}
-	return Preset{}, fmt.Errorf("transforms: no statistics are called %q, wanted one of %s", name, strings.Join(StatisticsNames(), ", "))
+	return Preset{}, fmt.Errorf("transforms: no statistics are called %q, wanted one of %s", name, strings.Join(statisticsNames(), ", "))
 }
 
-// StatisticsNames lists what [Statistics] knows, aliases too, sorted.
-func StatisticsNames() []string {
+// statisticsNames lists what [Statistics] knows, aliases too, sorted.
+func statisticsNames() []string {
 	var names []string
 	for n := range statistics {
 		names = append(names, n)
