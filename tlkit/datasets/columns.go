@@ -172,9 +172,9 @@ func (d *Dataset) name(t csvTable, rows []csvRow, readable func(i int) bool) err
 	d.Labels = sortedKeys(all)
 	switch {
 	case d.Task == Labels && n > 0 && len(d.Labels) == 0:
-		return mark(ErrCSV, "datasets: the column of labels is empty on every line")
+		return mark(errCSV, "datasets: the column of labels is empty on every line")
 	case d.Task == Labels && n*len(d.Labels) > maxTargets:
-		return mark(ErrCSV, "datasets: %d pictures with %d different labels; are these sentences?", n, len(d.Labels))
+		return mark(errCSV, "datasets: %d pictures with %d different labels; are these sentences?", n, len(d.Labels))
 	case d.Task == Labels && single && len(d.Labels) > 1:
 		d.warn("every picture has exactly one label; if that is how it is meant, call the column label: then the labels exclude each other")
 	case d.Task == Classes && numbers && len(d.Labels) > 10 && 2*len(d.Labels) > n:

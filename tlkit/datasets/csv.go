@@ -52,7 +52,7 @@ func (r csvRow) target(t csvTable) string {
 }
 
 func csvErr(line int, format string, args ...any) error {
-	return mark(ErrCSV, "datasets: CSV line %d: %s", line, fmt.Sprintf(format, args...))
+	return mark(errCSV, "datasets: CSV line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
 // parseCSV reads path,label[,split]. A header is optional there: it is one when it
@@ -68,10 +68,10 @@ func parseCSV(text []byte) (csvTable, error) {
 	var t csvTable
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(text) {
-		return t, mark(ErrCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
+		return t, mark(errCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
 	}
 	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return t, mark(ErrCSV, "datasets: the CSV file has a zero byte at %d: it is no text", i)
+		return t, mark(errCSV, "datasets: the CSV file has a zero byte at %d: it is no text", i)
 	}
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comma = separator(text)
@@ -127,7 +127,7 @@ func parseCSV(text []byte) (csvTable, error) {
 		if t.header {
 			what = "it has a header and no rows"
 		}
-		return t, mark(ErrCSV, "datasets: the CSV file names no pictures, %s; want rows path,label[,split]", what)
+		return t, mark(errCSV, "datasets: the CSV file names no pictures, %s; want rows path,label[,split]", what)
 	}
 	t.task, t.names = columns.task, columns.names
 	return t, nil
@@ -163,7 +163,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 		return nil, fmt.Errorf("datasets: reading the CSV file: %w", err)
 	}
 	if len(text) > maxCSV {
-		return nil, mark(ErrCSV, "datasets: the CSV file %s has more than %d bytes; is it a list of pictures?", file, maxCSV)
+		return nil, mark(errCSV, "datasets: the CSV file %s has more than %d bytes; is it a list of pictures?", file, maxCSV)
 	}
 	table, err := parseCSV(text)
 	if err != nil {

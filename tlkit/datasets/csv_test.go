@@ -72,8 +72,8 @@ func TestCSVRefuses(t *testing.T) {
 				f[k] = v
 			}
 			_, err := Open(context.Background(), filepath.Join(f.write(t), "list.csv"), Options{BadLimit: 1})
-			if !errors.Is(err, ErrCSV) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "list.csv") {
-				t.Errorf("got %v, want ErrCSV with %q and the file's name", err, c.want)
+			if !errors.Is(err, errCSV) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "list.csv") {
+				t.Errorf("got %v, want errCSV with %q and the file's name", err, c.want)
 			}
 		})
 	}
@@ -117,8 +117,8 @@ func FuzzParseCSV(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		table, err := parseCSV(text)
 		if err != nil {
-			if !errors.Is(err, ErrCSV) {
-				t.Fatalf("%v does not wrap ErrCSV", err)
+			if !errors.Is(err, errCSV) {
+				t.Fatalf("%v does not wrap errCSV", err)
 			}
 			return
 		}

@@ -164,19 +164,23 @@ func (d *Dataset) Drop(bad ...Bad) error {
 	return d.Report.tooMany(d.badLimit)
 }
 
-// Errors that callers may want to tell apart, with errors.Is. The error that
-// is one of these says what was found and what to do.
+// Errors to tell apart with errors.Is. The error that wraps one of them says what was found
+// and what to do.
 var (
-	ErrNotFound        = errors.New("no such data set")
-	ErrNoPictures      = errors.New("no pictures")
-	ErrTooManyBad      = errors.New("too many bad files")
-	ErrOneLabel        = errors.New("fewer than two labels")
-	ErrTooFew          = errors.New("too few pictures of a label")
-	ErrLabelNotInTrain = errors.New("label missing from train")
-	ErrConstant        = errors.New("nothing to tell apart")
-	ErrNoSplit         = errors.New("no split to report on")
-	ErrCSV             = errors.New("bad CSV file")
-	ErrNotFetched      = errors.New("data set not on this machine")
+	ErrNotFound   = errors.New("no such data set")
+	ErrNotFetched = errors.New("data set not on this machine")
+	ErrNoPictures = errors.New("no pictures")
+	ErrTooManyBad = errors.New("too many bad files")
+)
+
+// The kinds of what CheckTraining finds, and of bad CSV files.
+var (
+	errOneLabel        = errors.New("fewer than two labels")
+	errTooFew          = errors.New("too few pictures of a label")
+	errLabelNotInTrain = errors.New("label missing from train")
+	errConstant        = errors.New("nothing to tell apart")
+	errNoSplit         = errors.New("no split to report on")
+	errCSV             = errors.New("bad CSV file")
 )
 
 // marked is an error with a sentence of its own that errors.Is recognises as one of the

@@ -76,13 +76,3 @@ func ExampleFolds() {
 	// map[0:2 1:1] true
 	// map[0:2 1:1] true
 }
-
-func ExampleBatches() {
-	for b := range datasets.Batches(5, 2) {
-		fmt.Println(b.Indices, b.Mask)
-	}
-	// Output:
-	// [0 1] [true true]
-	// [2 3] [true true]
-	// [4 4] [true false]
-}

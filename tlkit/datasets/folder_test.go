@@ -110,8 +110,8 @@ func TestFlatFolderHasNoLabels(t *testing.T) {
 	if got := rels(d, "test"); got != "1.png=(no label) 2.jpg=(no label)" || len(d.Labels) != 0 {
 		t.Errorf("%s, labels %q", got, d.Labels)
 	}
-	if err := d.CheckTraining(); !errors.Is(err, ErrOneLabel) {
-		t.Errorf("CheckTraining: %v, want ErrOneLabel", err)
+	if err := d.CheckTraining(); !errors.Is(err, errOneLabel) {
+		t.Errorf("CheckTraining: %v, want errOneLabel", err)
 	}
 }
 
@@ -263,12 +263,12 @@ func TestCheckTraining(t *testing.T) {
 		also  string
 	}{
 		"good":              {files{}.many("a", 4).many("b", 4), nil, ""},
-		"one label":         {files{}.many("a", 4), ErrOneLabel, ""},
-		"one picture":       {files{}.many("a", 4).many("b", 1), ErrTooFew, `"b" has 1 picture`},
-		"two, one reserved": {files{}.many("a", 4).many("b", 2), ErrTooFew, `"b" has 1 picture`},
-		"only in valid":     {files{}.many("train/a", 4).many("train/b", 4).many("valid/c", 1), ErrLabelNotInTrain, `"c" is in valid`},
-		"empty in train":    {files{"train/c/": nil}.many("train/a", 4).many("train/b", 4).many("valid/c", 1), ErrLabelNotInTrain, ""},
-		"no train":          {files{}.many("test/a", 4).many("test/b", 4), ErrLabelNotInTrain, ""},
+		"one label":         {files{}.many("a", 4), errOneLabel, ""},
+		"one picture":       {files{}.many("a", 4).many("b", 1), errTooFew, `"b" has 1 picture`},
+		"two, one reserved": {files{}.many("a", 4).many("b", 2), errTooFew, `"b" has 1 picture`},
+		"only in valid":     {files{}.many("train/a", 4).many("train/b", 4).many("valid/c", 1), errLabelNotInTrain, `"c" is in valid`},
+		"empty in train":    {files{"train/c/": nil}.many("train/a", 4).many("train/b", 4).many("valid/c", 1), errLabelNotInTrain, ""},
+		"no train":          {files{}.many("test/a", 4).many("test/b", 4), errLabelNotInTrain, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := open(t, c.files.write(t), Options{}).CheckTraining()

@@ -140,29 +140,3 @@ func TestStratify(t *testing.T) {
 		t.Errorf("two groups of copies: %+v", pair)
 	}
 }
-
-func TestBatches(t *testing.T) {
-	var got []string
-	for b := range Batches(7, 3) {
-		got = append(got, fmt.Sprint(b.Indices, b.Mask, b.Count))
-	}
-	want := []string{"[0 1 2] [true true true] 3", "[3 4 5] [true true true] 3", "[6 6 6] [true false false] 1"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	for _, n := range []int{0, -1} {
-		for range Batches(n, 4) {
-			t.Errorf("a batch of %d rows", n)
-		}
-	}
-	n := 0
-	for b := range Batches(3, 0) {
-		n += len(b.Indices)
-	}
-	if n != 3 {
-		t.Errorf("size 0 is taken as %d rows in all, want 3 batches of one", n)
-	}
-	for range Batches(9, 3) {
-		break // must not go on
-	}
-}

@@ -102,8 +102,8 @@ func TestCSVTasksRefuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Open(context.Background(), written(t, 4, c.text), Options{BadLimit: 1})
-			if !errors.Is(err, ErrCSV) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want ErrCSV with %q", err, c.want)
+			if !errors.Is(err, errCSV) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want errCSV with %q", err, c.want)
 			}
 		})
 	}
@@ -127,11 +127,11 @@ func TestCheckTrainingOfTasks(t *testing.T) {
 		want error
 	}{
 		"labels":       {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", ""}[i%3] }), nil},
-		"rare":         {"path,labels,split\n" + rows(func(i int) string { return []string{"a;c", "b;a", "b", "", "a", "b"}[i%6] }), ErrTooFew},
-		"everywhere":   {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", "a;b"}[i%3] }), ErrConstant},
+		"rare":         {"path,labels,split\n" + rows(func(i int) string { return []string{"a;c", "b;a", "b", "", "a", "b"}[i%6] }), errTooFew},
+		"everywhere":   {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", "a;b"}[i%3] }), errConstant},
 		"values":       {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i * i) }), nil},
-		"constant":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i / 6) }), ErrConstant},
-		"narrow":       {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(1e7 + float64(i)) }), ErrConstant},
+		"constant":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i / 6) }), errConstant},
+		"narrow":       {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(1e7 + float64(i)) }), errConstant},
 		"nothing held": {"path,x,split\n" + strings.ReplaceAll(rows(func(i int) string { return fmt.Sprint(i) }), "test", "train"), nil}, // dealt
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,28 +5,27 @@ import (
 	"math"
 )
 
-// CheckTraining says whether a head can be trained on this data set and
-// judged on it. It wants a split to report on (ErrNoSplit) and
+// CheckTraining returns an error if no head can be trained on this data set and measured on
+// it. Training needs a split to report on, and
 //
-//   - of the task Classes two labels or more (ErrOneLabel), two pictures or more of each
-//     label in train (ErrTooFew), and no label that train lacks (ErrLabelNotInTrain);
-//   - of the task Labels two pictures or more with and two without each label in train
-//     (ErrTooFew, ErrConstant);
-//   - of the task Values four pictures or more in train (ErrTooFew) and no value that is
-//     the same in all of them (ErrConstant).
+//   - for [Classes], two or more labels, two or more pictures of each label in train, and no
+//     label that train lacks;
+//   - for [Labels], two or more pictures with each label in train, and two or more without;
+//   - for [Values], four or more pictures in train, and no value that is the same in all of
+//     them.
 //
-// All that apply are joined. Open does not ask for this: a folder may also be
-// there to be classified.
+// Everything that is missing is in the error, each with what to do. Open does not ask for
+// this: pictures may also be opened to be classified.
 func (d *Dataset) CheckTraining() error {
 	errs := []error{d.CheckLearning()}
 	if d.Evaluation() == "" {
-		errs = append(errs, mark(ErrNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
+		errs = append(errs, mark(errNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
 			d.Name))
 	}
 	return errors.Join(errs...)
 }
 
-// CheckLearning is CheckTraining without asking for a split to report on.
+// CheckLearning is [Dataset.CheckTraining] for training without a split to report on.
 func (d *Dataset) CheckLearning() error {
 	switch d.Task {
 	case Labels:
@@ -40,7 +39,7 @@ func (d *Dataset) CheckLearning() error {
 func (d *Dataset) checkClasses() []error {
 	var errs []error
 	if len(d.Labels) < 2 {
-		errs = append(errs, mark(ErrOneLabel, "datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own",
+		errs = append(errs, mark(errOneLabel, "datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own",
 			d.Name, len(d.Labels), d.Labels))
 	}
 	train := make([]int, len(d.Labels))
@@ -57,10 +56,10 @@ func (d *Dataset) checkClasses() []error {
 	for c, n := range train {
 		switch {
 		case n == 0 && other[c] != "":
-			errs = append(errs, mark(ErrLabelNotInTrain, "datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s",
+			errs = append(errs, mark(errLabelNotInTrain, "datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s",
 				d.Labels[c], other[c], other[c]))
 		case n < 2:
-			errs = append(errs, mark(ErrTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label",
+			errs = append(errs, mark(errTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label",
 				d.Labels[c], n))
 		}
 	}
@@ -82,9 +81,9 @@ func (d *Dataset) checkLabels() []error {
 		}
 		switch {
 		case with < 2:
-			errs = append(errs, mark(ErrTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label", l, with))
+			errs = append(errs, mark(errTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label", l, with))
 		case without < 2:
-			errs = append(errs, mark(ErrConstant, "datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it; add pictures or remove the label", l, without))
+			errs = append(errs, mark(errConstant, "datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it; add pictures or remove the label", l, without))
 		}
 	}
 	return errs
@@ -96,7 +95,7 @@ const fewestValues = 4
 func (d *Dataset) checkValues() []error {
 	var errs []error
 	if n := len(d.In(Train)); n < fewestValues {
-		errs = append(errs, mark(ErrTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and better some hundreds", d.Name, n, fewestValues))
+		errs = append(errs, mark(errTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and better some hundreds", d.Name, n, fewestValues))
 	}
 	for k, name := range d.Labels {
 		lo, hi := math.Inf(1), math.Inf(-1)
@@ -105,10 +104,10 @@ func (d *Dataset) checkValues() []error {
 		}
 		switch size := max(math.Abs(lo), math.Abs(hi)); {
 		case lo == hi:
-			errs = append(errs, mark(ErrConstant, "datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it; remove the column", name, lo))
+			errs = append(errs, mark(errConstant, "datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it; remove the column", name, lo))
 		case hi-lo < 1e-4*size:
 			// What a head computes is float32: seven digits, most of which would go into what never changes.
-			errs = append(errs, mark(ErrConstant, "datasets: the value %q lies between %v and %v, too narrow for its size; subtract %.0f from the column", name, lo, hi, lo))
+			errs = append(errs, mark(errConstant, "datasets: the value %q lies between %v and %v, too narrow for its size; subtract %.0f from the column", name, lo, hi, lo))
 		}
 	}
 	return errs
