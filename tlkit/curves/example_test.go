@@ -12,7 +12,7 @@ func Example() {
 	folder, _ := os.MkdirTemp("", "curves")
 	defer os.RemoveAll(folder)
 
-	file, run, err := curves.Append(filepath.Join(folder, "history.jsonl"), "ants-and-bees", curves.Epochs)
+	file, run, err := curves.Run{Name: "ants-and-bees", Axis: curves.Epochs}.AppendTo(filepath.Join(folder, "history.jsonl"))
 	if err != nil {
 		fmt.Println(err)
 		return

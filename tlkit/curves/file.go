@@ -9,18 +9,9 @@ import (
 	"os"
 )
 
-// Read reads JSON lines. A last line that is not finished by a newline and
-// cannot be read is the trace of a killed process and is left out; any other
-// line that cannot be read is an error with its number.
-func Read(r io.Reader) (Run, error) {
-	run, _, err := read(r)
-	if err != nil {
-		return Run{}, fmt.Errorf("curves: %w", err)
-	}
-	return run, nil
-}
-
-// ReadFile reads a file of JSON lines, see [Read].
+// ReadFile reads the JSON lines of a run. A last line that does not end in a newline and
+// cannot be read comes from a killed process and is left out; any other line that cannot be
+// read is an error with its number.
 func ReadFile(path string) (Run, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -34,7 +25,7 @@ func ReadFile(path string) (Run, error) {
 	return run, nil
 }
 
-// tail says how a file ends, for somebody who wants to append.
+// tail says how a file ends, for appending to it.
 type tail struct {
 	good    int64 // bytes up to the end of the last line that could be read
 	newline bool  // that line ends in a newline
@@ -82,12 +73,12 @@ type Writer struct {
 	err error
 }
 
-// Append opens the file of a run, and makes it with the run's name and axis
-// when it is not there. What the file already holds is read first and returned
-// with the name and axis of the file; a torn last line is cut off, a corrupt
-// one is an error and nothing is changed. One process writes a file at a time;
-// the caller holds the lock.
-func Append(path, name, axis string) (*Writer, Run, error) {
+// AppendTo opens a file to append points and marks to, and creates it with the run's name
+// and axis if it does not exist. It first reads what the file already holds and returns
+// that, with the name and axis from the file; the points and marks of r are not written. A
+// torn last line is cut off; a corrupt line is an error, and nothing is changed. Only one
+// process may write a file at a time; the caller holds the lock.
+func (r Run) AppendTo(path string) (*Writer, Run, error) {
 	fail := func(err error) (*Writer, Run, error) { return nil, Run{}, fmt.Errorf("curves: %s: %w", path, err) }
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -111,7 +102,7 @@ func Append(path, name, axis string) (*Writer, Run, error) {
 		w.write([]byte("\n"))
 	}
 	if end.lines == 0 {
-		run = Run{Name: name, Axis: axis}
+		run = Run{Name: r.Name, Axis: r.Axis}
 		w.line(run.header())
 	}
 	if w.err != nil {
@@ -162,35 +153,35 @@ func (w *Writer) Close() error {
 	return errors.Join(w.err, w.f.Sync(), w.f.Close())
 }
 
-// Write writes a whole run as JSON lines.
-func Write(to io.Writer, r Run) error {
-	out := bufio.NewWriter(to)
+// WriteTo writes the whole run as JSON lines.
+func (r Run) WriteTo(w io.Writer) (int64, error) {
+	var text bytes.Buffer
 	put := func(l line) error {
 		b, err := encode(l)
 		if err != nil {
 			return fmt.Errorf("curves: %w", err)
 		}
-		_, err = out.Write(b)
-		return err
+		text.Write(b)
+		return nil
 	}
 	if err := put(r.header()); err != nil {
-		return err
+		return 0, err
 	}
 	for i, p := range r.Points {
 		if err := p.Check(); err != nil {
-			return fmt.Errorf("curves: point %d: %w", i, err)
+			return 0, fmt.Errorf("curves: point %d: %w", i, err)
 		}
 		if err := put(p.line()); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	for i, m := range r.Marks {
 		if err := m.Check(); err != nil {
-			return fmt.Errorf("curves: mark %d: %w", i, err)
+			return 0, fmt.Errorf("curves: mark %d: %w", i, err)
 		}
 		if err := put(m.line()); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return out.Flush()
+	return text.WriteTo(w)
 }

@@ -29,7 +29,7 @@ func TestFileRoundTrip(t *testing.T) {
 	want := wild()
 	for i, p := range want.Points {
 		// One process a point: each goes on where the last one stopped.
-		w, got, err := Append(path, want.Name, want.Axis)
+		w, got, err := Run{Name: want.Name, Axis: want.Axis}.AppendTo(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,17 +53,17 @@ func TestFileRoundTrip(t *testing.T) {
 		t.Fatalf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	var all bytes.Buffer
-	if err := Write(&all, want); err != nil {
+	if _, err := want.WriteTo(&all); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = Read(&all); err != nil || !reflect.DeepEqual(got, want) {
+	if got, _, err = read(&all); err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	nan := Run{Points: []Point{{Metric: Loss, Value: math.NaN()}}}
-	if err := Write(&all, nan); err != nil {
+	if _, err := nan.WriteTo(&all); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = Read(&all); err != nil || !math.IsNaN(got.Points[0].Value) {
+	if got, _, err = read(&all); err != nil || !math.IsNaN(got.Points[0].Value) {
 		t.Fatalf("NaN came back as %+v, %v", got, err)
 	}
 }
@@ -72,7 +72,7 @@ func TestFileRoundTrip(t *testing.T) {
 // the next process must be able to go on.
 func TestTornAtEveryByte(t *testing.T) {
 	var all bytes.Buffer
-	if err := Write(&all, wild()); err != nil {
+	if _, err := wild().WriteTo(&all); err != nil {
 		t.Fatal(err)
 	}
 	full := all.Bytes()
@@ -88,7 +88,7 @@ func TestTornAtEveryByte(t *testing.T) {
 		if err := os.WriteFile(path, full[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w, got, err := Append(path, "x", Epochs)
+		w, got, err := Run{Name: "x", Axis: Epochs}.AppendTo(path)
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
@@ -118,7 +118,7 @@ func TestCorruptMiddleIsRefusedWithItsLine(t *testing.T) {
 		`{"metric":"loss","value":1e999}`: "line 3", strings.Repeat("x", maxLine): "longer than", "\x00\x00": "line 3",
 	} {
 		text := head + point + bad + "\n" + point
-		_, err := Read(strings.NewReader(text))
+		_, _, err := read(strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "line 3") {
 			t.Errorf("%.40q: %v, want %q", bad, err, want)
 		}
@@ -126,7 +126,7 @@ func TestCorruptMiddleIsRefusedWithItsLine(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Append(path, "x", ""); err == nil {
+		if _, _, err := (Run{Name: "x"}).AppendTo(path); err == nil {
 			t.Errorf("%.40q: appended to a corrupt file", bad)
 		}
 		if b, _ := os.ReadFile(path); string(b) != text {
@@ -138,20 +138,20 @@ func TestCorruptMiddleIsRefusedWithItsLine(t *testing.T) {
 	if err := os.WriteFile(path, []byte("my thesis"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Append(path, "x", ""); err == nil {
+	if _, _, err := (Run{Name: "x"}).AppendTo(path); err == nil {
 		t.Error("appended to a stranger's file")
 	}
 	if b, _ := os.ReadFile(path); string(b) != "my thesis" {
 		t.Error("a stranger's file was cut")
 	}
-	if _, _, err := Append(filepath.Join(t.TempDir(), "no", "folder"), "x", ""); err == nil {
+	if _, _, err := (Run{Name: "x"}).AppendTo(filepath.Join(t.TempDir(), "no", "folder")); err == nil {
 		t.Error("opened a file in no folder")
 	}
 }
 
 func TestRecorder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl")
-	w, run, err := Append(path, "x", Epochs)
+	w, run, err := Run{Name: "x", Axis: Epochs}.AppendTo(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestRecorder(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	var all bytes.Buffer
-	if err := Write(&all, wild()); err != nil {
+	if _, err := wild().WriteTo(&all); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(all.Bytes())
@@ -221,19 +221,19 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"metric":"loss","value":"NaN"}`))
 	f.Add([]byte("\n\n{\"mark\":\"chosen\"}\n{\"run\":\"\\ud800\"}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		run, err := Read(bytes.NewReader(b))
+		run, _, err := read(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
 		// What was read can be written, and reads back the same.
 		var out bytes.Buffer
-		if err := Write(&out, run); err != nil {
+		if _, err := run.WriteTo(&out); err != nil {
 			if strings.Contains(err.Error(), "a line of") {
 				return // escapes made it longer than a line may be
 			}
 			t.Fatal(err)
 		}
-		again, err := Read(bytes.NewReader(out.Bytes()))
+		again, _, err := read(bytes.NewReader(out.Bytes()))
 		if err != nil || len(again.Points) != len(run.Points) || len(again.Marks) != len(run.Marks) {
 			t.Fatalf("%v\n%q", err, out.Bytes())
 		}
@@ -244,7 +244,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	w, _, err := Append(filepath.Join(b.TempDir(), "h.jsonl"), "x", Epochs)
+	w, _, err := Run{Name: "x", Axis: Epochs}.AppendTo(filepath.Join(b.TempDir(), "h.jsonl"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // Metrics had other spellings in histories written before 0.1.0.
 func TestOldSpellingsOfMetrics(t *testing.T) {
-	run, err := Read(strings.NewReader(`{"step":1,"epoch":1,"split":"valid","metric":"mAP","value":0.5}` + "\n" + `{"step":1,"epoch":1,"split":"valid","metric":"R²","value":0.25}` + "\n"))
+	run, _, err := read(strings.NewReader(`{"step":1,"epoch":1,"split":"valid","metric":"mAP","value":0.5}` + "\n" + `{"step":1,"epoch":1,"split":"valid","metric":"R²","value":0.25}` + "\n"))
 	if err != nil || len(run.Series(Valid, MAP)) != 1 || len(run.Series(Valid, R2)) != 1 {
 		t.Errorf("%+v, %v", run, err)
 	}

@@ -103,7 +103,7 @@ func (r *Recorder) record(what func() error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return errors.New("curves: the recorder is closed: open a new one with Append to go on")
+		return errors.New("curves: the recorder is closed: open a new one with Run.AppendTo and NewRecorder to go on")
 	}
 	err := what()
 	select {

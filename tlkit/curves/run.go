@@ -142,15 +142,15 @@ func Best(points []Point) (Point, bool) {
 		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
 			continue
 		}
-		if !found || (LowerIsBetter(p.Metric) && p.Value < best.Value) || (!LowerIsBetter(p.Metric) && p.Value > best.Value) {
+		if !found || (lowerIsBetter(p.Metric) && p.Value < best.Value) || (!lowerIsBetter(p.Metric) && p.Value > best.Value) {
 			best, found = p, true
 		}
 	}
 	return best, found
 }
 
-// LowerIsBetter says which way a metric improves.
-func LowerIsBetter(metric metrics.Metric) bool { return metric == Loss || metric == Rate }
+// lowerIsBetter reports whether a metric improves downwards.
+func lowerIsBetter(metric metrics.Metric) bool { return metric == Loss || metric == Rate }
 
 // Kept returns the place of the state a run stands for: the last Chosen mark;
 // without one the best out-of-fold accuracy, else the lowest validation loss,

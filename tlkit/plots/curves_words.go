@@ -99,7 +99,7 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 		return fmt.Sprintf("%s stays at %s up to %s.%s", name, p.detail(last), at(last.x), suffix)
 	}
 	verb, back := "rises", "falls"
-	if curves.LowerIsBetter(p.metric) {
+	if top.y < first.y {
 		verb, back = back, verb
 	}
 	if top.x == first.x {

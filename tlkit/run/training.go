@@ -158,7 +158,7 @@ func (t *training) startHistory() (*curves.Recorder, error) {
 			return nil, fmt.Errorf("run: %w", err)
 		}
 	}
-	w, run, err := curves.Append(t.folder.file(name), t.spec.Model+" on "+filepath.Base(t.spec.Data), t.plan.Axis())
+	w, run, err := curves.Run{Name: t.spec.Model + " on " + filepath.Base(t.spec.Data), Axis: t.plan.Axis()}.AppendTo(t.folder.file(name))
 	if err != nil {
 		return nil, err
 	}
