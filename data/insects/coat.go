@@ -38,28 +38,28 @@ func antCoat(d *dice, own, banded float64) coat {
 		switch d.weighted(3, 2, 2, 2) {
 		case 0: // black garden ant
 			c.head = hsvIn(d, 0, 0.1, 0.1, 0.5, 0.07, 0.18)
-			c.chest, c.tail = c.head.scale(d.in(0.9, 1.3)), c.head.scale(d.in(0.7, 1.1))
+			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.3)), c.head.scale(d.uniform(0.7, 1.1))
 		case 1: // wood ant: rust before, dark behind
 			c.chest = hsvIn(d, 0.005, 0.05, 0.65, 0.9, 0.4, 0.62)
-			c.head, c.tail = c.chest.scale(d.in(0.6, 1)), hsvIn(d, 0, 0.06, 0.3, 0.6, 0.08, 0.2)
+			c.head, c.tail = c.chest.scale(d.uniform(0.6, 1)), hsvIn(d, 0, 0.06, 0.3, 0.6, 0.08, 0.2)
 		case 2: // fire ant
 			c.head = hsvIn(d, 0.005, 0.045, 0.7, 0.9, 0.35, 0.65)
-			c.chest, c.tail = c.head.scale(d.in(0.9, 1.15)), c.head.scale(d.in(0.5, 0.95))
+			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.15)), c.head.scale(d.uniform(0.5, 0.95))
 		default: // carpenter ant
 			c.head = hsvIn(d, 0.03, 0.07, 0.5, 0.8, 0.15, 0.32)
-			c.chest, c.tail = c.head.scale(d.in(0.9, 1.6)), c.head.scale(d.in(0.5, 0.9))
+			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.6)), c.head.scale(d.uniform(0.5, 0.9))
 		}
 	} else {
 		c.head = shared(d)
-		c.chest = c.head.mix(shared(d), d.in(0, 0.6))
-		c.tail = c.head.mix(shared(d), d.in(0, 1))
+		c.chest = c.head.mix(shared(d), d.uniform(0, 0.6))
+		c.tail = c.head.mix(shared(d), d.uniform(0, 1))
 	}
 	c.band, c.soft = c.tail.mix(c.chest, 0.5).scale(0.6), 0.2
 	if d.chance(banded) {
-		c.bands, c.band, c.soft = 2+d.below(3), shared(d), d.in(0.05, 0.25)
+		c.bands, c.band, c.soft = 2+d.intn(3), shared(d), d.uniform(0.05, 0.25)
 	}
-	c.hair, c.furry, c.gloss = c.tail.add(0.4), 0, d.in(0.3, 1)
-	c.leg = c.chest.mix(c.head, 0.5).scale(d.in(0.55, 0.95))
+	c.hair, c.furry, c.gloss = c.tail.add(0.4), 0, d.uniform(0.3, 1)
+	c.leg = c.chest.mix(c.head, 0.5).scale(d.uniform(0.55, 0.95))
 	c.wing = hsvIn(d, 0.08, 0.6, 0, 0.15, 0.8, 1)
 	return c
 }
@@ -73,37 +73,37 @@ func beeCoat(d *dice, own, banded float64) coat {
 		if d.chance(0.65) { // honey bee
 			c.tail = hsvIn(d, 0.085, 0.125, 0.6, 0.9, 0.65, 0.92)
 			c.band = hsvIn(d, 0.04, 0.09, 0.4, 0.7, 0.08, 0.25)
-			c.bands, c.soft = 4+d.below(3), d.in(0.06, 0.2)
+			c.bands, c.soft = 4+d.intn(3), d.uniform(0.06, 0.2)
 			c.hair = hsvIn(d, 0.085, 0.12, 0.4, 0.7, 0.6, 0.85)
 			c.chest, c.head = c.hair.scale(0.55), c.band.mix(c.hair, 0.25)
-			c.furry = d.in(0.5, 0.9)
+			c.furry = d.uniform(0.5, 0.9)
 		} else { // bumble bee
 			c.band = hsvIn(d, 0.1, 0.145, 0.75, 0.95, 0.8, 0.98)
 			c.tail = hsvIn(d, 0, 0.1, 0.1, 0.4, 0.06, 0.14)
-			c.bands, c.soft = 2+d.below(2), d.in(0.08, 0.2)
+			c.bands, c.soft = 2+d.intn(2), d.uniform(0.08, 0.2)
 			c.hair, c.chest, c.head = c.band, c.tail, c.tail
 			white := hsvIn(d, 0.08, 0.14, 0.02, 0.25, 0.85, 1)
 			if d.chance(0.7) {
 				c.tip = &white
 			}
-			c.furry = d.in(0.85, 1)
+			c.furry = d.uniform(0.85, 1)
 		}
 	} else {
 		c.tail = shared(d)
-		c.chest = c.tail.mix(shared(d), d.in(0, 0.8))
-		c.head = c.chest.scale(d.in(0.5, 1))
-		c.hair = c.chest.mix(shared(d), d.in(0, 0.7)).scale(d.in(0.9, 1.3))
+		c.chest = c.tail.mix(shared(d), d.uniform(0, 0.8))
+		c.head = c.chest.scale(d.uniform(0.5, 1))
+		c.hair = c.chest.mix(shared(d), d.uniform(0, 0.7)).scale(d.uniform(0.9, 1.3))
 		c.band, c.soft = c.tail.scale(0.7), 0.3
 		if d.chance(banded) {
-			c.bands, c.band, c.soft = 3+d.below(4), shared(d), d.in(0.05, 0.25)
+			c.bands, c.band, c.soft = 3+d.intn(4), shared(d), d.uniform(0.05, 0.25)
 		}
-		c.furry = d.in(0.15, 0.8)
+		c.furry = d.uniform(0.15, 0.8)
 		if d.chance(0.2) { // carpenter bee: smoky wings
 			c.wing = hsvIn(d, 0.55, 0.75, 0.2, 0.5, 0.25, 0.5)
 		}
 	}
-	c.gloss = d.in(0.15, 0.7)
-	c.leg = c.head.mix(rgb{0.06, 0.05, 0.04}, d.in(0.3, 0.8))
+	c.gloss = d.uniform(0.15, 0.7)
+	c.leg = c.head.mix(rgb{0.06, 0.05, 0.04}, d.uniform(0.3, 0.8))
 	return c
 }
 

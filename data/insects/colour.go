@@ -5,8 +5,8 @@ import "math"
 // rgb is a colour, components 0 to 1, in the picture's own (sRGB) scale.
 type rgb struct{ r, g, b float64 }
 
-func (c rgb) mix(to rgb, t float64) rgb {
-	return rgb{mix(c.r, to.r, t), mix(c.g, to.g, t), mix(c.b, to.b, t)}
+func (c rgb) mix(other rgb, t float64) rgb {
+	return rgb{mix(c.r, other.r, t), mix(c.g, other.g, t), mix(c.b, other.b, t)}
 }
 
 // scale multiplies the brightness.
@@ -43,6 +43,6 @@ func hsv(h, s, v float64) rgb {
 
 // hsvIn draws a colour from ranges of hue, saturation and value.
 func hsvIn(d *dice, h0, h1, s0, s1, v0, v1 float64) rgb {
-	h, s, v := d.in(h0, h1), d.in(s0, s1), d.in(v0, v1)
+	h, s, v := d.uniform(h0, h1), d.uniform(s0, s1), d.uniform(v0, v1)
 	return hsv(h, s, v)
 }

@@ -23,7 +23,7 @@ func ground(d *dice, l *layer, clutter float64) {
 	default:
 		meadow(d, l)
 	}
-	for range int(mul(clutter, d.in(0, 4))) {
+	for range int(mul(clutter, d.uniform(0, 4))) {
 		litter(d, l)
 	}
 }
@@ -32,17 +32,17 @@ func ground(d *dice, l *layer, clutter float64) {
 func paper(d *dice, l *layer) {
 	base := hsvIn(d, 0.06, 0.16, 0.02, 0.18, 0.82, 0.97)
 	n := noise{d.next()}
-	grain := d.in(0.02, 0.07)
+	grain := d.uniform(0.02, 0.07)
 	l.flood(func(x, y float64) rgb {
-		return base.scale(1 + mul(grain, n.cloud(x/3, y/3, 3)+n.at(x/60, y/60)-1))
+		return base.scale(1 + mul(grain, n.cloud(x/3, y/3, 3)+n.value(x/60, y/60)-1))
 	})
 	if d.chance(0.3) { // ruled or squared
 		ink := hsvIn(d, 0.5, 0.66, 0.2, 0.5, 0.6, 0.8)
-		gap := mul(float64(l.side), d.in(0.06, 0.13))
-		from := mul(gap, d.unit())
+		gap := mul(float64(l.side), d.uniform(0.06, 0.13))
+		first := mul(gap, d.unit())
 		s := float64(l.side)
 		squared := d.chance(0.5)
-		for v := from; v < s; v += gap {
+		for v := first; v < s; v += gap {
 			l.stroke([]point{{-2, v}, {s + 2, v}}, 0.4, 0.4)
 			if squared {
 				l.stroke([]point{{v, -2}, {v, s + 2}}, 0.4, 0.4)
@@ -50,9 +50,9 @@ func paper(d *dice, l *layer) {
 		}
 		l.fill(flat(ink), 0.45)
 	}
-	for range d.below(12) { // fibres
+	for range d.intn(12) { // fibres
 		p := point{mul(d.unit(), float64(l.side)), mul(d.unit(), float64(l.side))}
-		l.stroke(wander(d, p, d.unit(), mul(float64(l.side), d.in(0.02, 0.08)), 0.15, 4), 0.3, 0.2)
+		l.stroke(wander(d, p, d.unit(), mul(float64(l.side), d.uniform(0.02, 0.08)), 0.15, 4), 0.3, 0.2)
 	}
 	l.fill(flat(base.scale(0.82)), 0.6)
 }
@@ -60,8 +60,8 @@ func paper(d *dice, l *layer) {
 // wash is a soft gradient of two colours.
 func wash(d *dice, l *layer) {
 	h := d.unit()
-	a := hsv(h, d.in(0.15, 0.6), d.in(0.45, 0.95))
-	b := hsv(h+d.in(-0.12, 0.12), d.in(0.1, 0.6), d.in(0.5, 1))
+	a := hsv(h, d.uniform(0.15, 0.6), d.uniform(0.45, 0.95))
+	b := hsv(h+d.uniform(-0.12, 0.12), d.uniform(0.1, 0.6), d.uniform(0.5, 1))
 	c, s := circle(d.unit())
 	n := noise{d.next()}
 	side := float64(l.side)
@@ -82,17 +82,17 @@ func leaf(d *dice, l *layer) {
 	side := float64(l.side)
 	half := mul(side, 0.5)
 	c, s := circle(d.unit())
-	off := mul(side, d.in(-0.35, 0.35))
-	gap := mul(side, d.in(0.13, 0.24))
-	slant, cells := d.in(0.5, 1.1), d.in(5, 9)
-	vein := d.in(0.12, 0.3)
+	off := mul(side, d.uniform(-0.35, 0.35))
+	gap := mul(side, d.uniform(0.13, 0.24))
+	slant, cells := d.uniform(0.5, 1.1), d.uniform(5, 9)
+	vein := d.uniform(0.12, 0.3)
 	l.flood(func(x, y float64) rgb {
 		// p along the midrib, q across it
 		p := mul(c, x-half) + mul(s, y-half)
 		q := mul(c, y-half) - mul(s, x-half) - off
-		q += mul(4, n.at(p/50, 3)-0.5)
+		q += mul(4, n.value(p/50, 3)-0.5)
 		far := math.Abs(q)
-		w := (p - mul(far, slant) + mul(far, far)/(side*3) + mul(5, n.at(x/30, y/30))) / gap
+		w := (p - mul(far, slant) + mul(far, far)/(side*3) + mul(5, n.value(x/30, y/30))) / gap
 		w -= math.Floor(w)
 		side1 := 1 - step(0, 0.11, min(w, 1-w))
 		mid := 1 - step(1, 4.5, far)
@@ -102,7 +102,7 @@ func leaf(d *dice, l *layer) {
 		return col.mix(hsv(0.2, 0.3, 0.9), mul(t, vein))
 	})
 	if d.chance(0.35) { // dew
-		for range 2 + d.below(7) {
+		for range 2 + d.intn(7) {
 			drop(d, l)
 		}
 	}
@@ -111,9 +111,9 @@ func leaf(d *dice, l *layer) {
 // drop is a bead of water: darker above, bright below, a glint.
 func drop(d *dice, l *layer) {
 	side := float64(l.side)
-	r := mul(side, d.in(0.012, 0.035))
+	r := mul(side, d.uniform(0.012, 0.035))
 	p := point{mul(d.unit(), side), mul(d.unit(), side)}
-	l.polygon(ring(p, r, mul(r, d.in(0.8, 1)), d.unit(), 20))
+	l.polygon(ring(p, r, mul(r, d.uniform(0.8, 1)), d.unit(), 20))
 	l.fill(func(_, y float64) rgb { return rgb{0.1, 0.2, 0.1}.mix(rgb{0.95, 1, 0.9}, clamp(0.5+(y-p.y)/(2*r))) }, 0.35)
 	l.polygon(ring(point{p.x - mul(r, 0.35), p.y - mul(r, 0.35)}, mul(r, 0.22), mul(r, 0.22), 0, 10))
 	l.fill(flat(rgb{1, 1, 1}), 0.9)
@@ -121,61 +121,61 @@ func drop(d *dice, l *layer) {
 
 // flower is a blossom seen from above, filling most of the picture.
 func flower(d *dice, l *layer) {
-	blurry(d, l, d.in(4, 9))
+	blurry(d, l, d.uniform(4, 9))
 	side := float64(l.side)
-	mid := point{mul(side, d.in(0.3, 0.7)), mul(side, d.in(0.3, 0.7))}
-	hue := pick(d, d.in(0.88, 1.02), d.in(0.12, 0.17), d.in(0.72, 0.86), d.in(0.58, 0.68), d.in(0.02, 0.08))
-	petal := hsv(hue, d.in(0.12, 0.85), d.in(0.75, 1))
+	mid := point{mul(side, d.uniform(0.3, 0.7)), mul(side, d.uniform(0.3, 0.7))}
+	hue := pick(d, d.uniform(0.88, 1.02), d.uniform(0.12, 0.17), d.uniform(0.72, 0.86), d.uniform(0.58, 0.68), d.uniform(0.02, 0.08))
+	petal := hsv(hue, d.uniform(0.12, 0.85), d.uniform(0.75, 1))
 	if d.chance(0.25) {
 		petal = hsvIn(d, 0.1, 0.16, 0, 0.1, 0.9, 1)
 	}
 	heart := hsvIn(d, 0.06, 0.15, 0.6, 0.95, 0.45, 0.9)
-	rows := 1 + d.below(2)
-	count := 5 + d.below(14)
-	long := mul(side, d.in(0.42, 0.75))
-	wide := mul(long, d.in(1.3, 2.2)/float64(count)*2.2)
+	rows := 1 + d.intn(2)
+	count := 5 + d.intn(14)
+	long := mul(side, d.uniform(0.42, 0.75))
+	wide := mul(long, d.uniform(1.3, 2.2)/float64(count)*2.2)
 	n := noise{d.next()}
 	for row := range rows {
 		start := d.unit()
 		for i := range count {
-			t := start + (float64(i)+d.in(-0.15, 0.15))/float64(count)
+			t := start + (float64(i)+d.uniform(-0.15, 0.15))/float64(count)
 			c, s := circle(t)
 			r := mul(long, 1-mul(0.22, float64(row))) * 0.5
-			at := point{mid.x + mul(c, r), mid.y + mul(s, r)}
-			l.polygon(ring(at, r, mul(wide, 0.5), t, 30))
-			tone := d.in(0.86, 1.04)
+			spot := point{mid.x + mul(c, r), mid.y + mul(s, r)}
+			l.polygon(ring(spot, r, mul(wide, 0.5), t, 30))
+			tone := d.uniform(0.86, 1.04)
 			l.fill(func(x, y float64) rgb {
 				q := mul(c, y-mid.y) - mul(s, x-mid.x)
 				p := mul(c, x-mid.x) + mul(s, y-mid.y)
 				edge := clamp(math.Abs(q) / (wide * 0.55))
-				lines := n.at(q/2.5, p/40)
+				lines := n.value(q/2.5, p/40)
 				shade := tone - mul(0.28, mul(edge, edge)) + mul(0.1, lines-0.5) - mul(0.35, 1-step(0, mul(long, 0.5), p))
 				return petal.scale(min(shade, 1.05))
 			}, 1)
 		}
 	}
-	r := mul(side, d.in(0.07, 0.16))
+	r := mul(side, d.uniform(0.07, 0.16))
 	l.polygon(ring(mid, r, r, 0, 36))
 	l.fill(func(x, y float64) rgb {
-		return heart.scale(1.05 - mul(0.45, hypot(x-mid.x, y-mid.y)/r) + mul(0.35, n.at(x/1.8, y/1.8)-0.5))
+		return heart.scale(1.05 - mul(0.45, hypot(x-mid.x, y-mid.y)/r) + mul(0.35, n.value(x/1.8, y/1.8)-0.5))
 	}, 1)
 }
 
 // sand is bright soil with pebbles.
 func sand(d *dice, l *layer) {
 	base := hsvIn(d, 0.05, 0.13, 0.12, 0.5, 0.45, 0.9)
-	other := base.scale(d.in(0.6, 0.85))
+	other := base.scale(d.uniform(0.6, 0.85))
 	n := noise{d.next()}
-	coarse := d.in(8, 30)
+	coarse := d.uniform(8, 30)
 	l.flood(func(x, y float64) rgb {
-		speck := n.at(mul(x, 0.9), mul(y, 0.9))
+		speck := n.value(mul(x, 0.9), mul(y, 0.9))
 		return base.mix(other, n.cloud(x/coarse, y/coarse, 3)).scale(0.9 + mul(0.2, speck))
 	})
 	side := float64(l.side)
-	for range 6 + d.below(30) {
+	for range 6 + d.intn(30) {
 		p := point{mul(d.unit(), side), mul(d.unit(), side)}
-		r := mul(side, d.in(0.008, 0.04))
-		ry, turn := mul(r, d.in(0.6, 1)), d.unit()
+		r := mul(side, d.uniform(0.008, 0.04))
+		ry, turn := mul(r, d.uniform(0.6, 1)), d.unit()
 		l.polygon(ring(point{p.x + 1.5, p.y + 2}, r, ry, turn, 16))
 		l.fill(flat(rgb{0.05, 0.04, 0.03}), 0.3)
 		l.polygon(ring(p, r, ry, turn, 16))
@@ -189,11 +189,11 @@ func wood(d *dice, l *layer) {
 	base := hsvIn(d, 0.04, 0.11, 0.2, 0.65, 0.25, 0.75)
 	n := noise{d.next()}
 	c, s := circle(d.unit())
-	long, fine := d.in(25, 70), d.in(2.5, 7)
-	deep := d.in(0.3, 0.75)
+	long, fine := d.uniform(25, 70), d.uniform(2.5, 7)
+	deep := d.uniform(0.3, 0.75)
 	l.flood(func(x, y float64) rgb {
 		p, q := mul(c, x)+mul(s, y), mul(c, y)-mul(s, x)
-		q += mul(10, n.at(p/60, q/40))
+		q += mul(10, n.value(p/60, q/40))
 		v := n.cloud(p/long, q/fine, 3)
 		crack := step(0.30, 0.42, v)
 		return base.scale(mix(1-deep, 1, crack)).scale(0.75 + mul(0.5, v))
@@ -201,7 +201,7 @@ func wood(d *dice, l *layer) {
 }
 
 // bokeh is a garden far out of focus.
-func bokeh(d *dice, l *layer) { blurry(d, l, d.in(5, 12)) }
+func bokeh(d *dice, l *layer) { blurry(d, l, d.uniform(5, 12)) }
 
 func blurry(d *dice, l *layer, blur float64) {
 	a := hsvIn(d, 0.18, 0.4, 0.25, 0.75, 0.2, 0.7)
@@ -210,11 +210,11 @@ func blurry(d *dice, l *layer, blur float64) {
 	}
 	l.flood(flat(a))
 	side := float64(l.side)
-	for range 8 + d.below(14) {
-		r := mul(side, d.in(0.05, 0.22))
-		l.polygon(ring(point{mul(d.unit(), side), mul(d.unit(), side)}, r, mul(r, d.in(0.5, 1)), d.unit(), 20))
-		col := a.mix(natural(d), d.in(0.2, 0.8))
-		l.fill(flat(col), d.in(0.4, 1))
+	for range 8 + d.intn(14) {
+		r := mul(side, d.uniform(0.05, 0.22))
+		l.polygon(ring(point{mul(d.unit(), side), mul(d.unit(), side)}, r, mul(r, d.uniform(0.5, 1)), d.unit(), 20))
+		col := a.mix(natural(d), d.uniform(0.2, 0.8))
+		l.fill(flat(col), d.uniform(0.4, 1))
 	}
 	l.blur(mul(blur, side/192))
 }
@@ -228,19 +228,19 @@ func meadow(d *dice, l *layer) {
 	for i := range 260 {
 		p := point{mul(d.unit(), side), mul(d.unit(), side)}
 		t := lean + mul(0.09, d.bell())
-		ps := wander(d, p, t, mul(side, d.in(0.06, 0.2)), 0.05, 3)
-		l.stroke(ps, mul(side, d.in(0.004, 0.010)), 0.3)
+		ps := wander(d, p, t, mul(side, d.uniform(0.06, 0.2)), 0.05, 3)
+		l.stroke(ps, mul(side, d.uniform(0.004, 0.010)), 0.3)
 		bright := mix(0.6, 1.35, float64(i)/260)
-		l.fill(flat(base.mix(hsv(0.2, 0.6, 0.9), mul(d.unit(), 0.3)).scale(mul(bright, d.in(0.8, 1.1)))), 0.95)
+		l.fill(flat(base.mix(hsv(0.2, 0.6, 0.9), mul(d.unit(), 0.3)).scale(mul(bright, d.uniform(0.8, 1.1)))), 0.95)
 	}
 	if d.chance(0.6) {
-		l.blur(d.in(0.3, 1.6))
+		l.blur(d.uniform(0.3, 1.6))
 	}
 }
 
 // natural is a colour that grows or lies in a garden.
 func natural(d *dice) rgb {
-	switch d.below(6) {
+	switch d.intn(6) {
 	case 0, 1:
 		return hsvIn(d, 0.2, 0.4, 0.3, 0.8, 0.25, 0.8)
 	case 2:
@@ -267,23 +267,23 @@ func wander(d *dice, p point, turn, length, drift float64, n int) []point {
 }
 
 // blade is a leaf outline between two points: pointed at both ends.
-func blade(from, to point, width, bend float64, n int) []point {
-	dx, dy := to.x-from.x, to.y-from.y
-	at := func(t, w float64) point {
+func blade(start, end point, width, bend float64, n int) []point {
+	dx, dy := end.x-start.x, end.y-start.y
+	place := func(t, w float64) point {
 		_, hump := circle(t / 2)
 		w += mul(bend, hump)
-		return point{from.x + mul(dx, t) - mul(dy, w), from.y + mul(dy, t) + mul(dx, w)}
+		return point{start.x + mul(dx, t) - mul(dy, w), start.y + mul(dy, t) + mul(dx, w)}
 	}
 	var ps []point
 	for i := 0; i <= n; i++ {
 		t := float64(i) / float64(n)
 		_, w := circle(mul(t, t+0.6) / 3.2)
-		ps = append(ps, at(t, mul(width, w)))
+		ps = append(ps, place(t, mul(width, w)))
 	}
 	for i := n; i >= 0; i-- {
 		t := float64(i) / float64(n)
 		_, w := circle(mul(t, t+0.6) / 3.2)
-		ps = append(ps, at(t, -mul(width, w)))
+		ps = append(ps, place(t, -mul(width, w)))
 	}
 	return ps
 }
@@ -292,28 +292,28 @@ func blade(from, to point, width, bend float64, n int) []point {
 func litter(d *dice, l *layer) {
 	side := float64(l.side)
 	p := point{mul(d.unit(), side), mul(d.unit(), side)}
-	thing(d, l, p, mul(side, d.in(0.08, 0.3)), natural(d))
+	thing(d, l, p, mul(side, d.uniform(0.08, 0.3)), natural(d))
 }
 
 // thing draws a leaflet, petal or twig of some length at p, with its shadow.
 func thing(d *dice, l *layer, p point, length float64, col rgb) {
 	c, s := circle(d.unit())
-	to := point{p.x + mul(c, length), p.y + mul(s, length)}
-	width, bend := d.in(0.1, 0.3), d.in(-0.3, 0.3)
+	end := point{p.x + mul(c, length), p.y + mul(s, length)}
+	width, bend := d.uniform(0.1, 0.3), d.uniform(-0.3, 0.3)
 	if d.chance(0.3) {
-		width = d.in(0.015, 0.04)
+		width = d.uniform(0.015, 0.04)
 	}
-	down := point{d.in(1, 3), d.in(1, 3)}
-	l.polygon(blade(point{p.x + down.x, p.y + down.y}, point{to.x + down.x, to.y + down.y}, width, bend, 12))
+	shift := point{d.uniform(1, 3), d.uniform(1, 3)}
+	l.polygon(blade(point{p.x + shift.x, p.y + shift.y}, point{end.x + shift.x, end.y + shift.y}, width, bend, 12))
 	l.fill(flat(rgb{0.03, 0.03, 0.02}), 0.28)
-	l.polygon(blade(p, to, width, bend, 12))
+	l.polygon(blade(p, end, width, bend, 12))
 	n := noise{d.next()}
 	l.fill(func(x, y float64) rgb {
 		q := (mul(c, y-p.y) - mul(s, x-p.x)) / length
-		return col.scale(0.92 + mul(0.25, n.at(x/4, y/4)-0.5) - mul(0.5, q))
+		return col.scale(0.92 + mul(0.25, n.value(x/4, y/4)-0.5) - mul(0.5, q))
 	}, 1)
 	if width > 0.08 {
-		spine := blade(p, to, 0.0001, bend, 12)[:13]
+		spine := blade(p, end, 0.0001, bend, 12)[:13]
 		l.stroke(spine, 0.7, 0.3)
 		l.fill(flat(col.mix(rgb{1, 1, 0.9}, 0.3)), 0.7)
 	}

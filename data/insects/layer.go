@@ -70,7 +70,7 @@ func (l *layer) flood(p paint) {
 }
 
 // over lays another layer on top of this one.
-func (l *layer) over(top *layer) {
+func (l *layer) overlay(top *layer) {
 	for i := 0; i < len(l.pix); i += 4 {
 		a := top.pix[i+3]
 		if a == 0 {
@@ -141,11 +141,11 @@ func smooth(pix []float64, side, channels int, radius float64) {
 		}
 	}
 	// The same downwards, a whole row of sums at a time.
-	from := make([]float64, len(pix))
+	src := make([]float64, len(pix))
 	sum := make([]float64, wide)
-	row := func(y int) []float64 { y = min(max(y, 0), side-1); return from[y*wide : (y+1)*wide] }
+	row := func(y int) []float64 { y = min(max(y, 0), side-1); return src[y*wide : (y+1)*wide] }
 	for range 3 {
-		copy(from, pix)
+		copy(src, pix)
 		clear(sum)
 		for k := -whole; k <= whole; k++ {
 			for i, v := range row(k) {
@@ -153,11 +153,11 @@ func smooth(pix []float64, side, channels int, radius float64) {
 			}
 		}
 		for y := range side {
-			above, below, leaving := row(y-whole-1), row(y+whole+1), row(y-whole)
+			first, entering, leaving := row(y-whole-1), row(y+whole+1), row(y-whole)
 			out := pix[y*wide : (y+1)*wide]
 			for i := range out {
-				out[i] = mul(sum[i]+mul(edge, above[i]+below[i]), norm)
-				sum[i] += below[i] - leaving[i]
+				out[i] = mul(sum[i]+mul(edge, first[i]+entering[i]), norm)
+				sum[i] += entering[i] - leaving[i]
 			}
 		}
 	}

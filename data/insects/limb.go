@@ -37,9 +37,9 @@ func (h *hexapod) leg(root point, thigh, shin, foot, turn, knee, ankle, thick fl
 		h.l.capsule(q[2], q[3], mul(h.px, thick*0.45), mul(h.px, thick*0.3))
 		h.l.fill(flat(h.coat.leg), 1)
 		if h.lit.soft < 1 { // a line of light along the upper side
-			up := point{mul(h.lit.x, mul(h.px, thick*0.35)), mul(h.lit.y, mul(h.px, thick*0.35))}
+			lift := point{mul(h.lit.x, mul(h.px, thick*0.35)), mul(h.lit.y, mul(h.px, thick*0.35))}
 			for i := range 2 {
-				h.l.capsule(point{q[i].x + up.x, q[i].y + up.y}, point{q[i+1].x + up.x, q[i+1].y + up.y}, mul(h.px, thick*0.3), mul(h.px, thick*0.2))
+				h.l.capsule(point{q[i].x + lift.x, q[i].y + lift.y}, point{q[i+1].x + lift.x, q[i+1].y + lift.y}, mul(h.px, thick*0.3), mul(h.px, thick*0.2))
 			}
 			h.l.fill(flat(h.coat.leg.add(0.35)), 0.6)
 		}
@@ -80,16 +80,16 @@ func (h *hexapod) fur(b blob, count int, length float64, tint surface) {
 		tc, ts := circle(b.turn)
 		place := func(u, v float64) point {
 			x, y := mul(u, b.rx), mul(mul(v, b.ry), 1+mul(b.egg, u))
-			return point{b.at.x + mul(tc, x) - mul(ts, y), b.at.y + mul(ts, x) + mul(tc, y)}
+			return point{b.center.x + mul(tc, x) - mul(ts, y), b.center.y + mul(ts, x) + mul(tc, y)}
 		}
 		p := place(u, v)
 		oc, os := circle(t + b.turn + mul(h.d.bell(), 0.05))
-		long := mul(length, h.d.in(0.5, 1.1))
+		long := mul(length, h.d.uniform(0.5, 1.1))
 		q := point{p.x + mul(oc, long), p.y + mul(os, long)}
-		lit := h.d.in(0.75, 1.2)
+		lit := h.d.uniform(0.75, 1.2)
 		if h.lit.soft < 1 {
 			e := h.f.point(q)
-			m := h.f.point(b.at)
+			m := h.f.point(b.center)
 			n := max(hypot(e.x-m.x, e.y-m.y), 1)
 			lit = mul(lit, 1+mul(0.28, (mul(e.x-m.x, h.lit.x)+mul(e.y-m.y, h.lit.y))/n))
 		}
@@ -102,7 +102,7 @@ func (h *hexapod) fur(b blob, count int, length float64, tint surface) {
 func (h *hexapod) wing(hinge point, turn, length, breadth, side, opacity float64) {
 	h.winged = true
 	c, s := circle(turn)
-	at := func(t, w float64) point {
+	place := func(t, w float64) point {
 		x, y := mul(t, length), mul(w, length)
 		return point{hinge.x + mul(c, x) - mul(s, y), mul(side, hinge.y+mul(s, x)+mul(c, y))}
 	}
@@ -115,11 +115,11 @@ func (h *hexapod) wing(hinge point, turn, length, breadth, side, opacity float64
 	for i := 0; i <= n; i++ {
 		t := mul(float64(i), 1.0/n)
 		_, w := circle(t / 2)
-		outline = append(outline, at(t, -mul(breadth*0.22, w)))
+		outline = append(outline, place(t, -mul(breadth*0.22, w)))
 	}
 	for i := n - 1; i > 0; i-- {
 		t := mul(float64(i), 1.0/n)
-		outline = append(outline, at(t, edge(t)))
+		outline = append(outline, place(t, edge(t)))
 	}
 	sheen := noise{h.d.next()}
 	tint := h.coat.wing
@@ -134,8 +134,8 @@ func (h *hexapod) wing(hinge point, turn, length, breadth, side, opacity float64
 		h.l.fill(flat(dark), opacity)
 	}
 	vein(0.012, 0.75, outline[:n]...) // leading edge
-	vein(0.007, 0.5, at(0, 0), at(0.3, edge(0.3)*0.3), at(0.62, edge(0.62)*0.35), at(0.9, edge(0.9)*0.3))
-	vein(0.007, 0.5, at(0.05, 0), at(0.35, edge(0.35)*0.62), at(0.75, edge(0.75)*0.75))
-	vein(0.006, 0.45, at(0.45, -breadth*0.2), at(0.5, edge(0.5)*0.3), at(0.55, edge(0.55)*0.7))
-	vein(0.006, 0.45, at(0.7, -breadth*0.15), at(0.74, edge(0.74)*0.4), at(0.78, edge(0.78)*0.75))
+	vein(0.007, 0.5, place(0, 0), place(0.3, edge(0.3)*0.3), place(0.62, edge(0.62)*0.35), place(0.9, edge(0.9)*0.3))
+	vein(0.007, 0.5, place(0.05, 0), place(0.35, edge(0.35)*0.62), place(0.75, edge(0.75)*0.75))
+	vein(0.006, 0.45, place(0.45, -breadth*0.2), place(0.5, edge(0.5)*0.3), place(0.55, edge(0.55)*0.7))
+	vein(0.006, 0.45, place(0.7, -breadth*0.15), place(0.74, edge(0.74)*0.4), place(0.78, edge(0.78)*0.75))
 }

@@ -11,7 +11,7 @@ func (n noise) lattice(x, y int64) float64 {
 }
 
 // at is the value at a point, 0 to 1; neighbouring lattice points are 1 apart.
-func (n noise) at(x, y float64) float64 {
+func (n noise) value(x, y float64) float64 {
 	fx, fy := math.Floor(x), math.Floor(y)
 	tx, ty := x-fx, y-fy
 	tx, ty = mul(mul(tx, tx), 3-tx-tx), mul(mul(ty, ty), 3-ty-ty)
@@ -25,7 +25,7 @@ func (n noise) at(x, y float64) float64 {
 func (n noise) cloud(x, y float64, octaves int) float64 {
 	sum, weight, w := 0.0, 0.0, 1.0
 	for o := range octaves {
-		sum += mul(noise{n.seed + uint64(o)*0x51ed27}.at(x, y), w)
+		sum += mul(noise{n.seed + uint64(o)*0x51ed27}.value(x, y), w)
 		weight += w
 		w /= 2
 		x, y = x+x, y+y

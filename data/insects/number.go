@@ -79,10 +79,10 @@ func (d *dice) next() uint64 {
 func (d *dice) unit() float64 { return mul(float64(d.next()>>11), 1.0/(1<<53)) }
 
 // in is uniform in [a,b).
-func (d *dice) in(a, b float64) float64 { return mix(a, b, d.unit()) }
+func (d *dice) uniform(a, b float64) float64 { return mix(a, b, d.unit()) }
 
 // below is uniform in 0..n-1.
-func (d *dice) below(n int) int { return int(d.next() >> 33 % uint64(n)) }
+func (d *dice) intn(n int) int { return int(d.next() >> 33 % uint64(n)) }
 
 // chance is true with probability p.
 func (d *dice) chance(p float64) bool { return d.unit() < p }
@@ -100,7 +100,7 @@ func (d *dice) speck() float64 {
 }
 
 // pick returns one of the choices.
-func pick[T any](d *dice, choices ...T) T { return choices[d.below(len(choices))] }
+func pick[T any](d *dice, choices ...T) T { return choices[d.intn(len(choices))] }
 
 // weighted returns an index with probability in proportion to its weight.
 func (d *dice) weighted(weights ...float64) int {

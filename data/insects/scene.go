@@ -52,19 +52,19 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	back := newLayer(side)
 	ground(d, back, v.clutter)
 	if d.chance(0.4) { // the lens is on the insect
-		back.blur(mul(d.in(0.3, 1.8), size/192))
+		back.blur(mul(d.uniform(0.3, 1.8), size/192))
 	}
 
-	scale := mul(size, d.in(v.size[0], v.size[1]))
+	scale := mul(size, d.uniform(v.size[0], v.size[1]))
 	room := max(mul(size, 0.5)-mul(scale, 1.05), 0)
 	half := mul(size, 0.5)
-	at := point{half + mul(mul(room, v.stray), d.in(-1, 1)), half + mul(mul(room, v.stray), d.in(-1, 1))}
-	facts := Facts{X: at.x, Y: at.y, Length: mul(2, scale)}
-	f := newFrame(at, scale, d.unit(), 1-mul(v.squeeze, mul(d.unit(), d.unit())), 1-mul(v.squeeze, mul(d.unit(), d.unit())), d.chance(0.5))
+	spot := point{half + mul(mul(room, v.stray), d.uniform(-1, 1)), half + mul(mul(room, v.stray), d.uniform(-1, 1))}
+	facts := Facts{X: spot.x, Y: spot.y, Length: mul(2, scale)}
+	f := newFrame(spot, scale, d.unit(), 1-mul(v.squeeze, mul(d.unit(), d.unit())), 1-mul(v.squeeze, mul(d.unit(), d.unit())), d.chance(0.5))
 	sun := d.unit()
 	sx, sy := circle(sun)
-	low := d.in(0.45, 0.7)
-	lit := lamp{x: mul(sx, low), y: mul(sy, low), z: 0.78, soft: d.in(0.35, 0.6)}
+	low := d.uniform(0.45, 0.7)
+	lit := lamp{x: mul(sx, low), y: mul(sy, low), z: 0.78, soft: d.uniform(0.35, 0.6)}
 
 	var c coat
 	if bee {
@@ -74,25 +74,25 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	}
 	style := 0
 	if d.chance(v.drawn) {
-		style = 1 + d.below(2)
+		style = 1 + d.intn(2)
 	}
 	switch style {
 	case 1: // printed: flat colours, dark rims
-		lit.soft, lit.outline = 1, d.in(0.5, 0.85)
+		lit.soft, lit.outline = 1, d.uniform(0.5, 0.85)
 	case 2: // drawn in ink and tinted
 		lit.soft, lit.outline = 1, 0.9
 		pale := hsvIn(d, 0.08, 0.16, 0.02, 0.2, 0.85, 1)
-		t := d.in(0.3, 0.6)
+		t := d.uniform(0.3, 0.6)
 		for _, p := range []*rgb{&c.head, &c.chest, &c.tail, &c.band} {
 			*p = p.mix(pale, t)
 		}
 		c.leg = rgb{0.1, 0.08, 0.1}
 	}
 	hide := mul(v.camouflage, d.unit())
-	p := back.pix[4*(int(at.y)*side+int(at.x)):]
-	under := rgb{p[0], p[1], p[2]}
+	p := back.pix[4*(int(spot.y)*side+int(spot.x)):]
+	beneath := rgb{p[0], p[1], p[2]}
 	for _, p := range []*rgb{&c.head, &c.chest, &c.tail, &c.band, &c.hair, &c.leg} {
-		*p = p.mix(under.scale(0.4+p.light()), hide)
+		*p = p.mix(beneath.scale(0.4+p.light()), hide)
 	}
 
 	body := newLayer(side)
@@ -104,18 +104,18 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	}
 	facts.Cos, facts.Sin = circle(f.turn)
 	facts.Wings, facts.Bands = h.winged, c.bands > 0
-	far := mul(scale, d.in(0.05, 0.13))
-	back.shadow(body, int(-mul(sx, far)), int(-mul(sy, far)), mul(scale, d.in(0.02, 0.05)), d.in(0.3, 0.6))
-	back.over(body)
+	far := mul(scale, d.uniform(0.05, 0.13))
+	back.shadow(body, int(-mul(sx, far)), int(-mul(sy, far)), mul(scale, d.uniform(0.02, 0.05)), d.uniform(0.3, 0.6))
+	back.overlay(body)
 
 	if d.chance(v.cover) {
 		facts.Covered = true
-		for range 1 + d.below(v.covers) {
+		for range 1 + d.intn(v.covers) {
 			// From outside the body towards it, so that part of it stays to be seen.
 			turn := d.unit()
 			c, s := circle(turn)
-			r := mul(scale, d.in(0.35, 1.1))
-			thing(d, back, point{at.x + mul(c, r), at.y + mul(s, r)}, mul(scale, d.in(0.5, 1.6)), natural(d))
+			r := mul(scale, d.uniform(0.35, 1.1))
+			thing(d, back, point{spot.x + mul(c, r), spot.y + mul(s, r)}, mul(scale, d.uniform(0.5, 1.6)), natural(d))
 		}
 	}
 	back.blur(mul(mul(v.blur, mul(d.unit(), d.unit())), size/192))
@@ -125,8 +125,8 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 
 // develop does what cameras do: exposure, contrast, a colour cast, dark corners, grain.
 func develop(d *dice, l *layer, grain float64) {
-	gain := rgb{d.in(0.92, 1.08), d.in(0.94, 1.06), d.in(0.9, 1.1)}.scale(d.in(0.88, 1.12))
-	contrast := d.in(0.9, 1.12)
+	gain := rgb{d.uniform(0.92, 1.08), d.uniform(0.94, 1.06), d.uniform(0.9, 1.1)}.scale(d.uniform(0.88, 1.12))
+	contrast := d.uniform(0.9, 1.12)
 	corners := mul(0.35, mul(d.unit(), d.unit()))
 	amount := mul(grain, d.unit())
 	half := mul(float64(l.side), 0.5)

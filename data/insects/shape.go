@@ -12,7 +12,7 @@ type point struct{ x, y float64 }
 // half a body is about 1) into pixels.
 type frame struct {
 	xx, xy, yx, yy float64 // pixels per unit: right and down per forward, right and down per left
-	at             point   // where the middle of the body is
+	origin         point   // where the middle of the body is
 	scale          float64 // pixels per unit, about
 	turn           float64 // heading, in turns
 	mirrored       bool
@@ -20,17 +20,17 @@ type frame struct {
 
 // newFrame places an insect: its middle, its size, its heading, and how much
 // it is foreshortened along and across.
-func newFrame(at point, scale, turn, along, across float64, mirrored bool) frame {
+func newFrame(origin point, scale, turn, stretch, across float64, mirrored bool) frame {
 	c, s := circle(turn)
-	a, b := mul(scale, along), mul(scale, across)
+	a, b := mul(scale, stretch), mul(scale, across)
 	if mirrored {
 		b = -b
 	}
-	return frame{xx: mul(c, a), xy: mul(s, a), yx: -mul(s, b), yy: mul(c, b), at: at, scale: scale, turn: turn, mirrored: mirrored}
+	return frame{xx: mul(c, a), xy: mul(s, a), yx: -mul(s, b), yy: mul(c, b), origin: origin, scale: scale, turn: turn, mirrored: mirrored}
 }
 
 func (f frame) point(p point) point {
-	return point{f.at.x + mul(f.xx, p.x) + mul(f.yx, p.y), f.at.y + mul(f.xy, p.x) + mul(f.yy, p.y)}
+	return point{f.origin.x + mul(f.xx, p.x) + mul(f.yx, p.y), f.origin.y + mul(f.xy, p.x) + mul(f.yy, p.y)}
 }
 
 func (f frame) points(ps []point) []point {
@@ -44,7 +44,7 @@ func (f frame) points(ps []point) []point {
 // back carries a pixel into the insect's measure.
 func (f frame) back(x, y float64) point {
 	det := mul(f.xx, f.yy) - mul(f.yx, f.xy)
-	x, y = x-f.at.x, y-f.at.y
+	x, y = x-f.origin.x, y-f.origin.y
 	return point{(mul(f.yy, x) - mul(f.yx, y)) / det, (mul(f.xx, y) - mul(f.xy, x)) / det}
 }
 
@@ -75,9 +75,9 @@ func (l *layer) polygon(ps []point) {
 			}
 			slices.Sort(cuts)
 			for i := 0; i+1 < len(cuts); i += 2 {
-				from, to := max(cuts[i], float64(b.x0)), min(cuts[i+1], float64(b.x1))
-				for x := int(from); float64(x) < to; x++ {
-					row[x] += mul(min(to, float64(x+1))-max(from, float64(x)), 1.0/lines)
+				left, right := max(cuts[i], float64(b.x0)), min(cuts[i+1], float64(b.x1))
+				for x := int(left); float64(x) < right; x++ {
+					row[x] += mul(min(right, float64(x+1))-max(left, float64(x)), 1.0/lines)
 				}
 			}
 		}
@@ -125,13 +125,13 @@ func (l *layer) stroke(ps []point, r0, r1 float64) {
 }
 
 // ring returns n points of an ellipse.
-func ring(at point, rx, ry, turn float64, n int) []point {
+func ring(center point, rx, ry, turn float64, n int) []point {
 	c, s := circle(turn)
 	ps := make([]point, n)
 	for i := range ps {
 		x, y := circle(float64(i) / float64(n))
 		x, y = mul(x, rx), mul(y, ry)
-		ps[i] = point{at.x + mul(c, x) - mul(s, y), at.y + mul(s, x) + mul(c, y)}
+		ps[i] = point{center.x + mul(c, x) - mul(s, y), center.y + mul(s, x) + mul(c, y)}
 	}
 	return ps
 }
@@ -139,7 +139,7 @@ func ring(at point, rx, ry, turn float64, n int) []point {
 // A blob is a rounded part of a body: an ellipsoid, egg-shaped if wanted, in
 // the insect's own measure.
 type blob struct {
-	at     point
+	center point
 	rx, ry float64
 	turn   float64 // of its long axis against the body
 	egg    float64 // above 0: wider in front; below 0: wider behind
@@ -161,7 +161,7 @@ type lamp struct {
 // solid draws a blob, lit like a round body. gloss is the strength of the
 // highlight: 0 is fur, 1 is lacquer.
 func (l *layer) solid(f frame, b blob, s surface, lit lamp, gloss float64) {
-	mid := f.point(b.at)
+	mid := f.point(b.center)
 	reach := mul(f.scale, max(b.rx, b.ry)*1.5) + 2
 	area := l.bounds(mid.x, mid.y, mid.x, mid.y, reach)
 	l.box = box{l.side, l.side, 0, 0} // nothing of the mask is used
@@ -179,7 +179,7 @@ func (l *layer) solid(f frame, b blob, s surface, lit lamp, gloss float64) {
 
 	local := func(x, y float64) (u, v float64) {
 		p := f.back(x, y)
-		px, py := p.x-b.at.x, p.y-b.at.y
+		px, py := p.x-b.center.x, p.y-b.center.y
 		u = (mul(c, px) + mul(sn, py)) / b.rx
 		v = (mul(c, py) - mul(sn, px)) / b.ry
 		return u, v / max(1+mul(b.egg, u), 0.2)

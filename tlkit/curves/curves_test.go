@@ -17,19 +17,19 @@ func valid(metric metrics.Metric, values ...float64) []Point {
 
 func TestSmooth(t *testing.T) {
 	nan := math.NaN()
-	in := valid(Loss, 2, 1, nan, 1, 1)
-	got := Smooth(in, 0.5)
+	points := valid(Loss, 2, 1, nan, 1, 1)
+	got := Smooth(points, 0.5)
 	// By hand: (1/2)2/(1/2) = 2, (1/4*2+1/2)/(3/4) = 4/3, NaN, then 8/7 and 16/15.
 	for i, want := range []float64{2, 4. / 3, nan, 8. / 7, 16. / 15} {
 		if !(math.Abs(got[i].Value-want) < 1e-15) && !(math.IsNaN(got[i].Value) && math.IsNaN(want)) {
 			t.Errorf("point %d: %v, want %v", i, got[i].Value, want)
 		}
 	}
-	if in[1].Value != 1 {
+	if points[1].Value != 1 {
 		t.Error("Smooth changed its input")
 	}
 	for _, beta := range []float64{0, 1, -1, nan, 7} {
-		if Smooth(in, beta)[1].Value != 1 {
+		if Smooth(points, beta)[1].Value != 1 {
 			t.Errorf("beta %v smoothed", beta)
 		}
 	}

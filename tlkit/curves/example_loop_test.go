@@ -27,9 +27,9 @@ import (
 
 // record makes a GoMLX training loop write its loss into a recorder: the whole bridge
 // between the two, to be copied.
-func record(loop *train.Loop, to *curves.Recorder) {
+func record(loop *train.Loop, recorder *curves.Recorder) {
 	loop.OnStep("curves", 100, func(loop *train.Loop, metrics []*tensors.Tensor) error {
-		return to.Add(curves.Point{
+		return recorder.Add(curves.Point{
 			Step: loop.LoopStep + 1, Phase: curves.Head, Split: curves.Train, Metric: curves.Loss,
 			Value: float64(tensors.ToScalar[float32](metrics[0])), // the loss of this batch
 		})

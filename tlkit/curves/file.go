@@ -35,10 +35,10 @@ type tail struct {
 func read(r io.Reader) (Run, tail, error) {
 	var run Run
 	var end tail
-	in := bufio.NewReaderSize(r, maxLine)
+	lines := bufio.NewReaderSize(r, maxLine)
 	end.newline = true
 	for offset := int64(0); ; {
-		b, err := in.ReadSlice('\n')
+		b, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			return run, end, fmt.Errorf("line %d is longer than %d bytes: not a file of this package; move it away to start a new one", end.lines+1, maxLine)
 		}

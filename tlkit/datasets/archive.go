@@ -24,8 +24,8 @@ const maxArchive = 1 << 30
 // archiveClient fetches archives that have no published hash. What is in them
 // is checked file by file, against the set's list.
 var archiveClient = &http.Client{
-	CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		if r.URL.Scheme != "https" || len(via) > 5 {
+	CheckRedirect: func(r *http.Request, chain []*http.Request) error {
+		if r.URL.Scheme != "https" || len(chain) > 5 {
 			return fmt.Errorf("redirected to %s, want https and at most 5 redirects", r.URL.Redacted())
 		}
 		return nil
@@ -76,12 +76,12 @@ func fetchInto(ctx context.Context, set data.Set, tmp, dir string, o Options) er
 		return fmt.Errorf("datasets: unpacking %s: %w", set.Name, err)
 	}
 	moved := 0
-	for from, to := range target {
-		dst := filepath.Join(dir, filepath.FromSlash(to))
+	for source, dest := range target {
+		dst := filepath.Join(dir, filepath.FromSlash(dest))
 		if err := os.MkdirAll(filepath.Dir(dst), 0o700); err != nil {
 			return fmt.Errorf("datasets: laying out %s: %w", set.Name, err)
 		}
-		switch err := os.Rename(filepath.Join(unpacked, filepath.FromSlash(from)), dst); {
+		switch err := os.Rename(filepath.Join(unpacked, filepath.FromSlash(source)), dst); {
 		case err == nil:
 			moved++
 		case !errors.Is(err, os.ErrNotExist):

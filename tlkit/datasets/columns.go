@@ -53,8 +53,8 @@ func headerOf(rec []string) (*csvColumns, error) {
 		return nil, nil
 	}
 	c := &csvColumns{task: Classes, path: path, split: -1}
-	if at, ok := found["split"]; ok {
-		c.split = at
+	if column, ok := found["split"]; ok {
+		c.split = column
 	}
 	label, one := found["label"]
 	labels, several := found["labels"]
@@ -94,8 +94,8 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 	}
 	switch c.task {
 	case Values:
-		for k, at := range c.values {
-			v, err := value(rec[at])
+		for k, column := range c.values {
+			v, err := value(rec[column])
 			if err != nil {
 				return row, fmt.Errorf("column %q of %q: %w", c.names[k], row.file, err)
 			}

@@ -115,7 +115,7 @@ func layoutOf(name string, l listing) (layout, error) {
 	}
 	if len(top) == 1 {
 		// hymenoptera_data/train/...: one folder too high.
-		direct, below := 0, 0
+		direct, inner := 0, 0
 		for _, f := range l.files {
 			if strings.HasPrefix(f, top[0]+"/") && strings.Count(f, "/") == 1 {
 				direct++
@@ -123,13 +123,13 @@ func layoutOf(name string, l listing) (layout, error) {
 		}
 		for _, d := range l.dirs {
 			if strings.HasPrefix(d, top[0]+"/") && strings.Count(d, "/") == 1 {
-				below++
+				inner++
 				if _, ok := data.SplitNamed(path.Base(d)); ok {
-					below++ // train alone says it
+					inner++ // train alone says it
 				}
 			}
 		}
-		if direct == 0 && below > 1 {
+		if direct == 0 && inner > 1 {
 			return layout{}, fmt.Errorf("datasets: %s holds nothing but the folder %q, whose folders look like labels or splits; open %s instead",
 				name, top[0], path.Join(filepath.ToSlash(name), top[0]))
 		}

@@ -186,11 +186,11 @@ func TestLinks(t *testing.T) {
 	}
 	outside := files{"secret.png": pngOf(900)}.many("more", 3).write(t)
 	dir := files{}.many("a", 5).many("b", 5).write(t)
-	for link, to := range map[string]string{
+	for link, target := range map[string]string{
 		"a/out.png": filepath.Join(outside, "secret.png"), "a/dots.png": "../../" + filepath.Base(outside) + "/secret.png",
 		"c": outside, "a/loop": "..", "a/none.png": "missing.png", "a/inside.png": "../b/ab.png",
 	} {
-		if err := os.Symlink(to, filepath.Join(dir, filepath.FromSlash(link))); err != nil {
+		if err := os.Symlink(target, filepath.Join(dir, filepath.FromSlash(link))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -169,9 +169,9 @@ func openNamed(ctx context.Context, dir, name string, o Options) (*Dataset, erro
 		return d, first
 	}
 	for inside := set.Inside; inside != ""; {
-		below := filepath.Join(dir, filepath.FromSlash(inside))
-		if info, err := os.Stat(below); err == nil && info.IsDir() {
-			if d, err := openPath(ctx, below, o); err == nil && d.Set != nil && d.Set.Name == name {
+		inner := filepath.Join(dir, filepath.FromSlash(inside))
+		if info, err := os.Stat(inner); err == nil && info.IsDir() {
+			if d, err := openPath(ctx, inner, o); err == nil && d.Set != nil && d.Set.Name == name {
 				return d, nil
 			}
 		}

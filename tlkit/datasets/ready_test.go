@@ -27,15 +27,15 @@ func realSet(t *testing.T, name string) string {
 	if base == "" {
 		t.Skip("TLKIT_DATA is not set: no real pictures to test with")
 	}
-	from := filepath.Join(base, name)
-	if _, err := os.Stat(from); err != nil {
+	source := filepath.Join(base, name)
+	if _, err := os.Stat(source); err != nil {
 		t.Skipf("no folder %s in TLKIT_DATA", name)
 	}
-	to := filepath.Join(t.TempDir(), name)
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+	target := filepath.Join(t.TempDir(), name)
+	if err := os.CopyFS(target, os.DirFS(source)); err != nil {
 		t.Fatal(err)
 	}
-	return to
+	return target
 }
 
 func TestRealFolders(t *testing.T) {

@@ -64,9 +64,9 @@ func stratum(items []Item) func(Item) int {
 func byClass(items []Item, seed uint64) [][][]int {
 	classes := map[int][][]int{}
 	var names []int
-	of := stratum(items)
+	class := stratum(items)
 	for _, g := range groups(items) {
-		c := of(items[g[0]])
+		c := class(items[g[0]])
 		if _, ok := classes[c]; !ok {
 			names = append(names, c)
 		}

@@ -37,7 +37,7 @@ func TestFolds(t *testing.T) {
 			if !slices.IsSorted(fold) {
 				t.Errorf("%+v: fold %d is not ascending", c, f)
 			}
-			in := map[int]int{}
+			home := map[int]int{}
 			for _, i := range fold {
 				if _, twice := where[i]; twice {
 					t.Fatalf("%+v: item %d is in two folds", c, i)
@@ -47,9 +47,9 @@ func TestFolds(t *testing.T) {
 					t.Fatalf("%+v: copies lie in folds %d and %d", c, g, f)
 				}
 				hash[items[i].SHA256] = f
-				in[items[i].Class]++
+				home[items[i].Class]++
 			}
-			for class, n := range in {
+			for class, n := range home {
 				// Even, but for the copies that must stay together.
 				if low, high := total[class]/c.k-2, (total[class]+c.k-1)/c.k+2; n < low || n > high {
 					t.Errorf("%+v: fold %d has %d of class %d, want %d..%d", c, f, n, class, low, high)

@@ -232,12 +232,12 @@ func TestDrawnSetsThatTell(t *testing.T) {
 				}
 				continue
 			}
-			at := map[string]float64{}
+			values := map[string]float64{}
 			for k, l := range d.Labels {
-				at[l] = it.Targets[k]
+				values[l] = it.Targets[k]
 			}
-			if turn := at["cos"]*at["cos"] + at["sin"]*at["sin"]; turn < 0.99 || turn > 1.01 || at["x"] < 20 || at["x"] > 172 || at["length"] < 0.42*192-1 || at["length"] > 0.72*192+1 {
-				t.Errorf("%s: %v", it.Rel, at)
+			if turn := values["cos"]*values["cos"] + values["sin"]*values["sin"]; turn < 0.99 || turn > 1.01 || values["x"] < 20 || values["x"] > 172 || values["length"] < 0.42*192-1 || values["length"] > 0.72*192+1 {
+				t.Errorf("%s: %v", it.Rel, values)
 			}
 		}
 		// One changed number, and the set is drawn anew.

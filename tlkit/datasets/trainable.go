@@ -69,21 +69,21 @@ func (d *Dataset) checkClasses() []error {
 func (d *Dataset) checkLabels() []error {
 	var errs []error
 	for k, l := range d.Labels {
-		with, without := 0, 0
+		present, absent := 0, 0
 		for _, it := range d.Items {
 			switch {
 			case it.Split != Train:
 			case it.Targets[k] != 0:
-				with++
+				present++
 			default:
-				without++
+				absent++
 			}
 		}
 		switch {
-		case with < 2:
-			errs = append(errs, mark(errTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label", l, with))
-		case without < 2:
-			errs = append(errs, mark(errConstant, "datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it; add pictures or remove the label", l, without))
+		case present < 2:
+			errs = append(errs, mark(errTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label", l, present))
+		case absent < 2:
+			errs = append(errs, mark(errConstant, "datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it; add pictures or remove the label", l, absent))
 		}
 	}
 	return errs

@@ -26,9 +26,9 @@ func BenchmarkCompile(b *testing.B) {
 	_, root := withPlugin(b)
 	setenv(b, BackendVar, "xla:cpu")
 	e := open4test(b, Options{})
-	run := func(b *testing.B, before func()) {
+	run := func(b *testing.B, prepare func()) {
 		for b.Loop() {
-			before()
+			prepare()
 			if _, err := compute4test(e); err != nil {
 				b.Fatal(err)
 			}

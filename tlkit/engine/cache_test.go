@@ -176,7 +176,7 @@ func TestDamagedEntries(t *testing.T) {
 		b[i] ^= 0x10
 		return b
 	}
-	before := e.CompileCache()
+	start := e.CompileCache()
 	n := 0
 	for name, content := range map[string][]byte{
 		"flipped in the code": flip(len(good) / 2),
@@ -197,7 +197,7 @@ func TestDamagedEntries(t *testing.T) {
 		}
 		n++
 		s := e.CompileCache()
-		if s.Rejected != before.Rejected+n || s.Misses != before.Misses+n || s.Hits != before.Hits {
+		if s.Rejected != start.Rejected+n || s.Misses != start.Misses+n || s.Hits != start.Hits {
 			t.Errorf("%s: %+v after %d damages, want each rejected and compiled", name, s, n)
 		}
 		if now, err := os.ReadFile(all[0]); err != nil || !bytes.Equal(now[:len(cacheFormat)], []byte(cacheFormat)) {
@@ -253,8 +253,8 @@ func TestEviction(t *testing.T) {
 	key := func(i int) string { return c.key("plugin", []byte(fmt.Sprint(i))) }
 	for i := range 8 {
 		c.put(key(i), make([]byte, 1000))
-		at := time.Now().Add(time.Duration(i-100) * time.Hour)
-		os.Chtimes(c.path(key(i)), at, at)
+		when := time.Now().Add(time.Duration(i-100) * time.Hour)
+		os.Chtimes(c.path(key(i)), when, when)
 	}
 	// Entry 0 is the oldest, but used now.
 	if _, ok := c.get(key(0)); !ok {

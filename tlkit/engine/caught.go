@@ -80,11 +80,11 @@ func smoke(b compute.Backend) error {
 			return err
 		}
 		defer exec.Finalize()
-		in, err := b.BufferFromFlatData(0, []float32{1}, shapes.Make(dtypes.Float32))
+		buffer, err := b.BufferFromFlatData(0, []float32{1}, shapes.Make(dtypes.Float32))
 		if err != nil {
 			return err
 		}
-		out, err := exec.Execute([]compute.Buffer{in}, nil, 0)
+		out, err := exec.Execute([]compute.Buffer{buffer}, nil, 0)
 		if err != nil {
 			return err
 		}

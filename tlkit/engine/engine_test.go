@@ -204,11 +204,11 @@ func TestOrderedXLA(t *testing.T) {
 func TestDamagedPluginIsNotOpened(t *testing.T) {
 	p, root := withPlugin(t)
 	setenv(t, BackendVar, "")
-	in := filepath.Join(root, "files", p.SHA256, filepath.Base(p.Path))
+	child := filepath.Join(root, "files", p.SHA256, filepath.Base(p.Path))
 	if e := open4test(t, Options{}); !strings.HasPrefix(e.Name, "xla:") {
 		t.Fatalf("the untouched plugin: %s", e)
 	}
-	data, err := os.ReadFile(in)
+	data, err := os.ReadFile(child)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +221,8 @@ func TestDamagedPluginIsNotOpened(t *testing.T) {
 		"flipped": flipped,
 	} {
 		// A new file in the link's place: its other end must stay whole.
-		os.Remove(in)
-		if err := os.WriteFile(in, content, 0o600); err != nil {
+		os.Remove(child)
+		if err := os.WriteFile(child, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		e := open4test(t, Options{})
@@ -251,14 +251,14 @@ func TestPanicsComeBackAsErrors(t *testing.T) {
 }
 
 func TestWithDefaults(t *testing.T) {
-	for in, want := range map[string]string{
+	for input, want := range map[string]string{
 		"":                    "preallocate=false,tf32=false",
 		"tf32=true":           "tf32=true,preallocate=false",
 		"notf32,preallocate":  "notf32,preallocate",
 		"memory_fraction=0.5": "memory_fraction=0.5,preallocate=false,tf32=false",
 	} {
-		if got := withDefaults(in, cudaDefaults); got != want {
-			t.Errorf("withDefaults(%q) = %q, want %q", in, got, want)
+		if got := withDefaults(input, cudaDefaults); got != want {
+			t.Errorf("withDefaults(%q) = %q, want %q", input, got, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 	}
 	switch {
 	case filepath.IsAbs(which):
-		p, err := plugin.At(ctx, which)
+		p, err := plugin.FindAt(ctx, which)
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ func TestCompileErrorsPassThrough(t *testing.T) {
 	p := needPlugin(t)
 	setenv(t, BackendVar, "xla:cpu")
 	e := open4test(t, Options{})
-	before := e.CompileCache()
+	start := e.CompileCache()
 	l, err := load(p)
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +37,8 @@ func TestCompileErrorsPassThrough(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "PJRT error") {
 		t.Errorf("err = %v, want XLA's own", err)
 	}
-	if s := e.CompileCache(); s.Hits != before.Hits || s.Misses != before.Misses+1 {
-		t.Errorf("cache %+v, before %+v; want one miss more", s, before)
+	if s := e.CompileCache(); s.Hits != start.Hits || s.Misses != start.Misses+1 {
+		t.Errorf("cache %+v, before %+v; want one miss more", s, start)
 	}
 }
 

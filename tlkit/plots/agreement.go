@@ -33,11 +33,11 @@ func Agreement(panels ...Predicted) Figure {
 	panels = panels[:len(panels)-hidden]
 	a := &agreement{}
 	for _, p := range panels {
-		over := newSpan()
+		extent := newSpan()
 		n := 0
 		for i := range p.True {
 			if i < len(p.Predicted) && finite(p.True[i]) && finite(p.Predicted[i]) {
-				over.add(p.True[i], p.Predicted[i])
+				extent.add(p.True[i], p.Predicted[i])
 				n++
 			}
 		}
@@ -47,7 +47,7 @@ func Agreement(panels ...Predicted) Figure {
 		s := agreed{data: p}
 		s.title, s.xName = drawable(p.Name), "true"
 		s.sub = "R² " + p.r2() + ", off by " + number(p.MAE) + " on average"
-		s.x = linear(over, 4)
+		s.x = linear(extent, 4)
 		s.y = s.x
 		s.rightLabels = 6
 		a.squares = append(a.squares, s)
@@ -97,10 +97,10 @@ func (a *agreement) draw(c *canvas) {
 func (s *agreed) draw(c *canvas) {
 	p := &s.panel
 	lo, hi, e := p.x.lo, p.x.hi, s.data.RMSE
-	at := func(x, y float64) point { return point{p.px(x), p.py(y)} }
+	locate := func(x, y float64) point { return point{p.px(x), p.py(y)} }
 	// The band around the diagonal, cut at the panel's edges.
 	if e > 0 && e < hi-lo {
-		c.polygon([]point{at(lo, lo), at(lo, lo+e), at(hi-e, hi), at(hi, hi), at(hi, hi-e), at(lo+e, lo)}, tint)
+		c.polygon([]point{locate(lo, lo), locate(lo, lo+e), locate(hi-e, hi), locate(hi, hi), locate(hi, hi-e), locate(lo+e, lo)}, tint)
 	}
 	p.draw(c)
 	n := len(s.data.True)
@@ -113,11 +113,11 @@ func (s *agreed) draw(c *canvas) {
 	}
 	for i := 0; i < n; i += every {
 		if x, y := s.data.True[i], s.data.Predicted[i]; finite(x) && finite(y) {
-			q := at(x, y)
+			q := locate(x, y)
 			c.mark(disc, q.x, q.y, radius, fade(blue.line, alpha))
 		}
 	}
-	c.line([]point{at(lo, lo), at(hi, hi)}, 1.1, muted, 4, 3) // over the dots: many of them would hide it
+	c.line([]point{locate(lo, lo), locate(hi, hi)}, 1.1, muted, 4, 3) // over the dots: many of them would hide it
 	c.halo(p.left+5, p.top+12, left, noteStyle, muted, "predicted")
 }
 

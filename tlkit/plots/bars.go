@@ -34,14 +34,14 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 		hidden = len(bars) - barsShown
 		rows = append(append([]Bar(nil), bars[:barsHead]...), bars[len(bars)-(barsShown-barsHead):]...)
 	}
-	over := newSpan()
+	extent := newSpan()
 	for _, b := range rows {
-		over.add(b.Value)
+		extent.add(b.Value)
 		if b.Interval.Known() {
-			over.add(b.Interval.Low, b.Interval.High)
+			extent.add(b.Interval.Low, b.Interval.High)
 		}
 	}
-	ax := scale.axis(over, 6)
+	ax := scale.axis(extent, 6)
 	const row, head, foot = 22.0, 44.0, 22.0
 	label, value := 0.0, 0.0
 	names, values := make([]string, len(rows)), make([]string, len(rows))
@@ -64,9 +64,9 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 	f.draw = func(c *canvas) {
 		c.text(padding, padding+12, left, titleStyle, ink, titleStyle.fit(drawable(title), width-2*padding))
 		c.text(padding, padding+28, left, subStyle, muted, scale.title()+intervalWords(rows))
-		px := func(v float64) float64 { return l + ax.at(v)*(r-l) }
+		px := func(v float64) float64 { return l + ax.position(v)*(r-l) }
 		for _, t := range ax.ticks {
-			x := px(t.at)
+			x := px(t.value)
 			c.vline(x, padding+head, bottom, 1, faint)
 			c.text(x, bottom+14, centre, tickStyle, muted, t.label)
 		}
@@ -147,7 +147,7 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 	if len(groups) == 0 || len(groups) > barsShown {
 		return failed("strip: %d groups: want 1..%d", len(groups), barsShown)
 	}
-	over := newSpan()
+	extent := newSpan()
 	means := make([]metrics.Mean, len(groups))
 	names, values := make([]string, len(groups)), make([]string, len(groups))
 	all := make([]Group, len(groups))
@@ -162,14 +162,14 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 			return failed("strip: group %s: %w", inert(g.Label), err)
 		}
 		means[i], all[i] = m, Group{g.Label, append([]float64(nil), g.Values...)}
-		over.add(g.Values...)
+		extent.add(g.Values...)
 		if m.Interval.Known() {
 			iv := m.Interval
 			if scale.Unit == "%" { // the t interval knows no bounds; fractions have them
 				iv.Low, iv.High = math.Max(iv.Low, 0), math.Min(iv.High, 1)
 			}
 			means[i].Interval = iv
-			over.add(iv.Low, iv.High)
+			extent.add(iv.Low, iv.High)
 		}
 		names[i] = subStyle.fit(drawable(g.Label), 190)
 		values[i] = scale.value(m.Value)
@@ -177,7 +177,7 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 		value = max(value, labelStyle.width(values[i]))
 		words = append(words, fmt.Sprintf("%s %s over %s", inert(g.Label), scale.words(m.Value, means[i].Interval), plural(m.N, "run", "runs")))
 	}
-	ax := scale.axis(over, 6)
+	ax := scale.axis(extent, 6)
 	const width, row, head, foot = 600.0, 40.0, 44.0, 22.0
 	l, r := padding+label+10, width-padding-value-12
 	bottom := padding + head + row*float64(len(groups))
@@ -186,10 +186,10 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 	f.draw = func(c *canvas) {
 		c.text(padding, padding+12, left, titleStyle, ink, titleStyle.fit(drawable(title), width-2*padding))
 		c.text(padding, padding+28, left, subStyle, muted, scale.title()+": one dot a run, mean and its 95 % interval")
-		px := func(v float64) float64 { return l + ax.at(v)*(r-l) }
+		px := func(v float64) float64 { return l + ax.position(v)*(r-l) }
 		for _, t := range ax.ticks {
-			c.vline(px(t.at), padding+head, bottom, 1, faint)
-			c.text(px(t.at), bottom+14, centre, tickStyle, muted, t.label)
+			c.vline(px(t.value), padding+head, bottom, 1, faint)
+			c.text(px(t.value), bottom+14, centre, tickStyle, muted, t.label)
 		}
 		c.hline(l, r, bottom, 1, edge)
 		for i, g := range all {
@@ -202,9 +202,9 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 			if iv := means[i].Interval; iv.Known() {
 				c.rect(px(iv.Low), y-4, max(1, px(iv.High)-px(iv.Low)), 8, fade(h.line, 0.2))
 			}
-			for _, at := range beeswarm(g.Values, px, 3, row/2-4) {
-				c.mark(disc, at.x, y+at.y, 3.6, white)
-				c.mark(disc, at.x, y+at.y, 3, fade(h.line, 0.75))
+			for _, spot := range beeswarm(g.Values, px, 3, row/2-4) {
+				c.mark(disc, spot.x, y+spot.y, 3.6, white)
+				c.mark(disc, spot.x, y+spot.y, 3, fade(h.line, 0.75))
 			}
 			c.vline(px(means[i].Value), y-11, y+11, 2.4, h.line)
 			c.text(r+12, y+3.7, left, labelStyle, h.text, values[i])

@@ -209,7 +209,7 @@ func (c *canvas) outline(x, y, align float64, st style, s string) (vg.Path, floa
 	var p vg.Path
 	unit := st.size / float64(st.face().units)
 	w = st.lay(s, func(g glyph, dx float64) {
-		at := func(i int, seg sfnt.Segment) vg.Point {
+		vertex := func(i int, seg sfnt.Segment) vg.Point {
 			return c.pt(x+dx+float64(seg.Args[i].X)*unit, y+float64(seg.Args[i].Y)*unit)
 		}
 		for i, seg := range g.segments {
@@ -218,13 +218,13 @@ func (c *canvas) outline(x, y, align float64, st style, s string) (vg.Path, floa
 				if i > 0 {
 					p.Close()
 				}
-				p.Move(at(0, seg))
+				p.Move(vertex(0, seg))
 			case sfnt.SegmentOpLineTo:
-				p.Line(at(0, seg))
+				p.Line(vertex(0, seg))
 			case sfnt.SegmentOpQuadTo:
-				p.QuadTo(at(0, seg), at(1, seg))
+				p.QuadTo(vertex(0, seg), vertex(1, seg))
 			case sfnt.SegmentOpCubeTo:
-				p.CubeTo(at(0, seg), at(1, seg), at(2, seg))
+				p.CubeTo(vertex(0, seg), vertex(1, seg), vertex(2, seg))
 			}
 		}
 		if len(g.segments) > 0 {
@@ -245,15 +245,15 @@ func (c *canvas) picture(x, y, w, h float64, img image.Image) (fx, fy, fw, fh fl
 	if k*c.scale >= 3 { // an icon of 32 pixels: show its pixels, not a blur
 		how = xdraw.NearestNeighbor
 	}
-	to := c.device(fx, fy, fw, fh)
-	if to.Empty() {
+	target := c.device(fx, fy, fw, fh)
+	if target.Empty() {
 		return fx, fy, fw, fh
 	}
 	if c.pix != nil {
-		how.Scale(c.pix, to, img, b, draw.Over, nil)
+		how.Scale(c.pix, target, img, b, draw.Over, nil)
 		return fx, fy, fw, fh
 	}
-	small := image.NewRGBA(image.Rect(0, 0, to.Dx(), to.Dy()))
+	small := image.NewRGBA(image.Rect(0, 0, target.Dx(), target.Dy()))
 	draw.Draw(small, small.Bounds(), image.White, image.Point{}, draw.Src)
 	how.Scale(small, small.Bounds(), img, b, draw.Over, nil)
 	c.vg.DrawImage(vg.Rectangle{Min: c.pt(fx, fy+fh), Max: c.pt(fx+fw, fy)}, small)

@@ -144,19 +144,19 @@ func (m *matrix) figure() figure {
 		m.cells(c, l, top, cell)
 		c.turned(padding+9, top+side/2, tickStyle, muted, "truth")
 		for i, n := range names {
-			at := (float64(i) + 0.5) * cell
-			c.text(l-7, top+at+label.size*0.35, right, label, ink, n)
+			pos := (float64(i) + 0.5) * cell
+			c.text(l-7, top+pos+label.size*0.35, right, label, ink, n)
 			if upright {
-				c.turnedRight(l+at+label.size*0.35, top+side+7, label, ink, n)
+				c.turnedRight(l+pos+label.size*0.35, top+side+7, label, ink, n)
 			} else {
-				c.text(l+at, top+side+14, centre, label, ink, n)
+				c.text(l+pos, top+side+14, centre, label, ink, n)
 			}
 		}
 		if k > namedClasses {
 			a := whole(span{0, float64(k)}, 8)
 			for _, t := range a.ticks {
-				c.text(l-7, top+t.at*cell+3.5, right, tickStyle, muted, t.label)
-				c.text(l+t.at*cell, top+side+14, centre, tickStyle, muted, t.label)
+				c.text(l-7, top+t.value*cell+3.5, right, tickStyle, muted, t.label)
+				c.text(l+t.value*cell, top+side+14, centre, tickStyle, muted, t.label)
 			}
 		}
 		c.text(l+side/2, top+side+foot-3, centre, tickStyle, muted, "prediction")
@@ -194,7 +194,7 @@ func (m *matrix) cells(c *canvas, l, top, cell float64) {
 		for j := range k {
 			x, y := l+cell*float64(j), top+cell*float64(i)
 			s, n := m.share(i, j), m.c.Counts[m.order[i]][m.order[j]]
-			fill := over(fade(faint, 0.45), white)
+			fill := blend(fade(faint, 0.45), white)
 			if n > 0 {
 				fill = ramp(s)
 			}
@@ -240,16 +240,16 @@ func (m *matrix) heat(pixels int) image.Image {
 	best := make([]float64, n*n)
 	for i := range k {
 		for j := range k {
-			at := i*n/k*n + j*n/k
-			best[at] = max(best[at], m.share(i, j))
+			pos := i*n/k*n + j*n/k
+			best[pos] = max(best[pos], m.share(i, j))
 		}
 	}
-	for at, v := range best {
+	for pos, v := range best {
 		fill := white
 		if v > 0 {
 			fill = ramp(0.12 + 0.88*math.Sqrt(v)) // the root lifts what is small
 		}
-		img.SetNRGBA(at%n, at/n, color.NRGBA(fill))
+		img.SetNRGBA(pos%n, pos/n, color.NRGBA(fill))
 	}
 	return img
 }

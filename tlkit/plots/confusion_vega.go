@@ -10,17 +10,17 @@ import (
 const vegaCells = 4000
 
 func (m *matrix) vega() map[string]any {
-	type at struct{ i, j int }
-	var cells []at
+	type cellIndex struct{ i, j int }
+	var cells []cellIndex
 	for i := range m.order {
 		for j := range m.order {
 			if m.c.Counts[m.order[i]][m.order[j]] > 0 || len(m.order) <= valuedBelow {
-				cells = append(cells, at{i, j})
+				cells = append(cells, cellIndex{i, j})
 			}
 		}
 	}
 	if len(cells) > vegaCells {
-		slices.SortStableFunc(cells, func(a, b at) int {
+		slices.SortStableFunc(cells, func(a, b cellIndex) int {
 			return m.c.Counts[m.order[b.i]][m.order[b.j]] - m.c.Counts[m.order[a.i]][m.order[a.j]]
 		})
 		cells = cells[:vegaCells]

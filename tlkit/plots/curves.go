@@ -151,20 +151,20 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 		// One line a run: the split that decides, of those that all runs have.
 		split := splits[0]
 		for _, s := range []string{curves.Test, curves.Valid, curves.Folds} {
-			lacks := func(g group) bool { return len(gather(g.runs, s, metric).at) == 0 }
+			lacks := func(g group) bool { return len(gather(g.runs, s, metric).samples) == 0 }
 			if slices.Contains(splits, s) && !slices.ContainsFunc(ch.groups, lacks) {
 				split = s
 			}
 		}
 		for _, g := range ch.groups {
 			s := gather(g.runs, split, metric)
-			if len(s.at) == 0 {
+			if len(s.samples) == 0 {
 				continue
 			}
 			s.name, s.hue = g.name, g.hue
 			s.raw = nil
-			for i := range s.at {
-				if len(g.runs) == 1 && finite(s.at[i].lo) {
+			for i := range s.samples {
+				if len(g.runs) == 1 && finite(s.samples[i].lo) {
 					p.whiskers = min(len(hues), len(p.series)+1)
 				}
 			}
@@ -197,7 +197,7 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 func (p *curvesPanel) subtitle() string {
 	if p.metric == curves.Rate && len(p.series) == 1 {
 		top := newSpan()
-		for _, a := range p.series[0].at {
+		for _, a := range p.series[0].samples {
 			top.add(a.y)
 		}
 		if top.empty() {
@@ -216,7 +216,7 @@ func (p *curvesPanel) subtitle() string {
 			words = append(words, w)
 		}
 		runs = max(runs, s.runs)
-		for _, a := range s.at {
+		for _, a := range s.samples {
 			interval = interval || finite(a.lo) && s.runs == 1 && !s.dashed
 		}
 	}
@@ -257,7 +257,7 @@ func (p *curvesPanel) share() bool {
 		return false
 	}
 	for _, s := range p.series {
-		for _, a := range s.at {
+		for _, a := range s.samples {
 			if a.y < 0 || a.y > 1 {
 				return false
 			}

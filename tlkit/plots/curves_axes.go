@@ -15,7 +15,7 @@ func (ch *curvesChart) axes() {
 	x := newSpan()
 	for _, p := range ch.panels {
 		for _, s := range p.series {
-			for _, a := range s.at {
+			for _, a := range s.samples {
 				x.add(a.x)
 			}
 		}
@@ -28,7 +28,7 @@ func (ch *curvesChart) axes() {
 		p.x = whole(x, 8)
 		y := newSpan()
 		for _, s := range p.series {
-			for _, a := range s.at {
+			for _, a := range s.samples {
 				y.add(a.y)
 				if !s.dashed {
 					y.add(a.lo, a.hi)

@@ -112,7 +112,7 @@ func (ch *curvesChart) keys(width float64) [][]key {
 // standing is the sample a run stands for: the kept state's, else the last.
 func (ch *curvesChart) standing(p *curvesPanel, s series, g group) (sample, bool) {
 	if finite(g.kept) {
-		if a, ok := s.near(g.kept); ok {
+		if a, ok := s.sampleAt(g.kept); ok {
 			return a, true
 		}
 	}
@@ -197,11 +197,11 @@ func (ch *curvesChart) drawPhases(c *canvas, p *curvesPanel) {
 	c.rect(x+1, strip, max(0, p.left+p.w-x-1), 3, ink)
 	c.vline(x, strip-3, p.top+p.h, 1, muted)
 	for _, w := range []struct {
-		text     string
-		from, to float64
+		text   string
+		lo, hi float64
 	}{{"frozen", p.left, x}, {"fine-tuned", x, p.left + p.w}} {
-		if noteStyle.width(w.text) <= w.to-w.from-2 {
-			c.text((w.from+w.to)/2, strip-4, centre, noteStyle, muted, w.text)
+		if noteStyle.width(w.text) <= w.hi-w.lo-2 {
+			c.text((w.lo+w.hi)/2, strip-4, centre, noteStyle, muted, w.text)
 		}
 	}
 }
@@ -250,19 +250,19 @@ func (p *curvesPanel) drawBroken(c *canvas, axis string) {
 func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 	g := ch.groups[0]
 	var s series
-	var at sample
+	var here sample
 	found := false
 	for _, want := range []string{curves.Folds, curves.Valid, curves.Test} {
 		for _, have := range p.series {
-			if a, ok := have.near(g.kept); ok && have.split == want && !found {
-				s, at, found = have, a, true
+			if a, ok := have.sampleAt(g.kept); ok && have.split == want && !found {
+				s, here, found = have, a, true
 			}
 		}
 	}
 	x := p.px(g.kept)
 	if found {
-		c.mark(s.hue.mark, x, p.py(at.y), 6.4, white)
-		c.mark(s.hue.mark, x, p.py(at.y), 4.6, s.hue.line)
+		c.mark(s.hue.mark, x, p.py(here.y), 6.4, white)
+		c.mark(s.hue.mark, x, p.py(here.y), 4.6, s.hue.line)
 	}
 	if first {
 		word := "best: "
@@ -272,10 +272,10 @@ func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 		p.words(c, x, p.top+p.h/2, noteStyle, muted, word+ch.axis+" "+place(g.kept), false)
 	}
 	if found && score(p.metric) {
-		text := p.short(at.y)
-		if at.n > 0 && p.share() && len(g.runs) == 1 {
-			text += " (" + counted(int(math.Round(at.y*float64(at.n)))) + " of " + counted(at.n) + ")"
+		text := p.short(here.y)
+		if here.n > 0 && p.share() && len(g.runs) == 1 {
+			text += " (" + counted(int(math.Round(here.y*float64(here.n)))) + " of " + counted(here.n) + ")"
 		}
-		p.words(c, x, p.py(at.y), labelStyle, s.hue.text, text, true)
+		p.words(c, x, p.py(here.y), labelStyle, s.hue.text, text, true)
 	}
 }

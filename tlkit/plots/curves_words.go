@@ -52,7 +52,7 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 	var pts []curves.Point
 	var first sample
 	missing := 0
-	for _, a := range s.at {
+	for _, a := range s.samples {
 		if !finite(a.y) {
 			missing++
 			continue
@@ -64,24 +64,24 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 	}
 	suffix := ""
 	if missing > 0 {
-		suffix = fmt.Sprintf(" It is not a number at %d of %d points.", missing, len(s.at))
+		suffix = fmt.Sprintf(" It is not a number at %d of %d points.", missing, len(s.samples))
 	}
 	if len(pts) == 0 {
 		return name + " was never a number."
 	}
 	last, _ := s.last()
-	at := func(x float64) string { return ch.axis + " " + place(x) }
+	axisPlace := func(x float64) string { return ch.axis + " " + place(x) }
 	if len(pts) == 1 {
-		return fmt.Sprintf("%s is %s at %s.%s", name, p.detail(last), at(last.x), suffix)
+		return fmt.Sprintf("%s is %s at %s.%s", name, p.detail(last), axisPlace(last.x), suffix)
 	}
 	if p.metric == curves.Rate {
 		peak := first
-		for _, a := range s.at {
+		for _, a := range s.samples {
 			if finite(a.y) && a.y > peak.y {
 				peak = a
 			}
 		}
-		return fmt.Sprintf("%s starts at %s, peaks at %s at %s and ends at %s.%s", name, number(first.y), number(peak.y), at(peak.x), number(last.y), suffix)
+		return fmt.Sprintf("%s starts at %s, peaks at %s at %s and ends at %s.%s", name, number(first.y), number(peak.y), axisPlace(peak.x), number(last.y), suffix)
 	}
 	if s.split == curves.Train {
 		verb := "goes"
@@ -91,21 +91,21 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 		case last.y < first.y:
 			verb = "falls"
 		}
-		return fmt.Sprintf("%s %s from %s to %s at %s.%s", name, verb, p.value(first.y), p.value(last.y), at(last.x), suffix)
+		return fmt.Sprintf("%s %s from %s to %s at %s.%s", name, verb, p.value(first.y), p.value(last.y), axisPlace(last.x), suffix)
 	}
 	best, _ := curves.Best(pts)
-	top, _ := s.near(best.Epoch)
+	top, _ := s.sampleAt(best.Epoch)
 	if top.y == first.y && top.y == last.y {
-		return fmt.Sprintf("%s stays at %s up to %s.%s", name, p.detail(last), at(last.x), suffix)
+		return fmt.Sprintf("%s stays at %s up to %s.%s", name, p.detail(last), axisPlace(last.x), suffix)
 	}
 	verb, back := "rises", "falls"
 	if top.y < first.y {
 		verb, back = back, verb
 	}
 	if top.x == first.x {
-		return fmt.Sprintf("%s is best at the start, %s at %s, and ends at %s.%s", name, p.detail(top), at(top.x), p.detail(last), suffix)
+		return fmt.Sprintf("%s is best at the start, %s at %s, and ends at %s.%s", name, p.detail(top), axisPlace(top.x), p.detail(last), suffix)
 	}
-	out := fmt.Sprintf("%s %s from %s to %s at %s of %s", name, verb, p.value(first.y), p.detail(top), at(top.x), place(last.x))
+	out := fmt.Sprintf("%s %s from %s to %s at %s of %s", name, verb, p.value(first.y), p.detail(top), axisPlace(top.x), place(last.x))
 	if top.x != last.x {
 		if p.value(last.y) == p.value(top.y) {
 			out += ", then holds"
@@ -173,12 +173,12 @@ func (ch *curvesChart) vega() map[string]any {
 		for _, s := range p.series {
 			name := inert(s.name)
 			names, colours = append(names, name), append(colours, hexOf(s.hue.line))
-			every := max(1, len(s.at)/1500)
-			if len(s.at) > 60 {
+			every := max(1, len(s.samples)/1500)
+			if len(s.samples) > 60 {
 				size = 5 // still there to hover over
 			}
-			for i, a := range s.at {
-				if !finite(a.y) || i%every != 0 && i != len(s.at)-1 {
+			for i, a := range s.samples {
+				if !finite(a.y) || i%every != 0 && i != len(s.samples)-1 {
 					continue
 				}
 				row := map[string]any{"series": name, "x": a.x, "y": a.y * factor}

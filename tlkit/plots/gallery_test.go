@@ -21,9 +21,9 @@ func sine(i int, seed float64) float64 {
 // fineTuned is a run of 8 epochs, frozen for three of them.
 func fineTuned(name string, seed float64) curves.Run {
 	r := curves.Run{Name: name, Marks: []curves.Mark{{Kind: curves.Unfreeze, Step: 120, Epoch: 3}}}
-	const per, epochs = 40, 8
-	for i := 0; i <= per*epochs; i++ {
-		e := float64(i) / per
+	const stepsPerEpoch, epochs = 40, 8
+	for i := 0; i <= stepsPerEpoch*epochs; i++ {
+		e := float64(i) / stepsPerEpoch
 		phase := curves.Head
 		if e > 3 {
 			phase = curves.Finetune
@@ -45,7 +45,7 @@ func fineTuned(name string, seed float64) curves.Run {
 		if i >= 3 {
 			phase = curves.Finetune
 		}
-		p := curves.Point{Step: per * (i + 1), Epoch: float64(i + 1), Phase: phase, Split: curves.Valid, N: 153}
+		p := curves.Point{Step: stepsPerEpoch * (i + 1), Epoch: float64(i + 1), Phase: phase, Split: curves.Valid, N: 153}
 		p.Metric, p.Value = curves.Loss, loss[i]*(1+0.4*(seed-1)*sine(i, seed))
 		r.Points = append(r.Points, p)
 		p.Metric, p.Value = curves.Accuracy, float64(correct[i]-int(7*(seed-1)*math.Abs(sine(i, seed))))/153
@@ -81,12 +81,12 @@ func confused(k, each int) metrics.Confusion {
 		c.Counts[i] = make([]int, k)
 		c.Counts[i][i] = each
 	}
-	at := func(i int) int { return (i*7 + 3) % k }
+	index := func(i int) int { return (i*7 + 3) % k }
 	for i := range k {
 		wrong := int(math.Abs(sine(i, 1.7)) * float64(each) * 0.4)
-		c.Counts[at(i)][at(i)] -= wrong
-		c.Counts[at(i)][at((i+1)%k)] += wrong - wrong/4
-		c.Counts[at(i)][at((i+k-1)%k)] += wrong / 4
+		c.Counts[index(i)][index(i)] -= wrong
+		c.Counts[index(i)][index((i+1)%k)] += wrong - wrong/4
+		c.Counts[index(i)][index((i+k-1)%k)] += wrong / 4
 	}
 	return c
 }

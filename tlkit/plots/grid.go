@@ -153,21 +153,21 @@ func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 		c.rect(x+1, y+tile-17, noteStyle.width(s)+10, 16, fade(white, 0.92))
 		c.text(x+6, y+tile-5.5, left, noteStyle, bad.text, s)
 	}
-	at := y + tile + 7 + 9
+	pos := y + tile + 7 + 9
 	for i, l := range p.lines() {
-		from := x
+		lo := x
 		if k := slices.Index(classes, p.Truth); i == 0 && p.Prediction == "" && k >= 0 {
-			c.mark(hues[k].mark, x+4, at-3.6, 3.8, hues[k].line)
-			from += 12
+			c.mark(hues[k].mark, x+4, pos-3.6, 3.8, hues[k].line)
+			lo += 12
 		}
-		room := tile - (from - x)
+		room := tile - (lo - x)
 		if l.end != "" {
 			w := l.st.width(l.end)
-			c.text(x+tile, at, 1, style{l.st.size, false}, muted, l.end)
+			c.text(x+tile, pos, 1, style{l.st.size, false}, muted, l.end)
 			room -= w + 5
 		}
-		c.text(from, at, left, l.st, l.col, l.st.fit(drawable(l.text), room))
-		at += 13.5
+		c.text(lo, pos, left, l.st, l.col, l.st.fit(drawable(l.text), room))
+		pos += 13.5
 	}
 }
 

@@ -49,9 +49,9 @@ func (p *curvesPanel) covered(b box) float64 {
 	hit := 0.0
 	for _, s := range p.series {
 		prev := point{math.NaN(), 0}
-		step := max(1, len(s.at)/400)
-		for i := 0; i < len(s.at); i += step {
-			a := s.at[i]
+		step := max(1, len(s.samples)/400)
+		for i := 0; i < len(s.samples); i += step {
+			a := s.samples[i]
 			q := point{p.px(a.x), p.py(a.y)}
 			if finite(prev.x) && finite(q.y) && finite(prev.y) {
 				n := int(math.Hypot(q.x-prev.x, q.y-prev.y)/2) + 1

@@ -15,7 +15,7 @@ func paletted(img *image.RGBA) *image.Paletted {
 	type rgb24 uint32
 	b := img.Bounds()
 	count := map[rgb24]int{}
-	at := func(i int) rgb24 {
+	pixel := func(i int) rgb24 {
 		return rgb24(img.Pix[i])<<16 | rgb24(img.Pix[i+1])<<8 | rgb24(img.Pix[i+2])
 	}
 	// Runs are long: white most of all.
@@ -23,8 +23,8 @@ func paletted(img *image.RGBA) *image.Paletted {
 		for y := range b.Dy() {
 			row := y * img.Stride
 			for x := 0; x < b.Dx(); {
-				c, n := at(row+4*x), 1
-				for x+n < b.Dx() && at(row+4*(x+n)) == c {
+				c, n := pixel(row+4*x), 1
+				for x+n < b.Dx() && pixel(row+4*(x+n)) == c {
 					n++
 				}
 				do(c, x, y, n)
@@ -65,10 +65,10 @@ func paletted(img *image.RGBA) *image.Paletted {
 	}
 	index := make(map[rgb24]uint8, len(colours))
 	for _, c := range colours {
-		best, near := 0, 1<<30
+		best, nearest := 0, 1<<30
 		for i, p := range chosen {
-			if d := apart(c, p); d < near {
-				best, near = i, d
+			if d := apart(c, p); d < nearest {
+				best, nearest = i, d
 			}
 		}
 		index[c] = uint8(best)

@@ -47,8 +47,8 @@ func arrange(row []*panel, x0, x1, top, height float64) {
 	}
 }
 
-func (p *panel) px(v float64) float64 { return p.left + p.x.at(v)*p.w }
-func (p *panel) py(v float64) float64 { return p.top + (1-p.y.at(v))*p.h }
+func (p *panel) px(v float64) float64 { return p.left + p.x.position(v)*p.w }
+func (p *panel) py(v float64) float64 { return p.top + (1-p.y.position(v))*p.h }
 
 // start is where title and subtitle begin: above the y labels.
 func (p *panel) start() float64 { return p.left - p.margin() }
@@ -63,7 +63,7 @@ func (p *panel) draw(c *canvas) {
 	}
 	c.text(p.start(), p.top-p.strip-panelHead+27, left, subStyle, colour, subStyle.fit(p.sub, room))
 	for _, t := range p.y.ticks {
-		y := p.py(t.at)
+		y := p.py(t.value)
 		c.hline(p.left, p.left+p.w, y, 1, faint)
 		c.text(p.left-6, y+3.5, right, tickStyle, muted, t.label)
 	}
@@ -76,7 +76,7 @@ func (p *panel) drawX(c *canvas) {
 	c.hline(p.left, p.left+p.w, bottom, 1, edge)
 	end := math.Inf(-1)
 	for _, t := range p.x.ticks {
-		x := p.px(t.at)
+		x := p.px(t.value)
 		c.vline(x, bottom, bottom+4, 1, edge)
 		half := tickStyle.width(t.label) / 2
 		if x-half < end+4 {
@@ -113,8 +113,8 @@ func spread(ys []float64, room, lo, hi float64) {
 	}
 	var groups []group
 	place := func(g group) float64 {
-		at := g.sum / float64(g.n)
-		return min(max(at, lo), max(lo, hi-room*float64(g.n-1)))
+		pos := g.sum / float64(g.n)
+		return min(max(pos, lo), max(lo, hi-room*float64(g.n-1)))
 	}
 	for i, o := range order {
 		g := group{i, 1, ys[o]}
@@ -129,9 +129,9 @@ func spread(ys []float64, room, lo, hi float64) {
 		groups = append(groups, g)
 	}
 	for _, g := range groups {
-		at := place(g)
+		pos := place(g)
 		for k := range g.n {
-			ys[order[g.first+k]] = at + room*float64(k)
+			ys[order[g.first+k]] = pos + room*float64(k)
 		}
 	}
 }

@@ -234,11 +234,11 @@ func TestHostileNamesStayInert(t *testing.T) {
 }
 
 func TestNamesAreShownOrEscaped(t *testing.T) {
-	for in, want := range map[string]string{
+	for input, want := range map[string]string{
 		"ants": "ants", "a\u202eb": `a\u202eb`, "蚁": `\u8681`, "😀": `\U0001f600`, "\xff": `\xff`, "a\nb": `a\u000ab`, "é": "é", "<b>": "<b>",
 	} {
-		if got := drawable(in); got != want {
-			t.Errorf("drawable(%q) = %q, want %q", in, got, want)
+		if got := drawable(input); got != want {
+			t.Errorf("drawable(%q) = %q, want %q", input, got, want)
 		}
 	}
 	if got := inert("蚁😀"); got != "蚁😀" {

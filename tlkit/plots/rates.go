@@ -26,7 +26,7 @@ func Rates(rates, losses []float64, suggested float64) Figure {
 	s := series{hue: blue, flat: true}
 	lowest, began := span{}, newSpan()
 	for i, p := range curves.Smooth(points, 0.9) {
-		s.at = append(s.at, sample{x: rates[i], y: p.Value})
+		s.samples = append(s.samples, sample{x: rates[i], y: p.Value})
 		if !finite(p.Value) {
 			continue
 		}
@@ -65,21 +65,21 @@ func Rates(rates, losses []float64, suggested float64) Figure {
 	f.draw = func(c *canvas) {
 		p.draw(c)
 		shown := s
-		for i, a := range s.at { // a line that has run away ends at the upper edge
+		for i, a := range s.samples { // a line that has run away ends at the upper edge
 			if a.y > p.y.hi {
-				shown.at = append(slices.Clone(s.at[:i]), sample{x: a.x, y: p.y.hi})
+				shown.samples = append(slices.Clone(s.samples[:i]), sample{x: a.x, y: p.y.hi})
 				break
 			}
 		}
 		p.drawSeries(c, shown)
 		if known {
-			at := p.px(suggested)
-			c.dashed(at, p.top, p.top+p.h, 1.2, muted)
+			pos := p.px(suggested)
+			c.dashed(pos, p.top, p.top+p.h, 1.2, muted)
 			word, align := "suggested: "+number(suggested), left
-			if labelStyle.width(word) > p.left+p.w-at-8 {
+			if labelStyle.width(word) > p.left+p.w-pos-8 {
 				align = right
 			}
-			c.halo(at+6-12*align, p.top+12, align, labelStyle, ink, word)
+			c.halo(pos+6-12*align, p.top+12, align, labelStyle, ink, word)
 		}
 	}
 	return f

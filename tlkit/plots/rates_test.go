@@ -50,7 +50,7 @@ func TestRates(t *testing.T) {
 
 // Rivals are compared on a split that all of them have, though another one decides for some.
 func TestRivalsOnWhatAllHave(t *testing.T) {
-	with := func(name string, splits ...string) curves.Run {
+	runWith := func(name string, splits ...string) curves.Run {
 		r := curves.Run{Name: name}
 		for _, s := range splits {
 			for e := 1.0; e < 4; e++ {
@@ -59,11 +59,11 @@ func TestRivalsOnWhatAllHave(t *testing.T) {
 		}
 		return r
 	}
-	text := Curves(with("fixed", curves.Folds, curves.Test), with("tuned", curves.Train, curves.Test)).Text()
+	text := Curves(runWith("fixed", curves.Folds, curves.Test), runWith("tuned", curves.Train, curves.Test)).Text()
 	if !strings.Contains(text, "Test loss: fixed ") || !strings.Contains(text, ", tuned ") {
 		t.Errorf("says %q", text)
 	}
-	if text := Curves(with("a", curves.Folds, curves.Test), with("b", curves.Folds, curves.Test)).Text(); !strings.Contains(text, "Folds loss: a ") {
+	if text := Curves(runWith("a", curves.Folds, curves.Test), runWith("b", curves.Folds, curves.Test)).Text(); !strings.Contains(text, "Folds loss: a ") {
 		t.Errorf("both have folds, and it says %q", text)
 	}
 }

@@ -33,10 +33,10 @@ func Reliability(panels ...Calibrated) Figure {
 			}
 		}
 	}
-	const side, hist, below, head = 196.0, 44.0, 52.0, 46.0
+	const side, hist, bottom, head = 196.0, 44.0, 52.0, 46.0
 	const margin, gap = 42.0, 26.0
 	width := 2*padding + (margin+side)*float64(len(panels)) + gap*float64(len(panels)-1) + 8
-	f := &figure{width: max(width, 320), height: padding + head + side + 10 + hist + below}
+	f := &figure{width: max(width, 320), height: padding + head + side + 10 + hist + bottom}
 	var words []string
 	for _, p := range panels {
 		side := "too sure"
@@ -97,8 +97,8 @@ func (p Calibrated) draw(c *canvas, l, top, side float64) {
 		c.mark(disc, q.x, q.y, 3.4, blue.line)
 	}
 	c.hline(l, l+side, top+side, 1, edge)
-	word, at := "too sure", point{x(0.97), y(0.04)}
-	c.halo(at.x, at.y, right, noteStyle, muted, word)
+	word, spot := "too sure", point{x(0.97), y(0.04)}
+	c.halo(spot.x, spot.y, right, noteStyle, muted, word)
 }
 
 func (p Calibrated) histogram(c *canvas, l, top, side, h float64) {

@@ -38,23 +38,23 @@ func (s Scale) ends(i metrics.Interval) string {
 
 // axis is a linear axis in this scale. Fractions never reach below 0 or above
 // 1, whatever the ticks would like.
-func (s Scale) axis(over span, n int) axis {
+func (s Scale) axis(extent span, n int) axis {
 	if s.Unit != "%" {
 		unit := ""
-		return linearUnit(over, n, 1, unit)
+		return linearUnit(extent, n, 1, unit)
 	}
-	if !over.empty() && over.hi-over.lo < 0.02 {
-		room := (0.02 - (over.hi - over.lo)) / 2
-		lo, hi := over.lo-room, over.hi+room
-		if over.lo >= 0 {
+	if !extent.empty() && extent.hi-extent.lo < 0.02 {
+		room := (0.02 - (extent.hi - extent.lo)) / 2
+		lo, hi := extent.lo-room, extent.hi+room
+		if extent.lo >= 0 {
 			lo = max(lo, 0)
 		}
-		if over.hi <= 1 {
+		if extent.hi <= 1 {
 			hi = min(hi, 1)
 		}
-		over = span{lo, hi}
+		extent = span{lo, hi}
 	}
-	return linearUnit(over, n, 100, " %")
+	return linearUnit(extent, n, 100, " %")
 }
 
 // title is the axis' name with its unit.

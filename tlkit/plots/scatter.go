@@ -36,12 +36,12 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	}
 	s := &scatter{title: title, xs: x, ys: y, dots: shown, missing: len(dots) - len(shown)}
 	s.front = frontier(shown)
-	over, up := newSpan(), newSpan()
+	extent, vertical := newSpan(), newSpan()
 	for _, d := range shown {
-		over.add(d.X)
-		up.add(d.Y)
+		extent.add(d.X)
+		vertical.add(d.Y)
 		if d.Interval.Known() {
-			up.add(d.Interval.Low, d.Interval.High)
+			vertical.add(d.Interval.Low, d.Interval.High)
 		}
 	}
 	p := &s.panel
@@ -51,17 +51,17 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 			p.sub = y.title() + ", 95 % interval"
 		}
 	}
-	if over.lo > 0 && over.hi > 20*over.lo {
+	if extent.lo > 0 && extent.hi > 20*extent.lo {
 		// Room at both ends for the labels.
-		k := math.Pow(over.hi/over.lo, 0.08)
-		p.x = decades(span{over.lo / k, over.hi * k}, "")
+		k := math.Pow(extent.hi/extent.lo, 0.08)
+		p.x = decades(span{extent.lo / k, extent.hi * k}, "")
 	} else {
-		if over.lo > 0 && over.lo < 0.5*over.hi {
-			over.lo = 0
+		if extent.lo > 0 && extent.lo < 0.5*extent.hi {
+			extent.lo = 0
 		}
-		p.x = x.axis(over, 6)
+		p.x = x.axis(extent, 6)
 	}
-	p.y = y.axis(up, 5)
+	p.y = y.axis(vertical, 5)
 	p.rightLabels = 10
 	const width = 560.0
 	height := 360 + 7*float64(min(max(len(shown)-8, 0), 22)) // names need room
@@ -202,8 +202,8 @@ func (s *scatter) free(x, y, w, h float64, taken []obstacle) box {
 			best, cost = b, n
 		}
 	}
-	for k, at := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
-		try(at.x, at.y, float64(k)*0.5)
+	for k, spot := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
+		try(spot.x, spot.y, float64(k)*0.5)
 	}
 	for away := 14.0; away <= 110 && cost > 70; away += 8 { // crossing two intervals is not worth a walk
 		for _, side := range []float64{1, -1} {

@@ -16,8 +16,8 @@ type series struct {
 	hue   hue
 	runs  int
 
-	at  []sample
-	raw []point // unsmoothed, faded; nil = at is as measured
+	samples []sample
+	raw     []point // unsmoothed, faded; nil = at is as measured
 
 	dashed bool // drawn, but nothing hangs on it
 	dots   bool
@@ -32,17 +32,17 @@ type sample struct {
 
 // last is the last finite sample.
 func (s series) last() (sample, bool) {
-	for i := len(s.at) - 1; i >= 0; i-- {
-		if finite(s.at[i].y) {
-			return s.at[i], true
+	for i := len(s.samples) - 1; i >= 0; i-- {
+		if finite(s.samples[i].y) {
+			return s.samples[i], true
 		}
 	}
 	return sample{}, false
 }
 
 // near is the sample at x, give or take rounding.
-func (s series) near(x float64) (sample, bool) {
-	for _, p := range s.at {
+func (s series) sampleAt(x float64) (sample, bool) {
+	for _, p := range s.samples {
 		if math.Abs(p.x-x) <= 1e-9*math.Max(1, math.Abs(x)) && finite(p.y) {
 			return p, true
 		}
@@ -63,9 +63,9 @@ func gather(runs []curves.Run, split string, metric metrics.Metric) series {
 			}
 		}
 		for _, p := range shown {
-			s.at = append(s.at, single(runs[0].X(p), p))
+			s.samples = append(s.samples, single(runs[0].X(p), p))
 		}
-		s.dots = len(s.at) <= 24 && s.raw == nil
+		s.dots = len(s.samples) <= 24 && s.raw == nil
 		return s
 	}
 	// Repetitions meet at equal x; a line that some of them lack goes on with
@@ -99,27 +99,27 @@ func gather(runs []curves.Run, split string, metric metrics.Metric) series {
 	slices.Sort(xs)
 	for _, x := range xs {
 		c := cells[x]
-		at := sample{x, math.NaN(), math.NaN(), math.NaN(), c.n}
+		here := sample{x, math.NaN(), math.NaN(), math.NaN(), c.n}
 		if c.k > 0 {
-			at.y = c.sum / float64(c.k)
+			here.y = c.sum / float64(c.k)
 		}
 		if c.k > 1 {
-			at.lo, at.hi = c.lo, c.hi
+			here.lo, here.hi = c.lo, c.hi
 		}
-		s.at = append(s.at, at)
+		s.samples = append(s.samples, here)
 	}
-	s.dots = len(s.at) <= 24
+	s.dots = len(s.samples) <= 24
 	return s
 }
 
 // single is a point of a run on its own: an accuracy has Wilson's interval.
 func single(x float64, p curves.Point) sample {
-	at := sample{x, p.Value, math.NaN(), math.NaN(), p.N}
+	here := sample{x, p.Value, math.NaN(), math.NaN(), p.N}
 	if p.Metric == curves.Accuracy && p.N > 0 && p.Value >= 0 && p.Value <= 1 {
 		i := metrics.Wilson(int(math.Round(p.Value*float64(p.N))), p.N)
-		at.lo, at.hi = i.Low, i.High
+		here.lo, here.hi = i.Low, i.High
 	}
-	return at
+	return here
 }
 
 // smoothing is the EMA factor for a series: only values measured several times
@@ -130,11 +130,11 @@ func smoothing(r curves.Run, pts []curves.Point) float64 {
 		return 0
 	}
 	epochs := pts[len(pts)-1].Epoch - pts[0].Epoch
-	per := float64(len(pts)-1) / math.Max(epochs, 1e-9)
+	window := float64(len(pts)-1) / math.Max(epochs, 1e-9)
 	switch {
-	case epochs <= 0 || per < 3:
+	case epochs <= 0 || window < 3:
 		return 0
-	case per < 12:
+	case window < 12:
 		return 0.8
 	}
 	return 0.9
@@ -169,13 +169,13 @@ func thin(pts []point, columns int, x0, x1 float64) []point {
 			}
 			continue
 		}
-		at := int((p.x - x0) / (x1 - x0) * float64(columns))
-		if open && at != column {
+		pos := int((p.x - x0) / (x1 - x0) * float64(columns))
+		if open && pos != column {
 			flush(lo, hi)
 			open = false
 		}
 		if !open {
-			column, lo, hi, open = at, p, p, true
+			column, lo, hi, open = pos, p, p, true
 			continue
 		}
 		if p.y < lo.y {
@@ -193,32 +193,32 @@ func thin(pts []point, columns int, x0, x1 float64) []point {
 
 // drawSeries draws band, raw values, line and dots into the panel.
 func (p *panel) drawSeries(c *canvas, s series) {
-	bandOf := func(from, to int) {
-		var up, down []point
-		for _, a := range s.at[from:to] {
-			up = append(up, point{p.px(a.x), p.py(a.hi)})
-			down = append(down, point{p.px(a.x), p.py(a.lo)})
+	bandOf := func(start, end int) {
+		var upper, lower []point
+		for _, a := range s.samples[start:end] {
+			upper = append(upper, point{p.px(a.x), p.py(a.hi)})
+			lower = append(lower, point{p.px(a.x), p.py(a.lo)})
 		}
-		slices.Reverse(down)
-		if to-from == 1 { // one epoch: a bar with ends instead of an area of no width
-			c.line([]point{up[0], down[0]}, 2, fade(s.hue.line, 0.45))
-			for _, q := range []point{up[0], down[0]} {
+		slices.Reverse(lower)
+		if end-start == 1 { // one epoch: a bar with ends instead of an area of no width
+			c.line([]point{upper[0], lower[0]}, 2, fade(s.hue.line, 0.45))
+			for _, q := range []point{upper[0], lower[0]} {
 				c.line([]point{{q.x - 4, q.y}, {q.x + 4, q.y}}, 2, fade(s.hue.line, 0.45))
 			}
 			return
 		}
-		c.polygon(append(up, down...), fade(s.hue.line, 0.16))
+		c.polygon(append(upper, lower...), fade(s.hue.line, 0.16))
 	}
 	if !s.dashed && !s.flat {
-		from := -1
-		for i := 0; i <= len(s.at); i++ {
-			has := i < len(s.at) && finite(s.at[i].lo) && finite(s.at[i].hi)
-			if has && from < 0 {
-				from = i
+		start := -1
+		for i := 0; i <= len(s.samples); i++ {
+			has := i < len(s.samples) && finite(s.samples[i].lo) && finite(s.samples[i].hi)
+			if has && start < 0 {
+				start = i
 			}
-			if !has && from >= 0 {
-				bandOf(from, i)
-				from = -1
+			if !has && start >= 0 {
+				bandOf(start, i)
+				start = -1
 			}
 		}
 	}
@@ -232,8 +232,8 @@ func (p *panel) drawSeries(c *canvas, s series) {
 	if s.raw != nil {
 		c.line(place(s.raw), 0.9, fade(s.hue.line, 0.3))
 	}
-	line := make([]point, len(s.at))
-	for i, a := range s.at {
+	line := make([]point, len(s.samples))
+	for i, a := range s.samples {
 		line[i] = point{a.x, a.y}
 	}
 	if s.hue == grey {
@@ -245,16 +245,16 @@ func (p *panel) drawSeries(c *canvas, s series) {
 	} else {
 		c.line(place(line), 2.2, s.hue.line)
 	}
-	for i, a := range s.at {
+	for i, a := range s.samples {
 		if !finite(a.y) {
 			continue
 		}
-		alone := (i == 0 || !finite(s.at[i-1].y)) && (i+1 == len(s.at) || !finite(s.at[i+1].y))
+		alone := (i == 0 || !finite(s.samples[i-1].y)) && (i+1 == len(s.samples) || !finite(s.samples[i+1].y))
 		if !s.dots && !alone {
 			continue
 		}
 		r := 2.7
-		if len(s.at) > 20 {
+		if len(s.samples) > 20 {
 			r = 2
 		}
 		x, y := p.px(a.x), p.py(a.y)

@@ -36,7 +36,7 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	if len(channels) == 0 || len(channels) > 4 {
 		return failed("statistics: %d channels: want 1..4", len(channels))
 	}
-	over := newSpan()
+	extent := newSpan()
 	all := make([]Channel, len(channels))
 	for i, ch := range channels {
 		if len(ch.Counts) == 0 || len(ch.Counts) > 4096 || !(ch.Low < ch.High) || !finite(ch.High-ch.Low) {
@@ -52,13 +52,13 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 			}
 			total += n
 			if n > 0 {
-				over.add(ch.edge(b), ch.edge(b+1))
+				extent.add(ch.edge(b), ch.edge(b+1))
 			}
 		}
 		if total == 0 {
 			return failed("statistics: channel %s: the histogram is empty", inert(ch.Name))
 		}
-		over.add(ch.WantMean-2.6*ch.WantSD, ch.WantMean+2.6*ch.WantSD, ch.Mean-ch.SD, ch.Mean+ch.SD)
+		extent.add(ch.WantMean-2.6*ch.WantSD, ch.WantMean+2.6*ch.WantSD, ch.Mean-ch.SD, ch.Mean+ch.SD)
 		all[i] = ch
 		all[i].Counts = append([]int(nil), ch.Counts...)
 	}
@@ -77,9 +77,9 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	for _, ch := range all {
 		p := &channelPanel{Channel: ch}
 		p.title, p.sub = capital(drawable(ch.Name)), ""
-		p.x, p.y = linear(over, 5), axis{lo: 0, hi: 1}
-		p.x.lo, p.x.hi = over.lo-0.02*(over.hi-over.lo), over.hi+0.02*(over.hi-over.lo)
-		p.x.ticks = within(p.x)
+		p.x, p.y = linear(extent, 5), axis{lo: 0, hi: 1}
+		p.x.lo, p.x.hi = extent.lo-0.02*(extent.hi-extent.lo), extent.hi+0.02*(extent.hi-extent.lo)
+		p.x.ticks = inside(p.x)
 		p.rightLabels = 4
 		panels, row = append(panels, p), append(row, &p.panel)
 	}
@@ -101,10 +101,10 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	return f
 }
 
-func within(a axis) []tick {
+func inside(a axis) []tick {
 	var out []tick
 	for _, t := range a.ticks {
-		if t.at >= a.lo && t.at <= a.hi {
+		if t.value >= a.lo && t.value <= a.hi {
 			out = append(out, t)
 		}
 	}
@@ -193,7 +193,7 @@ func (p *channelPanel) draw(c *canvas) {
 	for _, n := range p.Counts {
 		most = max(most, n)
 	}
-	fill := over(fade(p.colour(), 0.55), white)
+	fill := blend(fade(p.colour(), 0.55), white)
 	for b, n := range p.Counts {
 		if n > 0 {
 			x0 := px(p.edge(b))

@@ -17,10 +17,10 @@ func fade(c color.NRGBA, alpha float64) color.NRGBA {
 }
 
 // over is what c of some opacity looks like on an opaque background.
-func over(c, on color.NRGBA) color.NRGBA {
+func blend(c, ground color.NRGBA) color.NRGBA {
 	a := float64(c.A) / 255
 	mix := func(x, y uint8) uint8 { return uint8(math.Round(a*float64(x) + (1-a)*float64(y))) }
-	return color.NRGBA{mix(c.R, on.R), mix(c.G, on.G), mix(c.B, on.B), 255}
+	return color.NRGBA{mix(c.R, ground.R), mix(c.G, ground.G), mix(c.B, ground.B), 255}
 }
 
 var (
@@ -64,9 +64,9 @@ func ramp(v float64) color.NRGBA {
 	if !(v > 0) {
 		return rampStops[0]
 	}
-	at := min(v, 1) * float64(len(rampStops)-1)
-	i := min(int(at), len(rampStops)-2)
-	return over(fade(rampStops[i+1], at-float64(i)), rampStops[i])
+	pos := min(v, 1) * float64(len(rampStops)-1)
+	i := min(int(pos), len(rampStops)-2)
+	return blend(fade(rampStops[i+1], pos-float64(i)), rampStops[i])
 }
 
 // textOn is the more readable of dark and white text on a background.

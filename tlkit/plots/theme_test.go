@@ -10,9 +10,9 @@ import (
 // carry meaning.
 func TestContrast(t *testing.T) {
 	for name, c := range map[string]color.NRGBA{"ink": ink, "muted": muted} {
-		for on, b := range map[string]color.NRGBA{"white": white, "tint": tint} {
+		for ground, b := range map[string]color.NRGBA{"white": white, "tint": tint} {
 			if r := contrast(c, b); r < 4.5 {
-				t.Errorf("%s text on %s: %.2f", name, on, r)
+				t.Errorf("%s text on %s: %.2f", name, ground, r)
 			}
 		}
 	}
@@ -25,7 +25,7 @@ func TestContrast(t *testing.T) {
 			t.Errorf("text of series %d: %.2f", i, r)
 		}
 		// Labels may lie on the series' own band and on the frozen tint.
-		if r := contrast(h.text, over(fade(white, 0.92), over(fade(h.line, 0.16), tint))); r < 4.4 {
+		if r := contrast(h.text, blend(fade(white, 0.92), blend(fade(h.line, 0.16), tint))); r < 4.4 {
 			t.Errorf("text of series %d in its halo: %.2f", i, r)
 		}
 	}

@@ -14,12 +14,12 @@ type axis struct {
 }
 
 type tick struct {
-	at    float64
+	value float64
 	label string
 }
 
 // at is the place of v on the axis, 0..1 inside it.
-func (a axis) at(v float64) float64 {
+func (a axis) position(v float64) float64 {
 	if a.log {
 		return (math.Log(v) - math.Log(a.lo)) / (math.Log(a.hi) - math.Log(a.lo))
 	}
@@ -170,14 +170,14 @@ func decades(s span, unit string) axis {
 		s.lo, s.hi = s.lo/1.5, s.hi*1.5
 	}
 	a := axis{lo: s.lo, hi: s.hi, log: true}
-	from, to := int(math.Floor(math.Log10(s.lo))), int(math.Ceil(math.Log10(s.hi)))
+	start, end := int(math.Floor(math.Log10(s.lo))), int(math.Ceil(math.Log10(s.hi)))
 	marks := []float64{1, 2, 5}
-	if to-from > 3 {
+	if end-start > 3 {
 		marks = marks[:1]
 	}
-	every := max(1, (to-from)/8)
-	for e := from; e <= to; e++ {
-		if (e-from)%every != 0 {
+	every := max(1, (end-start)/8)
+	for e := start; e <= end; e++ {
+		if (e-start)%every != 0 {
 			continue
 		}
 		for _, m := range marks {

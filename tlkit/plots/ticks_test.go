@@ -55,14 +55,14 @@ func TestTicksOfAnyRange(t *testing.T) {
 					if strings.Contains(k.label, "N") || k.label == "-0" || len(k.label) > 24 {
 						t.Errorf("%v, %v: label %q", a, b, k.label)
 					}
-					if i > 0 && (k.label == x.ticks[i-1].label || !(k.at > x.ticks[i-1].at)) {
+					if i > 0 && (k.label == x.ticks[i-1].label || !(k.value > x.ticks[i-1].value)) {
 						t.Errorf("%v, %v: labels %s", a, b, labels(x))
 						break
 					}
 				}
 				for _, v := range []float64{a, b} {
-					if at := x.at(v); math.IsInf(at, 0) && !x.log {
-						t.Errorf("%v on %v to %v is at %v", v, x.lo, x.hi, at)
+					if pos := x.position(v); math.IsInf(pos, 0) && !x.log {
+						t.Errorf("%v on %v to %v is at %v", v, x.lo, x.hi, pos)
 					}
 				}
 			}
@@ -111,16 +111,16 @@ func TestLabelsSpread(t *testing.T) {
 }
 
 func TestThinKeepsPeaks(t *testing.T) {
-	var in []point
+	var points []point
 	for i := range 10_000 {
-		in = append(in, point{float64(i), 0})
+		points = append(points, point{float64(i), 0})
 	}
-	in[5_003].y, in[7_777].y, in[1234].y = 9, -9, math.NaN()
-	out := thin(in, 100, 0, 10_000)
+	points[5_003].y, points[7_777].y, points[1234].y = 9, -9, math.NaN()
+	out := thin(points, 100, 0, 10_000)
 	if len(out) > 250 {
 		t.Errorf("%d points left", len(out))
 	}
-	if !slices.Contains(out, in[5_003]) || !slices.Contains(out, in[7_777]) {
+	if !slices.Contains(out, points[5_003]) || !slices.Contains(out, points[7_777]) {
 		t.Error("a peak is gone")
 	}
 	if !slices.ContainsFunc(out, func(p point) bool { return math.IsNaN(p.y) }) {
@@ -154,14 +154,14 @@ func TestNeighbours(t *testing.T) {
 		if k < 16 {
 			continue
 		}
-		at := make([]int, k)
+		values := make([]int, k)
 		for i, o := range order {
-			at[o] = i
+			values[o] = i
 		}
 		far := 0
 		for i, row := range c.Counts {
 			for j, n := range row {
-				if n > 0 && i != j && at[i]-at[j] != 1 && at[j]-at[i] != 1 {
+				if n > 0 && i != j && values[i]-values[j] != 1 && values[j]-values[i] != 1 {
 					far++
 				}
 			}

@@ -59,11 +59,11 @@ func (c *cell) send(b bundle) error {
 	}
 	if b.png != nil {
 		data[protocol.MIMEImagePNG] = b.png
-		about := map[string]any{"alt": b.text}
+		described := map[string]any{"alt": b.text}
 		if config, err := png.DecodeConfig(bytes.NewReader(b.png)); err == nil {
-			about["width"], about["height"] = config.Width/b.scale, config.Height/b.scale
+			described["width"], described["height"] = config.Width/b.scale, config.Height/b.scale
 		}
-		metadata[string(protocol.MIMEImagePNG)] = about
+		metadata[string(protocol.MIMEImagePNG)] = described
 		metadata["tlkit"] = map[string]any{"pictures": b.kind}
 	}
 	if b.vega != nil {
@@ -73,14 +73,14 @@ func (c *cell) send(b bundle) error {
 		}
 		data[vegaLite] = spec
 	}
-	return c.within(func() {
+	return c.deadline(func() {
 		gonbui.SendData(&protocol.DisplayData{Data: data, Metadata: metadata, DisplayID: b.place})
 	})
 }
 
 // within does something with the pipe and gives up when it takes too long: opening and
 // writing block for ever when the kernel is gone.
-func (c *cell) within(do func()) error {
+func (c *cell) deadline(do func()) error {
 	if c.gone {
 		return errGone
 	}
@@ -104,4 +104,4 @@ func (c *cell) within(do func()) error {
 	return nil
 }
 
-func (c *cell) flush() { _ = c.within(gonbui.Sync) }
+func (c *cell) flush() { _ = c.deadline(gonbui.Sync) }

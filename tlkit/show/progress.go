@@ -20,7 +20,7 @@ type progress struct {
 	began       time.Time // of this what
 
 	place string // display id, "" = nothing stands in the cell
-	over  bool   // cleared: the words that stand there are old
+	ended bool   // cleared: the words that stand there are old
 	shown time.Time
 	timer *time.Timer // shows the newest state when it is time
 }
@@ -44,7 +44,7 @@ func (s *Screen) Progress(what string, done, total int64) {
 		}
 		return
 	}
-	if wait := betweenStates - now.Sub(p.shown); wait > 0 && p.place != "" && !p.over {
+	if wait := betweenStates - now.Sub(p.shown); wait > 0 && p.place != "" && !p.ended {
 		if p.timer == nil {
 			s.later(wait, s.progressBlock)
 		}
@@ -86,7 +86,7 @@ func (s *Screen) progressBlock() {
 	if p.place == "" {
 		p.place = gonbui.UniqueId()
 	}
-	p.shown, p.over = now, false
+	p.shown, p.ended = now, false
 	words := p.words(now)
 	_ = s.cell.send(bundle{place: p.place, text: words, html: render(progressHTML, map[string]any{"Done": p.done, "Total": p.total, "Words": words})})
 }
@@ -112,7 +112,7 @@ func (s *Screen) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.doing.stop()
-	s.doing = progress{place: s.doing.place, over: true}
+	s.doing = progress{place: s.doing.place, ended: true}
 }
 
 // take gives the progress's place, which is always the lowest in the cell, to something that
@@ -127,7 +127,7 @@ func (s *Screen) take() string {
 
 // wipe empties a place that nothing came to take.
 func (s *Screen) wipe() {
-	if s.doing.over && s.inCell() {
+	if s.doing.ended && s.inCell() {
 		if place := s.take(); place != "" {
 			_ = s.cell.send(bundle{place: place})
 		}

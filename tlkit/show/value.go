@@ -26,7 +26,7 @@ func (s *Screen) Value(v any) error {
 	case Table:
 		s.Table(v)
 	case image.Image:
-		return s.Pictures("picture", Foreign, photograph{of: v})
+		return s.Pictures("picture", Foreign, photograph{img: v})
 	case interface{ Text() string }:
 		s.Text(v.Text())
 	case string:
@@ -52,17 +52,17 @@ func middleOut(text string) string {
 }
 
 // photograph is an image as a figure.
-type photograph struct{ of image.Image }
+type photograph struct{ img image.Image }
 
 func (p photograph) Text() string {
-	b := p.of.Bounds()
+	b := p.img.Bounds()
 	return fmt.Sprintf("a picture of %d x %d pixels", b.Dx(), b.Dy())
 }
 
 // Image is the picture at its own size, or as wide as a figure: nobody wants a camera's
 // twelve million pixels inside a notebook.
 func (p photograph) Image(float64) (*image.RGBA, error) {
-	b := p.of.Bounds()
+	b := p.img.Bounds()
 	if b.Empty() {
 		return nil, fmt.Errorf("show: a picture of %d x %d pixels", b.Dx(), b.Dy())
 	}
@@ -71,7 +71,7 @@ func (p photograph) Image(float64) (*image.RGBA, error) {
 		w, h = mostWidth, max(1, h*mostWidth/w)
 	}
 	out := image.NewRGBA(image.Rect(0, 0, w, h))
-	draw.CatmullRom.Scale(out, out.Bounds(), p.of, b, draw.Src, nil)
+	draw.CatmullRom.Scale(out, out.Bounds(), p.img, b, draw.Src, nil)
 	return out, nil
 }
 

@@ -15,14 +15,14 @@ type randomResizedCrop struct {
 // place, and resizes it to size x size, as torchvision does.
 func RandomResizedCrop(size int, options ...Option) Step {
 	s := gather(options)
-	by, err := s.by.orDefault()
+	filter, err := s.filter.orDefault()
 	if err != nil {
 		return refused{err}
 	}
 	if err := checkSize("RandomResizedCrop", size, size); err != nil {
 		return refused{err}
 	}
-	s.by = by
+	s.filter = filter
 	for _, r := range [...][2]float64{s.scale, s.ratio} {
 		if !(r[0] > 0 && r[0] <= r[1] && r[1] < math.Inf(1)) {
 			return refused{fmt.Errorf("transforms: RandomResizedCrop: Scale(%g, %g), Ratio(%g, %g): wanted 0 < from <= to",
@@ -34,12 +34,12 @@ func RandomResizedCrop(size int, options ...Option) Step {
 
 func (c randomResizedCrop) String() string {
 	return fmt.Sprintf("RandomResizedCrop(%d, Scale(%g, %g), Ratio(%g, %g), %s)",
-		c.size, c.scale[0], c.scale[1], c.ratio[0], c.ratio[1], c.by)
+		c.size, c.scale[0], c.scale[1], c.ratio[0], c.ratio[1], c.filter)
 }
 
 func (c randomResizedCrop) plan(w, h int, s *stream) (plan, error) {
 	src := c.choose(w, h, s)
-	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.by}}, nil
+	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.filter}}, nil
 }
 
 // choose draws ten times; then the largest middle part of an allowed shape has to do.
@@ -47,13 +47,13 @@ func (c randomResizedCrop) choose(w, h int, s *stream) box {
 	area := float64(w) * float64(h)
 	lo, hi := math.Log(c.ratio[0]), math.Log(c.ratio[1])
 	for range 10 {
-		target := area * s.between(c.scale[0], c.scale[1])
-		ratio := math.Exp(s.between(lo, hi))
+		target := area * s.uniform(c.scale[0], c.scale[1])
+		ratio := math.Exp(s.uniform(lo, hi))
 		cw := int(math.RoundToEven(math.Sqrt(target * ratio)))
 		ch := int(math.RoundToEven(math.Sqrt(target / ratio)))
 		if cw > 0 && cw <= w && ch > 0 && ch <= h {
-			y := s.below(h - ch + 1)
-			return box{s.below(w - cw + 1), y, cw, ch}
+			y := s.intn(h - ch + 1)
+			return box{s.intn(w - cw + 1), y, cw, ch}
 		}
 	}
 	cw, ch := w, h

@@ -37,10 +37,10 @@ func BenchmarkDecodeJPEG(b *testing.B) {
 
 func BenchmarkResize(b *testing.B) {
 	p := formula(375, 500, 0)
-	for _, by := range []Interpolation{Nearest, Bilinear, Bicubic, Lanczos} {
-		b.Run(string(by), func(b *testing.B) {
+	for _, filter := range []Interpolation{Nearest, Bilinear, Bicubic, Lanczos} {
+		b.Run(string(filter), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := p.Resize(341, 256, by); err != nil {
+				if _, err := p.Resize(341, 256, filter); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -32,13 +32,13 @@ func (j jitter) String() string {
 func (j jitter) picture(p *Picture, s *stream) (*Picture, error) {
 	order := [4]int{0, 1, 2, 3}
 	for i := 3; i > 0; i-- {
-		k := s.below(i + 1)
+		k := s.intn(i + 1)
 		order[i], order[k] = order[k], order[i]
 	}
 	// All four are drawn, used or not, so that the later steps' numbers do not depend on
 	// which of the arguments are zero.
-	factor := func(x float64) float64 { return s.between(max(0, 1-x), 1+x) }
-	b, c, sat, hue := factor(j.brightness), factor(j.contrast), factor(j.saturation), s.between(-j.hue, j.hue)
+	factor := func(x float64) float64 { return s.uniform(max(0, 1-x), 1+x) }
+	b, c, sat, hue := factor(j.brightness), factor(j.contrast), factor(j.saturation), s.uniform(-j.hue, j.hue)
 	for _, what := range order {
 		switch {
 		case what == 0 && j.brightness > 0:

@@ -90,16 +90,16 @@ func Compose(steps ...Step) Pipeline {
 
 // fuse lets a resize know the crop behind it, so that only the pixels that survive
 // are computed. The result is the same to the bit.
-func fuse(in []Step) (out []Step) {
-	for i := 0; i < len(in); i++ {
-		if r, ok := in[i].(resizeStep); ok && i+1 < len(in) {
-			if c, ok := in[i+1].(centerCrop); ok {
+func fuse(steps []Step) (out []Step) {
+	for i := 0; i < len(steps); i++ {
+		if r, ok := steps[i].(resizeStep); ok && i+1 < len(steps) {
+			if c, ok := steps[i+1].(centerCrop); ok {
 				out = append(out, resizeCrop{r, c})
 				i++
 				continue
 			}
 		}
-		out = append(out, in[i])
+		out = append(out, steps[i])
 	}
 	return out
 }

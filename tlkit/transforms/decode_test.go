@@ -21,9 +21,9 @@ func pngHeader(w, h uint32) []byte {
 // jpegWith is the fixture with another size in its header.
 func jpegWith(t testing.TB, w, h uint16) []byte {
 	b := bytes.Clone(fixture(t, "jpeg_420.jpg"))
-	at := bytes.Index(b, []byte{0xff, 0xc0})
-	binary.BigEndian.PutUint16(b[at+5:], h)
-	binary.BigEndian.PutUint16(b[at+7:], w)
+	pos := bytes.Index(b, []byte{0xff, 0xc0})
+	binary.BigEndian.PutUint16(b[pos+5:], h)
+	binary.BigEndian.PutUint16(b[pos+7:], w)
 	return b
 }
 

@@ -124,13 +124,13 @@ func fromVideoRange(m *image.YCbCr) *Picture {
 	for y := range h {
 		// The nearer chroma row counts three times, the farther one once; beyond the
 		// border the nearer one stands in.
-		near := y / 2
-		far := near - 1 + 2*(y&1)
+		nearest := y / 2
+		far := nearest - 1 + 2*(y&1)
 		far = min(max(far, 0), ch-1)
 		half := (w + 1) / 2
 		row := func(p []uint8, r int) []uint8 { return p[r*m.CStride : r*m.CStride+half] }
-		upsampleWebP(u, row(m.Cb, near), row(m.Cb, far))
-		upsampleWebP(v, row(m.Cr, near), row(m.Cr, far))
+		upsampleWebP(u, row(m.Cb, nearest), row(m.Cb, far))
+		upsampleWebP(v, row(m.Cr, nearest), row(m.Cr, far))
 		videoRow(out.Pix[3*y*w:3*(y+1)*w], m.Y[y*m.YStride:y*m.YStride+w], u, v)
 	}
 	return out
@@ -138,13 +138,13 @@ func fromVideoRange(m *image.YCbCr) *Picture {
 
 // upsampleWebP doubles a chroma row. The two-step rounding (first the diagonal mean,
 // then the mean with the nearest sample) is libwebp's, and part of being equal to it.
-func upsampleWebP(dst, near, far []uint8) {
+func upsampleWebP(dst, closer, far []uint8) {
 	w := len(dst)
-	far = far[:len(near)]
-	dst[0] = uint8((3*int(near[0]) + int(far[0]) + 2) >> 2)
-	for i := 1; i < len(near); i++ {
+	far = far[:len(closer)]
+	dst[0] = uint8((3*int(closer[0]) + int(far[0]) + 2) >> 2)
+	for i := 1; i < len(closer); i++ {
 		// Two by two samples: a, b in the near row, c, d in the far one.
-		a, b, c, d := int(near[i-1]), int(near[i]), int(far[i-1]), int(far[i])
+		a, b, c, d := int(closer[i-1]), int(closer[i]), int(far[i-1]), int(far[i])
 		sum := a + b + c + d + 8
 		dst[2*i-1] = uint8(((sum+2*(b+c))>>3 + a) >> 1)
 		if 2*i < w {
@@ -152,8 +152,8 @@ func upsampleWebP(dst, near, far []uint8) {
 		}
 	}
 	if w > 1 && w&1 == 0 {
-		n := len(near) - 1
-		dst[w-1] = uint8((3*int(near[n]) + int(far[n]) + 2) >> 2)
+		n := len(closer) - 1
+		dst[w-1] = uint8((3*int(closer[n]) + int(far[n]) + 2) >> 2)
 	}
 }
 

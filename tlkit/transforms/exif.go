@@ -21,12 +21,12 @@ func tiffOrientation(t []byte) int {
 	default:
 		return 1
 	}
-	at := uint64(o.Uint32(t[4:]))
-	if at < 8 || at+2 > uint64(len(t)) {
+	pos := uint64(o.Uint32(t[4:]))
+	if pos < 8 || pos+2 > uint64(len(t)) {
 		return 1
 	}
-	n := int(o.Uint16(t[at:]))
-	entries := t[at+2:]
+	n := int(o.Uint16(t[pos:]))
+	entries := t[pos+2:]
 	for ; n > 0 && len(entries) >= 12; n-- {
 		// An entry is tag, type, count, value; type 3 is a 16-bit number.
 		if o.Uint16(entries) == 0x0112 && o.Uint16(entries[2:]) == 3 {
@@ -70,11 +70,11 @@ func (p *Picture) upright(orientation int) *Picture {
 	out := NewPicture(ow, oh)
 	for y := range oh {
 		dst := out.Pix[3*y*ow : 3*(y+1)*ow]
-		at := start + y*dy
+		pos := start + y*dy
 		for i := 0; i+3 <= len(dst); i += 3 {
-			s := p.Pix[3*at : 3*at+3]
+			s := p.Pix[3*pos : 3*pos+3]
 			dst[i], dst[i+1], dst[i+2] = s[0], s[1], s[2]
-			at += dx
+			pos += dx
 		}
 	}
 	return out

@@ -99,24 +99,24 @@ type kernel struct {
 // makeKernel computes outputs from..from+n of a resize from in to out samples.
 // It follows Pillow's ImagingResample step by step, in float64, because the last bit
 // of a rounded weight decides the last bit of a pixel now and then.
-func makeKernel(in, out, from, n int, f filter) kernel {
-	scale := float64(in) / float64(out)
+func makeKernel(size, out, first, n int, f filter) kernel {
+	scale := float64(size) / float64(out)
 	stretch := max(scale, 1)
 	support := f.support * stretch
 	k := kernel{start: make([]int32, n), taps: 1}
 	// The width is known in advance but often not reached; the widest row decides.
 	lo, hi := make([]int, n), make([]int, n)
 	for i := range n {
-		center := float64((float64(from+i) + 0.5) * scale) // the conversion forbids a fused multiply-add
+		center := float64((float64(first+i) + 0.5) * scale) // the conversion forbids a fused multiply-add
 		lo[i] = max(int(center-support+0.5), 0)
-		hi[i] = min(int(center+support+0.5), in)
+		hi[i] = min(int(center+support+0.5), size)
 		k.taps = max(k.taps, hi[i]-lo[i])
 	}
 	k.weights = make([]int32, n*k.taps)
 	w := make([]float64, k.taps)
 	inv := 1 / stretch
 	for i := range n {
-		center := float64((float64(from+i) + 0.5) * scale) // the conversion forbids a fused multiply-add
+		center := float64((float64(first+i) + 0.5) * scale) // the conversion forbids a fused multiply-add
 		sum := 0.0
 		count := hi[i] - lo[i]
 		for j := range count {
@@ -124,7 +124,7 @@ func makeKernel(in, out, from, n int, f filter) kernel {
 			sum += w[j]
 		}
 		// Near the right border the taps begin earlier, so that they end inside.
-		start := max(0, min(lo[i], in-k.taps))
+		start := max(0, min(lo[i], size-k.taps))
 		k.start[i] = int32(start)
 		row := k.weights[i*k.taps+lo[i]-start:]
 		for j := range count {

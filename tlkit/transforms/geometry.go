@@ -10,11 +10,11 @@ import (
 type Option interface{ set(*settings) }
 
 type settings struct {
-	by           Interpolation
+	filter       Interpolation
 	scale, ratio [2]float64
 }
 
-func (i Interpolation) set(s *settings) { s.by = i }
+func (i Interpolation) set(s *settings) { s.filter = i }
 
 type (
 	scaleOption [2]float64
@@ -26,14 +26,14 @@ func (o ratioOption) set(s *settings) { s.ratio = o }
 
 // Scale sets between which fractions of the picture's area [RandomResizedCrop] chooses
 // (default 0.08 to 1).
-func Scale(from, to float64) Option { return scaleOption{from, to} }
+func Scale(lo, hi float64) Option { return scaleOption{lo, hi} }
 
 // Ratio sets between which width/height ratios [RandomResizedCrop] chooses
 // (default 3/4 to 4/3).
-func Ratio(from, to float64) Option { return ratioOption{from, to} }
+func Ratio(lo, hi float64) Option { return ratioOption{lo, hi} }
 
 func gather(options []Option) settings {
-	s := settings{by: Bilinear, scale: [2]float64{0.08, 1}, ratio: [2]float64{3. / 4, 4. / 3}}
+	s := settings{filter: Bilinear, scale: [2]float64{0.08, 1}, ratio: [2]float64{3. / 4, 4. / 3}}
 	for _, o := range options {
 		if o != nil {
 			o.set(&s)
@@ -52,8 +52,8 @@ type geometryStep interface {
 // plan is a resampling, put on black where it is smaller than a crop wants.
 type plan struct {
 	resampling
-	crop centerCrop // the size of the result, zero for that of the resampling
-	at   box        // the place in it
+	crop   centerCrop // the size of the result, zero for that of the resampling
+	window box        // the place in it
 }
 
 func (p *Picture) follow(n plan) *Picture {
@@ -61,7 +61,7 @@ func (p *Picture) follow(n plan) *Picture {
 	if n.crop == (centerCrop{}) {
 		return out
 	}
-	return n.crop.pad(out, n.at)
+	return n.crop.pad(out, n.window)
 }
 
 // resizeStep gives a picture a new size: the short side to size, or, with height set,
@@ -69,7 +69,7 @@ func (p *Picture) follow(n plan) *Picture {
 type resizeStep struct {
 	name         string
 	size, height int
-	by           Interpolation
+	filter       Interpolation
 }
 
 // Resize makes the short side size pixels long and keeps the shape, as torchvision
@@ -87,17 +87,17 @@ func ResizeTo(width, height int, options ...Option) Step {
 }
 
 func makeResize(name string, size, height int, options []Option) Step {
-	by, err := gather(options).by.orDefault()
+	filter, err := gather(options).filter.orDefault()
 	if err != nil {
 		return refused{err}
 	}
 	if err := checkSize("Resize", size, max(height, 1)); err != nil {
 		return refused{err}
 	}
-	if by != Bilinear {
-		name += ", " + string(by)
+	if filter != Bilinear {
+		name += ", " + string(filter)
 	}
-	return resizeStep{name + ")", size, height, by}
+	return resizeStep{name + ")", size, height, filter}
 }
 
 func (r resizeStep) String() string { return r.name }
@@ -118,7 +118,7 @@ func (r resizeStep) plan(w, h int, _ *stream) (plan, error) {
 	if err := checkSize(r.name, tw, th); err != nil { // a picture of 1 x 60,000 would explode
 		return plan{}, err
 	}
-	return plan{resampling: resampling{box{0, 0, w, h}, tw, th, box{0, 0, tw, th}, r.by}}, nil
+	return plan{resampling: resampling{box{0, 0, w, h}, tw, th, box{0, 0, tw, th}, r.filter}}, nil
 }
 
 // centerCrop takes the middle.
@@ -138,31 +138,31 @@ func (c centerCrop) String() string { return fmt.Sprintf("CenterCrop(%d)", c.w) 
 
 // windows returns the part of a w x h picture that is kept, and where in the result
 // it lies.
-func (c centerCrop) windows(w, h int) (from, to box) {
-	one := func(n, size int) (from, to, length int) {
+func (c centerCrop) windows(w, h int) (src, dst box) {
+	one := func(n, size int) (start, end, length int) {
 		if n < size {
 			return 0, (size - n) / 2, n
 		}
 		return int(math.RoundToEven(float64(n-size) / 2)), 0, size
 	}
-	from.x, to.x, from.w = one(w, c.w)
-	from.y, to.y, from.h = one(h, c.h)
-	to.w, to.h = from.w, from.h
-	return from, to
+	src.x, dst.x, src.w = one(w, c.w)
+	src.y, dst.y, src.h = one(h, c.h)
+	dst.w, dst.h = src.w, src.h
+	return src, dst
 }
 
 func (c centerCrop) plan(w, h int, _ *stream) (plan, error) {
-	from, to := c.windows(w, h)
-	return plan{resampling{box{0, 0, w, h}, w, h, from, Nearest}, c, to}, nil
+	src, dst := c.windows(w, h)
+	return plan{resampling{box{0, 0, w, h}, w, h, src, Nearest}, c, dst}, nil
 }
 
-func (c centerCrop) pad(p *Picture, to box) *Picture {
+func (c centerCrop) pad(p *Picture, dst box) *Picture {
 	if p.Width == c.w && p.Height == c.h {
 		return p
 	}
 	out := NewPicture(c.w, c.h)
 	for y := range p.Height {
-		copy(out.Pix[3*((to.y+y)*c.w+to.x):], p.Pix[3*y*p.Width:3*(y+1)*p.Width])
+		copy(out.Pix[3*((dst.y+y)*c.w+dst.x):], p.Pix[3*y*p.Width:3*(y+1)*p.Width])
 	}
 	return out
 }
@@ -179,8 +179,8 @@ func (r resizeCrop) plan(w, h int, _ *stream) (plan, error) {
 	if max(tw, th) > 1<<24 {
 		return plan{}, checkSize(r.name, tw, th)
 	}
-	from, to := r.crop.windows(tw, th)
-	return plan{resampling{box{0, 0, w, h}, tw, th, from, r.by}, r.crop, to}, nil
+	src, dst := r.crop.windows(tw, th)
+	return plan{resampling{box{0, 0, w, h}, tw, th, src, r.filter}, r.crop, dst}, nil
 }
 
 // cropResize is the evaluation of TensorFlow's EfficientNets: the middle square of
@@ -188,11 +188,11 @@ func (r resizeCrop) plan(w, h int, _ *stream) (plan, error) {
 type cropResize struct {
 	fraction float64
 	size     int
-	by       Interpolation
+	filter   Interpolation
 }
 
 func (c cropResize) String() string {
-	return fmt.Sprintf("CropResize(%g, %d, %s)", c.fraction, c.size, c.by)
+	return fmt.Sprintf("CropResize(%g, %d, %s)", c.fraction, c.size, c.filter)
 }
 
 func (c cropResize) plan(w, h int, _ *stream) (plan, error) {
@@ -201,5 +201,5 @@ func (c cropResize) plan(w, h int, _ *stream) (plan, error) {
 	side := max(1, int(float64(c.fraction*float64(min(w, h)))+1e-6))
 	side = min(side, w, h)
 	src := box{(w - side + 1) / 2, (h - side + 1) / 2, side, side}
-	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.by}}, nil
+	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.filter}}, nil
 }

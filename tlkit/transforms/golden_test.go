@@ -35,13 +35,13 @@ func loadGolden(t testing.TB) (g goldenFile) {
 	return g
 }
 
-func readJSON(t testing.TB, name string, into any) {
+func readJSON(t testing.TB, name string, value any) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, into); err != nil {
+	if err := json.Unmarshal(b, value); err != nil {
 		t.Fatal(name, err)
 	}
 }
@@ -79,8 +79,8 @@ func TestResizeEqualsPillow(t *testing.T) {
 // pixels as torchvision's two steps.
 func TestShortSideAndCrop(t *testing.T) {
 	for _, r := range loadGolden(t).Short {
-		size, crop, by := whole(r[2]), whole(r[3]), Interpolation(r[4].(string))
-		q, err := Compose(Resize(size, by), CenterCrop(crop)).Picture(formula(whole(r[0]), whole(r[1]), 0), Rand{})
+		size, crop, filter := whole(r[2]), whole(r[3]), Interpolation(r[4].(string))
+		q, err := Compose(Resize(size, filter), CenterCrop(crop)).Picture(formula(whole(r[0]), whole(r[1]), 0), Rand{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,10 +182,10 @@ func TestKerasModes(t *testing.T) {
 		if r[0] == "caffe" {
 			tolerance = 2e-5 // of values up to 150
 		}
-		for i, at := range []int{0, 1, 2, 300, 1601, 3071} {
+		for i, pos := range []int{0, 1, 2, 300, 1601, 3071} {
 			want := r[2].([]any)[i].(float64)
-			if math.Abs(float64(x.Data[at])-want) > tolerance {
-				t.Errorf("%v: value %d is %v, Keras %v", r[0], at, x.Data[at], want)
+			if math.Abs(float64(x.Data[pos])-want) > tolerance {
+				t.Errorf("%v: value %d is %v, Keras %v", r[0], pos, x.Data[pos], want)
 			}
 		}
 		sum := 0.0

@@ -30,11 +30,11 @@ func TestMeasureEqualsNumpy(t *testing.T) {
 
 func TestMeasureFolder(t *testing.T) {
 	dir := t.TempDir()
-	copyTo := func(name, to string) {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, to)), 0o700); err != nil {
+	copyTo := func(name, target string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, target)), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, to), fixture(t, name), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, target), fixture(t, name), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,8 +105,8 @@ func vertical(dst []uint8, n int, src []uint8, stride int, k kernel, first int) 
 	for y, s := range k.start {
 		dst := dst[y*n : (y+1)*n]
 		w := k.weights[y*k.taps : (y+1)*k.taps]
-		at := (int(s) - first) * stride
-		row := func(i int) []uint8 { return src[at+i*stride : at+i*stride+n] }
+		pos := (int(s) - first) * stride
+		row := func(i int) []uint8 { return src[pos+i*stride : pos+i*stride+n] }
 		switch k.taps {
 		case 1:
 			copy(dst, row(0))

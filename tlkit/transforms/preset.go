@@ -117,12 +117,12 @@ func (p Preset) Eval() Pipeline {
 	case GeometryShort:
 		steps = []Step{Resize(p.shortSide(), p.Interpolation), CenterCrop(p.Size)}
 	case GeometryCrop:
-		by, _ := p.Interpolation.orDefault()
+		filter, _ := p.Interpolation.orDefault()
 		fraction := p.CropFraction
 		if fraction == 0 {
 			fraction = 1
 		}
-		steps = []Step{cropResize{fraction, p.Size, by}}
+		steps = []Step{cropResize{fraction, p.Size, filter}}
 	case GeometrySquash:
 		steps = []Step{ResizeTo(p.Size, p.Size, p.Interpolation)}
 	}
@@ -176,8 +176,8 @@ const pixelVersion = 1
 // alike. The name has no part in it.
 func (p Preset) Digest() string {
 	p.Name = ""
-	if by, err := p.Interpolation.orDefault(); err == nil {
-		p.Interpolation = by
+	if filter, err := p.Interpolation.orDefault(); err == nil {
+		p.Interpolation = filter
 	}
 	switch p.Geometry { // fields without influence, or with a default
 	case GeometryShort:

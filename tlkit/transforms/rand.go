@@ -43,8 +43,8 @@ func (s *stream) next() uint64 {
 func (s *stream) unit() float64 { return float64(s.next()>>11) / (1 << 53) }
 
 // between is uniform in [a, b).
-func (s *stream) between(a, b float64) float64 { return a + float64(s.unit()*(b-a)) }
+func (s *stream) uniform(a, b float64) float64 { return a + float64(s.unit()*(b-a)) }
 
 // below is uniform in 0..n-1. n is a number of pixels: the bias of the product is
 // below 1e-14 and does not matter.
-func (s *stream) below(n int) int { return min(int(math.Floor(s.unit()*float64(n))), n-1) }
+func (s *stream) intn(n int) int { return min(int(math.Floor(s.unit()*float64(n))), n-1) }

@@ -16,18 +16,18 @@ func (p *Picture) whole() box { return box{0, 0, p.Width, p.Height} }
 // rounded to 8 bits. That pass is the horizontal one, except where the height shrinks
 // by more than twice as many pixels as the width. (Up to Pillow 12 it was always the
 // horizontal one, so there tall pictures differ by a level here and there.)
-func (p *Picture) Resize(width, height int, by Interpolation) (*Picture, error) {
+func (p *Picture) Resize(width, height int, filter Interpolation) (*Picture, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	by, err := by.orDefault()
+	filter, err := filter.orDefault()
 	if err != nil {
 		return nil, err
 	}
 	if err := checkSize("Resize", width, height); err != nil {
 		return nil, err
 	}
-	return p.resample(resampling{p.whole(), width, height, box{0, 0, width, height}, by}), nil
+	return p.resample(resampling{p.whole(), width, height, box{0, 0, width, height}, filter}), nil
 }
 
 func checkSize(who string, w, h int) error {
@@ -78,17 +78,17 @@ type resampling struct {
 	src           box
 	width, height int
 	window        box
-	by            Interpolation
+	filter        Interpolation
 }
 
 // reads returns a box of pixels of the picture outside of which nothing is read.
 func (r resampling) reads() box {
-	one := func(at, in, out, from, n int) (first, count int) {
-		scale := float64(in) / float64(out)
-		reach := max(filters[r.by].support, 1)*max(scale, 1) + 1
-		lo := max(0, int(math.Floor(float64(from)*scale-reach)))
-		hi := min(in, int(math.Ceil(float64(from+n)*scale+reach)))
-		return at + lo, hi - lo
+	one := func(i, size, out, start, n int) (first, count int) {
+		scale := float64(size) / float64(out)
+		reach := max(filters[r.filter].support, 1)*max(scale, 1) + 1
+		lo := max(0, int(math.Floor(float64(start)*scale-reach)))
+		hi := min(size, int(math.Ceil(float64(start+n)*scale+reach)))
+		return i + lo, hi - lo
 	}
 	var b box
 	b.x, b.w = one(r.src.x, r.src.w, r.width, r.window.x, r.window.w)
@@ -101,12 +101,12 @@ func (p *Picture) resample(r resampling) *Picture {
 	if width == src.w && height == src.h {
 		return p.cut(box{src.x + window.x, src.y + window.y, window.w, window.h})
 	}
-	if r.by == Nearest {
+	if r.filter == Nearest {
 		return p.pick(src, width, height, window)
 	}
-	f := filters[r.by]
+	f := filters[r.filter]
 	out := NewPicture(window.w, window.h)
-	from := func(x, y int) []uint8 { return p.Pix[3*((src.y+y)*p.Width+src.x+x):] }
+	pixel := func(x, y int) []uint8 { return p.Pix[3*((src.y+y)*p.Width+src.x+x):] }
 	stride := 3 * p.Width
 	var kx, ky kernel
 	if width != src.w {
@@ -117,19 +117,19 @@ func (p *Picture) resample(r resampling) *Picture {
 	}
 	switch {
 	case width == src.w: // a pass without work is skipped, not done with weights of one
-		vertical(out.Pix, 3*window.w, from(window.x, 0), stride, ky, 0)
+		vertical(out.Pix, 3*window.w, pixel(window.x, 0), stride, ky, 0)
 	case height == src.h:
-		horizontal(out.Pix, from(0, window.y), stride, window.h, kx, 0)
+		horizontal(out.Pix, pixel(0, window.y), stride, window.h, kx, 0)
 	case src.h > height && src.h-height > 2*(src.w-width):
 		first, last := kx.span()
 		mid := take(3 * (last - first) * window.h)
-		vertical(*mid, 3*(last-first), from(first, 0), stride, ky, 0)
+		vertical(*mid, 3*(last-first), pixel(first, 0), stride, ky, 0)
 		horizontal(out.Pix, *mid, 3*(last-first), window.h, kx, first)
 		giveBack(mid)
 	default:
 		first, last := ky.span()
 		mid := take(3 * window.w * (last - first))
-		horizontal(*mid, from(0, first), stride, last-first, kx, 0)
+		horizontal(*mid, pixel(0, first), stride, last-first, kx, 0)
 		vertical(out.Pix, 3*window.w, *mid, 3*window.w, ky, first)
 		giveBack(mid)
 	}
@@ -167,13 +167,13 @@ func (p *Picture) pick(src box, width, height int, window box) *Picture {
 	return out
 }
 
-func nearestIndex(in, out int) []int {
+func nearestIndex(size, out int) []int {
 	index := make([]int, out)
-	step := float64(in) / float64(out)
-	at := step * 0.5
+	step := float64(size) / float64(out)
+	center := step * 0.5
 	for i := range index {
-		index[i] = min(int(at), in-1)
-		at += step
+		index[i] = min(int(center), size-1)
+		center += step
 	}
 	return index
 }

@@ -37,8 +37,8 @@ func FuzzResize(f *testing.F) {
 	f.Add(uint8(255), uint8(30), uint8(20), uint8(28), uint8(9), uint8(0))
 	f.Fuzz(func(t *testing.T, w, h, tw, th, crop, filter uint8) {
 		p := formula(int(h)+1, int(w)+1, 1)
-		by := []Interpolation{Nearest, Box, Bilinear, Hamming, Bicubic, Lanczos}[filter%6]
-		whole, err := p.Resize(int(tw)+1, int(th)+1, by)
+		chosen := []Interpolation{Nearest, Box, Bilinear, Hamming, Bicubic, Lanczos}[filter%6]
+		whole, err := p.Resize(int(tw)+1, int(th)+1, chosen)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,12 +46,12 @@ func FuzzResize(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Compose(ResizeTo(int(tw)+1, int(th)+1, by), CenterCrop(int(crop)+1)).Picture(p, Rand{})
+		got, err := Compose(ResizeTo(int(tw)+1, int(th)+1, chosen), CenterCrop(int(crop)+1)).Picture(p, Rand{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.Width != want.Width || sumOf(got.Pix) != sumOf(want.Pix) {
-			t.Fatalf("%d x %d to %d x %d by %s, crop %d", w, h, tw, th, by, crop)
+			t.Fatalf("%d x %d to %d x %d by %s, crop %d", w, h, tw, th, chosen, crop)
 		}
 	})
 }

@@ -16,7 +16,7 @@ func bigState(b *testing.B) (paths map[string]string, want []Want) {
 	b.Helper()
 	dir := b.TempDir()
 	rng := rand.New(rand.NewPCG(1, 2))
-	const layers, out, in = 62, 256, 80
+	const layers, out, inputs = 62, 256, 80
 	var tensors []Tensor
 	entries := []string{}
 	records := map[string][]byte{}
@@ -44,9 +44,9 @@ func bigState(b *testing.B) (paths map[string]string, want []Want) {
 		entries = append(entries, pText(name), strings.Replace(pTensor(n, 0, sizes, strides), pText("0"), pText(key), 1))
 	}
 	for l := range layers {
-		add(fmt.Sprintf("layer%d.conv.weight", l), out, in, 3, 3)
+		add(fmt.Sprintf("layer%d.conv.weight", l), out, inputs, 3, 3)
 		add(fmt.Sprintf("layer%d.conv.bias", l), out)
-		want = append(want, Want{Name: fmt.Sprintf("layer%d.conv.weight", l), Shape: []int{out, in, 3, 3}, Layout: OIHWtoHWIO}, Want{Name: fmt.Sprintf("layer%d.conv.bias", l), Shape: []int{out}})
+		want = append(want, Want{Name: fmt.Sprintf("layer%d.conv.weight", l), Shape: []int{out, inputs, 3, 3}, Layout: OIHWtoHWIO}, Want{Name: fmt.Sprintf("layer%d.conv.bias", l), Shape: []int{out}})
 	}
 	paths = map[string]string{"zip": filepath.Join(dir, "zip.pth"), "legacy": filepath.Join(dir, "legacy.pth"), "safetensors": filepath.Join(dir, "x.safetensors")}
 	body := pickled(pDict(entries...))

@@ -176,28 +176,28 @@ func takeRecord(archive []byte, name string) ([]byte, error) {
 func poke(b []byte, rng *rand.Rand) []byte {
 	b = bytes.Clone(b)
 	used := func() int { // a place that is not among zeros
-		at := rng.IntN(len(b))
+		pos := rng.IntN(len(b))
 		for range 64 {
-			if b[at] != 0 {
+			if b[pos] != 0 {
 				break
 			}
-			at = rng.IntN(len(b))
+			pos = rng.IntN(len(b))
 		}
-		return at
+		return pos
 	}
 	for range 1 + rng.IntN(3) {
-		at := used()
+		pos := used()
 		switch rng.IntN(4) {
 		case 0:
-			b[at] ^= 1 << rng.IntN(8)
+			b[pos] ^= 1 << rng.IntN(8)
 		case 1:
-			b[at] = byte(rng.Uint32())
+			b[pos] = byte(rng.Uint32())
 		case 2:
 			n := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-			copy(b[at:], n[:1<<rng.IntN(4)])
+			copy(b[pos:], n[:1<<rng.IntN(4)])
 		case 3: // an address from elsewhere
-			from := used() &^ 7
-			copy(b[at&^7:], b[from:min(from+8, len(b))])
+			start := used() &^ 7
+			copy(b[pos&^7:], b[start:min(start+8, len(b))])
 		}
 	}
 	return b
@@ -229,32 +229,32 @@ func mangle(b []byte, rng *rand.Rand) []byte {
 		if len(b) < 2 {
 			return b
 		}
-		at := rng.IntN(len(b))
-		end := min(len(b), at+1+rng.IntN(40))
+		pos := rng.IntN(len(b))
+		end := min(len(b), pos+1+rng.IntN(40))
 		switch rng.IntN(10) {
 		case 0:
-			b[at] ^= 1 << rng.IntN(8)
+			b[pos] ^= 1 << rng.IntN(8)
 		case 1:
-			b[at] = byte(rng.Uint32())
+			b[pos] = byte(rng.Uint32())
 		case 2:
-			b[at] = opcodes[rng.IntN(len(opcodes))]
+			b[pos] = opcodes[rng.IntN(len(opcodes))]
 		case 3: // a number of 1, 2, 4 or 8 bytes
 			var n [8]byte
 			binary.LittleEndian.PutUint64(n[:], interesting[rng.IntN(len(interesting))])
-			copy(b[at:], n[:1<<rng.IntN(4)])
+			copy(b[pos:], n[:1<<rng.IntN(4)])
 		case 4:
-			b = slices.Delete(b, at, end)
+			b = slices.Delete(b, pos, end)
 		case 5:
-			b = slices.Insert(b, at, slices.Clone(b[at:end])...)
+			b = slices.Insert(b, pos, slices.Clone(b[pos:end])...)
 		case 6: // a piece from elsewhere
-			from := rng.IntN(len(b))
-			b = slices.Insert(b, at, slices.Clone(b[from:min(len(b), from+1+rng.IntN(60))])...)
+			start := rng.IntN(len(b))
+			b = slices.Insert(b, pos, slices.Clone(b[start:min(len(b), start+1+rng.IntN(60))])...)
 		case 7:
-			b = b[:at]
+			b = b[:pos]
 		case 8: // a digit or a sign, for JSON
-			b[at] = "0123456789-+e.,:[]{}\""[rng.IntN(21)]
+			b[pos] = "0123456789-+e.,:[]{}\""[rng.IntN(21)]
 		case 9:
-			b = slices.Insert(b, at, []byte(opcodes[rng.IntN(len(opcodes)):][:1])...)
+			b = slices.Insert(b, pos, []byte(opcodes[rng.IntN(len(opcodes)):][:1])...)
 		}
 	}
 	return b

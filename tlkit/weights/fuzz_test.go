@@ -156,11 +156,11 @@ func FuzzOpenKeras(f *testing.F) {
 		rename := KerasNames(file, layers)
 		made := map[string]bool{}
 		for _, name := range file.Names() {
-			if to := rename(name); to != name && to != "" {
-				if made[to] {
-					t.Errorf("two keys became %q", to)
+			if target := rename(name); target != name && target != "" {
+				if made[target] {
+					t.Errorf("two keys became %q", target)
 				}
-				made[to] = true
+				made[target] = true
 			}
 		}
 	})

@@ -24,9 +24,9 @@ func hostileTorch() map[string]struct {
 		why  string
 	}
 	w := pText("w")
-	in := func(body string) []byte { return torchZip(pickled(body), floats(4)) }
+	wrap := func(body string) []byte { return torchZip(pickled(body), floats(4)) }
 	tensor := func(length, offset int64, shape, stride []int64) []byte {
-		return in(pDict(w, pTensor(length, offset, shape, stride)))
+		return wrap(pDict(w, pTensor(length, offset, shape, stride)))
 	}
 	call := func(module, name, arg string) string {
 		return pGlobal(module, name) + "(" + pText(arg) + "tR"
@@ -64,63 +64,63 @@ func hostileTorch() map[string]struct {
 		return buf.Bytes()
 	}
 	return map[string]row{
-		"os.system":              {in(call("os", "system", "echo hit")), "os.system"},
-		"posix.system":           {in(call("posix", "system", "echo hit")), "posix.system"},
-		"eval":                   {in(call("builtins", "eval", "1")), "builtins.eval"},
-		"exec, Python 2":         {in(call("__builtin__", "execfile", "x")), "attack"},
-		"subprocess":             {in(call("subprocess", "Popen", "x")), "subprocess.Popen"},
-		"runpy":                  {in(call("runpy", "_run_code", "x")), "attack"},
-		"nested torch.load":      {in(call("torch", "load", "http://x")), "torch.load"},
-		"torch.hub":              {in(call("torch.hub", "load", "x")), "attack"},
-		"stack global":           {in(pText("os") + pText("system") + "\x93(" + pText("id") + "tR"), "os.system"},
-		"in a state dict":        {in(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("x"), call("nt", "system", "x"))), "nt.system"},
+		"os.system":              {wrap(call("os", "system", "echo hit")), "os.system"},
+		"posix.system":           {wrap(call("posix", "system", "echo hit")), "posix.system"},
+		"eval":                   {wrap(call("builtins", "eval", "1")), "builtins.eval"},
+		"exec, Python 2":         {wrap(call("__builtin__", "execfile", "x")), "attack"},
+		"subprocess":             {wrap(call("subprocess", "Popen", "x")), "subprocess.Popen"},
+		"runpy":                  {wrap(call("runpy", "_run_code", "x")), "attack"},
+		"nested torch.load":      {wrap(call("torch", "load", "http://x")), "torch.load"},
+		"torch.hub":              {wrap(call("torch.hub", "load", "x")), "attack"},
+		"stack global":           {wrap(pText("os") + pText("system") + "\x93(" + pText("id") + "tR"), "os.system"},
+		"in a state dict":        {wrap(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("x"), call("nt", "system", "x"))), "nt.system"},
 		"in legacy":              {torchLegacy(pickled(call("os", "system", "x")), nil, nil), "os.system"},
 		"as magic number":        {[]byte(pickled(call("os", "system", "x"))), "os.system"},
-		"inst":                   {in("(" + pText("x") + "ios\nsystem\n"), "not carried out"},
-		"obj":                    {in("(" + pGlobal("collections", "OrderedDict") + "o"), "not carried out"},
-		"extension":              {in("\x82\x01"), "not carried out"},
-		"opcode 0xff":            {in("\xff"), "not carried out"},
-		"dup":                    {in("2222"), "not carried out"},
-		"protocol 0 int":         {in("I5\n"), "not carried out"},
+		"inst":                   {wrap("(" + pText("x") + "ios\nsystem\n"), "not carried out"},
+		"obj":                    {wrap("(" + pGlobal("collections", "OrderedDict") + "o"), "not carried out"},
+		"extension":              {wrap("\x82\x01"), "not carried out"},
+		"opcode 0xff":            {wrap("\xff"), "not carried out"},
+		"dup":                    {wrap("2222"), "not carried out"},
+		"protocol 0 int":         {wrap("I5\n"), "not carried out"},
 		"protocol 9":             {torchZip("\x80\x09N.", nil), "protocol 9"},
 		"empty pickle":           {torchZip("", nil), "unexpected EOF"},
 		"no stop":                {torchZip("\x80\x02}", nil), "unexpected EOF"},
-		"reduce on nothing":      {in("R"), "stack"},
-		"reduce a string":        {in(pText("x") + ")R"), "a call of a string"},
-		"pop nothing":            {in("0"), "stack"},
-		"tuple on nothing":       {in("ttt"), "stack"},
-		"odd setitems":           {in("}(" + pText("a") + "u"), "without value"},
-		"setitem on a tuple":     {in(")" + pText("a") + "Ns"), "not to a dict"},
-		"append to a dict":       {in("}Na"), "appended to a dict"},
-		"add to a list":          {in("](N\x90"), "not to a set"},
-		"memo never written":     {in("h\x05"), "never written"},
-		"pop through a mark":     {in(pText("a") + "(R"), "stack"},
-		"storage below a mark":   {in(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04") + "(Q1"), "stack"},
-		"dimension -1, one byte": {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor")+pTuple(pStorage("FloatStorage", "0", 4), "K\x00", "\x8a\x01\xff\x85", "K\x01\x85")+"R")), "negative size"},
-		"type from elsewhere":    {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v3")+pTuple(pStorage("UntypedStorage", "0", 16), "K\x00", pInts(4), pInts(1), "\x89", "}", pGlobal("mine", "float32"))+"R")), "mine.float32"},
-		"left over":              {in("NN"), "middle of a value"},
-		"marks":                  {in(strings.Repeat("(", 5000)), "containers inside each other"},
-		"many operations":        {in(strings.Repeat("N0", 1_100_000)), "operations"},
-		"string of 8 GB":         {in("\x8d\x00\x00\x00\x00\x02\x00\x00\x00abc"), "unexpected EOF"},
-		"string of -5":           {in("\x8d\xfb\xff\xff\xff\xff\xff\xff\xffabc"), "unexpected EOF"},
-		"bytes of 4 GB":          {in("B\xff\xff\xff\xffabc"), "unexpected EOF"},
+		"reduce on nothing":      {wrap("R"), "stack"},
+		"reduce a string":        {wrap(pText("x") + ")R"), "a call of a string"},
+		"pop nothing":            {wrap("0"), "stack"},
+		"tuple on nothing":       {wrap("ttt"), "stack"},
+		"odd setitems":           {wrap("}(" + pText("a") + "u"), "without value"},
+		"setitem on a tuple":     {wrap(")" + pText("a") + "Ns"), "not to a dict"},
+		"append to a dict":       {wrap("}Na"), "appended to a dict"},
+		"add to a list":          {wrap("](N\x90"), "not to a set"},
+		"memo never written":     {wrap("h\x05"), "never written"},
+		"pop through a mark":     {wrap(pText("a") + "(R"), "stack"},
+		"storage below a mark":   {wrap(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04") + "(Q1"), "stack"},
+		"dimension -1, one byte": {wrap(pDict(w, pGlobal("torch._utils", "_rebuild_tensor")+pTuple(pStorage("FloatStorage", "0", 4), "K\x00", "\x8a\x01\xff\x85", "K\x01\x85")+"R")), "negative size"},
+		"type from elsewhere":    {wrap(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v3")+pTuple(pStorage("UntypedStorage", "0", 16), "K\x00", pInts(4), pInts(1), "\x89", "}", pGlobal("mine", "float32"))+"R")), "mine.float32"},
+		"left over":              {wrap("NN"), "middle of a value"},
+		"marks":                  {wrap(strings.Repeat("(", 5000)), "containers inside each other"},
+		"many operations":        {wrap(strings.Repeat("N0", 1_100_000)), "operations"},
+		"string of 8 GB":         {wrap("\x8d\x00\x00\x00\x00\x02\x00\x00\x00abc"), "unexpected EOF"},
+		"string of -5":           {wrap("\x8d\xfb\xff\xff\xff\xff\xff\xff\xffabc"), "unexpected EOF"},
+		"bytes of 4 GB":          {wrap("B\xff\xff\xff\xffabc"), "unexpected EOF"},
 		"huge frame":             {torchZip("\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x40}.", nil), "tensors"},
-		"endless name":           {in("c" + strings.Repeat("x", 5000)), "1024 bytes"},
-		"billion laughs":         {in(laughs + "t"), "values in the object"},
-		"dict laughs":            {in(dictLaughs + "t"), "100000 tensors"},
-		"nested dicts":           {in(nested), "inside each other"},
-		"list in itself":         {in("]q\x00h\x00a"), "tensors"},
-		"no tensors":             {in(pDict(w, "K\x05")), "no tensors"},
-		"name too long":          {in(pDict(pText(strings.Repeat("n", 600)), pTensor(4, 0, []int64{4}, []int64{1}))), "at most 512"},
-		"name not UTF-8":         {in(pDict(pText("\xff\xfe"), pTensor(4, 0, []int64{4}, []int64{1}))), "UTF-8"},
-		"same name twice":        {in(pDict(pText("a"), pDict(pText("b"), pTensor(4, 0, []int64{4}, []int64{1})), pText("a.b"), pTensor(4, 0, []int64{4}, []int64{1}))), "two tensors"},
+		"endless name":           {wrap("c" + strings.Repeat("x", 5000)), "1024 bytes"},
+		"billion laughs":         {wrap(laughs + "t"), "values in the object"},
+		"dict laughs":            {wrap(dictLaughs + "t"), "100000 tensors"},
+		"nested dicts":           {wrap(nested), "inside each other"},
+		"list in itself":         {wrap("]q\x00h\x00a"), "tensors"},
+		"no tensors":             {wrap(pDict(w, "K\x05")), "no tensors"},
+		"name too long":          {wrap(pDict(pText(strings.Repeat("n", 600)), pTensor(4, 0, []int64{4}, []int64{1}))), "at most 512"},
+		"name not UTF-8":         {wrap(pDict(pText("\xff\xfe"), pTensor(4, 0, []int64{4}, []int64{1}))), "UTF-8"},
+		"same name twice":        {wrap(pDict(pText("a"), pDict(pText("b"), pTensor(4, 0, []int64{4}, []int64{1})), pText("a.b"), pTensor(4, 0, []int64{4}, []int64{1}))), "two tensors"},
 
 		"storage too long":     {tensor(5, 0, []int64{4}, []int64{1}), "has 16 bytes, the pickle says 20"},
 		"storage too short":    {tensor(3, 0, []int64{3}, []int64{1}), "the pickle says 12"},
 		"storage negative":     {tensor(-4, 0, []int64{4}, []int64{1}), "sane length"},
 		"storage huge":         {tensor(1<<62, 0, []int64{4}, []int64{1}), "sane length"},
 		"storage absent":       {torchZip(pickled(good), nil), "not in the file"},
-		"two descriptions":     {in(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("v"), pTensor(5, 0, []int64{4}, []int64{1}))), "two ways"},
+		"two descriptions":     {wrap(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("v"), pTensor(5, 0, []int64{4}, []int64{1}))), "two ways"},
 		"dimension negative":   {tensor(4, 0, []int64{-4}, []int64{1}), "negative size"},
 		"dimensions huge":      {tensor(4, 0, []int64{1 << 32, 1 << 32}, []int64{0, 0}), "more elements"},
 		"dimensions overflow":  {tensor(4, 0, []int64{1 << 62, 4, 0}, []int64{0, 0, 0}), "more elements"},
@@ -133,14 +133,14 @@ func hostileTorch() map[string]struct {
 		"stride overflows":     {tensor(4, 0, []int64{3, 3}, []int64{1 << 62, 1 << 62}), "leaves its storage"},
 		"strides missing":      {tensor(4, 0, []int64{2, 2}, []int64{1}), "strides"},
 		"nine axes":            {tensor(4, 0, make([]int64, 9), make([]int64, 9)), "9 axes"},
-		"shape is text":        {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v2")+pTuple(pStorage("FloatStorage", "0", 4), "K\x00", pText("x"), ")", "\x89", "}")+"R")), "instead of a tuple"},
-		"storage is text":      {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v2")+pTuple(pText("x"), "K\x00", ")", ")", "\x89", "}")+"R")), "instead of a storage"},
-		"no arguments":         {in(pGlobal("torch._utils", "_rebuild_tensor_v2") + ")R"), "described by 0 values"},
-		"storage class odd":    {in(pStorage("StringStorage", "0", 4)), "StringStorage"},
-		"storage class os":     {in(pTuple(pText("storage"), pGlobal("mine", "FloatStorage"), pText("0"), pText("cpu"), "K\x04") + "Q"), "mine.FloatStorage"},
-		"persistent text":      {in(pText("x") + "Q"), "outside the pickle"},
-		"storage view in zip":  {in(pDict(w, pGlobal("torch._utils", "_rebuild_tensor")+pTuple(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04", pTuple(pText("v"), "K\x01", "K\x02"))+"Q", "K\x00", pInts(2), pInts(1))+"R")), "only legacy files"},
-		"view past its parent": {in(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04", pTuple(pText("v"), "K\x03", "K\x02")) + "Q"), "a view of elements"},
+		"shape is text":        {wrap(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v2")+pTuple(pStorage("FloatStorage", "0", 4), "K\x00", pText("x"), ")", "\x89", "}")+"R")), "instead of a tuple"},
+		"storage is text":      {wrap(pDict(w, pGlobal("torch._utils", "_rebuild_tensor_v2")+pTuple(pText("x"), "K\x00", ")", ")", "\x89", "}")+"R")), "instead of a storage"},
+		"no arguments":         {wrap(pGlobal("torch._utils", "_rebuild_tensor_v2") + ")R"), "described by 0 values"},
+		"storage class odd":    {wrap(pStorage("StringStorage", "0", 4)), "StringStorage"},
+		"storage class os":     {wrap(pTuple(pText("storage"), pGlobal("mine", "FloatStorage"), pText("0"), pText("cpu"), "K\x04") + "Q"), "mine.FloatStorage"},
+		"persistent text":      {wrap(pText("x") + "Q"), "outside the pickle"},
+		"storage view in zip":  {wrap(pDict(w, pGlobal("torch._utils", "_rebuild_tensor")+pTuple(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04", pTuple(pText("v"), "K\x01", "K\x02"))+"Q", "K\x00", pInts(2), pInts(1))+"R")), "only legacy files"},
+		"view past its parent": {wrap(pTuple(pText("storage"), pGlobal("torch", "FloatStorage"), pText("0"), pText("cpu"), "K\x04", pTuple(pText("v"), "K\x03", "K\x02")) + "Q"), "a view of elements"},
 
 		"big-endian":         {torchZip(pickled(good), map[string][]byte{"byteorder": []byte("big"), "data/0": make([]byte, 16)}), "big-endian"},
 		"two pickles":        {twoPickles(), "several data.pkl"},
@@ -180,9 +180,9 @@ func overlapping() []byte {
 	entry := func(name string) int { return bytes.LastIndex(b, []byte("archive/"+name)) - 46 }
 	big := entry("data/0")
 	for _, name := range []string{"data/1", "data/2", "data/3"} {
-		at := entry(name)
-		copy(b[at+16:at+28], b[big+16:big+28]) // checksum and sizes
-		copy(b[at+42:at+46], b[big+42:big+46]) // where it begins
+		pos := entry(name)
+		copy(b[pos+16:pos+28], b[big+16:big+28]) // checksum and sizes
+		copy(b[pos+42:pos+46], b[big+42:big+46]) // where it begins
 	}
 	return b
 }
@@ -333,9 +333,9 @@ func TestFlippedBits(t *testing.T) {
 			if !strings.Contains(r.Name, "/data/") {
 				continue
 			}
-			at, _ := r.DataOffset()
+			pos, _ := r.DataOffset()
 			for i := range int64(r.CompressedSize64) {
-				b[at+i] ^= 1 << (i % 8)
+				b[pos+i] ^= 1 << (i % 8)
 				f, err := openBytes(b)
 				if err == nil {
 					err = readAll(f)
@@ -343,7 +343,7 @@ func TestFlippedBits(t *testing.T) {
 				if err == nil && contentCRC(t, f) != want {
 					t.Fatalf("%s: a flipped bit in %s, byte %d, was not found", name, r.Name, i)
 				}
-				b[at+i] ^= 1 << (i % 8)
+				b[pos+i] ^= 1 << (i % 8)
 				flips++
 			}
 		}
@@ -360,8 +360,8 @@ func TestFlippedBitBesideAView(t *testing.T) {
 	if err := readAll(mustOpen(t, b)); err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(b, floats(8)["data/0"])
-	b[at] ^= 1
+	pos := bytes.Index(b, floats(8)["data/0"])
+	b[pos] ^= 1
 	f := mustOpen(t, b)
 	checkRefusal(t, readAll(f), "record archive/data/0 is damaged")
 }
@@ -383,7 +383,7 @@ func contentCRC(t *testing.T, f *File) uint32 {
 // TestTemporaryBuffers: what a module marks as not persistent is not in its
 // state dict, and a parameter that is None is none.
 func TestTemporaryBuffers(t *testing.T) {
-	tensor := func(at int64) string { return pTensor(4, at, []int64{1}, []int64{1}) }
+	tensor := func(pos int64) string { return pTensor(4, pos, []int64{1}, []int64{1}) }
 	module := func(state string) string { return pGlobal("mine", "Net") + ")\x81" + state + "b" }
 	inner := module(pDict(pText("_parameters"), pDict(pText("weight"), tensor(0), pText("bias"), "N"),
 		pText("_buffers"), pDict(pText("mean"), tensor(1), pText("scratch"), tensor(2)),

@@ -13,16 +13,16 @@ import (
 // h5Writer makes HDF5 files as plain as the format allows: what the tests of Python's files
 // cannot have in the repository, because it would be too large.
 type h5Writer struct {
-	w  io.WriteSeeker
-	at uint64
+	w   io.WriteSeeker
+	pos uint64
 }
 
 func (h *h5Writer) put(b []byte) (address uint64) {
-	address = h.at
+	address = h.pos
 	if _, err := h.w.Write(b); err != nil {
 		panic(err)
 	}
-	h.at += uint64(len(b))
+	h.pos += uint64(len(b))
 	return address
 }
 
@@ -46,18 +46,18 @@ func h5Message(kind uint16, b ...byte) []byte {
 	return append(append(m, 0, 0, 0, 0), b...)
 }
 
-func h5Link(name string, to uint64) []byte {
-	return h5Message(6, binary.LittleEndian.AppendUint64(append([]byte{1, 0, byte(len(name))}, name...), to)...)
+func h5Link(name string, end uint64) []byte {
+	return h5Message(6, binary.LittleEndian.AppendUint64(append([]byte{1, 0, byte(len(name))}, name...), end)...)
 }
 
 // array writes float32 numbers as they are.
 func (h *h5Writer) array(shape []int, data []byte) uint64 {
-	at := h.put(data)
+	pos := h.put(data)
 	space := []byte{1, byte(len(shape)), 0, 0, 0, 0, 0, 0}
 	for _, d := range shape {
 		space = binary.LittleEndian.AppendUint64(space, uint64(d))
 	}
-	place := binary.LittleEndian.AppendUint64([]byte{3, 1}, at)
+	place := binary.LittleEndian.AppendUint64([]byte{3, 1}, pos)
 	return h.object(
 		h5Message(1, space...),
 		h5Message(3, 0x11, 0x20, 31, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0),
@@ -71,7 +71,7 @@ func writeH5(w io.WriteSeeker, content func(h *h5Writer) (root uint64)) error {
 	h.put(make([]byte, h5Superblock))
 	root := content(h)
 	b := append([]byte(hdf5Magic), 0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0)
-	for _, v := range []uint64{0, 1<<64 - 1, h.at, 1<<64 - 1, 0, root} {
+	for _, v := range []uint64{0, 1<<64 - 1, h.pos, 1<<64 - 1, 0, root} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	if _, err := w.Seek(0, io.SeekStart); err != nil {
@@ -84,24 +84,24 @@ func writeH5(w io.WriteSeeker, content func(h *h5Writer) (root uint64)) error {
 // bigKeras writes a Keras 3 file of convolutions of 1 MB.
 func bigKeras(t testing.TB, layers int) (path string, want []Want) {
 	t.Helper()
-	const out, in = 256, 114
+	const out, inputs = 256, 114
 	path = filepath.Join(t.TempDir(), "big.weights.h5")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	kernel := []byte(strings.Repeat("\x00\x00\x80\x3f", 3*3*in*out))
+	kernel := []byte(strings.Repeat("\x00\x00\x80\x3f", 3*3*inputs*out))
 	err = writeH5(f, func(h *h5Writer) uint64 {
 		var links [][]byte
 		for i := range layers {
-			vars := h.object(h5Link("0", h.array([]int{3, 3, in, out}, kernel)), h5Link("1", h.array([]int{out}, kernel[:4*out])))
+			vars := h.object(h5Link("0", h.array([]int{3, 3, inputs, out}, kernel)), h5Link("1", h.array([]int{out}, kernel[:4*out])))
 			name := "conv2d"
 			if i > 0 {
 				name += fmt.Sprint("_", i)
 			}
 			links = append(links, h5Link(name, h.object(h5Link("vars", vars))))
-			want = append(want, Want{Name: "layers/" + name + "/vars/0", Shape: []int{3, 3, in, out}}, Want{Name: "layers/" + name + "/vars/1", Shape: []int{out}})
+			want = append(want, Want{Name: "layers/" + name + "/vars/0", Shape: []int{3, 3, inputs, out}}, Want{Name: "layers/" + name + "/vars/1", Shape: []int{out}})
 		}
 		return h.object(h5Link("layers", h.object(links...)))
 	})

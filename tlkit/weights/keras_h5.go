@@ -19,7 +19,7 @@ const maxLayers = 10_000
 // .keras archive: then within is that record.
 type h5Reader struct {
 	f      *File
-	within *storage
+	store  *storage
 	h      *hdf5.File
 	groups map[string]h5Group // by path; a group is opened once
 	order  []*kerasLayer
@@ -36,12 +36,12 @@ func (f *File) readHDF5() error {
 	return f.readKeras(f.src.r, f.src.size, nil)
 }
 
-func (f *File) readKeras(r io.ReaderAt, size int64, within *storage) error {
+func (f *File) readKeras(r io.ReaderAt, size int64, store *storage) error {
 	h, err := hdf5.Open(r, size)
 	if err != nil {
 		return err
 	}
-	k := &h5Reader{f: f, within: within, h: h, groups: map[string]h5Group{}, layers: map[string]*kerasLayer{}}
+	k := &h5Reader{f: f, store: store, h: h, groups: map[string]h5Group{}, layers: map[string]*kerasLayer{}}
 	if f.Metadata == nil {
 		f.Metadata = map[string]string{}
 	}
@@ -140,47 +140,47 @@ func textList(o *hdf5.Object, name string) (list []string, ok bool, err error) {
 }
 
 // object opens what is at a path, and its groups on the way once each.
-func (k *h5Reader) object(at string) (*hdf5.Object, error) {
-	dir, base := path.Split(at)
+func (k *h5Reader) object(place string) (*hdf5.Object, error) {
+	dir, base := path.Split(place)
 	g, err := k.group(strings.TrimSuffix(dir, "/"))
 	if err != nil {
 		return nil, err
 	}
 	i, found := slices.BinarySearchFunc(g.links, base, func(l hdf5.Link, name string) int { return strings.Compare(l.Name, name) })
 	if !found {
-		return nil, fmt.Errorf("%s is named in the file, but is not in it", printable(at))
+		return nil, fmt.Errorf("%s is named in the file, but is not in it", printable(place))
 	}
 	o, err := k.h.Follow(g.links[i])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", printable(at), err)
+		return nil, fmt.Errorf("%s: %w", printable(place), err)
 	}
 	return o, nil
 }
 
-func (k *h5Reader) group(at string) (h5Group, error) {
-	if g, ok := k.groups[at]; ok {
+func (k *h5Reader) group(place string) (h5Group, error) {
+	if g, ok := k.groups[place]; ok {
 		return g, nil
 	}
-	if strings.Count(at, "/") > maxDepth {
+	if strings.Count(place, "/") > maxDepth {
 		return h5Group{}, fmt.Errorf("groups nested deeper than %d", maxDepth)
 	}
-	o, err := k.object(at)
+	o, err := k.object(place)
 	if err != nil {
 		return h5Group{}, err
 	}
-	return k.keep(at, o)
+	return k.keep(place, o)
 }
 
-func (k *h5Reader) keep(at string, o *hdf5.Object) (h5Group, error) {
+func (k *h5Reader) keep(place string, o *hdf5.Object) (h5Group, error) {
 	if o.IsDataset() {
-		return h5Group{}, fmt.Errorf("%s is an array where a group should be", printable(at))
+		return h5Group{}, fmt.Errorf("%s is an array where a group should be", printable(place))
 	}
 	links, err := o.Links()
 	if err != nil {
-		return h5Group{}, fmt.Errorf("group %s: %w", printable(at), err)
+		return h5Group{}, fmt.Errorf("group %s: %w", printable(place), err)
 	}
 	g := h5Group{o, links}
-	k.groups[at] = g
+	k.groups[place] = g
 	return g, nil
 }
 
@@ -194,11 +194,11 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 		names = append(names, "top_level_model_weights")
 	}
 	for _, layer := range names {
-		at := path.Join(top, layer)
+		place := path.Join(top, layer)
 		if layer == "" || path.Join("/", layer) != "/"+layer {
 			return fmt.Errorf("layer name %s is no name", printable(layer))
 		}
-		g, err := k.group(at)
+		g, err := k.group(place)
 		if err != nil {
 			return err
 		}
@@ -211,7 +211,7 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 			if w == "" || path.Join("/", w) != "/"+w {
 				return fmt.Errorf("layer %s: weight name %s is no name", printable(layer), printable(w))
 			}
-			o, err := k.object(at + "/" + w)
+			o, err := k.object(place + "/" + w)
 			if err != nil {
 				return err
 			}
@@ -253,7 +253,7 @@ func oneDir(weights []string) bool {
 
 // walk reads the form of Keras 3: what a model is made of as a tree of groups, the
 // arrays of each part in a group "vars" as "0", "1", ...
-func (k *h5Reader) walk(at string, g h5Group, depth int) error {
+func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("groups nested deeper than %d", maxDepth)
 	}
@@ -263,34 +263,34 @@ func (k *h5Reader) walk(at string, g h5Group, depth int) error {
 		if depth == 0 && l.Name == "optimizer" {
 			continue // the state of a training, no weights
 		}
-		to := l.Name
-		if at != "" {
-			to = at + "/" + to
+		target := l.Name
+		if place != "" {
+			target = place + "/" + target
 		}
-		if len(to) > maxName || strings.Contains(l.Name, "/") {
-			return fmt.Errorf("name %s of %d bytes, at most %d are allowed and no slash", printable(to), len(to), maxName)
+		if len(target) > maxName || strings.Contains(l.Name, "/") {
+			return fmt.Errorf("name %s of %d bytes, at most %d are allowed and no slash", printable(target), len(target), maxName)
 		}
 		o, err := k.h.Follow(l)
 		if err != nil {
-			return fmt.Errorf("%s: %w", printable(to), err)
+			return fmt.Errorf("%s: %w", printable(target), err)
 		}
 		if !o.IsDataset() {
-			inner, err := k.keep(to, o)
+			inner, err := k.keep(target, o)
 			if err == nil {
-				err = k.walk(to, inner, depth+1)
+				err = k.walk(target, inner, depth+1)
 			}
 			if err != nil {
 				return err
 			}
 			continue
 		}
-		ok, err := k.tensor(to, o)
+		ok, err := k.tensor(target, o)
 		if err != nil {
 			return err
 		}
-		if owner := strings.TrimSuffix(at, "vars"); ok && owner != at {
+		if owner := strings.TrimSuffix(place, "vars"); ok && owner != place {
 			owner = strings.TrimSuffix(owner, "/")
-			layer := k.add(strings.TrimSuffix(path.Dir(owner), "."), path.Base(owner), to, l.Name)
+			layer := k.add(strings.TrimSuffix(path.Dir(owner), "."), path.Base(owner), target, l.Name)
 			if !layer.slot {
 				layer.slot = true
 				if text, ok, err := textList(g.object, "name"); err == nil && ok && len(text) == 1 {
@@ -384,14 +384,14 @@ func (k *h5Reader) tensor(name string, o *hdf5.Object) (bool, error) {
 		return false, fmt.Errorf("tensor %s: %d axes, at most %d are read", printable(name), len(d.Shape), maxRank)
 	}
 	st := &storage{src: k.f.src, size: d.Bytes()}
-	at, whole := d.Place()
+	pos, whole := d.Place()
 	switch {
 	case whole && !(d.Type.BigEndian && d.Type.Size > 1):
-		st.base, st.part = at, k.within
+		st.base, st.part = pos, k.store
 	default:
 		st.make = func() ([]byte, error) {
-			if k.within != nil { // its checksum first
-				if _, _, err := k.within.reader(0, 1); err != nil {
+			if k.store != nil { // its checksum first
+				if _, _, err := k.store.reader(0, 1); err != nil {
 					return nil, err
 				}
 			}

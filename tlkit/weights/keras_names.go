@@ -45,7 +45,7 @@ func (l *kerasLayer) called(name string) bool {
 // the state of random numbers (seed_generator) is left out. Keys of files
 // that are not Keras' stay as they are.
 func KerasNames(f *File, layers []KerasLayer) (rename func(key string) string) {
-	to := map[string]string{}
+	renamed := map[string]string{}
 	for want, have := range pairKeras(f.keras, layers) {
 		known := 0
 		for _, leaf := range have.leaves {
@@ -57,9 +57,9 @@ func KerasNames(f *File, layers []KerasLayer) (rename func(key string) string) {
 		for i, key := range have.keys {
 			switch {
 			case byOrder && i < len(want.Vars):
-				to[key] = want.Name + "/" + want.Vars[i]
+				renamed[key] = want.Name + "/" + want.Vars[i]
 			case !byOrder && slices.Contains(want.Vars, have.leaves[i]):
-				to[key] = want.Name + "/" + have.leaves[i]
+				renamed[key] = want.Name + "/" + have.leaves[i]
 			}
 		}
 	}
@@ -72,7 +72,7 @@ func KerasNames(f *File, layers []KerasLayer) (rename func(key string) string) {
 		}
 	}
 	return func(key string) string {
-		if name, ok := to[key]; ok {
+		if name, ok := renamed[key]; ok {
 			return name
 		}
 		if seeds[key] {

@@ -25,9 +25,9 @@ func TestKerasNamesByForm(t *testing.T) {
 		return l
 	}
 	for title, x := range map[string]struct {
-		have []*kerasLayer
-		want []KerasLayer
-		to   map[string]string // keys that change
+		have    []*kerasLayer
+		want    []KerasLayer
+		renamed map[string]string // keys that change
 	}{
 		"by name, whatever the order": {
 			[]*kerasLayer{old("", "b", "", "kernel", "bias"), old("", "a", "", "bias", "kernel")},
@@ -115,13 +115,13 @@ func TestKerasNamesByForm(t *testing.T) {
 		got := map[string]string{}
 		for _, l := range x.have {
 			for _, key := range l.keys {
-				if to := rename(key); to != key {
-					got[key] = to
+				if target := rename(key); target != key {
+					got[key] = target
 				}
 			}
 		}
-		if !maps.Equal(got, x.to) {
-			t.Errorf("%s:\ngot  %v\nwant %v", title, got, x.to)
+		if !maps.Equal(got, x.renamed) {
+			t.Errorf("%s:\ngot  %v\nwant %v", title, got, x.renamed)
 		}
 	}
 	if rename := KerasNames(&File{}, []KerasLayer{conv("a")}); rename("features.0.weight") != "features.0.weight" {

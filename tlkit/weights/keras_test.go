@@ -216,19 +216,19 @@ func TestFlippedBitsInKeras(t *testing.T) {
 		b := packed(t, name)
 		want := contentCRC(t, mustOpen(t, b))
 		found := 0
-		for at := 0; at < len(b); at += 41 {
-			b[at] ^= 1 << (at % 8)
+		for pos := 0; pos < len(b); pos += 41 {
+			b[pos] ^= 1 << (pos % 8)
 			f, err := openBytes(b)
 			if err == nil {
 				err = readAll(f)
 			}
 			if err == nil && contentCRC(t, f) != want {
-				t.Fatalf("%s: a flipped bit in byte %d changes numbers and was not found", name, at)
+				t.Fatalf("%s: a flipped bit in byte %d changes numbers and was not found", name, pos)
 			}
 			if err != nil {
 				found++
 			}
-			b[at] ^= 1 << (at % 8)
+			b[pos] ^= 1 << (pos % 8)
 		}
 		if found < 40 {
 			t.Errorf("%s: only %d found", name, found)
@@ -257,11 +257,11 @@ func TestChunkChecksum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(b, first)
-	if at < 0 {
+	pos := bytes.Index(b, first)
+	if pos < 0 {
 		t.Fatal("the numbers are not in the file as they are")
 	}
-	b[at] ^= 1
+	b[pos] ^= 1
 	checkRefusal(t, readAll(mustOpen(t, b)), "the checksum of a chunk is wrong")
 }
 
@@ -295,11 +295,11 @@ func TestArchiveChecksums(t *testing.T) {
 			f.Close()
 			continue
 		}
-		at := bytes.Index(b, first)
-		if at < 0 {
+		pos := bytes.Index(b, first)
+		if pos < 0 {
 			t.Fatal("the numbers are not in the archive as they are")
 		}
-		b[at] ^= 1
+		b[pos] ^= 1
 		checkRefusal(t, readAll(mustOpen(t, b)), "record model.weights.h5 is damaged")
 	}
 }

@@ -63,12 +63,12 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 		return errors.New("this is a .keras archive whose weights are in several files, which is not read here: save it with weights in one (no max_shard_size)")
 	}
 	if r.Method == zip.Store {
-		at, err := r.DataOffset()
+		pos, err := r.DataOffset()
 		if err != nil {
 			return fmt.Errorf("record %s: %w", kerasWeights, err)
 		}
 		size := int64(r.UncompressedSize64)
-		return f.readKeras(io.NewSectionReader(f.src.r, at, size), size, &storage{src: f.src, size: size, record: r})
+		return f.readKeras(io.NewSectionReader(f.src.r, pos, size), size, &storage{src: f.src, size: size, record: r})
 	}
 	// Keras itself does not pack; other programs that touched the archive do. Its
 	// parts are not in order, so it has to be unpacked into memory as a whole.

@@ -68,8 +68,8 @@ func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, er
 		w := wanted[name]
 		switch {
 		case w != nil:
-			if before, twice := have[name]; twice {
-				r.Ambiguous = append(r.Ambiguous, fmt.Sprintf("%s: both %s and %s of the file", printable(name), printable(before.Name), printable(t.Name)))
+			if earlier, twice := have[name]; twice {
+				r.Ambiguous = append(r.Ambiguous, fmt.Sprintf("%s: both %s and %s of the file", printable(name), printable(earlier.Name), printable(t.Name)))
 				continue
 			}
 			have[name] = t

@@ -86,11 +86,11 @@ func TestLargeRelayout(t *testing.T) {
 	if !slices.Equal(shape, []int{h, w, i, o}) {
 		t.Fatal(shape)
 	}
-	for at, v := range data {
-		b, a := at%o, at/o%i
-		y, z := at/o/i/w, at/o/i%w
+	for pos, v := range data {
+		b, a := pos%o, pos/o%i
+		y, z := pos/o/i/w, pos/o/i%w
 		if want := float32(((b*i+a)*h+y)*w + z); v != want {
-			t.Fatalf("at %d: got %g, want %g", at, v, want)
+			t.Fatalf("at %d: got %g, want %g", pos, v, want)
 		}
 	}
 }

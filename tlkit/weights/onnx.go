@@ -263,14 +263,14 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 			name, err = r.text(field)
 		case 2, 7:
 			a.List = a.List || field.num == 7
-			before := len(a.Floats)
+			held := len(a.Floats)
 			a.Floats, err = field.floats(a.Floats)
-			r.held += 4 * (len(a.Floats) - before)
+			r.held += 4 * (len(a.Floats) - held)
 		case 3, 8:
 			a.List = a.List || field.num == 8
-			before := len(a.Ints)
+			held := len(a.Ints)
 			a.Ints, err = field.integers(a.Ints, maxONNXNumbers)
-			r.held += 8 * (len(a.Ints) - before)
+			r.held += 8 * (len(a.Ints) - held)
 		case 4, 9:
 			var text string
 			a.List = a.List || field.num == 9

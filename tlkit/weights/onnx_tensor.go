@@ -21,7 +21,7 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 	var (
 		shape    []int64
 		kind     uint64
-		at       *protoField // the one run of bytes that holds the numbers
+		run      *protoField // the one run of bytes that holds the numbers
 		single   []int64     // or integers one by one
 		oneByOne bool
 		outside  bool
@@ -36,10 +36,10 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		case 3:
 			err = errors.New("it is one segment of a tensor, which is not read")
 		case 4, 9, 10:
-			if _, err = field.message(); err == nil && at != nil {
+			if _, err = field.message(); err == nil && run != nil {
 				err = errors.New("its numbers come in several pieces, which is not read: save the file anew with a present version of the onnx package")
 			}
-			at = &field
+			run = &field
 		case 5, 7, 11:
 			oneByOne = true
 			single, err = field.integers(single, maxONNXNumbers)
@@ -91,7 +91,7 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		return fmt.Errorf("tensor %s: %w", printable(name), err)
 	}
 	switch {
-	case oneByOne && at != nil:
+	case oneByOne && run != nil:
 		return fmt.Errorf("tensor %s has its numbers twice", printable(name))
 	case oneByOne:
 		if int64(len(single)) != n {
@@ -101,18 +101,18 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 			return fmt.Errorf("tensor %s of type %s is stored as integers", printable(name), t.DType)
 		}
 		t.st = inMemory(name, single, int(size))
-	case at == nil && n == 0:
+	case run == nil && n == 0:
 		t.st = inMemory(name, nil, int(size))
-	case at == nil:
+	case run == nil:
 		return fmt.Errorf("tensor %s of shape %v has no numbers", printable(name), t.Shape)
 	default:
-		if at.num == 4 && t.DType != "F32" || at.num == 10 && t.DType != "F64" {
+		if run.num == 4 && t.DType != "F32" || run.num == 10 && t.DType != "F64" {
 			return fmt.Errorf("tensor %s of type %s is stored as another type", printable(name), t.DType)
 		}
-		if at.size != n*size {
-			return fmt.Errorf("tensor %s of shape %v and type %s needs %d bytes, has %d", printable(name), t.Shape, t.DType, n*size, at.size)
+		if run.size != n*size {
+			return fmt.Errorf("tensor %s of shape %v and type %s needs %d bytes, has %d", printable(name), t.Shape, t.DType, n*size, run.size)
 		}
-		t.st = &storage{src: r.file.src, base: at.at, size: at.size}
+		t.st = &storage{src: r.file.src, base: run.pos, size: run.size}
 	}
 	return r.add(t)
 }

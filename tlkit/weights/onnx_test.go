@@ -218,33 +218,33 @@ func changeMessage(b []byte, rng *rand.Rand) []byte {
 	type field struct {
 		num     protowire.Number
 		typ     protowire.Type
-		from    int
+		start   int
 		content []byte
-		to      int
+		end     int
 	}
 	var fields []field
-	for at := 0; at < len(b); {
-		num, typ, n := protowire.ConsumeTag(b[at:])
+	for pos := 0; pos < len(b); {
+		num, typ, n := protowire.ConsumeTag(b[pos:])
 		if n < 0 {
 			return mangle(b, rng)
 		}
-		size := protowire.ConsumeFieldValue(num, typ, b[at+n:])
+		size := protowire.ConsumeFieldValue(num, typ, b[pos+n:])
 		if size < 0 {
 			return mangle(b, rng)
 		}
-		f := field{num, typ, at, b[at+n : at+n+size], at + n + size}
+		f := field{num, typ, pos, b[pos+n : pos+n+size], pos + n + size}
 		if typ == protowire.BytesType {
 			f.content, _ = protowire.ConsumeBytes(f.content)
 		}
 		fields = append(fields, f)
-		at = f.to
+		pos = f.end
 	}
 	if len(fields) == 0 {
 		return mangle(append(bytes.Clone(b), 8, 1), rng)
 	}
 	f := fields[rng.IntN(len(fields))]
 	other := fields[rng.IntN(len(fields))]
-	put := func(insert []byte) []byte { return slices.Concat(b[:f.from], insert, b[f.to:]) }
+	put := func(insert []byte) []byte { return slices.Concat(b[:f.start], insert, b[f.end:]) }
 	tagged := func(num protowire.Number, content []byte) []byte {
 		return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), content)
 	}
@@ -255,9 +255,9 @@ func changeMessage(b []byte, rng *rand.Rand) []byte {
 	case 0:
 		return put(nil)
 	case 1:
-		return put(slices.Concat(b[f.from:f.to], b[f.from:f.to]))
+		return put(slices.Concat(b[f.start:f.end], b[f.start:f.end]))
 	case 2:
-		return put(b[other.from:other.to])
+		return put(b[other.start:other.end])
 	case 3:
 		if f.typ == protowire.BytesType {
 			return put(tagged(protowire.Number(1+rng.IntN(16)), f.content))

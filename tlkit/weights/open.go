@@ -73,7 +73,7 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
 	src := &source{name: path, r: f, size: o.size, files: []opened{o}}
-	src.beside = func(name string) (io.ReaderAt, int64, error) {
+	src.sibling = func(name string) (io.ReaderAt, int64, error) {
 		o, err := openBeside(path, name)
 		if err != nil {
 			return nil, 0, err

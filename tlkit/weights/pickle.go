@@ -39,7 +39,7 @@ var errStack = errors.New("an operation finds too little on the stack")
 func (u *unpickler) load() (any, error) {
 	u.stack, u.marks, u.memo = u.stack[:0], u.marks[:0], map[uint64]any{}
 	for {
-		at := u.pos
+		pos := u.pos
 		op, err := u.byte()
 		if err != nil {
 			return nil, fmt.Errorf("pickle: %w", err)
@@ -61,7 +61,7 @@ func (u *unpickler) load() (any, error) {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return nil, fmt.Errorf("pickle: byte %d, operation 0x%02x: %w", at, op, err)
+			return nil, fmt.Errorf("pickle: byte %d, operation 0x%02x: %w", pos, op, err)
 		}
 	}
 }
@@ -100,10 +100,10 @@ func (u *unpickler) popMark() ([]any, error) {
 	if len(u.marks) == 0 {
 		return nil, errStack
 	}
-	at := u.floor()
+	pos := u.floor()
 	u.marks = u.marks[:len(u.marks)-1]
-	items := append([]any(nil), u.stack[at:]...)
-	u.stack = u.stack[:at]
+	items := append([]any(nil), u.stack[pos:]...)
+	u.stack = u.stack[:pos]
 	return items, nil
 }
 
@@ -111,9 +111,9 @@ func (u *unpickler) popTuple(n int) error {
 	if len(u.stack)-u.floor() < n {
 		return errStack
 	}
-	at := len(u.stack) - n
-	t := append(tuple{}, u.stack[at:]...)
-	u.stack = append(u.stack[:at], t)
+	pos := len(u.stack) - n
+	t := append(tuple{}, u.stack[pos:]...)
+	u.stack = append(u.stack[:pos], t)
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 // names is stepped over and never loaded.
 type protoWindow struct {
 	src   *source
-	at    int64 // of the first byte in bytes
+	pos   int64 // of the first byte in bytes
 	bytes []byte
 	room  []byte
 }
@@ -22,25 +22,25 @@ type protoWindow struct {
 const windowSize = 64 << 10
 
 // get gives up to n bytes from at on, fewer only at the end of the file. They are valid until the next call.
-func (w *protoWindow) get(at int64, n int) ([]byte, error) {
-	if skip := at - w.at; skip < 0 || skip+int64(n) > int64(len(w.bytes)) {
+func (w *protoWindow) get(pos int64, n int) ([]byte, error) {
+	if skip := pos - w.pos; skip < 0 || skip+int64(n) > int64(len(w.bytes)) {
 		if w.room == nil {
 			w.room = make([]byte, windowSize)
 		}
-		got, err := w.src.r.ReadAt(w.room[:min(int64(windowSize), w.src.size-at)], at)
+		got, err := w.src.r.ReadAt(w.room[:min(int64(windowSize), w.src.size-pos)], pos)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		w.at, w.bytes = at, w.room[:got]
+		w.pos, w.bytes = pos, w.room[:got]
 	}
-	rest := w.bytes[at-w.at:]
+	rest := w.bytes[pos-w.pos:]
 	return rest[:min(n, len(rest))], nil
 }
 
 // protoMessage is a stretch of the file that holds the fields of one message. It is walked with each.
 type protoMessage struct {
-	window  *protoWindow
-	at, end int64
+	window   *protoWindow
+	pos, end int64
 }
 
 // protoField is one field: a number, or a stretch of the file.
@@ -49,26 +49,26 @@ type protoField struct {
 	num    protowire.Number
 	typ    protowire.Type
 	value  uint64 // of numbers
-	at     int64  // of stretches
+	pos    int64  // of stretches
 	size   int64
 }
 
 // next gives the next field; ok is false at the end of the message.
 func (m *protoMessage) next() (field protoField, ok bool, err error) {
-	if m.at >= m.end {
+	if m.pos >= m.end {
 		return protoField{}, false, nil
 	}
 	const longest = 2 * 10 // a tag and a number
-	head, err := m.window.get(m.at, int(min(longest, m.end-m.at)))
+	head, err := m.window.get(m.pos, int(min(longest, m.end-m.pos)))
 	if err != nil {
 		return field, false, err
 	}
 	num, typ, used := protowire.ConsumeTag(head)
 	if used < 0 {
-		return field, false, fmt.Errorf("byte %d: %w", m.at, protowire.ParseError(used))
+		return field, false, fmt.Errorf("byte %d: %w", m.pos, protowire.ParseError(used))
 	}
 	field = protoField{window: m.window, num: num, typ: typ}
-	head, at := head[used:], m.at+int64(used)
+	head, pos := head[used:], m.pos+int64(used)
 	switch typ {
 	case protowire.VarintType:
 		field.value, used = protowire.ConsumeVarint(head)
@@ -81,19 +81,19 @@ func (m *protoMessage) next() (field protoField, ok bool, err error) {
 	case protowire.BytesType:
 		var n uint64
 		if n, used = protowire.ConsumeVarint(head); used >= 0 {
-			field.at = at + int64(used)
-			if n > uint64(m.end-field.at) {
-				return field, false, fmt.Errorf("byte %d: a field of %d bytes where %d are left", m.at, n, m.end-field.at)
+			field.pos = pos + int64(used)
+			if n > uint64(m.end-field.pos) {
+				return field, false, fmt.Errorf("byte %d: a field of %d bytes where %d are left", m.pos, n, m.end-field.pos)
 			}
 			field.size = int64(n)
 		}
 	default:
-		return field, false, fmt.Errorf("byte %d: a field of wire type %d", m.at, typ)
+		return field, false, fmt.Errorf("byte %d: a field of wire type %d", m.pos, typ)
 	}
 	if used < 0 {
-		return field, false, fmt.Errorf("byte %d: %w", m.at, protowire.ParseError(used))
+		return field, false, fmt.Errorf("byte %d: %w", m.pos, protowire.ParseError(used))
 	}
-	m.at = at + int64(used) + field.size
+	m.pos = pos + int64(used) + field.size
 	return field, true, nil
 }
 
@@ -101,7 +101,7 @@ func (f protoField) message() (protoMessage, error) {
 	if f.typ != protowire.BytesType {
 		return protoMessage{}, fmt.Errorf("field %d is a number where a message was expected", f.num)
 	}
-	return protoMessage{f.window, f.at, f.at + f.size}, nil
+	return protoMessage{f.window, f.pos, f.pos + f.size}, nil
 }
 
 // each walks the fields of a message, up to the first error.
@@ -137,7 +137,7 @@ func (f protoField) bytes(most int) ([]byte, error) {
 	if f.size > int64(most) {
 		return nil, fmt.Errorf("a name of %d bytes, at most %d are read", f.size, most)
 	}
-	b, err := f.window.get(f.at, int(f.size))
+	b, err := f.window.get(f.pos, int(f.size))
 	if err == nil && int64(len(b)) != f.size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -152,48 +152,48 @@ func (f protoField) integer() (uint64, error) {
 }
 
 // integers appends one integer, or a packed list of them.
-func (f protoField) integers(to []int64, most int) ([]int64, error) {
+func (f protoField) integers(dst []int64, most int) ([]int64, error) {
 	add := func(v uint64) error {
-		if len(to) == most {
+		if len(dst) == most {
 			return fmt.Errorf("more than %d integers", most)
 		}
-		to = append(to, int64(v))
+		dst = append(dst, int64(v))
 		return nil
 	}
 	if f.typ == protowire.VarintType {
-		return to, add(f.value)
+		return dst, add(f.value)
 	}
 	if f.typ != protowire.BytesType {
 		return nil, fmt.Errorf("field %d is no list of integers", f.num)
 	}
-	for at, end := f.at, f.at+f.size; at < end; {
-		b, err := f.window.get(at, int(min(10, end-at)))
+	for pos, end := f.pos, f.pos+f.size; pos < end; {
+		b, err := f.window.get(pos, int(min(10, end-pos)))
 		if err != nil {
 			return nil, err
 		}
 		v, used := protowire.ConsumeVarint(b)
 		if used < 0 {
-			return nil, fmt.Errorf("byte %d: %w", at, protowire.ParseError(used))
+			return nil, fmt.Errorf("byte %d: %w", pos, protowire.ParseError(used))
 		}
 		if err := add(v); err != nil {
 			return nil, err
 		}
-		at += int64(used)
+		pos += int64(used)
 	}
-	return to, nil
+	return dst, nil
 }
 
 // floats appends one float, or a packed list of them.
-func (f protoField) floats(to []float32) ([]float32, error) {
+func (f protoField) floats(dst []float32) ([]float32, error) {
 	if f.typ == protowire.Fixed32Type {
-		return append(to, math.Float32frombits(uint32(f.value))), nil
+		return append(dst, math.Float32frombits(uint32(f.value))), nil
 	}
 	b, err := f.bytes(windowSize)
 	if err != nil || len(b)%4 != 0 {
 		return nil, errors.Join(fmt.Errorf("field %d is no list of floats", f.num), err)
 	}
 	for ; len(b) > 0; b = b[4:] {
-		to = append(to, math.Float32frombits(binary.LittleEndian.Uint32(b)))
+		dst = append(dst, math.Float32frombits(binary.LittleEndian.Uint32(b)))
 	}
-	return to, nil
+	return dst, nil
 }

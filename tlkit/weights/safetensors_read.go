@@ -66,20 +66,20 @@ func (f *File) readSafetensors() error {
 		}
 		return x.end < y.end
 	})
-	at := int64(0)
+	pos := int64(0)
 	for _, i := range order {
 		e := entries[i]
-		if e.begin != at {
+		if e.begin != pos {
 			what := "a gap"
-			if e.begin < at {
+			if e.begin < pos {
 				what = "an overlap"
 			}
-			return fmt.Errorf("safetensors tensor %s begins at byte %d of the data, expected %d: %s", printable(e.name), e.begin, at, what)
+			return fmt.Errorf("safetensors tensor %s begins at byte %d of the data, expected %d: %s", printable(e.name), e.begin, pos, what)
 		}
-		at = e.end
+		pos = e.end
 	}
-	if at != data {
-		return fmt.Errorf("safetensors data of %d bytes, but the tensors cover %d: the file is cut off or has bytes nobody names", data, at)
+	if pos != data {
+		return fmt.Errorf("safetensors data of %d bytes, but the tensors cover %d: the file is cut off or has bytes nobody names", data, pos)
 	}
 	return nil
 }
@@ -249,11 +249,11 @@ func (p *headerParser) entry(name string) (headerEntry, error) {
 			}
 			e.shape, err = toInts(sizes)
 		case "data_offsets":
-			var at []int64
-			if at, err = p.numbers(2); err != nil || len(at) != 2 {
+			var pos []int64
+			if pos, err = p.numbers(2); err != nil || len(pos) != 2 {
 				return fmt.Errorf("data_offsets must be two sizes (%v)", err)
 			}
-			e.begin, e.end = at[0], at[1]
+			e.begin, e.end = pos[0], pos[1]
 		default:
 			err = fmt.Errorf("unknown field %s", printable(field))
 		}

@@ -26,7 +26,7 @@ type source struct {
 	files []opened // none in tests that read from memory
 
 	// beside opens another file of the same folder, for models in several files.
-	beside func(name string) (io.ReaderAt, int64, error)
+	sibling func(name string) (io.ReaderAt, int64, error)
 
 	mu       sync.Mutex
 	inflated *storage // the deflated record, or packed array, that was read last ...

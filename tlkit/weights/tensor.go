@@ -150,8 +150,8 @@ func (t Tensor) gather(n int64) ([]byte, error) {
 	index := make([]int, len(t.Shape))
 	inner := len(t.Shape) - 1
 	step := int(t.stride[inner]) * size
-	for at := int64(0); ; {
-		p := int(at) * size
+	for pos := int64(0); ; {
+		p := int(pos) * size
 		for range t.Shape[inner] {
 			out = append(out, src[p:p+size]...)
 			p += step
@@ -159,10 +159,10 @@ func (t Tensor) gather(n int64) ([]byte, error) {
 		d := inner - 1
 		for ; d >= 0; d-- {
 			if index[d]++; index[d] < t.Shape[d] {
-				at += t.stride[d]
+				pos += t.stride[d]
 				break
 			}
-			at -= int64(t.Shape[d]-1) * t.stride[d]
+			pos -= int64(t.Shape[d]-1) * t.stride[d]
 			index[d] = 0
 		}
 		if d < 0 {

@@ -114,13 +114,13 @@ func (f *File) readTFJS() error {
 		if err != nil {
 			return err
 		}
-		at := int64(0)
+		pos := int64(0)
 		for _, w := range group.Weights {
-			t, n, err := w.tensor(all, at)
+			t, n, err := w.tensor(all, pos)
 			if err != nil {
 				return fmt.Errorf("tensor %s: %w", printable(w.Name), err)
 			}
-			at += n
+			pos += n
 			if len(f.tensors) == maxTensors {
 				return fmt.Errorf("more than %d tensors", maxTensors)
 			}
@@ -135,8 +135,8 @@ func (f *File) readTFJS() error {
 			}
 			l.keys, l.leaves = append(l.keys, w.Name), append(l.leaves, leaf)
 		}
-		if at != all.size {
-			return fmt.Errorf("the files %s have %d bytes, model.json describes %d: one of them is cut off or belongs to another model", printable(strings.Join(group.Paths, ", ")), all.size, at)
+		if pos != all.size {
+			return fmt.Errorf("the files %s have %d bytes, model.json describes %d: one of them is cut off or belongs to another model", printable(strings.Join(group.Paths, ", ")), all.size, pos)
 		}
 	}
 	// The converter of TensorFlow.js sorts weights by name; layers without a name of
@@ -146,7 +146,7 @@ func (f *File) readTFJS() error {
 }
 
 // tensor checks an entry against the bytes of its group, of which it begins at at and has n.
-func (w tfjsWeight) tensor(all *storage, at int64) (t Tensor, n int64, err error) {
+func (w tfjsWeight) tensor(all *storage, pos int64) (t Tensor, n int64, err error) {
 	dtype, stored := tfjsTypes[w.DType], tfjsTypes[w.DType]
 	if q := w.Quantization; q != nil {
 		switch stored = tfjsTypes[q.DType]; {
@@ -168,10 +168,10 @@ func (w tfjsWeight) tensor(all *storage, at int64) (t Tensor, n int64, err error
 	if err != nil {
 		return t, 0, err
 	}
-	if n = count * int64(itemSizes[stored]); n > all.size-at {
-		return t, 0, fmt.Errorf("shape %v of %s needs %d bytes, the files have %d left", w.Shape, stored, n, all.size-at)
+	if n = count * int64(itemSizes[stored]); n > all.size-pos {
+		return t, 0, fmt.Errorf("shape %v of %s needs %d bytes, the files have %d left", w.Shape, stored, n, all.size-pos)
 	}
-	t = Tensor{Name: w.Name, DType: dtype, Shape: w.Shape, st: &storage{src: all.src, part: all, base: at, size: n}}
+	t = Tensor{Name: w.Name, DType: dtype, Shape: w.Shape, st: &storage{src: all.src, part: all, base: pos, size: n}}
 	if t.Shape == nil {
 		t.Shape = []int{}
 	}
@@ -222,7 +222,7 @@ func (f *File) openShards(paths []string, bundle bool) (*storage, error) {
 		if bundle {
 			p += bundleSuffix
 		}
-		r, size, err := f.src.beside(p)
+		r, size, err := f.src.sibling(p)
 		if err == nil && bundle {
 			var b []byte
 			b, err = bundledShard(r, size)
@@ -237,8 +237,8 @@ func (f *File) openShards(paths []string, bundle bool) (*storage, error) {
 }
 
 type shard struct {
-	r        io.ReaderAt
-	at, size int64
+	r         io.ReaderAt
+	pos, size int64
 }
 
 // joined reads files as if they were one.
@@ -249,17 +249,17 @@ func (j joined) size() int64 {
 		return 0
 	}
 	last := j[len(j)-1]
-	return last.at + last.size
+	return last.pos + last.size
 }
 
 func (j joined) ReadAt(b []byte, off int64) (n int, err error) {
 	for _, s := range j {
-		if off >= s.at+s.size || len(b) == n {
+		if off >= s.pos+s.size || len(b) == n {
 			continue
 		}
-		k, err := s.r.ReadAt(b[n:min(len(b), n+int(min(s.at+s.size-off, int64(len(b)-n))))], off-s.at)
+		k, err := s.r.ReadAt(b[n:min(len(b), n+int(min(s.pos+s.size-off, int64(len(b)-n))))], off-s.pos)
 		n, off = n+k, off+int64(k)
-		if err != nil && !(errors.Is(err, io.EOF) && off == s.at+s.size) {
+		if err != nil && !(errors.Is(err, io.EOF) && off == s.pos+s.size) {
 			return n, err
 		}
 	}

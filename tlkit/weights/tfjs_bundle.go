@@ -27,13 +27,13 @@ func isBundle(head []byte) bool {
 func bundled(js []byte) ([]byte, error) {
 	// The wrapper assigns exports too; the module is the function in the list behind it.
 	const list, exports = "({1:[function(", ".exports="
-	at := bytes.Index(js, []byte(list))
-	if i := bytes.Index(js[max(at, 0):], []byte(exports)); at >= 0 && i >= 0 && i < 100 {
-		at += i
+	pos := bytes.Index(js, []byte(list))
+	if i := bytes.Index(js[max(pos, 0):], []byte(exports)); pos >= 0 && i >= 0 && i < 100 {
+		pos += i
 	} else {
 		return nil, errors.New("this is JavaScript, not weights")
 	}
-	p := &literal{in: js, pos: at + len(exports), out: make([]byte, 0, len(js)-at)}
+	p := &literal{src: js, pos: pos + len(exports), out: make([]byte, 0, len(js)-pos)}
 	if err := p.value(0); err != nil {
 		return nil, fmt.Errorf("this is JavaScript whose export is more than data, and it is never run here: %w", err)
 	}
@@ -45,20 +45,20 @@ func bundled(js []byte) ([]byte, error) {
 
 // literal copies a JavaScript literal as JSON.
 type literal struct {
-	in  []byte
+	src []byte
 	pos int
 	out []byte
 }
 
 func (p *literal) next() byte {
-	if p.pos < len(p.in) {
-		return p.in[p.pos]
+	if p.pos < len(p.src) {
+		return p.src[p.pos]
 	}
 	return 0
 }
 
 func (p *literal) accept(s string) bool {
-	if bytes.HasPrefix(p.in[p.pos:], []byte(s)) {
+	if bytes.HasPrefix(p.src[p.pos:], []byte(s)) {
 		p.pos += len(s)
 		return true
 	}
@@ -66,7 +66,7 @@ func (p *literal) accept(s string) bool {
 }
 
 func (p *literal) unexpected() error {
-	return fmt.Errorf("%s at byte %d", printable(string(p.in[p.pos:min(len(p.in), p.pos+20)])), p.pos)
+	return fmt.Errorf("%s at byte %d", printable(string(p.src[p.pos:min(len(p.src), p.pos+20)])), p.pos)
 }
 
 func (p *literal) value(depth int) error {
@@ -133,7 +133,7 @@ func (p *literal) key() error {
 	if p.pos == begin {
 		return p.unexpected()
 	}
-	p.out = append(append(append(p.out, '"'), p.in[begin:p.pos]...), '"')
+	p.out = append(append(append(p.out, '"'), p.src[begin:p.pos]...), '"')
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (p *literal) text() error {
 		if p.next() == '\\' {
 			p.pos++
 		}
-		if p.pos >= len(p.in) {
+		if p.pos >= len(p.src) {
 			return io.ErrUnexpectedEOF
 		}
 		if p.next() < ' ' {
@@ -153,7 +153,7 @@ func (p *literal) text() error {
 		}
 	}
 	p.pos++
-	p.out = append(p.out, p.in[begin:p.pos]...)
+	p.out = append(p.out, p.src[begin:p.pos]...)
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (p *literal) number() error {
 	if p.pos == begin {
 		return p.unexpected()
 	}
-	p.out = append(p.out, p.in[begin:p.pos]...)
+	p.out = append(p.out, p.src[begin:p.pos]...)
 	return nil
 }
 

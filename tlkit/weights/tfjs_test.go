@@ -16,7 +16,7 @@ import (
 
 // openWithFiles opens a file from memory with others beside it.
 func openWithFiles(main []byte, others map[string][]byte) (*File, error) {
-	return open(&source{name: "stranger", r: bytes.NewReader(main), size: int64(len(main)), beside: func(name string) (io.ReaderAt, int64, error) {
+	return open(&source{name: "stranger", r: bytes.NewReader(main), size: int64(len(main)), sibling: func(name string) (io.ReaderAt, int64, error) {
 		b, ok := others[name]
 		if !ok {
 			return nil, 0, fs.ErrNotExist

@@ -60,7 +60,7 @@ func (f *File) readTorchLegacy() error {
 }
 
 // placeStorages walks over the storages, each 8 bytes of length and the elements.
-func (f *File) placeStorages(found *storages, keys []any, at int64) error {
+func (f *File) placeStorages(found *storages, keys []any, pos int64) error {
 	for _, k := range keys {
 		key, _ := k.(string)
 		st := found.byKey[key]
@@ -70,22 +70,22 @@ func (f *File) placeStorages(found *storages, keys []any, at int64) error {
 		if st.bytes != nil {
 			return fmt.Errorf("storage %s is listed twice", printable(key))
 		}
-		if f.src.size-at < 8 {
+		if f.src.size-pos < 8 {
 			return fmt.Errorf("the file ends before storage %s: it is cut off", printable(key))
 		}
 		var b [8]byte
-		if _, err := f.src.r.ReadAt(b[:], at); err != nil {
+		if _, err := f.src.r.ReadAt(b[:], pos); err != nil {
 			return err
 		}
 		if n := binary.LittleEndian.Uint64(b[:]); n != uint64(st.length) {
 			return fmt.Errorf("storage %s has %d elements, the pickle says %d", printable(key), n, st.length)
 		}
-		at += 8
-		if st.size() > f.src.size-at {
-			return fmt.Errorf("storage %s needs %d bytes, %d are left: the file is cut off", printable(key), st.size(), f.src.size-at)
+		pos += 8
+		if st.size() > f.src.size-pos {
+			return fmt.Errorf("storage %s needs %d bytes, %d are left: the file is cut off", printable(key), st.size(), f.src.size-pos)
 		}
-		st.bytes = &storage{src: f.src, base: at, size: st.size()}
-		at += st.size()
+		st.bytes = &storage{src: f.src, base: pos, size: st.size()}
+		pos += st.size()
 	}
 	for key, st := range found.byKey {
 		if st.bytes == nil {

@@ -45,15 +45,15 @@ func cardBelow(root string) (*Card, error) {
 	if runtime.GOOS != "linux" {
 		return nil, nil
 	}
-	at := func(elem ...string) string { return filepath.Join(append([]string{root}, elem...)...) }
+	join := func(elem ...string) string { return filepath.Join(append([]string{root}, elem...)...) }
 	there := func(p string) bool { _, err := os.Stat(p); return err == nil }
 	// Windows' subsystem has the card behind another device, and its driver's
 	// version in no file.
-	if there(at("dev", "dxg")) && there(at("usr", "lib", "wsl", "lib", "libcuda.so.1")) {
+	if there(join("dev", "dxg")) && there(join("usr", "lib", "wsl", "lib", "libcuda.so.1")) {
 		return &Card{text: "wsl"}, nil
 	}
-	version, verr := os.ReadFile(at("proc", "driver", "nvidia", "version"))
-	control := there(at("dev", "nvidiactl"))
+	version, verr := os.ReadFile(join("proc", "driver", "nvidia", "version"))
+	control := there(join("dev", "nvidiactl"))
 	switch {
 	case verr != nil && !control:
 		return nil, nil
@@ -68,7 +68,7 @@ func cardBelow(root string) (*Card, error) {
 		major, _, _ := strings.Cut(m[1], ".")
 		c.Major, _ = strconv.Atoi(major)
 	}
-	infos, _ := filepath.Glob(at("proc", "driver", "nvidia", "gpus", "*", "information"))
+	infos, _ := filepath.Glob(join("proc", "driver", "nvidia", "gpus", "*", "information"))
 	for _, info := range infos {
 		text, err := os.ReadFile(info)
 		if err != nil {

@@ -119,22 +119,22 @@ func jaxCUDA(ctx context.Context, card *Card) (*Plugin, error) {
 		return nil, nil
 	}
 	var last error
-	for _, at := range found.Plugins {
-		path := filepath.Join(at.Dir, "xla_cuda_plugin.so")
+	for _, location := range found.Plugins {
+		path := filepath.Join(location.Dir, "xla_cuda_plugin.so")
 		if _, err := os.Stat(path); err != nil {
 			continue
 		}
-		if at.CUDA == "13" && card.cuda() == "12" {
+		if location.CUDA == "13" && card.cuda() == "12" {
 			last = fmt.Errorf("plugin: the installed jax is for CUDA 13, which wants NVIDIA driver %d or newer, and this one is %s; update the driver, or run: tlkit setup --cuda", driverCUDA13, card.Driver)
 			continue
 		}
-		p, err := At(ctx, path)
+		p, err := FindAt(ctx, path)
 		if err != nil {
 			last = err
 			continue
 		}
 		p.Platform = "cuda"
-		p.Version = "XLA of jax-cuda" + at.CUDA + "-pjrt " + at.Version
+		p.Version = "XLA of jax-cuda" + location.CUDA + "-pjrt " + location.Version
 		p.Source = "the jax installed for " + python
 		for _, n := range found.NVIDIA {
 			if libs, data := nvidiaBelow(n); len(libs) > 0 {

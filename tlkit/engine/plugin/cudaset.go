@@ -188,20 +188,20 @@ func installCUDA(ctx context.Context, set cudaSet, o fetch.Options) (*Plugin, er
 
 // merge moves the files of one unpacked wheel into the common tree. Two wheels
 // share folders, and only markers of Python packages may be in both.
-func merge(from, site string) error {
-	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+func merge(source, site string) error {
+	return filepath.WalkDir(source, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		rel, err := filepath.Rel(from, p)
+		rel, err := filepath.Rel(source, p)
 		if err != nil {
 			return err
 		}
-		to := filepath.Join(site, rel)
-		if _, err := os.Lstat(to); err == nil && d.Name() != "__init__.py" {
+		target := filepath.Join(site, rel)
+		if _, err := os.Lstat(target); err == nil && d.Name() != "__init__.py" {
 			return fmt.Errorf("two wheels hold %s", rel)
 		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 			return err
 		}
 		// XLA starts ptxas.
@@ -210,6 +210,6 @@ func merge(from, site string) error {
 				return err
 			}
 		}
-		return os.Rename(p, to)
+		return os.Rename(p, target)
 	})
 }

@@ -150,7 +150,7 @@ func FindCPU() *Plugin {
 // At returns the plugin in a file that somebody names, after a look at it and
 // with its hash. Whether it is for the CPU or for CUDA is told by its file name,
 // as go-xla does.
-func At(ctx context.Context, path string) (*Plugin, error) {
+func FindAt(ctx context.Context, path string) (*Plugin, error) {
 	if err := Sound(path); err != nil {
 		return nil, err
 	}

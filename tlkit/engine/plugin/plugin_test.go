@@ -72,7 +72,7 @@ func TestSound(t *testing.T) {
 		if err := Sound(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: err = %v, want %q in it", name, err, c.want)
 		}
-		if _, err := At(t.Context(), c.path); err == nil {
+		if _, err := FindAt(t.Context(), c.path); err == nil {
 			t.Errorf("%s: At found nothing wrong", name)
 		}
 	}
@@ -90,12 +90,12 @@ func TestAt(t *testing.T) {
 	for name, platform := range map[string]string{
 		"pjrt_c_api_cpu_plugin.so": "cpu", "xla_cuda_plugin.so": "cuda", "plugin.so": "other",
 	} {
-		to := filepath.Join(t.TempDir(), name)
-		if err := os.Link(good, to); err != nil {
+		target := filepath.Join(t.TempDir(), name)
+		if err := os.Link(good, target); err != nil {
 			t.Skip(err)
 		}
-		p, err := At(t.Context(), to)
-		if err != nil || p.Platform != platform || p.Path != to || len(p.SHA256) != 64 {
+		p, err := FindAt(t.Context(), target)
+		if err != nil || p.Platform != platform || p.Path != target || len(p.SHA256) != 64 {
 			t.Errorf("%s: %+v, %v; want %s", name, p, err, platform)
 		}
 	}
@@ -136,7 +136,7 @@ func TestInstallCPU(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("found and verified by its stamp in %s", time.Since(start))
-	if a, err := At(t.Context(), p.Path); err != nil || a.SHA256 != p.SHA256 || a.Platform != "cpu" {
+	if a, err := FindAt(t.Context(), p.Path); err != nil || a.SHA256 != p.SHA256 || a.Platform != "cpu" {
 		t.Errorf("At = %+v, %v", a, err)
 	}
 }

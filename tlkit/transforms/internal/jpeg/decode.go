@@ -39,7 +39,7 @@ func (f *File) Decode(dst []uint8, window image.Rectangle) error {
 	for i := range f.comps {
 		c := &f.comps[i]
 		c.need = c.samples(f, window)
-		c.need = image.Rect(c.need.Min.X/8, c.need.Min.Y/8, up(c.need.Max.X, 8), up(c.need.Max.Y, 8))
+		c.need = image.Rect(c.need.Min.X/8, c.need.Min.Y/8, roundUp(c.need.Max.X, 8), roundUp(c.need.Max.Y, 8))
 	}
 	err := f.decode()
 	if err == nil {
@@ -120,6 +120,6 @@ func (f *File) decode() error {
 // more on every side for the interpolation between them.
 func (c *component) samples(f *File, window image.Rectangle) image.Rectangle {
 	sx, sy := f.maxH/c.h, f.maxV/c.v
-	r := image.Rect(window.Min.X/sx, window.Min.Y/sy, up(window.Max.X, sx), up(window.Max.Y, sy))
+	r := image.Rect(window.Min.X/sx, window.Min.Y/sy, roundUp(window.Max.X, sx), roundUp(window.Max.Y, sy))
 	return r.Inset(-2).Intersect(image.Rect(0, 0, c.size.w, c.size.h))
 }

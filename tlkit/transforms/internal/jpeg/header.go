@@ -246,21 +246,21 @@ func (f *File) frame(b []byte) error {
 	for _, c := range f.comps {
 		f.maxH, f.maxV = max(f.maxH, c.h), max(f.maxV, c.v)
 	}
-	f.mcusX, f.mcusY = up(f.Width, 8*f.maxH), up(f.Height, 8*f.maxV)
+	f.mcusX, f.mcusY = roundUp(f.Width, 8*f.maxH), roundUp(f.Height, 8*f.maxV)
 	for i := range f.comps {
 		c := &f.comps[i]
 		if f.maxH%c.h != 0 || f.maxV%c.v != 0 {
 			return UnsupportedError("subsampling by a fraction")
 		}
 		c.blocks.w, c.blocks.h = f.mcusX*c.h, f.mcusY*c.v
-		c.size.w, c.size.h = up(f.Width*c.h, f.maxH), up(f.Height*c.v, f.maxV)
+		c.size.w, c.size.h = roundUp(f.Width*c.h, f.maxH), roundUp(f.Height*c.v, f.maxV)
 	}
 	f.framed = true
 	return nil
 }
 
 // up divides and rounds up.
-func up(a, b int) int { return (a + b - 1) / b }
+func roundUp(a, b int) int { return (a + b - 1) / b }
 
 func (f *File) quantisation(b []byte) error {
 	for len(b) > 0 {

@@ -148,7 +148,7 @@ func (r *reader) refillSlow() {
 }
 
 // over tells whether more bits were used than there are.
-func (r *reader) over() bool { return r.pos*8-int(r.have) > len(r.buf)*8 }
+func (r *reader) exhausted() bool { return r.pos*8-int(r.have) > len(r.buf)*8 }
 
 // bits takes n <= 16 bits.
 func (r *reader) bits(n uint) uint32 {

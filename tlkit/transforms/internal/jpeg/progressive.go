@@ -3,7 +3,7 @@ package jpeg
 // progressiveBlock adds what a scan knows about a block.
 func (s *scan) progressiveBlock(i int, b *[64]int16) bool {
 	switch {
-	case s.from == 0 && s.high == 0:
+	case s.first == 0 && s.high == 0:
 		size, ok := s.code(s.dc[i])
 		if !ok {
 			return false
@@ -12,7 +12,7 @@ func (s *scan) progressiveBlock(i int, b *[64]int16) bool {
 			s.pred[i] += extend(s.bits(uint(size)), int(size))
 		}
 		b[0] = int16(s.pred[i] << s.low)
-	case s.from == 0:
+	case s.first == 0:
 		b[0] |= int16(s.bits(1) << s.low)
 	case s.high == 0:
 		return s.firstAC(s.ac[i], b)
@@ -27,7 +27,7 @@ func (s *scan) firstAC(h *huffman, b *[64]int16) bool {
 		s.eobRun--
 		return true
 	}
-	for k := s.from; k <= s.to; k++ {
+	for k := s.first; k <= s.last; k++ {
 		symbol, ok := s.code(h)
 		if !ok {
 			return false
@@ -41,7 +41,7 @@ func (s *scan) firstAC(h *huffman, b *[64]int16) bool {
 			k += 15
 			continue
 		}
-		if k += run; k > s.to {
+		if k += run; k > s.last {
 			return false
 		}
 		b[unzig[k]&63] = int16(extend(s.bits(size), int(size)) << s.low)
@@ -53,9 +53,9 @@ func (s *scan) firstAC(h *huffman, b *[64]int16) bool {
 // between them: a run counts only coefficients that are still zero.
 func (s *scan) refineAC(h *huffman, b *[64]int16) bool {
 	bit := int16(1) << s.low
-	k := s.from
+	k := s.first
 	if s.eobRun == 0 {
-		for k <= s.to {
+		for k <= s.last {
 			symbol, ok := s.code(h)
 			if !ok {
 				return false
@@ -76,7 +76,7 @@ func (s *scan) refineAC(h *huffman, b *[64]int16) bool {
 			if s.eobRun > 0 {
 				break
 			}
-			for ; k <= s.to; k++ {
+			for ; k <= s.last; k++ {
 				c := &b[unzig[k]&63]
 				if *c != 0 {
 					s.refine(c, bit)
@@ -87,7 +87,7 @@ func (s *scan) refineAC(h *huffman, b *[64]int16) bool {
 				}
 				run--
 			}
-			if k > s.to {
+			if k > s.last {
 				if fresh != 0 {
 					return false
 				}
@@ -100,7 +100,7 @@ func (s *scan) refineAC(h *huffman, b *[64]int16) bool {
 		}
 	}
 	if s.eobRun > 0 {
-		for ; k <= s.to; k++ {
+		for ; k <= s.last; k++ {
 			if c := &b[unzig[k]&63]; *c != 0 {
 				s.refine(c, bit)
 			}
@@ -125,9 +125,9 @@ func (s *scan) refine(c *int16, bit int16) {
 func (c *component) reconstruct() {
 	var block [64]int32
 	stride := 8 * c.blocks.w
-	for by := c.need.Min.Y; by < c.need.Max.Y; by++ {
+	for step := c.need.Min.Y; step < c.need.Max.Y; step++ {
 		for bx := c.need.Min.X; bx < c.need.Max.X; bx++ {
-			src := &c.coefs[by*c.blocks.w+bx]
+			src := &c.coefs[step*c.blocks.w+bx]
 			last := 0
 			for k, n := range unzig {
 				v := src[n&63]
@@ -136,7 +136,7 @@ func (c *component) reconstruct() {
 					last = k
 				}
 			}
-			idct(&block, last, c.pix[8*(by*stride+bx):], stride)
+			idct(&block, last, c.pix[8*(step*stride+bx):], stride)
 		}
 	}
 }

@@ -23,13 +23,13 @@ var unzig = [64]uint8{
 
 // scan is what a scan header says.
 type scan struct {
-	comps    []*component
-	dc, ac   [4]*huffman // of each component
-	from, to int         // zigzag range
-	high     uint        // bits already known, 0 in a first pass
-	low      uint        // bits still to come
-	pred     [4]int32    // the last DC value of each component
-	eobRun   int         // blocks that have no more coefficients
+	comps       []*component
+	dc, ac      [4]*huffman // of each component
+	first, last int         // zigzag range
+	high        uint        // bits already known, 0 in a first pass
+	low         uint        // bits still to come
+	pred        [4]int32    // the last DC value of each component
+	eobRun      int         // blocks that have no more coefficients
 	reader
 }
 
@@ -46,12 +46,12 @@ func (f *File) readScan() (*scan, error) {
 		return nil, FormatError("a scan header of the wrong length")
 	}
 	n := int(b[0])
-	s := &scan{to: 63}
+	s := &scan{last: 63}
 	if f.progressive {
-		s.from, s.to = int(b[1+2*n]), int(b[2+2*n])
+		s.first, s.last = int(b[1+2*n]), int(b[2+2*n])
 		s.high, s.low = uint(b[3+2*n]>>4), uint(b[3+2*n]&15)
 		switch {
-		case s.from > s.to || s.to > 63 || (s.from == 0) != (s.to == 0) || s.from > 0 && n > 1,
+		case s.first > s.last || s.last > 63 || (s.first == 0) != (s.last == 0) || s.first > 0 && n > 1,
 			s.low > 13 || s.high != 0 && s.high != s.low+1:
 			return nil, FormatError("a progressive scan of impossible range")
 		}
@@ -74,7 +74,7 @@ func (f *File) readScan() (*scan, error) {
 			return nil, FormatError("a scan of an unknown component")
 		}
 		s.dc[i], s.ac[i] = f.dc[tables>>4], f.ac[tables&15]
-		if s.from == 0 && s.high == 0 && s.dc[i] == nil || s.to > 0 && s.ac[i] == nil {
+		if s.first == 0 && s.high == 0 && s.dc[i] == nil || s.last > 0 && s.ac[i] == nil {
 			return nil, FormatError("a scan without its Huffman table")
 		}
 		if c.table == nil {
@@ -129,7 +129,7 @@ func (f *File) decodeScan() error {
 	single := len(s.comps) == 1
 	unitsX, unitsY := f.mcusX, f.mcusY
 	if single {
-		unitsX, unitsY = up(s.comps[0].size.w, 8), up(s.comps[0].size.h, 8)
+		unitsX, unitsY = roundUp(s.comps[0].size.w, 8), roundUp(s.comps[0].size.h, 8)
 	}
 	marker := uint8(0)
 	s.reader, marker = f.nextSegment()
@@ -139,7 +139,7 @@ func (f *File) decodeScan() error {
 	for uy := range unitsY {
 		for ux := range unitsX {
 			if f.restart > 0 && left == 0 {
-				if s.over() {
+				if s.exhausted() {
 					return f.ended(marker)
 				}
 				if marker != expect {
@@ -158,20 +158,20 @@ func (f *File) decodeScan() error {
 					h, v = 1, 1
 				}
 				for k := range h * v {
-					bx, by := ux*h+k%h, uy*v+k/h
+					bx, step := ux*h+k%h, uy*v+k/h
 					ok := true
 					if f.progressive {
-						ok = s.progressiveBlock(i, &c.coefs[by*c.blocks.w+bx])
+						ok = s.progressiveBlock(i, &c.coefs[step*c.blocks.w+bx])
 					} else {
 						var last int
 						block = [64]int32{}
-						if last, ok = s.block(i, c.table, &block); ok && (image.Point{bx, by}).In(c.need) {
+						if last, ok = s.block(i, c.table, &block); ok && (image.Point{bx, step}).In(c.need) {
 							stride := 8 * c.blocks.w
-							idct(&block, last, c.pix[8*(by*stride+bx):], stride)
+							idct(&block, last, c.pix[8*(step*stride+bx):], stride)
 						}
 					}
 					if !ok {
-						if s.over() {
+						if s.exhausted() {
 							return f.ended(marker)
 						}
 						return FormatError("a Huffman code that does not exist")
@@ -180,7 +180,7 @@ func (f *File) decodeScan() error {
 			}
 		}
 		// Checked a row at a time: until then zeros were decoded, which does no harm.
-		if s.over() {
+		if s.exhausted() {
 			return f.ended(marker)
 		}
 	}

@@ -17,42 +17,42 @@ func (f *File) row(i, y int, window image.Rectangle, buf *[]uint8) []uint8 {
 		r = min(max(r, 0), c.size.h-1)
 		return c.pix[r*stride+known.Min.X : r*stride+known.Max.X]
 	}
-	from := window.Min.X - sx*known.Min.X
-	to := from + window.Dx()
+	start := window.Min.X - sx*known.Min.X
+	end := start + window.Dx()
 	if sx == 1 && sy == 1 {
-		return line(y)[from:to]
+		return line(y)[start:end]
 	}
 	n := sx * known.Dx()
 	if cap(*buf) < n {
 		*buf = make([]uint8, n)
 	}
 	out := (*buf)[:n]
-	near := y / sy
-	far := near - 1 + 2*(y&1) // the row on the other side, for sy == 2
+	closer := y / sy
+	far := closer - 1 + 2*(y&1) // the row on the other side, for sy == 2
 	switch {
 	case sx == 2 && sy == 1 && c.size.w > 2:
-		halved(out, line(near))
+		halved(out, line(closer))
 	case sx == 1 && sy == 2:
-		between(out, line(near), line(far), uint32(1+y&1))
+		interpolate(out, line(closer), line(far), uint32(1+y&1))
 	case sx == 2 && sy == 2 && c.size.w > 2:
-		quartered(out, line(near), line(far))
+		quartered(out, line(closer), line(far))
 	default:
-		for x, v := range line(near) {
+		for x, v := range line(closer) {
 			for k := range sx {
 				out[sx*x+k] = v
 			}
 		}
 	}
-	return out[from:to]
+	return out[start:end]
 }
 
 // halved doubles a row. The two halves of a sample round differently (1 and 2 of 4),
 // so that errors do not all go one way.
-func halved(out, in []uint8) {
-	this := uint32(in[0])
-	out[0] = in[0]
+func halved(out, src []uint8) {
+	this := uint32(src[0])
+	out[0] = src[0]
 	o := out[1:]
-	for _, v := range in[1:] {
+	for _, v := range src[1:] {
 		next := uint32(v)
 		d := o[:2:2]
 		d[0] = uint8((3*this + next + 2) >> 2)
@@ -64,23 +64,23 @@ func halved(out, in []uint8) {
 }
 
 // between is the row a quarter of the way from near to far.
-func between(out, near, far []uint8, round uint32) {
-	far = far[:len(near)]
-	out = out[:len(near)]
-	for i, v := range near {
+func interpolate(out, closer, far []uint8, round uint32) {
+	far = far[:len(closer)]
+	out = out[:len(closer)]
+	for i, v := range closer {
 		out[i] = uint8((3*uint32(v) + uint32(far[i]) + round) >> 2)
 	}
 }
 
 // quartered does both directions at once, with one rounding.
-func quartered(out, near, far []uint8) {
-	n := len(near)
+func quartered(out, closer, far []uint8) {
+	n := len(closer)
 	far = far[:n]
-	this := 3*uint32(near[0]) + uint32(far[0])
+	this := 3*uint32(closer[0]) + uint32(far[0])
 	out[0] = uint8((4*this + 8) >> 4)
 	o := out[1:]
 	for i := 1; i < n; i++ {
-		next := 3*uint32(near[i]) + uint32(far[i])
+		next := 3*uint32(closer[i]) + uint32(far[i])
 		d := o[:2:2]
 		d[0] = uint8((3*this + next + 7) >> 4)
 		d[1] = uint8((3*next + this + 8) >> 4)

@@ -82,11 +82,11 @@ func (f *File) tree2(address uint64, visit func(record []byte) error) error {
 		for i := range n + 1 {
 			if level > 0 {
 				child := f.cursor(c.take(pointer))
-				at, count := child.address(), child.uint(countSize)
+				pos, count := child.address(), child.uint(countSize)
 				if child.err != nil {
 					return child.err
 				}
-				if err := walk(at, count, level-1); err != nil {
+				if err := walk(pos, count, level-1); err != nil {
 					return err
 				}
 			}

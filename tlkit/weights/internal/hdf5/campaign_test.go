@@ -165,8 +165,8 @@ func mangle(b []byte, rng *rand.Rand) []byte {
 	numbers := []uint64{0, 1, 2, 3, 0x10, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 1 << 31, 1<<31 - 1, 1<<32 - 1, 1 << 32, 1 << 40, 1 << 62, 1<<63 - 1, 1 << 63, 1<<64 - 1, uint64(len(b))}
 	used := func() int { // a place that is not among zeros
 		for range 64 {
-			if at := rng.IntN(len(b)); b[at] != 0 {
-				return at
+			if pos := rng.IntN(len(b)); b[pos] != 0 {
+				return pos
 			}
 		}
 		return 0
@@ -175,38 +175,38 @@ func mangle(b []byte, rng *rand.Rand) []byte {
 		if len(b) < 64 {
 			return b
 		}
-		at := used()
+		pos := used()
 		switch rng.IntN(12) {
 		case 0, 1:
-			b[at] ^= 1 << rng.IntN(8)
+			b[pos] ^= 1 << rng.IntN(8)
 		case 2:
-			b[at] = byte(rng.Uint32())
+			b[pos] = byte(rng.Uint32())
 		case 3:
-			b[at] += byte(rng.IntN(5)) - 2
+			b[pos] += byte(rng.IntN(5)) - 2
 		case 4, 5: // a number of 1, 2, 4 or 8 bytes
 			var n [8]byte
 			binary.LittleEndian.PutUint64(n[:], numbers[rng.IntN(len(numbers))])
-			copy(b[at:], n[:1<<rng.IntN(4)])
+			copy(b[pos:], n[:1<<rng.IntN(4)])
 		case 6, 7: // an address from elsewhere
-			from, to := used()&^7, at&^7
-			copy(b[to:], b[from:min(from+8, len(b))])
+			start, target := used()&^7, pos&^7
+			copy(b[target:], b[start:min(start+8, len(b))])
 		case 8: // the address of something
-			if i := bytes.Index(b[rng.IntN(len(b)):], []byte([]string{"TREE", "SNOD", "HEAP", "OHDR", "GCOL", "FRHP", "BTHD", "BTLF", "FHDB", "FHIB", "FADB"}[rng.IntN(11)])); i >= 0 && at+8 < len(b) {
-				binary.LittleEndian.PutUint64(b[at&^7:], uint64(i))
+			if i := bytes.Index(b[rng.IntN(len(b)):], []byte([]string{"TREE", "SNOD", "HEAP", "OHDR", "GCOL", "FRHP", "BTHD", "BTLF", "FHDB", "FHIB", "FADB"}[rng.IntN(11)])); i >= 0 && pos+8 < len(b) {
+				binary.LittleEndian.PutUint64(b[pos&^7:], uint64(i))
 			}
 		case 9: // a piece from elsewhere
-			from := used()
-			copy(b[at:], b[from:min(len(b), from+1+rng.IntN(64))])
+			start := used()
+			copy(b[pos:], b[start:min(len(b), start+1+rng.IntN(64))])
 		case 10:
 			if rng.IntN(4) == 0 {
-				b = b[:at]
+				b = b[:pos]
 			}
 		case 11:
-			end := min(len(b), at+1+rng.IntN(16))
+			end := min(len(b), pos+1+rng.IntN(16))
 			if rng.IntN(4) == 0 {
-				b = slices.Delete(b, at, end)
+				b = slices.Delete(b, pos, end)
 			} else {
-				clear(b[at:end])
+				clear(b[pos:end])
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func (d *Dataset) add(x chunk, pieces uint64) error {
 	if x.index >= pieces {
 		return damaged("chunk %d of an array that has %d", x.index, pieces)
 	}
-	if err := d.f.within(x.address, x.n); err != nil {
+	if err := d.f.checkRange(x.address, x.n); err != nil {
 		return err
 	}
 	if uint64(len(d.chunks)) == pieces {
@@ -201,34 +201,34 @@ func (d *Dataset) chunksV4(c *cursor) error {
 		}
 		return d.add(x, pieces)
 	case 2: // one after the other
-		at := c.address()
-		if c.err != nil || at == undefined {
+		pos := c.address()
+		if c.err != nil || pos == undefined {
 			return c.err
 		}
-		if hi, lo := bits.Mul64(pieces, size); hi != 0 || f.within(at, lo) != nil {
-			return damaged("%d chunks of %d bytes at address %d", pieces, size, at)
+		if hi, lo := bits.Mul64(pieces, size); hi != 0 || f.checkRange(pos, lo) != nil {
+			return damaged("%d chunks of %d bytes at address %d", pieces, size, pos)
 		}
 		for i := range pieces {
-			if err := d.add(chunk{address: at + i*size, n: size, index: i}, pieces); err != nil {
+			if err := d.add(chunk{address: pos + i*size, n: size, index: i}, pieces); err != nil {
 				return err
 			}
 		}
 		return nil
 	case 3:
 		c.take(1)
-		at := c.address()
-		if c.err != nil || at == undefined {
+		pos := c.address()
+		if c.err != nil || pos == undefined {
 			return c.err
 		}
-		return d.fixedArray(at, pieces)
+		return d.fixedArray(pos, pieces)
 	case 5:
 		c.take(6)
-		at := c.address()
-		if c.err != nil || at == undefined {
+		pos := c.address()
+		if c.err != nil || pos == undefined {
 			return c.err
 		}
 		corner := make([]uint64, rank)
-		err := f.tree2(at, func(record []byte) error {
+		err := f.tree2(pos, func(record []byte) error {
 			c := f.cursor(record)
 			x := chunk{address: c.address(), n: size}
 			if len(d.filters) > 0 {
@@ -334,13 +334,13 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 	if c.err != nil {
 		return c.err
 	}
-	at := block + prefix
+	pos := block + prefix
 	for p := range pages {
 		k := min(page, n-p*page)
 		if written[p/8]&(0x80>>(p%8)) == 0 {
 			index += k
 		} else {
-			if c, err = f.cursorAt(at, k*uint64(wide)+4); err != nil {
+			if c, err = f.cursorAt(pos, k*uint64(wide)+4); err != nil {
 				return err
 			}
 			if err := elements(c, k); err != nil {
@@ -351,7 +351,7 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 				return c.err
 			}
 		}
-		at += page*uint64(wide) + 4
+		pos += page*uint64(wide) + 4
 	}
 	return nil
 }
@@ -381,12 +381,12 @@ func (d *Dataset) readChunk(x chunk, out []byte) error {
 	run := min(d.sides[rank-1], uint64(d.Shape[rank-1])-corner[rank-1]) * size
 	inner := make([]uint64, rank)
 	for {
-		from, to := uint64(0), uint64(0)
+		start, end := uint64(0), uint64(0)
 		for k := range rank {
-			from = from*d.sides[k] + inner[k]
-			to = to*uint64(d.Shape[k]) + corner[k] + inner[k]
+			start = start*d.sides[k] + inner[k]
+			end = end*uint64(d.Shape[k]) + corner[k] + inner[k]
 		}
-		copy(out[to*size:to*size+run], raw[from*size:])
+		copy(out[end*size:end*size+run], raw[start*size:])
 		k := rank - 2
 		for ; k >= 0; k-- {
 			if inner[k]++; inner[k] < d.sides[k] && corner[k]+inner[k] < uint64(d.Shape[k]) {

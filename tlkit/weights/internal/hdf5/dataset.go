@@ -18,7 +18,7 @@ type Dataset struct {
 	bytes   uint64 // of all elements
 	fill    []byte // of elements that were never written
 	inline  []byte // the numbers themselves, when they stand in the description
-	at      uint64 // where they are, when they are in one piece
+	pos     uint64 // where they are, when they are in one piece
 	chunks  []chunk
 	sides   []uint64 // of a chunk
 	filters []filter
@@ -113,16 +113,16 @@ func (d *Dataset) parseLayout(b []byte) error {
 			return damaged("%d bytes for %d elements of %d", n, d.n, d.Type.Size)
 		}
 	case 1:
-		d.at = c.address()
+		d.pos = c.address()
 		n := c.length()
-		if c.err != nil || d.at == undefined {
+		if c.err != nil || d.pos == undefined {
 			return c.err
 		}
 		d.form = formWhole
 		if n < d.bytes {
 			return damaged("%d bytes for %d elements of %d", n, d.n, d.Type.Size)
 		}
-		return d.f.within(d.at, d.bytes)
+		return d.f.checkRange(d.pos, d.bytes)
 	case 2:
 		d.form = formChunks
 		if version == 3 {
@@ -159,7 +159,7 @@ func (f *File) parseFill(b []byte) ([]byte, error) {
 // Place tells where in the file the numbers are when they stand there as they
 // are, row by row and in one piece.
 func (d *Dataset) Place() (offset int64, ok bool) {
-	return int64(d.f.base + d.at), d.form == formWhole
+	return int64(d.f.base + d.pos), d.form == formWhole
 }
 
 // Bytes is how many bytes all elements have.
@@ -175,12 +175,12 @@ func (d *Dataset) Read() ([]byte, error) {
 	case formInline:
 		return slices.Clone(d.inline[:d.bytes]), nil
 	case formWhole:
-		return d.f.data(d.at, d.bytes)
+		return d.f.data(d.pos, d.bytes)
 	}
 	out := make([]byte, d.bytes)
 	if d.fill != nil {
-		for at := 0; at < len(out); at += len(d.fill) {
-			copy(out[at:], d.fill)
+		for pos := 0; pos < len(out); pos += len(d.fill) {
+			copy(out[pos:], d.fill)
 		}
 	}
 	for _, x := range d.chunks {

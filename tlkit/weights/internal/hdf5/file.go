@@ -67,12 +67,12 @@ func open(r io.ReaderAt, size int64, anyChecksum bool) (*File, error) {
 		seen:       map[uint64]bool{},
 		offsets:    8, lengths: 8,
 	}
-	at := uint64(0)
-	for ; ; at = max(512, at*2) {
-		if at+16 > f.size {
+	pos := uint64(0)
+	for ; ; pos = max(512, pos*2) {
+		if pos+16 > f.size {
 			return nil, damaged("no HDF5 signature")
 		}
-		b, err := f.read(at, 8)
+		b, err := f.read(pos, 8)
 		if err != nil {
 			return nil, err
 		}
@@ -80,15 +80,15 @@ func open(r io.ReaderAt, size int64, anyChecksum bool) (*File, error) {
 			break
 		}
 	}
-	if err := f.superblock(at); err != nil {
+	if err := f.superblock(pos); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-func (f *File) superblock(at uint64) error {
+func (f *File) superblock(pos uint64) error {
 	const longest = 100
-	b, err := f.read(at, min(longest, f.size-at))
+	b, err := f.read(pos, min(longest, f.size-pos))
 	if err != nil {
 		return err
 	}
@@ -126,10 +126,10 @@ func (f *File) superblock(at uint64) error {
 	if c.err != nil {
 		return c.err
 	}
-	if base != 0 && base != at {
-		return damaged("addresses count from byte %d, the superblock is at %d", base, at)
+	if base != 0 && base != pos {
+		return damaged("addresses count from byte %d, the superblock is at %d", base, pos)
 	}
-	f.base = at
+	f.base = pos
 	if end == undefined || end > f.size {
 		return damaged("it ends at byte %d, but the file has %d bytes: it was cut off", end, f.size)
 	}
@@ -139,7 +139,7 @@ func (f *File) superblock(at uint64) error {
 // read gives n bytes at an address. It is for descriptions only; numbers are read
 // by Dataset.
 func (f *File) read(address, n uint64) ([]byte, error) {
-	if err := f.within(address, n); err != nil {
+	if err := f.checkRange(address, n); err != nil {
 		return nil, err
 	}
 	if f.budget -= int64(n) + readCost; f.budget < 0 {
@@ -156,7 +156,7 @@ func (f *File) read(address, n uint64) ([]byte, error) {
 }
 
 // within checks that n bytes at an address are inside the file.
-func (f *File) within(address, n uint64) error {
+func (f *File) checkRange(address, n uint64) error {
 	if address > f.size-f.base || n > f.size-f.base-address {
 		return damaged("%d bytes at address %d, the file has %d", n, address, f.size-f.base)
 	}

@@ -49,25 +49,25 @@ func TestChecksums(t *testing.T) {
 func TestStructuresThatBranch(t *testing.T) {
 	b := fixtures(t, 1<<30)["h_very_many.h5.gz"]
 	var nodes []int
-	for at := 0; ; {
-		i := bytes.Index(b[at:], []byte("TREE\x00"))
+	for pos := 0; ; {
+		i := bytes.Index(b[pos:], []byte("TREE\x00"))
 		if i < 0 {
 			break
 		}
-		nodes = append(nodes, at+i)
-		at += i + 4
+		nodes = append(nodes, pos+i)
+		pos += i + 4
 	}
 	if len(nodes) < 10 {
 		t.Fatalf("only %d nodes", len(nodes))
 	}
 	// Ten levels of 32 children that are all the same, and nothing at the bottom.
-	for i, at := range nodes[:10] {
-		binary.LittleEndian.PutUint16(b[at+6:], 32)
+	for i, pos := range nodes[:10] {
+		binary.LittleEndian.PutUint16(b[pos+6:], 32)
 		if i == 9 {
-			binary.LittleEndian.PutUint16(b[at+6:], 0)
+			binary.LittleEndian.PutUint16(b[pos+6:], 0)
 		}
 		for k := range 32 {
-			binary.LittleEndian.PutUint64(b[at+24+16*k+8:], uint64(nodes[min(i+1, 9)]))
+			binary.LittleEndian.PutUint64(b[pos+24+16*k+8:], uint64(nodes[min(i+1, 9)]))
 		}
 	}
 	began := time.Now()

@@ -187,21 +187,21 @@ func (f *File) symbolNode(address uint64, names []byte, links []Link) ([]Link, e
 		return nil, err
 	}
 	for range n {
-		at := c.address() // of the name, in the heap
+		pos := c.address() // of the name, in the heap
 		l := Link{address: c.address()}
 		kind := c.uint(4)
 		c.take(20)
 		if c.err != nil {
 			return nil, c.err
 		}
-		if at >= uint64(len(names)) {
+		if pos >= uint64(len(names)) {
 			return nil, damaged("a name outside its heap")
 		}
-		end := bytes.IndexByte(names[at:min(at+maxName, uint64(len(names)))], 0)
+		end := bytes.IndexByte(names[pos:min(pos+maxName, uint64(len(names)))], 0)
 		if end <= 0 {
 			return nil, damaged("a name without end")
 		}
-		l.Name = string(names[at:][:end])
+		l.Name = string(names[pos:][:end])
 		if kind == 2 {
 			l.outside = "a soft link"
 		}

@@ -67,11 +67,11 @@ func (h *fractalHeap) object(id []byte) ([]byte, error) {
 	kind := c.uint(1)
 	switch kind >> 4 & 3 {
 	case 0:
-		at, n := c.uint(h.offsetSize), c.uint(h.sizeSize)
+		pos, n := c.uint(h.offsetSize), c.uint(h.sizeSize)
 		if c.err != nil {
 			return nil, c.err
 		}
-		return h.managed(at, n)
+		return h.managed(pos, n)
 	case 2: // in the identifier itself
 		return c.take(int(kind&15) + 1), c.err
 	}
@@ -86,12 +86,12 @@ func (h *fractalHeap) rowSize(row int) uint64 {
 	return h.first << min(row-1, 40)
 }
 
-func (h *fractalHeap) managed(at, n uint64) ([]byte, error) {
+func (h *fractalHeap) managed(pos, n uint64) ([]byte, error) {
 	if h.rows == 0 {
-		if n > h.first || at > h.first-n {
+		if n > h.first || pos > h.first-n {
 			return nil, damaged("an object outside its heap")
 		}
-		return h.f.read(h.root+at, n)
+		return h.f.read(h.root+pos, n)
 	}
 	// Rows of blocks that double in size; those beyond the largest direct block
 	// are tables of blocks again.
@@ -107,7 +107,7 @@ func (h *fractalHeap) managed(at, n uint64) ([]byte, error) {
 		for i, child := range children {
 			row := i / int(h.width)
 			size := h.rowSize(row)
-			if at < position || at-position >= size {
+			if pos < position || pos-position >= size {
 				position += size
 				continue
 			}
@@ -115,10 +115,10 @@ func (h *fractalHeap) managed(at, n uint64) ([]byte, error) {
 				return nil, damaged("an object in a part of a heap that does not exist")
 			}
 			if row < direct {
-				if n > size-(at-position) {
+				if n > size-(pos-position) {
 					return nil, damaged("an object longer than its heap's block")
 				}
-				return h.f.read(child+(at-position), n)
+				return h.f.read(child+(pos-position), n)
 			}
 			found, block, begin = true, child, position
 			rows = bits.Len64(size) - bits.Len64(h.first) - (bits.Len64(h.width) - 1) + 1

@@ -32,8 +32,8 @@ func (f *File) parseType(b []byte) (Type, error) {
 		return t, damaged("elements of %d bytes", t.Size)
 	}
 	whole := func(letter string) bool { // no number of which only some bits count
-		at, n := c.uint(2), c.uint(2)
-		if at != 0 || n != uint64(8*t.Size) || bits.OnesCount(uint(t.Size)) != 1 || t.Size > 8 {
+		pos, n := c.uint(2), c.uint(2)
+		if pos != 0 || n != uint64(8*t.Size) || bits.OnesCount(uint(t.Size)) != 1 || t.Size > 8 {
 			t.What = fmt.Sprintf("integers of %d bits in %d bytes", n, t.Size)
 			return false
 		}
@@ -48,14 +48,14 @@ func (f *File) parseType(b []byte) (Type, error) {
 		}
 		whole(letter)
 	case 1:
-		at, n, exponentAt, exponent, fractionAt, fraction, bias := c.uint(2), c.uint(2), c.uint(1), c.uint(1), c.uint(1), c.uint(1), c.uint(4)
+		pos, n, exponentAt, exponent, fractionAt, fraction, bias := c.uint(2), c.uint(2), c.uint(1), c.uint(1), c.uint(1), c.uint(1), c.uint(4)
 		sign := flags >> 8 & 0xff
 		t.What = fmt.Sprintf("floating-point numbers of %d bits", n)
 		for _, k := range []struct {
 			name               string
 			exponent, fraction uint64
 		}{{"F64", 11, 52}, {"F32", 8, 23}, {"F16", 5, 10}, {"BF16", 8, 7}} {
-			if total := 1 + k.exponent + k.fraction; n == total && uint64(t.Size)*8 == total && at == 0 && sign == total-1 && fractionAt == 0 && fraction == k.fraction &&
+			if total := 1 + k.exponent + k.fraction; n == total && uint64(t.Size)*8 == total && pos == 0 && sign == total-1 && fractionAt == 0 && fraction == k.fraction &&
 				exponentAt == k.fraction && exponent == k.exponent && bias == 1<<(k.exponent-1)-1 && flags>>4&3 == 2 && flags&0x40 == 0 {
 				t.Name, t.What = k.name, ""
 			}
