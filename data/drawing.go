@@ -12,13 +12,22 @@ import (
 // A Drawing is a set of pictures that code draws. Each picture can be drawn by
 // itself, in any order, and comes out the same everywhere.
 type Drawing struct {
-	Level string // "easy", "medium", "hard"
-	Train int    // pictures of each class in train
-	Test  int    // pictures of each class in test
+	Level insects.Level
+	Train int // pictures of each class in train
+	Test  int // pictures of each class in test
 
-	// Tells is what is said of each picture beside its class: "" nothing, "labels" or "values".
-	Tells string
+	// Tells says what there is to learn beside the class; "" = nothing.
+	Tells Telling
 }
+
+// Telling says what a drawing tells about each of its pictures.
+type Telling string
+
+// What a drawing can tell.
+const (
+	TellsLabels Telling = "labels" // what can be seen: ant, bands, bee, covered, wings
+	TellsValues Telling = "values" // where the insect is, how long, and which way it points
+)
 
 // A Sheet is one picture of a drawing, not yet drawn.
 type Sheet struct {
@@ -27,7 +36,7 @@ type Sheet struct {
 	Folder string // slash path of its folder: "train/ants"
 	Name   string // base name: "ants-0007.png"
 
-	level        string
+	level        insects.Level
 	class, index int
 }
 
@@ -62,16 +71,16 @@ func (g Drawing) Version() string {
 	return fmt.Sprintf("v%d-%d-%d", insects.Version, g.Train, g.Test)
 }
 
-// Told draws the picture and says what is true of it, as the header of a CSV file and a
-// row of it in the words of package datasets: "labels" and "ant;wings", or "cos,length,…"
-// and "0.31,88.2,…". Both are "" when the drawing tells nothing.
-func (g Drawing) Told(s Sheet) (img image.Image, header, row string, err error) {
-	drawn, f, err := insects.Drawn(s.level, string(s.Split), s.class, s.index)
+// DrawWithRow draws the picture and returns what is true of it as columns of a CSV file:
+// their header and one row, such as "labels" and "ant;wings", or "cos,length,…" and
+// "0.31,88.2,…". Both are "" when the drawing tells nothing.
+func (g Drawing) DrawWithRow(s Sheet) (img image.Image, header, row string, err error) {
+	drawn, f, err := insects.DrawWithFacts(s.level, string(s.Split), s.class, s.index)
 	if err != nil {
 		return nil, "", "", fmt.Errorf("data: drawing %s/%s: %w", s.Folder, s.Name, err)
 	}
 	switch g.Tells {
-	case "labels":
+	case TellsLabels:
 		var labels []string
 		for i, is := range []bool{f.Ant, f.Bands, f.Bee, f.Covered, f.Wings} {
 			if is {
@@ -79,20 +88,20 @@ func (g Drawing) Told(s Sheet) (img image.Image, header, row string, err error) 
 			}
 		}
 		return drawn, "labels", strings.Join(labels, ";"), nil
-	case "values":
+	case TellsValues:
 		return drawn, strings.Join(toldValues, ","), fmt.Sprintf("%.3f,%.1f,%.3f,%.1f,%.1f", f.Cos, f.Length, f.Sin, f.X, f.Y), nil
 	}
 	return drawn, "", "", nil
 }
 
-// What the sets that tell something tell.
+// The columns of the sets that tell something.
 var (
 	toldLabels = []string{"ant", "bands", "bee", "covered", "wings"}
 	toldValues = []string{"cos", "length", "sin", "x", "y"}
 )
 
-// telling is a drawn set that asks something else of the same pictures.
-func telling(s Set, tells string, labels []string) Set {
+// telling makes a drawn set ask for something else about the same pictures.
+func telling(s Set, tells Telling, labels []string) Set {
 	s.Drawing.Tells, s.Labels = tells, slices.Clone(labels)
 	return s
 }
@@ -108,7 +117,7 @@ func (s Sheet) Draw() (image.Image, error) {
 }
 
 // drawn is the row of one set of insects.
-func drawn(name, level, title string) Set {
+func drawn(name string, level insects.Level, title string) Set {
 	return Set{
 		Name:    name,
 		Title:   title,

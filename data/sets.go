@@ -1,6 +1,10 @@
 package data
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/tlkit/transfer-learning/data/insects"
+)
 
 // A Set is one row of the table of ready sets: what it holds, where it comes
 // from and what may be done with it.
@@ -40,12 +44,12 @@ type Package struct {
 }
 
 var table = []Set{
-	drawn("insects", "easy", "drawn ants and bees, 244 to train and 1,000 to test"),
-	drawn("insects-medium", "medium", "drawn ants and bees, smaller, half hidden and less typical"),
-	drawn("insects-hard", "hard", "drawn ants and bees whose colours say nothing, some of them hard for people too"),
-	telling(drawn("insects-labels", "easy", "the pictures of insects with what can be seen: ant or bee, wings, bands, covered"), "labels", toldLabels),
-	telling(drawn("insects-values", "easy", "the pictures of insects with where it is (x, y), its length, and the way it points (cos, sin)"), "values", toldValues),
-	few(drawn("insects-few", "hard", "the same, 96 to train and 200 to test: for what trains a whole network in a minute")),
+	drawn("insects", insects.Easy, "drawn ants and bees, 244 to train and 1,000 to test"),
+	drawn("insects-medium", insects.Medium, "drawn ants and bees, smaller, half hidden and less typical"),
+	drawn("insects-hard", insects.Hard, "drawn ants and bees whose colours say nothing, some of them hard for people too"),
+	telling(drawn("insects-labels", insects.Easy, "the pictures of insects with what can be seen: ant or bee, wings, bands, covered"), TellsLabels, toldLabels),
+	telling(drawn("insects-values", insects.Easy, "the pictures of insects with where it is (x, y), its length, and the way it points (cos, sin)"), TellsValues, toldValues),
+	few(drawn("insects-few", insects.Hard, "the same, 96 to train and 200 to test: for what trains a whole network in a minute")),
 	{
 		Name:    "hymenoptera",
 		Title:   "photographs of ants and bees, 244 to train and 153 to validate",

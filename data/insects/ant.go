@@ -10,9 +10,9 @@ func (h *hexapod) ant(winged float64) {
 	nod := mul(d.bell(), 0.02)
 	thick := d.uniform(0.017, 0.026)
 
-	h.leg(point{0.32, 0.05}, 0.34*reach, 0.36*reach, 0.26*reach, d.uniform(0.12, 0.18), -0.05, 0.03, thick)
-	h.leg(point{0.16, 0.05}, 0.36*reach, 0.38*reach, 0.28*reach, d.uniform(0.22, 0.27), 0.05, 0.03, thick)
-	h.leg(point{0.02, 0.05}, 0.40*reach, 0.46*reach, 0.34*reach, d.uniform(0.33, 0.39), 0.06, 0.02, thick)
+	h.leg(legShape{root: point{0.32, 0.05}, thigh: 0.34 * reach, shin: 0.36 * reach, foot: 0.26 * reach, turn: d.uniform(0.12, 0.18), knee: -0.05, ankle: 0.03, thick: thick})
+	h.leg(legShape{root: point{0.16, 0.05}, thigh: 0.36 * reach, shin: 0.38 * reach, foot: 0.28 * reach, turn: d.uniform(0.22, 0.27), knee: 0.05, ankle: 0.03, thick: thick})
+	h.leg(legShape{root: point{0.02, 0.05}, thigh: 0.40 * reach, shin: 0.46 * reach, foot: 0.34 * reach, turn: d.uniform(0.33, 0.39), knee: 0.06, ankle: 0.02, thick: thick})
 
 	hc, hs := circle(nod)
 	headAt := point{0.42 + mul(0.24, hc), mul(0.24, hs)}
@@ -26,7 +26,7 @@ func (h *hexapod) ant(winged float64) {
 		h.l.stroke(h.f.points(jaw), mul(h.px, 0.035), mul(h.px, 0.012))
 	}
 	h.l.fill(flat(h.coat.head.scale(0.7)), 1)
-	h.feelers(ahead(0.1, 0.08), 0.36, 0.42, d.uniform(0.09, 0.15), d.uniform(-0.17, -0.09), thick*0.75)
+	h.feelers(feelerShape{root: ahead(0.1, 0.08), first: 0.36, second: 0.42, turn: d.uniform(0.09, 0.15), elbow: d.uniform(-0.17, -0.09), thick: thick * 0.75})
 
 	tc, ts := circle(0.5 + bend)
 	long := d.uniform(0.30, 0.40)
@@ -45,8 +45,8 @@ func (h *hexapod) ant(winged float64) {
 	if d.chance(winged) { // a young queen or a drone
 		spread := d.uniform(0.03, 0.14)
 		for _, side := range []float64{1, -1} {
-			h.wing(point{0.12, 0.06}, 0.5-mul(spread, 0.7), 0.62, 0.16, side, d.uniform(0.3, 0.5))
-			h.wing(point{0.2, 0.07}, 0.5-spread, 0.98, 0.18, side, d.uniform(0.3, 0.55))
+			h.wing(wingShape{hinge: point{0.12, 0.06}, turn: 0.5 - mul(spread, 0.7), length: 0.62, breadth: 0.16, side: side, opacity: d.uniform(0.3, 0.5)})
+			h.wing(wingShape{hinge: point{0.2, 0.07}, turn: 0.5 - spread, length: 0.98, breadth: 0.18, side: side, opacity: d.uniform(0.3, 0.55)})
 		}
 	}
 	h.l.solid(h.f, blob{center: headAt, rx: 0.2 * big, ry: 0.185 * big, turn: nod, egg: -0.16}, plain(h.coat.head), h.lit, h.coat.gloss)

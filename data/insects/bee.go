@@ -13,11 +13,11 @@ func (h *hexapod) bee(winged float64) {
 	nod := mul(d.bell(), 0.02)
 	thick := d.uniform(0.026, 0.036)
 
-	h.leg(point{0.40, 0.12}, 0.22*reach, 0.22*reach, 0.16*reach, d.uniform(0.12, 0.18), -0.06, 0.03, thick)
-	h.leg(point{0.26, 0.14}, 0.24*reach, 0.24*reach, 0.18*reach, d.uniform(0.22, 0.27), 0.07, 0.03, thick)
-	h.leg(point{0.10, 0.12}, 0.28*reach, 0.32*reach, 0.24*reach, d.uniform(0.31, 0.36), 0.09, 0.03, thick*1.1)
+	h.leg(legShape{root: point{0.40, 0.12}, thigh: 0.22 * reach, shin: 0.22 * reach, foot: 0.16 * reach, turn: d.uniform(0.12, 0.18), knee: -0.06, ankle: 0.03, thick: thick})
+	h.leg(legShape{root: point{0.26, 0.14}, thigh: 0.24 * reach, shin: 0.24 * reach, foot: 0.18 * reach, turn: d.uniform(0.22, 0.27), knee: 0.07, ankle: 0.03, thick: thick})
+	h.leg(legShape{root: point{0.10, 0.12}, thigh: 0.28 * reach, shin: 0.32 * reach, foot: 0.24 * reach, turn: d.uniform(0.31, 0.36), knee: 0.09, ankle: 0.03, thick: thick * 1.1})
 	if d.chance(0.25) { // pollen on the hind legs
-		yellow := hsvIn(d, 0.08, 0.15, 0.7, 0.95, 0.75, 1)
+		yellow := hsvIn(d, span{0.08, 0.15}, span{0.7, 0.95}, span{0.75, 1})
 		for _, side := range []float64{1, -1} {
 			h.l.solid(h.f, blob{center: point{-0.16, side * 0.40 * reach}, rx: 0.09, ry: 0.055, turn: side * 0.42}, plain(yellow), h.lit, 0)
 		}
@@ -27,7 +27,7 @@ func (h *hexapod) bee(winged float64) {
 	ahead := func(x, y float64) point {
 		return point{headAt.x + mul(hc, x) - mul(hs, y), headAt.y + mul(hs, x) + mul(hc, y)}
 	}
-	h.feelers(ahead(0.1, 0.06), 0.13, 0.24, d.uniform(0.07, 0.12), d.uniform(-0.02, 0.05), thick*0.6)
+	h.feelers(feelerShape{root: ahead(0.1, 0.06), first: 0.13, second: 0.24, turn: d.uniform(0.07, 0.12), elbow: d.uniform(-0.02, 0.05), thick: thick * 0.6})
 
 	tc, ts := circle(0.5 + bend)
 	long := 0.5 * d.uniform(0.9, 1.08)
@@ -64,8 +64,8 @@ func (h *hexapod) bee(winged float64) {
 				continue // lost one
 			}
 			own := spread + mul(d.bell(), 0.012)
-			h.wing(point{0.18, 0.16}, 0.5-mul(own, 0.75), 0.66, 0.24, side, clear)
-			h.wing(point{0.28, 0.17}, 0.5-own, 0.98, 0.25, side, clear)
+			h.wing(wingShape{hinge: point{0.18, 0.16}, turn: 0.5 - mul(own, 0.75), length: 0.66, breadth: 0.24, side: side, opacity: clear})
+			h.wing(wingShape{hinge: point{0.28, 0.17}, turn: 0.5 - own, length: 0.98, breadth: 0.25, side: side, opacity: clear})
 		}
 	}
 }

@@ -17,17 +17,17 @@ type coat struct {
 func shared(d *dice) rgb {
 	switch d.weighted(2, 3, 2, 2.5, 1, 0.8) {
 	case 0:
-		return hsvIn(d, 0, 0.1, 0.1, 0.5, 0.05, 0.16)
+		return hsvIn(d, span{0, 0.1}, span{0.1, 0.5}, span{0.05, 0.16})
 	case 1:
-		return hsvIn(d, 0.03, 0.09, 0.4, 0.8, 0.16, 0.45)
+		return hsvIn(d, span{0.03, 0.09}, span{0.4, 0.8}, span{0.16, 0.45})
 	case 2:
-		return hsvIn(d, 0.0, 0.05, 0.55, 0.85, 0.35, 0.65)
+		return hsvIn(d, span{0.0, 0.05}, span{0.55, 0.85}, span{0.35, 0.65})
 	case 3:
-		return hsvIn(d, 0.07, 0.13, 0.5, 0.9, 0.55, 0.88)
+		return hsvIn(d, span{0.07, 0.13}, span{0.5, 0.9}, span{0.55, 0.88})
 	case 4:
-		return hsvIn(d, 0.08, 0.16, 0.05, 0.3, 0.4, 0.75)
+		return hsvIn(d, span{0.08, 0.16}, span{0.05, 0.3}, span{0.4, 0.75})
 	}
-	return hsvIn(d, 0.3, 0.62, 0.5, 0.8, 0.25, 0.6)
+	return hsvIn(d, span{0.3, 0.62}, span{0.5, 0.8}, span{0.25, 0.6})
 }
 
 // antCoat dresses an ant. own is the probability of colours ants are known
@@ -37,16 +37,16 @@ func antCoat(d *dice, own, banded float64) coat {
 	if d.chance(own) {
 		switch d.weighted(3, 2, 2, 2) {
 		case 0: // black garden ant
-			c.head = hsvIn(d, 0, 0.1, 0.1, 0.5, 0.07, 0.18)
+			c.head = hsvIn(d, span{0, 0.1}, span{0.1, 0.5}, span{0.07, 0.18})
 			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.3)), c.head.scale(d.uniform(0.7, 1.1))
 		case 1: // wood ant: rust before, dark behind
-			c.chest = hsvIn(d, 0.005, 0.05, 0.65, 0.9, 0.4, 0.62)
-			c.head, c.tail = c.chest.scale(d.uniform(0.6, 1)), hsvIn(d, 0, 0.06, 0.3, 0.6, 0.08, 0.2)
+			c.chest = hsvIn(d, span{0.005, 0.05}, span{0.65, 0.9}, span{0.4, 0.62})
+			c.head, c.tail = c.chest.scale(d.uniform(0.6, 1)), hsvIn(d, span{0, 0.06}, span{0.3, 0.6}, span{0.08, 0.2})
 		case 2: // fire ant
-			c.head = hsvIn(d, 0.005, 0.045, 0.7, 0.9, 0.35, 0.65)
+			c.head = hsvIn(d, span{0.005, 0.045}, span{0.7, 0.9}, span{0.35, 0.65})
 			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.15)), c.head.scale(d.uniform(0.5, 0.95))
 		default: // carpenter ant
-			c.head = hsvIn(d, 0.03, 0.07, 0.5, 0.8, 0.15, 0.32)
+			c.head = hsvIn(d, span{0.03, 0.07}, span{0.5, 0.8}, span{0.15, 0.32})
 			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.6)), c.head.scale(d.uniform(0.5, 0.9))
 		}
 	} else {
@@ -60,7 +60,7 @@ func antCoat(d *dice, own, banded float64) coat {
 	}
 	c.hair, c.furry, c.gloss = c.tail.add(0.4), 0, d.uniform(0.3, 1)
 	c.leg = c.chest.mix(c.head, 0.5).scale(d.uniform(0.55, 0.95))
-	c.wing = hsvIn(d, 0.08, 0.6, 0, 0.15, 0.8, 1)
+	c.wing = hsvIn(d, span{0.08, 0.6}, span{0, 0.15}, span{0.8, 1})
 	return c
 }
 
@@ -68,21 +68,21 @@ func antCoat(d *dice, own, banded float64) coat {
 // banded that of bands when it wears others.
 func beeCoat(d *dice, own, banded float64) coat {
 	var c coat
-	c.wing = hsvIn(d, 0.08, 0.6, 0, 0.15, 0.8, 1)
+	c.wing = hsvIn(d, span{0.08, 0.6}, span{0, 0.15}, span{0.8, 1})
 	if d.chance(own) {
 		if d.chance(0.65) { // honey bee
-			c.tail = hsvIn(d, 0.085, 0.125, 0.6, 0.9, 0.65, 0.92)
-			c.band = hsvIn(d, 0.04, 0.09, 0.4, 0.7, 0.08, 0.25)
+			c.tail = hsvIn(d, span{0.085, 0.125}, span{0.6, 0.9}, span{0.65, 0.92})
+			c.band = hsvIn(d, span{0.04, 0.09}, span{0.4, 0.7}, span{0.08, 0.25})
 			c.bands, c.soft = 4+d.intn(3), d.uniform(0.06, 0.2)
-			c.hair = hsvIn(d, 0.085, 0.12, 0.4, 0.7, 0.6, 0.85)
+			c.hair = hsvIn(d, span{0.085, 0.12}, span{0.4, 0.7}, span{0.6, 0.85})
 			c.chest, c.head = c.hair.scale(0.55), c.band.mix(c.hair, 0.25)
 			c.furry = d.uniform(0.5, 0.9)
 		} else { // bumble bee
-			c.band = hsvIn(d, 0.1, 0.145, 0.75, 0.95, 0.8, 0.98)
-			c.tail = hsvIn(d, 0, 0.1, 0.1, 0.4, 0.06, 0.14)
+			c.band = hsvIn(d, span{0.1, 0.145}, span{0.75, 0.95}, span{0.8, 0.98})
+			c.tail = hsvIn(d, span{0, 0.1}, span{0.1, 0.4}, span{0.06, 0.14})
 			c.bands, c.soft = 2+d.intn(2), d.uniform(0.08, 0.2)
 			c.hair, c.chest, c.head = c.band, c.tail, c.tail
-			white := hsvIn(d, 0.08, 0.14, 0.02, 0.25, 0.85, 1)
+			white := hsvIn(d, span{0.08, 0.14}, span{0.02, 0.25}, span{0.85, 1})
 			if d.chance(0.7) {
 				c.tip = &white
 			}
@@ -99,7 +99,7 @@ func beeCoat(d *dice, own, banded float64) coat {
 		}
 		c.furry = d.uniform(0.15, 0.8)
 		if d.chance(0.2) { // carpenter bee: smoky wings
-			c.wing = hsvIn(d, 0.55, 0.75, 0.2, 0.5, 0.25, 0.5)
+			c.wing = hsvIn(d, span{0.55, 0.75}, span{0.2, 0.5}, span{0.25, 0.5})
 		}
 	}
 	c.gloss = d.uniform(0.15, 0.7)

@@ -41,8 +41,11 @@ func hsv(h, s, v float64) rgb {
 	return rgb{v, p, q}
 }
 
+// A span is a range of numbers.
+type span struct{ lo, hi float64 }
+
 // hsvIn draws a colour from ranges of hue, saturation and value.
-func hsvIn(d *dice, h0, h1, s0, s1, v0, v1 float64) rgb {
-	h, s, v := d.uniform(h0, h1), d.uniform(s0, s1), d.uniform(v0, v1)
+func hsvIn(d *dice, hue, saturation, value span) rgb {
+	h, s, v := d.uniform(hue.lo, hue.hi), d.uniform(saturation.lo, saturation.hi), d.uniform(value.lo, value.hi)
 	return hsv(h, s, v)
 }

@@ -30,14 +30,14 @@ func ground(d *dice, l *layer, clutter float64) {
 
 // paper is off-white with fibres, sometimes ruled.
 func paper(d *dice, l *layer) {
-	base := hsvIn(d, 0.06, 0.16, 0.02, 0.18, 0.82, 0.97)
+	base := hsvIn(d, span{0.06, 0.16}, span{0.02, 0.18}, span{0.82, 0.97})
 	n := noise{d.next()}
 	grain := d.uniform(0.02, 0.07)
 	l.flood(func(x, y float64) rgb {
 		return base.scale(1 + mul(grain, n.cloud(x/3, y/3, 3)+n.value(x/60, y/60)-1))
 	})
 	if d.chance(0.3) { // ruled or squared
-		ink := hsvIn(d, 0.5, 0.66, 0.2, 0.5, 0.6, 0.8)
+		ink := hsvIn(d, span{0.5, 0.66}, span{0.2, 0.5}, span{0.6, 0.8})
 		gap := mul(float64(l.side), d.uniform(0.06, 0.13))
 		first := mul(gap, d.unit())
 		s := float64(l.side)
@@ -52,7 +52,7 @@ func paper(d *dice, l *layer) {
 	}
 	for range d.intn(12) { // fibres
 		p := point{mul(d.unit(), float64(l.side)), mul(d.unit(), float64(l.side))}
-		l.stroke(wander(d, p, d.unit(), mul(float64(l.side), d.uniform(0.02, 0.08)), 0.15, 4), 0.3, 0.2)
+		l.stroke(wander(d, p, walk{turn: d.unit(), length: mul(float64(l.side), d.uniform(0.02, 0.08)), drift: 0.15, steps: 4}), 0.3, 0.2)
 	}
 	l.fill(flat(base.scale(0.82)), 0.6)
 }
@@ -74,9 +74,9 @@ func wash(d *dice, l *layer) {
 
 // leaf is one large leaf seen close, with veins.
 func leaf(d *dice, l *layer) {
-	green := hsvIn(d, 0.19, 0.37, 0.4, 0.85, 0.3, 0.72)
+	green := hsvIn(d, span{0.19, 0.37}, span{0.4, 0.85}, span{0.3, 0.72})
 	if d.chance(0.15) { // autumn
-		green = hsvIn(d, 0.02, 0.14, 0.5, 0.85, 0.45, 0.8)
+		green = hsvIn(d, span{0.02, 0.14}, span{0.5, 0.85}, span{0.45, 0.8})
 	}
 	n := noise{d.next()}
 	side := float64(l.side)
@@ -127,9 +127,9 @@ func flower(d *dice, l *layer) {
 	hue := pick(d, d.uniform(0.88, 1.02), d.uniform(0.12, 0.17), d.uniform(0.72, 0.86), d.uniform(0.58, 0.68), d.uniform(0.02, 0.08))
 	petal := hsv(hue, d.uniform(0.12, 0.85), d.uniform(0.75, 1))
 	if d.chance(0.25) {
-		petal = hsvIn(d, 0.1, 0.16, 0, 0.1, 0.9, 1)
+		petal = hsvIn(d, span{0.1, 0.16}, span{0, 0.1}, span{0.9, 1})
 	}
-	heart := hsvIn(d, 0.06, 0.15, 0.6, 0.95, 0.45, 0.9)
+	heart := hsvIn(d, span{0.06, 0.15}, span{0.6, 0.95}, span{0.45, 0.9})
 	rows := 1 + d.intn(2)
 	count := 5 + d.intn(14)
 	long := mul(side, d.uniform(0.42, 0.75))
@@ -163,7 +163,7 @@ func flower(d *dice, l *layer) {
 
 // sand is bright soil with pebbles.
 func sand(d *dice, l *layer) {
-	base := hsvIn(d, 0.05, 0.13, 0.12, 0.5, 0.45, 0.9)
+	base := hsvIn(d, span{0.05, 0.13}, span{0.12, 0.5}, span{0.45, 0.9})
 	other := base.scale(d.uniform(0.6, 0.85))
 	n := noise{d.next()}
 	coarse := d.uniform(8, 30)
@@ -179,14 +179,14 @@ func sand(d *dice, l *layer) {
 		l.polygon(ring(point{p.x + 1.5, p.y + 2}, r, ry, turn, 16))
 		l.fill(flat(rgb{0.05, 0.04, 0.03}), 0.3)
 		l.polygon(ring(p, r, ry, turn, 16))
-		col := base.mix(hsvIn(d, 0, 0.15, 0, 0.3, 0.3, 0.9), d.unit())
+		col := base.mix(hsvIn(d, span{0, 0.15}, span{0, 0.3}, span{0.3, 0.9}), d.unit())
 		l.fill(func(x, y float64) rgb { return col.scale(1.1 - mul(clamp(0.5+(y-p.y+x-p.x)/(3*r)), 0.4)) }, 1)
 	}
 }
 
 // wood is bark or a plank: noise drawn out along one direction.
 func wood(d *dice, l *layer) {
-	base := hsvIn(d, 0.04, 0.11, 0.2, 0.65, 0.25, 0.75)
+	base := hsvIn(d, span{0.04, 0.11}, span{0.2, 0.65}, span{0.25, 0.75})
 	n := noise{d.next()}
 	c, s := circle(d.unit())
 	long, fine := d.uniform(25, 70), d.uniform(2.5, 7)
@@ -204,9 +204,9 @@ func wood(d *dice, l *layer) {
 func bokeh(d *dice, l *layer) { blurry(d, l, d.uniform(5, 12)) }
 
 func blurry(d *dice, l *layer, blur float64) {
-	a := hsvIn(d, 0.18, 0.4, 0.25, 0.75, 0.2, 0.7)
+	a := hsvIn(d, span{0.18, 0.4}, span{0.25, 0.75}, span{0.2, 0.7})
 	if d.chance(0.2) {
-		a = hsvIn(d, 0.5, 0.64, 0.15, 0.5, 0.5, 0.9)
+		a = hsvIn(d, span{0.5, 0.64}, span{0.15, 0.5}, span{0.5, 0.9})
 	}
 	l.flood(flat(a))
 	side := float64(l.side)
@@ -221,14 +221,14 @@ func blurry(d *dice, l *layer, blur float64) {
 
 // meadow is short grass or moss, many strokes deep.
 func meadow(d *dice, l *layer) {
-	base := hsvIn(d, 0.17, 0.36, 0.3, 0.75, 0.25, 0.55)
+	base := hsvIn(d, span{0.17, 0.36}, span{0.3, 0.75}, span{0.25, 0.55})
 	l.flood(flat(base.scale(0.6)))
 	side := float64(l.side)
 	lean := d.unit()
 	for i := range 260 {
 		p := point{mul(d.unit(), side), mul(d.unit(), side)}
 		t := lean + mul(0.09, d.bell())
-		ps := wander(d, p, t, mul(side, d.uniform(0.06, 0.2)), 0.05, 3)
+		ps := wander(d, p, walk{turn: t, length: mul(side, d.uniform(0.06, 0.2)), drift: 0.05, steps: 3})
 		l.stroke(ps, mul(side, d.uniform(0.004, 0.010)), 0.3)
 		bright := mix(0.6, 1.35, float64(i)/260)
 		l.fill(flat(base.mix(hsv(0.2, 0.6, 0.9), mul(d.unit(), 0.3)).scale(mul(bright, d.uniform(0.8, 1.1)))), 0.95)
@@ -242,26 +242,33 @@ func meadow(d *dice, l *layer) {
 func natural(d *dice) rgb {
 	switch d.intn(6) {
 	case 0, 1:
-		return hsvIn(d, 0.2, 0.4, 0.3, 0.8, 0.25, 0.8)
+		return hsvIn(d, span{0.2, 0.4}, span{0.3, 0.8}, span{0.25, 0.8})
 	case 2:
-		return hsvIn(d, 0.05, 0.12, 0.2, 0.7, 0.25, 0.8)
+		return hsvIn(d, span{0.05, 0.12}, span{0.2, 0.7}, span{0.25, 0.8})
 	case 3:
-		return hsvIn(d, 0.1, 0.16, 0.4, 0.9, 0.7, 1)
+		return hsvIn(d, span{0.1, 0.16}, span{0.4, 0.9}, span{0.7, 1})
 	case 4:
-		return hsvIn(d, 0.6, 1.02, 0.3, 0.8, 0.5, 0.95)
+		return hsvIn(d, span{0.6, 1.02}, span{0.3, 0.8}, span{0.5, 0.95})
 	}
-	return hsvIn(d, 0, 1, 0, 0.12, 0.4, 0.95)
+	return hsvIn(d, span{0, 1}, span{0, 0.12}, span{0.4, 0.95})
 }
 
-// wander is a line of n steps that starts at p and drifts off its heading.
-func wander(d *dice, p point, turn, length, drift float64, n int) []point {
+// A walk is a line that drifts off its heading.
+type walk struct {
+	turn, length, drift float64
+	steps               int
+}
+
+// wander returns the points of a walk that starts at p.
+func wander(d *dice, p point, w walk) []point {
 	ps := []point{p}
-	bend := mul(d.bell(), drift)
-	for range n {
+	bend := mul(d.bell(), w.drift)
+	n, turn := float64(w.steps), w.turn
+	for range w.steps {
 		c, s := circle(turn)
-		p = point{p.x + mul(c, length/float64(n)), p.y + mul(s, length/float64(n))}
+		p = point{p.x + mul(c, w.length/n), p.y + mul(s, w.length/n)}
 		ps = append(ps, p)
-		turn += bend / float64(n)
+		turn += bend / n
 	}
 	return ps
 }

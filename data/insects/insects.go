@@ -22,40 +22,49 @@ const Side = 192
 // Classes are the labels, by class number.
 var Classes = []string{"ants", "bees"}
 
-// Draw draws picture number index (0 or more) of a class (0 ants, 1 bees) in a
-// split ("train" or "test") of a level ("easy", "medium", "hard"). The pictures
-// of the two splits have nothing in common.
-func Draw(levelName, split string, class, index int) (*image.NRGBA, error) {
-	img, _, err := Drawn(levelName, split, class, index)
+// Level says how hard ants and bees are to tell apart.
+type Level string
+
+// The levels.
+const (
+	Easy   Level = "easy"
+	Medium Level = "medium"
+	Hard   Level = "hard"
+)
+
+// Draw draws picture number index (0 or more) of a class (0 ants, 1 bees) in a split
+// ("train" or "test"). The pictures of the two splits have nothing in common.
+func Draw(level Level, split string, class, index int) (*image.NRGBA, error) {
+	img, _, err := DrawWithFacts(level, split, class, index)
 	return img, err
 }
 
-// Facts are what is true of a picture: where the insect is, how large, which way it
-// points, and what can be seen of it.
+// Facts are what is true of a picture: where the insect is, how large, which way it points,
+// and what can be seen of it.
 type Facts struct {
-	X, Y     float64 // of the middle of its body, pixels from the top left corner
-	Length   float64 // of its body without feelers and legs, pixels, before foreshortening
-	Cos, Sin float64 // of the direction its head points in: 1, 0 is right, 0, 1 is down
+	X, Y     float64 // middle of the body, in pixels from the top left corner
+	Length   float64 // of the body without feelers and legs, in pixels, before foreshortening
+	Cos, Sin float64 // direction of the head: 1, 0 is right and 0, 1 is down
 
 	Ant, Bee bool
-	Wings    bool // it has wings that show
-	Bands    bool // its tail is banded
-	Covered  bool // something was drawn in front of it, or beside it
+	Wings    bool // wings can be seen
+	Bands    bool // the tail is banded
+	Covered  bool // something lies in front of the insect, or beside it
 }
 
-// Drawn is Draw, and says what was drawn.
-func Drawn(levelName, split string, class, index int) (*image.NRGBA, Facts, error) {
-	img, facts, err := drawn(levelName, split, class, index)
+// DrawWithFacts is [Draw], and also returns the facts of the picture.
+func DrawWithFacts(level Level, split string, class, index int) (*image.NRGBA, Facts, error) {
+	img, facts, err := drawWithFacts(level, split, class, index)
 	if err == nil {
 		facts.Ant, facts.Bee = class == 0, class == 1
 	}
 	return img, facts, err
 }
 
-func drawn(levelName, split string, class, index int) (*image.NRGBA, Facts, error) {
-	v, ok := levels[levelName]
+func drawWithFacts(name Level, split string, class, index int) (*image.NRGBA, Facts, error) {
+	v, ok := levels[name]
 	if !ok {
-		return nil, Facts{}, fmt.Errorf("insects: no level %q; there are easy, medium and hard", levelName)
+		return nil, Facts{}, fmt.Errorf("insects: no level %q; there are easy, medium and hard", name)
 	}
 	if class != 0 && class != 1 {
 		return nil, Facts{}, fmt.Errorf("insects: class %d, want 0 (ants) or 1 (bees)", class)
@@ -69,7 +78,7 @@ func drawn(levelName, split string, class, index int) (*image.NRGBA, Facts, erro
 	default:
 		return nil, Facts{}, fmt.Errorf("insects: no split %q; there are train and test", split)
 	}
-	for _, b := range []byte(levelName + "/" + split) {
+	for _, b := range []byte(string(name) + "/" + split) {
 		seeds = append(seeds, uint64(b))
 	}
 	img, facts := draw(newDice(seeds...), Side, class == 1, v)

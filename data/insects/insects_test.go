@@ -25,7 +25,7 @@ func TestFrozen(t *testing.T) {
 		var class, index int
 		fmt.Sscan(p[2], &class)
 		fmt.Sscan(p[3], &index)
-		img, err := Draw(p[0], p[1], class, index)
+		img, err := Draw(Level(p[0]), p[1], class, index)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestCircle(t *testing.T) {
 
 func TestPicturesDiffer(t *testing.T) {
 	seen := map[uint32]string{}
-	for _, level := range []string{"easy", "medium", "hard"} {
+	for _, level := range []Level{Easy, Medium, Hard} {
 		for _, split := range []string{"train", "test"} {
 			for class := range 2 {
 				for i := range 3 {
@@ -146,7 +146,8 @@ func TestColourDoesNotTell(t *testing.T) {
 
 func TestDrawRefuses(t *testing.T) {
 	for _, c := range []struct {
-		level, split string
+		level        Level
+		split        string
 		class, index int
 		want         string
 	}{

@@ -12,14 +12,22 @@ type hexapod struct {
 	winged bool // a wing was drawn
 }
 
-// leg draws the same leg on both sides, each with a pose of its own. The joints
-// are at the given distances; turns are measured from straight ahead.
-func (h *hexapod) leg(root point, thigh, shin, foot, turn, knee, ankle, thick float64) {
+// A legShape is a leg from its root on the body to its foot.
+type legShape struct {
+	root              point
+	thigh, shin, foot float64 // lengths of the parts
+	turn, knee, ankle float64 // turns: of the thigh from straight ahead, then of each joint
+	thick             float64
+}
+
+// leg draws the same leg on both sides, each with a pose of its own.
+func (h *hexapod) leg(s legShape) {
+	root, turn, knee, ankle, thick := s.root, s.turn, s.knee, s.ankle, s.thick
 	for _, side := range []float64{1, -1} {
 		a := turn + mul(h.d.bell(), 0.022)
 		p := point{root.x, mul(root.y, side)}
 		ps := []point{p}
-		for i, length := range []float64{thigh, shin, foot} {
+		for i, length := range []float64{s.thigh, s.shin, s.foot} {
 			t := a
 			switch i {
 			case 1:
@@ -27,8 +35,8 @@ func (h *hexapod) leg(root point, thigh, shin, foot, turn, knee, ankle, thick fl
 			case 2:
 				t += knee + ankle + mul(h.d.bell(), 0.02)
 			}
-			c, s := circle(t)
-			p = point{p.x + mul(length, c), p.y + mul(side, mul(length, s))}
+			cos, sin := circle(t)
+			p = point{p.x + mul(length, cos), p.y + mul(side, mul(length, sin))}
 			ps = append(ps, p)
 		}
 		q := h.f.points(ps)
@@ -46,21 +54,30 @@ func (h *hexapod) leg(root point, thigh, shin, foot, turn, knee, ankle, thick fl
 	}
 }
 
-// feelers draws both antennae: a straight first part, then a bent second.
-func (h *hexapod) feelers(root point, first, second, turn, elbow, thick float64) {
+// A feelerShape is an antenna: a straight first part, then a bent second.
+type feelerShape struct {
+	root          point
+	first, second float64 // lengths
+	turn, elbow   float64 // turns: of the first part from straight ahead, then of the second
+	thick         float64
+}
+
+// feelers draws both antennae.
+func (h *hexapod) feelers(s feelerShape) {
+	root, turn, elbow, thick := s.root, s.turn, s.elbow, s.thick
 	for _, side := range []float64{1, -1} {
 		a := turn + mul(h.d.bell(), 0.02)
 		p := point{root.x, mul(root.y, side)}
 		ps := []point{p}
 		add := func(t, length float64) {
-			c, s := circle(t)
-			p = point{p.x + mul(length, c), p.y + mul(side, mul(length, s))}
+			cos, sin := circle(t)
+			p = point{p.x + mul(length, cos), p.y + mul(side, mul(length, sin))}
 			ps = append(ps, p)
 		}
-		add(a, first)
+		add(a, s.first)
 		b := a + elbow + mul(h.d.bell(), 0.025)
 		for i := range 4 {
-			add(b+mul(float64(i), -0.012), second/4)
+			add(b+mul(float64(i), -0.012), s.second/4)
 		}
 		q := h.f.points(ps)
 		h.l.capsule(q[0], q[1], mul(h.px, thick), mul(h.px, thick*0.8))
@@ -98,10 +115,20 @@ func (h *hexapod) fur(b blob, count int, length float64, tint surface) {
 	}
 }
 
-// wing draws one wing: hinge, heading, length, breadth of the trailing side.
-func (h *hexapod) wing(hinge point, turn, length, breadth, side, opacity float64) {
+// A wingShape is one wing.
+type wingShape struct {
+	hinge           point
+	turn            float64 // heading
+	length, breadth float64 // breadth of the trailing side
+	side            float64 // 1 left, -1 right
+	opacity         float64
+}
+
+// wing draws one wing.
+func (h *hexapod) wing(shape wingShape) {
 	h.winged = true
-	c, s := circle(turn)
+	hinge, length, breadth, side := shape.hinge, shape.length, shape.breadth, shape.side
+	c, s := circle(shape.turn)
 	place := func(t, w float64) point {
 		x, y := mul(t, length), mul(w, length)
 		return point{hinge.x + mul(c, x) - mul(s, y), mul(side, hinge.y+mul(s, x)+mul(c, y))}
@@ -127,7 +154,7 @@ func (h *hexapod) wing(hinge point, turn, length, breadth, side, opacity float64
 	h.l.fill(func(x, y float64) rgb {
 		v := sheen.cloud(x/mul(h.px, 0.25), y/mul(h.px, 0.25), 2)
 		return tint.scale(0.82+mul(0.4, v)).mix(hsv(0.5+v, 0.35, 1), 0.12)
-	}, opacity)
+	}, shape.opacity)
 	dark := tint.scale(0.35).mix(h.coat.leg, 0.5)
 	vein := func(width, opacity float64, ps ...point) {
 		h.l.stroke(h.f.points(ps), mul(h.px, width), mul(h.px, width*0.6))

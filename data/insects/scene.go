@@ -31,16 +31,16 @@ type level struct {
 //
 // and a probe of 14 x 14 pixels or of mean colours about 50 to 53 % on all
 // three (internal/golden/referee/insects.py).
-var levels = map[string]level{
-	"easy": {
+var levels = map[Level]level{
+	Easy: {
 		own: 0.3, antWings: 0.14, beeWings: 0.83, antBands: 0.3, beeBands: 0.65, size: [2]float64{0.21, 0.36}, stray: 0.85,
 		squeeze: 0.25, cover: 0.5, covers: 2, blur: 0.95, grain: 0.02, camouflage: 0.28, clutter: 0.75, drawn: 0.25,
 	},
-	"medium": {
+	Medium: {
 		own: 0.12, antWings: 0.25, beeWings: 0.7, antBands: 0.45, beeBands: 0.55, size: [2]float64{0.17, 0.34}, stray: 0.95,
 		squeeze: 0.3, cover: 0.65, covers: 2, blur: 1.3, grain: 0.035, camouflage: 0.45, clutter: 1, drawn: 0.25,
 	},
-	"hard": {
+	Hard: {
 		own: 0, antWings: 0.4, beeWings: 0.55, antBands: 0.5, beeBands: 0.5, size: [2]float64{0.14, 0.32}, stray: 1,
 		squeeze: 0.35, cover: 0.85, covers: 3, blur: 1.8, grain: 0.05, camouflage: 0.6, clutter: 1.5, drawn: 0.25,
 	},
@@ -60,7 +60,10 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	half := mul(size, 0.5)
 	spot := point{half + mul(mul(room, v.stray), d.uniform(-1, 1)), half + mul(mul(room, v.stray), d.uniform(-1, 1))}
 	facts := Facts{X: spot.x, Y: spot.y, Length: mul(2, scale)}
-	f := newFrame(spot, scale, d.unit(), 1-mul(v.squeeze, mul(d.unit(), d.unit())), 1-mul(v.squeeze, mul(d.unit(), d.unit())), d.chance(0.5))
+	f := newFrame(placing{
+		center: spot, scale: scale, turn: d.unit(), length: 1 - mul(v.squeeze, mul(d.unit(), d.unit())),
+		width: 1 - mul(v.squeeze, mul(d.unit(), d.unit())), mirrored: d.chance(0.5),
+	})
 	sun := d.unit()
 	sx, sy := circle(sun)
 	low := d.uniform(0.45, 0.7)
@@ -81,7 +84,7 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 		lit.soft, lit.outline = 1, d.uniform(0.5, 0.85)
 	case 2: // drawn in ink and tinted
 		lit.soft, lit.outline = 1, 0.9
-		pale := hsvIn(d, 0.08, 0.16, 0.02, 0.2, 0.85, 1)
+		pale := hsvIn(d, span{0.08, 0.16}, span{0.02, 0.2}, span{0.85, 1})
 		t := d.uniform(0.3, 0.6)
 		for _, p := range []*rgb{&c.head, &c.chest, &c.tail, &c.band} {
 			*p = p.mix(pale, t)

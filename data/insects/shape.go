@@ -18,15 +18,23 @@ type frame struct {
 	mirrored       bool
 }
 
-// newFrame places an insect: its middle, its size, its heading, and how much
-// it is foreshortened along and across.
-func newFrame(origin point, scale, turn, stretch, across float64, mirrored bool) frame {
-	c, s := circle(turn)
-	a, b := mul(scale, stretch), mul(scale, across)
-	if mirrored {
+// A placing says where an insect is and how it is seen.
+type placing struct {
+	center        point
+	scale         float64 // pixels per unit
+	turn          float64 // heading, in turns
+	length, width float64 // foreshortening along and across the body; 1 = none
+	mirrored      bool
+}
+
+// newFrame places an insect.
+func newFrame(p placing) frame {
+	c, s := circle(p.turn)
+	a, b := mul(p.scale, p.length), mul(p.scale, p.width)
+	if p.mirrored {
 		b = -b
 	}
-	return frame{xx: mul(c, a), xy: mul(s, a), yx: -mul(s, b), yy: mul(c, b), origin: origin, scale: scale, turn: turn, mirrored: mirrored}
+	return frame{xx: mul(c, a), xy: mul(s, a), yx: -mul(s, b), yy: mul(c, b), origin: p.center, scale: p.scale, turn: p.turn, mirrored: p.mirrored}
 }
 
 func (f frame) point(p point) point {

@@ -56,14 +56,16 @@ func TestFileRoundTrip(t *testing.T) {
 	if _, err := want.WriteTo(&all); err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err = read(&all); err != nil || !reflect.DeepEqual(got, want) {
+	got, _, err = read(&all)
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	nan := Run{Points: []Point{{Metric: Loss, Value: math.NaN()}}}
 	if _, err := nan.WriteTo(&all); err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err = read(&all); err != nil || !math.IsNaN(got.Points[0].Value) {
+	got, _, err = read(&all)
+	if err != nil || !math.IsNaN(got.Points[0].Value) {
 		t.Fatalf("NaN came back as %+v, %v", got, err)
 	}
 }

@@ -103,7 +103,8 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 		}
 	case Labels:
 		for l := range strings.SplitSeq(rec[c.label], ";") {
-			if l = strings.TrimSpace(l); l != "" {
+			l = strings.TrimSpace(l)
+			if l != "" {
 				row.labels = append(row.labels, strings.Clone(l))
 			}
 		}

@@ -218,7 +218,7 @@ func drawInto(ctx context.Context, set data.Set, dir string, o Options) error {
 // drawOne draws a picture into a file; told gets its line of the CSV file and header the
 // first line, both without an end, when the drawing tells anything.
 func drawOne(g *data.Drawing, s data.Sheet, file string) (sum, header, told string, err error) {
-	img, names, row, err := g.Told(s)
+	img, names, row, err := g.DrawWithRow(s)
 	if err != nil {
 		return "", "", "", err
 	}

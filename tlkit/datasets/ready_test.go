@@ -276,7 +276,8 @@ func zipped(t *testing.T, dir, inside string, change func(name string, b []byte)
 			return err
 		}
 		rel, _ := filepath.Rel(dir, p)
-		if b = change(filepath.ToSlash(rel), b); b == nil {
+		b = change(filepath.ToSlash(rel), b)
+		if b == nil {
 			return nil
 		}
 		w, err := z.Create(path.Join(inside, filepath.ToSlash(rel)))

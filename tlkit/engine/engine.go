@@ -100,7 +100,8 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 	}
 	if cpu == nil && o.Install {
 		var err error
-		if cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report}); err != nil {
+		cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report})
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("engine: %w", err)
 			}

@@ -51,7 +51,8 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 	case which == "cpu", which == "":
 		if cpu == nil && o.Install {
 			var err error
-			if cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report}); err != nil {
+			cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report})
+			if err != nil {
 				return nil, err
 			}
 		}

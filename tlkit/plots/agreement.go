@@ -118,7 +118,7 @@ func (s *agreed) draw(c *canvas) {
 		}
 	}
 	c.line([]point{locate(lo, lo), locate(hi, hi)}, 1.1, muted, 4, 3) // over the dots: many of them would hide it
-	c.halo(p.left+5, p.top+12, left, noteStyle, muted, "predicted")
+	c.halo(point{p.left + 5, p.top + 12}, left, noteStyle, muted, "predicted")
 }
 
 func agreementText(panels []Predicted, hidden int) string {

@@ -62,13 +62,13 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 	f := &figure{width: width, height: bottom + foot + padding - 6}
 	f.text = barsText(title, scale, bars)
 	f.draw = func(c *canvas) {
-		c.text(padding, padding+12, left, titleStyle, ink, titleStyle.fit(drawable(title), width-2*padding))
-		c.text(padding, padding+28, left, subStyle, muted, scale.title()+intervalWords(rows))
+		c.text(point{padding, padding + 12}, left, titleStyle, ink, titleStyle.fit(drawable(title), width-2*padding))
+		c.text(point{padding, padding + 28}, left, subStyle, muted, scale.title()+intervalWords(rows))
 		px := func(v float64) float64 { return l + ax.position(v)*(r-l) }
 		for _, t := range ax.ticks {
 			x := px(t.value)
 			c.vline(x, padding+head, bottom, 1, faint)
-			c.text(x, bottom+14, centre, tickStyle, muted, t.label)
+			c.text(point{x, bottom + 14}, centre, tickStyle, muted, t.label)
 		}
 		if ax.lo < 0 && ax.hi > 0 {
 			c.vline(px(0), padding+head, bottom, 1, edge)
@@ -80,9 +80,9 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 				y += row
 			}
 			if i == gapAt {
-				c.text(l-10, y-row+3.5, right, noteStyle, muted, "… "+counted(hidden)+" more …")
+				c.text(point{l - 10, y - row + 3.5}, right, noteStyle, muted, "… "+counted(hidden)+" more …")
 			}
-			c.text(l-10, y+3.7, right, subStyle, ink, names[i])
+			c.text(point{l - 10, y + 3.7}, right, subStyle, ink, names[i])
 			if finite(b.Value) {
 				if iv := b.Interval; iv.Known() {
 					c.rect(px(iv.Low), y-3, max(1, px(iv.High)-px(iv.Low)), 6, fade(blue.line, 0.26))
@@ -90,8 +90,8 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 				c.mark(disc, px(b.Value), y, 4, white)
 				c.mark(disc, px(b.Value), y, 3.4, blue.line)
 			}
-			w := c.text(r+12, y+3.7, left, labelStyle, ink, values[i])
-			c.text(r+12+w+6, y+3.7, left, noteStyle, muted, note(b.Note))
+			w := c.text(point{r + 12, y + 3.7}, left, labelStyle, ink, values[i])
+			c.text(point{r + 12 + w + 6, y + 3.7}, left, noteStyle, muted, note(b.Note))
 		}
 	}
 	return f
@@ -184,12 +184,12 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 	f := &figure{width: width, height: bottom + foot + padding - 6}
 	f.text = inert(title) + ", " + inert(scale.Name) + ": " + strings.Join(words, "; ") + "."
 	f.draw = func(c *canvas) {
-		c.text(padding, padding+12, left, titleStyle, ink, titleStyle.fit(drawable(title), width-2*padding))
-		c.text(padding, padding+28, left, subStyle, muted, scale.title()+": one dot a run, mean and its 95 % interval")
+		c.text(point{padding, padding + 12}, left, titleStyle, ink, titleStyle.fit(drawable(title), width-2*padding))
+		c.text(point{padding, padding + 28}, left, subStyle, muted, scale.title()+": one dot a run, mean and its 95 % interval")
 		px := func(v float64) float64 { return l + ax.position(v)*(r-l) }
 		for _, t := range ax.ticks {
 			c.vline(px(t.value), padding+head, bottom, 1, faint)
-			c.text(px(t.value), bottom+14, centre, tickStyle, muted, t.label)
+			c.text(point{px(t.value), bottom + 14}, centre, tickStyle, muted, t.label)
 		}
 		c.hline(l, r, bottom, 1, edge)
 		for i, g := range all {
@@ -198,7 +198,7 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 				h = blue
 			}
 			y := padding + head + row*(float64(i)+0.5)
-			c.text(l-10, y+3.7, right, subStyle, ink, names[i])
+			c.text(point{l - 10, y + 3.7}, right, subStyle, ink, names[i])
 			if iv := means[i].Interval; iv.Known() {
 				c.rect(px(iv.Low), y-4, max(1, px(iv.High)-px(iv.Low)), 8, fade(h.line, 0.2))
 			}
@@ -207,7 +207,7 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 				c.mark(disc, spot.x, y+spot.y, 3, fade(h.line, 0.75))
 			}
 			c.vline(px(means[i].Value), y-11, y+11, 2.4, h.line)
-			c.text(r+12, y+3.7, left, labelStyle, h.text, values[i])
+			c.text(point{r + 12, y + 3.7}, left, labelStyle, h.text, values[i])
 		}
 	}
 	return f

@@ -61,11 +61,11 @@ func (c *canvas) rect(x, y, w, h float64, col color.NRGBA) {
 }
 
 // frame strokes the border of a rectangle, on the inside.
-func (c *canvas) frame(x, y, w, h, width float64, col color.NRGBA) {
-	c.rect(x, y, w, width, col)
-	c.rect(x, y+h-width, w, width, col)
-	c.rect(x, y+width, width, h-2*width, col)
-	c.rect(x+w-width, y+width, width, h-2*width, col)
+func (c *canvas) frame(b box, width float64, col color.NRGBA) {
+	c.rect(b.x, b.y, b.w, width, col)
+	c.rect(b.x, b.y+b.h-width, b.w, width, col)
+	c.rect(b.x, b.y+width, width, b.h-2*width, col)
+	c.rect(b.x+b.w-width, b.y+width, width, b.h-2*width, col)
 }
 
 // hline and vline are thin straight rules.
@@ -179,24 +179,24 @@ const (
 	right  = 1.0
 )
 
-// text sets s with its baseline at y; align is the part of its width that lies
-// left of x. It returns the width.
-func (c *canvas) text(x, y, align float64, st style, col color.NRGBA, s string) float64 {
-	p, w := c.outline(x, y, align, st, s)
+// text writes s with its baseline at p.y; align is the share of its width that lies left of
+// p.x. It returns the width.
+func (c *canvas) text(p point, align float64, st style, col color.NRGBA, s string) float64 {
+	shape, w := c.outline(p.x, p.y, align, st, s)
 	c.vg.SetColor(col)
-	c.vg.Fill(p)
+	c.vg.Fill(shape)
 	return w
 }
 
 // halo is text with white around it, for use over lines.
-func (c *canvas) halo(x, y, align float64, st style, col color.NRGBA, s string) float64 {
-	p, w := c.outline(x, y, align, st, s)
+func (c *canvas) halo(p point, align float64, st style, col color.NRGBA, s string) float64 {
+	shape, w := c.outline(p.x, p.y, align, st, s)
 	c.vg.SetColor(fade(white, 0.92))
 	c.vg.SetLineWidth(3.6)
 	c.vg.SetLineDash(nil, 0)
-	c.vg.Stroke(p)
+	c.vg.Stroke(shape)
 	c.vg.SetColor(col)
-	c.vg.Fill(p)
+	c.vg.Fill(shape)
 	return w
 }
 

@@ -139,27 +139,27 @@ func (m *matrix) figure() figure {
 		sub += ", classes that are confused are neighbours"
 	}
 	return figure{width: width, height: height, draw: func(c *canvas) {
-		c.text(padding, padding+12, left, titleStyle, ink, "Confusion matrix")
-		c.text(padding, padding+28, left, subStyle, muted, subStyle.fit(sub, width-2*padding))
+		c.text(point{padding, padding + 12}, left, titleStyle, ink, "Confusion matrix")
+		c.text(point{padding, padding + 28}, left, subStyle, muted, subStyle.fit(sub, width-2*padding))
 		m.cells(c, l, top, cell)
 		c.turned(padding+9, top+side/2, tickStyle, muted, "truth")
 		for i, n := range names {
 			pos := (float64(i) + 0.5) * cell
-			c.text(l-7, top+pos+label.size*0.35, right, label, ink, n)
+			c.text(point{l - 7, top + pos + label.size*0.35}, right, label, ink, n)
 			if upright {
 				c.turnedRight(l+pos+label.size*0.35, top+side+7, label, ink, n)
 			} else {
-				c.text(l+pos, top+side+14, centre, label, ink, n)
+				c.text(point{l + pos, top + side + 14}, centre, label, ink, n)
 			}
 		}
 		if k > namedClasses {
 			a := whole(span{0, float64(k)}, 8)
 			for _, t := range a.ticks {
-				c.text(l-7, top+t.value*cell+3.5, right, tickStyle, muted, t.label)
-				c.text(l+t.value*cell, top+side+14, centre, tickStyle, muted, t.label)
+				c.text(point{l - 7, top + t.value*cell + 3.5}, right, tickStyle, muted, t.label)
+				c.text(point{l + t.value*cell, top + side + 14}, centre, tickStyle, muted, t.label)
 			}
 		}
-		c.text(l+side/2, top+side+foot-3, centre, tickStyle, muted, "prediction")
+		c.text(point{l + side/2, top + side + foot - 3}, centre, tickStyle, muted, "prediction")
 		if rightCol > 0 {
 			m.recalls(c, l+side+22, top, cell, whisker)
 		}
@@ -176,7 +176,7 @@ func (m *matrix) cells(c *canvas, l, top, cell float64) {
 	side := cell * float64(k)
 	if k > valuedBelow {
 		c.raster(l, top, side, side, m.heat(int(math.Round(side*c.scale))))
-		c.frame(l-1, top-1, side+2, side+2, 1, faint)
+		c.frame(box{l - 1, top - 1, side + 2, side + 2}, 1, faint)
 		return
 	}
 	gap := 1.5
@@ -205,15 +205,15 @@ func (m *matrix) cells(c *canvas, l, top, cell float64) {
 			col := textOn(fill)
 			mid := y + cell/2
 			if k <= countedBelow {
-				c.text(x+cell/2, mid-0.5, centre, value, col, share(s, k <= 6))
-				c.text(x+cell/2, mid+count.size+1.5, centre, count, col, counted(n))
+				c.text(point{x + cell/2, mid - 0.5}, centre, value, col, share(s, k <= 6))
+				c.text(point{x + cell/2, mid + count.size + 1.5}, centre, count, col, counted(n))
 			} else {
-				c.text(x+cell/2, mid+3, centre, value, col, share(s, false))
+				c.text(point{x + cell/2, mid + 3}, centre, value, col, share(s, false))
 			}
 		}
 	}
 	for i := range k { // the diagonal is where a picture should be
-		c.frame(l+cell*float64(i)+gap/2, top+cell*float64(i)+gap/2, cell-gap, cell-gap, 1, fade(ink, 0.35))
+		c.frame(box{l + cell*float64(i) + gap/2, top + cell*float64(i) + gap/2, cell - gap, cell - gap}, 1, fade(ink, 0.35))
 	}
 }
 
@@ -258,17 +258,17 @@ func (m *matrix) heat(pixels int) image.Image {
 func (m *matrix) recalls(c *canvas, x, top, cell, w float64) {
 	k := len(m.order)
 	side := cell * float64(k)
-	c.text(x, top-18, left, labelStyle, ink, "recall")
-	c.text(x+labelStyle.width("recall")+5, top-18, left, noteStyle, muted, "95 % interval")
+	c.text(point{x, top - 18}, left, labelStyle, ink, "recall")
+	c.text(point{x + labelStyle.width("recall") + 5, top - 18}, left, noteStyle, muted, "95 % interval")
 	for _, v := range []float64{0, 0.5, 1} {
 		c.vline(x+v*w, top, top+side, 1, faint)
-		c.text(x+v*w, top-5, centre, noteStyle, muted, strconv.Itoa(int(100*v)))
+		c.text(point{x + v*w, top - 5}, centre, noteStyle, muted, strconv.Itoa(int(100*v)))
 	}
 	for i, o := range m.order {
 		y := top + (float64(i)+0.5)*cell
 		r := m.classes[o]
 		if r.Support == 0 {
-			c.text(x+w+9, y+3.5, left, noteStyle, muted, "none")
+			c.text(point{x + w + 9, y + 3.5}, left, noteStyle, muted, "none")
 			continue
 		}
 		thick := min(5, cell*0.5)
@@ -280,16 +280,16 @@ func (m *matrix) recalls(c *canvas, x, top, cell, w float64) {
 			if cell < 14 {
 				st = style{8.5, false}
 			}
-			c.text(x+w+9, y+st.size*0.35, left, st, ink, share(r.Recall, cell > 14))
+			c.text(point{x + w + 9, y + st.size*0.35}, left, st, ink, share(r.Recall, cell > 14))
 		}
 	}
 }
 
 // list names the worst mistakes, for a matrix whose cells cannot be read.
 func (m *matrix) list(c *canvas, y, width float64) {
-	c.text(padding, y, left, labelStyle, ink, "Most confused")
+	c.text(point{padding, y}, left, labelStyle, ink, "Most confused")
 	for i, w := range m.wrong {
-		c.text(padding, y+16+15*float64(i), left, subStyle, ink, subStyle.fit(m.mistake(w, drawable), width))
+		c.text(point{padding, y + 16 + 15*float64(i)}, left, subStyle, ink, subStyle.fit(m.mistake(w, drawable), width))
 	}
 }
 

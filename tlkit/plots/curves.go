@@ -90,7 +90,8 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 		kept := newSpan()
 		for _, r := range g.runs {
 			if r.Axis == curves.Iterations || r.Axis == curves.Strengths {
-				if ch.axis = r.Axis; ch.axis == curves.Strengths {
+				ch.axis = r.Axis
+				if ch.axis == curves.Strengths {
 					if _, tuned := r.Unfrozen(); tuned { // strengths are no place to stand on for what came after
 						ch.axis = "step"
 					}

@@ -18,8 +18,8 @@ const (
 func (ch *curvesChart) figure() figure {
 	if len(ch.panels) == 0 {
 		return figure{width: 420, height: 96, draw: func(c *canvas) {
-			c.text(padding, padding+14, left, titleStyle, ink, "Curves")
-			c.text(padding, padding+34, left, subStyle, muted, "No measurement yet: the first one appears after the first step.")
+			c.text(point{padding, padding + 14}, left, titleStyle, ink, "Curves")
+			c.text(point{padding, padding + 34}, left, subStyle, muted, "No measurement yet: the first one appears after the first step.")
 		}}
 	}
 	width := []float64{460, 640, pageWidth}[min(len(ch.panels), curvesInRow)-1]
@@ -60,7 +60,7 @@ func (ch *curvesChart) figure() figure {
 			ch.drawPanel(c, p, i == 0)
 		}
 		for i, n := range notes {
-			c.text(padding, height-padding+2-13*float64(len(notes)-1-i), left, noteStyle, muted, n)
+			c.text(point{padding, height - padding + 2 - 13*float64(len(notes)-1-i)}, left, noteStyle, muted, n)
 		}
 	}}
 }
@@ -75,8 +75,8 @@ type key struct {
 func (k key) draw(c *canvas, y float64) {
 	c.hline(k.x, k.x+20, y-3.5, 2.2, k.hue.line)
 	c.mark(k.hue.mark, k.x+10, y-3.5, 3.4, k.hue.line)
-	w := c.text(k.x+26, y, left, labelStyle, k.hue.text, k.name)
-	c.text(k.x+26+w+5, y, left, subStyle, muted, k.best)
+	w := c.text(point{k.x + 26, y}, left, labelStyle, k.hue.text, k.name)
+	c.text(point{k.x + 26 + w + 5, y}, left, subStyle, muted, k.best)
 }
 
 func (ch *curvesChart) keys(width float64) [][]key {
@@ -201,7 +201,7 @@ func (ch *curvesChart) drawPhases(c *canvas, p *curvesPanel) {
 		lo, hi float64
 	}{{"frozen", p.left, x}, {"fine-tuned", x, p.left + p.w}} {
 		if noteStyle.width(w.text) <= w.hi-w.lo-2 {
-			c.text((w.lo+w.hi)/2, strip-4, centre, noteStyle, muted, w.text)
+			c.text(point{(w.lo + w.hi) / 2, strip - 4}, centre, noteStyle, muted, w.text)
 		}
 	}
 }
@@ -220,7 +220,7 @@ func (p *curvesPanel) drawEnds(c *canvas) {
 	}
 	spread(ys, 13, p.top+2, p.top+p.h-2)
 	for i, s := range p.series {
-		c.halo(p.left+p.w+8, ys[i]+3.7, left, labelStyle, s.hue.text, p.endLabel(s))
+		c.halo(point{p.left + p.w + 8, ys[i] + 3.7}, left, labelStyle, s.hue.text, p.endLabel(s))
 	}
 }
 
@@ -242,7 +242,7 @@ func (p *curvesPanel) drawBroken(c *canvas, axis string) {
 	}
 	s = noteStyle.fit(s, p.w)
 	x := max(p.left, min(p.px(first)+8, p.left+p.w-noteStyle.width(s)))
-	c.halo(x, p.top+24, left, noteStyle, bad.text, s)
+	c.halo(point{x, p.top + 24}, left, noteStyle, bad.text, s)
 }
 
 // drawKept marks the state that was kept: a dot on the deciding line, the rule
@@ -269,13 +269,13 @@ func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 		if g.why == curves.Chosen {
 			word = "kept: "
 		}
-		p.words(c, x, p.top+p.h/2, noteStyle, muted, word+ch.axis+" "+place(g.kept), false)
+		p.words(c, lineLabel{x: x, y: p.top + p.h/2, style: noteStyle, col: muted, text: word + ch.axis + " " + place(g.kept)})
 	}
 	if found && score(p.metric) {
 		text := p.short(here.y)
 		if here.n > 0 && p.share() && len(g.runs) == 1 {
 			text += " (" + counted(int(math.Round(here.y*float64(here.n)))) + " of " + counted(here.n) + ")"
 		}
-		p.words(c, x, p.py(here.y), labelStyle, s.hue.text, text, true)
+		p.words(c, lineLabel{x: x, y: p.py(here.y), style: labelStyle, col: s.hue.text, text: text, dot: true})
 	}
 }

@@ -60,7 +60,7 @@ func Grid(title string, pictures []Picture) Figure {
 	}
 	classes := truths(pictures)
 	f.draw = func(c *canvas) {
-		c.text(padding, padding+12, left, titleStyle, ink, titleStyle.fit(heading, width-2*padding))
+		c.text(point{padding, padding + 12}, left, titleStyle, ink, titleStyle.fit(heading, width-2*padding))
 		for i, p := range pictures {
 			x := padding + (tile+gap)*float64(i%columns)
 			y := padding + head + step*float64(i/columns)
@@ -129,7 +129,7 @@ func (p Picture) lines() []line {
 func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 	c.rect(x, y, tile, tile, tint)
 	if p.Image == nil || p.Image.Bounds().Empty() {
-		c.text(x+tile/2, y+tile/2+3, centre, noteStyle, muted, "no picture")
+		c.text(point{x + tile/2, y + tile/2 + 3}, centre, noteStyle, muted, "no picture")
 	} else {
 		c.picture(x, y, tile, tile, p.Image)
 	}
@@ -139,7 +139,7 @@ func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 		if !right {
 			h = bad
 		}
-		c.frame(x-1, y-1, tile+2, tile+2, 2.5, h.line)
+		c.frame(box{x - 1, y - 1, tile + 2, tile + 2}, 2.5, h.line)
 		// The glyph sits on a white corner: shape and place, not colour alone.
 		c.mark(disc, x+tile-10, y+10, 9, white)
 		if right {
@@ -151,7 +151,7 @@ func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 	if p.Note != "" {
 		s := noteStyle.fit(drawable(p.Note), tile-12)
 		c.rect(x+1, y+tile-17, noteStyle.width(s)+10, 16, fade(white, 0.92))
-		c.text(x+6, y+tile-5.5, left, noteStyle, bad.text, s)
+		c.text(point{x + 6, y + tile - 5.5}, left, noteStyle, bad.text, s)
 	}
 	pos := y + tile + 7 + 9
 	for i, l := range p.lines() {
@@ -163,10 +163,10 @@ func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 		room := tile - (lo - x)
 		if l.end != "" {
 			w := l.st.width(l.end)
-			c.text(x+tile, pos, 1, style{l.st.size, false}, muted, l.end)
+			c.text(point{x + tile, pos}, 1, style{l.st.size, false}, muted, l.end)
 			room -= w + 5
 		}
-		c.text(lo, pos, left, l.st, l.col, l.st.fit(drawable(l.text), room))
+		c.text(point{lo, pos}, left, l.st, l.col, l.st.fit(drawable(l.text), room))
 		pos += 13.5
 	}
 }

@@ -9,12 +9,22 @@ import (
 // box is a rectangle that text may lie in.
 type box struct{ x, y, w, h float64 }
 
-// words puts text near x where it covers the fewest points of the lines: close
-// to y when it names a dot, else anywhere along the rule.
-func (p *curvesPanel) words(c *canvas, x, y float64, st style, col color.NRGBA, s string, dot bool) {
-	w, h := st.width(s), st.size
+// A lineLabel is text that names a place in a panel: a dot at x and y, or the rule at x.
+type lineLabel struct {
+	x, y  float64
+	style style
+	col   color.NRGBA
+	text  string
+	dot   bool
+}
+
+// words puts a label near its x where it covers the fewest points of the lines: close to its
+// y when it names a dot, else anywhere along the rule.
+func (p *curvesPanel) words(c *canvas, n lineLabel) {
+	x, y := n.x, n.y
+	w, h := n.style.width(n.text), n.style.size
 	var tries []box
-	if dot {
+	if n.dot {
 		for _, dy := range []float64{-h - 7, 10, -h - 16, 20, -h - 28, 32} {
 			for _, dx := range []float64{-w / 2, -w - 4, 4} {
 				tries = append(tries, box{x + dx, y + dy, w, h})
@@ -31,7 +41,7 @@ func (p *curvesPanel) words(c *canvas, x, y float64, st style, col color.NRGBA, 
 	for i, b := range tries {
 		b.x = min(max(b.x, p.left+2), max(p.left+2, p.left+p.w-b.w-1))
 		k := float64(i)*0.4 + p.covered(b)
-		if !dot && b.x-2 < x && x < b.x+b.w+2 {
+		if !n.dot && b.x-2 < x && x < b.x+b.w+2 {
 			k += 20 // on the rule it names
 		}
 		if b.y < p.top+1 || b.y+b.h > p.top+p.h-1 {
@@ -41,7 +51,7 @@ func (p *curvesPanel) words(c *canvas, x, y float64, st style, col color.NRGBA, 
 			best, cost = b, k
 		}
 	}
-	c.halo(best.x, best.y+best.h*0.85, left, st, col, s)
+	c.halo(point{best.x, best.y + best.h*0.85}, left, n.style, n.col, n.text)
 }
 
 // covered counts how much of the lines lies under a box.

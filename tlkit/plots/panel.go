@@ -56,16 +56,16 @@ func (p *panel) start() float64 { return p.left - p.margin() }
 // draw draws everything but the data.
 func (p *panel) draw(c *canvas) {
 	room := p.margin() + p.w + p.rightLabels
-	c.text(p.start(), p.top-p.strip-panelHead+12, left, titleStyle, ink, titleStyle.fit(p.title, room))
+	c.text(point{p.start(), p.top - p.strip - panelHead + 12}, left, titleStyle, ink, titleStyle.fit(p.title, room))
 	colour := muted
 	if p.subColour != nil {
 		colour = p.subColour.text
 	}
-	c.text(p.start(), p.top-p.strip-panelHead+27, left, subStyle, colour, subStyle.fit(p.sub, room))
+	c.text(point{p.start(), p.top - p.strip - panelHead + 27}, left, subStyle, colour, subStyle.fit(p.sub, room))
 	for _, t := range p.y.ticks {
 		y := p.py(t.value)
 		c.hline(p.left, p.left+p.w, y, 1, faint)
-		c.text(p.left-6, y+3.5, right, tickStyle, muted, t.label)
+		c.text(point{p.left - 6, y + 3.5}, right, tickStyle, muted, t.label)
 	}
 	p.drawX(c)
 }
@@ -82,11 +82,11 @@ func (p *panel) drawX(c *canvas) {
 		if x-half < end+4 {
 			continue
 		}
-		c.text(x, bottom+15, centre, tickStyle, muted, t.label)
+		c.text(point{x, bottom + 15}, centre, tickStyle, muted, t.label)
 		end = x + half
 	}
 	if p.xName != "" {
-		c.text(p.left+p.w, bottom+29, right, tickStyle, muted, p.xName)
+		c.text(point{p.left + p.w, bottom + 29}, right, tickStyle, muted, p.xName)
 	}
 }
 

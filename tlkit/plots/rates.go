@@ -79,7 +79,7 @@ func Rates(rates, losses []float64, suggested float64) Figure {
 			if labelStyle.width(word) > p.left+p.w-pos-8 {
 				align = right
 			}
-			c.halo(pos+6-12*align, p.top+12, align, labelStyle, ink, word)
+			c.halo(point{pos + 6 - 12*align, p.top + 12}, align, labelStyle, ink, word)
 		}
 	}
 	return f

@@ -59,8 +59,8 @@ func Reliability(panels ...Calibrated) Figure {
 			if p.Name != "" {
 				name = titleStyle.fit(drawable(p.Name), margin+side)
 			}
-			c.text(l-margin, padding+12, left, titleStyle, ink, name)
-			c.text(l-margin, padding+28, left, subStyle, muted, fmt.Sprintf("ECE %s in %d bins, %s pictures", percent(p.ECE), len(p.Bins), counted(p.Total)))
+			c.text(point{l - margin, padding + 12}, left, titleStyle, ink, name)
+			c.text(point{l - margin, padding + 28}, left, subStyle, muted, fmt.Sprintf("ECE %s in %d bins, %s pictures", percent(p.ECE), len(p.Bins), counted(p.Total)))
 			p.draw(c, l, top, side)
 			p.histogram(c, l, top+side+10, side, hist)
 		}
@@ -74,10 +74,10 @@ func (p Calibrated) draw(c *canvas, l, top, side float64) {
 	for _, v := range []float64{0, 0.25, 0.5, 0.75, 1} {
 		c.hline(l, l+side, y(v), 1, faint)
 		if v*4 == math.Trunc(v*4) && int(v*4)%2 == 0 {
-			c.text(l-6, y(v)+3.5, right, tickStyle, muted, fmt.Sprintf("%.0f %%", 100*v))
+			c.text(point{l - 6, y(v) + 3.5}, right, tickStyle, muted, fmt.Sprintf("%.0f %%", 100*v))
 		}
 	}
-	c.text(l+4, top+11, left, noteStyle, muted, "accuracy")
+	c.text(point{l + 4, top + 11}, left, noteStyle, muted, "accuracy")
 	c.line([]point{{x(0), y(0)}, {x(1), y(1)}}, 1.1, edge, 4, 3)
 	var line []point
 	for _, b := range p.Bins {
@@ -98,7 +98,7 @@ func (p Calibrated) draw(c *canvas, l, top, side float64) {
 	}
 	c.hline(l, l+side, top+side, 1, edge)
 	word, spot := "too sure", point{x(0.97), y(0.04)}
-	c.halo(spot.x, spot.y, right, noteStyle, muted, word)
+	c.halo(point{spot.x, spot.y}, right, noteStyle, muted, word)
 }
 
 func (p Calibrated) histogram(c *canvas, l, top, side, h float64) {
@@ -115,11 +115,11 @@ func (p Calibrated) histogram(c *canvas, l, top, side, h float64) {
 		c.rect(l+b.Low*side+0.5, top+h-t, max(1, w-1), t, fade(blue.line, 0.4))
 	}
 	c.hline(l, l+side, top+h, 1, edge)
-	c.text(l-6, top+h, right, tickStyle, muted, "0")
-	c.text(l-6, top+8, right, tickStyle, muted, counted(most))
+	c.text(point{l - 6, top + h}, right, tickStyle, muted, "0")
+	c.text(point{l - 6, top + 8}, right, tickStyle, muted, counted(most))
 	for _, v := range []float64{0, 0.5, 1} {
 		c.vline(l+v*side, top+h, top+h+4, 1, edge)
-		c.text(l+v*side, top+h+15, centre, tickStyle, muted, fmt.Sprintf("%.0f %%", 100*v))
+		c.text(point{l + v*side, top + h + 15}, centre, tickStyle, muted, fmt.Sprintf("%.0f %%", 100*v))
 	}
-	c.text(l+side, top+h+29, right, tickStyle, muted, "confidence")
+	c.text(point{l + side, top + h + 29}, right, tickStyle, muted, "confidence")
 }

@@ -140,7 +140,7 @@ func (s *scatter) draw(c *canvas) {
 			if q, far := nearest(b, x, y); far > 12 { // whose name is it?
 				c.line([]point{q, {x, y}}, 0.8, fade(s.hue(i).line, 0.6))
 			}
-			c.halo(b.x, b.y+b.h*0.85, left, labelStyle, s.hue(i).text, name)
+			c.halo(point{b.x, b.y + b.h*0.85}, left, labelStyle, s.hue(i).text, name)
 		}
 	}
 	// The dots last: no name hides one.

@@ -91,8 +91,8 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 		} else {
 			c.tick(padding+7, padding+8, 13, good.line)
 		}
-		c.text(padding+20, padding+13, left, titleStyle, colour, titleStyle.fit(drawableTo(sentence, 300), f.width-2*padding-20))
-		c.text(padding+20, padding+29, left, subStyle, muted, "values that reach the network, against the mean ± sd its weights were trained on")
+		c.text(point{padding + 20, padding + 13}, left, titleStyle, colour, titleStyle.fit(drawableTo(sentence, 300), f.width-2*padding-20))
+		c.text(point{padding + 20, padding + 29}, left, subStyle, muted, "values that reach the network, against the mean ± sd its weights were trained on")
 		arrange(row, padding, f.width-padding, padding+head, height)
 		for _, p := range panels {
 			p.draw(c)
@@ -171,7 +171,7 @@ func (ch Channel) colour() color.NRGBA {
 // one is a hundred times narrower; what is compared is place and width.
 func (p *channelPanel) draw(c *canvas) {
 	base := p.top - panelHead
-	c.text(p.start(), base+14, left, labelStyle, ink, p.title)
+	c.text(point{p.start(), base + 14}, left, labelStyle, ink, p.title)
 	x := p.start()
 	for _, k := range []struct {
 		mark marker
@@ -180,7 +180,7 @@ func (p *channelPanel) draw(c *canvas) {
 		s    string
 	}{{diamond, good.line, good.text, "expected " + spread2(p.WantMean, p.WantSD)}, {disc, ink, ink, "here " + spread2(p.Mean, p.SD)}} {
 		c.mark(k.mark, x+4, base+26.6, 3.4, k.fill)
-		x += 12 + c.text(x+12, base+30, left, noteStyle, k.text, k.s) + 12
+		x += 12 + c.text(point{x + 12, base + 30}, left, noteStyle, k.text, k.s) + 12
 	}
 	const bars = 30.0
 	top := base + 40

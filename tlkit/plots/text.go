@@ -187,7 +187,8 @@ func shorten(parts []string, limit int) string {
 		if !front {
 			p = parts[j]
 		}
-		if used += utf8.RuneCountInString(p); used > limit {
+		used += utf8.RuneCountInString(p)
+		if used > limit {
 			break
 		}
 		if front {

@@ -48,7 +48,7 @@ type bundle struct {
 	png   []byte
 	scale int    // of png: pixels for each pixel on the page
 	vega  []byte // JSON
-	kind  string
+	kind  Kind
 }
 
 func (c *cell) send(b bundle) error {
@@ -64,7 +64,7 @@ func (c *cell) send(b bundle) error {
 			described["width"], described["height"] = config.Width/b.scale, config.Height/b.scale
 		}
 		metadata[string(protocol.MIMEImagePNG)] = described
-		metadata["tlkit"] = map[string]any{"pictures": b.kind}
+		metadata["tlkit"] = map[string]any{"pictures": string(b.kind)}
 	}
 	if b.vega != nil {
 		var spec map[string]any

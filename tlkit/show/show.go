@@ -42,12 +42,15 @@ type drawer interface {
 	Image(scale float64) (*image.RGBA, error)
 }
 
-// What the pictures in an output are. Notebooks that are kept under version control hold
-// charts and drawings only; the tag in the output's metadata is what a gate looks at.
+// Kind says what the pictures in an output are. It is written into the output's metadata, so
+// that a check can keep other people's photographs out of notebooks under version control.
+type Kind string
+
+// The kinds of pictures.
 const (
-	Chart   = "chart"   // drawn from numbers
-	Drawn   = "drawn"   // pictures that this project drew
-	Foreign = "foreign" // pictures of others
+	Chart   Kind = "chart"   // drawn from numbers
+	Drawn   Kind = "drawn"   // drawn by this project
+	Foreign Kind = "foreign" // made by others
 )
 
 // Screen is where things are shown. Its methods may be called from several goroutines.
@@ -83,7 +86,7 @@ func (s *Screen) InCell() bool { return s.cell != nil }
 func (s *Screen) Figure(name string, f Figure) error { return s.figure("", name, Chart, f) }
 
 // Pictures shows a figure that holds photographs or drawings; kind is Drawn or Foreign.
-func (s *Screen) Pictures(name, kind string, f Figure) error { return s.figure("", name, kind, f) }
+func (s *Screen) Pictures(name string, kind Kind, f Figure) error { return s.figure("", name, kind, f) }
 
 // Live shows a figure at a place of its own: shown again under the same name, it replaces
 // what stood there. In files only the last one is kept.
@@ -96,7 +99,8 @@ func (s *Screen) Live(name string, f Figure) error {
 	// wiped away when the cell began again.
 	place := s.places[name]
 	if place == "" {
-		if place = s.take(); place == "" {
+		place = s.take()
+		if place == "" {
 			place = gonbui.UniqueId()
 		}
 		s.places[name] = place
@@ -105,7 +109,7 @@ func (s *Screen) Live(name string, f Figure) error {
 	return s.figure(place, name, Chart, f)
 }
 
-func (s *Screen) figure(place, name, kind string, f Figure) error {
+func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var picture bytes.Buffer
@@ -115,7 +119,8 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 		// Photographs at twice their size would make a notebook of megabytes.
 		scale = 1
 		var img *image.RGBA
-		if img, err = d.Image(1); err == nil {
+		img, err = d.Image(1)
+		if err == nil {
 			err = png.Encode(&picture, img)
 		}
 	} else {
@@ -126,7 +131,8 @@ func (s *Screen) figure(place, name, kind string, f Figure) error {
 	}
 	b := bundle{place: place, live: place != "", text: clean(f.Text()), png: picture.Bytes(), scale: scale, kind: kind}
 	if h, ok := f.(Hover); ok && !b.live && s.inCell() {
-		if b.vega, err = h.VegaLite(); err != nil {
+		b.vega, err = h.VegaLite()
+		if err != nil {
 			return fmt.Errorf("show: %s: %w", name, err)
 		}
 	}

@@ -257,7 +257,7 @@ func TestInACell(t *testing.T) {
 			t.Errorf("the figure has no %s", m)
 		}
 	}
-	if tag, _ := figure.Metadata["tlkit"].(map[string]any); tag["pictures"] != Chart {
+	if tag, _ := figure.Metadata["tlkit"].(map[string]any); tag["pictures"] != string(Chart) {
 		t.Errorf("tag %v", figure.Metadata)
 	}
 	for i, d := range got {

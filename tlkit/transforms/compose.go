@@ -132,7 +132,8 @@ func run(steps []Step, pic *Picture, s *stream) (_ *Picture, err error) {
 		switch step := step.(type) {
 		case geometryStep:
 			var n plan
-			if n, err = step.plan(pic.Width, pic.Height, s); err == nil {
+			n, err = step.plan(pic.Width, pic.Height, s)
+			if err == nil {
 				pic = pic.follow(n)
 			}
 		case pictureStep:

@@ -1,8 +1,14 @@
 package transforms
 
-// horizontal resamples rows of src, which begin stride bytes apart, along x. The first
-// pixel of src is number first of the kernel's counting.
-func horizontal(dst, src []uint8, stride, rows int, k kernel, first int) {
+// A plane is rows of pixels that begin stride bytes apart.
+type plane struct {
+	pix    []uint8
+	stride int
+}
+
+// horizontal resamples the rows of src along x. The kernel's pixel number first is the first
+// pixel of src.
+func horizontal(dst []uint8, src plane, rows int, k kernel, first int) {
 	n := len(k.start)
 	f := horizontalN
 	switch k.taps {
@@ -22,7 +28,7 @@ func horizontal(dst, src []uint8, stride, rows int, k kernel, first int) {
 	}
 	_, last := k.span()
 	for r := range rows {
-		f(dst[3*r*n:3*(r+1)*n], src[r*stride:r*stride+3*last], k)
+		f(dst[3*r*n:3*(r+1)*n], src.pix[r*src.stride:r*src.stride+3*last], k)
 	}
 }
 
@@ -98,24 +104,24 @@ func horizontalN(out, row []uint8, k kernel) {
 	}
 }
 
-// vertical resamples columns: row y of dst, n bytes long, is a sum of rows of src, which
-// begin stride bytes apart. Row 0 of src is number first of the kernel's counting.
-func vertical(dst []uint8, n int, src []uint8, stride int, k kernel, first int) {
+// vertical resamples columns: row y of dst, n bytes long, is a sum of rows of src. The
+// kernel's row number first is row 0 of src.
+func vertical(dst []uint8, n int, src plane, k kernel, first int) {
 	var sums []int32
 	for y, s := range k.start {
 		dst := dst[y*n : (y+1)*n]
 		w := k.weights[y*k.taps : (y+1)*k.taps]
-		pos := (int(s) - first) * stride
-		row := func(i int) []uint8 { return src[pos+i*stride : pos+i*stride+n] }
+		pos := (int(s) - first) * src.stride
+		row := func(i int) []uint8 { return src.pix[pos+i*src.stride : pos+i*src.stride+n] }
 		switch k.taps {
 		case 1:
 			copy(dst, row(0))
 		case 2:
 			vertical2(dst, row(0), row(1), w[0], w[1])
 		case 3:
-			vertical3(dst, row(0), row(1), row(2), w[0], w[1], w[2])
+			vertical3(dst, [3][]uint8{row(0), row(1), row(2)}, [3]int32(w))
 		case 4:
-			vertical4(dst, row(0), row(1), row(2), row(3), w[0], w[1], w[2], w[3])
+			vertical4(dst, [4][]uint8{row(0), row(1), row(2), row(3)}, [4]int32(w))
 		default:
 			if sums == nil {
 				sums = make([]int32, n)
@@ -125,7 +131,7 @@ func vertical(dst []uint8, n int, src []uint8, stride int, k kernel, first int) 
 			}
 			i := 0
 			for ; i+4 <= k.taps; i += 4 {
-				add4(sums, row(i), row(i+1), row(i+2), row(i+3), w[i], w[i+1], w[i+2], w[i+3])
+				add4(sums, [4][]uint8{row(i), row(i + 1), row(i + 2), row(i + 3)}, [4]int32(w[i:]))
 			}
 			for ; i < k.taps; i++ {
 				if c := w[i]; c != 0 {
@@ -148,22 +154,25 @@ func vertical2(dst, a, b []uint8, c0, c1 int32) {
 	}
 }
 
-func vertical3(dst, a, b, c []uint8, c0, c1, c2 int32) {
-	a, b, c = a[:len(dst)], b[:len(dst)], c[:len(dst)]
+func vertical3(dst []uint8, rows [3][]uint8, w [3]int32) {
+	a, b, c := rows[0][:len(dst)], rows[1][:len(dst)], rows[2][:len(dst)]
+	c0, c1, c2 := w[0], w[1], w[2]
 	for j := range dst {
 		dst[j] = clip8(half + int32(a[j])*c0 + int32(b[j])*c1 + int32(c[j])*c2)
 	}
 }
 
-func vertical4(dst, a, b, c, d []uint8, c0, c1, c2, c3 int32) {
-	a, b, c, d = a[:len(dst)], b[:len(dst)], c[:len(dst)], d[:len(dst)]
+func vertical4(dst []uint8, rows [4][]uint8, w [4]int32) {
+	a, b, c, d := rows[0][:len(dst)], rows[1][:len(dst)], rows[2][:len(dst)], rows[3][:len(dst)]
+	c0, c1, c2, c3 := w[0], w[1], w[2], w[3]
 	for j := range dst {
 		dst[j] = clip8(half + int32(a[j])*c0 + int32(b[j])*c1 + int32(c[j])*c2 + int32(d[j])*c3)
 	}
 }
 
-func add4(sums []int32, a, b, c, d []uint8, c0, c1, c2, c3 int32) {
-	a, b, c, d = a[:len(sums)], b[:len(sums)], c[:len(sums)], d[:len(sums)]
+func add4(sums []int32, rows [4][]uint8, w [4]int32) {
+	a, b, c, d := rows[0][:len(sums)], rows[1][:len(sums)], rows[2][:len(sums)], rows[3][:len(sums)]
+	c0, c1, c2, c3 := w[0], w[1], w[2], w[3]
 	for j := range sums {
 		sums[j] += int32(a[j])*c0 + int32(b[j])*c1 + int32(c[j])*c2 + int32(d[j])*c3
 	}

@@ -117,20 +117,20 @@ func (p *Picture) resample(r resampling) *Picture {
 	}
 	switch {
 	case width == src.w: // a pass without work is skipped, not done with weights of one
-		vertical(out.Pix, 3*window.w, pixel(window.x, 0), stride, ky, 0)
+		vertical(out.Pix, 3*window.w, plane{pixel(window.x, 0), stride}, ky, 0)
 	case height == src.h:
-		horizontal(out.Pix, pixel(0, window.y), stride, window.h, kx, 0)
+		horizontal(out.Pix, plane{pixel(0, window.y), stride}, window.h, kx, 0)
 	case src.h > height && src.h-height > 2*(src.w-width):
 		first, last := kx.span()
 		mid := take(3 * (last - first) * window.h)
-		vertical(*mid, 3*(last-first), pixel(first, 0), stride, ky, 0)
-		horizontal(out.Pix, *mid, 3*(last-first), window.h, kx, first)
+		vertical(*mid, 3*(last-first), plane{pixel(first, 0), stride}, ky, 0)
+		horizontal(out.Pix, plane{*mid, 3 * (last - first)}, window.h, kx, first)
 		giveBack(mid)
 	default:
 		first, last := ky.span()
 		mid := take(3 * window.w * (last - first))
-		horizontal(*mid, pixel(0, first), stride, last-first, kx, 0)
-		vertical(out.Pix, 3*window.w, *mid, 3*window.w, ky, first)
+		horizontal(*mid, plane{pixel(0, first), stride}, last-first, kx, 0)
+		vertical(out.Pix, 3*window.w, plane{*mid, 3 * window.w}, ky, first)
 		giveBack(mid)
 	}
 	return out

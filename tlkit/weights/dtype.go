@@ -90,7 +90,8 @@ var converters = map[string]func(dst []float32, src []byte){
 	},
 	"BOOL": func(dst []float32, src []byte) {
 		for i := range dst {
-			if dst[i] = 0; src[i] != 0 {
+			dst[i] = 0
+			if src[i] != 0 {
 				dst[i] = 1
 			}
 		}

@@ -72,7 +72,8 @@ func TestKerasBombs(t *testing.T) {
 		var err error
 		used := allocated(func() {
 			var f *File
-			if f, err = openBytes(b); err == nil {
+			f, err = openBytes(b)
+			if err == nil {
 				err = readAll(f)
 			}
 		})

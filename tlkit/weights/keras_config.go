@@ -102,7 +102,8 @@ func (c *configReader) value(depth int, key string) (configNode, error) {
 				if d, nested := t.(json.Delim); nested {
 					return node, fmt.Errorf("%v within a shape", d)
 				}
-				if sizes = append(sizes, fmt.Sprint(t)); len(sizes) > 32 {
+				sizes = append(sizes, fmt.Sprint(t))
+				if len(sizes) > 32 {
 					return node, errors.New("a shape of more than 32 axes")
 				}
 				continue
@@ -167,7 +168,8 @@ func (c *configReader) value(depth int, key string) (configNode, error) {
 		node.config = nil
 	}
 	if slices.Contains([]string{"Lambda", "__lambda__"}, node.class) && (c.code == "" || c.code == "__lambda__") {
-		if c.code = node.name; c.code == "" {
+		c.code = node.name
+		if c.code == "" {
 			c.code = "__lambda__"
 		}
 	}

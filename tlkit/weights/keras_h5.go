@@ -23,7 +23,7 @@ type h5Reader struct {
 	h      *hdf5.File
 	groups map[string]h5Group // by path; a group is opened once
 	order  []*kerasLayer
-	layers map[string]*kerasLayer // of order, by container and name
+	layers map[layerID]*kerasLayer // of order, by container and name
 }
 
 type h5Group struct {
@@ -41,7 +41,7 @@ func (f *File) readKeras(r io.ReaderAt, size int64, store *storage) error {
 	if err != nil {
 		return err
 	}
-	k := &h5Reader{f: f, store: store, h: h, groups: map[string]h5Group{}, layers: map[string]*kerasLayer{}}
+	k := &h5Reader{f: f, store: store, h: h, groups: map[string]h5Group{}, layers: map[layerID]*kerasLayer{}}
 	if f.Metadata == nil {
 		f.Metadata = map[string]string{}
 	}
@@ -64,7 +64,8 @@ func (f *File) readKeras(r io.ReaderAt, size int64, store *storage) error {
 	top := ""
 	if slices.ContainsFunc(links, func(l hdf5.Link) bool { return l.Name == "model_weights" }) {
 		top = "model_weights"
-		if root, err = k.group(top); err != nil {
+		root, err = k.group(top)
+		if err != nil {
 			return err
 		}
 	}
@@ -82,7 +83,8 @@ func (f *File) readKeras(r io.ReaderAt, size int64, store *storage) error {
 		if f.Format != formatKerasZip {
 			f.Format = formatKeras3
 		}
-		if err = k.walk("", k.groups[""], 0); len(k.order) == 0 && f.Format == formatKeras3 {
+		err = k.walk("", k.groups[""], 0)
+		if len(k.order) == 0 && f.Format == formatKeras3 {
 			f.Format = formatHDF5
 		}
 	}
@@ -230,11 +232,11 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 			}
 			switch {
 			case inner == "" || inner == layer:
-				k.add("", layer, name, leaf)
+				k.add(layerID{name: layer}, name, leaf)
 			case one: // one layer under a second name, or a network with one layer
-				k.add("", layer, name, leaf).also = path.Base(inner)
+				k.add(layerID{name: layer}, name, leaf).also = path.Base(inner)
 			default: // a network within the network
-				k.add(layer, path.Base(inner), name, leaf)
+				k.add(layerID{layer, path.Base(inner)}, name, leaf)
 			}
 		}
 	}
@@ -290,7 +292,7 @@ func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 		}
 		if owner := strings.TrimSuffix(place, "vars"); ok && owner != place {
 			owner = strings.TrimSuffix(owner, "/")
-			layer := k.add(strings.TrimSuffix(path.Dir(owner), "."), path.Base(owner), target, l.Name)
+			layer := k.add(layerID{strings.TrimSuffix(path.Dir(owner), "."), path.Base(owner)}, target, l.Name)
 			if !layer.slot {
 				layer.slot = true
 				if text, ok, err := textList(g.object, "name"); err == nil && ok && len(text) == 1 {
@@ -335,12 +337,15 @@ func naturalCompare(a, b string) int {
 	return strings.Compare(a, b)
 }
 
+// A layerID names a layer of a file: its name, and the network within the network that it
+// belongs to, or "".
+type layerID struct{ container, name string }
+
 // add notes that a key is a weight of a layer.
-func (k *h5Reader) add(container, layer, key, leaf string) *kerasLayer {
-	id := container + "\x00" + layer
+func (k *h5Reader) add(id layerID, key, leaf string) *kerasLayer {
 	l := k.layers[id]
 	if l == nil {
-		l = &kerasLayer{container: container, name: layer}
+		l = &kerasLayer{container: id.container, name: id.name}
 		k.layers[id] = l
 		k.order = append(k.order, l)
 	}

@@ -130,7 +130,8 @@ func TestMatchListsEveryDifference(t *testing.T) {
 	if err == nil || loaded != nil || len(report.NonFinite) != 2 || !strings.Contains(err.Error(), "not finite a: got 1 NaN and 1 infinite of 3") || !strings.Contains(err.Error(), "not finite b: got 0 NaN and 1 infinite of 2") {
 		t.Errorf("NaN: %v %v", report, err)
 	}
-	if _, _, err = Match(f, wants, MatchOptions{AllowNonFinite: []string{"a", "b"}}); err != nil {
+	_, _, err = Match(f, wants, MatchOptions{AllowNonFinite: []string{"a", "b"}})
+	if err != nil {
 		t.Error(err)
 	}
 }

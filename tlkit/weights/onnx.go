@@ -84,7 +84,8 @@ func (r *onnxReader) model(m protoMessage) error {
 			r.graph.Producer, err = r.text(field)
 		case 7:
 			var g protoMessage
-			if g, err = field.message(); err != nil {
+			g, err = field.message()
+			if err != nil {
 				break
 			}
 			if graphs++; graphs > 1 {
@@ -144,7 +145,8 @@ func (r *onnxReader) graphProto(m protoMessage) error {
 			err = r.node(field)
 		case 5:
 			var t protoMessage
-			if t, err = field.message(); err == nil {
+			t, err = field.message()
+			if err == nil {
 				err = r.tensor(t, "")
 			}
 		case 11, 12:
@@ -221,7 +223,8 @@ func (r *onnxReader) node(field protoField) error {
 	if len(r.graph.Nodes) == maxONNXNodes {
 		return fmt.Errorf("more than %d nodes", maxONNXNodes)
 	}
-	if r.held += 256; r.held > maxONNXMemory {
+	r.held += 256
+	if r.held > maxONNXMemory {
 		return r.tooMuch()
 	}
 	r.graph.Nodes = append(r.graph.Nodes, n)
@@ -307,7 +310,8 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 // text is a name or a word. Long texts (documentation) are never asked for.
 func (r *onnxReader) text(field protoField) (string, error) {
 	b, err := field.bytes(maxName)
-	if r.held += len(b) + 16; r.held > maxONNXMemory {
+	r.held += len(b) + 16
+	if r.held > maxONNXMemory {
 		return "", r.tooMuch()
 	}
 	return string(b), err
@@ -319,7 +323,8 @@ func (r *onnxReader) tooMuch() error {
 
 func (r *onnxReader) value(field protoField) (ONNXValue, error) {
 	v := ONNXValue{}
-	if r.held += 64; r.held > maxONNXMemory {
+	r.held += 64
+	if r.held > maxONNXMemory {
 		return v, r.tooMuch()
 	}
 	err := field.each(func(field protoField) (err error) {
@@ -367,7 +372,8 @@ func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 		if n > 1<<31 {
 			n = 0
 		}
-		if size = int(n); size == 0 {
+		size = int(n)
+		if size == 0 {
 			size = -1 // what some writers say for «any»
 		}
 		return err

@@ -36,7 +36,8 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		case 3:
 			err = errors.New("it is one segment of a tensor, which is not read")
 		case 4, 9, 10:
-			if _, err = field.message(); err == nil && run != nil {
+			_, err = field.message()
+			if err == nil && run != nil {
 				err = errors.New("its numbers come in several pieces, which is not read: save the file anew with a present version of the onnx package")
 			}
 			run = &field
@@ -124,7 +125,8 @@ func (r *onnxReader) add(t Tensor) error {
 	if t.Name == "" {
 		return errors.New("a tensor without a name")
 	}
-	if r.held += 160; r.held > maxONNXMemory {
+	r.held += 160
+	if r.held > maxONNXMemory {
 		return r.tooMuch()
 	}
 	r.file.tensors = append(r.file.tensors, t)

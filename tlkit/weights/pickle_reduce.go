@@ -128,7 +128,8 @@ func rebuildTensor(args tuple, least, most, dtypeAt int) (any, error) {
 	t := &pickledTensor{storage: st, dtype: st.dtype, offset: offset, shape: shape, stride: stride}
 	if dtypeAt >= 0 {
 		g, _ := args[dtypeAt].(global)
-		if t.dtype = torchDTypes[g.name]; g.module != "torch" || t.dtype == "" {
+		t.dtype = torchDTypes[g.name]
+		if g.module != "torch" || t.dtype == "" {
 			return nil, fmt.Errorf("a tensor whose type is %s", kind(args[dtypeAt]))
 		}
 	}

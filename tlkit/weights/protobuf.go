@@ -80,7 +80,8 @@ func (m *protoMessage) next() (field protoField, ok bool, err error) {
 		field.value, used = protowire.ConsumeFixed64(head)
 	case protowire.BytesType:
 		var n uint64
-		if n, used = protowire.ConsumeVarint(head); used >= 0 {
+		n, used = protowire.ConsumeVarint(head)
+		if used >= 0 {
 			field.pos = pos + int64(used)
 			if n > uint64(m.end-field.pos) {
 				return field, false, fmt.Errorf("byte %d: a field of %d bytes where %d are left", m.pos, n, m.end-field.pos)

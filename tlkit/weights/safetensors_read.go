@@ -244,13 +244,15 @@ func (p *headerParser) entry(name string) (headerEntry, error) {
 			e.dtype, err = p.text()
 		case "shape":
 			var sizes []int64
-			if sizes, err = p.numbers(maxRank); err != nil {
+			sizes, err = p.numbers(maxRank)
+			if err != nil {
 				return fmt.Errorf("shape: %w", err)
 			}
 			e.shape, err = toInts(sizes)
 		case "data_offsets":
 			var pos []int64
-			if pos, err = p.numbers(2); err != nil || len(pos) != 2 {
+			pos, err = p.numbers(2)
+			if err != nil || len(pos) != 2 {
 				return fmt.Errorf("data_offsets must be two sizes (%v)", err)
 			}
 			e.begin, e.end = pos[0], pos[1]

@@ -263,7 +263,8 @@ func newView(st *storage, dtype string, offset int64, shape []int, stride []int6
 			continue
 		}
 		hi, lo := bits.Mul64(uint64(d-1), uint64(stride[i]))
-		if last += lo; hi != 0 || lo > math.MaxInt64 || last > math.MaxInt64 {
+		last += lo
+		if hi != 0 || lo > math.MaxInt64 || last > math.MaxInt64 {
 			return Tensor{}, fmt.Errorf("shape %v with strides %v leaves its storage of %d elements", shape, stride, have)
 		}
 	}

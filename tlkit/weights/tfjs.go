@@ -79,7 +79,8 @@ func (f *File) readTFJS() error {
 	bundle := isBundle(text[:min(len(text), 1024)])
 	if bundle {
 		var err error
-		if text, err = bundled(text); err != nil {
+		text, err = bundled(text)
+		if err != nil {
 			return err
 		}
 	}
@@ -107,7 +108,8 @@ func (f *File) readTFJS() error {
 	layers := map[string]*kerasLayer{}
 	shards := 0
 	for _, group := range m.WeightsManifest {
-		if shards += len(group.Paths); shards > maxShards {
+		shards += len(group.Paths)
+		if shards > maxShards {
 			return fmt.Errorf("more than %d files of weights", maxShards)
 		}
 		all, err := f.openShards(group.Paths, bundle)
@@ -168,7 +170,8 @@ func (w tfjsWeight) tensor(all *storage, pos int64) (t Tensor, n int64, err erro
 	if err != nil {
 		return t, 0, err
 	}
-	if n = count * int64(itemSizes[stored]); n > all.size-pos {
+	n = count * int64(itemSizes[stored])
+	if n > all.size-pos {
 		return t, 0, fmt.Errorf("shape %v of %s needs %d bytes, the files have %d left", w.Shape, stored, n, all.size-pos)
 	}
 	t = Tensor{Name: w.Name, DType: dtype, Shape: w.Shape, st: &storage{src: all.src, part: all, base: pos, size: n}}

@@ -168,7 +168,8 @@ func TestInstallCUDAFromDroppedWheels(t *testing.T) {
 		t.Errorf("damaged: %v, %v", q, err)
 	}
 	os.Rename(cublas+".away", cublas)
-	if p, err = installCUDA(t.Context(), set, fetch.Options{Offline: true}); err != nil {
+	p, err = installCUDA(t.Context(), set, fetch.Options{Offline: true})
+	if err != nil {
 		t.Fatalf("again: %v", err)
 	}
 	if err := p.Verify(t.Context(), true); err != nil {

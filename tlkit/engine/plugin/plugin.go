@@ -127,7 +127,8 @@ func buildsHere() []Build {
 // may still be good.
 func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 	cuda, err = FindCUDA(ctx)
-	if cpu = FindCPU(); cpu == nil {
+	cpu = FindCPU()
+	if cpu == nil {
 		for _, b := range buildsHere() {
 			if path, damaged := b.file.Damaged(); damaged {
 				err = errors.Join(err, fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…; run: tlkit setup", path, b.file.SHA256))

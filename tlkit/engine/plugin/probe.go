@@ -43,7 +43,8 @@ func Probe(ctx context.Context, exe string) (*Probed, error) {
 	}
 	if exe == "" {
 		var err error
-		if exe, err = os.Executable(); err != nil {
+		exe, err = os.Executable()
+		if err != nil {
 			return nil, fmt.Errorf("plugin: %w", err)
 		}
 	}

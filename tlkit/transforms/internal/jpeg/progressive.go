@@ -41,7 +41,8 @@ func (s *scan) firstAC(h *huffman, b *[64]int16) bool {
 			k += 15
 			continue
 		}
-		if k += run; k > s.last {
+		k += run
+		if k > s.last {
 			return false
 		}
 		b[unzig[k]&63] = int16(extend(s.bits(size), int(size)) << s.low)
@@ -67,7 +68,8 @@ func (s *scan) refineAC(h *huffman, b *[64]int16) bool {
 					s.eobRun = 1<<run + int(s.bits(uint(run)))
 				}
 			case 1:
-				if fresh = bit; s.bits(1) == 0 {
+				fresh = bit
+				if s.bits(1) == 0 {
 					fresh = -bit
 				}
 			default:

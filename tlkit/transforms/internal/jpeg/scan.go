@@ -78,7 +78,8 @@ func (f *File) readScan() (*scan, error) {
 			return nil, FormatError("a scan without its Huffman table")
 		}
 		if c.table == nil {
-			if c.table = f.quant[c.quant]; c.table == nil {
+			c.table = f.quant[c.quant]
+			if c.table == nil {
 				return nil, FormatError("a component without its quantisation table")
 			}
 		}
@@ -165,7 +166,8 @@ func (f *File) decodeScan() error {
 					} else {
 						var last int
 						block = [64]int32{}
-						if last, ok = s.block(i, c.table, &block); ok && (image.Point{bx, step}).In(c.need) {
+						last, ok = s.block(i, c.table, &block)
+						if ok && (image.Point{bx, step}).In(c.need) {
 							stride := 8 * c.blocks.w
 							idct(&block, last, c.pix[8*(step*stride+bx):], stride)
 						}
@@ -242,7 +244,8 @@ func (s *scan) block(i int, q *[64]int32, b *[64]int32) (last int, ok bool) {
 		}
 		symbol, n := uint8(e>>8), uint(e&63)
 		if n == 0 {
-			if symbol, n = h.long(uint32(acc >> 48)); n == 0 {
+			symbol, n = h.long(uint32(acc >> 48))
+			if n == 0 {
 				return 0, false
 			}
 		}
@@ -256,7 +259,8 @@ func (s *scan) block(i int, q *[64]int32, b *[64]int32) (last int, ok bool) {
 			k += 15
 			continue
 		}
-		if k += run; k > 63 {
+		k += run
+		if k > 63 {
 			return 0, false
 		}
 		v := extend(uint32(acc>>32>>(32-size)), int(size))

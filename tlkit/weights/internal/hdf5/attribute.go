@@ -20,7 +20,8 @@ func (o *Object) Attribute(name string) (*Attribute, error) {
 	var found *Attribute
 	look := func(b []byte) error {
 		// Looking costs too: thousands of attributes, asked for thousands of names.
-		if o.f.budget -= 16; o.f.budget < 0 {
+		o.f.budget -= 16
+		if o.f.budget < 0 {
 			return fmt.Errorf("hdf5: %w: too many attributes", ErrTooLarge)
 		}
 		a, err := o.f.attribute(b, name)
@@ -90,10 +91,12 @@ func (f *File) attribute(b []byte, name string) (*Attribute, error) {
 	}
 	a := &Attribute{f: f}
 	var err error
-	if a.typ, err = f.parseType(t); err != nil {
+	a.typ, err = f.parseType(t)
+	if err != nil {
 		return nil, err
 	}
-	if _, a.n, err = f.parseSpace(s); err != nil {
+	_, a.n, err = f.parseSpace(s)
+	if err != nil {
 		return nil, err
 	}
 	a.data = c.rest()
@@ -142,7 +145,8 @@ func (a *Attribute) Strings() ([]string, error) {
 			return nil, damaged("a text of %d bytes in %d", n, len(b))
 		}
 		// Copies cost memory: many elements may point at one long text.
-		if a.f.budget -= int64(n); a.f.budget < 0 {
+		a.f.budget -= int64(n)
+		if a.f.budget < 0 {
 			return nil, fmt.Errorf("hdf5: %w: texts that repeat each other", ErrTooLarge)
 		}
 		out = append(out, strings.TrimRight(string(b[:n]), "\x00"))

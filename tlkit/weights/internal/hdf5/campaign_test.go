@@ -87,7 +87,8 @@ func readAll(t testing.TB, b []byte, anyChecksum bool) (arrays int) {
 			d, err := o.Dataset()
 			if err == nil {
 				var numbers []byte
-				if numbers, err = d.Read(); err == nil && int64(len(numbers)) != d.Bytes() {
+				numbers, err = d.Read()
+				if err == nil && int64(len(numbers)) != d.Bytes() {
 					t.Errorf("%d bytes of %d", len(numbers), d.Bytes())
 				}
 			}

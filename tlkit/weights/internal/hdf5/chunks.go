@@ -55,7 +55,8 @@ func (d *Dataset) add(x chunk, pieces uint64) error {
 	if uint64(len(d.chunks)) == pieces {
 		return damaged("more chunks than the array has")
 	}
-	if d.f.budget -= readCost; d.f.budget < 0 {
+	d.f.budget -= readCost
+	if d.f.budget < 0 {
 		return fmt.Errorf("hdf5: %w: so many chunks do not fit into a file of %d bytes", ErrTooLarge, d.f.size)
 	}
 	d.chunks = append(d.chunks, x)
@@ -132,7 +133,8 @@ func (d *Dataset) chunkTree(address, pieces uint64, depth int) error {
 	if c.err != nil {
 		return c.err
 	}
-	if c, err = f.cursorAt(address+head, n*uint64(8+8*(rank+1)+f.offsets)); err != nil {
+	c, err = f.cursorAt(address+head, n*uint64(8+8*(rank+1)+f.offsets))
+	if err != nil {
 		return err
 	}
 	corner := make([]uint64, rank)
@@ -153,7 +155,8 @@ func (d *Dataset) chunkTree(address, pieces uint64, depth int) error {
 			continue
 		}
 		inside := false
-		if x.index, inside, err = d.indexOf(corner); err != nil {
+		x.index, inside, err = d.indexOf(corner)
+		if err != nil {
 			return err
 		}
 		if inside {
@@ -246,7 +249,8 @@ func (d *Dataset) chunksV4(c *cursor) error {
 			}
 			inside := false
 			var err error
-			if x.index, inside, err = d.indexOf(corner); err != nil || !inside {
+			x.index, inside, err = d.indexOf(corner)
+			if err != nil || !inside {
 				return err
 			}
 			return d.add(x, pieces)
@@ -305,7 +309,8 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 		if n > f.size {
 			return damaged("an index of %d chunks", n)
 		}
-		if c, err = f.cursorAt(block, head+n*uint64(wide)+4); err != nil {
+		c, err = f.cursorAt(block, head+n*uint64(wide)+4)
+		if err != nil {
 			return err
 		}
 		c.signature("FADB", 0)
@@ -323,7 +328,8 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 		return damaged("an index of %d pages", pages)
 	}
 	prefix := head + (pages+7)/8 + 4
-	if c, err = f.cursorAt(block, prefix); err != nil {
+	c, err = f.cursorAt(block, prefix)
+	if err != nil {
 		return err
 	}
 	c.signature("FADB", 0)
@@ -340,7 +346,8 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 		if written[p/8]&(0x80>>(p%8)) == 0 {
 			index += k
 		} else {
-			if c, err = f.cursorAt(pos, k*uint64(wide)+4); err != nil {
+			c, err = f.cursorAt(pos, k*uint64(wide)+4)
+			if err != nil {
 				return err
 			}
 			if err := elements(c, k); err != nil {
@@ -362,7 +369,8 @@ func (d *Dataset) readChunk(x chunk, out []byte) error {
 	if err != nil {
 		return err
 	}
-	if raw, err = d.unfilter(raw, x.skipped); err != nil {
+	raw, err = d.unfilter(raw, x.skipped)
+	if err != nil {
 		return err
 	}
 	rank, size := len(d.sides), uint64(d.Type.Size)

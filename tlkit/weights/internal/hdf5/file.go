@@ -142,7 +142,8 @@ func (f *File) read(address, n uint64) ([]byte, error) {
 	if err := f.checkRange(address, n); err != nil {
 		return nil, err
 	}
-	if f.budget -= int64(n) + readCost; f.budget < 0 {
+	f.budget -= int64(n) + readCost
+	if f.budget < 0 {
 		return nil, fmt.Errorf("hdf5: %w: what describes the content costs more than a file of %d bytes may: its structures go round in circles", ErrTooLarge, f.size)
 	}
 	b := make([]byte, n)

@@ -69,7 +69,8 @@ func (o *Object) Links() ([]Link, error) {
 			if err != nil {
 				return nil, err
 			}
-			if links, err = o.f.symbols(tree, names, links, 0); err != nil {
+			links, err = o.f.symbols(tree, names, links, 0)
+			if err != nil {
 				return nil, err
 			}
 		case msgLink:
@@ -156,7 +157,8 @@ func (f *File) symbols(address uint64, names []byte, links []Link, depth int) ([
 	if c.err != nil {
 		return nil, c.err
 	}
-	if c, err = f.cursorAt(address+head, n*uint64(f.lengths+f.offsets)); err != nil {
+	c, err = f.cursorAt(address+head, n*uint64(f.lengths+f.offsets))
+	if err != nil {
 		return nil, err
 	}
 	for range n {
@@ -165,7 +167,8 @@ func (f *File) symbols(address uint64, names []byte, links []Link, depth int) ([
 		if c.err != nil {
 			return nil, c.err
 		}
-		if links, err = f.symbols(child, names, links, depth+1); err != nil {
+		links, err = f.symbols(child, names, links, depth+1)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -183,7 +186,8 @@ func (f *File) symbolNode(address uint64, names []byte, links []Link) ([]Link, e
 	if c.err != nil {
 		return nil, c.err
 	}
-	if c, err = f.cursorAt(address+8, n*uint64(2*f.offsets+24)); err != nil {
+	c, err = f.cursorAt(address+8, n*uint64(2*f.offsets+24))
+	if err != nil {
 		return nil, err
 	}
 	for range n {
@@ -205,7 +209,8 @@ func (f *File) symbolNode(address uint64, names []byte, links []Link) ([]Link, e
 		if kind == 2 {
 			l.outside = "a soft link"
 		}
-		if links = append(links, l); len(links) > maxLinks {
+		links = append(links, l)
+		if len(links) > maxLinks {
 			return nil, fmt.Errorf("hdf5: %w: a group of more than %d members", ErrTooLarge, maxLinks)
 		}
 	}

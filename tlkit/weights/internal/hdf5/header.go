@@ -55,7 +55,8 @@ func (f *File) header(address uint64) ([]message, error) {
 			if c.err != nil {
 				return nil, c.err
 			}
-			if messages, blocks, err = f.collect(messages, blocks, m); err != nil {
+			messages, blocks, err = f.collect(messages, blocks, m)
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -94,7 +95,8 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 	if n > f.size {
 		return nil, damaged("an object header of %d bytes", n)
 	}
-	if c, err = f.cursorAt(address, prefix+n+4); err != nil {
+	c, err = f.cursorAt(address, prefix+n+4)
+	if err != nil {
 		return nil, err
 	}
 	c.pos = len(c.b) - 4
@@ -119,7 +121,8 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 			if c.err != nil {
 				return nil, c.err
 			}
-			if messages, blocks, err = f.collect(messages, blocks, m); err != nil {
+			messages, blocks, err = f.collect(messages, blocks, m)
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -130,7 +133,8 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 		if b.n < 8 {
 			return nil, damaged("a continuation of %d bytes", b.n)
 		}
-		if c, err = f.cursorAt(b.address, b.n); err != nil {
+		c, err = f.cursorAt(b.address, b.n)
+		if err != nil {
 			return nil, err
 		}
 		c.pos = len(c.b) - 4
@@ -149,7 +153,8 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 // that lead to each other are ended by the budget of reads.
 func (f *File) collect(messages []message, blocks []span, m message) ([]message, []span, error) {
 	if m.kind != msgContinuation {
-		if f.budget -= 32; f.budget < 0 { // an empty message takes 8 bytes of file and more of memory
+		f.budget -= 32
+		if f.budget < 0 { // an empty message takes 8 bytes of file and more of memory
 			return nil, nil, damaged("an object header without end")
 		}
 		return append(messages, m), blocks, nil

@@ -173,7 +173,8 @@ func (f *File) global(address, index uint64) ([]byte, error) {
 			return nil, damaged("a global heap of %d bytes", n)
 		}
 		begin := c.pos
-		if c, err = f.cursorAt(address, n); err != nil {
+		c, err = f.cursorAt(address, n)
+		if err != nil {
 			return nil, err
 		}
 		c.take(begin)
