@@ -119,7 +119,7 @@ func (f *figure) PNG(w io.Writer) error {
 	}
 	var src image.Image = img
 	if !f.photos {
-		src = paletted(img)
+		src = quantised(img)
 	}
 	if err := png.Encode(w, src); err != nil {
 		return fmt.Errorf("plots: %w", err)

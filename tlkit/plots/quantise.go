@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// paletted turns a drawing into one byte a pixel. The colours of a figure are a
+// quantised turns a drawing into one byte a pixel. The colours of a figure are a
 // few flat ones, and thousands of blends where edges were smoothed: the flat
 // ones come first by their number and stay exact, a blend goes to the nearest
 // colour of the palette. The same drawing gives the same palette.
-func paletted(img *image.RGBA) *image.Paletted {
+func quantised(img *image.RGBA) *image.Paletted {
 	type rgb24 uint32
 	b := img.Bounds()
 	count := map[rgb24]int{}
