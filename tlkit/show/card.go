@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Card tells a person that something could not be done.
+// Card reports that something could not be done.
 type Card struct {
-	What  string // "FitHead of ants-and-bees"
-	Where string // the folder or file it is about; may be empty
-	Why   string // lines are kept
+	What  string // what was tried: "FitHead of ants-and-bees"
+	Where string // the folder or file it concerns; may be empty
+	Why   string // the reason; line breaks are kept
 	Fix   string // what to type next; may be empty
 }
 
-// Text is the card in words.
+// Text returns the card as plain text.
 func (c Card) Text() string {
 	text := "✗ " + clean(c.What) + " could not be done\n\n" + clean(c.Why)
 	if c.Where != "" {
@@ -29,7 +29,7 @@ func (c Card) Text() string {
 var cardHTML = template.Must(template.New("card").Funcs(template.FuncMap{"clean": clean}).Parse(
 	`<p><strong>✗ {{clean .What}} could not be done</strong></p><pre>{{clean .Why}}</pre>{{if .Where}}<p>in <code>{{clean .Where}}</code></p>{{end}}{{if .Fix}}<p>→ {{clean .Fix}}</p>{{end}}`))
 
-// HTML is the card for a notebook.
+// HTML returns the card for a notebook.
 func (c Card) HTML() string { return render(cardHTML, c) }
 
 // Card shows a card.

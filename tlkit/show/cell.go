@@ -15,7 +15,7 @@ import (
 
 // cell is the notebook cell that runs this program, through GoNB's display pipe.
 type cell struct {
-	gone bool // the pipe did not answer; nothing is sent any more
+	gone bool // the pipe did not answer; nothing more is sent
 }
 
 const (
@@ -23,11 +23,11 @@ const (
 	vegaLite = protocol.MIMEType("application/vnd.vegalite.v5+json")
 )
 
-// errGone says that the notebook does not answer any more.
-var errGone = errors.New("show: the notebook does not answer; output goes on as text")
+// errGone says that the notebook no longer answers.
+var errGone = errors.New("show: the notebook does not answer; output continues as text")
 
 func init() {
-	// The pipe is a gob stream; these are the two compound types that GoNB's end knows.
+	// The pipe is a gob stream. These are the two compound types that GoNB understands.
 	gob.Register(map[string]any{})
 	gob.Register([]any{})
 }
@@ -39,10 +39,10 @@ func openCell() *cell {
 	return &cell{}
 }
 
-// bundle is one output: the same thing in several forms, of which the front end takes the best.
+// bundle is one output in several forms, of which the front end shows the best.
 type bundle struct {
-	place string // display id; "" = a place of its own
-	live  bool   // will be replaced by a newer one
+	place string // display id; "" = a new place
+	live  bool   // a newer one will replace it
 	text  string
 	html  string
 	png   []byte
@@ -78,8 +78,8 @@ func (c *cell) send(b bundle) error {
 	})
 }
 
-// within does something with the pipe and gives up when it takes too long: opening and
-// writing block for ever when the kernel is gone.
+// deadline calls do, which uses the pipe, and gives up when it takes too long: opening and
+// writing block forever when the kernel is gone.
 func (c *cell) deadline(do func()) error {
 	if c.gone {
 		return errGone

@@ -8,27 +8,27 @@ import (
 )
 
 const (
-	betweenStates = 200 * time.Millisecond // in a cell: five updates a second
-	firstLine     = 5 * time.Second        // elsewhere: a line for what takes longer than this,
-	betweenLines  = 30 * time.Second       // and then so often
+	betweenStates = 200 * time.Millisecond // in a cell: at most five updates a second
+	firstLine     = 5 * time.Second        // elsewhere: the first line comes after this time,
+	betweenLines  = 30 * time.Second       // the next ones at this interval
 )
 
-// progress is what is being done, and where that stands.
+// progress is what is being done and how far it has got.
 type progress struct {
 	what        string
 	done, total int64
-	began       time.Time // of this what
+	began       time.Time // when this what started
 
-	place string // display id, "" = nothing stands in the cell
-	ended bool   // cleared: the words that stand there are old
+	place string // display id; "" = nothing is displayed in the cell
+	ended bool   // cleared: what is displayed is out of date
 	shown time.Time
-	timer *time.Timer // shows the newest state when it is time
+	timer *time.Timer // shows the newest state later
 }
 
-// Progress shows what is being done ("extracting features") at one place that is updated, at
-// most five times a second; done of total, total 0 = not countable. The newest state is always
-// shown in the end, however fast they come. Outside of notebooks it is a line now and then,
-// when something takes long. Clear takes it away.
+// Progress shows what is being done ("extracting features") and how far it has got: done of
+// total, or total 0 if that is not known. In a cell it is one line that is updated at most
+// five times a second, and the newest state is always shown in the end. Outside of notebooks
+// it is a line now and then when something takes long. Clear removes it.
 func (s *Screen) Progress(what string, done, total int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *Screen) Progress(what string, done, total int64) {
 	s.progressBlock()
 }
 
-// later calls do under the lock, unless the progress is cleared or put off before.
+// later calls do with the lock held, unless the progress is cleared or postponed first.
 func (s *Screen) later(wait time.Duration, do func()) {
 	p := &s.doing
 	p.stop()
@@ -91,14 +91,14 @@ func (s *Screen) progressBlock() {
 	_ = s.cell.send(bundle{place: p.place, text: words, html: render(progressHTML, map[string]any{"Done": p.done, "Total": p.total, "Words": words})})
 }
 
-// words are "extracting features: 40 of 397, about 8s left".
+// words returns the state as in "extracting features: 40 of 397, about 8s left".
 func (p *progress) words(now time.Time) string {
 	words := clean(p.what)
 	if p.total <= 0 {
 		return words
 	}
 	words += fmt.Sprintf(": %d of %d", p.done, p.total)
-	// Before a twentieth is done nobody can say how long the rest takes.
+	// Before a twentieth is done, an estimate would be too uncertain.
 	if p.done > 0 && 20*p.done > p.total && p.done < p.total {
 		each := float64(now.Sub(p.began)) / float64(p.done)
 		words += fmt.Sprintf(", about %s left", time.Duration(each*float64(p.total-p.done)).Round(time.Second))
@@ -106,8 +106,8 @@ func (p *progress) words(now time.Time) string {
 	return words
 }
 
-// Clear ends the progress. Its place goes to the next thing shown: GoNB can replace an
-// output but not take one away, and an empty one would stay in the notebook.
+// Clear ends the progress. The next thing shown takes its place: GoNB can replace an output
+// but not remove it, and an empty one would stay in the notebook.
 func (s *Screen) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,8 +115,8 @@ func (s *Screen) Clear() {
 	s.doing = progress{place: s.doing.place, ended: true}
 }
 
-// take gives the progress's place, which is always the lowest in the cell, to something that
-// stays; progress goes on below it. "" = a place of its own.
+// take returns the place of the progress, which is always the lowest in the cell, for an
+// output that stays; progress continues below it. "" means a new place.
 func (s *Screen) take() string {
 	p := &s.doing
 	place := p.place
@@ -125,7 +125,7 @@ func (s *Screen) take() string {
 	return place
 }
 
-// wipe empties a place that nothing came to take.
+// wipe empties the place of the progress if no output took it.
 func (s *Screen) wipe() {
 	if s.doing.ended && s.inCell() {
 		if place := s.take(); place != "" {

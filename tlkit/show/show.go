@@ -1,14 +1,14 @@
-// Package show puts a figure, a table, a sentence or progress in front of the person: in
-// the notebook cell when there is one, else on the terminal and in files.
+// Package show displays figures, tables, text and progress: in the notebook cell that runs
+// the program, or on the terminal and in files.
 //
-//	show.Default.Figure("curves", figure)   // in a cell: the picture; elsewhere: curves.png and its text
+//	show.Default.Figure("curves", figure) // in a cell: the picture; on a terminal: its words
 //
-// It knows nothing of what it shows. Whatever has PNG and Text is a figure; what has
-// VegaLite too can be hovered over. Everything shown has a text twin, and no output holds
-// a script: a notebook looks the same trusted and untrusted, online and offline.
+// A figure is anything with the methods PNG and Text; one that also has VegaLite reacts to
+// the mouse. Everything shown has a text form, and no output contains a script: a notebook
+// looks the same trusted and untrusted, online and offline.
 //
-// Nothing here blocks when the notebook is gone: a pipe that does not answer within two
-// seconds is given up, and output goes on as text.
+// Nothing blocks when the notebook is gone: if its pipe does not answer within two seconds,
+// output continues as text.
 package show
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/janpfeifer/gonb/gonbui"
 )
 
-// Figure is anything that can draw itself and say in words what is drawn.
+// Figure is anything that can draw itself and describe in words what it shows.
 type Figure interface {
 	PNG(io.Writer) error
 	Text() string
@@ -53,11 +53,12 @@ const (
 	Foreign Kind = "foreign" // made by others
 )
 
-// Screen is where things are shown. Its methods may be called from several goroutines.
+// Screen is where things are shown. Its methods may be called from several goroutines. Use
+// [Default], or make one with [New].
 type Screen struct {
-	// Out gets text outside of notebooks.
+	// Out receives text outside of notebooks.
 	Out io.Writer
-	// Folder gets figures as NAME.png outside of notebooks; "" = their words only.
+	// Folder receives figures as NAME.png outside of notebooks; "" means their words only.
 	Folder string
 
 	mu    sync.Mutex
@@ -67,36 +68,36 @@ type Screen struct {
 	places map[string]string // display ids of live figures, by name
 }
 
-// Default shows in the cell that runs this program, else on standard output.
+// Default shows things in the cell that runs this program, or on standard output.
 var Default = New(os.Stdout, "")
 
-// New is a screen of its own. In a notebook cell out and folder are used only when the
-// notebook does not answer any more.
+// New returns a screen with its own progress. In a notebook cell, out and folder are used
+// only when the notebook no longer answers.
 func New(out io.Writer, folder string) *Screen {
 	return &Screen{Out: out, Folder: folder, cell: openCell()}
 }
 
-// inCell says whether there is a cell that still answers.
+// inCell reports whether there is a cell that still answers.
 func (s *Screen) inCell() bool { return s.cell != nil && !s.cell.gone }
 
-// InCell says whether this program is run by a notebook cell.
+// InCell reports whether a notebook cell runs this program.
 func (s *Screen) InCell() bool { return s.cell != nil }
 
-// Figure shows a chart under a name ("curves"), which also names its file.
+// Figure shows a chart. Outside of notebooks, name ("curves") names its file.
 func (s *Screen) Figure(name string, f Figure) error { return s.figure("", name, Chart, f) }
 
-// Pictures shows a figure that holds photographs or drawings; kind is Drawn or Foreign.
+// Pictures shows a figure that contains photographs or drawings; kind is Drawn or Foreign.
 func (s *Screen) Pictures(name string, kind Kind, f Figure) error { return s.figure("", name, kind, f) }
 
-// Live shows a figure at a place of its own: shown again under the same name, it replaces
-// what stood there. In files only the last one is kept.
+// Live shows a figure that can be updated: shown again under the same name, it replaces the
+// earlier one. Files keep only the last.
 func (s *Screen) Live(name string, f Figure) error {
 	s.mu.Lock()
 	if s.places == nil {
 		s.places = make(map[string]string)
 	}
-	// Another run of the cell needs another place: the kernel would update the one that was
-	// wiped away when the cell began again.
+	// Each run of the cell needs a new place: the kernel would update the old one, which was
+	// cleared when the cell started again.
 	place := s.places[name]
 	if place == "" {
 		place = s.take()
@@ -147,7 +148,7 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 	return s.keep(name, b)
 }
 
-// keep writes a figure where there is no notebook, or none any more.
+// keep writes a figure to the terminal or a file, without a notebook.
 func (s *Screen) keep(name string, b bundle) error {
 	if s.Folder == "" {
 		if !b.live {
@@ -165,7 +166,7 @@ func (s *Screen) keep(name string, b bundle) error {
 	return nil
 }
 
-// Text shows words. In a cell they are a text output, in order with the figures.
+// Text shows text. In a cell it is an output of its own, in order with the figures.
 func (s *Screen) Text(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +176,7 @@ func (s *Screen) Text(text string) {
 	}
 }
 
-// Table shows rows under a header, numbers to the right. Cells are plain text.
+// Table shows a table.
 func (s *Screen) Table(t Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +186,8 @@ func (s *Screen) Table(t Table) {
 	}
 }
 
-// Flush waits until the notebook has everything, two seconds at most.
+// Flush waits until the notebook has received everything, at most two seconds. Call it at
+// the end of a program.
 func (s *Screen) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +197,8 @@ func (s *Screen) Flush() {
 	}
 }
 
-// clean makes text harmless for terminals: control and direction codes become visible escapes.
+// clean makes text harmless for terminals: control and direction characters become visible
+// escapes.
 func clean(s string) string {
 	var b strings.Builder
 	for _, r := range s {

@@ -13,10 +13,10 @@ type Table struct {
 	Caption string
 	Header  []string
 	Rows    [][]string
-	Left    int // the first Left columns are words and stand at the left; the others are numbers
+	Left    int // the first Left columns are aligned left (words), the others right (numbers)
 }
 
-// longest is how much of a name is shown: both ends, an ellipsis between.
+// longest is the most characters of a name that are shown; of longer ones, both ends.
 const longest = 40
 
 func shorten(s string) string {
@@ -28,7 +28,7 @@ func shorten(s string) string {
 	return string(r[:longest/2-1]) + "…" + string(r[len(r)-longest/2:])
 }
 
-// Text is the table for a terminal.
+// Text returns the table for a terminal.
 func (t Table) Text() string {
 	width := make([]int, len(t.Header))
 	lines := append([][]string{t.Header}, t.Rows...)
@@ -65,7 +65,8 @@ func (t Table) Text() string {
 	return b.String()
 }
 
-// All text that becomes HTML goes through this one door.
+// tableHTML, like the other templates, escapes every text it is given. No HTML is built in
+// any other way.
 var tableHTML = template.Must(template.New("table").Funcs(template.FuncMap{"shorten": shorten, "clean": clean}).Parse(
 	`<table>{{if .Caption}}<caption>{{clean .Caption}}</caption>{{end}}<thead><tr>{{range $i, $h := .Header}}<th scope="col" style="text-align: {{if lt $i $.Left}}left{{else}}right{{end}}">{{shorten $h}}</th>{{end}}</tr></thead><tbody>{{range .Rows}}<tr>{{range $i, $c := .}}<td style="text-align: {{if lt $i $.Left}}left{{else}}right{{end}}">{{shorten $c}}</td>{{end}}</tr>{{end}}</tbody></table>`))
 
@@ -80,5 +81,6 @@ func render(t *template.Template, data any) string {
 	return b.String()
 }
 
-// HTML is the table for a notebook: no script, nothing that a sanitiser would change.
+// HTML returns the table for a notebook, without scripts or anything else that a sanitiser
+// would change.
 func (t Table) HTML() string { return render(tableHTML, t) }

@@ -16,9 +16,9 @@ const (
 	mostWidth = 760   // pixels of a picture: the width of a figure
 )
 
-// Value shows anything: a figure as a picture with its words, an image, a table, what has a
-// Text method as that text, a slice of structs as a table, anything else as fmt prints it,
-// the middle left out when it is long.
+// Value shows any value: a figure, an image or a table as such, a value with a Text method
+// as that text, a slice of structs as a table, and anything else as fmt prints it, without
+// its middle if it is long.
 func (s *Screen) Value(v any) error {
 	switch v := v.(type) {
 	case Figure:
@@ -51,7 +51,7 @@ func middleOut(text string) string {
 	return fmt.Sprintf("%s\n… %d characters more …\n%s", string(r[:mostRunes/2]), len(r)-mostRunes, string(r[len(r)-mostRunes/2:]))
 }
 
-// photograph is an image as a figure.
+// photograph makes an image a Figure.
 type photograph struct{ img image.Image }
 
 func (p photograph) Text() string {
@@ -59,8 +59,8 @@ func (p photograph) Text() string {
 	return fmt.Sprintf("a picture of %d x %d pixels", b.Dx(), b.Dy())
 }
 
-// Image is the picture at its own size, or as wide as a figure: nobody wants a camera's
-// twelve million pixels inside a notebook.
+// Image returns the picture at its own size, but at most as wide as a figure: the twelve
+// million pixels of a camera are too much for a notebook.
 func (p photograph) Image(float64) (*image.RGBA, error) {
 	b := p.img.Bounds()
 	if b.Empty() {
@@ -83,8 +83,8 @@ func (p photograph) PNG(w io.Writer) error {
 	return png.Encode(w, img)
 }
 
-// tableOf makes a table of a slice of structs: a column for each exported field that is a
-// word, a number or a truth value.
+// tableOf makes a table from a slice of structs, with a column for each exported field that
+// is a string, a number or a bool.
 func tableOf(v any) (Table, bool) {
 	list := reflect.ValueOf(v)
 	if !list.IsValid() || list.Kind() != reflect.Slice || list.Len() == 0 || list.Type().Elem().Kind() != reflect.Struct {
