@@ -26,8 +26,8 @@ func caught(f func() error) (err error) {
 	return f()
 }
 
-// quietly keeps what go-xla logs while opening off standard error; what matters
-// comes back as the error.
+// quietly keeps the log of go-xla off standard error while a backend is opened. What matters
+// is in the error.
 func quietly(open func() (compute.Backend, error)) (compute.Backend, error) {
 	state := klog.CaptureState()
 	defer state.Restore()
@@ -35,8 +35,8 @@ func quietly(open func() (compute.Backend, error)) (compute.Backend, error) {
 	return open()
 }
 
-// cause is an error without the stack traces that the libraries below attach, so
-// that printing it with %+v stays readable.
+// cause returns an error without the stack traces that the libraries below attach, so that
+// printing it with %+v stays readable.
 func cause(err error) error { return plainError{oneLine(err), err} }
 
 type plainError struct {
@@ -47,10 +47,10 @@ type plainError struct {
 func (e plainError) Error() string { return e.text }
 func (e plainError) Unwrap() error { return e.err }
 
-// Format prints the sentence for every verb.
+// Format prints the text of the error for every verb.
 func (e plainError) Format(s fmt.State, _ rune) { fmt.Fprint(s, e.text) }
 
-// oneLine is an error's text without line breaks, cut to what a person reads.
+// oneLine returns an error's text without line breaks, shortened to a readable length.
 func oneLine(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > 600 {

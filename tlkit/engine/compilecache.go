@@ -19,8 +19,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
-// Versions of the modules whose programs are cached. They are constants because
-// a binary does not always know its modules; a test compares them with go.mod.
+// The versions of the modules whose programs are cached. They are constants because a binary
+// does not always know its modules; a test compares them with go.mod.
 const (
 	gomlxVersion = "v0.28.8"
 	goXLAVersion = "v0.4.5"
@@ -29,7 +29,7 @@ const (
 const (
 	cacheFormat = "tlkit compiled 1\n" // first bytes of an entry; also part of every key
 	cacheSuffix = ".xla"
-	cacheCap    = 1 << 30 // bytes of all entries; above it the least recently used go
+	cacheCap    = 1 << 30 // bytes of all entries; above it the least recently used are removed
 )
 
 // Stats counts what the compile cache did in this process.
@@ -39,12 +39,12 @@ type Stats struct {
 	Rejected int // entries found damaged or unusable, deleted and compiled anew
 }
 
-// compileCache keeps compiled programs between processes, in a folder of files
-// named by everything the machine code depends on: the program and its compile
-// options, the plugin's content, the processor, the versions in between.
+// compileCache keeps compiled programs between processes, in a folder of files named after
+// everything the machine code depends on: the program and its compile options, the plugin's
+// content, the processor, and the versions of the libraries between them.
 //
-// XLA itself accepts damaged executables and ones of other builds, and then
-// computes something else: each entry carries a sha256 over key and content.
+// XLA accepts damaged executables, and those of other builds, and then computes wrong
+// results. So each entry carries a sha256 over its key and content.
 type compileCache struct {
 	dir     string
 	machine string // processor, threads, flags: what else the code depends on
@@ -53,9 +53,9 @@ type compileCache struct {
 	hits, misses, rejected atomic.Int64
 }
 
-// newCompileCache returns nil when there is no folder for it, or the processor is
-// unknown (the folder may be shared between machines): then everything is compiled
-// each time. device tells accelerators apart.
+// newCompileCache returns nil, so that everything is compiled each time, if there is no
+// folder for the cache or the processor is unknown (machines may share the folder). device
+// identifies the accelerator.
 func newCompileCache(device string) *compileCache {
 	dir, err := cachedir.Dir("compile")
 	if err != nil || processor().features == "" {
@@ -68,8 +68,8 @@ func (c *compileCache) stats() Stats {
 	return Stats{Hits: int(c.hits.Load()), Misses: int(c.misses.Load()), Rejected: int(c.rejected.Load())}
 }
 
-// key names an entry. The parts are written with their lengths, so that no two
-// different lists of parts give the same bytes.
+// key names an entry. The parts are written with their lengths, so that different lists of
+// parts never give the same bytes.
 func (c *compileCache) key(parts ...any) string {
 	h := sha256.New()
 	add := func(b []byte) {
@@ -96,7 +96,8 @@ func (c *compileCache) key(parts ...any) string {
 
 func (c *compileCache) path(key string) string { return filepath.Join(c.dir, key+cacheSuffix) }
 
-// sum covers the key as well: an entry copied to another name is not believed.
+// sum returns a hash of the content and the key, so that an entry copied to another name is
+// rejected.
 func (c *compileCache) sum(key string, blob []byte) []byte {
 	h := sha256.New()
 	io.WriteString(h, cacheFormat)
@@ -105,7 +106,7 @@ func (c *compileCache) sum(key string, blob []byte) []byte {
 	return h.Sum(nil)
 }
 
-// get returns the content of an entry whose own hash is right.
+// get returns the content of an entry if its hash is right.
 func (c *compileCache) get(key string) ([]byte, bool) {
 	p := c.path(key)
 	info, err := os.Lstat(p)
@@ -126,8 +127,8 @@ func (c *compileCache) get(key string) ([]byte, bool) {
 		c.reject(key)
 		return nil, false
 	}
-	// The time of last use decides who goes when space is short. A coarse clock is
-	// enough, and spares a write for each cell.
+	// The time of last use decides what is evicted. To the hour is enough, and saves a write
+	// for each cell.
 	if now := time.Now(); now.Sub(info.ModTime()) > time.Hour {
 		_ = os.Chtimes(p, now, now)
 	}
@@ -140,8 +141,8 @@ func (c *compileCache) reject(key string) {
 	_ = os.Remove(c.path(key))
 }
 
-// put stores an entry. Failing to is no error: a read-only or full cache only
-// means compiling again next time.
+// put stores an entry. A failure is not an error: with a read-only or full cache, programs
+// are compiled again next time.
 func (c *compileCache) put(key string, blob []byte) {
 	if len(blob) == 0 || int64(len(blob)) > c.limit/4 {
 		return
@@ -161,8 +162,8 @@ func (c *compileCache) put(key string, blob []byte) {
 	}
 }
 
-// evict removes the least recently used entries above the limit, and what killed
-// processes left behind.
+// evict removes the least recently used entries above the limit, and leftovers of killed
+// processes.
 func (c *compileCache) evict() {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -205,13 +206,13 @@ func (c *compileCache) evict() {
 	}
 }
 
-// compilerEnv is what XLA and NVIDIA's libraries take from the environment.
+// compilerEnv returns the settings that XLA and NVIDIA's libraries read from the environment.
 func compilerEnv() string {
 	return "XLA_FLAGS=" + os.Getenv("XLA_FLAGS") + "\nNVIDIA_TF32_OVERRIDE=" + os.Getenv("NVIDIA_TF32_OVERRIDE")
 }
 
-// machineID describes what the generated code depends on: the processor with all
-// its features, and the number of threads, because XLA splits work at compile time.
+// machineID describes what the generated code depends on: the processor with all its features
+// and the number of threads, because XLA divides the work when it compiles.
 func machineID() string {
 	return fmt.Sprintf("%s/%s threads %d\n%s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor().features)
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// prepareCUDA sets what XLA reads from the environment, unless somebody set it
-// before: where ptxas and libdevice are, and that NVIDIA's own libraries do not
-// round float32 to TF32 behind our back.
+// prepareCUDA sets the environment variables that XLA reads, unless they are set already:
+// where ptxas and libdevice are, and that NVIDIA's libraries do not round float32 to TF32.
 func prepareCUDA(p *plugin.Plugin, options string) {
 	if flags := os.Getenv("XLA_FLAGS"); p.DataDir != "" && !strings.Contains(flags, "xla_gpu_cuda_data_dir") {
 		os.Setenv("XLA_FLAGS", strings.TrimSpace(flags+" --xla_gpu_cuda_data_dir="+p.DataDir))
@@ -36,7 +35,7 @@ var cudaSentences = []struct {
 		"NVIDIA's assembler (ptxas, libdevice) is missing; run: tlkit setup --cuda"},
 }
 
-// explainCUDA puts what people can do about it before what CUDA said.
+// explainCUDA puts advice before the message of CUDA.
 func explainCUDA(err error) string {
 	text := oneLine(err)
 	for _, s := range cudaSentences {

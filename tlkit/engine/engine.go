@@ -1,13 +1,16 @@
-// Package engine opens the best way to compute that this machine has: XLA on an
-// NVIDIA card, XLA on the CPU, or plain Go; and says which, and why not a better
-// one.
+// Package engine opens the fastest GoMLX backend of this machine: XLA on an NVIDIA card, XLA
+// on the CPU, or plain Go. It reports which one, and why not a faster one.
 //
-// XLA is a shared library (see package plugin). It is opened by its absolute path
-// after its content was checked, never searched for, and what it compiles is kept
-// in a cache between processes: the second notebook cell that builds the same
-// network does not wait for its compiler again.
+//	e, err := engine.Open(ctx, engine.Options{})
+//	...
+//	exec, err := graph.NewExec(e.Backend, func(x *graph.Node) *graph.Node { ... })
 //
-// Without cgo the package builds too; then only the plain Go backend is there.
+// XLA is a shared library (see package plugin). It is opened by its absolute path after its
+// content was checked, and is never searched for. What it compiles is kept in a cache between
+// processes, so the second notebook cell that builds the same network does not wait for the
+// compiler again.
+//
+// The package builds without cgo too; then only the plain Go backend is available.
 package engine
 
 import (
@@ -35,8 +38,8 @@ type Options struct {
 	// Report gets the progress of an installation: what is being done, with the bytes done
 	// and in total (0 = unknown). It may be nil.
 	Report func(what string, done, total int64)
-	// NoCompileCache compiles every program anew. It holds for the whole process,
-	// until the next Open.
+	// NoCompileCache compiles every program anew. It applies to the whole process until the
+	// next Open.
 	NoCompileCache bool
 }
 
@@ -46,27 +49,26 @@ type Engine struct {
 
 	Name    string // "xla:cuda", "xla:cpu" or "go:ops_sequential"
 	Device  string // "AMD EPYC 9354 (2 threads)", or the card
-	Plugin  string // which XLA, from where; "" for plain Go
-	Why     string // one sentence when something better was not used; else ""
+	Plugin  string // the version and source of XLA; "" for plain Go
+	Why     string // why nothing faster is used, in one sentence; "" if this is the fastest
 	Threads int    // processor threads this process may use
 
 	share *shared
 	once  sync.Once
 }
 
-// BackendVar chooses the backend: "xla:cpu", "xla:cuda", "xla:/path/to/plugin.so",
-// "go", each with options after a comma as go-xla knows them.
+// BackendVar is the environment variable GOMLX_BACKEND, which chooses the backend: "xla:cpu",
+// "xla:cuda", "xla:/path/to/plugin.so" or "go", each optionally followed by a comma and
+// go-xla's options.
 const BackendVar = compute.ConfigEnvVar
 
-// Open opens the best backend there is: XLA on an NVIDIA card, XLA on the CPU,
-// else plain Go with a reason in Why. GOMLX_BACKEND, when set, is an order: what
-// it names is opened, or Open fails.
+// Open opens the fastest backend available: XLA on an NVIDIA card, else XLA on the CPU, else
+// plain Go, with the reason in Engine.Why. If GOMLX_BACKEND is set, Open opens what it names
+// or fails.
 //
-// Opening the same backend again gives the same one; it is released when the last
-// Engine is closed.
+// Engines of one process share a backend; it is released when the last of them is closed.
 //
-// Open installs nothing unless o.Install is set. It never waits for a network
-// except to install.
+// Open installs nothing unless o.Install is set, and uses the network only to install.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
@@ -81,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return best(ctx, o)
 }
 
-// best tries cuda, cpu, go.
+// best tries CUDA, the CPU and plain Go, in this order.
 func best(ctx context.Context, o Options) (*Engine, error) {
 	if !xlaBuilt {
 		return plainGo("", "this program was built without cgo, so XLA cannot be opened; build it with a C compiler and CGO_ENABLED=1")
@@ -107,7 +109,7 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 			}
 			why = append(why, notInstalled(err))
 		} else {
-			_, _, ferr = plugin.Find(ctx) // a damaged file is whole again
+			_, _, ferr = plugin.Find(ctx) // a damaged file was replaced
 		}
 	} else if cpu == nil && ferr == nil {
 		why = append(why, oneLine(plugin.ErrNotInstalled))
@@ -126,8 +128,8 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 	return plainGo("", strings.Join(why, "; "))
 }
 
-// notInstalled is why the plugin could not be had, in one line; `tlkit setup` tells the
-// whole story, with what to put where by hand.
+// notInstalled says in one line why the plugin could not be installed. `tlkit setup` gives
+// the details, and says how to install it by hand.
 func notInstalled(err error) string {
 	cause := "it could not be fetched"
 	switch {
@@ -143,12 +145,12 @@ func notInstalled(err error) string {
 	return "the XLA plugin is not here and " + cause + "; run: tlkit setup"
 }
 
-// cudaDefaults: several notebooks share a card when none takes all its memory at
-// once, and results agree with the CPU's to float32 when TF32 is off.
+// cudaDefaults lets several notebooks share a card, since none reserves all its memory at
+// once, and makes results agree with the CPU's to float32, since TF32 is off.
 const cudaDefaults = "preallocate=false,tf32=false"
 
-// plainGo opens the backend written in Go. Always with operations one after the
-// other: run side by side they can wait for each other forever.
+// plainGo opens the backend written in Go, always with sequential operations: in parallel
+// they can wait for each other forever.
 func plainGo(config, why string) (*Engine, error) {
 	if !strings.Contains(config, "ops_") {
 		config = strings.Trim(config+",ops_sequential", ",")
@@ -173,7 +175,7 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 	if options != "" && options != cudaDefaults {
 		name += "," + options
 	}
-	// Two files of one platform are two backends.
+	// Different files of one platform are different backends.
 	e, err := acquire(name+"@"+p.SHA256, func() (compute.Backend, *compileCache, error) {
 		device := ""
 		if p.Platform == "cuda" {
@@ -189,8 +191,8 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 			return b, cache, nil
 		}
 		useCache(p, cache)
-		// A card may be there and still not compute: no memory left, libraries that
-		// do not fit the driver. One small program tells.
+		// A card may be present and still fail to compute, for lack of memory or because of
+		// libraries that do not fit the driver. One small program shows it.
 		if err := smoke(b); err != nil {
 			b.Finalize()
 			return nil, nil, err
@@ -214,8 +216,8 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// CompileCache returns what the compile cache did since this backend was opened;
-// zeros where there is none (plain Go).
+// CompileCache returns what the compile cache did since this backend was opened: zeros for
+// plain Go, which has none.
 func (e *Engine) CompileCache() Stats {
 	if e.share == nil || e.share.cache == nil {
 		return Stats{}
@@ -223,7 +225,7 @@ func (e *Engine) CompileCache() Stats {
 	return e.share.cache.stats()
 }
 
-// String is one line for a person: name, device, and why not better.
+// String describes the engine in one line: name, device, and why nothing faster is used.
 func (e *Engine) String() string {
 	s := e.Name + " on " + e.Device
 	if e.Plugin != "" {

@@ -5,15 +5,16 @@ import (
 	"fmt"
 )
 
-// Identity names everything about the engine that can move a result in its last bits:
-// backend, plugin, library versions, processor. Equal identities give equal numbers, bit
-// for bit; whatever caches results puts it into the key.
+// Identity names everything about the engine that can change the last bits of a result:
+// backend, plugin, library versions, processor. Equal identities give the same bits. A cache
+// of results needs the identity in its key.
 func (e *Engine) Identity() string {
 	machine := sha256.Sum256([]byte(processor().features + e.Device + compilerEnv()))
 	return fmt.Sprintf("%s, %s, gomlx %s, go-xla %s, processor %x", e.share.key, e.Name, gomlxVersion, goXLAVersion, machine[:8])
 }
 
-// Versions are the libraries that computed a result, for its record.
+// Versions returns the versions of the libraries that compute results, to be recorded with
+// them.
 func Versions() map[string]string {
 	return map[string]string{"gomlx": gomlxVersion, "go-xla": goXLAVersion}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// ordered opens exactly what GOMLX_BACKEND says.
+// ordered opens exactly the backend that GOMLX_BACKEND names.
 func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 	name, config, _ := strings.Cut(order, ":")
 	switch name {
@@ -88,7 +88,7 @@ func withDefaults(options, defaults string) string {
 	return options
 }
 
-// another opens a backend that the program itself brought along.
+// another opens a backend that the program itself has registered.
 func another(order, name string) (*Engine, error) {
 	known := compute.List()
 	for _, k := range known {

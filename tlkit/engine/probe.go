@@ -10,9 +10,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// ProbeMain must be the first call in the main of a program that uses
-// plugin.Probe on itself. In a probe it opens the engine, prints the report and
-// ends the process; else it does nothing.
+// ProbeMain must be the first call in the main function of a program that uses plugin.Probe
+// on itself. In a probe, it opens the engine, prints the report and ends the process;
+// otherwise it does nothing.
 func ProbeMain() {
 	if os.Getenv(plugin.ProbeVar) != "1" {
 		return

@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// cpu is what is known about this machine's processor.
+// cpu describes this machine's processor.
 type cpu struct {
 	name     string // for a person
-	features string // everything code generation may look at
+	features string // everything that code generation may depend on
 }
 
 // processor is read once: a process does not change its processor.

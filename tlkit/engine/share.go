@@ -9,7 +9,7 @@ import (
 	"github.com/gomlx/compute"
 )
 
-// shared is a backend that several Engines of this process use.
+// shared is a backend that several Engines of this process may use.
 type shared struct {
 	key     string
 	backend compute.Backend
@@ -22,8 +22,8 @@ var (
 	sharing  = map[string]*shared{}
 )
 
-// acquire returns an Engine on the backend of that key, making it when there is
-// none. Panics of the backend come back as errors.
+// acquire returns an Engine on the backend of that key, and makes the backend if it does not
+// exist. Panics of the backend become errors.
 func acquire(key string, make func() (compute.Backend, *compileCache, error)) (e *Engine, err error) {
 	sharedMu.Lock()
 	defer sharedMu.Unlock()
@@ -47,8 +47,8 @@ func acquire(key string, make func() (compute.Backend, *compileCache, error)) (e
 	return &Engine{Backend: s.backend, Name: name, Threads: runtime.NumCPU(), share: s}, nil
 }
 
-// Close releases the backend when no other Engine of this process uses it. It may
-// be called twice.
+// Close releases the backend if no other Engine of this process uses it. It may be called
+// twice.
 func (e *Engine) Close() {
 	e.once.Do(func() {
 		sharedMu.Lock()

@@ -24,7 +24,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// xlaBuilt tells whether this program can open XLA at all.
+// xlaBuilt reports whether this program can open XLA.
 const xlaBuilt = true
 
 // loadedPlugin is a plugin opened in this process. It stays open until the
@@ -43,10 +43,9 @@ var (
 	loadedSlots [C.TLKIT_SLOTS]atomic.Pointer[loadedPlugin]
 )
 
-// load opens a plugin that was verified, once for each file, and registers it
-// with go-xla under a name of ours. The name is absolute so that go-xla takes it
-// as it is: for any other name it would search folders and open every plugin it
-// meets there, and one that is cut off kills the process.
+// load opens a verified plugin, once for each file, and registers it with go-xla. Its name is
+// an absolute path so that go-xla uses it as it is: for any other name it would search
+// folders and open every plugin in them, and a truncated one kills the process.
 func load(p *plugin.Plugin) (*loadedPlugin, error) {
 	if !filepath.IsAbs(p.Path) {
 		return nil, fmt.Errorf("plugin path %q is not absolute", p.Path)
@@ -67,7 +66,7 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 		return nil, fmt.Errorf("%d different plugins are open in this process already; start a new one", slot)
 	}
 	for _, lib := range p.Libraries {
-		// One that does not open is not needed, or the plugin's own error will name it.
+		// If one does not open, it is not needed, or the plugin's own error will name it.
 		_, _ = open(lib, true)
 	}
 	handle, err := open(p.Path, false)
@@ -79,7 +78,7 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 	if real == nil {
 		return nil, fmt.Errorf("%s: %w", p.Path, taken(msg))
 	}
-	// Substrings of the name tell go-xla which quirks to mind: "cpu" or "cuda".
+	// go-xla looks for "cpu" or "cuda" in the name.
 	l := &loadedPlugin{slot: slot, sha: p.SHA256, name: fmt.Sprintf("/tlkit/%s-%.12s", p.Platform, p.SHA256)}
 	loadedSlots[slot].Store(l)
 	var hooked C.int
@@ -106,7 +105,7 @@ func open(path string, global bool) (unsafe.Pointer, error) {
 	return h, nil
 }
 
-// taken turns a C string that we own into an error.
+// taken turns a C string that this package owns into an error.
 func taken(msg *C.char) error {
 	defer C.free(unsafe.Pointer(msg))
 	return errors.New(C.GoString(msg))
@@ -124,7 +123,7 @@ func newXLA(p *plugin.Plugin, config string) (compute.Backend, error) {
 		name += "," + config
 	}
 	if p.Platform == "cpu" {
-		// The plugin would pretend to be four devices, each with threads of its own.
+		// By default the plugin presents itself as four devices, each with its own threads.
 		if b, err := xla.NewWithOptions(name, pjrt.NamedValuesMap{"cpu_device_count": int64(1)}); err == nil {
 			return b, nil
 		}
@@ -137,7 +136,7 @@ func newXLA(p *plugin.Plugin, config string) (compute.Backend, error) {
 	return b, nil
 }
 
-// useCache lets what this plugin compiles go through the cache; nil: not.
+// useCache makes this plugin compile through the cache; nil means without one.
 func useCache(p *plugin.Plugin, cache *compileCache) {
 	for i := range loadedSlots {
 		if l := loadedSlots[i].Load(); l != nil && l.sha == p.SHA256 {
@@ -146,9 +145,9 @@ func useCache(p *plugin.Plugin, cache *compileCache) {
 	}
 }
 
-// tlkitCompile stands in for PJRT_Client_Compile: it loads the executable from
-// the cache, or compiles and stores it. Whatever goes wrong with the cache ends in
-// a compilation, never in an error.
+// tlkitCompile replaces PJRT_Client_Compile: it loads the executable from the cache, or
+// compiles and stores it. If anything goes wrong with the cache, the program is compiled;
+// it is never an error.
 //
 //export tlkitCompile
 func tlkitCompile(slot C.int, args *C.tlkit_compile_args) *C.tlkit_opaque {
@@ -159,11 +158,10 @@ func tlkitCompile(slot C.int, args *C.tlkit_compile_args) *C.tlkit_opaque {
 	return fault
 }
 
-// compileCached returns done when the work is finished: args hold the executable,
-// or fault is the compiler's own error.
+// compileCached returns done if the work is finished: then args hold the executable, or fault
+// is the compiler's error.
 func compileCached(slot int, args *C.tlkit_compile_args) (done bool, fault *C.tlkit_opaque) {
-	// A panic must not unwind through C. One after the compilation leaves its
-	// result in place.
+	// A panic must not unwind through C. After the compilation, its result stays valid.
 	compiled := false
 	defer func() {
 		if recover() != nil {
@@ -203,7 +201,7 @@ func compileCached(slot int, args *C.tlkit_compile_args) (done bool, fault *C.tl
 	return true, nil
 }
 
-// view is C memory as a slice, valid during the call.
+// view returns C memory as a slice that is valid during the call.
 func view(p *C.char, n C.size_t) []byte {
 	if p == nil || n == 0 {
 		return nil

@@ -11,25 +11,25 @@ import (
 	"strings"
 )
 
-// Card is the NVIDIA hardware as the driver shows it.
+// Card is the NVIDIA hardware as the driver reports it.
 type Card struct {
 	Driver string   // "570.86.15"; "" under WSL, where the file is not there
 	Major  int      // 570; 0 = unknown
-	Models []string // "NVIDIA H100 80GB HBM3", as far as the driver tells
+	Models []string // "NVIDIA H100 80GB HBM3", if the driver reports them
 	text   string
 }
 
-// Drivers that the CUDA versions ask for.
+// The oldest drivers for the CUDA versions.
 const (
 	driverCUDA12 = 525
 	driverCUDA13 = 580
 )
 
-// FindCard looks for an NVIDIA card. No card is nil and no error; a card that
-// cannot be used is an error that says why.
+// FindCard looks for an NVIDIA card. Without one it returns nil and no error; for a card that
+// cannot be used, the error says why.
 func FindCard() (*Card, error) { return cardBelow("/") }
 
-// CardID tells cards and drivers apart: compiled programs are only good for one.
+// CardID identifies card and driver: compiled programs are valid for one combination only.
 func CardID() string {
 	c, err := FindCard()
 	if err != nil || c == nil {
@@ -40,15 +40,15 @@ func CardID() string {
 
 var driverVersion = regexp.MustCompile(`(?m)^NVRM version:.*?\s(\d{3,}(?:\.\d+)+)\s`)
 
-// cardBelow is FindCard for a tree of files, so that machines can be played.
+// cardBelow is FindCard for the files below a folder, so that tests can imitate machines.
 func cardBelow(root string) (*Card, error) {
 	if runtime.GOOS != "linux" {
 		return nil, nil
 	}
 	join := func(elem ...string) string { return filepath.Join(append([]string{root}, elem...)...) }
 	there := func(p string) bool { _, err := os.Stat(p); return err == nil }
-	// Windows' subsystem has the card behind another device, and its driver's
-	// version in no file.
+	// The Windows subsystem shows the card as another device, and no file has the version of
+	// its driver.
 	if there(join("dev", "dxg")) && there(join("usr", "lib", "wsl", "lib", "libcuda.so.1")) {
 		return &Card{text: "wsl"}, nil
 	}
@@ -87,7 +87,7 @@ func cardBelow(root string) (*Card, error) {
 	return c, nil
 }
 
-// cuda is the CUDA version that fits the driver: "13", or "12" for older ones.
+// cuda returns the CUDA version that fits the driver: "13", or "12" for older drivers.
 func (c *Card) cuda() string {
 	if c.Major != 0 && c.Major < driverCUDA13 {
 		return "12"

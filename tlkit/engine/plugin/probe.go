@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// ProbeVar, set to 1, makes a program that calls engine.ProbeMain open the engine,
-// report and end.
+// ProbeVar is an environment variable. If it is 1, a program that calls engine.ProbeMain
+// opens the engine, reports and ends.
 const ProbeVar = "TLKIT_ENGINE_PROBE"
 
-// ProbeMark begins the line of standard output that holds the report.
+// ProbeMark begins the line of standard output that contains the report.
 const ProbeMark = "tlkit-engine-probe: "
 
-// Probed is what a child process found when it opened the engine.
+// Probed is the report of a child process that opened the engine.
 type Probed struct {
 	Name    string  `json:"name"`    // "xla:cpu"
 	Device  string  `json:"device"`  // the processor or the card
@@ -31,14 +31,13 @@ type Probed struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// Probe opens the engine in a child process and returns what it found. A plugin
-// that kills its process (SIGBUS, SIGSEGV, abort) kills the child, and comes back
-// as an error with a sentence.
+// Probe opens the engine in a child process and returns its report. A plugin that kills its
+// process (SIGBUS, SIGSEGV, abort) kills only the child, and Probe returns an error.
 //
-// exe is a program that calls engine.ProbeMain first thing; "" is this one.
+// exe is a program whose main calls engine.ProbeMain first; "" means this program.
 func Probe(ctx context.Context, exe string) (*Probed, error) {
 	if os.Getenv(ProbeVar) != "" {
-		// This program is itself a probe that forgot to stop: no endless chain.
+		// This program is itself a probe that did not end: stop here.
 		return nil, fmt.Errorf("plugin: %s is set, so this process is a probe already; its main must call engine.ProbeMain first", ProbeVar)
 	}
 	if exe == "" {
@@ -78,7 +77,7 @@ func Probe(ctx context.Context, exe string) (*Probed, error) {
 	return nil, fmt.Errorf("plugin: opening XLA kills the process (%s); the plugin file is damaged or does not fit this machine; run: tlkit setup", deathOf(err, diag.String()))
 }
 
-// deathOf says how a child died, with the line of its last words that tells most.
+// deathOf says how a child died, with the most informative line of its output.
 func deathOf(err error, diag string) string {
 	how := err.Error()
 	words := ""

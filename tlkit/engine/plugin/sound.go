@@ -8,21 +8,20 @@ import (
 	"runtime"
 )
 
-// entry is the one function that every PJRT plugin exports.
+// entry is the function that every PJRT plugin exports.
 const entry = "GetPjrtApi"
 
-// Sound looks at a shared library without loading it, and says what is wrong
-// with it: not a library, cut off, for another machine, or no PJRT plugin.
+// Sound checks a shared library without loading it. The error says whether it is not a
+// library, truncated, for another machine, or no PJRT plugin.
 //
-// It exists because the loader does not ask: mapping a library that was cut off
-// ends in SIGBUS, which no Go program can catch. For a file whose sha256 is
-// pinned this adds nothing; for one that somebody else installed it is the only
-// check there is.
+// The loader does not check this: mapping a truncated library ends in SIGBUS, which a Go
+// program cannot catch. For a file with a pinned sha256 the check adds nothing; for other
+// files it is the only one.
 func Sound(path string) (err error) {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("plugin: %s %s", path, fmt.Sprintf(format, args...))
 	}
-	// debug/elf has no known panic, but this reads a stranger's file.
+	// debug/elf has no known panic, but the file is untrusted.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fail("cannot be read as a shared library (%v)", r)
@@ -60,7 +59,7 @@ func Sound(path string) (err error) {
 		return fail("is made for %s, this machine is %s", f.Machine, want)
 	}
 	for _, p := range f.Progs {
-		// Overflow-safe: both are attacker-sized.
+		// Written so that it cannot overflow: the file determines both numbers.
 		if p.Off > uint64(info.Size()) || p.Filesz > uint64(info.Size())-p.Off {
 			return fail("is cut off: it has %d bytes, one of its segments begins at %d and has %d", info.Size(), p.Off, p.Filesz)
 		}
