@@ -9,8 +9,8 @@ import (
 	"github.com/tlkit/transfer-learning/data/insects"
 )
 
-// A Drawing is a set of pictures that code draws. Each picture can be drawn by
-// itself, in any order, and comes out the same everywhere.
+// A Drawing is a set of pictures drawn by code. The pictures can be drawn in any order, and
+// are the same on every machine.
 type Drawing struct {
 	Level insects.Level
 	Train int // pictures of each class in train
@@ -20,7 +20,7 @@ type Drawing struct {
 	Tells Telling
 }
 
-// Telling says what a drawing tells about each of its pictures.
+// Telling says what a drawing tells about each of its pictures beside the class.
 type Telling string
 
 // What a drawing can tell.
@@ -60,10 +60,10 @@ func (g Drawing) Sheets() []Sheet {
 	return sheets
 }
 
-// toldVersion changes whenever the facts, or how they are written, change.
+// toldVersion changes whenever the facts or their format change.
 const toldVersion = 1
 
-// Version names what is drawn: it changes when any picture does.
+// Version identifies what is drawn: it changes when any picture does.
 func (g Drawing) Version() string {
 	if g.Tells != "" {
 		return fmt.Sprintf("v%d-%d-%d-%s%d", insects.Version, g.Train, g.Test, g.Tells, toldVersion)
@@ -71,9 +71,9 @@ func (g Drawing) Version() string {
 	return fmt.Sprintf("v%d-%d-%d", insects.Version, g.Train, g.Test)
 }
 
-// DrawWithRow draws the picture and returns what is true of it as columns of a CSV file:
-// their header and one row, such as "labels" and "ant;wings", or "cos,length,…" and
-// "0.31,88.2,…". Both are "" when the drawing tells nothing.
+// DrawWithRow draws the picture and returns what the drawing tells about it as columns of a
+// CSV file: their header and one row, such as "labels" and "ant;wings", or "cos,length,…" and
+// "0.31,88.2,…". Both are "" if the drawing tells nothing.
 func (g Drawing) DrawWithRow(s Sheet) (img image.Image, header, row string, err error) {
 	drawn, f, err := insects.DrawWithFacts(s.level, string(s.Split), s.class, s.index)
 	if err != nil {
@@ -106,8 +106,7 @@ func telling(s Set, tells Telling, labels []string) Set {
 	return s
 }
 
-// Draw draws the picture. It takes some 15 ms and may be called from several
-// goroutines at once.
+// Draw draws the picture, in about 15 ms. It may be called from several goroutines at once.
 func (s Sheet) Draw() (image.Image, error) {
 	img, err := insects.Draw(s.level, string(s.Split), s.class, s.index)
 	if err != nil {
@@ -116,7 +115,7 @@ func (s Sheet) Draw() (image.Image, error) {
 	return img, nil
 }
 
-// drawn is the row of one set of insects.
+// drawn returns the row of one set of insects.
 func drawn(name string, level insects.Level, title string) Set {
 	return Set{
 		Name:    name,
@@ -128,7 +127,7 @@ func drawn(name string, level insects.Level, title string) Set {
 	}
 }
 
-// few is a set with less of everything.
+// few makes a drawn set smaller.
 func few(s Set) Set {
 	s.Drawing.Train, s.Drawing.Test = 48, 100
 	return s

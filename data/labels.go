@@ -9,7 +9,7 @@ import (
 //go:embed labels/*.txt
 var labelFiles embed.FS
 
-// labelLists are the names [Labels] knows and how many labels each has.
+// labelLists maps the names that [Labels] knows to the number of labels.
 var labelLists = map[string]int{"imagenet1k": 1000, "cifar10": 10, "fer2013": 7}
 
 // Labels returns the label list called name, in the order of the outputs of
@@ -20,8 +20,7 @@ var labelLists = map[string]int{"imagenet1k": 1000, "cifar10": 10, "fer2013": 7}
 //   - "cifar10": the ten classes of CIFAR-10, airplane first, truck last.
 //   - "fer2013": the seven facial expressions of FER-2013, angry first, neutral last.
 //
-// The slice is the caller's own. An unknown name is an error that lists the
-// known ones.
+// The caller owns the slice. For an unknown name, the error lists the known ones.
 func Labels(name string) ([]string, error) {
 	want, ok := labelLists[name]
 	if !ok {
@@ -33,7 +32,7 @@ func Labels(name string) ([]string, error) {
 	}
 	labels := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	if len(labels) != want {
-		return nil, fmt.Errorf("data: label list %q has %d labels, want %d: the build is damaged", name, len(labels), want)
+		return nil, fmt.Errorf("data: label list %q has %d labels, want %d: the program was built from a damaged copy", name, len(labels), want)
 	}
 	return labels, nil
 }

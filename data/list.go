@@ -22,19 +22,19 @@ const (
 	Test  Split = "test"  // to measure on at the end
 )
 
-// A File is one picture of a set, as the set's list names it.
+// A File is one entry of a set's list of pictures.
 type File struct {
 	SHA256 string // of its content, 64 hex digits
 	Split  Split  // "" when the set has no split of its own
-	Class  string // its label, and the name of the folder it lies in
+	Class  string // its label, and the name of its folder
 	Name   string // base name
-	Folder string // slash path of the folder it lies in, as its publisher names it: "val/bees"
+	Folder string // slash path of its folder, as the publisher names it: "val/bees"
 }
 
 // Path returns the slash path of the file below the set's folder.
 func (f File) Path() string { return path.Join(f.Folder, f.Name) }
 
-// splitWords are the words folders are called by, and the split each means.
+// splitWords maps usual names of folders to the splits they mean.
 var splitWords = map[string]Split{
 	"train": Train, "training": Train,
 	"valid": Valid, "val": Valid, "validation": Valid,
@@ -67,7 +67,7 @@ func parseList(text string) ([]File, error) {
 			f.Class = parts[1]
 			f.Split, ok = SplitNamed(parts[0])
 			if !ok {
-				return nil, fmt.Errorf("data: list line %d: %q is no split", i+1, parts[0])
+				return nil, fmt.Errorf("data: list line %d: %q is not a split", i+1, parts[0])
 			}
 		default:
 			return nil, fmt.Errorf("data: list line %d: want [split/]class/name, got %q", i+1, rel)
@@ -84,9 +84,9 @@ func parseList(text string) ([]File, error) {
 // lists holds the parsed lists; each is read once, when first asked for.
 var lists sync.Map // name -> func() ([]File, error)
 
-// Files returns every picture of the set with the hash of its content, in
-// order of path. A set without a list (drawn, or never seen by us) gives nil.
-// The slice is shared: read it, do not write it.
+// Files returns every picture of the set with the hash of its content, in order of path, or
+// nil for a set without a list (drawn by code, or never verified). The slice is shared and
+// must not be modified.
 func (s Set) Files() ([]File, error) {
 	if s.list == "" {
 		return nil, nil

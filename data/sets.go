@@ -6,8 +6,8 @@ import (
 	"github.com/tlkit/transfer-learning/data/insects"
 )
 
-// A Set is one row of the table of ready sets: what it holds, where it comes
-// from and what may be done with it.
+// A Set is one row of the table of ready sets: what it contains, where it comes from and what
+// it may be used for.
 type Set struct {
 	Name    string   // what the user types: "hymenoptera"
 	Title   string   // one line saying what is in it
@@ -15,27 +15,25 @@ type Set struct {
 	Licence string   // what its publisher says about use
 	Origin  string   // who made it and where it is described
 
-	// URL is the publisher's own address of the archive; "" when there is none.
+	// URL is the publisher's own address of the archive; "" if there is none.
 	URL string
-	// Bytes is the size of the archive at URL; 0 when unknown.
+	// Bytes is the size of the archive at URL; 0 if unknown.
 	Bytes int64
-	// Inside is the folder of the archive that holds the set.
+	// Inside is the folder of the archive that contains the set.
 	Inside string
-	// Package is the package the set is installed from, when it is one.
+	// Package is the package that contains the set; nil if there is none.
 	Package *Package
-	// Unverified says what we could not check ourselves; "" when everything
-	// here was checked. A set with neither a hash nor a list of files is never
-	// downloaded by tlkit: the user puts it in place.
+	// Unverified says what could not be checked; "" if everything in this row was. A set
+	// with neither a hash nor a list of files is never downloaded: the user puts it in place.
 	Unverified string
 
-	// Drawing draws the set, when it is one of ours; nil for photographs.
+	// Drawing draws the set; nil for photographs.
 	Drawing *Drawing
 
 	list string // name of the embedded list of files; "" = none
 }
 
-// A Package names an archive that a package manager installs: exactly this
-// version, exactly these bytes.
+// A Package is an archive from a package manager, pinned to one version and its hash.
 type Package struct {
 	Manager string // "npm"
 	Name    string
@@ -91,7 +89,7 @@ var table = []Set{
 // Sets returns the table of ready sets, in the order they should be shown.
 func Sets() []Set { return slices.Clone(table) }
 
-// FindSet returns the ready set called name.
+// FindSet returns the ready set with this name, and whether there is one.
 func FindSet(name string) (Set, bool) {
 	for _, s := range table {
 		if s.Name == name {

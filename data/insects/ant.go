@@ -1,7 +1,7 @@
 package insects
 
-// ant draws an ant: a large head with elbowed feelers and jaws, a slim chest,
-// a knot for a waist, an egg behind, and six long legs.
+// ant draws an ant: a large head with elbowed feelers and jaws, a slim chest, a narrow waist
+// with a knot, an egg-shaped tail, and six long legs.
 func (h *hexapod) ant(winged float64) {
 	d := h.d
 	thin := d.uniform(0.85, 1.2) // of the whole body
@@ -16,7 +16,7 @@ func (h *hexapod) ant(winged float64) {
 
 	hc, hs := circle(nod)
 	headAt := point{0.42 + mul(0.24, hc), mul(0.24, hs)}
-	ahead := func(x, y float64) point { // in the head's own measure
+	ahead := func(x, y float64) point { // in units of the head
 		return point{headAt.x + mul(hc, x) - mul(hs, y), headAt.y + mul(hs, x) + mul(hc, y)}
 	}
 	big := d.uniform(0.9, 1.15)
@@ -32,7 +32,7 @@ func (h *hexapod) ant(winged float64) {
 	long := d.uniform(0.30, 0.40)
 	fat := long * d.uniform(0.6, 0.78)
 	tail := blob{center: point{-0.17 + mul(tc, 0.06+mul(long, 0.95)), mul(ts, 0.06+mul(long, 0.95))}, rx: long, ry: fat, turn: bend, egg: d.uniform(0.02, 0.2)}
-	// Waist, then chest over it, tail last: each part lies over the one before.
+	// The order is waist, chest, tail: each part covers the one before.
 	h.l.capsule(h.f.point(point{-0.05, 0}), h.f.point(point{-0.24, mul(ts, 0.08)}), mul(h.px, 0.03), mul(h.px, 0.03))
 	h.l.fill(flat(h.coat.chest.scale(0.6)), 1)
 	h.l.solid(h.f, tail, h.coat.tailAt, h.lit, h.coat.gloss)

@@ -36,7 +36,7 @@ func (h *hexapod) bee(winged float64) {
 	if h.coat.furry > 0 {
 		h.fur(tail, int(mul(h.coat.furry, 320)), 0.07, func(u, v float64) rgb { return h.coat.tailAt(u, v).mix(h.coat.hair, 0.25) })
 	}
-	// The head first: the fur of the chest lies over its back.
+	// The head comes first: the fur of the chest covers its back.
 	h.l.solid(h.f, blob{center: headAt, rx: 0.165, ry: 0.22, turn: nod, egg: -0.1}, plain(h.coat.head), h.lit, h.coat.gloss)
 	for _, side := range []float64{1, -1} {
 		h.l.solid(h.f, blob{center: ahead(0.01, side*0.165), rx: 0.125, ry: 0.07, turn: nod + mul(side, 0.04)}, plain(rgb{0.09, 0.06, 0.05}), h.lit, 0.9)

@@ -8,12 +8,12 @@ type coat struct {
 	soft              float64 // how blurred the bands are
 	tip               *rgb    // colour of the last part of the tail, when it differs
 	hair              rgb
-	furry             float64 // 0 bald to 1 bear
+	furry             float64 // 0 bald to 1 bear-like
 	gloss             float64
 	leg, wing         rgb
 }
 
-// colours any insect can have: black, browns, rust, amber, grey, metallic.
+// shared draws a colour that any insect can have: black, brown, rust, amber, grey, metallic.
 func shared(d *dice) rgb {
 	switch d.weighted(2, 3, 2, 2.5, 1, 0.8) {
 	case 0:
@@ -30,8 +30,8 @@ func shared(d *dice) rgb {
 	return hsvIn(d, span{0.3, 0.62}, span{0.5, 0.8}, span{0.25, 0.6})
 }
 
-// antCoat dresses an ant. own is the probability of colours ants are known
-// for; banded that of a banded gaster.
+// antCoat draws the colours of an ant. own is the probability of colours typical of ants;
+// banded is that of a banded tail, if they are not.
 func antCoat(d *dice, own, banded float64) coat {
 	var c coat
 	if d.chance(own) {
@@ -39,7 +39,7 @@ func antCoat(d *dice, own, banded float64) coat {
 		case 0: // black garden ant
 			c.head = hsvIn(d, span{0, 0.1}, span{0.1, 0.5}, span{0.07, 0.18})
 			c.chest, c.tail = c.head.scale(d.uniform(0.9, 1.3)), c.head.scale(d.uniform(0.7, 1.1))
-		case 1: // wood ant: rust before, dark behind
+		case 1: // wood ant: rust in front, dark behind
 			c.chest = hsvIn(d, span{0.005, 0.05}, span{0.65, 0.9}, span{0.4, 0.62})
 			c.head, c.tail = c.chest.scale(d.uniform(0.6, 1)), hsvIn(d, span{0, 0.06}, span{0.3, 0.6}, span{0.08, 0.2})
 		case 2: // fire ant
@@ -64,8 +64,8 @@ func antCoat(d *dice, own, banded float64) coat {
 	return c
 }
 
-// beeCoat dresses a bee. own is the probability of colours bees are known for;
-// banded that of bands when it wears others.
+// beeCoat draws the colours of a bee. own is the probability of colours typical of bees;
+// banded is that of bands, if they are not.
 func beeCoat(d *dice, own, banded float64) coat {
 	var c coat
 	c.wing = hsvIn(d, span{0.08, 0.6}, span{0, 0.15}, span{0.8, 1})
@@ -107,7 +107,7 @@ func beeCoat(d *dice, own, banded float64) coat {
 	return c
 }
 
-// tailAt is the colour of the tail at u, v: bands bend around it.
+// tailAt returns the colour of the tail at u, v. Bands curve around it.
 func (c coat) tailAt(u, v float64) rgb {
 	x := mul(1-u, 0.5) + mul(0.10, mul(v, v)) // 0 at the waist, 1 at the tip
 	if c.tip != nil && x > 0.74 {

@@ -2,7 +2,7 @@ package insects
 
 import "math"
 
-// rgb is a colour, components 0 to 1, in the picture's own (sRGB) scale.
+// rgb is a colour, components 0 to 1, in sRGB.
 type rgb struct{ r, g, b float64 }
 
 func (c rgb) mix(other rgb, t float64) rgb {

@@ -2,8 +2,7 @@ package insects
 
 import "math"
 
-// ground paints what the insect sits on. The choice never depends on whether
-// an ant or a bee will sit there.
+// ground paints what the insect sits on. The choice does not depend on the class.
 func ground(d *dice, l *layer, clutter float64) {
 	switch d.weighted(2, 1.2, 2.2, 2.2, 1.4, 1.4, 1.6, 1.3) {
 	case 0:
@@ -184,7 +183,7 @@ func sand(d *dice, l *layer) {
 	}
 }
 
-// wood is bark or a plank: noise drawn out along one direction.
+// wood is bark or a plank: noise stretched in one direction.
 func wood(d *dice, l *layer) {
 	base := hsvIn(d, span{0.04, 0.11}, span{0.2, 0.65}, span{0.25, 0.75})
 	n := noise{d.next()}
@@ -219,7 +218,7 @@ func blurry(d *dice, l *layer, blur float64) {
 	l.blur(mul(blur, side/192))
 }
 
-// meadow is short grass or moss, many strokes deep.
+// meadow is short grass or moss, in many layers of strokes.
 func meadow(d *dice, l *layer) {
 	base := hsvIn(d, span{0.17, 0.36}, span{0.3, 0.75}, span{0.25, 0.55})
 	l.flood(flat(base.scale(0.6)))
@@ -238,7 +237,7 @@ func meadow(d *dice, l *layer) {
 	}
 }
 
-// natural is a colour that grows or lies in a garden.
+// natural draws a colour as found in a garden.
 func natural(d *dice) rgb {
 	switch d.intn(6) {
 	case 0, 1:
@@ -273,7 +272,7 @@ func wander(d *dice, p point, w walk) []point {
 	return ps
 }
 
-// blade is a leaf outline between two points: pointed at both ends.
+// blade returns the outline of a leaf between two points, pointed at both ends.
 func blade(start, end point, width, bend float64, n int) []point {
 	dx, dy := end.x-start.x, end.y-start.y
 	place := func(t, w float64) point {
@@ -295,7 +294,7 @@ func blade(start, end point, width, bend float64, n int) []point {
 	return ps
 }
 
-// litter is one thing lying about: a leaflet, a petal, a twig.
+// litter draws one thing on the ground: a leaflet, a petal or a twig.
 func litter(d *dice, l *layer) {
 	side := float64(l.side)
 	p := point{mul(d.unit(), side), mul(d.unit(), side)}

@@ -1,10 +1,10 @@
-// Package insects draws ants and bees: seeded, endless, and the same pixels on
+// Package insects draws as many pictures of ants and bees as wanted, with the same pixels on
 // every machine.
 //
-// A picture is a function of four things: the level, the split it belongs to,
-// the class and its number. What surrounds the insect (paper, leaf, flower,
-// sand, light, blur) is drawn by the same dice for both classes, so that only
-// the insect tells them apart: its waist, feelers, legs, fur, wings.
+// A picture depends on four things: its level, split, class and number. The surroundings of
+// the insect (paper, leaf, flower, sand, light, blur) are chosen in the same way for both
+// classes, so that only the insect itself tells them apart: its waist, feelers, legs, fur and
+// wings.
 package insects
 
 import (
@@ -12,8 +12,8 @@ import (
 	"image"
 )
 
-// Version changes whenever a pixel of any picture changes. It is part of the
-// names of cached sets.
+// Version changes whenever a pixel of any picture changes. It is part of the names of cached
+// sets.
 const Version = 1
 
 // Side is the width and height of a picture in pixels.

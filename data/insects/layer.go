@@ -20,8 +20,7 @@ func newLayer(side int) *layer {
 	return &layer{side: side, pix: make([]float64, 4*side*side), mask: make([]float64, side*side), box: box{side, side, 0, 0}}
 }
 
-// bounds returns the pixels that lie within margin of the given range, and
-// notes them as in use.
+// bounds returns the pixels within margin of the given range, and marks them as in use.
 func (l *layer) bounds(x0, y0, x1, y1, margin float64) box {
 	lim := func(v float64) int { return int(min(max(v, 0), float64(l.side))) }
 	b := box{lim(math.Floor(x0 - margin)), lim(math.Floor(y0 - margin)), lim(math.Ceil(x1 + margin)), lim(math.Ceil(y1 + margin))}
@@ -69,7 +68,7 @@ func (l *layer) flood(p paint) {
 	}
 }
 
-// over lays another layer on top of this one.
+// overlay puts another layer on top of this one.
 func (l *layer) overlay(top *layer) {
 	for i := 0; i < len(l.pix); i += 4 {
 		a := top.pix[i+3]
@@ -105,8 +104,8 @@ func (l *layer) shadow(top *layer, dx, dy int, blur float64, depth float64) {
 // blur softens the whole layer by about radius pixels.
 func (l *layer) blur(radius float64) { smooth(l.pix, l.side, 4, radius) }
 
-// smooth blurs interleaved channels with three box filters, which together
-// come close to a bell. The box has a fractional width, so radius is gradual.
+// smooth blurs interleaved channels with three box filters, which together are close to a
+// Gaussian. The box has a fractional width, so that every radius works.
 func smooth(pix []float64, side, channels int, radius float64) {
 	if radius <= 0.05 {
 		return
@@ -140,7 +139,7 @@ func smooth(pix []float64, side, channels int, radius float64) {
 			}
 		}
 	}
-	// The same downwards, a whole row of sums at a time.
+	// The same vertically, with a whole row of sums at a time.
 	src := make([]float64, len(pix))
 	sum := make([]float64, wide)
 	row := func(y int) []float64 { y = min(max(y, 0), side-1); return src[y*wide : (y+1)*wide] }

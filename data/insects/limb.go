@@ -1,6 +1,6 @@
 package insects
 
-// A hexapod is an insect about to be drawn: where, in which light, how dressed.
+// A hexapod is an insect to be drawn: where, in which light and in which colours.
 type hexapod struct {
 	d    *dice
 	l    *layer

@@ -10,7 +10,7 @@ func (n noise) lattice(x, y int64) float64 {
 	return mul(float64(h>>11), 1.0/(1<<53))
 }
 
-// at is the value at a point, 0 to 1; neighbouring lattice points are 1 apart.
+// value returns the noise at a point, 0 to 1. Neighbouring lattice points are 1 apart.
 func (n noise) value(x, y float64) float64 {
 	fx, fy := math.Floor(x), math.Floor(y)
 	tx, ty := x-fx, y-fy
@@ -21,7 +21,7 @@ func (n noise) value(x, y float64) float64 {
 		mix(n.lattice(i, j+1), n.lattice(i+1, j+1), tx), ty)
 }
 
-// cloud sums octaves, each half as large and twice as fine: 0 to 1, around 0.5.
+// cloud returns a sum of octaves, each half as strong and twice as fine: 0 to 1, around 0.5.
 func (n noise) cloud(x, y float64, octaves int) float64 {
 	sum, weight, w := 0.0, 0.0, 1.0
 	for o := range octaves {

@@ -2,15 +2,14 @@ package insects
 
 import "math"
 
-// The pictures are frozen: the same number must give the same pixels on every
-// machine and with every future Go. Three things could break that, and this
-// file is the answer to them.
+// The pictures are frozen: the same number must give the same pixels on every machine and with
+// every future version of Go. Three things could break that, and this file avoids them.
 //
-//   - Go may fuse a*b+c into one instruction that rounds once, and does so on
-//     arm64 but not on amd64. An explicit conversion forbids it: products that
-//     are added to something are written mul(a, b).
-//   - math.Sin and friends are built from such sums (or assembly). We have our own.
-//   - math/rand/v2 does not promise the same numbers for ever. We have our own.
+//   - Go may fuse a*b+c into one instruction that rounds once, and does so on arm64 but not on
+//     amd64. An explicit conversion prevents it: products that are added to something are
+//     written mul(a, b).
+//   - math.Sin and its relatives are made of such sums, or of assembly. circle replaces them.
+//   - math/rand/v2 does not promise the same numbers forever. dice replaces it.
 //
 // math.Sqrt, math.Floor, min and max are exact everywhere.
 
@@ -36,7 +35,7 @@ func step(a, b, x float64) float64 {
 func circle(turns float64) (cos, sin float64) {
 	turns -= math.Floor(turns)
 	quarter := math.Floor(mul(turns, 4) + 0.5)    // nearest multiple of a right angle
-	x := mul(turns-mul(quarter, 0.25), 2*math.Pi) // within an eighth of a turn: short series do
+	x := mul(turns-mul(quarter, 0.25), 2*math.Pi) // within an eighth of a turn, where short series are exact enough
 	q := mul(x, x)
 	s := mul(x, 1-mul(q/6, 1-mul(q/20, 1-mul(q/42, 1-q/72))))
 	c := 1 - mul(q/2, 1-mul(q/12, 1-mul(q/30, 1-mul(q/56, 1-q/90))))
@@ -75,24 +74,24 @@ func (d *dice) next() uint64 {
 	return hash(d.state)
 }
 
-// unit is uniform in [0,1).
+// unit returns a number in [0, 1).
 func (d *dice) unit() float64 { return mul(float64(d.next()>>11), 1.0/(1<<53)) }
 
-// in is uniform in [a,b).
+// uniform returns a number in [a, b).
 func (d *dice) uniform(a, b float64) float64 { return mix(a, b, d.unit()) }
 
-// below is uniform in 0..n-1.
+// intn returns a number in 0..n-1.
 func (d *dice) intn(n int) int { return int(d.next() >> 33 % uint64(n)) }
 
-// chance is true with probability p.
+// chance reports true with probability p.
 func (d *dice) chance(p float64) bool { return d.unit() < p }
 
-// bell is nearly normal with mean 0 and deviation 1, and never beyond 3.5.
+// bell returns a nearly normal number with mean 0 and deviation 1, never beyond 3.5.
 func (d *dice) bell() float64 {
 	return mul(d.unit()+d.unit()+d.unit()+d.unit()-2, 1.7320508075688772)
 }
 
-// speck is bell from a single number, for the grain of each pixel.
+// speck is bell made from a single random number, for the grain of each pixel.
 func (d *dice) speck() float64 {
 	x := d.next()
 	sum := int(x&0xffff) + int(x>>16&0xffff) + int(x>>32&0xffff) + int(x>>48) - 2*0xffff

@@ -2,7 +2,7 @@ package insects
 
 import "image"
 
-// A level is how hard the pictures of a set are.
+// A level holds the settings of one [Level].
 type level struct {
 	own        float64    // probability of colours that give the class away
 	antWings   float64    // of an ant with wings
@@ -21,16 +21,16 @@ type level struct {
 	drawn      float64 // probability of a drawn (not photographic) style
 }
 
-// levels were tuned once, on the default probe: frozen MobileNetV2 (ImageNet),
-// standardised features, logistic regression, 122 + 122 pictures to train and
-// 500 + 500 to test. Over five strengths of its penalty it is right about
+// levels were tuned once with the default probe: frozen MobileNetV2 (ImageNet), standardised
+// features, logistic regression, 122 + 122 pictures to train and 500 + 500 to test. Its
+// accuracy over five strengths of the penalty is
 //
 //	easy    96.0 - 96.8 %
 //	medium  90.0 - 91.3 %
 //	hard    80.2 - 83.1 %
 //
-// and a probe of 14 x 14 pixels or of mean colours about 50 to 53 % on all
-// three (internal/golden/referee/insects.py).
+// and that of a probe on 14 x 14 pixels or on mean colours is 50 to 53 % on all three
+// (internal/golden/referee/insects.py).
 var levels = map[Level]level{
 	Easy: {
 		own: 0.3, antWings: 0.14, beeWings: 0.83, antBands: 0.3, beeBands: 0.65, size: [2]float64{0.21, 0.36}, stray: 0.85,
@@ -46,7 +46,7 @@ var levels = map[Level]level{
 	},
 }
 
-// draw makes one picture. What it tells of it takes no throw of the dice.
+// draw makes one picture. Collecting the facts uses no random numbers.
 func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	size := float64(side)
 	back := newLayer(side)
@@ -114,7 +114,7 @@ func draw(d *dice, side int, bee bool, v level) (*image.NRGBA, Facts) {
 	if d.chance(v.cover) {
 		facts.Covered = true
 		for range 1 + d.intn(v.covers) {
-			// From outside the body towards it, so that part of it stays to be seen.
+			// From outside the body towards it, so that part of it stays visible.
 			turn := d.unit()
 			c, s := circle(turn)
 			r := mul(scale, d.uniform(0.35, 1.1))

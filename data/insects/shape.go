@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// A point is a place, in pixels or in the insect's own measure.
+// A point is a place, in pixels or in units of the insect.
 type point struct{ x, y float64 }
 
-// A frame carries the insect's own measure (x towards the head, y to its left,
-// half a body is about 1) into pixels.
+// A frame converts units of the insect (x towards the head, y to its left; half a body is
+// about 1) to pixels.
 type frame struct {
 	xx, xy, yx, yy float64 // pixels per unit: right and down per forward, right and down per left
 	origin         point   // where the middle of the body is
@@ -49,15 +49,15 @@ func (f frame) points(ps []point) []point {
 	return out
 }
 
-// back carries a pixel into the insect's measure.
+// back converts a pixel to units of the insect.
 func (f frame) back(x, y float64) point {
 	det := mul(f.xx, f.yy) - mul(f.yx, f.xy)
 	x, y = x-f.origin.x, y-f.origin.y
 	return point{(mul(f.yy, x) - mul(f.yx, y)) / det, (mul(f.xx, y) - mul(f.xy, x)) / det}
 }
 
-// polygon adds a filled polygon (even-odd) to the mask. Edges are smooth: exact
-// along a line of pixels, four lines a pixel.
+// polygon adds a filled polygon (even-odd) to the mask. Edges are antialiased: exact along
+// each of four lines per pixel.
 func (l *layer) polygon(ps []point) {
 	const lines = 4
 	if len(ps) < 3 {
@@ -144,8 +144,7 @@ func ring(center point, rx, ry, turn float64, n int) []point {
 	return ps
 }
 
-// A blob is a rounded part of a body: an ellipsoid, egg-shaped if wanted, in
-// the insect's own measure.
+// A blob is a rounded part of a body, an ellipsoid or egg, in units of the insect.
 type blob struct {
 	center point
 	rx, ry float64

@@ -1,19 +1,16 @@
-// Package curves holds the numbers of a training run while it runs and after:
-// one [Point] a measurement, one [Mark] an event, as data that a picture, a
-// table or another program can read.
+// Package curves stores the measurements of a training run, during the run and after it: a
+// [Point] for each measurement and a [Mark] for each event. Package plots draws them.
 //
-// On disk a run is a file of JSON lines, append-only, one line a point:
+// On disk a run is an append-only file of JSON lines, one for each point or mark:
 //
 //	{"run":"ants-and-bees","axis":"epoch"}
 //	{"step":31,"epoch":1,"phase":"head","split":"valid","metric":"accuracy","value":0.915,"n":153}
 //	{"mark":"unfreeze","step":310,"epoch":10}
 //
-// Each line is handed to the operating system as it is written, so that a
-// killed process loses at most the line it was writing. [Read] forgives such a
-// torn last line and nothing else: a bad line in the middle is an error with
-// its number, because silently shorter curves are wrong curves.
+// Each line is passed to the operating system at once, so a killed process loses at most the
+// line it was writing. [ReadFile] ignores such an incomplete last line. Any other bad line is
+// an error with its number, because a curve that is silently shorter is wrong.
 //
-// Values are plain: loss in nats, accuracy as a fraction 0..1 with N pictures,
-// rate as the optimiser's learning rate. NaN and infinities are kept (a run
-// that diverged must be able to say so) and written as strings.
+// Losses are in nats, accuracies are fractions 0..1 of N pictures, rates are learning rates.
+// NaN and infinities, as in a run that diverged, are kept, and written as strings.
 package curves

@@ -9,9 +9,8 @@ import (
 	"os"
 )
 
-// ReadFile reads the JSON lines of a run. A last line that does not end in a newline and
-// cannot be read comes from a killed process and is left out; any other line that cannot be
-// read is an error with its number.
+// ReadFile reads the JSON lines of a run. It ignores an incomplete last line, which a killed
+// process left; any other line that cannot be read is an error with its number.
 func ReadFile(path string) (Run, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -66,18 +65,18 @@ func read(r io.Reader) (Run, tail, error) {
 	}
 }
 
-// Writer appends points and marks to a file. It is not safe for concurrent
-// use; a [Recorder] is.
+// Writer appends points and marks to a file (see [Run.AppendTo]). It is not safe for
+// concurrent use; a [Recorder] is.
 type Writer struct {
 	f   *os.File
 	err error
 }
 
-// AppendTo opens a file to append points and marks to, and creates it with the run's name
-// and axis if it does not exist. It first reads what the file already holds and returns
-// that, with the name and axis from the file; the points and marks of r are not written. A
-// torn last line is cut off; a corrupt line is an error, and nothing is changed. Only one
-// process may write a file at a time; the caller holds the lock.
+// AppendTo opens a file to append points and marks, and creates it with the name and axis of r
+// if it does not exist. It returns the run that the file already holds; the points and marks
+// of r are not written. An incomplete last line is cut off. If another line is corrupt,
+// AppendTo returns an error and changes nothing. Only one process may write a file at a time;
+// the caller must hold a lock.
 func (r Run) AppendTo(path string) (*Writer, Run, error) {
 	fail := func(err error) (*Writer, Run, error) { return nil, Run{}, fmt.Errorf("curves: %s: %w", path, err) }
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -128,8 +127,8 @@ func (w *Writer) Mark(m Mark) error {
 	return w.line(m.line())
 }
 
-// line writes a whole line in one call to the operating system. After a failed
-// write the file may end in half a line, so nothing more is written to it.
+// line writes a whole line in one system call. After a failed write, the file may end in half
+// a line, so nothing more is written.
 func (w *Writer) line(l line) error {
 	b, err := encode(l)
 	if err != nil {
@@ -147,8 +146,7 @@ func (w *Writer) write(b []byte) error {
 	return w.err
 }
 
-// Close brings the file to the disk and closes it. The first error that any
-// call met is returned again.
+// Close syncs and closes the file. It also returns the first error of the earlier calls.
 func (w *Writer) Close() error {
 	return errors.Join(w.err, w.f.Sync(), w.f.Close())
 }

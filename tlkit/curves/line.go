@@ -10,8 +10,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// line is one line of the file: a header, a point or a mark, told apart by the
-// key that is there.
+// line is one line of the file: a header, a point or a mark, depending on which of Run, Metric
+// and Mark is present.
 type line struct {
 	Run    *string         `json:"run,omitempty"`
 	Axis   string          `json:"axis,omitempty"`
@@ -26,7 +26,7 @@ type line struct {
 	N      int             `json:"n,omitempty"`
 }
 
-// number is a float64 that survives JSON when it is not finite.
+// number is a float64 that JSON can also hold when it is not finite.
 type number float64
 
 func (n number) MarshalJSON() ([]byte, error) {
@@ -55,7 +55,7 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// maxLine bounds a line: a mark's text is a sentence, not a document.
+// maxLine bounds a line: the text of a mark is a sentence, not a document.
 const maxLine = 64 << 10
 
 func (r Run) header() line {
@@ -73,11 +73,11 @@ func (m Mark) line() line {
 	return line{Mark: &m.Kind, Step: m.Step, Epoch: &epoch, Text: m.Text}
 }
 
-// Check refuses a point that could not be drawn or read back.
+// Check returns an error if the point could not be drawn or read back.
 func (p Point) Check() error {
 	switch {
 	case p.Metric == "":
-		return errors.New("a point without a metric: want loss, accuracy, rate or a word of yours")
+		return errors.New("a point without a metric: want loss, accuracy, rate or a name of your own")
 	case p.Step < 0 || p.N < 0:
 		return fmt.Errorf("point with step %d and n %d: want 0 or more", p.Step, p.N)
 	case math.IsNaN(p.Epoch) || math.IsInf(p.Epoch, 0) || p.Epoch < 0:
@@ -86,11 +86,11 @@ func (p Point) Check() error {
 	return nil
 }
 
-// Check refuses a mark that could not be drawn or read back.
+// Check returns an error if the mark could not be drawn or read back.
 func (m Mark) Check() error {
 	switch {
 	case m.Kind == "":
-		return errors.New("a mark without a kind: want unfreeze, chosen or a word of yours")
+		return errors.New("a mark without a kind: want unfreeze, chosen or a name of your own")
 	case m.Step < 0:
 		return fmt.Errorf("mark at step %d: want 0 or more", m.Step)
 	case math.IsNaN(m.Epoch) || math.IsInf(m.Epoch, 0) || m.Epoch < 0:
@@ -99,7 +99,7 @@ func (m Mark) Check() error {
 	return nil
 }
 
-// encode makes one line of the file, newline included.
+// encode returns one line of the file with its newline.
 func encode(l line) ([]byte, error) {
 	b, err := json.Marshal(l)
 	if err != nil {

@@ -7,29 +7,31 @@ import (
 	"time"
 )
 
-// Recorder collects a run while it happens: it keeps the points, appends them
-// to a file when it has one, and now and then shows the run to a callback. It
-// is safe for concurrent use; a training loop never waits for the callback.
+// Recorder collects the points and marks of a running training. It can append them to a file
+// and pass the run to a callback from time to time. It is safe for concurrent use, and a
+// training loop never waits for the callback.
 type Recorder struct {
 	mu     sync.Mutex
 	run    Run
 	file   *Writer
 	closed bool
 
-	wake chan struct{} // one waiting notice at most: frames are dropped, never queued
+	wake chan struct{} // holds at most one notice: frames are dropped, not queued
 	stop chan struct{}
 	done chan struct{}
 }
 
-// share of the time that notify may take: one part of so many.
+// share bounds the time that notify may take: one part in share.
 const share = 50
 
-// NewRecorder goes on with run, whose points are already in file. File may be
-// nil. Notify, when not nil, is called from one goroutine of the recorder's own
-// with a copy of the run, at most once in every, and once more at Close when
-// there is something it has not seen. A slow notify is called less often: it gets
-// a fiftieth of the time, so that drawing a curve costs its training 2 % at most.
-// The first call comes after every has gone by, so that a short run is drawn once.
+// NewRecorder continues run, whose points are already in file. file may be nil: then the run
+// is kept in memory only.
+//
+// notify may be nil. Otherwise it is called with a copy of the run at most once in every, and
+// at Close if there is something new. All calls come from one goroutine of the recorder. A
+// slow notify is called less often: it may use a fiftieth of the time, so that drawing slows
+// training down by at most 2 %. The first call comes after every has passed, so a short run is
+// drawn only once.
 func NewRecorder(run Run, file *Writer, every time.Duration, notify func(Run)) *Recorder {
 	r := &Recorder{run: run.Clone(), file: file,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
@@ -66,8 +68,8 @@ func (r *Recorder) tell(every time.Duration, notify func(Run)) {
 	}
 }
 
-// Add records points. A point that cannot be drawn is refused; a failed write
-// is reported, and the points are kept in memory all the same.
+// Add records points. If one of them fails [Point.Check], none is recorded. If writing to the
+// file fails, Add returns the error and still keeps the points in memory.
 func (r *Recorder) Add(points ...Point) error {
 	for _, p := range points {
 		if err := p.Check(); err != nil {
@@ -113,7 +115,7 @@ func (r *Recorder) record(what func() error) error {
 	return err
 }
 
-// Run returns a copy of what was recorded so far.
+// Run returns a copy of the run so far.
 func (r *Recorder) Run() Run {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,29 +8,29 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Words that are used in Point and Mark. Others are allowed; these have a
-// meaning for pictures and choices.
+// The words used in [Point], [Mark] and [Run]. Others are allowed; these have a meaning for
+// [Run.Kept] and for the figures of package plots.
 const (
 	Head     = "head"     // Phase: the backbone is frozen
 	Finetune = "finetune" // Phase: the backbone moves too
 
 	Train = "train" // Split
-	Valid = "valid" // Split: reported, never used to choose when Folds are there
-	Test  = "test"  // Split: the same, for sets that have no valid
+	Valid = "valid" // Split: reported, and never used to choose if there are Folds
+	Test  = "test"  // Split: the same, for sets without valid
 	Folds = "folds" // Split: out-of-fold predictions on the training pictures
 
-	Loss     metrics.Metric = "loss" // Metric, nats; of real values squared error in variances
-	Accuracy                = metrics.Accuracy
-	MAP                     = metrics.MAP
-	R2                      = metrics.R2
-	Rate     metrics.Metric = "rate" // Metric, learning rate
+	Loss     metrics.Metric = "loss"           // in nats; for real values the squared error in variances
+	Accuracy                = metrics.Accuracy // 0..1
+	MAP                     = metrics.MAP      // 0..1: mean average precision, for several labels
+	R2                      = metrics.R2       // at most 1: explained share of the variance of real values
+	Rate     metrics.Metric = "rate"           // learning rate
 
 	Unfreeze = "unfreeze" // Mark: the backbone moves from here on
 	Chosen   = "chosen"   // Mark: the state that was kept
 
-	Epochs     = "epoch"        // Axis: Point.Epoch is the x coordinate
-	Iterations = "iteration"    // Axis: Point.Step is, one optimiser iteration each
-	Strengths  = "strength no." // Axis: Point.Step is, one L2 strength each, the strongest first
+	Epochs     = "epoch"        // Axis: x is Point.Epoch
+	Iterations = "iteration"    // Axis: x is Point.Step, iterations of an optimiser
+	Strengths  = "strength no." // Axis: x is Point.Step, strengths of L2, the strongest first
 )
 
 // Point is one measurement.
@@ -41,7 +41,7 @@ type Point struct {
 	Split  string
 	Metric metrics.Metric
 	Value  float64
-	N      int // pictures behind Value; 0 = not a count of pictures
+	N      int // number of pictures that Value is a fraction of; 0 if it is none
 }
 
 // Mark is an event on the x axis.
@@ -49,11 +49,11 @@ type Mark struct {
 	Kind  string
 	Step  int
 	Epoch float64
-	Text  string // a few words for the person; may be empty
+	Text  string // a few words for the reader; may be empty
 }
 
-// Run is the history of one training run. Runs of one Name that are looked at
-// together are repetitions of one another (seeds); different Names are rivals.
+// Run is the history of one training run. When several runs are shown together, runs of the
+// same Name are repetitions (seeds), and runs of different Names are compared.
 type Run struct {
 	Name   string
 	Axis   string // Epochs, Iterations or Strengths; "" = Epochs
@@ -61,13 +61,13 @@ type Run struct {
 	Marks  []Mark
 }
 
-// Clone copies the run with its points and marks.
+// Clone returns a copy of the run with its points and marks.
 func (r Run) Clone() Run {
 	r.Points, r.Marks = slices.Clone(r.Points), slices.Clone(r.Marks)
 	return r
 }
 
-// X is the coordinate of p on the run's axis.
+// X returns the coordinate of p on the run's axis.
 func (r Run) X(p Point) float64 {
 	if r.Axis == Iterations || r.Axis == Strengths {
 		return float64(p.Step)
@@ -75,12 +75,11 @@ func (r Run) X(p Point) float64 {
 	return p.Epoch
 }
 
-// MarkX is the coordinate of m on the run's axis.
+// MarkX returns the coordinate of m on the run's axis.
 func (r Run) MarkX(m Mark) float64 { return r.X(Point{Step: m.Step, Epoch: m.Epoch}) }
 
-// Series returns the points of one split and metric along the axis. Of points
-// written twice at one place, as after a resume, the later one counts. An empty
-// split takes points of every split.
+// Series returns the points of one split and metric along the axis. If a point was written
+// twice, as after a resumed training, the later one counts. An empty split means every split.
 func (r Run) Series(split string, metric metrics.Metric) []Point {
 	var out []Point
 	for _, p := range r.Points {
@@ -102,14 +101,14 @@ func (r Run) Series(split string, metric metrics.Metric) []Point {
 	return kept
 }
 
-// Splits names the splits that have points of a metric: train, folds, valid,
-// test first, others after in order of appearance.
+// Splits returns the splits that have points of a metric: train, folds, valid and test first,
+// then others in order of appearance.
 func (r Run) Splits(metric metrics.Metric) []string {
 	return distinct(r.Points, []string{Train, Folds, Valid, Test}, func(p Point) (string, bool) { return p.Split, p.Metric == metric })
 }
 
-// Metrics names the metrics of the run: loss, accuracy, rate first, others
-// after in order of appearance.
+// Metrics returns the metrics of the run: loss, accuracy, mAP, R² and rate first, then others
+// in order of appearance.
 func (r Run) Metrics() []metrics.Metric {
 	return distinct(r.Points, []metrics.Metric{Loss, Accuracy, MAP, R2, Rate}, func(p Point) (metrics.Metric, bool) { return p.Metric, true })
 }
@@ -133,9 +132,8 @@ func distinct[W ~string](points []Point, first []W, word func(Point) (W, bool)) 
 	return seen
 }
 
-// Best returns the best finite point: the highest accuracy (or any metric but
-// loss and rate), the lowest loss. Of equal points the earliest is best. It
-// reports false when there is none.
+// Best returns the best finite point: the lowest loss or rate, the highest value of any other
+// metric, and of equal points the earliest. The bool is false if there is none.
 func Best(points []Point) (Point, bool) {
 	best, found := Point{}, false
 	for _, p := range points {
@@ -152,11 +150,10 @@ func Best(points []Point) (Point, bool) {
 // lowerIsBetter reports whether a metric improves downwards.
 func lowerIsBetter(metric metrics.Metric) bool { return metric == Loss || metric == Rate }
 
-// Kept returns the place of the state a run stands for: the last Chosen mark;
-// without one the best out-of-fold accuracy, else the lowest validation loss,
-// else the highest validation accuracy. The word says which, for a caption:
-// "chosen", "best folds accuracy", "best valid loss". It reports false when
-// the run has none of them.
+// Kept returns the place of the state that a run has kept: the last Chosen mark, else the best
+// out-of-fold metric, else the lowest validation loss, else the highest validation accuracy.
+// why says which, for a caption: "chosen", "best folds accuracy", "best valid loss". ok is
+// false if the run has none of them.
 func (r Run) Kept() (x float64, why string, ok bool) {
 	for i := len(r.Marks) - 1; i >= 0; i-- {
 		if r.Marks[i].Kind == Chosen {
@@ -174,9 +171,8 @@ func (r Run) Kept() (x float64, why string, ok bool) {
 	return 0, "", false
 }
 
-// Unfrozen returns where the backbone starts to move: the first Unfreeze mark,
-// else the last point before the first one of phase Finetune. It reports false
-// for a run that is all of one phase.
+// Unfrozen returns where fine-tuning starts: the first Unfreeze mark, else the last point of
+// phase Head before the first of phase Finetune. ok is false if the run has only one phase.
 func (r Run) Unfrozen() (x float64, ok bool) {
 	for _, m := range r.Marks {
 		if m.Kind == Unfreeze {
@@ -198,10 +194,10 @@ func (r Run) Unfrozen() (x float64, ok bool) {
 	return math.Min(first, head), true
 }
 
-// Smooth is an exponential moving average along the points, corrected for its
-// start, so that the first value stands for itself instead of leaning on zero.
-// Beta in [0, 1): 0 changes nothing, 0.9 averages over about ten points. A
-// value that is not finite stays as it is and leaves the average alone.
+// Smooth returns an exponential moving average along the points, corrected at its start so
+// that it begins with the first value and not near zero. beta is in [0, 1): 0 changes nothing,
+// 0.9 averages over about ten points. Values that are not finite stay as they are and do not
+// affect the average.
 func Smooth(points []Point, beta float64) []Point {
 	if !(beta > 0 && beta < 1) {
 		return slices.Clone(points)
@@ -217,8 +213,9 @@ func Smooth(points []Point, beta float64) []Point {
 	return out
 }
 
-// Only is one phase of a run, counted from its own beginning, for comparing phases of different runs in one picture. Its
-// axis are epochs: what a solver's iterations before it were counted in says nothing about it.
+// Only returns one phase of a run with steps and epochs counted from its start, to compare
+// phases of different runs in one figure. Its axis is the run's own for phase Head, and Epochs
+// otherwise: the iterations of a solver before it do not matter.
 func (r Run) Only(phase string) Run {
 	out := Run{Name: r.Name, Axis: Epochs}
 	if phase == Head {
@@ -229,7 +226,7 @@ func (r Run) Only(phase string) Run {
 		if p.Phase == phase {
 			break
 		}
-		// What lies before it; written twice after a resume, the largest counts.
+		// The end of what came before. After a resumed training it may be there twice.
 		step, epoch = max(step, p.Step), max(epoch, p.Epoch)
 	}
 	for _, p := range r.Points {
