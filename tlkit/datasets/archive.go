@@ -18,11 +18,11 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
-// maxArchive is the most that is downloaded for a set of unknown size.
+// maxArchive limits the download of a set of unknown size.
 const maxArchive = 1 << 30
 
-// archiveClient fetches archives that have no published hash. What is in them
-// is checked file by file, against the set's list.
+// archiveClient downloads archives without a published hash. Their files are checked one by one
+// against the set's list.
 var archiveClient = &http.Client{
 	CheckRedirect: func(r *http.Request, chain []*http.Request) error {
 		if r.URL.Scheme != "https" || len(chain) > 5 {
@@ -39,26 +39,25 @@ var archiveClient = &http.Client{
 	},
 }
 
-// archiveIdle is how long a connection may bring nothing before it is given up.
+// archiveIdle is how long a connection may stay silent before it is closed.
 const archiveIdle = 30 * time.Second
 
-// fetchInto brings the archive of a set, takes the listed files out of it and
-// lays them into dir as the list says: [split/]label/name. tmp is a folder to
-// work in.
+// fetchInto gets the archive of a set and unpacks the listed files into dir as
+// [split/]label/name. tmp is a folder for temporary files.
 func fetchInto(ctx context.Context, set data.Set, tmp, dir string, o Options) error {
 	files, err := set.Files()
 	if err != nil {
 		return err
 	}
 	if len(files) == 0 {
-		return byHand(set, errors.New("there is nothing to check a download against, so none is made"))
+		return byHand(set, errors.New("there is nothing to check a download against, so it is not downloaded"))
 	}
 	archive, err := archiveOf(ctx, set, tmp, o)
 	if err != nil {
 		return err
 	}
-	// Where each listed file may lie in the archive: sorted as on the list, or
-	// all in one folder.
+	// Where each listed file may be in the archive: in the folders of the list, or all in one
+	// folder.
 	target := make(map[string]string, 2*len(files))
 	for _, f := range files {
 		target[path.Join(set.Inside, f.Path())] = f.Path()
@@ -131,7 +130,7 @@ func archiveOf(ctx context.Context, set data.Set, tmp string, o Options) (string
 	return file, nil
 }
 
-// byHand says what is missing, why, and what a person can do.
+// byHand returns an error that says what is missing, why, and how to put it there by hand.
 func byHand(set data.Set, why error) error {
 	var how []string
 	if set.URL != "" {
@@ -153,11 +152,11 @@ func byHand(set data.Set, why error) error {
 	return fmt.Errorf("datasets: %w: %s could not be fetched: %w\n  by hand: %s", ErrNotFetched, set.Name, why, strings.Join(how, ", or "))
 }
 
-// download writes what the publisher's address gives into file.
+// download downloads the archive from the publisher's address into file.
 func download(ctx context.Context, set data.Set, file string, o Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := time.AfterFunc(archiveIdle, func() { cancel(fmt.Errorf("nothing came for %v", archiveIdle)) })
+	watch := time.AfterFunc(archiveIdle, func() { cancel(fmt.Errorf("no data for %v", archiveIdle)) })
 	defer watch.Stop()
 	why := func(err error) error {
 		if cause := context.Cause(ctx); cause != nil {
@@ -182,7 +181,7 @@ func download(ctx context.Context, set data.Set, file string, o Options) error {
 	}
 	total := max(resp.ContentLength, 0)
 	if total > maxArchive {
-		return fmt.Errorf("%s has %d bytes, at most %d are taken", set.URL, total, int64(maxArchive))
+		return fmt.Errorf("%s has %d bytes, at most %d are allowed", set.URL, total, int64(maxArchive))
 	}
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -203,7 +202,7 @@ func download(ctx context.Context, set data.Set, file string, o Options) error {
 		}
 		switch {
 		case done > maxArchive:
-			return fmt.Errorf("%s gives more than %d bytes", set.URL, int64(maxArchive))
+			return fmt.Errorf("%s sends more than %d bytes", set.URL, int64(maxArchive))
 		case errors.Is(err, io.EOF):
 			if total > 0 && done != total {
 				return fmt.Errorf("%s broke off after %d of %d bytes", set.URL, done, total)

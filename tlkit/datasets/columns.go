@@ -11,10 +11,10 @@ import (
 	"github.com/tlkit/transfer-learning/data"
 )
 
-// headers are the ones there are, for messages.
+// headers lists the possible headers for messages.
 const headers = `"path,label" for one label a picture, "path,labels" for several as in a;b, "path,x,y" for numbers, each with a column "split" if you like`
 
-// Names a header may give to the columns.
+// columnWords maps the names that a header may use to the columns they mean.
 var columnWords = map[string]string{
 	"path": "path", "file": "path", "filename": "path", "file_name": "path", "image": "path", "picture": "path", "image_path": "path",
 	"label": "label", "class": "label", "class_name": "label", "category": "label", "target": "label",
@@ -22,7 +22,7 @@ var columnWords = map[string]string{
 	"split": "split", "set": "split", "subset": "split",
 }
 
-// Bounds that keep a wrong file from filling the memory with targets.
+// Limits that keep a wrong file from filling the memory with targets.
 const (
 	maxValues  = 1000
 	maxTargets = 1 << 27 // pictures times labels
@@ -36,7 +36,8 @@ type csvColumns struct {
 	names              []string // of the values
 }
 
-// headerOf reads the first line: nil when it is no header, since it names no path.
+// headerOf reads the first line. It returns nil if the line names no path and so is not a
+// header.
 func headerOf(rec []string) (*csvColumns, error) {
 	found, others := map[string]int{}, []int(nil)
 	for i, cell := range rec {
@@ -60,7 +61,7 @@ func headerOf(rec []string) (*csvColumns, error) {
 	labels, several := found["labels"]
 	switch {
 	case one && several:
-		return nil, fmt.Errorf("the columns %q and %q both hold labels; keep the one that is meant: %s", rec[label], rec[labels], headers)
+		return nil, fmt.Errorf("the columns %q and %q both hold labels; keep one of them: %s", rec[label], rec[labels], headers)
 	case one:
 		c.label = label
 		return c, nil
@@ -116,7 +117,7 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 		case row.label == "":
 			return row, fmt.Errorf("no label for %q; if a picture may have none or several, call the column labels", row.file)
 		case strings.Contains(row.label, ";"):
-			return row, fmt.Errorf("the label %q of %q has a semicolon in it; if these are several labels, the first line must be path,labels, if it is one, write it without", row.label, row.file)
+			return row, fmt.Errorf("the label %q of %q has a semicolon in it; if these are several labels, the first line must be path,labels, if it is one, write it without the semicolon", row.label, row.file)
 		}
 	}
 	if c.split >= 0 {
@@ -133,21 +134,21 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 func value(cell string) (float64, error) {
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
-		return 0, errors.New("no number; fill it in, or remove the line")
+		return 0, errors.New("it is empty; fill it in, or remove the line")
 	}
 	v, err := strconv.ParseFloat(cell, 64)
 	switch {
 	case err != nil && strings.Count(cell, ",") == 1:
-		return 0, fmt.Errorf("%q is no number; write decimals with a point", cell)
+		return 0, fmt.Errorf("%q is not a number; write decimals with a point", cell)
 	case err != nil:
-		return 0, fmt.Errorf("%q is no number; without a column label or labels each further column is a value to learn: remove those that are not, or call one label", cell)
+		return 0, fmt.Errorf("%q is not a number; without a column label or labels each further column is a value to learn: remove those that are not, or call one label", cell)
 	case math.IsNaN(v) || math.Abs(v) > math.MaxFloat32/4:
-		return 0, fmt.Errorf("%q is not a number one can learn; fill it in, or remove the line", cell)
+		return 0, fmt.Errorf("%q cannot be learnt; fill it in, or remove the line", cell)
 	}
 	return v, nil
 }
 
-// name fills in Labels from the rows that are readable pictures.
+// name sets Labels from the rows with readable pictures.
 func (d *Dataset) name(t csvTable, rows []csvRow, readable func(i int) bool) error {
 	if d.Task == Values {
 		d.Labels = t.names
@@ -175,16 +176,16 @@ func (d *Dataset) name(t csvTable, rows []csvRow, readable func(i int) bool) err
 	case d.Task == Labels && n > 0 && len(d.Labels) == 0:
 		return mark(errCSV, "datasets: the column of labels is empty on every line")
 	case d.Task == Labels && n*len(d.Labels) > maxTargets:
-		return mark(errCSV, "datasets: %d pictures with %d different labels; are these sentences?", n, len(d.Labels))
+		return mark(errCSV, "datasets: %d pictures with %d different labels; is this a column of sentences?", n, len(d.Labels))
 	case d.Task == Labels && single && len(d.Labels) > 1:
-		d.warn("every picture has exactly one label; if that is how it is meant, call the column label: then the labels exclude each other")
+		d.warn("every picture has exactly one label; if the labels exclude each other, call the column label")
 	case d.Task == Classes && numbers && len(d.Labels) > 10 && 2*len(d.Labels) > n:
-		d.warn("the labels are %d different numbers; to learn them as numbers call the column by what it is, as in path,angle", len(d.Labels))
+		d.warn("the labels are %d different numbers; to learn them as numbers, name the column after what they measure, as in path,angle", len(d.Labels))
 	}
 	return nil
 }
 
-// labelWords and valueWords are targets in words.
+// labelWords returns the labels of a picture in words.
 func labelWords(labels []string) string {
 	if len(labels) == 0 {
 		return "(none of the labels)"
@@ -192,6 +193,7 @@ func labelWords(labels []string) string {
 	return strings.Join(labels, ";")
 }
 
+// valueWords returns the values of a picture in words.
 func valueWords(names []string, values []float64) string {
 	words := make([]string, len(values))
 	for k, v := range values {

@@ -15,14 +15,14 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on a CSV file: far above what anybody labels by hand, low enough that
-// a wrong file cannot fill the memory.
+// Limits on a CSV file: far above what is labelled by hand, and low enough that a wrong file
+// cannot fill the memory.
 const (
 	maxCSV  = 256 << 20
 	maxRows = 5_000_000
 )
 
-// A csvTable is a CSV file, checked for form but not against disk.
+// A csvTable is a parsed CSV file whose paths have not been checked.
 type csvTable struct {
 	task   Task
 	names  []string // of the values
@@ -30,7 +30,7 @@ type csvTable struct {
 	rows   []csvRow
 }
 
-// A csvRow is one line of it.
+// A csvRow is one line of a CSV file.
 type csvRow struct {
 	line   int
 	file   string // slash path as written
@@ -40,7 +40,7 @@ type csvRow struct {
 	split  Split     // "" when there is no such column
 }
 
-// target is what a row says about its picture, in words.
+// target returns what a row says about its picture, in words.
 func (r csvRow) target(t csvTable) string {
 	switch t.task {
 	case Labels:
@@ -55,15 +55,14 @@ func csvErr(line int, format string, args ...any) error {
 	return mark(errCSV, "datasets: CSV line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
-// parseCSV reads path,label[,split]. A header is optional there: it is one when it
-// names a path column, and then columns may come in any order. What is to be learnt is
-// said by the header alone:
+// parseCSV reads lines path,label[,split] without a header, or with one that names a column
+// path; then the columns may have any order. The header says what is to be learnt:
 //
-//	path,label    one label a picture; other columns are passed over
-//	path,labels   several labels a picture, a;b, or none
-//	path,x,y      no column of labels: each other column is a value, a number
+//	path,label    one label for each picture; other columns are ignored
+//	path,labels   any number of labels, as in a;b
+//	path,x,y      no column of labels: every other column is a number to learn
 //
-// Commas, semicolons or tabs separate.
+// The separator is a comma, a semicolon or a tab.
 func parseCSV(text []byte) (csvTable, error) {
 	var t csvTable
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
@@ -71,7 +70,7 @@ func parseCSV(text []byte) (csvTable, error) {
 		return t, mark(errCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
 	}
 	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return t, mark(errCSV, "datasets: the CSV file has a zero byte at %d: it is no text", i)
+		return t, mark(errCSV, "datasets: the CSV file has a zero byte at %d: it is not text", i)
 	}
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comma = separator(text)
@@ -133,9 +132,8 @@ func parseCSV(text []byte) (csvTable, error) {
 	return t, nil
 }
 
-// separator guesses what parts the fields from the first line: a comma if it
-// has one, else a semicolon (as spreadsheets write where the comma is decimal)
-// or a tab.
+// separator guesses the separator from the first line: a comma if it has one, else a semicolon
+// (as spreadsheets write where the comma is the decimal separator) or a tab.
 func separator(text []byte) rune {
 	line, _, _ := bytes.Cut(text, []byte("\n"))
 	for _, sep := range []byte{',', ';', '\t'} {
@@ -146,8 +144,7 @@ func separator(text []byte) rune {
 	return ','
 }
 
-// readCSV reads a CSV file; its paths are relative to the folder it lies in
-// and may not leave it.
+// readCSV reads a CSV file. Its paths are relative to its folder and may not leave it.
 func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {
@@ -210,7 +207,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	}
 	for i, row := range kept {
 		if f := findings[i]; !readable(i) {
-			// Somebody wrote it down as a picture, whatever it is called.
+			// The file says that it is a picture, whatever its name is.
 			why := fmt.Sprintf("line %d: %s", row.line, f.why)
 			if row.line == 1 && !table.header {
 				why += "; if this line is meant as a header, it must name a column path: " + headers
@@ -236,8 +233,8 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	return d, nil
 }
 
-// localPath cleans a path of a CSV file. Backslashes are taken for separators
-// when no file of that very name exists: the list may come from Windows.
+// localPath cleans a path of a CSV file. If no file with exactly this name exists, backslashes
+// are separators: the list may come from Windows.
 func localPath(root *os.Root, name string) (string, error) {
 	if strings.Contains(name, `\`) {
 		if _, err := root.Lstat(name); err != nil {

@@ -1,13 +1,12 @@
-// Package datasets turns a folder of pictures, a CSV file or the name of a
-// ready set into a list of labelled files with their splits, and says plainly
-// what it found: counts, files that are no pictures, exact duplicates.
+// Package datasets opens a folder of pictures, a CSV file or a ready set by its name, as a list
+// of labelled files with their splits. It reports what it found: counts, files that are not
+// pictures, exact duplicates.
 //
 //	set, err := datasets.Open(ctx, "hymenoptera", datasets.Options{})
 //	for _, item := range set.In(datasets.Train) { ... item.Path, set.Labels[item.Class] ... }
 //
-// It reads headers and hashes contents; it decodes no pixels and writes
-// nothing into a folder of the user's. Ready sets that must be fetched or
-// drawn are kept in tlkit's cache.
+// It reads headers and hashes contents, but decodes no pixels and never writes into a user's
+// folder. Ready sets are downloaded or drawn once and kept in tlkit's cache.
 package datasets
 
 import (
@@ -21,13 +20,13 @@ import (
 	"github.com/tlkit/transfer-learning/data"
 )
 
-// Unlabelled is the class of a picture whose label is not known.
+// Unlabelled is the class of a picture without a known label.
 const Unlabelled = -1
 
 // Split names a part of a data set.
 type Split = data.Split
 
-// The splits, and All of them together as [Dataset.In] understands it.
+// The splits, and All of them together for [Dataset.In].
 const (
 	Train       = data.Train // to learn from
 	Valid       = data.Valid // to measure on while deciding
@@ -35,49 +34,50 @@ const (
 	All   Split = "all"
 )
 
-// A Task says what is to be learnt about a picture.
+// A Task says what is to be learnt about each picture.
 type Task string
 
-// The tasks. Folders are always of the first; CSV files may be of any.
+// The tasks. Folders of pictures have the task Classes; CSV files may have any.
 const (
 	Classes Task = "classes" // exactly one of the labels
-	Labels  Task = "labels"  // any number of the labels, none among them
-	Values  Task = "values"  // a real number for each of the names, in units of the person's
+	Labels  Task = "labels"  // any number of the labels, or none
+	Values  Task = "values"  // a real number for each name, in any unit
 )
 
 // An Item is one picture of a data set.
 type Item struct {
 	Path   string // absolute path of the file
 	Rel    string // slash path below the data set's root: "train/bees/1.jpg"
-	Class  int    // index into Dataset.Labels; Unlabelled when unknown, and for tasks other than Classes
+	Class  int    // index into Dataset.Labels; Unlabelled if unknown or if the task is not Classes
 	Split  Split  // Train, Valid or Test
 	SHA256 string // of the file's content, 64 hex digits
 
-	// Targets has one entry for each of Dataset.Labels: 0 or 1 for the task Labels, the number for Values. nil for Classes.
+	// Targets has one entry for each of Dataset.Labels: 0 or 1 for the task Labels, the number
+	// for Values. It is nil for Classes.
 	Targets []float64
 }
 
 // A Dataset is a list of labelled pictures with their splits.
 type Dataset struct {
 	Name   string   // the ready set's name, else the folder's or the CSV file's base name
-	Root   string   // absolute path of the folder everything lies in
+	Root   string   // absolute path of the folder that contains everything
 	Task   Task     // what is to be learnt
-	Labels []string // by class number, in byte order; of the task Values the names of the values, in order of the columns
+	Labels []string // by class number, in byte order; for the task Values, the names of the columns
 	Items  []Item   // in order of Rel
-	Report Report   // what was found on the way, good and bad
+	Report Report   // what was found while reading
 
-	// Set is the ready set these files are; nil for a folder of the user's.
+	// Set is the ready set that these files are; nil for a folder of the user.
 	Set *data.Set
 
-	// Dealt says that valid was dealt by Options.Seed, because the pictures came
-	// without a split that one could report on.
+	// Dealt says that Valid was chosen by Options.Seed, because the pictures came without a
+	// split to report on.
 	Dealt bool
 
 	badLimit float64
 }
 
-// In returns the items of one split, in order; All gives every item. Other words for a
-// split ("val", "validation") are understood; a word that means none gives nothing.
+// In returns the items of one split, in order; All means every item. Other names of a split,
+// such as "val", work too; for an unknown name the result is nil.
 func (d *Dataset) In(split Split) []Item {
 	if split == All {
 		return slices.Clone(d.Items)
@@ -95,8 +95,7 @@ func (d *Dataset) In(split Split) []Item {
 	return items
 }
 
-// Splits returns the splits that hold at least one picture, in the order
-// Train, Valid, Test.
+// Splits returns the splits with at least one picture, in the order Train, Valid, Test.
 func (d *Dataset) Splits() []Split {
 	var found []Split
 	for _, s := range splitOrder {
@@ -109,9 +108,9 @@ func (d *Dataset) Splits() []Split {
 
 var splitOrder = []Split{Train, Valid, Test}
 
-// Evaluation returns the split that results are reported on: Valid when there is one, else
-// Test; "" when the data set has neither. A data set with both keeps its test split
-// untouched until it is asked for by name.
+// Evaluation returns the split that results are reported on: Valid if there is one, else Test,
+// or "" if there is neither. A data set with both keeps Test for the end: it is used only when
+// named.
 func (d *Dataset) Evaluation() Split {
 	for _, s := range []Split{Valid, Test} {
 		if len(d.In(s)) > 0 {
@@ -121,9 +120,9 @@ func (d *Dataset) Evaluation() Split {
 	return ""
 }
 
-// Fingerprint returns a sha256 over everything a result can depend on: the
-// labels and, of every picture, path below the root, class or targets, split and content.
-// It does not depend on where the folder lies.
+// Fingerprint returns a sha256 over everything that a result can depend on: the labels, and the
+// path below the root, class or targets, split and content of every picture. It does not depend
+// on where the folder is.
 func (d *Dataset) Fingerprint() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "tlkit data set 1\n%d\n", len(d.Labels))
@@ -141,10 +140,9 @@ func (d *Dataset) Fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Drop takes pictures out of the data set that turned out to be unreadable
-// when they were decoded, and notes them in the report. Bad.Rel names each as
-// Item.Rel does; a name that is not in the data set is ignored. When more than
-// the allowed share of the pictures is now bad, the error is ErrTooManyBad.
+// Drop removes pictures that could not be decoded from the data set and adds them to the
+// report. Bad.Rel is the Item.Rel of the picture; unknown names are ignored. The error is
+// ErrTooManyBad if more than Options.BadLimit of the pictures are now bad.
 func (d *Dataset) Drop(bad ...Bad) error {
 	why := map[string]string{}
 	for _, b := range bad {
@@ -173,7 +171,7 @@ var (
 	ErrTooManyBad = errors.New("too many bad files")
 )
 
-// The kinds of what CheckTraining finds, and of bad CSV files.
+// What CheckTraining finds, and bad CSV files.
 var (
 	errOneLabel        = errors.New("fewer than two labels")
 	errTooFew          = errors.New("too few pictures of a label")
@@ -183,8 +181,8 @@ var (
 	errCSV             = errors.New("bad CSV file")
 )
 
-// marked is an error with a sentence of its own that errors.Is recognises as one of the
-// above. Printing that too would say everything twice.
+// marked is an error with a text of its own that errors.Is recognises as kind, whose text is not
+// printed.
 type marked struct{ text, kind error }
 
 func (m marked) Error() string   { return m.text.Error() }

@@ -14,19 +14,19 @@ import (
 	"github.com/tlkit/transfer-learning/data"
 )
 
-// A listing is what lies in a folder, before anything was read.
+// A listing is the content of a folder before any file is read.
 type listing struct {
 	dirs    []string // all folders below the root, slash paths, in order
 	files   []string // all files that may be pictures
 	skipped []Bad    // hidden files, system files, links that lead out
-	unnamed []Bad    // files whose names are no text
+	unnamed []Bad    // files whose names are not UTF-8 text
 }
 
 // debris are files that operating systems leave in folders.
 var debris = map[string]bool{"thumbs.db": true, "desktop.ini": true, "icon\r": true, "ehthumbs.db": true}
 
-// walk lists the folder. It follows no link to a folder, and links to files
-// only where they stay below root: os.Root holds that line.
+// walk lists the folder. It follows links to files below root, which os.Root enforces, but no
+// links to folders.
 func walk(ctx context.Context, root *os.Root) (listing, error) {
 	var l listing
 	skip := func(rel, why string) { l.skipped = append(l.skipped, Bad{rel, why}) }
@@ -114,7 +114,7 @@ func layoutOf(name string, l listing) (layout, error) {
 		return layout{splits: splits}, nil
 	}
 	if len(top) == 1 {
-		// hymenoptera_data/train/...: one folder too high.
+		// hymenoptera_data/train/...: the person has named the folder above.
 		direct, inner := 0, 0
 		for _, f := range l.files {
 			if strings.HasPrefix(f, top[0]+"/") && strings.Count(f, "/") == 1 {
@@ -125,20 +125,20 @@ func layoutOf(name string, l listing) (layout, error) {
 			if strings.HasPrefix(d, top[0]+"/") && strings.Count(d, "/") == 1 {
 				inner++
 				if _, ok := data.SplitNamed(path.Base(d)); ok {
-					inner++ // train alone says it
+					inner++ // a folder train is enough
 				}
 			}
 		}
 		if direct == 0 && inner > 1 {
-			return layout{}, fmt.Errorf("datasets: %s holds nothing but the folder %q, whose folders look like labels or splits; open %s instead",
+			return layout{}, fmt.Errorf("datasets: %s contains nothing but the folder %q, whose folders look like labels or splits; open %s instead",
 				name, top[0], path.Join(filepath.ToSlash(name), top[0]))
 		}
 	}
 	return layout{}, nil
 }
 
-// place returns the split ("" when the folders name none) and label of a file,
-// or why it has none.
+// place returns the split ("" if the folders name none) and the label of a file, or why it has
+// no label.
 func (y layout) place(rel string) (split Split, label, why string) {
 	if y.flat {
 		return "", "", ""
@@ -160,8 +160,8 @@ func (y layout) place(rel string) (split Split, label, why string) {
 	return split, parts[1], ""
 }
 
-// readFolder lists, inspects and labels the pictures of a folder. Splits stay
-// "" where the folders name none.
+// readFolder lists, inspects and labels the pictures of a folder. If the folders name no splits,
+// the splits are "".
 func readFolder(ctx context.Context, dir string) (*Dataset, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -243,7 +243,7 @@ func readFolder(ctx context.Context, dir string) (*Dataset, error) {
 	return d, nil
 }
 
-// emptyFolders warns of label folders that hold no picture.
+// emptyFolders warns of label folders without pictures.
 func (d *Dataset) emptyFolders(l listing, y layout) {
 	full := map[string]bool{}
 	for _, it := range d.Items {
@@ -266,7 +266,7 @@ func (d *Dataset) emptyFolders(l listing, y layout) {
 		if slices.Contains(d.Labels, label) {
 			d.warn("the folder %s holds no pictures", printable(dir))
 		} else {
-			d.warn("the folder %s holds no pictures, so %q is no label", printable(dir), label)
+			d.warn("the folder %s holds no pictures, so %q is not a label", printable(dir), label)
 		}
 	}
 }

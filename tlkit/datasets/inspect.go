@@ -21,39 +21,39 @@ import (
 	_ "golang.org/x/image/webp"
 )
 
-// maxFile is the largest file taken for a picture, in bytes. Nothing a camera
-// makes comes near; a disk image called .jpg does.
+// maxFile is the largest file that is accepted as a picture, in bytes. Cameras make much smaller
+// ones; a disk image named .jpg may be larger.
 const maxFile = 256 << 20
 
-// headBytes are read before a file is judged. The largest headers met in
-// photographs (EXIF thumbnails, colour profiles) take some 100 KB.
+// headBytes is how much is read to recognise a picture. Large headers of photographs (EXIF
+// thumbnails, colour profiles) take about 100 KB.
 const headBytes = 1 << 18
 
-// A kind is what the first bytes of a file say it is.
+// A kind says whether a file is a picture.
 type kind int
 
 const (
-	notPicture kind = iota // no picture by content, nor by name
-	broken                 // a picture by name or by its first bytes, but unreadable
+	notPicture kind = iota // neither its content nor its name says picture
+	broken                 // its name or first bytes say picture, but it cannot be read
 	picture
 )
 
-// A finding is what inspecting one file gave.
+// A finding is the result of inspecting one file.
 type finding struct {
 	kind kind
-	why  string // of notPicture and broken
-	sum  string // sha256, hex; of pictures
+	why  string // for notPicture and broken
+	sum  string // sha256 in hex, for pictures
 }
 
-// pictureNames are the extensions of files that claim to be pictures. They
-// only decide how a file that is none is reported: as broken or as no picture.
+// pictureNames are the extensions of picture files. They only decide how an unusable file is
+// reported: as broken, or as not a picture.
 var pictureNames = map[string]bool{
 	".jpg": true, ".jpeg": true, ".jpe": true, ".jfif": true, ".png": true, ".gif": true, ".webp": true,
 	".bmp": true, ".tif": true, ".tiff": true, ".heic": true, ".heif": true, ".avif": true, ".ppm": true,
 }
 
-// signatures tell formats apart by their first bytes; the ones that we cannot
-// decode are named so that the report can say what to do.
+// signatures are the first bytes of formats. Those that cannot be decoded are listed so that the
+// report can say what to do.
 var signatures = []struct {
 	magic  string // '?' stands for any byte
 	format string
@@ -93,9 +93,9 @@ func matches(head []byte, magic string) bool {
 	return true
 }
 
-// inspect reads one file below root: is it a picture, can its header be read,
-// what does its content hash to. The name's extension is not believed.
-// Links are followed only where they stay below root.
+// inspect reads one file below root: whether it is a picture, whether its header can be read, and
+// the hash of its content. It ignores the extension of the name, and follows links only to files
+// below root.
 func inspect(root *os.Root, rel string) finding {
 	claims := pictureNames[strings.ToLower(filepath.Ext(rel))]
 	bad := func(format string, args ...any) finding {
@@ -110,7 +110,7 @@ func inspect(root *os.Root, rel string) finding {
 	if err != nil {
 		return bad("cannot be opened: %v", cause(err))
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for ever
+	if !info.Mode().IsRegular() { // opening a pipe would block forever
 		return finding{kind: notPicture, why: "not a regular file"}
 	}
 	f, err := root.Open(name)
@@ -142,7 +142,7 @@ func inspect(root *os.Root, rel string) finding {
 	case !ours:
 		return bad("%s; convert it to JPEG, PNG, GIF or WebP", format)
 	}
-	// From here on the content says picture, whatever the name says.
+	// By its content, it is a picture from here on.
 	hash := sha256.New()
 	hash.Write(head)
 	rest := io.TeeReader(f, hash)
@@ -155,12 +155,12 @@ func inspect(root *os.Root, rel string) finding {
 	return finding{kind: picture, sum: hex.EncodeToString(hash.Sum(nil))}
 }
 
-// checkHeader reads a picture's header. Decoders are code of others that meets
-// whatever lies in a folder: a panic of theirs is that file's error.
+// checkHeader reads a picture's header. A panic of a third-party decoder becomes an error of the
+// file.
 func checkHeader(r io.Reader) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the decoder gave up: %v", p)
+			err = fmt.Errorf("the decoder failed: %v", p)
 		}
 	}()
 	config, _, err := image.DecodeConfig(r)
@@ -172,7 +172,7 @@ func checkHeader(r io.Reader) (err error) {
 
 var headBuffers = sync.Pool{New: func() any { return new([headBytes]byte) }}
 
-// cause strips the path from an error: the report names the file already.
+// cause removes the path from an error: the report already names the file.
 func cause(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
@@ -181,7 +181,7 @@ func cause(err error) error {
 	return err
 }
 
-// inspectAll inspects files on all cores; the answer is in order of rels.
+// inspectAll inspects files on all cores. The findings are in the order of rels.
 func inspectAll(ctx context.Context, root *os.Root, rels []string) ([]finding, error) {
 	out := make([]finding, len(rels))
 	next := make(chan int)

@@ -14,13 +14,14 @@ import (
 	"github.com/tlkit/transfer-learning/data"
 )
 
-// EnvVar names the folder in which data sets are looked up first: $TLKIT_DATA/NAME.
+// EnvVar is the environment variable with the folder where data sets are looked for first, as
+// $TLKIT_DATA/NAME.
 const EnvVar = "TLKIT_DATA"
 
-// Options say how a data set is opened; the zero value is good.
+// Options say how a data set is opened. The zero value is a good choice.
 type Options struct {
-	// Offline forbids the network: a ready set that is not on this machine is
-	// then ErrNotFetched, with a sentence saying where to put it by hand.
+	// Offline forbids using the network: for a ready set that is not on this machine, Open
+	// then returns ErrNotFetched and says where to put the set by hand.
 	Offline bool
 
 	// Report gets the progress of fetching or drawing a ready set, such as "downloading
@@ -28,16 +29,16 @@ type Options struct {
 	// means unknown. It is called from one goroutine at a time and may be nil.
 	Report func(what string, done, total int64)
 
-	// Seed chooses which pictures become valid when the data set has no split
-	// of its own. The same seed always chooses the same ones.
+	// Seed chooses the pictures that become Valid if the data set has no split of its own. The
+	// same seed always chooses the same pictures.
 	Seed uint64
 
 	// ValidFraction is their share of each label, above 0 and below 1; 0 means 0.2.
 	ValidFraction float64
 
-	// BadLimit is the share of unreadable files and files that are no pictures
-	// up to which they are skipped and reported; above it Open fails with
-	// ErrTooManyBad. 0 means 0.05; 1 skips any number.
+	// BadLimit is the largest share of unreadable files, and files that are not pictures, that
+	// Open skips and reports; above it, Open fails with ErrTooManyBad. 0 means 0.05; 1 skips
+	// any number.
 	BadLimit float64
 }
 
@@ -65,32 +66,32 @@ func (o *Options) complete() error {
 
 // Open opens a data set by name or by path.
 //
-// A plain name (no slash) is looked for as the folder $TLKIT_DATA/NAME, then
-// in the table of ready sets (data.Sets), which are fetched or drawn once and
-// kept in the cache, then as a folder or CSV file here. Anything with a slash
-// in it is a path.
+// A plain name without a slash is looked for in three places: as the folder $TLKIT_DATA/NAME,
+// in the table of ready sets (data.Sets), which are downloaded or drawn once and kept in the
+// cache, and as a folder or CSV file in the current folder. Anything with a slash is a path.
 //
-// A folder holds train/LABEL/picture beside valid (or val, validation) and
-// test, or LABEL/picture, of which a share of each label then becomes valid by
-// Options.Seed; pictures with no folder around them have no label. A CSV file
-// has the columns path, label and perhaps split, its paths relative to its own
-// folder. With a column labels it holds several labels a picture, as a;b, or none
-// (the task Labels); without a column of labels each further column is a number to
-// learn (the task Values). Labels are numbered in byte order of their names.
+// A folder contains train/LABEL/PICTURE, and valid (or val, validation) or test in the same
+// form; or LABEL/PICTURE, and then Options.Seed chooses a share of each label as Valid.
+// Pictures without a label folder have no label.
 //
-// A folder whose files are those of a ready set is that set: Dataset.Set says
-// so, and files that are not on the set's list are left out and reported.
+// A CSV file has the columns path, label and optionally split. Its paths are relative to its
+// folder. With a column labels instead of label, each picture has any number of labels, as in
+// a;b (the task Labels). Without either, every further column is a number to learn (the task
+// Values). Labels are numbered in byte order of their names.
 //
-// Nothing is ever silently left out: Dataset.Report names every file that is
-// not used. Open fails with ErrTooManyBad when more than Options.BadLimit of
-// the files are unusable, with ErrNoPictures when nothing is left, with
-// ErrNotFound when there is no such thing. It never writes into the folder.
+// If the files of a folder are those of a ready set, the result is that set: Dataset.Set is
+// set, and files that are not on the set's list are left out and reported.
+//
+// No file is left out silently: Dataset.Report names every file that is not used. Open fails
+// with ErrTooManyBad if more than Options.BadLimit of the files are unusable, with
+// ErrNoPictures if no picture is left, and with ErrNotFound if there is no such data set. It
+// never writes into the folder.
 func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
 	if nameOrDir == "" || strings.ContainsRune(nameOrDir, 0) {
-		return nil, mark(ErrNotFound, "datasets: %q is no name of a data set; want a folder, a CSV file or one of %s", nameOrDir, names())
+		return nil, mark(ErrNotFound, "datasets: %q is not the name of a data set; want a folder, a CSV file or one of %s", nameOrDir, names())
 	}
 	plain := filepath.Base(nameOrDir) == nameOrDir && nameOrDir != "." && nameOrDir != ".."
 	if plain {
@@ -128,14 +129,14 @@ func names() string {
 	return strings.Join(n, ", ")
 }
 
-// shadow notes that a folder of the same name lies here too and was not meant.
+// shadow warns if the current folder also contains a folder of the same name.
 func shadow(d *Dataset, err error, name string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		if abs, err := filepath.Abs(name); err == nil && abs != d.Root {
-			d.warn("%s is read from %s; write ./%s to mean the folder here", name, d.Root, name)
+			d.warn("%s is read from %s; write ./%s for the folder of that name here", name, d.Root, name)
 		}
 	}
 	return d, nil
@@ -159,9 +160,8 @@ func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 	return finish(d, o)
 }
 
-// openNamed opens a folder below $TLKIT_DATA. When a ready set has its name,
-// the folder may also be that set's archive as it was unpacked, with the set
-// some folders down.
+// openNamed opens a folder below $TLKIT_DATA. If a ready set has its name, the folder may also
+// be the unpacked archive of that set, with the set in a folder below.
 func openNamed(ctx context.Context, dir, name string, o Options) (*Dataset, error) {
 	set, ready := data.FindSet(name)
 	d, first := openPath(ctx, dir, o)
@@ -185,7 +185,7 @@ func openNamed(ctx context.Context, dir, name string, o Options) (*Dataset, erro
 		return nil, err
 	}
 	if len(files) > 0 {
-		d.warn("the folder %s is not the ready set %s: its files are others", d.Root, name)
+		d.warn("the folder %s is not the ready set %s: its files are different", d.Root, name)
 		return d, nil
 	}
 	if slices.Equal(d.Labels, set.Labels) {
@@ -195,8 +195,8 @@ func openNamed(ctx context.Context, dir, name string, o Options) (*Dataset, erro
 	return d, nil
 }
 
-// finish does what all ways of opening have in common: recognise ready sets,
-// split, look for duplicates, count, and judge.
+// finish does what all ways of opening have in common: it recognises ready sets, assigns splits,
+// looks for duplicates, counts, and checks the limits.
 func finish(d *Dataset, o Options) (*Dataset, error) {
 	d.badLimit = o.BadLimit
 	if err := recognise(d); err != nil {
@@ -216,8 +216,8 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 	return d, nil
 }
 
-// split gives every item a split. Pictures without a label are nothing to
-// train on and nothing to be judged on: they are test.
+// split assigns a split to every item. Pictures without a label can neither be trained nor
+// measured on: they become Test.
 func (d *Dataset) split(o Options) {
 	switch {
 	case len(d.Items) == 0:
@@ -269,13 +269,13 @@ func (d *Dataset) duplicates() {
 	switch {
 	case contradictions == 0:
 	case d.Task == Classes:
-		d.warn("%d picture(s) bear more than one label as exact copies; at least one of the labels is wrong", contradictions)
+		d.warn("%d picture(s) have more than one label as exact copies; at least one of the labels is wrong", contradictions)
 	default:
-		d.warn("%d picture(s) bear different %s as exact copies; at most one of them is right: see the list of duplicates", contradictions, d.Task)
+		d.warn("%d picture(s) have different %s as exact copies; at most one of them is right: see the list of duplicates", contradictions, d.Task)
 	}
 }
 
-// missingLabels warns of labels that one split has and another lacks.
+// missingLabels warns of labels without pictures in some split.
 func (d *Dataset) missingLabels() {
 	if d.Task == Values {
 		return
@@ -299,7 +299,7 @@ func (d *Dataset) missingLabels() {
 			case s == Train:
 				d.warn("the label %q has no picture in train", l)
 			default:
-				d.warn("the label %q has no picture in %s: nothing will be known about how well it is told apart", l, s)
+				d.warn("the label %q has no picture in %s: how well it is recognised will not be known", l, s)
 			}
 		}
 	}

@@ -27,16 +27,16 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
-// sumsFile lies, hidden, in a drawn set in the cache: the hash of each picture
-// as it was written. A set that was damaged or half written is drawn again.
+// sumsFile is a hidden file in a drawn set in the cache, with the hash of each picture. A set that
+// is damaged or incomplete is drawn again.
 const sumsFile = ".sums"
 
-// toldFile lies in a drawn set that tells something of its pictures: what datasets reads
-// instead of the folders.
+// toldFile is the CSV file of a drawn set that tells more than the class of its pictures. It is
+// read instead of the folders.
 const toldFile = "told.csv"
 
-// openReady returns a set of the table from the cache, after fetching or
-// drawing it if need be.
+// openReady returns a set of the table from the cache. If it is not there, openReady downloads
+// or draws it first.
 func openReady(ctx context.Context, set data.Set, o Options) (*Dataset, error) {
 	root, err := cachedir.Dir("sets")
 	if err != nil {
@@ -92,7 +92,8 @@ func openReady(ctx context.Context, set data.Set, o Options) (*Dataset, error) {
 	return finish(d, o)
 }
 
-// cacheKey names a set's folder in the cache by all that its content depends on.
+// cacheKey returns the name of a set's folder in the cache, which depends on everything that
+// determines its content.
 func cacheKey(set data.Set) (string, error) {
 	if set.Drawing != nil {
 		return set.Name + "-" + set.Drawing.Version(), nil
@@ -108,7 +109,7 @@ func cacheKey(set data.Set) (string, error) {
 	return set.Name + "-" + hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
-// openCached opens a set in the cache and makes sure that it is whole.
+// openCached opens a set in the cache and checks that it is complete and undamaged.
 func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, mark(ErrNotFetched, "datasets: %s is not in the cache", set.Name)
@@ -215,8 +216,8 @@ func drawInto(ctx context.Context, set data.Set, dir string, o Options) error {
 	return nil
 }
 
-// drawOne draws a picture into a file; told gets its line of the CSV file and header the
-// first line, both without an end, when the drawing tells anything.
+// drawOne draws a picture into a file. If the drawing tells anything, told is the picture's line
+// of the CSV file and header the first line, both without a newline.
 func drawOne(g *data.Drawing, s data.Sheet, file string) (sum, header, told string, err error) {
 	img, names, row, err := g.DrawWithRow(s)
 	if err != nil {
@@ -252,7 +253,7 @@ func readSums(file string) (map[string]string, error) {
 	return sums, nil
 }
 
-// lockSet lets one process make a set while others wait for it.
+// lockSet lets one process make a set while others wait.
 func lockSet(ctx context.Context, key string, set data.Set, o Options) (func(), error) {
 	dir, err := cachedir.Dir("locks")
 	if err != nil {
@@ -270,7 +271,7 @@ func lockSet(ctx context.Context, key string, set data.Set, o Options) (func(), 
 	return func() { l.Unlock() }, nil
 }
 
-// sweep removes what killed processes left behind a day ago or longer.
+// sweep removes leftovers of killed processes that are older than a day.
 func sweep(root string) {
 	entries, err := os.ReadDir(root)
 	if err != nil {

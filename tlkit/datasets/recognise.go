@@ -8,18 +8,18 @@ import (
 	"github.com/tlkit/transfer-learning/data"
 )
 
-// closeTo is the share of a set's files from which a folder is said to look
-// like that set; extraShare the share of other files up to which it still is.
+// A folder with at least closeTo of a set's files looks like that set. A folder with all of them
+// is the set if it has at most extraShare other files.
 const (
 	closeTo    = 0.9
 	extraShare = 0.05
 )
 
-// recognise finds out whether these are the files of a ready set. If so the
-// set's own list decides: what is not on it is left out and reported.
+// recognise finds out whether these are the files of a ready set. If they are, files that are not
+// on the set's list are left out and reported.
 func recognise(d *Dataset) error {
 	if d.Task != Classes {
-		return nil // the same pictures, asked something else
+		return nil // the same pictures for another task
 	}
 	for _, set := range data.Sets() {
 		files, err := set.Files()
@@ -48,12 +48,12 @@ func recognise(d *Dataset) error {
 // A matching pairs items with the files of a set.
 type matching struct {
 	class    map[int]data.File // index of the item -> the file it is
-	extra    int               // items that are none
-	labelled bool              // the folder gives labels of its own
+	extra    int               // items that are not in the set
+	labelled bool              // the folder has labels of its own
 }
 
-// match pairs by content, and wants name, label and split to agree too: a
-// folder in which somebody sorted the same pictures otherwise is not the set.
+// match pairs items and files by content. Name, label and split must agree too: a folder in
+// which the same pictures are sorted differently is not the set.
 func match(d *Dataset, files []data.File) matching {
 	byHash := make(map[string]data.File, len(files))
 	for _, f := range files {

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// A Bad is one file with the reason it was not used.
+// A Bad is a file that was not used, and the reason.
 type Bad struct {
 	Rel string `json:"file"` // slash path below the root
 	Why string `json:"why"`
 }
 
-// A Count is the number of pictures with one label in one split. Of several labels a
-// picture, it counts under each.
+// A Count is the number of pictures with one label in one split. A picture with several labels
+// counts under each.
 type Count struct {
 	Label string `json:"label"`
 	Split Split  `json:"split"`
@@ -25,24 +25,24 @@ type Count struct {
 type Duplicate struct {
 	SHA256  string   `json:"sha256"`
 	Files   []string `json:"files"`  // slash paths below the root, two or more, kept ones first
-	Splits  []Split  `json:"splits"` // the splits they lie in, each once; two or more is a leak
-	Labels  []string `json:"labels"` // the labels they bear, each once; two or more is a contradiction
+	Splits  []Split  `json:"splits"` // the splits that contain them; two or more is a leak
+	Labels  []string `json:"labels"` // their labels; two or more is a contradiction
 	Dropped int      `json:"dropped,omitempty"`
 }
 
-// A Report says what reading a data set met, as data; Text says the same in words.
+// A Report says what was found while reading a data set. Text returns it in words.
 type Report struct {
-	Counts     []Count     `json:"counts"`               // by label, then train, valid, test; of values under "(pictures)"
-	Totals     []Count     `json:"totals,omitempty"`     // of several labels a picture: the pictures of each split, under ""
-	Ranges     []Range     `json:"ranges,omitempty"`     // of values
-	Skipped    []Bad       `json:"skipped,omitempty"`    // left out without harm: hidden files, links, files beside the labels
-	NotPicture []Bad       `json:"notPicture,omitempty"` // files in a label's folder that are no pictures
+	Counts     []Count     `json:"counts"`               // by label, then split; for values under "(pictures)"
+	Totals     []Count     `json:"totals,omitempty"`     // for several labels: the pictures of each split, under ""
+	Ranges     []Range     `json:"ranges,omitempty"`     // of the values
+	Skipped    []Bad       `json:"skipped,omitempty"`    // left out without harm: hidden files, links, files outside the label folders
+	NotPicture []Bad       `json:"notPicture,omitempty"` // files in a label folder that are not pictures
 	Unreadable []Bad       `json:"unreadable,omitempty"` // pictures that cannot be read
 	Duplicates []Duplicate `json:"duplicates,omitempty"` // exact duplicates, within and across splits
-	Warnings   []string    `json:"warnings,omitempty"`   // sentences the person should see
+	Warnings   []string    `json:"warnings,omitempty"`   // for the user to read
 }
 
-// A Range is where one of the values lies, over all pictures.
+// A Range is the range of one of the values over all pictures.
 type Range struct {
 	Name string  `json:"name"`
 	Min  float64 `json:"min"`
@@ -50,10 +50,10 @@ type Range struct {
 	Max  float64 `json:"max"`
 }
 
-// Bad returns how many files were meant to be pictures and are not usable.
+// Bad returns the number of files that should be pictures but are unusable.
 func (r Report) Bad() int { return len(r.NotPicture) + len(r.Unreadable) }
 
-// Pictures returns how many pictures are in the data set.
+// Pictures returns the number of pictures in the data set.
 func (r Report) Pictures() int {
 	n := 0
 	for _, c := range r.pictures() {
@@ -62,7 +62,7 @@ func (r Report) Pictures() int {
 	return n
 }
 
-// pictures are counts in which each picture is counted once.
+// pictures returns counts in which each picture is counted once.
 func (r Report) pictures() []Count {
 	if r.Totals != nil {
 		return r.Totals
@@ -70,8 +70,8 @@ func (r Report) pictures() []Count {
 	return r.Counts
 }
 
-// Leaks returns the duplicates that lie in more than one split: pictures the
-// head would be judged on after learning them by heart.
+// Leaks returns the duplicates that are in more than one split: pictures that a head would be
+// measured on after it has learnt them.
 func (r Report) Leaks() []Duplicate {
 	var leaks []Duplicate
 	for _, d := range r.Duplicates {
@@ -82,17 +82,17 @@ func (r Report) Leaks() []Duplicate {
 	return leaks
 }
 
-// tooMany is the error for a share of bad files above limit, or nil.
+// tooMany returns an error if the share of bad files is above limit.
 func (r Report) tooMany(limit float64) error {
 	bad, all := r.Bad(), r.Bad()+r.Pictures()
 	if bad == 0 || float64(bad) <= limit*float64(all) {
 		return nil
 	}
-	return mark(ErrTooManyBad, "datasets: %d of %d files are no usable pictures (%.1f %%, at most %.1f %% are skipped without asking); mend or remove them%s",
+	return mark(ErrTooManyBad, "datasets: %d of %d files are not usable pictures (%.1f %%; up to %.1f %% are skipped); repair or remove them%s",
 		bad, all, 100*float64(bad)/float64(all), 100*limit, listed(slices.Concat(r.Unreadable, r.NotPicture), 20))
 }
 
-// listed puts the files below a sentence that ends an error; nothing for none.
+// listed returns the files as a list to follow the text of an error, or "" if there are none.
 func listed(files []Bad, n int) string {
 	if len(files) == 0 {
 		return ""
@@ -100,7 +100,7 @@ func listed(files []Bad, n int) string {
 	return ":\n" + strings.TrimSuffix(list(files, n), "\n")
 }
 
-// list writes at most n files, one a line.
+// list returns at most n files, one per line.
 func list(files []Bad, n int) string {
 	var b strings.Builder
 	for i, f := range files {
@@ -113,7 +113,7 @@ func list(files []Bad, n int) string {
 	return b.String()
 }
 
-// printable keeps a hostile file name from writing to the terminal.
+// printable quotes a file name with characters that could control the terminal.
 func printable(name string) string {
 	for _, r := range name {
 		if r < ' ' || r == 0x7f || r == '\uFFFD' || r >= 0x80 && r <= 0x9f || r >= 0x202a && r <= 0x202e {
@@ -162,13 +162,13 @@ func (r Report) Text() string {
 	return b.String()
 }
 
-// A place in the table of counts; the label "" stands for all pictures of the split.
+// A place is a cell of the table of counts. The label "" means all pictures of the split.
 type place struct {
 	label string
 	split Split
 }
 
-// table writes the counts, one row a label, one column a split.
+// table writes the counts, with a row for each label and a column for each split.
 func (r Report) table(b *strings.Builder) {
 	var labels []string
 	var splits []Split
@@ -205,8 +205,7 @@ func (r Report) table(b *strings.Builder) {
 	}
 }
 
-// Text returns the data set in words: what it is, where it lies, what may be
-// done with it, and the report.
+// Text describes the data set in words: what it is, where it is, its licence, and the report.
 func (d *Dataset) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d pictures, %s, in %s\n", d.Name, len(d.Items), d.Task.Words(d.Labels), d.Root)
@@ -216,7 +215,7 @@ func (d *Dataset) Text() string {
 	return b.String() + d.Report.Text()
 }
 
-// Words says what is learnt, for a line about the data: "2 labels", "3 labels, any number of them a picture",
+// Words describes what is learnt: "2 labels", "3 labels, any number of them a picture",
 // "2 values (x, y)".
 func (t Task) Words(labels []string) string {
 	switch t {
@@ -279,7 +278,7 @@ func (d *Dataset) recount() {
 	r.Counts = counts(append(slices.Clone(labels), nothing), n)
 }
 
-// counts lists what was counted by label and split, in order.
+// counts returns the numbers above zero, in order of label and split.
 func counts(labels []string, n map[place]int) []Count {
 	var out []Count
 	for _, l := range labels {
@@ -292,7 +291,7 @@ func counts(labels []string, n map[place]int) []Count {
 	return out
 }
 
-// Truth says in words what is known about an item: its label, its labels, its values.
+// Truth returns in words what is known about an item: its label, its labels or its values.
 func (d *Dataset) Truth(it Item) string {
 	switch {
 	case d.Task == Values:

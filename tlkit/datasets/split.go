@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// groups collects the indices of items by content: exact duplicates are one
-// group. Items without a hash are groups of their own. The order of the groups
-// depends on contents and paths only, not on the order of the items.
+// groups returns the indices of items by content: exact duplicates form a group, and so does each
+// item without a hash. The order of the groups depends only on contents and paths, not on the
+// order of the items.
 func groups(items []Item) [][]int {
 	order := make([]int, len(items))
 	for i := range order {
@@ -30,8 +30,8 @@ func groups(items []Item) [][]int {
 	return gs
 }
 
-// stratum is what an item is spread by: its class; of several labels the rarest one it
-// has, since a common one spreads by itself; of values nothing.
+// stratum returns a function that says which stratum an item belongs to: its class, or the rarest
+// of its labels, since common ones are spread evenly anyway. With values there is only one.
 func stratum(items []Item) func(Item) int {
 	if len(items) == 0 || items[0].Targets == nil {
 		return func(it Item) int { return it.Class }
@@ -59,8 +59,8 @@ func stratum(items []Item) func(Item) int {
 	}
 }
 
-// byClass returns the groups of each stratum (that of a group's first item),
-// shuffled by the seed.
+// byClass returns the groups of each stratum, which is that of a group's first item, shuffled by
+// the seed.
 func byClass(items []Item, seed uint64) [][][]int {
 	classes := map[int][][]int{}
 	var names []int
@@ -76,17 +76,16 @@ func byClass(items []Item, seed uint64) [][][]int {
 	out := make([][][]int, len(names))
 	for i, c := range names {
 		gs := classes[c]
-		r := rand.New(rand.NewPCG(seed, uint64(c)+0x746c6b6974)) // each class draws its own numbers
+		r := rand.New(rand.NewPCG(seed, uint64(c)+0x746c6b6974)) // each class has its own random numbers
 		r.Shuffle(len(gs), func(a, b int) { gs[a], gs[b] = gs[b], gs[a] })
 		out[i] = gs
 	}
 	return out
 }
 
-// stratify marks about fraction of each class as valid and the rest as train,
-// by the seed. Exact duplicates go to the same side. A class with two or more
-// distinct pictures has at least one on each side; one with a single distinct
-// picture stays in train.
+// stratify assigns about fraction of each class to Valid and the rest to Train, by the seed.
+// Exact duplicates stay together. A class with two or more distinct pictures has at least one in
+// each split; a class with one stays in Train.
 func stratify(items []Item, fraction float64, seed uint64) {
 	for _, gs := range byClass(items, seed) {
 		total := 0
@@ -107,7 +106,7 @@ func stratify(items []Item, fraction float64, seed uint64) {
 				room -= len(g)
 			}
 		}
-		if chosen == nil { // every group is larger than the share: the smallest will do
+		if chosen == nil { // every group is larger than the share: take the smallest
 			chosen = append(chosen, slices.MinFunc(gs, func(a, b []int) int { return cmp.Compare(len(a), len(b)) }))
 		}
 		for _, g := range chosen {
@@ -118,15 +117,15 @@ func stratify(items []Item, fraction float64, seed uint64) {
 	}
 }
 
-// Folds deals items into k folds and returns the indices of each, ascending:
-// fold i is held out while the others are trained on. The folds are stratified
-// (each class is spread as evenly as it goes, of several labels a picture the
-// rarest it has; values are dealt at random), exact duplicates stay in one
-// fold, and the same items and seed give the same folds in whatever order the
-// items come.
+// Folds divides items into k folds for cross-validation and returns the indices of each, in
+// ascending order: fold i is held out while the others are trained on.
 //
-// With fewer than k distinct pictures there are as many folds as pictures;
-// with fewer than two, or k below 2, the result is nil. No fold is empty.
+// The folds are stratified: each class is spread as evenly as possible, pictures with several
+// labels by the rarest of them, and pictures with values at random. Exact duplicates stay in one
+// fold. The same items and seed give the same folds, in whatever order the items come.
+//
+// With fewer than k distinct pictures there are as many folds as pictures. With fewer than two,
+// or k below 2, the result is nil. No fold is empty.
 func Folds(items []Item, k int, seed uint64) [][]int {
 	k = min(k, len(groups(items)))
 	if k < 2 {
@@ -134,7 +133,7 @@ func Folds(items []Item, k int, seed uint64) [][]int {
 	}
 	folds := make([][]int, k)
 	for _, gs := range byClass(items, seed) {
-		// Large groups first, so that the small ones can level what they leave.
+		// Large groups first, so that the small ones can even out the rest.
 		slices.SortStableFunc(gs, func(a, b []int) int { return cmp.Compare(len(b), len(a)) })
 		count := make([]int, k)
 		for _, g := range gs {

@@ -89,13 +89,13 @@ func (d *Dataset) checkLabels() []error {
 	return errs
 }
 
-// fewestValues is how many pictures a straight line through values needs at the very least, to be held out in halves.
+// fewestValues is the least number of pictures to fit a line on while half of them is held out.
 const fewestValues = 4
 
 func (d *Dataset) checkValues() []error {
 	var errs []error
 	if n := len(d.In(Train)); n < fewestValues {
-		errs = append(errs, mark(errTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and better some hundreds", d.Name, n, fewestValues))
+		errs = append(errs, mark(errTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and some hundreds are better", d.Name, n, fewestValues))
 	}
 	for k, name := range d.Labels {
 		lo, hi := math.Inf(1), math.Inf(-1)
@@ -106,7 +106,7 @@ func (d *Dataset) checkValues() []error {
 		case lo == hi:
 			errs = append(errs, mark(errConstant, "datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it; remove the column", name, lo))
 		case hi-lo < 1e-4*size:
-			// What a head computes is float32: seven digits, most of which would go into what never changes.
+			// A head computes in float32: most of its seven digits would be spent on the constant part.
 			errs = append(errs, mark(errConstant, "datasets: the value %q lies between %v and %v, too narrow for its size; subtract %.0f from the column", name, lo, hi, lo))
 		}
 	}
