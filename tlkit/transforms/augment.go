@@ -11,8 +11,8 @@ type randomResizedCrop struct {
 	settings
 }
 
-// RandomResizedCrop cuts out a random part of the picture, random in area, shape and
-// place, and resizes it to size x size, as torchvision does.
+// RandomResizedCrop crops a part of the picture with random area, shape and position, and
+// resizes it to size x size, as torchvision does.
 func RandomResizedCrop(size int, options ...Option) Step {
 	s := gather(options)
 	filter, err := s.filter.orDefault()
@@ -42,7 +42,7 @@ func (c randomResizedCrop) plan(w, h int, s *stream) (plan, error) {
 	return plan{resampling: resampling{src, c.size, c.size, box{0, 0, c.size, c.size}, c.filter}}, nil
 }
 
-// choose draws ten times; then the largest middle part of an allowed shape has to do.
+// choose draws up to ten times, and then takes the largest middle part of an allowed shape.
 func (c randomResizedCrop) choose(w, h int, s *stream) box {
 	area := float64(w) * float64(h)
 	lo, hi := math.Log(c.ratio[0]), math.Log(c.ratio[1])

@@ -35,8 +35,8 @@ func (j jitter) picture(p *Picture, s *stream) (*Picture, error) {
 		k := s.intn(i + 1)
 		order[i], order[k] = order[k], order[i]
 	}
-	// All four are drawn, used or not, so that the later steps' numbers do not depend on
-	// which of the arguments are zero.
+	// All four are drawn, used or not, so that the numbers of later steps do not depend on
+	// which arguments are zero.
 	factor := func(x float64) float64 { return s.uniform(max(0, 1-x), 1+x) }
 	b, c, sat, hue := factor(j.brightness), factor(j.contrast), factor(j.saturation), s.uniform(-j.hue, j.hue)
 	for _, what := range order {
@@ -54,8 +54,8 @@ func (j jitter) picture(p *Picture, s *stream) (*Picture, error) {
 	return p, nil
 }
 
-// blend goes from a to b (factor 0 to 1) and beyond. Pillow computes in float32 and cuts
-// off; between 0 and 1 nothing can leave the byte range, so one clip serves both cases.
+// blend goes from a to b (factor 0 to 1) and beyond. Pillow computes in float32 and truncates;
+// between 0 and 1 no result leaves the byte range, so one clip is enough.
 func blend(a, b uint8, factor float32) uint8 {
 	v := float32(a) + float32(factor*float32(int(b)-int(a)))
 	switch {
@@ -67,7 +67,7 @@ func blend(a, b uint8, factor float32) uint8 {
 	return uint8(v)
 }
 
-// blendWith applies blend with one grey value for all.
+// blendWith applies blend with the same grey value for all pixels.
 func (p *Picture) blendWith(grey uint8, factor float64) *Picture {
 	var table [256]uint8
 	for v := range table {
@@ -104,8 +104,8 @@ func (p *Picture) saturation(factor float64) *Picture {
 	return out
 }
 
-// Grayscale replaces each of the three channels by the brightness, as torchvision's Grayscale(3): for networks that were
-// trained on grey pictures, which look at one of the channels.
+// Grayscale replaces each of the three channels by the brightness, as torchvision's
+// Grayscale(3) does: for networks trained on grey pictures.
 func Grayscale() Step { return grayscale{} }
 
 type grayscale struct{}
@@ -126,10 +126,10 @@ func luma(s []uint8) uint8 {
 	return uint8((uint32(s[0])*19595 + uint32(s[1])*38470 + uint32(s[2])*7471 + 1<<15) >> 16)
 }
 
-// hue turns the colour circle, through Pillow's 8-bit HSV (which loses a little).
+// hue turns the colour circle in Pillow's 8-bit HSV, which loses some precision.
 func (p *Picture) hue(shift float64) *Picture {
 	out := NewPicture(p.Width, p.Height)
-	turn := uint8(int32(shift * 255)) // cut off towards zero, then modulo 256
+	turn := uint8(int32(shift * 255)) // truncated towards zero, then modulo 256
 	for i := 0; i+3 <= len(p.Pix); i += 3 {
 		h, s, v := toHSV(p.Pix[i], p.Pix[i+1], p.Pix[i+2])
 		out.Pix[i], out.Pix[i+1], out.Pix[i+2] = fromHSV(h+turn, s, v)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Step is one element of [Compose]. Steps are made by the functions of this package;
-// [Func] makes one of your own.
+// Step is one element of [Compose]. The functions of this package make steps; [Func] makes one
+// from a function of yours.
 type Step interface{ String() string }
 
 // pictureStep works on bytes.
@@ -15,14 +15,14 @@ type pictureStep interface {
 	picture(p *Picture, s *stream) (*Picture, error)
 }
 
-// refused is a step whose arguments were wrong. Constructors cannot return an error
-// and still read like Python's, so the pipeline carries it to Apply.
+// refused is a step with wrong arguments. Constructors return no error so that a pipeline reads
+// as in Python; the pipeline passes the error to Apply.
 type refused struct{ err error }
 
 func (r refused) String() string { return "error: " + r.err.Error() }
 
-// Func makes a step of a function from picture to picture. It must not change its
-// argument. random is uniform in [0, 1) and keyed as every random step: see [Rand].
+// Func makes a step from a function. f must not change its argument. random returns numbers in
+// [0, 1) that depend on [Rand], as in every random step.
 func Func(name string, f func(p *Picture, random func() float64) (*Picture, error)) Step {
 	return funcStep{name, f}
 }
@@ -40,13 +40,13 @@ func (f funcStep) picture(p *Picture, s *stream) (*Picture, error) {
 		return nil, fmt.Errorf("transforms: step %s: %w", f.name, err)
 	}
 	if err := q.check(); err != nil {
-		return nil, fmt.Errorf("transforms: step %s returned something else than a picture: %w", f.name, err)
+		return nil, fmt.Errorf("transforms: step %s did not return a picture: %w", f.name, err)
 	}
 	return q, nil
 }
 
-// Pipeline is a sequence of steps. It never changes, and any number of goroutines may
-// use it at once.
+// Pipeline is a sequence of steps, made by [Compose]. It never changes, and any number of
+// goroutines may use it at once.
 type Pipeline struct {
 	steps    []Step
 	pictures []Step // pictureStep or geometryStep, fused
@@ -55,8 +55,8 @@ type Pipeline struct {
 	err      error
 }
 
-// Compose puts steps together: first those on pictures, then ToTensor, then those on
-// tensors. A mistake in it is returned by [Pipeline.Err] and by every Apply.
+// Compose makes a pipeline: steps on pictures, then ToTensor, then steps on tensors. A mistake
+// is returned by [Pipeline.Err] and by every Apply.
 func Compose(steps ...Step) Pipeline {
 	p := Pipeline{steps: steps}
 	for i, s := range steps {
@@ -88,8 +88,8 @@ func Compose(steps ...Step) Pipeline {
 	return p
 }
 
-// fuse lets a resize know the crop behind it, so that only the pixels that survive
-// are computed. The result is the same to the bit.
+// fuse joins a resize and the crop after it, so that only the pixels that remain are computed.
+// The result is the same, bit for bit.
 func fuse(steps []Step) (out []Step) {
 	for i := 0; i < len(steps); i++ {
 		if r, ok := steps[i].(resizeStep); ok && i+1 < len(steps) {
@@ -104,7 +104,7 @@ func fuse(steps []Step) (out []Step) {
 	return out
 }
 
-// Err says what is wrong with the arguments of the pipeline's steps, nil if nothing.
+// Err returns what is wrong with the arguments of the steps, or nil.
 func (p Pipeline) Err() error { return p.err }
 
 // String lists the steps.
@@ -116,7 +116,7 @@ func (p Pipeline) String() string {
 	return "Compose(" + strings.Join(names, ", ") + ")"
 }
 
-// Picture runs the steps before ToTensor only: what an augmentation looks like.
+// Picture runs only the steps before ToTensor, to look at an augmentation.
 func (p Pipeline) Picture(pic *Picture, r Rand) (*Picture, error) {
 	if p.err != nil {
 		return nil, p.err
@@ -146,11 +146,11 @@ func run(steps []Step, pic *Picture, s *stream) (_ *Picture, err error) {
 	return pic, nil
 }
 
-// Apply prepares a picture. r keys the random steps; see [Rand].
+// Apply prepares a picture. r determines the random steps; see [Rand].
 func (p Pipeline) Apply(pic *Picture, r Rand) (Tensor, error) { return p.ApplyTo(nil, pic, r) }
 
-// ApplyTo is Apply into memory of the caller, such as one picture's place in a batch.
-// dst must hold exactly the values, height*width*3; with nil it is allocated.
+// ApplyTo is [Pipeline.Apply] into memory of the caller, such as one picture's part of a batch.
+// dst must have exactly height*width*3 values; nil allocates it.
 func (p Pipeline) ApplyTo(dst []float32, pic *Picture, r Rand) (Tensor, error) {
 	if p.err == nil && p.table == nil {
 		return Tensor{}, errNoTensor
@@ -162,7 +162,7 @@ func (p Pipeline) ApplyTo(dst []float32, pic *Picture, r Rand) (Tensor, error) {
 	return p.fill(dst, pic)
 }
 
-// fill is the part from ToTensor on.
+// fill runs the steps from ToTensor on.
 func (p Pipeline) fill(dst []float32, pic *Picture) (Tensor, error) {
 	if dst == nil {
 		dst = make([]float32, len(pic.Pix))

@@ -9,17 +9,17 @@ import (
 
 // The default limits of [DecodeOptions].
 const (
-	maxPixels = 178_956_970 // where Pillow, too, speaks of a decompression bomb: half a gigabyte as RGB
+	maxPixels = 178_956_970 // the limit of Pillow for decompression bombs: half a gigabyte as RGB
 	maxSide   = 65_535      // the largest side a JPEG can have
 	maxBytes  = 256 << 20
 )
 
-// DecodeOptions is how a picture is read. The zero value is what prediction wants:
-// upright, with limits no photo reaches.
+// DecodeOptions says how a picture is read. The zero value is right for prediction: upright,
+// with limits that no photo reaches.
 type DecodeOptions struct {
-	// IgnoreOrientation leaves the picture as it is stored. By default the orientation
-	// a camera wrote into the EXIF data is applied. The loaders of torchvision, timm and
-	// Keras ignore it: set this to reproduce a published accuracy to the last picture.
+	// IgnoreOrientation leaves the picture as it is stored. By default it is turned as the
+	// camera's EXIF data say. The loaders of torchvision, timm and Keras ignore them: set this
+	// to reproduce a published accuracy exactly.
 	IgnoreOrientation bool `json:"ignore_orientation,omitempty"`
 	// MaxPixels is the largest width times height that is decoded; 0 means 178,956,970.
 	MaxPixels int `json:"max_pixels,omitempty"`
@@ -37,7 +37,7 @@ func (o DecodeOptions) withDefaults() DecodeOptions {
 	return o
 }
 
-// allow judges the size that a header claims, before anything of that size is allocated.
+// allow checks the size in a header before anything of that size is allocated.
 func (o DecodeOptions) allow(format string, w, h int) error {
 	switch {
 	case w <= 0 || h <= 0:
@@ -63,7 +63,7 @@ func DecodeFile(path string, o DecodeOptions) (*Picture, error) {
 }
 
 func readPicture(path string, limit int64) ([]byte, error) {
-	// Stat before Open: opening a named pipe would wait for its other end.
+	// Stat before Open: opening a named pipe would block.
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("transforms: %w", err)
@@ -79,7 +79,7 @@ func readPicture(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("transforms: %w", err)
 	}
 	defer f.Close()
-	// The file may grow while it is read: the limit holds for what is read, too.
+	// The file may grow while it is read, so the limit also applies to what is read.
 	var buf bytes.Buffer
 	buf.Grow(int(st.Size()) + bytes.MinRead)
 	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
@@ -91,14 +91,14 @@ func readPicture(path string, limit int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Decode reads a JPEG, PNG, GIF (first frame) or WebP picture; which one, its first
-// bytes tell, never a file name. The size is read from the header and judged before
-// anything is decoded. An error is a *[DecodeError]; no input makes Decode panic.
+// Decode decodes a JPEG, PNG, GIF (first frame) or WebP picture. The first bytes determine the
+// format, not a file name. The size in the header is checked before anything is decoded. Errors
+// are of type *[DecodeError]; no input makes Decode panic.
 func Decode(data []byte, o DecodeOptions) (p *Picture, err error) {
 	o = o.withDefaults()
 	format := sniff(data)
 	defer func() {
-		// The decoders below are not all ours, and a picture is a stranger's file.
+		// Some of the decoders are third-party, and the picture is untrusted.
 		if r := recover(); r != nil {
 			p, err = nil, &DecodeError{Format: format, Kind: Damaged, Detail: fmt.Sprint("the decoder gave up: ", r)}
 		}
@@ -131,7 +131,7 @@ func Decode(data []byte, o DecodeOptions) (p *Picture, err error) {
 	return p, nil
 }
 
-// sniff names the format by its magic bytes.
+// sniff returns the format by its first bytes.
 func sniff(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
@@ -146,7 +146,7 @@ func sniff(b []byte) string {
 	return ""
 }
 
-// notPicture says what a file is instead, where that helps a person to understand.
+// notPicture says what else a file is, if that helps.
 func notPicture(b []byte) string {
 	what := ""
 	switch {

@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// decodeGIF gives the first frame on the whole canvas, as Pillow does: what the frame
-// leaves free shows the transparent colour's palette entry, else entry 0.
+// decodeGIF returns the first frame on the whole canvas, as Pillow does: pixels outside the
+// frame have the palette entry of the transparent colour, or else entry 0.
 func decodeGIF(data []byte, o DecodeOptions) (*Picture, error) {
 	h, err := readGIFHeader(data)
 	if err != nil {
@@ -27,8 +27,8 @@ func decodeGIF(data []byte, o DecodeOptions) (*Picture, error) {
 	if !ok {
 		return nil, &DecodeError{Format: "gif", Kind: Damaged, Detail: "no palette"}
 	}
-	// The standard decoder blackens the transparent entry; the file's own palette
-	// still has the colour below it.
+	// The standard decoder makes the transparent entry black; the palette in the file still
+	// has its colour.
 	table := paletteRGB(m.Palette)
 	copy(table[:], h.palette)
 	if b := m.Rect; b.Min != (image.Point{}) || b.Dx() != h.width || b.Dy() != h.height {
@@ -109,8 +109,7 @@ func readGIFHeader(b []byte) (gifHeader, error) {
 	}
 }
 
-// paletteRGB lists a palette's colours without their transparency. The entries a short
-// palette lacks are black.
+// paletteRGB returns a palette's colours without their transparency. Missing entries are black.
 func paletteRGB(p color.Palette) (table [256][3]uint8) {
 	for i, c := range p[:min(len(p), 256)] {
 		n := color.NRGBAModel.Convert(c).(color.NRGBA)

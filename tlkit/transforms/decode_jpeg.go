@@ -18,7 +18,7 @@ func decodeJPEG(data []byte, o DecodeOptions) (*Picture, int, error) {
 	return p, tiffOrientation(f.Exif), nil
 }
 
-// openJPEG reads the header and judges it.
+// openJPEG reads and checks the header.
 func openJPEG(data []byte, o DecodeOptions) (*jpeg.File, error) {
 	f, err := jpeg.Open(data)
 	if err != nil {

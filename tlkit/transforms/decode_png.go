@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// decodePNG uses the standard decoder and drops alpha without compositing: what a
-// transparent pixel hides is what training code saw, too. Of 16 bits it keeps the high 8.
+// decodePNG uses the standard decoder and drops alpha without compositing: training code also
+// saw the colours of transparent pixels. Of 16 bits it keeps the high 8.
 func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 	cfg, err := png.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
@@ -18,8 +18,8 @@ func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 	if err := o.allow("png", cfg.Width, cfg.Height); err != nil {
 		return nil, 0, err
 	}
-	// The decoder allocates by the header. Deflate packs at most 1032 to 1, so a short
-	// file with a huge header is caught before that. 1 bit a pixel is the least there is.
+	// The decoder allocates what the header says. Deflate compresses at most 1032 to 1, and a
+	// pixel has at least 1 bit, so a short file with a huge size is rejected first.
 	if len(data) < cfg.Width/8*cfg.Height/1032 {
 		return nil, 0, &DecodeError{Format: "png", Kind: Truncated,
 			Detail: "so few bytes cannot hold the picture the header announces"}
@@ -41,7 +41,7 @@ func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 
 func pngOrientation(data []byte) int { return tiffOrientation(pngChunk(data, "eXIf")) }
 
-// pngChunk returns the contents of the first chunk of a name that is wholly there, else nil.
+// pngChunk returns the contents of the first complete chunk with a name, or nil.
 func pngChunk(data []byte, name string) []byte {
 	for rest := data[8:]; len(rest) >= 12; {
 		n := uint64(binary.BigEndian.Uint32(rest))

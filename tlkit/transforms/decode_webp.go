@@ -9,9 +9,9 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// decodeWebP uses x/image's decoder for the coefficients and its own conversion for
-// the colours: WebP's YCbCr is of video range (16 to 235), which Go's image.YCbCr
-// does not know, and its chroma is upsampled by libwebp's 9:3:3:1 rule.
+// decodeWebP uses the decoder of x/image, but converts the colours itself: WebP's YCbCr has
+// video range (16 to 235), unlike Go's image.YCbCr, and libwebp upsamples the chroma with
+// weights 9:3:3:1.
 func decodeWebP(data []byte, o DecodeOptions) (*Picture, int, error) {
 	chunks, err := webpChunks(data)
 	if err != nil {
@@ -36,8 +36,7 @@ func decodeWebP(data []byte, o DecodeOptions) (*Picture, int, error) {
 	return p, orientation, err
 }
 
-// decodeWebPFrame decodes the first frame of an animation and puts it on the canvas,
-// which is black where nothing is.
+// decodeWebPFrame decodes the first frame of an animation and puts it on a black canvas.
 func decodeWebPFrame(frame []byte, w, h int, o DecodeOptions) (*Picture, error) {
 	if len(frame) < 16 {
 		return nil, io.ErrUnexpectedEOF
@@ -47,7 +46,7 @@ func decodeWebPFrame(frame []byte, w, h int, o DecodeOptions) (*Picture, error) 
 	if x+fw > w || y+fh > h {
 		return nil, &DecodeError{Format: "webp", Kind: Damaged, Detail: "the first frame lies outside the canvas"}
 	}
-	// A still of the same chunks; VP8X announces the alpha chunk where there is one.
+	// A still picture of the same chunks. VP8X announces the alpha chunk, if there is one.
 	body := []byte("WEBP")
 	if bytes.HasPrefix(frame[16:], []byte("ALPH")) {
 		body = append(body, "VP8X\x0a\x00\x00\x00\x10\x00\x00\x00"...)
@@ -92,8 +91,8 @@ func decodeWebPStill(data []byte, o DecodeOptions) (*Picture, error) {
 
 func int24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
-// webpChunks finds the first chunk of each name at the top level. Chunks that a broken
-// length pushes beyond the end are cut off there: the decoder will complain.
+// webpChunks finds the first chunk of each name at the top level. Chunks whose length reaches
+// beyond the end are cut off; the decoder will report them.
 func webpChunks(data []byte) (map[string][]byte, error) {
 	if len(data) < 20 {
 		return nil, io.ErrUnexpectedEOF
@@ -122,8 +121,8 @@ func fromVideoRange(m *image.YCbCr) *Picture {
 	out := NewPicture(w, h)
 	u, v := make([]uint8, w), make([]uint8, w)
 	for y := range h {
-		// The nearer chroma row counts three times, the farther one once; beyond the
-		// border the nearer one stands in.
+		// The nearer chroma row counts three times, the farther one once. Beyond the border the
+		// nearer one is used.
 		nearest := y / 2
 		far := nearest - 1 + 2*(y&1)
 		far = min(max(far, 0), ch-1)
@@ -136,8 +135,8 @@ func fromVideoRange(m *image.YCbCr) *Picture {
 	return out
 }
 
-// upsampleWebP doubles a chroma row. The two-step rounding (first the diagonal mean,
-// then the mean with the nearest sample) is libwebp's, and part of being equal to it.
+// upsampleWebP doubles a chroma row. It rounds twice as libwebp does (first the diagonal mean,
+// then the mean with the nearest sample), to be equal to it.
 func upsampleWebP(dst, closer, far []uint8) {
 	w := len(dst)
 	far = far[:len(closer)]

@@ -7,14 +7,13 @@ import (
 	"sync"
 )
 
-// Each prepares items 0..n-1 in parallel and hands them to use one after the other, in
-// order, on the goroutine of the caller.
+// Each prepares items 0..n-1 in parallel and passes them to use one after the other, in order, on
+// the goroutine of the caller.
 //
-// workers <= 0 means one per CPU. At most two items per worker exist at a time, so
-// memory does not grow with n. An error of prepare (or a panic in it) belongs to its
-// item and is handed to use, which decides: returning an error there stops everything
-// and is what Each returns. When ctx ends, Each returns ctx.Err(). It returns only
-// after all workers have finished.
+// workers <= 0 means one per CPU. At most two items per worker exist at a time, so memory does not
+// grow with n. An error or panic of prepare is passed to use with its item; if use returns an
+// error, Each stops and returns it. When ctx ends, Each returns ctx.Err(). It returns only after
+// all workers have finished.
 //
 //	err := transforms.Each(ctx, len(paths), 0, func(i int) (transforms.Tensor, error) {
 //		pic, err := transforms.DecodeFile(paths[i], transforms.DecodeOptions{})
@@ -41,10 +40,10 @@ func Each[T any](ctx context.Context, n, workers int, prepare func(i int) (T, er
 	}
 	type job struct {
 		i    int
-		done chan result // room for one, so that a worker never waits
+		done chan result // buffered, so that a worker never waits
 	}
 	jobs := make(chan job)
-	order := make(chan job, workers) // the same jobs, in the order they are used in
+	order := make(chan job, workers) // the same jobs, in the order of use
 	stop, stopNow := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -96,8 +95,8 @@ func Each[T any](ctx context.Context, n, workers int, prepare func(i int) (T, er
 	return nil
 }
 
-// guarded turns a panic of prepare into its item's error: in a goroutine it would take
-// the whole process along.
+// guarded turns a panic of prepare into the error of its item: in a goroutine it would end the
+// process.
 func guarded[T any](prepare func(int) (T, error), i int) (t T, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -19,11 +19,11 @@ const (
 	Damaged     DecodeKind = "damaged"       // the contents contradict the format
 )
 
-// DecodeError is what [Decode] and [DecodeFile] return for a file that is no usable
-// picture. Use errors.As to get at Kind.
+// DecodeError is the error of [Decode] and [DecodeFile] for a file that is not a usable picture.
+// Use errors.As to read its Kind.
 type DecodeError struct {
 	Path   string     // the file, empty when decoding from memory
-	Format string     // "jpeg", "png", "gif", "webp", or "" when not recognised
+	Format string     // "jpeg", "png", "gif", "webp", or "" if not recognised
 	Kind   DecodeKind // in one word
 	Detail string     // what was found, what was wanted
 	Err    error      // the cause below, may be nil
@@ -49,7 +49,7 @@ func (e *DecodeError) Error() string {
 
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-// decodeError sorts an error of a decoder below into one of our kinds.
+// decodeError assigns a kind to an error of a decoder.
 func decodeError(format string, err error) *DecodeError {
 	var d *DecodeError
 	if errors.As(err, &d) {

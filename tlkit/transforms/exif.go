@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// tiffOrientation reads tag 0x0112 of the TIFF structure inside EXIF data: 1 to 8,
-// and 1 (as stored) whenever anything about it is odd, as every viewer does.
+// tiffOrientation reads tag 0x0112 of the TIFF structure in EXIF data: 1 to 8. As every viewer
+// does, it returns 1 (as stored) if anything is wrong.
 func tiffOrientation(t []byte) int {
 	t = bytes.TrimPrefix(t, []byte("Exif\x00\x00"))
 	if len(t) < 8 {
@@ -40,9 +40,9 @@ func tiffOrientation(t []byte) int {
 	return 1
 }
 
-// upright turns a stored picture the way the camera was held. The eight values:
-// 1 as stored, 2 mirrored, 3 turned by 180 degrees, 4 flipped, 5 transposed,
-// 6 to be turned right, 7 transversed, 8 to be turned left.
+// upright turns a stored picture as the camera was held. The eight values: 1 as stored, 2
+// mirrored, 3 turned by 180 degrees, 4 flipped, 5 transposed, 6 to be turned right, 7
+// transversed, 8 to be turned left.
 func (p *Picture) upright(orientation int) *Picture {
 	if orientation < 2 || orientation > 8 {
 		return p

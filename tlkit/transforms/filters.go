@@ -33,7 +33,7 @@ func sinc(x float64) float64 {
 	return math.Sin(x) / x
 }
 
-// filters leaves Nearest out: it picks samples and weighs none.
+// filters has no entry for Nearest, which picks samples and needs no weights.
 var filters = map[Interpolation]filter{
 	Box: {0.5, func(x float64) float64 {
 		if x > -0.5 && x <= 0.5 {
@@ -71,7 +71,7 @@ var filters = map[Interpolation]filter{
 	}},
 }
 
-// orDefault also checks the name.
+// orDefault returns the interpolation, Bilinear if it is empty, and an error if it is unknown.
 func (i Interpolation) orDefault() (Interpolation, error) {
 	switch {
 	case i == "":
@@ -83,28 +83,28 @@ func (i Interpolation) orDefault() (Interpolation, error) {
 		strings.Join([]string{string(Nearest), string(Box), string(Bilinear), string(Hamming), string(Bicubic), string(Lanczos)}, ", "))
 }
 
-// precision is the number of fraction bits of a weight: 32 bits hold 8 bits of sample,
-// the weight, and two bits for the overshoot of the sharper kernels.
+// precision is the number of fraction bits of a weight: 32 bits hold 8 bits of a sample, the weight,
+// and two bits for the overshoot of the sharper kernels.
 const precision = 32 - 8 - 2
 
-// kernel is the work of one direction: output sample i is the sum of taps source
-// samples from start[i] on, weighed by weights[i*taps:]. All rows have the same number
-// of taps, the missing ones weigh nothing, and start+taps never leaves the source.
+// kernel resamples in one direction: output sample i is the sum of taps source samples from
+// start[i] on, weighted by weights[i*taps:]. All rows have the same number of taps, some of them
+// with weight zero, and start+taps stays inside the source.
 type kernel struct {
 	taps    int
 	start   []int32
 	weights []int32
 }
 
-// makeKernel computes outputs from..from+n of a resize from in to out samples.
-// It follows Pillow's ImagingResample step by step, in float64, because the last bit
-// of a rounded weight decides the last bit of a pixel now and then.
+// makeKernel returns the kernel for n outputs from first on, of a resize from size to out samples.
+// It follows Pillow's ImagingResample step by step, in float64, because the last bit of a rounded
+// weight sometimes decides the last bit of a pixel.
 func makeKernel(size, out, first, n int, f filter) kernel {
 	scale := float64(size) / float64(out)
 	stretch := max(scale, 1)
 	support := f.support * stretch
 	k := kernel{start: make([]int32, n), taps: 1}
-	// The width is known in advance but often not reached; the widest row decides.
+	// The largest possible width is often not reached; the widest row decides.
 	lo, hi := make([]int, n), make([]int, n)
 	for i := range n {
 		center := float64((float64(first+i) + 0.5) * scale) // the conversion forbids a fused multiply-add

@@ -24,12 +24,11 @@ type (
 func (o scaleOption) set(s *settings) { s.scale = o }
 func (o ratioOption) set(s *settings) { s.ratio = o }
 
-// Scale sets between which fractions of the picture's area [RandomResizedCrop] chooses
+// Scale sets the range of the area that [RandomResizedCrop] chooses, as fractions of the picture's
 // (default 0.08 to 1).
 func Scale(lo, hi float64) Option { return scaleOption{lo, hi} }
 
-// Ratio sets between which width/height ratios [RandomResizedCrop] chooses
-// (default 3/4 to 4/3).
+// Ratio sets the range of width/height that [RandomResizedCrop] chooses from (default 3/4 to 4/3).
 func Ratio(lo, hi float64) Option { return ratioOption{lo, hi} }
 
 func gather(options []Option) settings {
@@ -42,14 +41,14 @@ func gather(options []Option) settings {
 	return s
 }
 
-// geometryStep decides from the size alone which pixels it wants and what becomes of
-// them. So a decoder can be told before it starts.
+// geometryStep is a step that only needs the size of a picture to choose its pixels, so that a
+// decoder can skip the others.
 type geometryStep interface {
 	Step
 	plan(w, h int, s *stream) (plan, error)
 }
 
-// plan is a resampling, put on black where it is smaller than a crop wants.
+// plan is a resampling, with a black border where it is smaller than the crop.
 type plan struct {
 	resampling
 	crop   centerCrop // the size of the result, zero for that of the resampling
@@ -64,21 +63,21 @@ func (p *Picture) follow(n plan) *Picture {
 	return n.crop.pad(out, n.window)
 }
 
-// resizeStep gives a picture a new size: the short side to size, or, with height set,
-// exactly size x height.
+// resizeStep resizes a picture: its short side to size or, if height is set, exactly to
+// size x height.
 type resizeStep struct {
 	name         string
 	size, height int
 	filter       Interpolation
 }
 
-// Resize makes the short side size pixels long and keeps the shape, as torchvision
-// does: the long side is size*long/short, cut off to whole pixels.
+// Resize resizes a picture so that its short side has size pixels, and keeps its shape. As in
+// torchvision, the long side is size*long/short, truncated to whole pixels.
 func Resize(size int, options ...Option) Step {
 	return makeResize(fmt.Sprintf("Resize(%d", size), size, 0, options)
 }
 
-// ResizeTo makes the picture width x height, whatever its shape was (squash).
+// ResizeTo resizes a picture to width x height, whatever its shape was.
 func ResizeTo(width, height int, options ...Option) Step {
 	if height < 1 {
 		return refused{checkSize("ResizeTo", width, height)}
@@ -102,7 +101,7 @@ func makeResize(name string, size, height int, options []Option) Step {
 
 func (r resizeStep) String() string { return r.name }
 
-// target is the size that the step gives a w x h picture.
+// target returns the new size of a w x h picture.
 func (r resizeStep) target(w, h int) (int, int) {
 	switch {
 	case r.height > 0:
@@ -115,18 +114,18 @@ func (r resizeStep) target(w, h int) (int, int) {
 
 func (r resizeStep) plan(w, h int, _ *stream) (plan, error) {
 	tw, th := r.target(w, h)
-	if err := checkSize(r.name, tw, th); err != nil { // a picture of 1 x 60,000 would explode
+	if err := checkSize(r.name, tw, th); err != nil { // a picture of 1 x 60,000 would become enormous
 		return plan{}, err
 	}
 	return plan{resampling: resampling{box{0, 0, w, h}, tw, th, box{0, 0, tw, th}, r.filter}}, nil
 }
 
-// centerCrop takes the middle.
+// centerCrop takes the middle of a picture.
 type centerCrop struct{ w, h int }
 
-// CenterCrop takes the size x size pixels in the middle. As in torchvision the corner is
-// rounded half to even, and a picture that is smaller is put on black first, the odd
-// pixel of padding going right and below.
+// CenterCrop takes the size x size pixels in the middle. As in torchvision, the corner is rounded
+// half to even, and a smaller picture is padded with black, with the odd pixel at the right and
+// the bottom.
 func CenterCrop(size int) Step {
 	if err := checkSize("CenterCrop", size, size); err != nil {
 		return refused{err}
@@ -136,8 +135,7 @@ func CenterCrop(size int) Step {
 
 func (c centerCrop) String() string { return fmt.Sprintf("CenterCrop(%d)", c.w) }
 
-// windows returns the part of a w x h picture that is kept, and where in the result
-// it lies.
+// windows returns the part of a w x h picture that is kept, and its place in the result.
 func (c centerCrop) windows(w, h int) (src, dst box) {
 	one := func(n, size int) (start, end, length int) {
 		if n < size {
@@ -175,7 +173,7 @@ type resizeCrop struct {
 
 func (r resizeCrop) plan(w, h int, _ *stream) (plan, error) {
 	tw, th := r.target(w, h)
-	// Only what is kept needs to fit into memory, but the kernels count in 32 bits.
+	// Only the crop needs to fit into memory, but the kernels count in 32 bits.
 	if max(tw, th) > 1<<24 {
 		return plan{}, checkSize(r.name, tw, th)
 	}
@@ -196,8 +194,8 @@ func (c cropResize) String() string {
 }
 
 func (c cropResize) plan(w, h int, _ *stream) (plan, error) {
-	// Cut off to whole pixels, and the corner rounded up, as in the original code; the
-	// small addend keeps 240/272*272 at 240.
+	// Truncated to whole pixels, with the corner rounded up, as in the original code. The small
+	// addend keeps 240/272*272 at 240.
 	side := max(1, int(float64(c.fraction*float64(min(w, h)))+1e-6))
 	side = min(side, w, h)
 	src := box{(w - side + 1) / 2, (h - side + 1) / 2, side, side}

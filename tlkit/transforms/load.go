@@ -6,10 +6,9 @@ import (
 	"image"
 )
 
-// LoadFile decodes the picture in a file and prepares it: [DecodeFile] and
-// [Pipeline.ApplyTo] in one, with the same result. It is faster for JPEG, because the
-// parts of the picture that a crop at the beginning of the pipeline drops are not
-// converted to pixels at all.
+// LoadFile decodes the picture in a file and prepares it. The result is that of [DecodeFile] and
+// [Pipeline.ApplyTo], but for JPEG it is faster: parts of the picture that a crop at the beginning
+// of the pipeline removes are not converted to pixels.
 func (p Pipeline) LoadFile(dst []float32, path string, o DecodeOptions, r Rand) (Tensor, error) {
 	o = o.withDefaults()
 	data, err := readPicture(path, o.MaxBytes)
@@ -49,8 +48,8 @@ func (p Pipeline) first() Step {
 	return p.pictures[0]
 }
 
-// loadPart asks the first step what it needs, and decodes that. ok is false for
-// pictures that have to be turned first.
+// loadPart decodes only the pixels that the first step needs. ok is false for pictures that must
+// be turned first.
 func (p Pipeline) loadPart(first geometryStep, dst []float32, data []byte, o DecodeOptions, r Rand) (t Tensor, ok bool, err error) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -69,7 +68,7 @@ func (p Pipeline) loadPart(first geometryStep, dst []float32, data []byte, o Dec
 	if err != nil {
 		return t, false, err
 	}
-	// The rest of this memory is not even cleared: nothing reads it.
+	// The rest of this memory is not cleared, because nothing reads it.
 	buf := take(3 * f.Width * f.Height)
 	pic := &Picture{f.Width, f.Height, *buf}
 	b := n.reads()
@@ -81,14 +80,14 @@ func (p Pipeline) loadPart(first geometryStep, dst []float32, data []byte, o Dec
 	if err == nil {
 		t, err = p.fill(dst, out)
 	}
-	// A step of the user's may still hold on to a picture that is this memory.
+	// A step of the user may still hold a picture that uses this memory.
 	if kept := n.window == pic.whole() && n.width == pic.Width && n.height == pic.Height; !kept {
 		giveBack(buf)
 	}
 	return t, err == nil, err
 }
 
-// withPath notes the file in a DecodeError.
+// withPath adds the file to a DecodeError.
 func withPath(err error, path string) error {
 	var d *DecodeError
 	if errors.As(err, &d) {

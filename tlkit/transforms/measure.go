@@ -14,11 +14,11 @@ import (
 type Measured struct {
 	Mean, Std [3]float64 // of red, green, blue, in [0, 1]
 	Pictures  int        // how many were measured
-	Pixels    int64      // how many pixels they had together
-	Errors    []error    // what could not be decoded, and was left out
+	Pixels    int64      // number of their pixels
+	Errors    []error    // one for each picture that could not be decoded
 }
 
-// Preset gives the measurement the form that [Preset.WithStatistics] takes.
+// Preset returns the measurement in the form that [Preset.WithStatistics] takes.
 func (m Measured) Preset() Preset {
 	p := Preset{Name: "measured", Range: [2]float32{0, 1}, Channels: "RGB"}
 	for c := range 3 {
@@ -27,24 +27,26 @@ func (m Measured) Preset() Preset {
 	return p
 }
 
-// MeasureOptions is how [MeasureStatistics] reads pictures.
+// MeasureOptions says how [MeasureStatistics] reads pictures.
 type MeasureOptions struct {
-	Decode  DecodeOptions
-	Prepare Pipeline // its steps before ToTensor run first, such as Compose(Resize(256), CenterCrop(224)); empty = pictures as they are
-	Workers int      // 0 = one per CPU
+	Decode DecodeOptions
+	// Prepare's steps before ToTensor run first, such as Compose(Resize(256), CenterCrop(224)).
+	// The zero Pipeline measures pictures as they are.
+	Prepare Pipeline
+	Workers int // 0 = one per CPU
 }
 
-// MeasureStatistics returns mean and standard deviation per channel of the pictures in
-// files and folders (searched with everything below them, for names ending in .jpg,
-// .jpeg, .png, .gif, .webp).
+// MeasureStatistics returns the mean and standard deviation of each channel over the pictures in
+// files and folders. Folders are searched recursively for names that end in .jpg, .jpeg, .png,
+// .gif or .webp.
 //
-// Both are over all pixels of all pictures together: a large picture weighs more than a
-// small one, and the deviation is that of single pixels around the common mean (divided
-// by N), not the mean of the pictures' own deviations, which is smaller. The sums are
-// exact integers, so the result depends neither on the order nor on the workers.
+// Both are over all pixels of all pictures: a large picture counts more than a small one, and the
+// deviation is that of single pixels around the common mean (divided by N), not the mean of the
+// deviations of the pictures, which is smaller. The sums are exact integers, so the result does
+// not depend on the order or on the workers.
 //
-// Undecodable pictures are left out and listed in Errors; it is an error if nothing
-// is left.
+// Pictures that cannot be decoded are left out and listed in Measured.Errors. It is an error if
+// no picture is left.
 func MeasureStatistics(ctx context.Context, paths []string, o MeasureOptions) (Measured, error) {
 	if err := o.Prepare.Err(); err != nil {
 		return Measured{}, err
@@ -131,7 +133,7 @@ func listPictures(paths []string) ([]string, error) {
 				return err
 			case d.IsDir():
 				return nil
-			case name == path: // asked for by name: whatever it is called
+			case name == path: // named by the caller, with any extension
 				files = append(files, name)
 			case d.Type().IsRegular():
 				switch strings.ToLower(filepath.Ext(name)) {

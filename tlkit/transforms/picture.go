@@ -36,8 +36,8 @@ func (p *Picture) At(x, y int) color.Color {
 	return color.RGBA{q[0], q[1], q[2], 255}
 }
 
-// check refuses a picture that somebody put together wrongly, so that the loops
-// behind it can trust the sizes.
+// check returns an error if the fields of a picture contradict each other, so that loops can
+// rely on the sizes.
 func (p *Picture) check() error {
 	switch {
 	case p == nil:
@@ -56,9 +56,9 @@ func FromImage(im image.Image) (p *Picture, err error) {
 	if im == nil {
 		return nil, errors.New("transforms: FromImage: the image is nil")
 	}
-	defer func() { // an image whose fields contradict each other, or an At of a stranger
+	defer func() { // an image whose fields contradict each other, or a foreign At
 		if r := recover(); r != nil {
-			p, err = nil, fmt.Errorf("transforms: FromImage: the %T gave up: %v", im, r)
+			p, err = nil, fmt.Errorf("transforms: FromImage: the %T panicked: %v", im, r)
 		}
 	}()
 	b := im.Bounds()
@@ -99,7 +99,7 @@ func FromImage(im image.Image) (p *Picture, err error) {
 	return out, nil
 }
 
-// anyRow goes through At: slow, for kinds of images that no decoder of ours makes.
+// anyRow uses At, which is slow, for types of images that the decoders here do not make.
 func anyRow(dst []uint8, im image.Image, x0, y int) {
 	for i := 0; i < len(dst); i += 3 {
 		c := color.NRGBAModel.Convert(im.At(x0+i/3, y)).(color.NRGBA)

@@ -23,8 +23,8 @@ const (
 	GeometrySquash Geometry = "squash"
 )
 
-// Preset is the pixels a checkpoint expects: how its training code prepared pictures for
-// evaluation. With another preset the same weights give worse answers without a word.
+// Preset describes the pixels that a checkpoint expects: how its training code prepared pictures
+// for evaluation. With another preset, the same weights give worse results without any error.
 type Preset struct {
 	Name          string        `json:"name,omitempty"`
 	Size          int           `json:"size"`                    // side of the square the network sees, in pixels
@@ -32,13 +32,13 @@ type Preset struct {
 	Geometry      Geometry      `json:"geometry"`                // one of the Geometry constants
 	CropFraction  float64       `json:"crop_fraction,omitempty"` // Size over Resize, 0 = 1
 	Interpolation Interpolation `json:"interpolation"`           // "" = bilinear
-	Range         [2]float32    `json:"range"`                   // what bytes 0 and 255 become, before mean and deviation
+	Range         [2]float32    `json:"range"`                   // what bytes 0 and 255 become, before Mean and Std
 	Mean          [3]float32    `json:"mean"`                    // subtracted; in the units of Range, in the order of Channels
 	Std           [3]float32    `json:"std"`                     // divided by
 	Channels      string        `json:"channels"`                // "RGB", "BGR", or "grey": all three are the brightness
 }
 
-// Validate says what is wrong with a preset. Presets come out of files of strangers.
+// Validate returns an error if the preset is invalid. Presets may come from untrusted files.
 func (p Preset) Validate() error {
 	bad := func(what string, a ...any) error {
 		return fmt.Errorf("transforms: preset %q: %s", p.Name, fmt.Sprintf(what, a...))
@@ -78,7 +78,7 @@ func (p Preset) Validate() error {
 	return nil
 }
 
-// shortSide is what Resize means when it is 0.
+// shortSide returns Resize, or what it stands for if it is 0.
 func (p Preset) shortSide() int {
 	switch {
 	case p.Resize > 0:
@@ -89,7 +89,7 @@ func (p Preset) shortSide() int {
 	return p.Size
 }
 
-// tensor is the part from bytes to numbers.
+// tensor returns the steps from bytes to numbers.
 func (p Preset) tensor() []Step {
 	steps := []Step{ToTensor()}
 	if p.Range != [2]float32{0, 1} {
@@ -107,7 +107,7 @@ func (p Preset) tensor() []Step {
 	return steps
 }
 
-// Eval is the pipeline for evaluation and prediction: nothing in it is random.
+// Eval returns the pipeline for evaluation and prediction. Nothing in it is random.
 func (p Preset) Eval() Pipeline {
 	if err := p.Validate(); err != nil {
 		return Pipeline{err: err}
@@ -129,8 +129,8 @@ func (p Preset) Eval() Pipeline {
 	return Compose(append(steps, p.tensor()...)...)
 }
 
-// Train is the usual pipeline for training: a random resized crop and a random flip,
-// then the same numbers as Eval. seed joins those of [Rand].
+// Train returns the usual pipeline for training: a random resized crop and a random flip, then
+// the same numbers as Eval. The random steps depend on seed and on [Rand].
 func (p Preset) Train(seed uint64) Pipeline {
 	if err := p.Validate(); err != nil {
 		return Pipeline{err: err}
@@ -141,7 +141,7 @@ func (p Preset) Train(seed uint64) Pipeline {
 	return out
 }
 
-// Picture turns a prepared tensor back into a picture: what the network saw.
+// Picture turns a prepared tensor back into a picture, to show what the network saw.
 func (p Preset) Picture(t Tensor) (*Picture, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -162,18 +162,18 @@ func (p Preset) Picture(t Tensor) (*Picture, error) {
 	return out.Picture()
 }
 
-// WithStatistics is the preset with range, mean, deviation and channel order of q.
+// WithStatistics returns the preset with the range, mean, deviation and channels of q.
 func (p Preset) WithStatistics(q Preset) Preset {
 	p.Range, p.Mean, p.Std, p.Channels = q.Range, q.Mean, q.Std, q.Channels
 	return p
 }
 
-// pixelVersion moves when the same preset starts to give other pixels, so that nothing
-// cached from before is taken for new.
+// pixelVersion changes when the same preset gives other pixels than before, so that older caches
+// are not used.
 const pixelVersion = 1
 
-// Digest is 64 hex digits that two presets share exactly when they prepare pictures
-// alike. The name has no part in it.
+// Digest returns 64 hex digits that are equal for two presets if and only if they prepare pictures
+// in the same way. It does not depend on the name.
 func (p Preset) Digest() string {
 	p.Name = ""
 	if filter, err := p.Interpolation.orDefault(); err == nil {
@@ -191,7 +191,7 @@ func (p Preset) Digest() string {
 		p.Resize, p.CropFraction = 0, 0
 	}
 	text, err := json.Marshal(p)
-	if err != nil { // NaN, infinity: no valid preset, but still not the same as another
+	if err != nil { // NaN or infinity: invalid, but still different from other presets
 		text = fmt.Appendf(nil, "%#v", p)
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "tlkit pixels %d\n%s", pixelVersion, text))

@@ -11,11 +11,11 @@ type box struct{ x, y, w, h int }
 
 func (p *Picture) whole() box { return box{0, 0, p.Width, p.Height} }
 
-// Resize returns the picture at another size, equal to the Image.resize of Pillow 13 bit
-// for bit: filters widen when shrinking (antialias), and the result of the first pass is
-// rounded to 8 bits. That pass is the horizontal one, except where the height shrinks
-// by more than twice as many pixels as the width. (Up to Pillow 12 it was always the
-// horizontal one, so there tall pictures differ by a level here and there.)
+// Resize returns the picture at another size, bit for bit as Image.resize of Pillow 13: filters
+// widen when shrinking (antialiasing), and the result of the first pass is rounded to 8 bits.
+// The first pass is the horizontal one, unless the height shrinks by more than twice as many
+// pixels as the width. (Up to Pillow 12 it was always the horizontal one, so some pixels of tall
+// pictures differ by one level.)
 func (p *Picture) Resize(width, height int, filter Interpolation) (*Picture, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -68,12 +68,11 @@ func (p *Picture) FlipHorizontal() (*Picture, error) {
 	return p.upright(2), nil
 }
 
-// scratch keeps the intermediate picture between the two passes out of the garbage
-// collector's way.
+// scratch reuses the memory of the picture between the two passes.
 var scratch = sync.Pool{New: func() any { return new([]uint8) }}
 
-// resampling resizes the part src of a picture to width x height and keeps the part
-// window of the result, computing nothing else. Pixels outside src have no influence.
+// resampling resizes the part src of a picture to width x height and computes only the part window
+// of the result. Pixels outside src have no influence.
 type resampling struct {
 	src           box
 	width, height int
@@ -81,7 +80,7 @@ type resampling struct {
 	filter        Interpolation
 }
 
-// reads returns a box of pixels of the picture outside of which nothing is read.
+// reads returns a box that contains all pixels of the picture that are read.
 func (r resampling) reads() box {
 	one := func(i, size, out, start, n int) (first, count int) {
 		scale := float64(size) / float64(out)
@@ -116,7 +115,7 @@ func (p *Picture) resample(r resampling) *Picture {
 		ky = makeKernel(src.h, height, window.y, window.h, f)
 	}
 	switch {
-	case width == src.w: // a pass without work is skipped, not done with weights of one
+	case width == src.w: // a pass without work is skipped
 		vertical(out.Pix, 3*window.w, plane{pixel(window.x, 0), stride}, ky, 0)
 	case height == src.h:
 		horizontal(out.Pix, plane{pixel(0, window.y), stride}, window.h, kx, 0)
@@ -146,13 +145,13 @@ func take(n int) *[]uint8 {
 }
 
 func giveBack(b *[]uint8) {
-	if cap(*b) <= 64<<20 { // one giant must not stay in memory for good
+	if cap(*b) <= 64<<20 { // a very large one must not stay in memory forever
 		scratch.Put(b)
 	}
 }
 
-// pick is Pillow's nearest neighbour: the source pixel below the centre of each output
-// pixel, found by adding up the step in float64 as Pillow's affine transform does.
+// pick resizes as Pillow's nearest neighbour: it takes the source pixel at the centre of each
+// output pixel, and adds up the steps in float64 as Pillow's affine transform does.
 func (p *Picture) pick(src box, width, height int, window box) *Picture {
 	out := NewPicture(window.w, window.h)
 	xs := nearestIndex(src.w, width)[window.x : window.x+window.w]

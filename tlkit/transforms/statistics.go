@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// statistics are the named rows: what bytes become before a network sees them. Mean and
-// deviation are in the units of Range and in the order of Channels.
+// statistics are the named statistics. Mean and Std are in the units of Range and in the order of
+// Channels.
 var statistics = map[string]Preset{
-	// The mean and deviation everybody computed once over ImageNet; torchvision, timm.
+	// The usual mean and deviation of ImageNet; torchvision, timm.
 	"imagenet": {Range: [2]float32{0, 1}, Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}, Channels: "RGB"},
-	// To [-1, 1]: Inception and its kin, Keras' "tf".
+	// To [-1, 1]: Inception and similar networks, Keras' "tf".
 	"half": {Range: [2]float32{0, 1}, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Channels: "RGB"},
 	// VGG and ResNet v1 in Keras, and everything that came from Caffe.
 	"caffe": {Range: [2]float32{0, 255}, Mean: [3]float32{103.939, 116.779, 123.68}, Std: [3]float32{1, 1, 1}, Channels: "BGR"},
@@ -26,13 +26,12 @@ var statistics = map[string]Preset{
 	"clip": {Range: [2]float32{0, 1}, Mean: [3]float32{0.48145466, 0.4578275, 0.40821073}, Std: [3]float32{0.26862954, 0.26130258, 0.27577711}, Channels: "RGB"},
 }
 
-// Keras' names for three of the rows.
+// statisticsAlias has Keras' names for some of the statistics.
 var statisticsAlias = map[string]string{"tf": "half", "torch": "imagenet"}
 
-// Statistics returns the named statistics as a preset that has only Name, Range, Mean,
-// Std and Channels: something for [Preset.WithStatistics]. The names are "imagenet",
-// "half", "caffe", "unit", "raw", "cifar10", "lite" and "clip"; Keras' modes "tf",
-// "torch" and "caffe" are understood, too.
+// Statistics returns named statistics as a preset with only Name, Range, Mean, Std and Channels,
+// for [Preset.WithStatistics]. The names are "imagenet", "half", "caffe", "unit", "raw",
+// "cifar10", "lite" and "clip"; Keras' modes "tf" and "torch" also work.
 func Statistics(name string) (Preset, error) {
 	key := strings.ToLower(name)
 	if a, ok := statisticsAlias[key]; ok {
@@ -45,7 +44,7 @@ func Statistics(name string) (Preset, error) {
 	return Preset{}, fmt.Errorf("transforms: no statistics are called %q, wanted one of %s", name, strings.Join(statisticsNames(), ", "))
 }
 
-// statisticsNames lists what [Statistics] knows, aliases too, sorted.
+// statisticsNames returns all names that [Statistics] knows, sorted.
 func statisticsNames() []string {
 	var names []string
 	for n := range statistics {

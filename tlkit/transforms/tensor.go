@@ -5,19 +5,19 @@ import (
 	"fmt"
 )
 
-// Tensor is a prepared picture: float32 in the order height, width, channel, as the
-// networks of this library want it ([N, H, W, C] with N = 1).
+// Tensor is a prepared picture: float32 in the order height, width, channel, which is [N, H, W, C]
+// with N = 1.
 type Tensor struct {
 	Height, Width, Channels int
 	Data                    []float32 // Height*Width*Channels values
 }
 
-// table is what the steps from ToTensor on do to a picture: each of them maps a channel's
-// values one by one, so together they are three tables of 256 values, computed once
-// with torch's float32 operations in torch's order.
+// table is the steps from ToTensor on. Each of them maps the values of a channel one by one, so
+// together they are three tables of 256 values, computed once with torch's float32 operations in
+// torch's order.
 type table struct {
 	value  [3][256]float32 // by output channel
-	source [3]int          // which of red, green, blue an output channel reads
+	source [3]int          // the source channel of each output channel: red, green, blue
 }
 
 // fill writes the picture's values.
@@ -47,11 +47,11 @@ type tensorStep struct {
 
 func (t tensorStep) String() string { return t.name }
 
-// ToTensor ends the part of a pipeline that works on bytes: the values become float32
-// in [0, 1]. As torchvision's, except that channels come last.
+// ToTensor ends the part of a pipeline that works on pictures: bytes become float32 in [0, 1]. It
+// does the same as torchvision's, except that channels come last.
 func ToTensor() Step { return scale(0, 1, "ToTensor()") }
 
-// scale maps bytes 0..255 to lo..hi. Torch divides, so we divide.
+// scale maps bytes 0..255 to lo..hi. It divides, as torch does.
 func scale(lo, hi float32, name string) Step {
 	return tensorStep{name, func(t *table) {
 		t.source = [3]int{0, 1, 2}
@@ -73,7 +73,7 @@ func scale(lo, hi float32, name string) Step {
 	}}
 }
 
-// Normalize subtracts a mean and divides by a standard deviation, channel by channel.
+// Normalize subtracts a mean and divides by a standard deviation in each channel.
 func Normalize(mean, std [3]float32) Step {
 	name := fmt.Sprintf("Normalize(%v, %v)", mean, std)
 	for c := range 3 {
@@ -90,8 +90,7 @@ func Normalize(mean, std [3]float32) Step {
 	}}
 }
 
-// Denormalize undoes [Normalize] on a tensor, to see what the network sees.
-// It changes the tensor in place.
+// Denormalize reverses [Normalize] on a tensor, in place, to show what the network sees.
 func Denormalize(t Tensor, mean, std [3]float32) error {
 	if err := t.check(); err != nil {
 		return err
@@ -102,8 +101,8 @@ func Denormalize(t Tensor, mean, std [3]float32) error {
 	return nil
 }
 
-// Picture turns values in [0, 1] back into a picture; what lies outside is clipped,
-// NaN becomes black. See [Preset.Picture] for normalised values.
+// Picture turns values in [0, 1] back into a picture. Other values are clipped, and NaN becomes
+// black. For normalised values, see [Preset.Picture].
 func (t Tensor) Picture() (*Picture, error) {
 	if err := t.check(); err != nil {
 		return nil, err

@@ -2,7 +2,7 @@ package jpeg
 
 import "image"
 
-// The ways from the file's components to RGB.
+// colour says how a file's components become RGB.
 type colour int
 
 const (
@@ -60,8 +60,8 @@ func (f *File) convert(dst []uint8, window image.Rectangle, m *memory) {
 		case cmyk:
 			inkRow(out, rows)
 		case ycck:
-			// YCC gives inverted inks, which is what inkRow wants as well: but of the
-			// complements, as libjpeg's YCCK is CMYK with Y, Cb, Cr for 255-C, 255-M, 255-Y.
+			// libjpeg's YCCK is CMYK with Y, Cb, Cr for 255-C, 255-M, 255-Y. So YCC gives the
+			// complements of the inverted inks that inkRow needs.
 			yccRow(out, rows[0], rows[1], rows[2])
 			for x, k := range rows[3] {
 				d := out[3*x : 3*x+3 : 3*x+3]
@@ -79,8 +79,8 @@ func inkRow(out []uint8, rows [4][]uint8) {
 	}
 }
 
-// ink gives the light that an ink and black leave, both inverted (255 = no ink):
-// white minus black minus the ink's share of the rest.
+// ink returns the light that an ink and black leave, both inverted (255 = no ink): white minus
+// black minus the ink's share of the rest.
 func ink(c, k uint8) uint8 {
 	t := uint32(255-c)*uint32(k) + 128
 	return k - uint8((t>>8+t)>>8)
@@ -118,7 +118,7 @@ var cbLanes, crLanes = func() (cb, cr [256]uint64) {
 	return
 }()
 
-// biased clips to 0..255 after taking the bias off.
+// biased clips to 0..255 after subtracting the bias.
 var biased = func() (t [2048]uint8) {
 	for i := range t {
 		t[i] = uint8(min(max(i-bias, 0), 255))

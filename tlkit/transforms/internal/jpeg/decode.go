@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// memory is what a decode needs besides its result; kept, because asking for and
-// clearing a megabyte per picture costs as much as an inverse DCT.
+// memory is what decoding needs besides its result. It is reused, because allocating and clearing
+// a megabyte per picture costs as much as the inverse DCT.
 type memory struct {
 	pix   []uint8
 	coefs [][64]int16
@@ -21,9 +21,9 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 // keepBytes is the largest memory kept for the next picture.
 const keepBytes = 64 << 20
 
-// Decode decodes the picture into dst, Width*Height*3 bytes of RGB, but writes only the
-// pixels in window. All data are read and judged even so; what is saved is the inverse
-// DCT and the conversion of the rest, more than half of the work. It can be called once.
+// Decode decodes the picture into dst, Width*Height*3 bytes of RGB, but writes only the pixels in
+// window. It still reads and checks all data; it saves the inverse DCT and the conversion of the
+// rest, more than half of the work. It can be called once.
 func (f *File) Decode(dst []uint8, window image.Rectangle) error {
 	if len(dst) != 3*f.Width*f.Height {
 		return errors.New("jpeg: the place for the picture has the wrong size")
@@ -56,7 +56,7 @@ func (f *File) Decode(dst []uint8, window image.Rectangle) error {
 	return err
 }
 
-// take gives every component its planes. Samples are all written before they are read;
+// take assigns each component its planes. All samples are written before they are read;
 // coefficients are added up, so they must start as zeros.
 func (f *File) take(m *memory) {
 	blocks := 0
@@ -97,7 +97,7 @@ func (f *File) decode() error {
 			complete = complete && f.comps[i].done
 		}
 		if complete && !f.progressive {
-			return nil // nothing that follows could change a sample
+			return nil // nothing after this could change a sample
 		}
 		marker, err := f.segments()
 		if err != nil {

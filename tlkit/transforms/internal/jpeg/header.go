@@ -4,12 +4,11 @@
 //
 // The standard library's decoder is not used, for two reasons: its inverse DCT rounds
 // differently (up to 3 levels) and its chroma upsampling repeats samples (up to 96
-// levels); and it is some three times slower, which matters when decoding feeds a network.
+// levels); and it is about three times slower, which matters when decoding feeds a network.
 //
-// Read are baseline, extended and progressive Huffman-coded files of 8 bits with one
-// (grey), three (YCbCr or RGB) or four (CMYK or YCCK) components of any whole-number
-// subsampling. Where libjpeg patches up damaged data with a warning, this package
-// returns an error: a picture half grey is no picture.
+// The package reads baseline, extended and progressive Huffman-coded files of 8 bits with one
+// (grey), three (YCbCr or RGB) or four (CMYK or YCCK) components and any whole-number
+// subsampling. Where libjpeg repairs damaged data with a warning, this package returns an error.
 package jpeg
 
 import (
@@ -26,7 +25,7 @@ type FormatError string
 
 func (e FormatError) Error() string { return "jpeg: " + string(e) }
 
-// UnsupportedError reports a valid form of JPEG that is not read here.
+// UnsupportedError reports a valid form of JPEG that this package does not read.
 type UnsupportedError string
 
 func (e UnsupportedError) Error() string { return "jpeg: " + string(e) + " is not supported" }
@@ -63,8 +62,8 @@ type component struct {
 	done   bool               // a scan has delivered it
 }
 
-// File is an opened JPEG file: the header is read, no memory of the picture's size is
-// allocated yet.
+// File is an opened JPEG file: its header has been read, but no memory of the picture's size has
+// been allocated.
 type File struct {
 	Width, Height int
 	Exif          []byte // the contents of the EXIF segment, nil without one
@@ -109,8 +108,8 @@ func Open(data []byte) (*File, error) {
 	return f, nil
 }
 
-// Plausible judges whether the data can hold a picture of the size the header announces:
-// every block costs at least a bit. Ask before asking for memory of that size.
+// Plausible returns an error if the data are too short for the size in the header: every block
+// needs at least a bit. Call it before allocating memory of that size.
 func (f *File) Plausible() error {
 	total := 0
 	for i := range f.comps {
@@ -157,7 +156,7 @@ func (f *File) segments() (uint8, error) {
 	}
 }
 
-// body takes a segment's contents: two bytes of length, which count themselves.
+// body reads a segment's contents: two bytes of length, which include themselves.
 func (f *File) body() ([]byte, error) {
 	rest := f.data[f.pos:]
 	if len(rest) < 2 {
@@ -240,7 +239,7 @@ func (f *File) frame(b []byte) error {
 		}
 		f.comps = append(f.comps, c)
 	}
-	if len(f.comps) == 1 { // the factors of a single component mean nothing
+	if len(f.comps) == 1 { // the factors of a single component have no meaning
 		f.comps[0].h, f.comps[0].v = 1, 1
 	}
 	for _, c := range f.comps {
@@ -259,7 +258,7 @@ func (f *File) frame(b []byte) error {
 	return nil
 }
 
-// up divides and rounds up.
+// roundUp divides and rounds up.
 func roundUp(a, b int) int { return (a + b - 1) / b }
 
 func (f *File) quantisation(b []byte) error {

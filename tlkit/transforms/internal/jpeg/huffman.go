@@ -2,8 +2,8 @@ package jpeg
 
 import "encoding/binary"
 
-// lookBits is how many bits are looked up at once. Most codes of photos are shorter,
-// and many still leave room for the bits of the value behind them.
+// lookBits is how many bits are looked up at once. Most codes in photos are shorter, and many
+// leave room for the bits of the value after them.
 const lookBits = 10
 
 // huffman decodes one code table.
@@ -12,7 +12,7 @@ const lookBits = 10
 //
 //	bits 0-7    how many bits to consume, 0 if the code is longer than lookBits
 //	bits 8-15   the symbol: a run of zeros in the high half, the value's size in the low
-//	bits 16-31  the value itself where it fitted, and then it is not zero
+//	bits 16-31  the value itself if it fitted; then it is not zero
 type huffman struct {
 	look   [1 << lookBits]uint32
 	limit  [17]uint32 // the first 16-bit prefix that is beyond codes of this length
@@ -91,8 +91,8 @@ func (h *huffman) enter(code uint32, length int, symbol uint8) {
 	}
 }
 
-// extend turns the size bits behind a symbol into the value: the upper half of the range
-// is positive, the lower half negative.
+// extend converts the size bits after a symbol to the value: the upper half of the range is
+// positive, the lower half negative.
 func extend(bits uint32, size int) int32 {
 	v := int32(bits)
 	if v < 1<<(size-1) {
@@ -101,8 +101,8 @@ func extend(bits uint32, size int) int32 {
 	return v
 }
 
-// long finds the symbol of a code that is longer than lookBits; a length of 0 means
-// that no code fits.
+// long finds the symbol of a code that is longer than lookBits. A length of 0 means that no code
+// matches.
 func (h *huffman) long(next16 uint32) (symbol uint8, length uint) {
 	for l := lookBits + 1; l <= 16; l++ {
 		if next16 < h.limit[l] {
@@ -116,8 +116,8 @@ func (h *huffman) long(next16 uint32) (symbol uint8, length uint) {
 	return 0, 0
 }
 
-// reader takes bits from an entropy-coded segment without stuffing, most significant
-// first. Beyond the end it gives zeros; over tells that this happened.
+// reader reads bits from an entropy-coded segment without stuffing, most significant first.
+// Beyond the end it returns zeros; exhausted reports that.
 type reader struct {
 	buf  []uint8
 	pos  int    // of the next byte that is not in acc
@@ -125,7 +125,7 @@ type reader struct {
 	have uint   // how many of them are valid
 }
 
-// refill makes sure of at least 56 bits.
+// refill ensures that at least 56 bits are available.
 func (r *reader) refill() {
 	if r.pos+8 <= len(r.buf) {
 		r.acc |= binary.BigEndian.Uint64(r.buf[r.pos:]) >> r.have
@@ -147,10 +147,10 @@ func (r *reader) refillSlow() {
 	}
 }
 
-// over tells whether more bits were used than there are.
+// exhausted reports whether more bits were used than there are.
 func (r *reader) exhausted() bool { return r.pos*8-int(r.have) > len(r.buf)*8 }
 
-// bits takes n <= 16 bits.
+// bits reads n <= 16 bits.
 func (r *reader) bits(n uint) uint32 {
 	if r.have < n {
 		r.refill()
@@ -161,14 +161,14 @@ func (r *reader) bits(n uint) uint32 {
 	return v
 }
 
-// code takes a Huffman symbol; ok is false when no code fits.
+// code reads a Huffman symbol; ok is false if no code matches.
 func (r *reader) code(h *huffman) (symbol uint8, ok bool) {
 	if r.have < 16 {
 		r.refill()
 	}
 	e := h.look[r.acc>>(64-lookBits)]
 	if e != 0 {
-		// The entry may already count the value's bits; only the code is wanted here.
+		// The entry may already count the value's bits; only the code matters here.
 		symbol = uint8(e >> 8)
 		n := uint(e & 255)
 		if e>>16 != 0 {

@@ -2,7 +2,7 @@ package jpeg
 
 // The inverse DCT of Loeffler, Ligtenberg and Moschytz in integers, with libjpeg's
 // scaling ("islow"): 13 bits for the constants, 2 more bits kept between the passes.
-// Any other order of rounding gives other pixels.
+// Another order of rounding gives other pixels.
 const (
 	constBits = 13
 	passBits  = 2
@@ -34,8 +34,8 @@ var clampTable = func() (t [1024]uint8) {
 	return
 }()
 
-// level clips a sample and shifts it up by 128. Sums of sane coefficients stay within
-// +-512, where one table look-up does; what lies beyond is clipped by hand.
+// level clips a sample and adds 128. Sums of usual coefficients are within +-512, where a table
+// is enough; others are clipped by hand.
 func level(v int32) uint8 {
 	if uint32(v+512) < 1024 {
 		return clampTable[v&1023]

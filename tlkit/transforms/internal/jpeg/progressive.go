@@ -1,6 +1,6 @@
 package jpeg
 
-// progressiveBlock adds what a scan knows about a block.
+// progressiveBlock adds the data of a scan to a block.
 func (s *scan) progressiveBlock(i int, b *[64]int16) bool {
 	switch {
 	case s.first == 0 && s.high == 0:

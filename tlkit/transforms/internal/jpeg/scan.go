@@ -6,10 +6,10 @@ import (
 	"io"
 )
 
-// maxScans bounds the work a small hostile file can cause. Encoders write about ten.
+// maxScans bounds the work that a small hostile file can cause. Encoders write about ten scans.
 const maxScans = 200
 
-// unzig gives the place in natural order (row by row) of a coefficient in zigzag order.
+// unzig maps zigzag order to natural order (row by row).
 var unzig = [64]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
 	17, 24, 32, 25, 18, 11, 4, 5,
@@ -21,7 +21,7 @@ var unzig = [64]uint8{
 	53, 60, 61, 54, 47, 55, 62, 63,
 }
 
-// scan is what a scan header says.
+// scan is a scan header.
 type scan struct {
 	comps       []*component
 	dc, ac      [4]*huffman // of each component
@@ -92,8 +92,8 @@ func (f *File) readScan() (*scan, error) {
 	return s, nil
 }
 
-// nextSegment copies the entropy-coded data up to the next marker, without the zero
-// bytes stuffed behind 0xff: so the bit reader can take eight bytes at a time.
+// nextSegment copies the entropy-coded data up to the next marker, without the zero bytes stuffed
+// after 0xff, so that the bit reader can take eight bytes at a time.
 func (f *File) nextSegment() (r reader, marker uint8) {
 	f.clean = f.clean[:0]
 	for {
@@ -181,7 +181,7 @@ func (f *File) decodeScan() error {
 				}
 			}
 		}
-		// Checked a row at a time: until then zeros were decoded, which does no harm.
+		// Checked once per row: until then zeros are decoded, which does no harm.
 		if s.exhausted() {
 			return f.ended(marker)
 		}
@@ -192,7 +192,7 @@ func (f *File) decodeScan() error {
 	return nil
 }
 
-// ended says why data ran out: at the end of the file, or at a marker.
+// ended returns why the data ended: at the end of the file, or at a marker.
 func (f *File) ended(marker uint8) error {
 	if marker == 0 {
 		return io.ErrUnexpectedEOF

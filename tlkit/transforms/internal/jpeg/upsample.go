@@ -2,16 +2,15 @@ package jpeg
 
 import "image"
 
-// row returns the part of row y of component i that lies in the window. Like libjpeg it
-// interpolates where a component is halved ("fancy upsampling": three parts of the
-// nearer sample, one of the farther) and repeats samples elsewhere. buf is the
-// component's own row buffer.
+// row returns the part of row y of component i that is in the window. Like libjpeg, it
+// interpolates where a component is halved ("fancy upsampling": three parts of the nearer sample,
+// one of the farther) and otherwise repeats samples. buf is the component's row buffer.
 func (f *File) row(i, y int, window image.Rectangle, buf *[]uint8) []uint8 {
 	c := &f.comps[i]
 	sx, sy := f.maxH/c.h, f.maxV/c.v
 	stride := 8 * c.blocks.w
-	// Only these samples are known; the outermost two of them serve as neighbours, so
-	// that what the interpolation does at an end is right or falls outside the window.
+	// Only these samples are known. The outermost two serve as neighbours, so that the
+	// interpolation is right at the ends of the window.
 	known := c.samples(f, window)
 	line := func(r int) []uint8 {
 		r = min(max(r, 0), c.size.h-1)
@@ -46,8 +45,8 @@ func (f *File) row(i, y int, window image.Rectangle, buf *[]uint8) []uint8 {
 	return out[start:end]
 }
 
-// halved doubles a row. The two halves of a sample round differently (1 and 2 of 4),
-// so that errors do not all go one way.
+// halved doubles a row. The two halves of a sample are rounded differently (1 and 2 of 4), so
+// that errors do not all have the same sign.
 func halved(out, src []uint8) {
 	this := uint32(src[0])
 	out[0] = src[0]
@@ -63,7 +62,7 @@ func halved(out, src []uint8) {
 	o[0] = uint8(this)
 }
 
-// between is the row a quarter of the way from near to far.
+// interpolate returns the row a quarter of the way from near to far.
 func interpolate(out, closer, far []uint8, round uint32) {
 	far = far[:len(closer)]
 	out = out[:len(closer)]
@@ -72,7 +71,7 @@ func interpolate(out, closer, far []uint8, round uint32) {
 	}
 }
 
-// quartered does both directions at once, with one rounding.
+// quartered interpolates in both directions at once, with one rounding.
 func quartered(out, closer, far []uint8) {
 	n := len(closer)
 	far = far[:n]
