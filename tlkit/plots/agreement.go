@@ -8,8 +8,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Predicted is one panel of [Agreement]: what is true and what was predicted, picture by
-// picture, in the value's own units, and how good that is.
+// Predicted is one panel of [Agreement]: the true and the predicted values, picture by picture,
+// in the value's own unit, and how well they agree.
 type Predicted struct {
 	True, Predicted []float64
 	metrics.ValueScore
@@ -17,13 +17,13 @@ type Predicted struct {
 
 const (
 	agreementShown = 12   // panels
-	agreementDots  = 3000 // of a panel; of more, evenly spread ones are drawn
-	agreementRow   = 3    // panels beside each other
+	agreementDots  = 3000 // of a panel; of more, an evenly spread selection is drawn
+	agreementRow   = 3    // panels in a row
 )
 
-// Agreement draws predicted against true values, a square panel for each value: on the
-// diagonal a prediction is right, the shaded band is one root mean squared error wide to
-// either side. Of more than 12 values the first 12 are drawn, and the sentence says so.
+// Agreement draws predicted against true values, with a square panel for each value. On the
+// diagonal a prediction is right; the shaded band is one root mean squared error to either side.
+// Of more than 12 values, the first 12 are drawn, and Text says so.
 func Agreement(panels ...Predicted) Figure {
 	if len(panels) == 0 {
 		return failed("agreement: no values: want at least one")
@@ -57,7 +57,7 @@ func Agreement(panels ...Predicted) Figure {
 	y := padding
 	for i := 0; i < len(a.squares); i += columns {
 		row := make([]*panel, columns)
-		for k := range row { // a last row that is not full leaves its place empty
+		for k := range row { // the last row may have empty places
 			row[k] = &a.squares[min(i+k, len(a.squares)-1)].panel
 			if i+k >= len(a.squares) {
 				spare := *row[k]
@@ -72,7 +72,7 @@ func Agreement(panels ...Predicted) Figure {
 	return &figure{width: width, height: y - 12 + padding - 4, draw: a.draw, text: agreementText(all, hidden)}
 }
 
-// r2 is R² with its interval.
+// r2 returns R² with its interval.
 func (p Predicted) r2() string {
 	s := fmt.Sprintf("%.2f", p.R2)
 	if p.Interval.Known() {
@@ -106,7 +106,7 @@ func (s *agreed) draw(c *canvas) {
 	n := len(s.data.True)
 	every := (n + agreementDots - 1) / agreementDots
 	drawn := (n + every - 1) / every
-	// Few dots are solid, many let each other through.
+	// Few dots are solid, many are transparent.
 	alpha, radius := math.Min(0.85, math.Max(0.14, 12/math.Sqrt(float64(drawn)))), 3.0
 	if drawn > 300 {
 		radius = 2
@@ -117,7 +117,7 @@ func (s *agreed) draw(c *canvas) {
 			c.mark(disc, q.x, q.y, radius, fade(blue.line, alpha))
 		}
 	}
-	c.line([]point{locate(lo, lo), locate(hi, hi)}, 1.1, muted, 4, 3) // over the dots: many of them would hide it
+	c.line([]point{locate(lo, lo), locate(hi, hi)}, 1.1, muted, 4, 3) // over the dots, since many of them would hide it
 	c.halo(point{p.left + 5, p.top + 12}, left, noteStyle, muted, "predicted")
 }
 

@@ -13,7 +13,7 @@ type Bar struct {
 	Label    string
 	Value    float64
 	Interval metrics.Interval // may be unknown
-	Note     string           // a few words behind the value: "65 of 70"
+	Note     string           // a few words after the value: "65 of 70"
 }
 
 const (
@@ -21,9 +21,9 @@ const (
 	barsHead  = 30
 )
 
-// Bars draws one row a value, in the given order: the interval as a bar, the
-// value as a dot in it. The axis starts where the data do and says so with a
-// tick. Lists of more than 40 rows show the first 30 and the last 10.
+// Bars draws a row for each value, in the given order: the interval as a bar, the value as a dot
+// in it. The axis starts near the smallest value, with a tick there. Of more than 40 rows, the
+// first 30 and the last 10 are drawn.
 func Bars(title string, scale Scale, bars []Bar) Figure {
 	if len(bars) == 0 {
 		return failed("bars: nothing to draw: want at least one row")
@@ -135,14 +135,14 @@ func barsText(title string, scale Scale, bars []Bar) string {
 		inert(bars[lo].Label), scale.words(bars[lo].Value, bars[lo].Interval), inert(bars[hi].Label), scale.words(bars[hi].Value, bars[hi].Interval))
 }
 
-// Group is one row of [Strip]: the same thing measured several times.
+// Group is one row of [Strip]: repeated measurements of the same thing.
 type Group struct {
 	Label  string
 	Values []float64
 }
 
-// Strip draws each value of a few groups as a dot, a seed or fold each, with
-// the group's mean and its 95 % t interval.
+// Strip draws every value of a few groups as a dot, such as a seed or a fold, with the mean of the
+// group and its 95 % t interval.
 func Strip(title string, scale Scale, groups []Group) Figure {
 	if len(groups) == 0 || len(groups) > barsShown {
 		return failed("strip: %d groups: want 1..%d", len(groups), barsShown)
@@ -213,8 +213,8 @@ func Strip(title string, scale Scale, groups []Group) Figure {
 	return f
 }
 
-// beeswarm keeps dots of radius r from covering each other, by moving them up
-// and down in turn, as far as room goes.
+// beeswarm moves dots of radius r up and down, as far as there is room, so that they do not cover
+// each other.
 func beeswarm(values []float64, px func(float64) float64, r, room float64) []point {
 	if len(values) > 400 {
 		values = values[:400]

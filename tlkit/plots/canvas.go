@@ -11,20 +11,19 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// canvas draws in nominal pixels from the top left corner. Where there is a
-// raster behind it, rectangles and pictures go straight to its pixels: edges
-// are sharp, and a thousand cells cost nothing.
+// canvas draws in nominal pixels from the top left corner. On a raster, rectangles and pictures
+// are written directly to its pixels, so that edges are sharp and many cells are fast.
 type canvas struct {
 	vg     vg.Canvas
 	pix    *image.RGBA // nil for vectors
 	height float64
-	scale  float64 // device pixels a nominal one
+	scale  float64 // device pixels per nominal pixel
 }
 
 type point struct{ x, y float64 }
 
-// pt is where all coordinates pass on their way to the drawing libraries, which
-// walk along a line cell by cell and never arrive at infinity.
+// pt converts all coordinates for the drawing libraries, and bounds them: the libraries walk along
+// lines cell by cell and would never reach infinity.
 func (c *canvas) pt(x, y float64) vg.Point {
 	return vg.Point{X: vg.Length(tame(x)), Y: vg.Length(c.height - tame(y))}
 }
@@ -68,11 +67,12 @@ func (c *canvas) frame(b box, width float64, col color.NRGBA) {
 	c.rect(b.x+b.w-width, b.y+width, width, b.h-2*width, col)
 }
 
-// hline and vline are thin straight rules.
+// hline draws a thin horizontal rule.
 func (c *canvas) hline(x0, x1, y, width float64, col color.NRGBA) {
 	c.rect(min(x0, x1), c.snap(y-width/2), math.Abs(x1-x0), width, col)
 }
 
+// vline draws a thin vertical rule.
 func (c *canvas) vline(x, y0, y1, width float64, col color.NRGBA) {
 	c.rect(c.snap(x-width/2), min(y0, y1), width, math.Abs(y1-y0), col)
 }
@@ -162,8 +162,7 @@ func (c *canvas) mark(m marker, x, y, r float64, col color.NRGBA) {
 	}
 }
 
-// tick and cross are the two glyphs of right and wrong, in a box of side s
-// around (x, y).
+// tick draws the glyph for right, in a box of side s around (x, y).
 func (c *canvas) tick(x, y, s float64, col color.NRGBA) {
 	c.line([]point{{x - 0.42*s, y + 0.02*s}, {x - 0.12*s, y + 0.34*s}, {x + 0.44*s, y - 0.36*s}}, 0.17*s, col)
 }
@@ -234,15 +233,15 @@ func (c *canvas) outline(x, y, align float64, st style, s string) (vg.Path, floa
 	return p, w
 }
 
-// picture draws img scaled to fit the rectangle, its proportions kept, in the
-// middle, and returns where it lies.
+// picture draws img scaled to fit the rectangle, centred and with its proportions kept, and returns
+// its rectangle.
 func (c *canvas) picture(x, y, w, h float64, img image.Image) (fx, fy, fw, fh float64) {
 	b := img.Bounds()
 	k := math.Min(w/float64(b.Dx()), h/float64(b.Dy()))
 	fw, fh = float64(b.Dx())*k, float64(b.Dy())*k
 	fx, fy = x+(w-fw)/2, y+(h-fh)/2
 	var how xdraw.Scaler = xdraw.CatmullRom
-	if k*c.scale >= 3 { // an icon of 32 pixels: show its pixels, not a blur
+	if k*c.scale >= 3 { // a small icon: show its pixels without smoothing
 		how = xdraw.NearestNeighbor
 	}
 	target := c.device(fx, fy, fw, fh)
@@ -266,7 +265,7 @@ func (c *canvas) raster(x, y, w, h float64, img image.Image) {
 		xdraw.NearestNeighbor.Scale(c.pix, c.device(x, y, w, h), img, img.Bounds(), draw.Src, nil)
 		return
 	}
-	// A viewer of vectors smooths what it enlarges, so it gets enough pixels.
+	// Viewers of vectors smooth what they enlarge, so draw enough pixels.
 	b := img.Bounds()
 	k := max(1, 1600/max(b.Dx(), b.Dy(), 1))
 	large := image.NewNRGBA(image.Rect(0, 0, k*b.Dx(), k*b.Dy()))
@@ -276,7 +275,7 @@ func (c *canvas) raster(x, y, w, h float64, img image.Image) {
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// turned sets text upright, reading upwards, its middle at (x, y).
+// turned writes text that reads upwards, with its middle at (x, y).
 func (c *canvas) turned(x, y float64, st style, col color.NRGBA, s string) {
 	p, w := c.outline(0, c.height, left, st, s)
 	for i := range p {
@@ -292,7 +291,7 @@ func (c *canvas) turned(x, y float64, st style, col color.NRGBA, s string) {
 	c.vg.Fill(p)
 }
 
-// turnedRight sets text upright, reading upwards, its end at the top at y.
+// turnedRight writes text that reads upwards and ends at y, at the top.
 func (c *canvas) turnedRight(x, y float64, st style, col color.NRGBA, s string) {
 	c.turned(x, y+st.width(s)/2, st, col, s)
 }

@@ -13,19 +13,18 @@ import (
 )
 
 const (
-	namedClasses  = 60 // more classes than this, and rows have no names
+	namedClasses  = 60 // with more classes than this, rows have no names
 	orderedAbove  = 15 // more classes than this are ordered by what is confused
 	countedBelow  = 12 // up to here a cell shows its count under its share
 	valuedBelow   = 24 // up to here it shows its share
 	listedMistake = 5
 )
 
-// Confusion draws a confusion matrix: one row a class, the share of its
-// pictures that went to each column, light to blue, with the count below it.
-// Cells of nothing stay blank. Right of the rows stands each class's recall
-// with its 95 % interval. More than 15 classes are ordered so that those which
-// are taken for each other are neighbours, and the worst mistakes are listed.
-// The result is a [Hover].
+// Confusion draws a confusion matrix. Each row is a class; the cells show the share of its pictures
+// that were predicted as each column, from light to blue, and the count. Empty cells stay blank.
+// To the right is the recall of each class with its 95 % interval. More than 15 classes are
+// ordered so that classes that are confused with each other are neighbours, and the worst mistakes
+// are listed. The result is a [Hover].
 func Confusion(c metrics.Confusion) Figure {
 	if err := c.Check(); err != nil {
 		return failed("%w", err)
@@ -62,7 +61,7 @@ func newMatrix(c metrics.Confusion) *matrix {
 	return m
 }
 
-// share is the part of row's pictures that went to column, by place.
+// share returns the share of the row's pictures that were predicted as column.
 func (m *matrix) share(row, column int) float64 {
 	t := m.order[row]
 	if m.classes[t].Support == 0 {
@@ -104,12 +103,12 @@ func (m *matrix) figure() figure {
 		cell = 480 / float64(k)
 	}
 	side := cell * float64(k)
-	// Names under the columns stand upright when they do not fit lying.
+	// Names below the columns are turned if they do not fit.
 	upright := false
 	for _, n := range names {
 		upright = upright || label.width(n) > cell-4
 	}
-	// Left: the row names and the word «truth»; right: recall.
+	// Left: the row names and the word "truth"; right: recall.
 	head := 54.0
 	l := padding + 16 + nameWidth + 8
 	top := padding + head
@@ -169,8 +168,8 @@ func (m *matrix) figure() figure {
 	}}
 }
 
-// cells draws the heat map: as rectangles while they can be told apart, else
-// as a picture of one pixel a cell.
+// cells draws the heat map: as rectangles, or as a picture with one pixel per cell if they are too
+// small.
 func (m *matrix) cells(c *canvas, l, top, cell float64) {
 	k := len(m.order)
 	side := cell * float64(k)
@@ -217,7 +216,7 @@ func (m *matrix) cells(c *canvas, l, top, cell float64) {
 	}
 }
 
-// share prints a part of one: 94.8 % or 95; a little is never printed as none.
+// share formats a fraction: 94.8 % or 95. A small fraction is never printed as 0.
 func share(v float64, long bool) string {
 	if long {
 		return percent(v)
@@ -231,8 +230,8 @@ func share(v float64, long bool) string {
 	return strconv.FormatFloat(100*v, 'f', 0, 64)
 }
 
-// heat is the matrix as pixels. Where a pixel covers several cells it shows the
-// fullest, so that a rare mistake of a thousand classes stays visible.
+// heat returns the matrix as pixels. A pixel that covers several cells shows the largest, so that a
+// rare mistake among a thousand classes stays visible.
 func (m *matrix) heat(pixels int) image.Image {
 	k := len(m.order)
 	n := min(max(pixels, 1), k)
@@ -247,7 +246,7 @@ func (m *matrix) heat(pixels int) image.Image {
 	for pos, v := range best {
 		fill := white
 		if v > 0 {
-			fill = ramp(0.12 + 0.88*math.Sqrt(v)) // the root lifts what is small
+			fill = ramp(0.12 + 0.88*math.Sqrt(v)) // the root makes small shares visible
 		}
 		img.SetNRGBA(pos%n, pos/n, color.NRGBA(fill))
 	}
@@ -285,7 +284,7 @@ func (m *matrix) recalls(c *canvas, x, top, cell, w float64) {
 	}
 }
 
-// list names the worst mistakes, for a matrix whose cells cannot be read.
+// list writes the worst mistakes, for a matrix with cells too small to read.
 func (m *matrix) list(c *canvas, y, width float64) {
 	c.text(point{padding, y}, left, labelStyle, ink, "Most confused")
 	for i, w := range m.wrong {

@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// vegaCells bounds the rows of a specification: beyond it only the fullest
-// cells are in it.
+// vegaCells bounds the rows of a specification: of more cells, it contains the largest.
 const vegaCells = 4000
 
 func (m *matrix) vega() map[string]any {
@@ -29,8 +28,8 @@ func (m *matrix) vega() map[string]any {
 	seen := map[string]int{}
 	unique := make([]string, len(m.order))
 	for i, o := range m.order {
-		// Two names may look alike once they are shortened; a band scale would
-		// lay their rows over each other.
+		// Shortened names may be equal, and a band scale would draw their rows on top of each
+		// other.
 		n := inert(m.c.Labels[o])
 		if seen[n]++; seen[n] > 1 {
 			n += fmt.Sprintf(" (%d)", o)

@@ -10,17 +10,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Curves draws the history of one or more runs: a panel for each metric, loss,
-// accuracy and rate first. One run shows its splits, the 95 % interval of its
-// accuracy, the state that was kept and the place where the backbone starts to
-// move. Several runs of one name are repetitions: their mean, and their range
-// as a band. Runs of different names are rivals and share the panels, four of
-// them in colour.
+// Curves draws the history of one or more runs, with a panel for each metric: loss, accuracy and
+// rate first. For a single run it shows the splits, the 95 % interval of the accuracy, the state
+// that was kept, and where fine-tuning starts. Runs of the same name are repetitions: it draws
+// their mean and, as a band, their range. Runs of different names share the panels, four of them
+// in colour.
 //
-// A run with out-of-fold points chooses by those; its validation is dashed, to
-// say that nothing hangs on it. No runs, or runs without points, give a figure
-// that says so, so that a live view can start before training does. The result
-// is a [Hover].
+// If a run has out-of-fold points, those chose the state that was kept; validation is dashed,
+// because it decides nothing. Without runs or points the figure says so, so that a live view can
+// start before training. The result is a [Hover].
 func Curves(runs ...curves.Run) Figure {
 	ch := newCurvesChart(runs)
 	f := hover{figure: ch.figure()}
@@ -29,14 +27,14 @@ func Curves(runs ...curves.Run) Figure {
 	return &f
 }
 
-// curvesChart is what a figure of curves shows, before it is laid out.
+// curvesChart is the content of a figure of curves before it is laid out.
 type curvesChart struct {
 	groups []group
 	rivals bool // different names share the panels
 	axis   string
 	panels []*curvesPanel
 	notes  []string // small print below
-	border float64  // where the backbone starts to move; NaN = nowhere
+	border float64  // where fine-tuning starts; NaN = nowhere
 }
 
 // group is the repetitions of one name.
@@ -44,7 +42,7 @@ type group struct {
 	name string
 	hue  hue
 	runs []curves.Run
-	kept float64 // NaN when there is none or they differ
+	kept float64 // NaN if there is none, or if they differ
 	why  string
 }
 
@@ -67,7 +65,7 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 			continue
 		}
 		r = r.Clone()
-		// What a reader of files refuses may still come from a program.
+		// Points that a file cannot hold may still come from a program.
 		r.Points = slices.DeleteFunc(r.Points, func(p curves.Point) bool { return p.Check() != nil })
 		r.Marks = slices.DeleteFunc(r.Marks, func(m curves.Mark) bool { return m.Check() != nil })
 		i, seen := byName[r.Name]
@@ -92,7 +90,7 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 			if r.Axis == curves.Iterations || r.Axis == curves.Strengths {
 				ch.axis = r.Axis
 				if ch.axis == curves.Strengths {
-					if _, tuned := r.Unfrozen(); tuned { // strengths are no place to stand on for what came after
+					if _, tuned := r.Unfrozen(); tuned { // steps of fine-tuning are not strengths
 						ch.axis = "step"
 					}
 				}
@@ -128,10 +126,10 @@ func pointsOf(runs []curves.Run) []curves.Point {
 	return out
 }
 
-// reported are the splits whose figure is a run's result.
+// reported reports whether a run's result is measured on the split.
 func reported(split string) bool { return split == curves.Valid || split == curves.Test }
 
-// splitHue gives a split its colour.
+// splitHue returns the colour of a split.
 func splitHue(split string, other int) hue {
 	switch split {
 	case curves.Train:
@@ -149,7 +147,7 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 	p.title, p.xName = title(metric), ch.axis
 	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
 	if ch.rivals {
-		// One line a run: the split that decides, of those that all runs have.
+		// One line per run: the deciding split among those that all runs have.
 		split := splits[0]
 		for _, s := range []string{curves.Test, curves.Valid, curves.Folds} {
 			lacks := func(g group) bool { return len(gather(g.runs, s, metric).samples) == 0 }
@@ -233,7 +231,7 @@ func (p *curvesPanel) subtitle() string {
 	}
 }
 
-// title is a metric's name as a heading.
+// title returns a metric's name as a heading.
 func title(metric metrics.Metric) string {
 	switch metric {
 	case curves.Loss:
@@ -246,7 +244,7 @@ func title(metric metrics.Metric) string {
 	return drawable(metric.Title())
 }
 
-// score reports whether a metric is what a run is judged by.
+// score reports whether a metric measures the quality of a run.
 func score(metric metrics.Metric) bool {
 	return metric == curves.Accuracy || metric == curves.MAP || metric == curves.R2
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
-// axes gives all panels one x axis and each its y axis and end labels.
+// axes sets the common x axis of all panels, and the y axis and end labels of each.
 func (ch *curvesChart) axes() {
 	x := newSpan()
 	for _, p := range ch.panels {
@@ -61,7 +61,7 @@ func (ch *curvesChart) axes() {
 			p.rightLabels += whiskerGap * float64(p.whiskers)
 			continue
 		case len(p.series) == 1 && (p.metric == curves.Rate || kept && score(p.metric)):
-			continue // the subtitle names the line, the kept state's label its value
+			continue // the subtitle has the name and the label of the kept state the value
 		}
 		p.ends = true
 		for _, s := range p.series {
@@ -70,8 +70,8 @@ func (ch *curvesChart) axes() {
 	}
 }
 
-// setDecimals gives the labels of a panel as many decimals as its largest
-// final value needs for three digits.
+// setDecimals sets the number of decimals of a panel's labels, so that its largest final value has
+// three digits.
 func (p *curvesPanel) setDecimals() {
 	top := newSpan()
 	for _, s := range p.series {
@@ -85,7 +85,7 @@ func (p *curvesPanel) setDecimals() {
 	}
 }
 
-// short is a value for a label in the picture.
+// short formats a value for a label in the picture.
 func (p *curvesPanel) short(v float64) string {
 	if p.share() || p.decimals < 0 || !finite(v) {
 		return p.value(v)

@@ -10,7 +10,7 @@ import (
 
 const (
 	curvesRow   = 236.0 // height of a row of panels
-	phaseStrip  = 16.0  // above the data, when there is a border
+	phaseStrip  = 16.0  // above the data, if there is a border
 	curvesInRow = 3
 )
 
@@ -84,7 +84,7 @@ func (ch *curvesChart) keys(width float64) [][]key {
 	x := padding
 	for i, g := range ch.groups {
 		if i >= len(hues) {
-			break // the rest is grey; the small print counts it
+			break // the rest is grey, and counted in the small print
 		}
 		k := key{x: x, hue: g.hue, name: labelStyle.fit(drawable(g.name), 200)}
 		for _, p := range ch.panels {
@@ -109,7 +109,7 @@ func (ch *curvesChart) keys(width float64) [][]key {
 	return lines
 }
 
-// standing is the sample a run stands for: the kept state's, else the last.
+// standing returns the sample that represents a run: that of the kept state, or else the last.
 func (ch *curvesChart) standing(p *curvesPanel, s series, g group) (sample, bool) {
 	if finite(g.kept) {
 		if a, ok := s.sampleAt(g.kept); ok {
@@ -131,8 +131,8 @@ func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
 	if single && finite(ch.groups[0].kept) {
 		c.dashed(p.px(ch.groups[0].kept), p.top, p.top+p.h, 1, edge)
 	}
-	// Lines that decide nothing are thin and lie on top, or they would vanish
-	// under the one they run beside.
+	// Lines that decide nothing are thin and drawn last, so that the deciding line does not hide
+	// them.
 	for _, s := range p.series {
 		if s.hue == grey {
 			p.drawSeries(c, s)
@@ -156,9 +156,8 @@ func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
 	ch.drawStandings(c, p)
 }
 
-// drawStandings shows, for rivals, where each one stands: its kept state as a
-// large mark on the line, and right of the data its interval, one beside the
-// other. Bands would only make mud of each other.
+// drawStandings shows the kept state of each of several runs as a large mark on its line and, to
+// the right of the data, their intervals side by side. Bands would cover each other.
 func (ch *curvesChart) drawStandings(c *canvas, p *curvesPanel) {
 	for i, s := range p.series {
 		for _, g := range ch.groups {
@@ -245,8 +244,8 @@ func (p *curvesPanel) drawBroken(c *canvas, axis string) {
 	c.halo(point{x, p.top + 24}, left, noteStyle, bad.text, s)
 }
 
-// drawKept marks the state that was kept: a dot on the deciding line, the rule
-// through all panels, and words where they cover least.
+// drawKept marks the state that was kept: a dot on the deciding line, a rule through all panels, and
+// words where they cover the least.
 func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 	g := ch.groups[0]
 	var s series

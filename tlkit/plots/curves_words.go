@@ -9,7 +9,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// text says in words what the curves show.
+// text describes the curves in words.
 func (ch *curvesChart) text() string {
 	if len(ch.panels) == 0 {
 		return "Curves: no measurement yet."
@@ -41,8 +41,8 @@ func (ch *curvesChart) text() string {
 	return strings.Join(out, " ")
 }
 
-// seriesWords: "Valid loss falls from 0.78 to 0.219 at epoch 6 of 8, then rises
-// to 0.236."
+// seriesWords describes a line: "Valid loss falls from 0.78 to 0.219 at epoch 6 of 8, then rises to
+// 0.236."
 func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 	name := strings.TrimSpace(inert(s.split) + " " + inert(p.metric.Title()))
 	if p.metric == curves.Rate {
@@ -116,7 +116,7 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 	return out + "." + suffix
 }
 
-// detail is a value with interval and counts where it has them.
+// detail formats a value with its interval and counts, if it has them.
 func (p *curvesPanel) detail(a sample) string {
 	s := p.value(a.y)
 	if !p.share() || !finite(a.lo) {
@@ -159,7 +159,7 @@ func capital(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// vega is the interactive twin: one layered chart a metric, side by side.
+// vega returns the interactive version: a layered chart for each metric, side by side.
 func (ch *curvesChart) vega() map[string]any {
 	var charts []any
 	for _, p := range ch.panels {
@@ -175,7 +175,7 @@ func (ch *curvesChart) vega() map[string]any {
 			names, colours = append(names, name), append(colours, hexOf(s.hue.line))
 			every := max(1, len(s.samples)/1500)
 			if len(s.samples) > 60 {
-				size = 5 // still there to hover over
+				size = 5 // still there for the mouse
 			}
 			for i, a := range s.samples {
 				if !finite(a.y) || i%every != 0 && i != len(s.samples)-1 {
@@ -219,8 +219,8 @@ func (ch *curvesChart) vega() map[string]any {
 	return map[string]any{"hconcat": nonNil(charts), "resolve": map[string]any{"scale": map[string]any{"color": "independent"}}}
 }
 
-// wordOnly makes a parameter's name, which Vega reads as an identifier, from a
-// place in the figure and never from anybody's text.
+// wordOnly makes the name of a parameter, which Vega reads as an identifier. It contains the place
+// in the figure and only the letters of known metrics, never foreign text.
 func wordOnly(metric metrics.Metric, place int) string {
 	switch metric {
 	case curves.Loss, curves.Accuracy, curves.Rate, curves.MAP:

@@ -1,19 +1,18 @@
-// Package plots draws the pictures of a training run: curves, confusion matrix,
-// grids of pictures, per-class bars, calibration, model comparison, and what a
-// network's input looks like beside what its weights expect.
+// Package plots draws the figures of a training run: curves, confusion matrices, grids of
+// pictures, bars for each class, calibration, comparisons of networks, and the input of a network
+// against what its weights expect.
 //
-// Each function takes plain data and returns a [Figure], which draws itself as
-// PNG (twice the nominal size, on an opaque white card) or SVG (text as
-// outlines: nothing to install, nothing to re-flow) and says what it shows in
-// one sentence made from the data. Curves, Confusion and Scatter can also be
-// had as a Vega-Lite v5 specification ([Hover]), with its data inside and no
-// expression built from anybody's names.
+// Each function takes plain data and returns a [Figure]. A figure draws itself as PNG (twice the
+// nominal size, on opaque white) or SVG (with text as outlines, so that no font is needed), and
+// describes itself in words made from the data. Curves, Confusion and Scatter also come as a
+// Vega-Lite v5 specification ([Hover]) that contains its data, and no expression made from names.
 //
-// Drawing is deterministic: the same data gives the same bytes on the same kind
-// of machine. Names from outside (classes, files, runs) may hold anything:
-// control and direction characters become escapes, so do characters that the
-// built-in fonts lack, and long names lose their middle.
+// Every chart has an example below; its picture is in the folder testdata.
 //
-// Bad data does not panic and does not draw something else: the figure's PNG
-// and SVG return the error.
+// Drawing is deterministic: the same data give the same bytes on the same kind of machine. Names
+// of classes, files and runs may contain anything: control and direction characters, and
+// characters that the built-in fonts lack, become escapes, and long names are shortened in the
+// middle.
+//
+// Bad data cause neither a panic nor a wrong picture: PNG and SVG of the figure return the error.
 package plots

@@ -18,55 +18,53 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Figure is a picture that can be put in a notebook, a terminal, a file or a
-// paper.
+// Figure is a picture for a notebook, a terminal, a file or a paper.
 type Figure interface {
-	// PNG writes the picture at twice its nominal size. A figure without photos
-	// is reduced to its 256 most telling colours: half the bytes, and the shades
-	// that move are the fringes of letters and lines.
+	// PNG writes the picture at twice its nominal size. A figure without photos is reduced to
+	// 256 colours: that halves the file and changes only the smoothed edges of letters and
+	// lines.
 	PNG(w io.Writer) error
-	// SVG writes the picture as vectors; text is outlines.
+	// SVG writes the picture as vectors, with text as outlines.
 	SVG(w io.Writer) error
-	// Text is the picture in words, for those who cannot see it: one to three
-	// sentences made from the data.
+	// Text describes the picture in one to three sentences made from the data.
 	Text() string
-	// Size is the nominal width and height in pixels.
+	// Size returns the nominal width and height in pixels.
 	Size() (width, height int)
 	// Image draws the picture at a scale: 1 is nominal, 2 is what PNG writes.
 	Image(scale float64) (*image.RGBA, error)
 }
 
-// Hover is a Figure that has an interactive twin.
+// Hover is a Figure that also has an interactive version.
 type Hover interface {
 	Figure
-	// VegaLite is a complete Vega-Lite v5 specification in JSON, data included.
+	// VegaLite returns a complete Vega-Lite v5 specification in JSON, with its data.
 	VegaLite() ([]byte, error)
 }
 
-// figure draws lazily: nothing is rasterised until somebody asks.
+// figure draws lazily: nothing is rasterised until PNG, SVG or Image is called.
 type figure struct {
 	width, height float64
 	text          string
 	draw          func(c *canvas)
-	photos        bool // holds pictures, which a palette would spoil
+	photos        bool // contains photos, which a palette would damage
 	err           error
 }
 
-// hover is a figure with a specification. Two types, so that a type assertion
-// to Hover tells the truth.
+// hover is a figure with a specification. It is a type of its own, so that a type assertion to
+// Hover fails for other figures.
 type hover struct {
 	figure
 	spec func() map[string]any
 }
 
-// failed is the figure of data that cannot be drawn.
+// failed returns a figure for data that cannot be drawn.
 func failed(format string, args ...any) *figure {
 	err := fmt.Errorf("plots: "+format, args...)
 	return &figure{width: 1, height: 1, err: err, text: "No picture: " + err.Error()}
 }
 
-// maxSide keeps a figure of wild data from asking for gigabytes: 2 x 12,000
-// squared would be 2.3 GB, so the area is bounded too.
+// maxSide keeps a figure of strange data from needing gigabytes: 2 x 12,000 squared would be 2.3
+// GB, so the area is bounded too.
 const (
 	maxSide = 12000
 	maxArea = 16e6
@@ -93,15 +91,15 @@ func (f *figure) Image(scale float64) (img *image.RGBA, err error) {
 	if err := f.check(scale); err != nil {
 		return nil, err
 	}
-	// The drawing libraries panic on what they cannot do; that stays in here.
+	// The drawing libraries panic on what they cannot draw.
 	defer func() {
 		if r := recover(); r != nil {
 			img, err = nil, fmt.Errorf("plots: drawing failed: %v", r)
 		}
 	}()
 	w, h := f.Size()
-	// vgimg copies a given image, but draws on one of its own making; the size
-	// in pixels comes from whole dots an inch, so scale is a multiple of 1/72.
+	// vgimg copies a given image but draws directly on one that it makes. The size in pixels
+	// comes from whole dots per inch, so scale is a multiple of 1/72.
 	dpi := int(math.Round(72 * scale))
 	raster := vgimg.NewWith(vgimg.UseWH(vg.Length(w), vg.Length(h)), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(color.White))
 	pix, ok := raster.Image().(*image.RGBA)

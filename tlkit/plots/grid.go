@@ -10,7 +10,7 @@ import (
 
 // Picture is one tile of [Grid].
 type Picture struct {
-	Image       image.Image // nil draws an empty tile that says so
+	Image       image.Image // nil draws an empty tile with a note
 	Truth       string      // "" = not known
 	Prediction  string      // "" = none: a batch grid
 	Probability float64     // of the prediction; 0 = not shown
@@ -20,9 +20,9 @@ type Picture struct {
 
 const gridMost = 60
 
-// Grid draws pictures in rows: a batch with its labels, predictions with check
-// or cross, or the top losses. A tile of a wrong prediction says what would
-// have been right. More than 60 pictures are cut, and the title says so.
+// Grid draws pictures in rows: a batch with its labels, predictions with a check mark or a cross, or
+// the top losses. The tile of a wrong prediction also says what is right. Of more than 60 pictures,
+// the first 60 are drawn, and the title says so.
 func Grid(title string, pictures []Picture) Figure {
 	if len(pictures) == 0 {
 		return failed("grid: no pictures: want at least one")
@@ -70,8 +70,7 @@ func Grid(title string, pictures []Picture) Figure {
 	return f
 }
 
-// truths lists the classes of a batch, when they are few enough for a colour
-// each.
+// truths returns the classes of a batch, if they are few enough for a colour each.
 func truths(pictures []Picture) []string {
 	var out []string
 	for _, p := range pictures {
@@ -140,7 +139,7 @@ func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 			h = bad
 		}
 		c.frame(box{x - 1, y - 1, tile + 2, tile + 2}, 2.5, h.line)
-		// The glyph sits on a white corner: shape and place, not colour alone.
+		// A glyph on white, so that right and wrong differ in more than colour.
 		c.mark(disc, x+tile-10, y+10, 9, white)
 		if right {
 			c.tick(x+tile-10, y+10, 11, good.line)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// box is a rectangle that text may lie in.
+// box is a rectangle.
 type box struct{ x, y, w, h float64 }
 
 // A lineLabel is text that names a place in a panel: a dot at x and y, or the rule at x.
@@ -54,7 +54,7 @@ func (p *curvesPanel) words(c *canvas, n lineLabel) {
 	c.halo(point{best.x, best.y + best.h*0.85}, left, n.style, n.col, n.text)
 }
 
-// covered counts how much of the lines lies under a box.
+// covered returns how much of the lines a box would cover.
 func (p *curvesPanel) covered(b box) float64 {
 	hit := 0.0
 	for _, s := range p.series {

@@ -2,11 +2,9 @@ package plots
 
 import "math"
 
-// neighbours orders classes so that those which are taken for each other stand
-// together: average-linkage clustering on how often they are confused, leaves
-// turned so that the more alike ends of two branches meet. It takes k*k time
-// and memory times a small factor, and gives the same order for the same
-// counts.
+// neighbours orders classes so that those confused with each other are close: average-linkage
+// clustering on how often they are confused, with branches turned so that their more similar ends
+// meet. It needs time and memory proportional to k*k, and the same counts give the same order.
 func neighbours(counts [][]int) []int {
 	k := len(counts)
 	support := make([]float64, k)
@@ -15,7 +13,7 @@ func neighbours(counts [][]int) []int {
 			support[i] += float64(n)
 		}
 	}
-	// like[i][j]: the mean share of i taken for j and of j for i.
+	// like[i][j]: the mean of the shares of i taken for j and of j for i.
 	like := make([][]float64, k)
 	for i := range like {
 		like[i] = make([]float64, k)
@@ -41,7 +39,7 @@ func neighbours(counts [][]int) []int {
 	for i := range k {
 		branch[i], alive[i] = []int{i}, i
 	}
-	// Nearest-neighbour chains: follow the likest until two choose each other.
+	// Nearest-neighbour chains: follow the most similar until two choose each other.
 	var chain []int
 	gone := make([]bool, k)
 	for left := k; left > 1; left-- {
@@ -58,7 +56,7 @@ func neighbours(counts [][]int) []int {
 			a = chain[len(chain)-1]
 			b = -1
 			best := math.Inf(-1)
-			if len(chain) > 1 { // of equals the one we came from, or the chain never ends
+			if len(chain) > 1 { // of equals, prefer the previous one, or the chain never ends
 				b = chain[len(chain)-2]
 				best = like[a][b]
 			}
@@ -85,7 +83,7 @@ func neighbours(counts [][]int) []int {
 		}
 		branch[a] = join(branch[a], branch[b], leaf)
 		gone[b] = true
-		if left%64 == 0 { // drop the dead now and then; each time would cost k
+		if left%64 == 0 { // remove dead clusters now and then; each removal costs k
 			kept := alive[:0]
 			for _, j := range alive {
 				if !gone[j] {
@@ -103,8 +101,7 @@ func neighbours(counts [][]int) []int {
 	return nil
 }
 
-// join puts two branches end to end, each turned so that the most alike ends
-// meet.
+// join puts two branches end to end, each turned so that the most similar ends meet.
 func join(a, b []int, leaf [][]float64) []int {
 	first, last := func(s []int) int { return s[0] }, func(s []int) int { return s[len(s)-1] }
 	best, turnA, turnB := -1.0, false, false

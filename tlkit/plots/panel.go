@@ -22,7 +22,7 @@ const (
 	panelFoot = 34.0 // tick labels and axis name below
 )
 
-// margin is the room that the y labels need.
+// margin returns the room that the y labels need.
 func (p *panel) margin() float64 {
 	w := 0.0
 	for _, t := range p.y.ticks {
@@ -50,7 +50,7 @@ func arrange(row []*panel, x0, x1, top, height float64) {
 func (p *panel) px(v float64) float64 { return p.left + p.x.position(v)*p.w }
 func (p *panel) py(v float64) float64 { return p.top + (1-p.y.position(v))*p.h }
 
-// start is where title and subtitle begin: above the y labels.
+// start returns where title and subtitle begin: above the y labels.
 func (p *panel) start() float64 { return p.left - p.margin() }
 
 // draw draws everything but the data.
@@ -90,8 +90,8 @@ func (p *panel) drawX(c *canvas) {
 	}
 }
 
-// spread moves labels apart so that each has height room, as little as it can,
-// inside lo..hi. It changes ys in place.
+// spread moves labels apart so that each has the height room, inside lo..hi and as little as
+// possible. It changes ys in place.
 func spread(ys []float64, room, lo, hi float64) {
 	order := make([]int, len(ys))
 	for i := range order {
@@ -106,7 +106,7 @@ func spread(ys []float64, room, lo, hi float64) {
 		}
 		return 0
 	})
-	// Groups of touching labels sit around the mean of their wishes.
+	// Groups of touching labels are placed around the mean of their wanted places.
 	type group struct {
 		first, n int
 		sum      float64 // of (wish - offset in the group)

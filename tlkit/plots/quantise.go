@@ -7,10 +7,9 @@ import (
 	"slices"
 )
 
-// quantised turns a drawing into one byte a pixel. The colours of a figure are a
-// few flat ones, and thousands of blends where edges were smoothed: the flat
-// ones come first by their number and stay exact, a blend goes to the nearest
-// colour of the palette. The same drawing gives the same palette.
+// quantised reduces a drawing to 256 colours, one byte per pixel. A figure has a few flat colours and
+// thousands of blends at smoothed edges. The flat ones come first by their number of pixels and stay
+// exact; a blend becomes the nearest colour of the palette. The same drawing gives the same palette.
 func quantised(img *image.RGBA) *image.Paletted {
 	type rgb24 uint32
 	b := img.Bounds()
@@ -18,7 +17,7 @@ func quantised(img *image.RGBA) *image.Paletted {
 	pixel := func(i int) rgb24 {
 		return rgb24(img.Pix[i])<<16 | rgb24(img.Pix[i+1])<<8 | rgb24(img.Pix[i+2])
 	}
-	// Runs are long: white most of all.
+	// Runs of the same colour are long, white most of all.
 	each := func(do func(c rgb24, x, y, n int)) {
 		for y := range b.Dy() {
 			row := y * img.Stride
@@ -46,9 +45,8 @@ func quantised(img *image.RGBA) *image.Paletted {
 	}
 	const most = 256
 	var chosen []rgb24
-	// A palette of neighbours would leave whole ramps without a shade, so a
-	// colour close to a chosen one is passed over; the closeness allowed shrinks
-	// while there is room.
+	// If the palette had many similar colours, whole ramps would have none. So colours close to a
+	// chosen one are skipped; then, while there is room, closer ones are allowed.
 	for _, room := range []int{14 * 14, 7 * 7, 0} {
 		for _, c := range colours {
 			if len(chosen) == most {

@@ -7,9 +7,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
-// Rates draws what a rate finder saw: the loss of each step, raw and smoothed, against the learning rate of that step,
-// which grew from one to the next, and the suggestion; 0 = none. The rate axis is logarithmic. The loss axis ends where
-// the loss has run away to three times what it began with: what lies beyond says nothing more.
+// Rates draws the result of a learning rate finder: the loss of each step, raw and smoothed, against
+// the learning rate of that step, and the suggested rate (0 = none). The rate axis is logarithmic.
+// The loss axis ends at three times the first loss, since a loss above that has diverged.
 func Rates(rates, losses []float64, suggested float64) Figure {
 	if len(rates) != len(losses) || len(rates) == 0 {
 		return failed("rates: %d rates and %d losses: want as many of both, and some", len(rates), len(losses))
@@ -65,7 +65,7 @@ func Rates(rates, losses []float64, suggested float64) Figure {
 	f.draw = func(c *canvas) {
 		p.draw(c)
 		shown := s
-		for i, a := range s.samples { // a line that has run away ends at the upper edge
+		for i, a := range s.samples { // a line that diverges ends at the upper edge
 			if a.y > p.y.hi {
 				shown.samples = append(slices.Clone(s.samples[:i]), sample{x: a.x, y: p.y.hi})
 				break

@@ -8,17 +8,16 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Calibrated is one panel of [Reliability]; Name says which, for instance
-// "as trained" and "with temperature 1.7".
+// Calibrated is one panel of [Reliability]. Name is its title, such as "as trained" or "with
+// temperature 1.7".
 type Calibrated struct {
 	Name string
 	metrics.Calibration
 }
 
-// Reliability draws confidence against accuracy: on the diagonal a probability
-// means what it says, below it the network is too sure of itself. Each filled
-// bin is a dot with its 95 % interval; the small histogram below says how many
-// pictures it stands for.
+// Reliability draws accuracy against confidence. On the diagonal, the network is right as often as its
+// probabilities say; below it, the network is overconfident. Each bin with pictures is a dot with its
+// 95 % interval; the small histogram shows the number of its pictures.
 func Reliability(panels ...Calibrated) Figure {
 	if len(panels) == 0 || len(panels) > 3 {
 		return failed("reliability: %d panels: want 1..3", len(panels))
@@ -85,7 +84,7 @@ func (p Calibrated) draw(c *canvas, l, top, side float64) {
 			continue
 		}
 		acc := float64(b.Correct) / float64(b.Count)
-		// The gap itself: what the confidence promises too much or too little.
+		// The gap between confidence and accuracy.
 		c.line([]point{{x(b.Confidence), y(b.Confidence)}, {x(b.Confidence), y(acc)}}, 5, fade(orange.line, 0.28))
 		i := metrics.Wilson(b.Correct, b.Count)
 		c.vline(x(b.Confidence), y(i.High), y(i.Low), 1.2, fade(blue.line, 0.65))

@@ -4,8 +4,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Scale names an axis. With the unit "%" values are fractions and shown times
-// a hundred; any other unit is printed behind the number.
+// Scale names an axis. With the unit "%", values are fractions and shown as percentages; any other
+// unit is printed after the number.
 type Scale struct{ Name, Unit string }
 
 func (s Scale) value(v float64) string {
@@ -18,7 +18,7 @@ func (s Scale) value(v float64) string {
 	return number(v) + " " + drawable(s.Unit)
 }
 
-// words is value for a sentence.
+// words formats a value with its interval for a sentence.
 func (s Scale) words(v float64, i metrics.Interval) string {
 	out := s.value(v)
 	if i.Known() && i.Low < i.High {
@@ -27,7 +27,7 @@ func (s Scale) words(v float64, i metrics.Interval) string {
 	return out
 }
 
-// ends prints an interval without units: 90.0-97.3.
+// ends formats an interval without units: 90.0-97.3.
 func (s Scale) ends(i metrics.Interval) string {
 	if s.Unit == "%" {
 		lo, hi := percent(i.Low), percent(i.High)
@@ -36,8 +36,7 @@ func (s Scale) ends(i metrics.Interval) string {
 	return number(i.Low) + " to " + number(i.High)
 }
 
-// axis is a linear axis in this scale. Fractions never reach below 0 or above
-// 1, whatever the ticks would like.
+// axis returns a linear axis in this scale. For fractions it stays within 0 to 1.
 func (s Scale) axis(extent span, n int) axis {
 	if s.Unit != "%" {
 		unit := ""
@@ -57,7 +56,7 @@ func (s Scale) axis(extent span, n int) axis {
 	return linearUnit(extent, n, 100, " %")
 }
 
-// title is the axis' name with its unit.
+// title returns the axis' name with its unit.
 func (s Scale) title() string {
 	if s.Unit == "" || s.Unit == "%" {
 		return drawable(s.Name)

@@ -16,13 +16,12 @@ type Dot struct {
 	Interval metrics.Interval // of Y; may be unknown
 }
 
-// scatterLabels is up to how many dots have their name beside them.
+// scatterLabels is the most dots that have their names beside them.
 const scatterLabels = 30
 
-// Scatter sets a cost against a value, time against accuracy for instance.
-// Less x and more y is better: the dots that no other one beats in both are
-// joined. The x axis is logarithmic when its values span more than a factor of
-// 20. Dots whose place is not a number are left out, and the sentence says how
+// Scatter draws a value against a cost, such as accuracy against time. Less x and more y is better: a
+// line joins the dots that no other dot beats in both. The x axis is logarithmic if its values span
+// more than a factor of 20. Dots with coordinates that are not finite are left out, and Text says how
 // many. The result is a [Hover].
 func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	var shown []Dot
@@ -80,8 +79,7 @@ type scatter struct {
 	missing int
 }
 
-// frontier are the dots that no other one beats or equals in both, from left
-// to right.
+// frontier returns the dots that no other dot beats or equals in both coordinates, from left to right.
 func frontier(dots []Dot) []int {
 	order := make([]int, len(dots))
 	for i := range order {
@@ -137,13 +135,13 @@ func (s *scatter) draw(c *canvas) {
 			x, y := p.px(d.X), p.py(d.Y)
 			b := s.free(x, y, labelStyle.width(name), labelStyle.size, taken)
 			taken = append(taken, obstacle{b, 80})
-			if q, far := nearest(b, x, y); far > 12 { // whose name is it?
+			if q, far := nearest(b, x, y); far > 12 { // a line connects a distant name with its dot
 				c.line([]point{q, {x, y}}, 0.8, fade(s.hue(i).line, 0.6))
 			}
 			c.halo(point{b.x, b.y + b.h*0.85}, left, labelStyle, s.hue(i).text, name)
 		}
 	}
-	// The dots last: no name hides one.
+	// The dots come last, so that no name hides one.
 	for i, d := range s.dots {
 		x, y := p.px(d.X), p.py(d.Y)
 		c.mark(s.hue(i).mark, x, y, 5.4, white)
@@ -157,7 +155,7 @@ type obstacle struct {
 	cost float64
 }
 
-// byImportance: the frontier's names find room first.
+// byImportance returns the order in which names are placed: those of the frontier first.
 func (s *scatter) byImportance() []int {
 	order := slices.Clone(s.front)
 	for i := range s.dots {
@@ -168,13 +166,13 @@ func (s *scatter) byImportance() []int {
 	return order
 }
 
-// nearest is the point of a box that is nearest to x, y, and how far that is.
+// nearest returns the point of a box that is nearest to x, y, and its distance.
 func nearest(b box, x, y float64) (point, float64) {
 	q := point{min(max(x, b.x), b.x+b.w), min(max(y, b.y), b.y+b.h)}
 	return q, math.Hypot(q.x-x, q.y-y)
 }
 
-// hue: the frontier is blue, what it beats is grey and square.
+// hue returns blue for the frontier, and grey squares for the others.
 func (s *scatter) hue(i int) hue {
 	if slices.Contains(s.front, i) {
 		return blue
@@ -182,7 +180,7 @@ func (s *scatter) hue(i int) hue {
 	return hue{grey.line, grey.text, square}
 }
 
-// free finds room for a label near a dot, further away where it is crowded.
+// free returns a place for a label near a dot, further away where there is little room.
 func (s *scatter) free(x, y, w, h float64, taken []obstacle) box {
 	var best box
 	cost := math.Inf(1)
@@ -205,7 +203,7 @@ func (s *scatter) free(x, y, w, h float64, taken []obstacle) box {
 	for k, spot := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
 		try(spot.x, spot.y, float64(k)*0.5)
 	}
-	for away := 14.0; away <= 110 && cost > 70; away += 8 { // crossing two intervals is not worth a walk
+	for away := 14.0; away <= 110 && cost > 70; away += 8 { // crossing two intervals costs less than moving far away
 		for _, side := range []float64{1, -1} {
 			for _, dx := range []float64{-w / 2, 8, -w - 8, 24, -w - 24} {
 				dy := side * away

@@ -17,9 +17,9 @@ type series struct {
 	runs  int
 
 	samples []sample
-	raw     []point // unsmoothed, faded; nil = at is as measured
+	raw     []point // unsmoothed; nil = samples are as measured
 
-	dashed bool // drawn, but nothing hangs on it
+	dashed bool // drawn, but it decides nothing
 	dots   bool
 	flat   bool // no band
 }
@@ -27,10 +27,10 @@ type series struct {
 // sample is one place on the line. lo and hi are NaN where there is no band.
 type sample struct {
 	x, y, lo, hi float64
-	n            int // pictures, when every repetition has the same count
+	n            int // pictures, if every repetition has the same number
 }
 
-// last is the last finite sample.
+// last returns the last finite sample.
 func (s series) last() (sample, bool) {
 	for i := len(s.samples) - 1; i >= 0; i-- {
 		if finite(s.samples[i].y) {
@@ -40,7 +40,7 @@ func (s series) last() (sample, bool) {
 	return sample{}, false
 }
 
-// near is the sample at x, give or take rounding.
+// sampleAt returns the sample at x, within rounding.
 func (s series) sampleAt(x float64) (sample, bool) {
 	for _, p := range s.samples {
 		if math.Abs(p.x-x) <= 1e-9*math.Max(1, math.Abs(x)) && finite(p.y) {
@@ -68,8 +68,7 @@ func gather(runs []curves.Run, split string, metric metrics.Metric) series {
 		s.dots = len(s.samples) <= 24 && s.raw == nil
 		return s
 	}
-	// Repetitions meet at equal x; a line that some of them lack goes on with
-	// those that are left.
+	// Repetitions are averaged at equal x; where some of them end, the others continue.
 	type cell struct {
 		sum, lo, hi float64
 		k, n        int
@@ -112,7 +111,7 @@ func gather(runs []curves.Run, split string, metric metrics.Metric) series {
 	return s
 }
 
-// single is a point of a run on its own: an accuracy has Wilson's interval.
+// single makes a sample from a point of a single run: an accuracy has Wilson's interval.
 func single(x float64, p curves.Point) sample {
 	here := sample{x, p.Value, math.NaN(), math.NaN(), p.N}
 	if p.Metric == curves.Accuracy && p.N > 0 && p.Value >= 0 && p.Value <= 1 {
@@ -122,9 +121,8 @@ func single(x float64, p curves.Point) sample {
 	return here
 }
 
-// smoothing is the EMA factor for a series: only values measured several times
-// an epoch are noisy enough to need one, and an optimiser's iterations are not
-// noisy at all.
+// smoothing returns the EMA factor for a series. Only values measured several times per epoch are
+// noisy enough to need one; the iterations of a solver are not.
 func smoothing(r curves.Run, pts []curves.Point) float64 {
 	if r.Axis == curves.Iterations || r.Axis == curves.Strengths || len(pts) < 12 || pts[0].Metric == curves.Rate {
 		return 0
@@ -140,8 +138,8 @@ func smoothing(r curves.Run, pts []curves.Point) float64 {
 	return 0.9
 }
 
-// thin keeps at most about two points a device pixel: the lowest and the
-// highest of each column, in order, so that no peak is lost.
+// thin keeps at most about two points per device pixel: the lowest and the highest of each column, in
+// order, so that no peak is lost.
 func thin(pts []point, columns int, x0, x1 float64) []point {
 	if len(pts) <= 4*columns || !(x1 > x0) {
 		return pts

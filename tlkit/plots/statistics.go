@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// Channel is what one channel of the prepared pictures looks like, beside what
-// the weights were trained on.
+// Channel describes one channel of the prepared pictures, and what the weights expect of it.
 type Channel struct {
 	Name      string  // "red"; red, green and blue have colours of their own
 	Low, High float64 // range of the histogram
@@ -19,19 +18,17 @@ type Channel struct {
 	WantMean, WantSD float64 // expected by the weights
 }
 
-// Off reports whether the measured values can hardly be what the weights were
-// trained on: the mean more than one expected deviation away, or the deviation
-// less than half or more than twice the expected one. Ordinary folders of
-// photos stay well inside.
+// Off reports whether the measured values are probably not what the weights expect: the mean is more
+// than one expected deviation away, or the deviation is less than half or more than twice the
+// expected one. Ordinary folders of photos stay well within these limits.
 func (ch Channel) Off() bool {
 	return math.Abs(ch.Mean-ch.WantMean) > ch.WantSD || ch.SD < ch.WantSD/2 || ch.SD > 2*ch.WantSD
 }
 
-// Statistics draws what a network is shown against what its weights expect:
-// for each channel the histogram of the values that reach it, the bell of the
-// expected mean and deviation, and both as bars to compare. The sentence is the
-// verdict, drawn in red words when off. An empty sentence is made from the
-// channels, and off with it.
+// Statistics draws the input of a network against what its weights expect: for each channel the
+// histogram of its values, the normal curve of the expected mean and deviation, and both as bars to
+// compare. The sentence is the verdict, drawn in red if off. If it is empty, both are derived from
+// the channels.
 func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	if len(channels) == 0 || len(channels) > 4 {
 		return failed("statistics: %d channels: want 1..4", len(channels))
@@ -115,7 +112,7 @@ func (ch Channel) edge(b int) float64 {
 	return ch.Low + (ch.High-ch.Low)*float64(b)/float64(len(ch.Counts))
 }
 
-// verdict is the sentence that the channels themselves suggest.
+// verdict returns the sentence and the verdict that follow from the channels.
 func verdict(all []Channel) (string, bool) {
 	worst, off := 0, false
 	for i, ch := range all {
@@ -142,7 +139,7 @@ func verdict(all []Channel) (string, bool) {
 	return fmt.Sprintf("Not what these weights expect: %s varies %s times too much", inert(ch.Name), strconv.FormatFloat(ch.SD/ch.WantSD, 'g', 2, 64)), true
 }
 
-// distance is the divergence of two normal distributions, for ranking.
+// distance returns the divergence of the two normal distributions, for ranking.
 func (ch Channel) distance() float64 {
 	r := math.Max(ch.SD, 1e-12) / ch.WantSD
 	d := (ch.Mean - ch.WantMean) / ch.WantSD
@@ -166,9 +163,9 @@ func (ch Channel) colour() color.NRGBA {
 	return grey.line
 }
 
-// draw: above two bars to compare, below them the histogram with the bell.
-// Histogram and bell each have their own height, so that both can be seen when
-// one is a hundred times narrower; what is compared is place and width.
+// draw draws the two bars and, below them, the histogram with the normal curve. Histogram and curve
+// have independent heights, so that both are visible if one is a hundred times narrower; what matters
+// is place and width.
 func (p *channelPanel) draw(c *canvas) {
 	base := p.top - panelHead
 	c.text(point{p.start(), base + 14}, left, labelStyle, ink, p.title)
@@ -201,12 +198,12 @@ func (p *channelPanel) draw(c *canvas) {
 			c.rect(x0, bottom-t, max(px(p.edge(b+1))-x0, 0.75), t, fill)
 		}
 	}
-	// The expected range runs through the whole panel, as a place to be in.
+	// The expected range is tinted through the whole panel.
 	lo, hi := clamp(p.WantMean-p.WantSD), clamp(p.WantMean+p.WantSD)
 	c.rect(lo, top, max(hi-lo, 1), bottom-top, fade(good.line, 0.1))
 	c.vline(px(p.WantMean), top, bottom, 1, fade(good.line, 0.5))
-	// From four deviations below to four above, so that a bell much narrower
-	// than the axis keeps its shape.
+	// From four deviations below to four above, so that a curve much narrower than the axis
+	// keeps its shape.
 	var line []point
 	for k := range 121 {
 		z := float64(k)/15 - 4
@@ -226,7 +223,7 @@ func (p *channelPanel) draw(c *canvas) {
 	p.drawX(c)
 }
 
-// spread2 prints mean and deviation with two decimals, or as many as it takes.
+// spread2 formats mean and deviation with two decimals, or more if needed.
 func spread2(mean, sd float64) string { return plain(mean) + " ± " + plain(sd) }
 
 func plain(v float64) string {

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// face is one of the two embedded fonts with the outlines used so far. Text is
-// drawn as outlines: a halo is a stroke around them, an SVG needs no font on
-// the reader's machine, and both formats place every glyph alike.
+// face is one of the two embedded fonts with the outlines used so far. Text is drawn as outlines: a
+// halo is a stroke around them, an SVG needs no installed font, and both formats place every glyph in
+// the same way.
 type face struct {
 	mu     sync.Mutex
 	font   *sfnt.Font
@@ -35,7 +35,7 @@ type glyph struct {
 var faces = sync.OnceValue(func() [2]*face {
 	load := func(ttf []byte) *face {
 		f, err := sfnt.Parse(ttf)
-		if err != nil { // the fonts are compiled in: this is a broken build
+		if err != nil { // the fonts are compiled in, so this cannot happen
 			panic(fmt.Sprintf("plots: embedded font: %v", err))
 		}
 		return &face{font: f, units: fixed.Int26_6(f.UnitsPerEm()),
@@ -63,7 +63,7 @@ func (f *face) glyph(r rune) glyph {
 			}
 		}
 	}
-	if len(f.glyphs) < 4096 { // a stranger's names must not fill the memory
+	if len(f.glyphs) < 4096 { // foreign names must not fill the memory
 		f.glyphs[r] = g
 	}
 	return g
@@ -82,8 +82,7 @@ func (f *face) kern(a, b sfnt.GlyphIndex) float64 {
 	return k
 }
 
-// lay calls put with each glyph of s and its place in pixels from the start,
-// and returns the width.
+// lay calls put with each glyph of s and its offset in pixels, and returns the width.
 func (st style) lay(s string, put func(g glyph, x float64)) float64 {
 	f := st.face()
 	f.mu.Lock()
@@ -92,7 +91,7 @@ func (st style) lay(s string, put func(g glyph, x float64)) float64 {
 	for _, r := range s {
 		g := f.glyph(r)
 		if g.index == 0 {
-			g = f.glyph('?') // clean has escaped such runes; this is for our own mistakes
+			g = f.glyph('?') // such runes are escaped before, so this is only a fallback
 		}
 		if prev != 0 {
 			x += f.kern(prev, g.index) * st.size
@@ -106,23 +105,22 @@ func (st style) lay(s string, put func(g glyph, x float64)) float64 {
 	return x
 }
 
-// width is the width of s in pixels.
+// width returns the width of s in pixels.
 func (st style) width(s string) float64 { return st.lay(s, nil) }
 
-// maxName is how many runes of a name are shown where there is room.
+// maxName is the most runes of a name that are shown.
 const maxName = 40
 
-// inert makes a stranger's text harmless wherever it is printed: control,
-// direction and other invisible characters and broken UTF-8 become escapes, and
-// the middle of a long text an ellipsis. Markup stays as it is; every format
-// escapes it in its own way.
+// inert makes foreign text harmless: control, direction and other invisible characters and broken
+// UTF-8 become escapes, and the middle of a long text becomes an ellipsis. Markup stays as it is; every
+// format escapes it in its own way.
 func inert(s string) string { return inertTo(s, maxName) }
 
 func inertTo(s string, limit int) string {
 	return escape(s, limit, func(rune) bool { return false })
 }
 
-// drawable is inert for text that is drawn: what the fonts lack is escaped too.
+// drawable is inert for text that is drawn: characters that the fonts lack are escaped too.
 func drawable(s string) string { return drawableTo(s, maxName) }
 
 func drawableTo(s string, limit int) string {
@@ -133,7 +131,7 @@ func drawableTo(s string, limit int) string {
 }
 
 func escape(s string, limit int, lacks func(rune) bool) string {
-	// Only the ends of a very long text can survive the ellipsis.
+	// Only the ends of a very long text can remain.
 	if len(s) > 16*limit {
 		head, rest := s[:8*limit], s[len(s)-8*limit:]
 		for len(head) > 0 && !utf8.RuneStart(head[len(head)-1]) {
@@ -170,8 +168,8 @@ func escape(s string, limit int, lacks func(rune) bool) string {
 	return shorten(parts, limit)
 }
 
-// shorten joins the parts, and cuts out the middle when they are longer than
-// limit runes. An escape stays whole.
+// shorten joins the parts and removes the middle if they are longer than limit runes. It does not cut
+// escapes.
 func shorten(parts []string, limit int) string {
 	total := 0
 	for _, p := range parts {

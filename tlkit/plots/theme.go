@@ -10,13 +10,13 @@ func rgb(v uint32) color.NRGBA {
 	return color.NRGBA{uint8(v >> 16), uint8(v >> 8), uint8(v), 255}
 }
 
-// fade gives c an opacity.
+// fade returns c with an opacity.
 func fade(c color.NRGBA, alpha float64) color.NRGBA {
 	c.A = uint8(math.Round(255 * min(max(alpha, 0), 1)))
 	return c
 }
 
-// over is what c of some opacity looks like on an opaque background.
+// blend returns what a transparent c looks like on an opaque ground.
 func blend(c, ground color.NRGBA) color.NRGBA {
 	a := float64(c.A) / 255
 	mix := func(x, y uint8) uint8 { return uint8(math.Round(a*float64(x) + (1-a)*float64(y))) }
@@ -33,15 +33,15 @@ var (
 	black = rgb(0x000000) // text on the middle of the heat ramp, where ink is too light for 4.5:1
 )
 
-// hue is one series: a line colour, a darker one for its text, and a shape, so
-// that nothing is told by colour alone.
+// hue is the look of one series: a line colour, a darker one for its text, and a shape, so that series
+// differ in more than colour.
 type hue struct {
 	line, text color.NRGBA
 	mark       marker
 }
 
-// The Okabe-Ito colours that hold 3:1 on white, in order of use. There is no
-// fifth: more series get panels of their own, or grey.
+// The Okabe-Ito colours with a contrast of at least 3:1 on white, in order of use. There are only
+// four: more series are grey, or have panels of their own.
 var (
 	blue   = hue{rgb(0x0072B2), rgb(0x0072B2), disc}
 	orange = hue{rgb(0xD55E00), rgb(0xC04F00), disc}
@@ -56,7 +56,7 @@ var (
 	bad  = orange
 )
 
-// Two anchors and white make the one-hue ramp of heat maps.
+// rampStops are the colours of the blue ramp of heat maps.
 var rampStops = []color.NRGBA{rgb(0xF4F8FB), rgb(0xC5DDEE), rgb(0x7FB5D8), rgb(0x2F86BF), rgb(0x0B5A94), rgb(0x08406E)}
 
 // ramp maps 0..1 to light..dark blue.
@@ -69,7 +69,7 @@ func ramp(v float64) color.NRGBA {
 	return blend(fade(rampStops[i+1], pos-float64(i)), rampStops[i])
 }
 
-// textOn is the more readable of dark and white text on a background.
+// textOn returns the more readable text colour on a background, dark or white.
 func textOn(background color.NRGBA) color.NRGBA {
 	if contrast(white, background) > contrast(black, background) {
 		return white
@@ -77,7 +77,7 @@ func textOn(background color.NRGBA) color.NRGBA {
 	return black
 }
 
-// contrast is the WCAG contrast ratio, 1..21.
+// contrast returns the WCAG contrast ratio, 1..21.
 func contrast(a, b color.NRGBA) float64 {
 	x, y := luminance(a), luminance(b)
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
@@ -94,7 +94,7 @@ func luminance(c color.NRGBA) float64 {
 	return 0.2126*lin(c.R) + 0.7152*lin(c.G) + 0.0722*lin(c.B)
 }
 
-// style is one way to set text; sizes are nominal pixels.
+// style is a style of text. Sizes are in nominal pixels.
 type style struct {
 	size float64
 	bold bool
@@ -110,7 +110,7 @@ var (
 
 const (
 	pageWidth = 760.0
-	padding   = 16.0 // white around everything, so that the card holds on a dark page
+	padding   = 16.0 // white around everything, for dark pages
 )
 
 func hexOf(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// axis maps values to 0..1 and knows its ticks.
+// axis maps values to 0..1 and has ticks.
 type axis struct {
 	lo, hi float64
 	ticks  []tick
@@ -18,7 +18,7 @@ type tick struct {
 	label string
 }
 
-// at is the place of v on the axis, 0..1 inside it.
+// position returns the place of v on the axis, 0..1 if it is inside.
 func (a axis) position(v float64) float64 {
 	if a.log {
 		return (math.Log(v) - math.Log(a.lo)) / (math.Log(a.hi) - math.Log(a.lo))
@@ -43,12 +43,11 @@ func (s *span) add(values ...float64) {
 
 func (s span) empty() bool { return s.lo > s.hi }
 
-// steps are the distances between ticks that people read without thinking.
+// steps are the distances between ticks that are easy to read.
 var steps = []float64{1, 2, 5, 10}
 
-// linear makes an axis over the span, its ends on ticks, with about n of them.
-// An empty span gives 0..1, a constant one room around its value; it ends for
-// every input.
+// linear returns an axis over the span that begins and ends with a tick and has about n of them. An
+// empty span gives 0..1, and a constant one gives some room around its value.
 func linear(s span, n int) axis { return linearUnit(s, n, 1, "") }
 
 // linearUnit labels the ticks with value*factor and a unit: 100 and " %" for
@@ -60,7 +59,7 @@ func linearUnit(s span, n int, factor float64, unit string) axis {
 	size := math.Max(math.Abs(s.lo), math.Abs(s.hi))
 	if s.hi-s.lo <= 1e-11*size || s.hi-s.lo < 1e-290 {
 		room := 0.1 * size
-		if size < 1e-290 { // nothing smaller has a tick
+		if size < 1e-290 { // for smaller spans, ticks are not possible
 			room = 1
 		}
 		s.lo, s.hi = s.lo-room, s.hi+room
@@ -86,8 +85,7 @@ func linearUnit(s span, n int, factor float64, unit string) axis {
 	return a
 }
 
-// tickLabel prints v with the digits that a step needs, plain where that is
-// short, else with an exponent.
+// tickLabel formats v with as many digits as the step needs, with an exponent if that is shorter.
 func tickLabel(v, step, largest float64) string {
 	if math.Abs(v) < step*1e-6 {
 		return "0"
@@ -132,10 +130,10 @@ func thousands(s string) string {
 	return sign + whole
 }
 
-// counted prints a whole number with thousands marks.
+// counted formats a whole number with separators: 1,234.
 func counted(n int) string { return thousands(strconv.Itoa(n)) }
 
-// whole makes an axis from lo to hi, exactly, with ticks on whole numbers only.
+// whole returns an axis exactly from lo to hi, with ticks only on whole numbers.
 func whole(s span, n int) axis {
 	if s.empty() {
 		s = span{0, 1}
@@ -160,8 +158,8 @@ func whole(s span, n int) axis {
 	return a
 }
 
-// decades makes a logarithmic axis over a span of positive values. Ticks stand
-// at 1, 2 and 5 while they are few, else at powers of ten.
+// decades returns a logarithmic axis over a span of positive values. Ticks are at 1, 2 and 5 if they
+// are few, else at powers of ten.
 func decades(s span, unit string) axis {
 	if s.empty() || s.lo <= 0 {
 		return linearUnit(s, 5, 1, unit)
@@ -190,7 +188,7 @@ func decades(s span, unit string) axis {
 	return a
 }
 
-// number prints three significant digits, as short as it can.
+// number formats three significant digits, as short as possible.
 func number(v float64) string {
 	switch size := math.Abs(v); {
 	case math.IsNaN(v):
@@ -214,7 +212,7 @@ func number(v float64) string {
 	}
 }
 
-// place prints a coordinate: 6, 7.5, 1,200.
+// place formats a coordinate: 6, 7.5, 1,200.
 func place(v float64) string {
 	if math.Abs(v) >= 1e9 || !finite(v) {
 		return number(v)
@@ -222,7 +220,7 @@ func place(v float64) string {
 	return thousands(strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), "."))
 }
 
-// percent prints a fraction: 94.8 %.
+// percent formats a fraction: 94.8 %.
 func percent(v float64) string {
 	if !finite(v) {
 		return "-"
