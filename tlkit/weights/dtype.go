@@ -15,7 +15,7 @@ var itemSizes = map[string]int{
 	"BOOL": 1, "C64": 8, "C128": 16,
 }
 
-// isFloat tells the types a trained parameter can have.
+// isFloat reports whether a trained parameter can have the type.
 func isFloat(dtype string) bool {
 	switch dtype {
 	case "F64", "F32", "F16", "BF16":
@@ -24,9 +24,8 @@ func isFloat(dtype string) bool {
 	return false
 }
 
-// converters turn little-endian elements into float32. A type that is missing
-// here (complex, 8-bit floats) can be listed and copied as bytes, not read as
-// numbers.
+// converters convert little-endian elements to float32. Other types (complex, 8-bit floats) can be
+// listed and copied as bytes, but not read as numbers.
 var converters = map[string]func(dst []float32, src []byte){
 	"F32": func(dst []float32, src []byte) {
 		for i := range dst {

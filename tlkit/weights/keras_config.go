@@ -16,10 +16,9 @@ const (
 	maxConfigDepth = 200
 )
 
-// readConfig takes from Keras' description of a network what helps to recognise
-// it, and the names of its layers in order. The description is text, read as text: nothing in it is looked up, built or run.
-// A network with Python code in it is refused, because it could not be rebuilt
-// from its layers: what the code does to the numbers would silently be missing.
+// readConfig reads from Keras' description of a network what helps to recognise it, and the names of
+// its layers in order. Nothing in the description is looked up, built or run. A network with Python
+// code in it is refused, because the effect of the code would silently be missing.
 func (f *File) readConfig(text []byte) (layers []string, err error) {
 	if len(text) > maxConfig {
 		return nil, fmt.Errorf("the description of the network has %d bytes, at most %d are read", len(text), maxConfig)
@@ -53,8 +52,7 @@ func (f *File) readConfig(text []byte) (layers []string, err error) {
 	return c.names, nil
 }
 
-// note keeps a text of the file that may be shown: a short one, without anything that
-// takes the terminal.
+// note keeps a text of the file to be shown, if it is short and cannot control the terminal.
 func (f *File) note(key, value string, most int) {
 	unfit := func(r rune) bool { return !unicode.IsPrint(r) }
 	if value != "" && len(value) <= most && utf8.ValidString(value) && !strings.ContainsFunc(value, unfit) {
@@ -71,14 +69,14 @@ type configReader struct {
 	code    string   // the name of the first layer that is Python code
 }
 
-// configNode is what is kept of a JSON object.
+// configNode is the part of a JSON object that is kept.
 type configNode struct {
 	class, name, version, backend string
 	config                        *configNode
 	inner                         *configNode // model_config
 }
 
-// value reads the next value. key is the name under which it stands.
+// value reads the next value. key is its name in the object.
 func (c *configReader) value(depth int, key string) (configNode, error) {
 	if depth > maxConfigDepth {
 		return configNode{}, fmt.Errorf("nested deeper than %d", maxConfigDepth)
@@ -141,7 +139,7 @@ func (c *configReader) value(depth int, key string) (configNode, error) {
 		if err != nil {
 			return node, err
 		}
-		key := t.(string) // Token gives nothing else here
+		key := t.(string) // Token returns nothing else here
 		n, err := c.value(depth+1, key)
 		if err != nil {
 			return node, err

@@ -15,8 +15,8 @@ import (
 
 const maxLayers = 10_000
 
-// h5Reader turns an HDF5 file into tensors. The file may be a record of a
-// .keras archive: then within is that record.
+// h5Reader reads tensors from an HDF5 file. If the file is a record of a .keras archive, store is that
+// record.
 type h5Reader struct {
 	f      *File
 	store  *storage
@@ -31,7 +31,7 @@ type h5Group struct {
 	links  []hdf5.Link
 }
 
-// readHDF5 reads a file of Keras, by what it finds inside.
+// readHDF5 reads a file of Keras. Its content determines the form.
 func (f *File) readHDF5() error {
 	return f.readKeras(f.src.r, f.src.size, nil)
 }
@@ -98,7 +98,7 @@ func (f *File) readKeras(r io.ReaderAt, size int64, store *storage) error {
 	return nil
 }
 
-// describe keeps what the file says about the program that wrote it and its network.
+// describe keeps what the file says about its network and the program that wrote it.
 func (k *h5Reader) describe(g h5Group) error {
 	for _, name := range []string{"keras_version", "backend"} {
 		if text, ok, err := textList(g.object, name); err != nil {
@@ -117,7 +117,7 @@ func (k *h5Reader) describe(g h5Group) error {
 	return err
 }
 
-// textList reads a list of texts. Keras splits long ones: layer_names0, layer_names1 ...
+// textList reads a list of strings. Keras splits long lists: layer_names0, layer_names1 ...
 func textList(o *hdf5.Object, name string) (list []string, ok bool, err error) {
 	a, err := o.Attribute(name)
 	if err != nil {
@@ -141,7 +141,7 @@ func textList(o *hdf5.Object, name string) (list []string, ok bool, err error) {
 	return nil, false, fmt.Errorf("more than %d parts", maxLayers)
 }
 
-// object opens what is at a path, and its groups on the way once each.
+// object opens the object at a path, and each group on the way once.
 func (k *h5Reader) object(place string) (*hdf5.Object, error) {
 	dir, base := path.Split(place)
 	g, err := k.group(strings.TrimSuffix(dir, "/"))
@@ -186,8 +186,8 @@ func (k *h5Reader) keep(place string, o *hdf5.Object) (h5Group, error) {
 	return g, nil
 }
 
-// legacy reads the form of Keras 1 and 2, which Keras 3 still writes on request: a
-// group for each layer, lists of names that give the order.
+// legacy reads the form of Keras 1 and 2, which Keras 3 still writes on request: a group for each
+// layer, and lists of names with the order.
 func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 	if len(names) > maxLayers {
 		return fmt.Errorf("%d layers, at most %d are read", len(names), maxLayers)
@@ -243,7 +243,7 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 	return nil
 }
 
-// oneDir tells whether all weights of a layer are in one group.
+// oneDir reports whether all weights of a layer are in one group.
 func oneDir(weights []string) bool {
 	for _, w := range weights {
 		if path.Dir(w) != path.Dir(weights[0]) {
@@ -253,8 +253,8 @@ func oneDir(weights []string) bool {
 	return true
 }
 
-// walk reads the form of Keras 3: what a model is made of as a tree of groups, the
-// arrays of each part in a group "vars" as "0", "1", ...
+// walk reads the form of Keras 3: the parts of a model as a tree of groups, with the arrays of each part
+// as "0", "1", ... in a group "vars".
 func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("groups nested deeper than %d", maxDepth)
@@ -263,7 +263,7 @@ func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 	slices.SortStableFunc(links, func(a, b hdf5.Link) int { return naturalCompare(a.Name, b.Name) })
 	for _, l := range links {
 		if depth == 0 && l.Name == "optimizer" {
-			continue // the state of a training, no weights
+			continue // the state of a training, not weights
 		}
 		target := l.Name
 		if place != "" {
@@ -304,7 +304,7 @@ func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 	return nil
 }
 
-// naturalCompare orders texts with their numbers by value: conv2d_2 before conv2d_10.
+// naturalCompare compares strings with numbers in them by value: conv2d_2 before conv2d_10.
 func naturalCompare(a, b string) int {
 	digit := func(c byte) bool { return c >= '0' && c <= '9' }
 	i, j := 0, 0
@@ -341,7 +341,7 @@ func naturalCompare(a, b string) int {
 // belongs to, or "".
 type layerID struct{ container, name string }
 
-// add notes that a key is a weight of a layer.
+// add records that a key is a weight of a layer.
 func (k *h5Reader) add(id layerID, key, leaf string) *kerasLayer {
 	l := k.layers[id]
 	if l == nil {
@@ -353,7 +353,7 @@ func (k *h5Reader) add(id layerID, key, leaf string) *kerasLayer {
 	return l
 }
 
-// tensor adds an array under a name; false when it holds no numbers.
+// tensor adds an array under a name. It returns false if the array has no numbers.
 func (k *h5Reader) tensor(name string, o *hdf5.Object) (bool, error) {
 	if !o.IsDataset() {
 		return false, fmt.Errorf("%s is a group where an array should be", printable(name))
@@ -411,7 +411,7 @@ func (k *h5Reader) tensor(name string, o *hdf5.Object) (bool, error) {
 	return true, nil
 }
 
-// swap turns big-endian numbers into little-endian ones.
+// swap converts big-endian numbers to little-endian.
 func swap(b []byte, size int) {
 	for ; len(b) >= size; b = b[size:] {
 		switch size {

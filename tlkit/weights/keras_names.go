@@ -7,43 +7,46 @@ import (
 	"strings"
 )
 
-// KerasLayer is one layer with weights, as an architecture of Keras has it.
+// KerasLayer is a layer with weights in an architecture of Keras.
 type KerasLayer struct {
-	Name  string   // in Keras: "block1_conv1", or Keras' own numbering of layers without a name, "conv2d_3"
-	Class string   // "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization" ...
-	Vars  []string // its weights in Keras' order: "kernel", "bias"; "gamma", "beta", "moving_mean", "moving_variance"
+	// Name is the name in Keras: "block1_conv1", or "conv2d_3" as Keras numbers layers without a
+	// name of their own.
+	Name string
+	// Class is "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization" ...
+	Class string
+	// Vars are the weights in Keras' order: "kernel", "bias", or "gamma", "beta", "moving_mean",
+	// "moving_variance".
+	Vars []string
 }
 
-// kerasLayer is one layer with weights, as a file has it.
+// kerasLayer is a layer with weights in a file.
 type kerasLayer struct {
 	container string // what it is in: "layers", "block1/layers", the network within a network
 	name      string
 	also      string // a second name; in a Keras 3 file the layer's own, where name is its place
 	slot      bool   // name is a place (Keras 3)
 	keys      []string
-	leaves    []string // what the keys end in
+	leaves    []string // the ends of the keys
 }
 
 func (l *kerasLayer) called(name string) bool {
 	return l.also == name || !l.slot && l.name == name
 }
 
-// KerasNames makes the Rename of MatchOptions that brings the keys of any Keras file to
-// LAYER/VAR, as in "block1_conv1/kernel". layers are all layers with weights in the
-// order of Keras' model.layers.
+// KerasNames returns a function for MatchOptions.Rename that brings the keys of any file of Keras to the
+// form LAYER/VAR, as in "block1_conv1/kernel". layers are all layers with weights, in the order of
+// Keras' model.layers.
 //
-// A layer with a name of its own is looked for by that name. Layers that Keras
-// has numbered ("conv2d", "conv2d_3": the class and a number that counts since the
-// start of the program) are taken in order: the file's first with such a name is
-// the first wanted of the class. When not one name is known to the file, all go by
-// order, as in Keras' load_weights: in a Keras 3 file within each class, in older ones all
-// together if there are as many as wanted. Weights within a layer go by name, or
-// by order where some are called otherwise (vars/0, W_1, and the kernel of a
-// DepthwiseConv2D, which Keras 2 calls depthwise_kernel and Keras 3 kernel).
+// Layers with a name of their own are matched by name. Layers that Keras has numbered ("conv2d",
+// "conv2d_3": the class and a number that counts since the start of the program) are matched in order:
+// the first of the class in the file is the first of the class in layers. If the file knows none of
+// the names, all layers are matched in order, as in Keras' load_weights: within each class in a Keras 3
+// file, and all together in older files if the numbers agree. Weights within a layer are matched by
+// name, or in order if some have other names (vars/0, W_1, and the kernel of a DepthwiseConv2D, which
+// is depthwise_kernel in Keras 2 and kernel in Keras 3).
 //
-// A key that belongs to no wanted layer stays as it is, so that Match reports it;
-// the state of random numbers (seed_generator) is left out. Keys of files
-// that are not Keras' stay as they are.
+// Keys that belong to none of the layers stay as they are, so that Match reports them. The state of
+// random numbers (seed_generator) is left out. Keys of other files than Keras' stay as they are.
 func KerasNames(f *File, layers []KerasLayer) (rename func(key string) string) {
 	renamed := map[string]string{}
 	for want, have := range pairKeras(f.keras, layers) {
@@ -82,7 +85,7 @@ func KerasNames(f *File, layers []KerasLayer) (rename func(key string) string) {
 	}
 }
 
-// pairKeras finds the file's layer for each that is wanted.
+// pairKeras finds the layer of the file for each wanted layer.
 func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLayer {
 	pairs := map[*KerasLayer]*kerasLayer{}
 	taken := map[*kerasLayer]bool{}
@@ -94,7 +97,7 @@ func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLaye
 		}
 	}
 	pair := func(w *KerasLayer, l *kerasLayer) { pairs[w], taken[l] = l, true }
-	// By name: at home first, then anywhere, if there is only one.
+	// By name: first in the home container, then anywhere if there is only one.
 	for i := range want {
 		w := &want[i]
 		if autoNamed(w.Name, w.Class) {
@@ -156,8 +159,8 @@ func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLaye
 	return pairs
 }
 
-// homeOf is the container with most of the wanted names, else with most layers:
-// where a network is a part of another, its own layers are together.
+// homeOf returns the container with most of the wanted names, or else with most layers: if a network is
+// part of another, its own layers are together.
 func homeOf(have []*kerasLayer, want []KerasLayer) string {
 	names := map[string]bool{}
 	for _, w := range want {
@@ -190,12 +193,12 @@ var (
 	caseTurns  = regexp.MustCompile(`([a-z])([A-Z])`)
 )
 
-// snakeCase is how Keras makes the name of a layer from its class.
+// snakeCase returns the name that Keras makes for a layer from its class.
 func snakeCase(class string) string {
 	return strings.ToLower(caseTurns.ReplaceAllString(wordBegins.ReplaceAllString(class, "${1}_${2}"), "${1}_${2}"))
 }
 
-// autoNamed tells whether Keras itself (or TensorFlow.js: dense_Dense1) gave the name.
+// autoNamed reports whether Keras (or TensorFlow.js, as in dense_Dense1) has made the name.
 func autoNamed(name, class string) bool {
 	if name == "" {
 		return false
@@ -208,7 +211,7 @@ func autoNamed(name, class string) bool {
 	return ok && err == nil
 }
 
-// numbered is conv2d for conv2d_3.
+// numbered returns a name without its number: conv2d for conv2d_3.
 func numbered(name string) string {
 	if i := strings.LastIndexByte(name, '_'); i > 0 {
 		if _, err := strconv.ParseUint(name[i+1:], 10, 32); err == nil {

@@ -11,7 +11,7 @@ import (
 
 const kerasWeights = "model.weights.h5"
 
-// isKerasZip tells a .keras archive by what must be in it.
+// isKerasZip reports whether the archive has the files of a .keras archive.
 func isKerasZip(z *zip.Reader) bool {
 	for _, r := range z.File {
 		if r.Name == kerasWeights || r.Name == "model.weights.json" || r.Name == "model.weights.npz" {
@@ -70,8 +70,8 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 		size := int64(r.UncompressedSize64)
 		return f.readKeras(io.NewSectionReader(f.src.r, pos, size), size, &storage{src: f.src, size: size, record: r})
 	}
-	// Keras itself does not pack; other programs that touched the archive do. Its
-	// parts are not in order, so it has to be unpacked into memory as a whole.
+	// Keras does not compress the record, but other programs may. Its parts are not in order, so it
+	// has to be unpacked into memory as a whole.
 	if most := 8*uint64(f.src.size) + 64<<20; r.UncompressedSize64 > most {
 		return fmt.Errorf("record %s would unpack to %d bytes, many times the file's size: a bomb, not weights", kerasWeights, r.UncompressedSize64)
 	}

@@ -5,10 +5,9 @@ import (
 	"slices"
 )
 
-// Layout says how the axes of a tensor are put in order for the graph. PyTorch
-// stores a convolution as [out, in, height, width] (OIHW); our graphs are
-// [N, height, width, channels] and want [height, width, in, out], which is what
-// Keras stores.
+// Layout says how the axes of a tensor are reordered for the graph. PyTorch stores a convolution as
+// [out, in, height, width] (OIHW). The graphs of this library are [N, height, width, channels] and need
+// [height, width, in, out], which is the order of Keras.
 type Layout int
 
 const (
@@ -35,7 +34,7 @@ func (l Layout) String() string {
 	return fmt.Sprintf("Layout(%d)", int(l))
 }
 
-// check tells whether tensors of this shape have the layout at all.
+// check returns an error if tensors of this shape cannot have the layout.
 func (l Layout) check(shape []int) error {
 	rank := map[Layout]int{OIHWtoHWIO: 4, OItoIO: 2, DepthwiseToHWC: 4, HWC1toHWC: 4}[l]
 	switch {
@@ -51,15 +50,15 @@ func (l Layout) check(shape []int) error {
 	return nil
 }
 
-// apply brings row-major values of the shape into the layout. Same and HWC1toHWC return data itself.
+// apply reorders row-major values of the shape. Same and HWC1toHWC return data itself.
 func (l Layout) apply(shape []int, data []float32) ([]int, []float32) {
 	switch l {
 	case OItoIO:
 		return []int{shape[1], shape[0]}, transpose(data, shape[0], shape[1])
 	case OIHWtoHWIO:
 		o, i, h, w := shape[0], shape[1], shape[2], shape[3]
-		// Moving [O] behind [I,H,W] and then [I] behind [H,W] keeps each step a
-		// plain matrix transpose: first [O][I*H*W] to [I*H*W][O], then [I][H*W] blocks of O.
+		// Moving [O] behind [I,H,W], and then [I] behind [H,W], makes each step a matrix
+		// transpose: first [O][I*H*W] to [I*H*W][O], then [I][H*W] blocks of O.
 		byPixel := transpose(data, o, i*h*w)
 		out := make([]float32, len(data))
 		for c := range i {
@@ -77,7 +76,7 @@ func (l Layout) apply(shape []int, data []float32) ([]int, []float32) {
 	return shape, data
 }
 
-// Apply brings row-major values of a shape, as a file has them, into the layout. The values are copied.
+// Apply reorders row-major values with the shape that they have in a file. The values are copied.
 func (l Layout) Apply(shape []int, data []float32) (relaid []int, values []float32, err error) {
 	if err := l.fits(shape, data); err != nil {
 		return nil, nil, err
@@ -89,7 +88,8 @@ func (l Layout) Apply(shape []int, data []float32) (relaid []int, values []float
 	return relaid, values, nil
 }
 
-// Undo is the way back: values in the layout become row-major in shape, which is that of the file.
+// Undo reverses [Layout.Apply]: it returns row-major values with the given shape, which is that of the
+// file.
 func (l Layout) Undo(shape []int, data []float32) ([]float32, error) {
 	if err := l.fits(shape, data); err != nil {
 		return nil, err
@@ -121,8 +121,7 @@ func (l Layout) fits(shape []int, data []float32) error {
 	return nil
 }
 
-// transpose turns a row-major [rows][columns] into [columns][rows], in tiles
-// that stay in the cache.
+// transpose converts a row-major [rows][columns] to [columns][rows], in tiles that stay in the cache.
 func transpose(data []float32, rows, columns int) []float32 {
 	const tile = 32
 	out := make([]float32, len(data))

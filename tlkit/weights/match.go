@@ -12,40 +12,39 @@ import (
 type Want struct {
 	Name     string // key in the file, after MatchOptions.Rename
 	Shape    []int  // in the file
-	Layout   Layout // how it is handed over
-	Optional bool   // may be missing
-	AnyType  bool   // integers and booleans will do: an index table, a counter
+	Layout   Layout // how it is reordered for the graph
+	Optional bool   // it may be missing
+	AnyType  bool   // it may have integers or booleans, such as an index table or a counter
 }
 
-// Loaded is a tensor as the graph wants it.
+// Loaded is a tensor as the graph needs it.
 type Loaded struct {
 	Shape []int // after the relayout
 	Data  []float32
 }
 
-// MatchOptions loosens the strictness of Match where a family needs it.
+// MatchOptions makes [Match] less strict where an architecture needs it. The zero value is strict.
 type MatchOptions struct {
-	// Rename translates a key of the file into the key that is wanted, for
-	// families with two dialects. "" leaves the tensor out.
+	// Rename translates a key of the file to the wanted key, for architectures with several
+	// naming schemes. "" leaves the tensor out.
 	Rename func(key string) string
 
-	// Ignore lists prefixes of (renamed) keys that may be in the file though
-	// nobody wants them: "classifier." of another number of classes. What is
-	// wanted is loaded all the same.
+	// Ignore lists prefixes of (renamed) keys that may be in the file although they are not
+	// wanted, such as "classifier." with another number of classes. Wanted tensors are still
+	// loaded.
 	Ignore []string
 
-	// AllowNonFinite lists wanted names that may hold NaN or infinities.
+	// AllowNonFinite lists wanted names that may contain NaN or infinities.
 	AllowNonFinite []string
 }
 
-// Match loads the wanted tensors and nothing else. It is strict both ways: a
-// wanted tensor that is missing, a tensor in the file that nobody wants, a
-// shape, a type or a value (NaN, infinity) that is wrong each fail the whole file,
-// and the error lists every difference at once, not the first. Only
-// num_batches_tracked, which batch norm counts while training, is passed over.
+// Match loads the wanted tensors and nothing else. It is strict in both directions: it fails if a wanted
+// tensor is missing, if the file has a tensor that is not wanted, or if a shape, a type or a value (NaN,
+// infinity) is wrong. The error lists all differences. Only num_batches_tracked, a counter of batch norm
+// in training, is ignored.
 //
-// The report is returned with the error as well. Numbers are read only after
-// all names, shapes and types agree.
+// The report is also returned with an error. Numbers are read only if all names, shapes and types
+// agree.
 func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, error) {
 	r := &Report{Path: f.Path, Wanted: len(want)}
 	wanted := make(map[string]*Want, len(want))
@@ -112,7 +111,7 @@ func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, er
 			continue
 		}
 		if !r.OK() || failed != nil {
-			continue // keep looking for what else is wrong, but hold no memory for it
+			continue // look for other differences, but keep no numbers
 		}
 		shape, data := w.Layout.apply(slices.Clone(t.Shape), data)
 		loaded[w.Name] = Loaded{shape, data}
@@ -127,7 +126,7 @@ func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, er
 	return loaded, r, nil
 }
 
-// nonFinite counts what is no number, "" when everything is.
+// nonFinite returns a count of NaN and infinities in words, or "" if there are none.
 func nonFinite(data []float32) string {
 	nans, infs := 0, 0
 	for _, v := range data {

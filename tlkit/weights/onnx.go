@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// ONNX is the computation that an .onnx file describes. The numbers in it, its initializers and the values of its
-// Constant nodes, are tensors of the [File], under the names by which the nodes ask for them.
+// ONNX is the computation in an .onnx file. Its numbers, which are its initializers and the values of its
+// Constant nodes, are tensors of the [File], with the names that the nodes use.
 type ONNX struct {
 	Opset    int    // version of the standard operators
-	Producer string // who wrote the file, "pytorch"
+	Producer string // the program that wrote the file: "pytorch"
 	Inputs   []ONNXValue
 	Outputs  []ONNXValue
 	Nodes    []ONNXNode // Constant nodes are tensors of the file instead
 }
 
-// ONNXValue is an input or output.
+// ONNXValue is an input or output of an [ONNX] computation.
 type ONNXValue struct {
 	Name  string
-	DType string // as in [Tensor]; "" = not said, or no tensor
-	Shape []int  // -1 where the file leaves the size open; nil = not said
+	DType string // as in [Tensor]; "" if the file does not say, or if it is not a tensor
+	Shape []int  // -1 for sizes that the file leaves open; nil if the file does not say
 }
 
-// ONNXNode is one operation. Names of inputs may be empty: an optional input that is not there.
+// ONNXNode is one operation. The name of a missing optional input is "".
 type ONNXNode struct {
 	Name, Op string
 	Domain   string // "" for the standard operators
@@ -32,33 +32,36 @@ type ONNXNode struct {
 	Attrs    map[string]ONNXAttr
 }
 
-// ONNXAttr is one setting of a node. A single number is a list of one, and List is false.
+// ONNXAttr is an attribute of a node. A single number is a list of one, with List false.
 type ONNXAttr struct {
 	List    bool
 	Ints    []int64
 	Floats  []float32
 	Strings []string
-	Other   string // what it is when it is none of these: "graph", "tensor", ...; it is not read
+	Other   string // the type of any other attribute, which is not read: "graph", "tensor", ...
 }
 
-// Limits on what a description may hold in memory. Networks of a thousand layers stay far below.
+// Limits on the memory for a description. Networks of a thousand layers need far less.
 const (
 	maxONNXNodes   = 50_000
 	maxONNXMemory  = 64 << 20 // bytes of names and settings
 	maxONNXNumbers = 1 << 20  // of a tensor of integers that are stored one by one
 )
 
-// ONNX is the computation in an .onnx file, nil for files that hold tensors only. It is shared: read only.
+// ONNX returns the computation in an .onnx file, or nil for files with only tensors. The result is
+// shared and must not be modified.
 func (f *File) ONNX() *ONNX { return f.onnx }
 
-// sniffONNX: ModelProto has no magic. Every writer begins with the version of the format, 3 to 99, and goes on with the
-// producer's name or version, the domain, the model's version, its text, the graph or the operator set.
+// sniffONNX reports whether a file looks like a ModelProto, which has no magic number. All writers begin
+// with the version of the format, 3 to 99, and continue with the producer's name or version, the domain,
+// the model's version or text, the graph, or the operator set.
 func sniffONNX(head []byte) bool {
 	return len(head) > 2 && head[0] == 0x08 && head[1] >= 3 && head[1] < 100 && strings.IndexByte("\x12\x1a\x22\x28\x32\x3a\x42", head[2]) >= 0
 }
 
-// readONNX walks the file field by field and keeps the numbers where they are. The protobuf library's own Unmarshal is
-// not used: it wants the whole file in memory twice, allocates what lengths promise, and merges repeated messages.
+// readONNX reads the file field by field and leaves the numbers in the file. It does not use Unmarshal of
+// the protobuf library, which needs the whole file in memory twice, allocates by unchecked lengths, and
+// merges repeated messages.
 func (f *File) readONNX() error {
 	r := &onnxReader{file: f, window: &protoWindow{src: f.src}, graph: &ONNX{}}
 	if err := r.model(protoMessage{r.window, 0, f.src.size}); err != nil {
@@ -75,7 +78,8 @@ type onnxReader struct {
 	held   int // bytes of names and settings
 }
 
-// Field numbers are those of onnx.proto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+// model reads a ModelProto. The field numbers are those of onnx.proto:
+// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 func (r *onnxReader) model(m protoMessage) error {
 	graphs, versions := 0, 0
 	err := m.each(func(field protoField) (err error) {
@@ -213,7 +217,7 @@ func (r *onnxReader) node(field protoField) error {
 		return r.constant(n, value)
 	}
 	if value != nil && n.Op == "ConstantOfShape" && len(n.Outputs) == 1 {
-		// The number that is repeated: a tensor of the file like the others.
+		// The number that is repeated becomes a tensor of the file.
 		name := n.Outputs[0] + ".value"
 		if err := r.tensor(*value, name); err != nil {
 			return err
@@ -255,7 +259,7 @@ func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
 	return fmt.Errorf("Constant node %s holds no tensor of numbers", printable(n.Name))
 }
 
-// attribute reads one setting. A tensor is remembered by where it lies.
+// attribute reads one attribute. Of a tensor it keeps only the place.
 func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessage) error {
 	var name string
 	var a ONNXAttr
@@ -307,7 +311,7 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 	return nil
 }
 
-// text is a name or a word. Long texts (documentation) are never asked for.
+// text reads a name or a word. Long texts, such as documentation, are not read.
 func (r *onnxReader) text(field protoField) (string, error) {
 	b, err := field.bytes(maxName)
 	r.held += len(b) + 16
@@ -334,7 +338,7 @@ func (r *onnxReader) value(field protoField) (ONNXValue, error) {
 		case 2: // TypeProto
 			err = field.each(func(field protoField) error {
 				if field.num != 1 {
-					return nil // a sequence, a map: no tensor
+					return nil // a sequence or a map, not a tensor
 				}
 				return field.each(func(field protoField) error {
 					switch field.num {
@@ -355,7 +359,7 @@ func (r *onnxReader) value(field protoField) (ONNXValue, error) {
 	return v, err
 }
 
-// axis is one TensorShapeProto.Dimension.
+// axis reads a TensorShapeProto.Dimension.
 func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 	if field.num != 1 {
 		return nil
@@ -366,7 +370,7 @@ func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 	size := -1
 	err := field.each(func(field protoField) error {
 		if field.num != 1 {
-			return nil // a name: left open
+			return nil // a name: the size is open
 		}
 		n, err := field.integer()
 		if n > 1<<31 {
@@ -374,7 +378,7 @@ func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 		}
 		size = int(n)
 		if size == 0 {
-			size = -1 // what some writers say for «any»
+			size = -1 // some writers use it for an open size
 		}
 		return err
 	})

@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// File is an opened weights file: a list of named tensors that are read one by
-// one when asked for.
+// File is an opened file of weights: a list of named tensors that are read on demand.
 type File struct {
-	Path   string
-	Format string // "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras zip", "tensorflow.js", "onnx", or "hdf5" where nothing in it is Keras'
+	Path string
+	// Format is "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras
+	// zip", "tensorflow.js" or "onnx", or "hdf5" for an HDF5 file that is not from Keras.
+	Format string
 
-	// Metadata is safetensors' __metadata__. For a PyTorch file it says what was
-	// chosen in it: "entry" is the path of keys that led to the state dict
-	// ("state_dict"), "prefix" what was stripped from every name ("module."). For a
-	// file of Keras: "keras_version" and "backend"; of its network, if it is described,
-	// "class_name", "name", "input_shape" (",224,224,3") and "layers", the number of
-	// each class ("InputLayer 1, Conv2D 35, ..."). Texts of the file, to be shown.
+	// Metadata is text of the file, to be shown. For safetensors it is __metadata__. For a PyTorch
+	// file, "entry" is the path of keys to the state dict ("state_dict") and "prefix" is what was
+	// stripped from every name ("module."). For a file of Keras it has "keras_version" and
+	// "backend" and, if the file describes its network, "class_name", "name", "input_shape"
+	// (",224,224,3") and "layers" with the number of each class ("InputLayer 1, Conv2D 35, ...").
 	Metadata map[string]string
 
-	// Skipped lists what stood among the tensors and is none (at most 100 of
-	// them), as "name: what it is": a quantised tensor, an object of some Python class.
+	// Skipped lists up to 100 entries among the tensors that are not tensors, as "name: what it
+	// is": a quantised tensor, or an object of some Python class.
 	Skipped []string
 
 	src     *source
@@ -36,23 +36,20 @@ type File struct {
 	onnx    *ONNX
 }
 
-// Open looks at the first bytes of a file, never at its name, and lists the
-// tensors in it. It reads the header only: a ResNet-18 opens in about a
-// millisecond.
+// Open opens a file of weights and lists its tensors. The first bytes determine the format, not the name.
+// Only the header is read: a ResNet-18 opens in about a millisecond.
 //
-// It reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, that
-// hold a state dict, a training checkpoint with one inside, or a whole module;
-// ONNX networks in one file, whose computation is [File.ONNX]; and files of Keras,
-// with weights or a full model: .h5, .weights.h5, .keras, and TensorFlow.js'
-// layers models, of which path is that of model.json.
-// Anything else is an error that says what the file is: an HTML page that was
-// downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
-// a file is ever executed; see the package's description.
+// Open reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, with a state dict, a training
+// checkpoint that contains one, or a whole module; ONNX networks in one file, whose computation is
+// [File.ONNX]; and files of Keras with weights or a full model: .h5, .weights.h5, .keras, and
+// TensorFlow.js' layers models, for which path is that of model.json. For any other file, the error says
+// what it is: an HTML page that was downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
+// a file is ever executed; see the package documentation.
 //
-// A file that is there but cannot be believed gives a *[FormatError]. Close the File when the
-// tensors have been read.
+// The error for a file that exists but cannot be used is a *[FormatError]. Close the File after reading
+// its tensors.
 func Open(path string) (*File, error) {
-	// Before opening: opening a FIFO would wait for a writer that never comes.
+	// Before opening, because opening a FIFO would block.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
@@ -89,7 +86,7 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
-// inFolder says what to give instead of a folder.
+// inFolder says which file to name instead of a folder.
 func inFolder(path string) string {
 	for _, x := range []struct{ name, what string }{
 		{"saved_model.pb", ", a SavedModel of TensorFlow, which is not read here: in Python load it with Keras and save .keras or .weights.h5"},
@@ -102,8 +99,7 @@ func inFolder(path string) string {
 	return ": give the weights file inside it"
 }
 
-// openBeside opens a file in the folder of another, and nowhere else, whatever
-// links its name goes through.
+// openBeside opens a file in the folder of another, and nowhere else, even through links.
 func openBeside(path, name string) (opened, error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -128,20 +124,20 @@ func openBeside(path, name string) (opened, error) {
 	return o, err
 }
 
-// FormatError is Open's error for a file that is there but holds no weights that can
-// be trusted: it is something else, damaged, hostile, or of a form that is not read.
+// FormatError is the error of [Open] for a file that exists but cannot be used: it is something else,
+// damaged, hostile, or of an unsupported form.
 type FormatError struct {
 	Path   string
-	Format string // as in File; "" when it is none of them
-	Err    error  // what is wrong, and where it is known what to do
+	Format string // as in File; "" if it is none of them
+	Err    error  // what is wrong and, if known, what to do
 }
 
 func (e *FormatError) Error() string { return fmt.Sprintf("weights: %s: %v", e.Path, e.Err) }
 func (e *FormatError) Unwrap() error { return e.Err }
 
 func open(src *source) (f *File, err error) {
-	// The readers below check everything they use; this is the second fence, so
-	// that a mistake in them is an error for one file and not the end of the process.
+	// The readers check everything they use. If they have a bug, it should be an error for one file
+	// and not the end of the process.
 	defer func() {
 		if p := recover(); p != nil {
 			f, err = nil, &FormatError{src.name, "", fmt.Errorf("not a readable weights file (internal: %v)", p)}
@@ -192,8 +188,8 @@ func (f *File) buildIndex() error {
 	return nil
 }
 
-// Names lists the tensors in the file's own order. In a file of Keras that is the
-// order of layers in the model, and Keras' order of weights in each.
+// Names returns the names of the tensors in the order of the file. For a file of Keras, that is the order
+// of the layers in the model, and Keras' order of the weights of each.
 func (f *File) Names() []string {
 	names := make([]string, len(f.tensors))
 	for i, t := range f.tensors {
@@ -202,7 +198,7 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Tensor finds a tensor by name; false when the file has none of that name.
+// Tensor returns the tensor with this name, and whether the file has it.
 func (f *File) Tensor(name string) (Tensor, bool) {
 	i, ok := f.index[name]
 	if !ok {
@@ -213,13 +209,12 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, true
 }
 
-// Close releases the file. Tensors that were not read yet are lost.
+// Close closes the file. Its tensors cannot be read afterwards.
 func (f *File) Close() error {
 	return f.src.close()
 }
 
-// printable quotes a name from a stranger's file so that it can stand in a
-// message: control characters and endless names stay out of terminals and logs.
+// printable quotes and shortens a name from an untrusted file, so that it is safe in messages and logs.
 func printable(name string) string {
 	const most = 120
 	cut := ""

@@ -12,12 +12,12 @@ const (
 	maxMarks  = 1000      // nested unfinished containers; Python's own recursion limit
 )
 
-// unpickler runs the pickle operations that build data, and no others. It can
-// call nothing: a function in the pickle is a name, and what is "called" is
-// looked up in a short list in pickle_reduce.go or becomes an inert object.
+// unpickler runs the pickle operations that build data, and no others. It calls nothing: a function in
+// the pickle is only a name, which is looked up in a short list in pickle_reduce.go or becomes an inert
+// object.
 //
-// Sizes in the pickle never size an allocation: they say how much of the bytes
-// that are really there is meant, and every allocation is bounded by those.
+// Allocations never depend on sizes in the pickle alone, but are bounded by the bytes that are really
+// there.
 type unpickler struct {
 	window
 	stack      []any
@@ -33,9 +33,8 @@ func newUnpickler(r io.ReaderAt, size int64, persistent func(any) (any, error)) 
 
 var errStack = errors.New("an operation finds too little on the stack")
 
-// load runs one pickle to its STOP and returns the value it made. It can be
-// called again for the pickle that follows; the memo does not survive, the count
-// of operations does.
+// load runs one pickle up to its STOP and returns its value. It can be called again for the next pickle,
+// with a new memo but the same count of operations.
 func (u *unpickler) load() (any, error) {
 	u.stack, u.marks, u.memo = u.stack[:0], u.marks[:0], map[uint64]any{}
 	for {
@@ -71,7 +70,7 @@ func (u *unpickler) push(v any) error {
 	return nil
 }
 
-// floor is the height below which the current container may not pop.
+// floor returns the height of the stack below which the current container may not pop.
 func (u *unpickler) floor() int {
 	if len(u.marks) == 0 {
 		return 0
@@ -95,7 +94,7 @@ func (u *unpickler) top() (any, error) {
 	return u.stack[len(u.stack)-1], nil
 }
 
-// popMark takes everything above the last MARK, copied off the stack.
+// popMark removes everything above the last MARK and returns a copy.
 func (u *unpickler) popMark() ([]any, error) {
 	if len(u.marks) == 0 {
 		return nil, errStack

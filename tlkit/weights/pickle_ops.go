@@ -8,9 +8,8 @@ import (
 	"math"
 )
 
-// step runs one operation. This list is all there is: INST, OBJ, EXT*, DUP,
-// NEWOBJ_EX, the text forms of numbers, bytearrays and out-of-band buffers occur in no
-// file torch writes and are refused.
+// step runs one operation. All others are refused: INST, OBJ, EXT*, DUP, NEWOBJ_EX, the text forms of
+// numbers, bytearrays and out-of-band buffers do not occur in files of torch.
 func (u *unpickler) step(op byte) error {
 	switch op {
 	case 0x80: // PROTO

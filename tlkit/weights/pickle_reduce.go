@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// reduce stands where Python would call a function. It knows the handful by
-// which torch describes tensors and gives an inert object for every other.
+// reduce replaces Python's call of a function. It knows the few by which torch describes tensors, and
+// returns an inert object for every other.
 func reduce(callee, arguments any, depth int) (any, error) {
 	args, ok := arguments.(tuple)
 	if !ok {
@@ -55,7 +55,7 @@ func reduce(callee, arguments any, depth int) (any, error) {
 		}
 		return nil, errors.New("torch.Size without a tuple of sizes")
 	case global{"_codecs", "encode"}:
-		// How Python 2's protocol carries bytes: text in latin-1.
+		// Python 2's protocol stores bytes as text in latin-1.
 		if len(args) == 2 {
 			if s, ok := args[0].(string); ok {
 				return latin1(s)
@@ -66,8 +66,7 @@ func reduce(callee, arguments any, depth int) (any, error) {
 	return &object{class: g, args: args}, nil
 }
 
-// newDict makes a dict from no arguments, or from the list of pairs that
-// Python 2 wrote for an OrderedDict.
+// newDict makes a dict from no arguments, or from a list of pairs as Python 2 writes an OrderedDict.
 func newDict(args tuple) *dict {
 	d := &dict{}
 	if len(args) != 1 {
@@ -103,8 +102,8 @@ func latin1(s string) (any, error) {
 	return b, nil
 }
 
-// rebuildTensor reads (storage, offset, sizes, strides, ...). dtypeAt is the
-// argument that names the element type, -1 when the storage has it.
+// rebuildTensor reads (storage, offset, sizes, strides, ...). dtypeAt is the index of the argument with
+// the element type, or -1 if the storage has it.
 func rebuildTensor(args tuple, least, most, dtypeAt int) (any, error) {
 	if len(args) < least || len(args) > most {
 		return nil, fmt.Errorf("a tensor described by %d values, expected %d to %d", len(args), least, most)
@@ -166,7 +165,7 @@ var (
 		"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
 		"LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
 		"BoolStorage": "BOOL", "ComplexFloatStorage": "C64", "ComplexDoubleStorage": "C128", "UntypedStorage": "U8",
-		// Quantised tensors are skipped by name later; their bytes still have a size.
+		// Quantised tensors are skipped later, but the size of their bytes matters.
 		"QInt8Storage": "I8", "QUInt8Storage": "U8", "QInt32Storage": "I32", "QUInt4x2Storage": "U8", "QUInt2x4Storage": "U8",
 	}
 )

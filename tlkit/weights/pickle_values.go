@@ -2,8 +2,7 @@ package weights
 
 import "strings"
 
-// The values a pickle can hold. Besides these, the stack and the memo hold plain
-// bool, int64, float64, string and []byte.
+// The values of a pickle. The stack and the memo also contain bool, int64, float64, string and []byte.
 type (
 	none   struct{}
 	bigInt []byte // LONG of more than 8 bytes, little-endian: torch's magic number is one
@@ -11,8 +10,8 @@ type (
 	// global is the name of a Python class or function, and nothing but a name.
 	global struct{ module, name string }
 
-	// object is whatever a class or function we do not know would have made:
-	// its name, what it was called with and the state it was given. Inert.
+	// object stands for the result of an unknown class or function: its name, arguments and
+	// state. It is inert.
 	object struct {
 		class global
 		args  tuple
@@ -24,8 +23,8 @@ type (
 	list  struct{ values []any }
 	set   struct{ values []any }
 
-	// dict keeps the entries with text keys in order; the others are counted only,
-	// because no tensor has a name of another kind.
+	// dict keeps the entries with text keys in order and only counts the others, since the names of
+	// tensors are text.
 	dict struct {
 		keys   []string
 		values []any
@@ -73,7 +72,7 @@ func (d *dict) get(key string) any {
 	return nil
 }
 
-// kind says what a value is, for messages.
+// kind describes a value for messages.
 func kind(v any) string {
 	switch v := v.(type) {
 	case nil, none:
@@ -108,9 +107,8 @@ func kind(v any) string {
 	return "an unknown value"
 }
 
-// dangerous names have no business in a file of weights: a pickle that calls
-// one was made to take over whoever loads it with Python. It cannot here, but it
-// is not believed either.
+// dangerous reports whether a name does not belong in a file of weights: a pickle that calls it was made
+// to attack users of Python. It cannot do so here, but it is refused.
 func dangerous(g global) bool {
 	top, _, _ := strings.Cut(g.module, ".")
 	switch top {

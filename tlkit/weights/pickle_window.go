@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// window reads ahead as far as the pickle has come, so that a legacy file, whose
-// pickle is followed by all the weights, is not read whole.
+// window reads a pickle piece by piece, so that a legacy file, in which all the weights follow the pickle,
+// is not read as a whole.
 type window struct {
 	r     io.ReaderAt
 	size  int64 // how far reading may go
@@ -30,7 +30,7 @@ func (w *window) take(n uint64) ([]byte, error) {
 		}
 		return nil, io.ErrUnexpectedEOF
 	}
-	// n bytes are really there: read at least as many, and twice what we have.
+	// n bytes are really there: read at least as many, and twice as many as before.
 	more := max(int(n)-(len(w.buf)-w.pos), len(w.buf), 64<<10)
 	more = min(more, int(w.size)-len(w.buf))
 	grown := make([]byte, len(w.buf)+more)

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// protoWindow is the piece of the file around the place that is being read, so that a gigabyte of numbers between two
-// names is stepped over and never loaded.
+// protoWindow is the piece of the file that is being read, so that a gigabyte of numbers between two names
+// is skipped and never loaded.
 type protoWindow struct {
 	src   *source
 	pos   int64 // of the first byte in bytes
@@ -21,7 +21,7 @@ type protoWindow struct {
 
 const windowSize = 64 << 10
 
-// get gives up to n bytes from at on, fewer only at the end of the file. They are valid until the next call.
+// get returns n bytes from pos on, or fewer at the end of the file. They are valid until the next call.
 func (w *protoWindow) get(pos int64, n int) ([]byte, error) {
 	if skip := pos - w.pos; skip < 0 || skip+int64(n) > int64(len(w.bytes)) {
 		if w.room == nil {
@@ -37,13 +37,13 @@ func (w *protoWindow) get(pos int64, n int) ([]byte, error) {
 	return rest[:min(n, len(rest))], nil
 }
 
-// protoMessage is a stretch of the file that holds the fields of one message. It is walked with each.
+// protoMessage is the part of the file with the fields of one message. Use each to read them.
 type protoMessage struct {
 	window   *protoWindow
 	pos, end int64
 }
 
-// protoField is one field: a number, or a stretch of the file.
+// protoField is one field: a number, or a part of the file.
 type protoField struct {
 	window *protoWindow
 	num    protowire.Number
@@ -53,7 +53,7 @@ type protoField struct {
 	size   int64
 }
 
-// next gives the next field; ok is false at the end of the message.
+// next returns the next field; ok is false at the end of the message.
 func (m *protoMessage) next() (field protoField, ok bool, err error) {
 	if m.pos >= m.end {
 		return protoField{}, false, nil
@@ -105,7 +105,7 @@ func (f protoField) message() (protoMessage, error) {
 	return protoMessage{f.window, f.pos, f.pos + f.size}, nil
 }
 
-// each walks the fields of a message, up to the first error.
+// each calls do with every field of a message, up to the first error.
 func (m protoMessage) each(do func(protoField) error) error {
 	for {
 		field, ok, err := m.next()
@@ -121,7 +121,7 @@ func (m protoMessage) each(do func(protoField) error) error {
 	}
 }
 
-// each walks the message that is the field.
+// each calls do with every field of the message in this field.
 func (f protoField) each(do func(protoField) error) error {
 	m, err := f.message()
 	if err != nil {
@@ -130,7 +130,7 @@ func (f protoField) each(do func(protoField) error) error {
 	return m.each(do)
 }
 
-// bytes gives at most that many bytes; more are an error.
+// bytes returns the bytes of the field. More than most are an error.
 func (f protoField) bytes(most int) ([]byte, error) {
 	if f.typ != protowire.BytesType {
 		return nil, fmt.Errorf("field %d is a number where text was expected", f.num)
@@ -152,7 +152,7 @@ func (f protoField) integer() (uint64, error) {
 	return f.value, nil
 }
 
-// integers appends one integer, or a packed list of them.
+// integers appends one integer or a packed list.
 func (f protoField) integers(dst []int64, most int) ([]int64, error) {
 	add := func(v uint64) error {
 		if len(dst) == most {
@@ -184,7 +184,7 @@ func (f protoField) integers(dst []int64, most int) ([]int64, error) {
 	return dst, nil
 }
 
-// floats appends one float, or a packed list of them.
+// floats appends one float or a packed list.
 func (f protoField) floats(dst []float32) ([]float32, error) {
 	if f.typ == protowire.Fixed32Type {
 		return append(dst, math.Float32frombits(uint32(f.value))), nil

@@ -9,33 +9,33 @@ import (
 // Report lists every difference between a file and what was wanted.
 type Report struct {
 	Path   string
-	Wanted int // tensors asked for
-	Loaded int // tensors handed over; 0 when anything failed
+	Wanted int // number of wanted tensors
+	Loaded int // number of loaded tensors; 0 if anything is wrong
 
 	Missing    []string     // wanted, not in the file
 	Unexpected []string     // in the file, not wanted
 	WrongShape []Difference // in both, of another shape
-	WrongType  []Difference // in both, but no floating-point numbers
+	WrongType  []Difference // in both, but not floating-point numbers
 	NonFinite  []Difference // NaN or infinities inside
 	Ambiguous  []string     // two tensors of the file became one name
 
 	Ignored []string // in the file, not wanted, and allowed to be there
-	Skipped []string // the file's own: what stood among the tensors and is none
+	Skipped []string // as in [File]
 }
 
-// Difference is one tensor with what it has and what it should have.
+// Difference is a tensor that is not as wanted.
 type Difference struct{ Name, Got, Want string }
 
 func (d Difference) String() string {
 	return fmt.Sprintf("%s: got %s, want %s", printable(d.Name), d.Got, d.Want)
 }
 
-// OK is true when the file has exactly what was wanted.
+// OK reports whether the file has exactly what was wanted.
 func (r *Report) OK() bool {
 	return len(r.Missing)+len(r.Unexpected)+len(r.WrongShape)+len(r.WrongType)+len(r.NonFinite)+len(r.Ambiguous) == 0
 }
 
-// String is one line of counts, then every difference on a line of its own.
+// String returns a line of counts, then a line for each difference.
 func (r *Report) String() string {
 	var b strings.Builder
 	if r.OK() {
@@ -80,7 +80,7 @@ func (r *Report) String() string {
 
 func (r *Report) err() error { return errors.New("weights: " + r.String()) }
 
-// prefixHint sees when all that is wrong is a prefix before every name.
+// prefixHint returns a hint if the only difference is a prefix before every name.
 func (r *Report) prefixHint() string {
 	if len(r.Missing) == 0 || len(r.Unexpected) == 0 {
 		return ""

@@ -14,11 +14,10 @@ import (
 
 const maxHeader = 100_000_000 // bytes, the format's own limit
 
-// readSafetensors reads and checks the header. github.com/maruel/safetensors,
-// which writes our files, is not used for reading: it accepts a name that occurs
-// twice, an entry without dtype, offsets with a third number and names in other
-// case, refuses a file whose empty tensor shares its offset with a neighbour,
-// and wants the whole file in memory. The tests compare both on every file.
+// readSafetensors reads and checks the header. github.com/maruel/safetensors is used for writing but not
+// for reading: it accepts names that occur twice, entries without dtype, offsets with a third number and
+// keys in another case, refuses an empty tensor with the same offset as its neighbour, and needs the
+// whole file in memory. The tests compare both on every file.
 func (f *File) readSafetensors() error {
 	var length [8]byte
 	if _, err := f.src.r.ReadAt(length[:], 0); err != nil {
@@ -53,8 +52,8 @@ func (f *File) readSafetensors() error {
 		st := &storage{src: f.src, base: 8 + int64(n) + e.begin, size: bytes}
 		f.tensors[i] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, st: st}
 	}
-	// The tensors must tile the data: an overlap would be two names for one
-	// memory, a gap could hide anything, bytes after the end likewise.
+	// The tensors must cover the data exactly: with an overlap, two names would share memory, and a gap
+	// or bytes after the end could hide anything.
 	order := make([]int, len(entries))
 	for i := range order {
 		order[i] = i
@@ -109,8 +108,8 @@ func (e headerEntry) check(data int64) (int64, error) {
 	return e.end - e.begin, nil
 }
 
-// parseHeader reads the JSON token by token: into Go structs encoding/json would
-// let duplicates, unknown fields, other case and null pass.
+// parseHeader reads the JSON token by token: with Go structs, encoding/json would accept duplicates, unknown
+// fields, other case and null.
 func parseHeader(header []byte) ([]headerEntry, map[string]string, error) {
 	if len(header) == 0 || header[0] != '{' {
 		return nil, nil, errors.New("it does not begin with {")
@@ -204,7 +203,7 @@ func (p *headerParser) object(each func(key string) error) error {
 	return p.delim('}')
 }
 
-// numbers reads an array of at most most non-negative integers.
+// numbers reads an array of up to most non-negative integers.
 func (p *headerParser) numbers(most int) ([]int64, error) {
 	if err := p.delim('['); err != nil {
 		return nil, err

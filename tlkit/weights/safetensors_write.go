@@ -13,13 +13,12 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
-// WriteSafetensors writes tensors and metadata to path, replacing an older file
-// only when the new one is complete on the disk. Python reads it with
-// safetensors.torch.load_file; the entry "format": "pt" in metadata keeps transformers
-// and timm content.
+// WriteSafetensors writes tensors and metadata to the file at path. It replaces an older file only after the
+// new one is complete on disk. Python reads the file with safetensors.torch.load_file; transformers and
+// timm need the entry "format": "pt" in metadata.
 //
-// The same tensors and metadata give the same bytes, whatever their order.
-// Tensors may come from an opened File; their element types are kept.
+// The same tensors and metadata give the same bytes, in whatever order they come. Tensors may come from an
+// opened [File]; their element types are kept.
 func WriteSafetensors(path string, tensors []Tensor, metadata map[string]string) error {
 	prepared, err := prepare(tensors, metadata)
 	if err != nil {
@@ -31,7 +30,7 @@ func WriteSafetensors(path string, tensors []Tensor, metadata map[string]string)
 	return nil
 }
 
-// EncodeSafetensors writes what WriteSafetensors writes to w.
+// EncodeSafetensors writes to w what [WriteSafetensors] writes to a file.
 func EncodeSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	prepared, err := prepare(tensors, metadata)
 	if err == nil {
@@ -43,8 +42,7 @@ func EncodeSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string
 	return nil
 }
 
-// prepare checks everything before the first byte is written, so that what we
-// write is what we would read.
+// prepare checks everything before the first byte is written, so that Open accepts what is written.
 func prepare(tensors []Tensor, metadata map[string]string) (*safetensors.File, error) {
 	if len(tensors) == 0 {
 		return nil, errors.New("there are no tensors to write")

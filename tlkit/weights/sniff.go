@@ -21,7 +21,7 @@ const (
 
 const hdf5Magic = "\x89HDF\r\n\x1a\n"
 
-// foreign are files that people take for weights, by their first bytes.
+// foreign are the first bytes of other files that are mistaken for weights.
 var foreign = []struct{ magic, what string }{
 	{"version https://git-lfs.github.com/spec/", "this is a git-LFS pointer (a few lines of text), not the weights: run 'git lfs pull' in its repository, or download the file itself"},
 	{"gomlx_checkpointss", "this is the data half of a GoMLX checkpoint: load it with GoMLX's ml/model/checkpoint, or save safetensors"},
@@ -45,15 +45,14 @@ var foreign = []struct{ magic, what string }{
 	{"\x7fELF", "this is a program, not weights"},
 }
 
-// sniff names a file by its first bytes: one of the formats above, or "" and the
-// sentence that says what it is instead.
+// sniff returns the format of a file by its first bytes, or "" and what the file is instead.
 func sniff(head []byte, size int64) (format, why string) {
 	if size == 0 {
 		return "", "the file is empty: the download or copy that made it did not finish"
 	}
-	// safetensors has no magic: it begins with the header's length, and 642 is 0x80 0x02,
-	// which is how a pickle begins. So it is asked for first, by what no other format
-	// has: a small number in eight bytes and then an open brace.
+	// safetensors has no magic number: it begins with the length of the header, and 642 is 0x80 0x02,
+	// which is also the beginning of a pickle. So it is tested first, by what no other format has: a
+	// small number in eight bytes, then an open brace.
 	if len(head) >= 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= 100<<20 {
 		return formatSafetensors, ""
 	}
@@ -81,8 +80,8 @@ func sniff(head []byte, size int64) (format, why string) {
 		}
 		return "", "this is a tar archive: unpack it first"
 	}
-	// safetensors whose length lies. Looked for before text, because both lengths and
-	// JSON can be plain ASCII.
+	// safetensors with a wrong length. Tested before text, because lengths and JSON can both be
+	// plain ASCII.
 	if len(head) >= 9 && head[8] == '{' {
 		if n := binary.LittleEndian.Uint64(head); n <= 1<<40 {
 			return formatSafetensors, ""
@@ -125,8 +124,7 @@ func firstLine(b []byte) string {
 	return string(bytes.TrimSpace(b))
 }
 
-// isText wants valid UTF-8 without control characters; a rune that the 1024
-// bytes of the head cut in two is forgiven.
+// isText reports whether the head is valid UTF-8 without control characters. Its last rune may be cut off.
 func isText(head []byte, size int64) bool {
 	if int64(len(head)) < size {
 		for i := 0; i < utf8.UTFMax && len(head) > 0; i++ {

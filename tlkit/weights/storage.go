@@ -14,10 +14,9 @@ import (
 	"time"
 )
 
-// source is the opened file. Everything is read through ReadAt into buffers of
-// our own, never through a memory map: a file that somebody truncates while it
-// is open then gives an error, where a map would kill the process with SIGBUS
-// and could not be caught. Opening reads only the header, so it is just as fast.
+// source is the opened file. Everything is read through ReadAt and not mapped into memory: a file that is
+// truncated while it is open gives an error, whereas a map would kill the process with SIGBUS. Opening
+// reads only the header, so it is just as fast.
 type source struct {
 	name string
 	r    io.ReaderAt
@@ -25,7 +24,7 @@ type source struct {
 
 	files []opened // none in tests that read from memory
 
-	// beside opens another file of the same folder, for models in several files.
+	// sibling opens another file of the same folder, for models in several files.
 	sibling func(name string) (io.ReaderAt, int64, error)
 
 	mu       sync.Mutex
@@ -33,7 +32,7 @@ type source struct {
 	content  []byte   // ... and its content: one slot, so that many views of one record do not inflate it again and again
 }
 
-// opened is a file on the disk as it was at opening.
+// opened is a file as it was when it was opened.
 type opened struct {
 	file *os.File
 	size int64
@@ -48,8 +47,7 @@ func newOpened(f *os.File) (opened, error) {
 	return opened{f, info.Size(), info.ModTime()}, nil
 }
 
-// unchanged compares size and time with those at opening, so that half of one
-// checkpoint and half of its successor never become one set of weights.
+// unchanged compares size and time with those at opening, so that parts of two checkpoints are never mixed.
 func (s *source) unchanged() error {
 	for _, o := range s.files {
 		info, err := o.file.Stat()
@@ -71,7 +69,7 @@ func (s *source) close() error {
 	return errors.Join(failed...)
 }
 
-// storage is one run of bytes that one or more tensors look at.
+// storage is a run of bytes that one or more tensors use.
 type storage struct {
 	src  *source
 	base int64 // where it begins, for raw bytes
@@ -86,8 +84,8 @@ type storage struct {
 	verified bool // the record's CRC-32 was right
 }
 
-// reader gives n bytes from off on. finish must be called after the last byte
-// was read: it reports what only then is known, a wrong CRC-32.
+// reader returns a reader of n bytes from off on. finish must be called after the last byte: it reports a
+// wrong CRC-32.
 func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err error) {
 	if off < 0 || n < 0 || off > s.size || n > s.size-off {
 		return nil, nil, fmt.Errorf("%s: bytes %d to %d of a storage of %d", s.src.name, off, off+n, s.size)
@@ -143,7 +141,7 @@ func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err er
 	return r, nothing, err
 }
 
-// raw reads a stored (not deflated) record without looking at its checksum.
+// raw reads a stored (not deflated) record without checking its checksum.
 func (s *storage) raw(off, n int64) (io.Reader, error) {
 	base, err := s.record.DataOffset()
 	if err != nil {
@@ -152,7 +150,7 @@ func (s *storage) raw(off, n int64) (io.Reader, error) {
 	return io.NewSectionReader(s.src.r, base+off, n), nil
 }
 
-// verify reads a stored record once for its checksum.
+// verify reads a stored record once to check its checksum.
 func (s *storage) verify() error {
 	r, finish, err := openRecord(s.record)
 	if err == nil {
@@ -191,7 +189,7 @@ func (s *storage) made() ([]byte, error) {
 	})
 }
 
-// once keeps the content that was worked out last.
+// once returns the content of a storage, and keeps the last one.
 func (s *source) once(st *storage, work func() ([]byte, error)) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -211,9 +209,9 @@ func (s *storage) recordError(err error) error {
 	return fmt.Errorf("%s: record %s is damaged: %w", s.src.name, printable(s.record.Name), err)
 }
 
-// openRecord gives the content of a record. finish, called after its last byte,
-// compares length and CRC-32. archive/zip's own check is not used: it takes a zero for a
-// wrong checksum, but torch.serialization.set_crc32_options(False) writes zeros.
+// openRecord returns the content of a record. finish, called after its last byte, compares length and
+// CRC-32. The check of archive/zip is not used: it rejects a checksum of zero, which
+// torch.serialization.set_crc32_options(False) writes.
 func openRecord(f *zip.File) (r io.Reader, finish func() error, err error) {
 	r, err = f.OpenRaw()
 	if err != nil {
@@ -226,14 +224,14 @@ func openRecord(f *zip.File) (r io.Reader, finish func() error, err error) {
 	counter := &counter{w: sum}
 	r = io.TeeReader(r, counter)
 	return r, func() error {
-		// One byte further: a record that unpacks to more than it says is not believed.
+		// Try one byte more: a record that unpacks to more than its size is refused.
 		var one [1]byte
 		n, err := io.ReadFull(r, one[:])
 		if n > 0 || counter.n != f.UncompressedSize64 {
 			return fmt.Errorf("its length is not the %d bytes it announces", f.UncompressedSize64)
 		}
 		if err != io.EOF {
-			return err // the packed data goes on, or breaks off
+			return err // the packed data continues, or is truncated
 		}
 		if f.CRC32 != 0 && sum.Sum32() != f.CRC32 {
 			return zip.ErrChecksum
@@ -252,7 +250,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return c.w.Write(b)
 }
 
-// readRecord reads a whole record whose sizes checkRecord found plausible.
+// readRecord reads a whole record. checkRecord must have accepted its sizes.
 func readRecord(f *zip.File) ([]byte, error) {
 	if f.UncompressedSize64 > math.MaxInt/2 {
 		return nil, fmt.Errorf("%d bytes are more than this machine can address", f.UncompressedSize64)

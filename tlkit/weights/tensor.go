@@ -16,13 +16,14 @@ const (
 	chunk      = 256 << 10
 )
 
-// Tensor is one named array in a file. It holds no numbers until Float32 or
-// Bytes is called, so listing a file costs nothing. A Tensor of a File can be
-// read until that File is closed, from several goroutines at once.
+// Tensor is a named array in a file. Its numbers are read only by Float32 or Bytes, so listing a file is
+// cheap. A Tensor can be read until its File is closed, from several goroutines at once.
 type Tensor struct {
-	Name  string // the checkpoint's own key
-	DType string // "F32", "F16", "BF16", "F64", "I64", "I32", "I16", "I8", "U64" ... "U8", "BOOL"; named, but not convertible: "F8_E4M3", "F8_E5M2", "C64", "C128"
-	Shape []int  // empty for a scalar
+	Name string // the key in the checkpoint
+	// DType is "F32", "F16", "BF16", "F64", "I64", "I32", "I16", "I8", "U64" ... "U8" or "BOOL".
+	// "F8_E4M3", "F8_E5M2", "C64" and "C128" also occur, but Float32 cannot convert them.
+	DType string
+	Shape []int // empty for a scalar
 
 	st     *storage
 	offset int64   // of the first element in st, in elements
@@ -30,23 +31,21 @@ type Tensor struct {
 	data   []float32
 }
 
-// FromFloat32 makes an F32 tensor from row-major values, for WriteSafetensors.
-// It keeps data, not a copy. A length that does not fit the shape is reported
-// by whatever uses the tensor.
+// FromFloat32 makes an F32 tensor from row-major values, for [WriteSafetensors]. It keeps data, not a copy.
+// If the length does not fit the shape, using the tensor returns an error.
 func FromFloat32(name string, shape []int, data []float32) Tensor {
 	return Tensor{Name: name, DType: "F32", Shape: slices.Clone(shape), data: data}
 }
 
-// Len is the number of elements: the product of Shape, 1 for a scalar.
+// Len returns the number of elements: the product of Shape, and 1 for a scalar.
 func (t Tensor) Len() int {
 	n, _ := elements(t.Shape)
 	return int(n)
 }
 
-// Float32 reads the tensor and returns its values, row-major in the order of
-// Shape, whatever strides it has in the file. Narrower floats are widened
-// exactly; 64-bit floats and integers beyond 2^24 are rounded to the nearest
-// float32 and booleans become 0 and 1. The slice is the caller's own.
+// Float32 reads the values of the tensor in row-major order, whatever strides it has in the file. Narrower
+// floats are widened exactly, 64-bit floats and integers beyond 2^24 are rounded to the nearest float32, and
+// booleans become 0 and 1. The caller owns the slice.
 func (t Tensor) Float32() ([]float32, error) {
 	convert := converters[t.DType]
 	if convert == nil {
@@ -91,8 +90,8 @@ func (t Tensor) Float32() ([]float32, error) {
 	return out, nil
 }
 
-// Bytes reads the tensor as the little-endian, row-major bytes of its own
-// element type: what safetensors stores and numpy's tobytes gives.
+// Bytes reads the tensor as little-endian, row-major bytes of its element type, as safetensors stores them
+// and numpy's tobytes returns them.
 func (t Tensor) Bytes() ([]byte, error) {
 	n, err := t.checked()
 	if err != nil {
@@ -111,7 +110,7 @@ func (t Tensor) Bytes() ([]byte, error) {
 	return t.span(0, n)
 }
 
-// span reads n elements that lie side by side, first elements after t.offset.
+// span reads n adjacent elements, starting first elements after t.offset.
 func (t Tensor) span(first, n int64) ([]byte, error) {
 	size := int64(itemSizes[t.DType])
 	if n == 0 {
@@ -131,8 +130,7 @@ func (t Tensor) span(first, n int64) ([]byte, error) {
 	return out, nil
 }
 
-// gather brings a strided view (a transposed, sliced, expanded or
-// channels_last tensor) into row-major order.
+// gather reads a strided view (a transposed, sliced, expanded or channels_last tensor) in row-major order.
 func (t Tensor) gather(n int64) ([]byte, error) {
 	if n == 0 {
 		return []byte{}, nil
@@ -171,7 +169,7 @@ func (t Tensor) gather(n int64) ([]byte, error) {
 	}
 }
 
-// contiguous is true when the elements lie side by side in row-major order.
+// contiguous reports whether the elements are adjacent in row-major order.
 func (t Tensor) contiguous() bool {
 	if t.stride == nil {
 		return true
@@ -189,8 +187,7 @@ func (t Tensor) contiguous() bool {
 	return true
 }
 
-// checked returns the number of elements of a tensor that can be read, and says
-// why one that was made by hand cannot.
+// checked returns the number of elements of a tensor, or an error if a tensor made by hand cannot be read.
 func (t Tensor) checked() (int64, error) {
 	n, err := elements(t.Shape)
 	if err != nil {
@@ -209,7 +206,7 @@ func (t Tensor) wrap(err error) error {
 	return fmt.Errorf("weights: tensor %s: %w", printable(t.Name), err)
 }
 
-// elements multiplies a shape without ever overflowing.
+// elements returns the product of a shape, or an error if it would overflow.
 func elements(shape []int) (int64, error) {
 	n := uint64(1)
 	zero := false
@@ -218,7 +215,7 @@ func elements(shape []int) (int64, error) {
 			return 0, fmt.Errorf("negative size in shape %v", shape)
 		}
 		if d == 0 {
-			// Go on: the other sizes must be sane as well.
+			// Continue: the other sizes must be valid too.
 			zero = true
 			continue
 		}
@@ -234,7 +231,7 @@ func elements(shape []int) (int64, error) {
 	return int64(n), nil
 }
 
-// newView checks that a view lies inside its storage before anybody believes it.
+// newView makes a tensor after checking that it is inside its storage.
 func newView(st *storage, dtype string, offset int64, shape []int, stride []int64) (Tensor, error) {
 	size, ok := itemSizes[dtype]
 	if !ok {
@@ -271,7 +268,7 @@ func newView(st *storage, dtype string, offset int64, shape []int, stride []int6
 	if n > 0 && last >= uint64(have) {
 		return Tensor{}, fmt.Errorf("shape %v with strides %v needs element %d of a storage of %d", shape, stride, last, have)
 	}
-	// An expanded view repeats elements; a small file may not become a huge slice.
+	// An expanded view repeats elements; a small file must not become a huge slice.
 	if n > 4*have+65536 {
 		return Tensor{}, fmt.Errorf("shape %v repeats a storage of %d elements into %d", shape, have, n)
 	}

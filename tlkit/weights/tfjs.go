@@ -20,7 +20,7 @@ const (
 	maxShards    = 500     // files open at once
 )
 
-// tfjsModel is the part of a TensorFlow.js model.json that names weights.
+// tfjsModel is the part of a TensorFlow.js model.json that lists the weights.
 type tfjsModel struct {
 	Format          string          `json:"format"`
 	ModelTopology   json.RawMessage `json:"modelTopology"`
@@ -41,8 +41,8 @@ type tfjsWeight struct {
 	} `json:"quantization"`
 }
 
-// tfjsWeights stops at the first entry that is none: in memory one is fifty times as large
-// as the {} of a list that somebody made of them.
+// tfjsWeights stops decoding at the first invalid entry: an entry in memory is fifty times as large as a {}
+// in a hostile list.
 type tfjsWeights []tfjsWeight
 
 func (l *tfjsWeights) UnmarshalJSON(text []byte) error {
@@ -65,9 +65,8 @@ func (l *tfjsWeights) UnmarshalJSON(text []byte) error {
 
 var tfjsTypes = map[string]string{"float32": "F32", "float16": "F16", "int32": "I32", "uint8": "U8", "uint16": "U16", "bool": "BOOL", "complex64": "C64"}
 
-// readTFJS reads a layers model of TensorFlow.js: model.json, and beside it the files
-// with the numbers, which belong together in groups. Both may be wrapped as JavaScript
-// (model.min.js), see bundled.
+// readTFJS reads a layers model of TensorFlow.js: model.json and, in the same folder, groups of files with the
+// numbers. Both may be wrapped as JavaScript (model.min.js), see bundled.
 func (f *File) readTFJS() error {
 	if f.src.size > maxModelJSON {
 		return fmt.Errorf("model.json has %d bytes, at most %d are read", f.src.size, maxModelJSON)
@@ -141,13 +140,13 @@ func (f *File) readTFJS() error {
 			return fmt.Errorf("the files %s have %d bytes, model.json describes %d: one of them is cut off or belongs to another model", printable(strings.Join(group.Paths, ", ")), all.size, pos)
 		}
 	}
-	// The converter of TensorFlow.js sorts weights by name; layers without a name of
-	// their own are told apart by their order in the model only.
+	// The converter of TensorFlow.js sorts weights by name, but layers without a name of their own
+	// differ only in their order in the model.
 	slices.SortStableFunc(f.keras, func(a, b *kerasLayer) int { return cmp.Compare(order[a.name], order[b.name]) })
 	return nil
 }
 
-// tensor checks an entry against the bytes of its group, of which it begins at at and has n.
+// tensor checks an entry against the bytes of its group: it begins at pos and has n bytes.
 func (w tfjsWeight) tensor(all *storage, pos int64) (t Tensor, n int64, err error) {
 	dtype, stored := tfjsTypes[w.DType], tfjsTypes[w.DType]
 	if q := w.Quantization; q != nil {
@@ -188,8 +187,8 @@ func (w tfjsWeight) tensor(all *storage, pos int64) (t Tensor, n int64, err erro
 	return t, n, nil
 }
 
-// unquantise turns 8- or 16-bit numbers into float32 or int32, computed as TensorFlow.js
-// does: in double precision, then rounded.
+// unquantise converts 8- or 16-bit numbers to float32 or int32 as TensorFlow.js does: in double precision,
+// then rounded.
 func unquantise(packed *storage, wide int, whole bool, low, step float64) ([]byte, error) {
 	r, finish, err := packed.reader(0, packed.size)
 	if err != nil {
@@ -244,7 +243,7 @@ type shard struct {
 	pos, size int64
 }
 
-// joined reads files as if they were one.
+// joined reads several files as one.
 type joined []shard
 
 func (j joined) size() int64 {

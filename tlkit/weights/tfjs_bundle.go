@@ -11,21 +11,19 @@ import (
 
 const (
 	bundleSuffix = ".min.js"
-	maxShardText = 256 << 20 // bytes of one file of weights that is written as text
-	maxLiteral   = 200       // brackets in brackets
+	maxShardText = 256 << 20 // bytes of one file of weights as text
+	maxLiteral   = 200       // nested brackets
 )
 
-// isBundle recognises a JavaScript module that a bundler (browserify) wrapped; npm
-// packages keep models so.
+// isBundle reports whether a file is a JavaScript module made by a bundler (browserify), as in npm packages.
 func isBundle(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("!function(")) && bytes.Contains(head, []byte(`"object"==typeof exports`))
 }
 
-// bundled takes the one value out of a wrapped module whose only content is data:
-// what stands behind ".exports=", as JSON. It is read as text by the grammar below,
-// in which there are no names, calls or operators; nothing can run.
+// bundled returns the value after ".exports=" of a module that contains only data, as JSON. The grammar has
+// no names, calls or operators, so nothing can run.
 func bundled(js []byte) ([]byte, error) {
-	// The wrapper assigns exports too; the module is the function in the list behind it.
+	// The wrapper also assigns exports; the module is the function in the list after it.
 	const list, exports = "({1:[function(", ".exports="
 	pos := bytes.Index(js, []byte(list))
 	if i := bytes.Index(js[max(pos, 0):], []byte(exports)); pos >= 0 && i >= 0 && i < 100 {
@@ -95,7 +93,7 @@ func (p *literal) value(depth int) error {
 func (p *literal) list(depth int, open byte) error {
 	p.pos++
 	p.out = append(p.out, open)
-	end := open + 2 // ']' and '}' stand two behind '[' and '{'
+	end := open + 2 // ']' and '}' are two after '[' and '{'
 	for first := true; p.next() != end; first = false {
 		if !first {
 			if !p.accept(",") {
@@ -121,7 +119,7 @@ func (p *literal) list(depth int, open byte) error {
 	return nil
 }
 
-// key is a text or a bare word.
+// key copies a string or a bare word.
 func (p *literal) key() error {
 	if p.next() == '"' {
 		return p.text()
@@ -137,8 +135,7 @@ func (p *literal) key() error {
 	return nil
 }
 
-// text copies a string in double quotes. What it escapes must be what JSON escapes;
-// encoding/json looks at the rest.
+// text copies a string in double quotes. Its escapes must be those of JSON; encoding/json checks the rest.
 func (p *literal) text() error {
 	begin := p.pos
 	for p.pos++; p.next() != '"'; p.pos++ {
@@ -157,7 +154,7 @@ func (p *literal) text() error {
 	return nil
 }
 
-// number copies a number; JavaScript lets the zero before the point away.
+// number copies a number; JavaScript may omit the zero before the point.
 func (p *literal) number() error {
 	if p.accept("-") {
 		p.out = append(p.out, '-')
@@ -176,7 +173,7 @@ func (p *literal) number() error {
 	return nil
 }
 
-// bundledShard reads a file of weights that is a text of base64 in such a module.
+// bundledShard reads a file of weights that is base64 text in such a module.
 func bundledShard(r io.ReaderAt, size int64) ([]byte, error) {
 	if size > maxShardText {
 		return nil, fmt.Errorf("%d bytes, at most %d are read", size, maxShardText)

@@ -11,9 +11,9 @@ import (
 // as the little-endian bytes of a pickled LONG.
 var torchMagic = bigInt("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
 
-// readTorchLegacy reads what torch.save wrote before version 1.6 and still
-// writes on request: five pickles (magic number, protocol, machine, object, storage keys)
-// and then each storage, its length in elements before it.
+// readTorchLegacy reads the format of torch.save before version 1.6, which it still writes on request: five
+// pickles (magic number, protocol, machine, object, storage keys), then each storage after its length in
+// elements.
 func (f *File) readTorchLegacy() error {
 	found := &storages{byKey: map[string]*pickledStorage{}}
 	u := newUnpickler(f.src.r, f.src.size, nil)
@@ -59,7 +59,7 @@ func (f *File) readTorchLegacy() error {
 	return f.readState(object)
 }
 
-// placeStorages walks over the storages, each 8 bytes of length and the elements.
+// placeStorages finds the storages, each of which is 8 bytes of length and the elements.
 func (f *File) placeStorages(found *storages, keys []any, pos int64) error {
 	for _, k := range keys {
 		key, _ := k.(string)

@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	maxDepth   = 64      // modules inside each other
-	maxVisits  = 300_000 // values looked at: shared values count each time, so that a small pickle cannot stand for an endless tree
+	maxDepth   = 64      // nested modules
+	maxVisits  = 300_000 // visited values; shared ones count each time, so that a small pickle cannot be an endless tree
 	maxSkipped = 100
 )
 
-// entries are the names under which training code stores its state dict, in the
-// order in which they are looked for.
+// entries are the names that training code uses for its state dict, in the order in which they are tried.
 var entries = []string{"state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "net", "teacher"}
 
-// wrappers are put before every name by DataParallel and torch.compile.
+// wrappers are the prefixes that DataParallel and torch.compile put before every name.
 var wrappers = []string{"module.", "_orig_mod."}
 
-// readState finds the tensors in the object that the file holds.
+// readState finds the tensors in the object of the file.
 func (f *File) readState(root any) error {
 	w := &walker{onPath: map[any]bool{}}
 	var path []string
@@ -71,10 +70,10 @@ type walker struct {
 	found   []namedTensor
 	skipped []string
 	visits  int
-	onPath  map[any]bool // the containers we are inside of: a cycle ends there
+	onPath  map[any]bool // the containers on the current path, to detect cycles
 }
 
-// container looks for a state dict under one of the usual names.
+// container looks for a state dict with one of the usual names.
 func (w *walker) container(v any) (string, any) {
 	d := asDict(v)
 	for _, key := range entries {
@@ -104,7 +103,7 @@ func (w *walker) holdsTensors(v any, depth int) bool {
 	return false
 }
 
-// asDict sees dicts and objects of dict's subclasses alike; nil for all else.
+// asDict returns a dict, or the items of an object of a subclass of dict; nil for anything else.
 func asDict(v any) *dict {
 	switch v := v.(type) {
 	case *dict:
@@ -115,7 +114,7 @@ func asDict(v any) *dict {
 	return nil
 }
 
-// moduleState is the attributes of a torch.nn.Module, nil for anything else.
+// moduleState returns the attributes of a torch.nn.Module; nil for anything else.
 func moduleState(v any) *dict {
 	o, ok := v.(*object)
 	if !ok {
@@ -180,8 +179,8 @@ func (w *walker) walk(name string, v any, depth int) error {
 	return nil
 }
 
-// walkModule gives what state_dict() would: parameters, buffers that are not
-// marked as temporary, then the modules inside.
+// walkModule collects what state_dict() would: parameters, persistent buffers, then those of the modules
+// inside.
 func (w *walker) walkModule(name string, state *dict, depth int) error {
 	var temporary []any
 	if s, ok := state.get("_non_persistent_buffers_set").(*set); ok {
@@ -218,7 +217,7 @@ func (w *walker) add(name string, t *pickledTensor) error {
 	return nil
 }
 
-// skip notes what v is; nil is a container that contains itself.
+// skip records what v is; nil means a container that contains itself.
 func (w *walker) skip(name string, v any) {
 	if len(w.skipped) == maxSkipped {
 		return
@@ -230,8 +229,8 @@ func (w *walker) skip(name string, v any) {
 	w.skipped = append(w.skipped, printable(name)+": "+what)
 }
 
-// join makes "layer1.0" and "weight" one name. Names grow no further than what
-// add refuses anyway, so that deep nesting cannot make long copies.
+// join joins "layer1.0" and "weight". Names stop growing at the length that add refuses, so that deep nesting
+// cannot make long copies.
 func join(name, key string) string {
 	if name == "" || len(name) > maxName {
 		return name + key[:min(len(key), maxName+1)]
@@ -239,7 +238,7 @@ func join(name, key string) string {
 	return name + "." + key[:min(len(key), maxName+1)]
 }
 
-// commonWrapper is the longest run of wrapper prefixes that every name has.
+// commonWrapper returns the longest sequence of wrapper prefixes that every name has.
 func commonWrapper(found []namedTensor) string {
 	prefix := ""
 	for {

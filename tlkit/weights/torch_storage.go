@@ -6,8 +6,7 @@ import (
 	"math"
 )
 
-// pickledStorage is what a pickle says about bytes outside it. bytes is filled
-// in once the container has found them.
+// pickledStorage is what a pickle says about bytes outside it. bytes is set when the container has found them.
 type pickledStorage struct {
 	key    string
 	dtype  string
@@ -26,9 +25,8 @@ type storages struct {
 	views []*pickledStorage
 }
 
-// persistent reads ("storage", class, key, device, elements[, view]) and the
-// ("module", class, ...) that legacy files put around a class. The device is
-// ignored: what was on a GPU is bytes all the same.
+// persistent reads ("storage", class, key, device, elements[, view]), and the ("module", class, ...) that
+// legacy files put around a class. The device does not matter.
 func (s *storages) persistent(id any) (any, error) {
 	t, ok := id.(tuple)
 	if !ok || len(t) == 0 {
@@ -97,7 +95,7 @@ func (s *storages) view(parent *pickledStorage, t tuple) (any, error) {
 	return v, nil
 }
 
-// resolveViews gives the views their bytes, once their parents have theirs.
+// resolveViews sets the bytes of the views, after those of their parents.
 func (s *storages) resolveViews() {
 	for _, v := range s.views {
 		p := v.parent.bytes
@@ -105,7 +103,7 @@ func (s *storages) resolveViews() {
 	}
 }
 
-// tensor checks a pickled tensor against the bytes it claims.
+// tensor checks a pickled tensor against its bytes.
 func (p *pickledTensor) tensor(name string) (Tensor, error) {
 	shape, err := toInts(p.shape)
 	if err != nil {

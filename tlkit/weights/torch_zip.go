@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	maxDirectory = 8 << 20 // bytes read for the list of records: 60,000 of them and more
-	maxInflate   = 200     // how many times its size a file may inflate to, beyond 64 MiB
-	maxDeflate   = 1032    // what deflate can reach at most
+	maxDirectory = 8 << 20 // bytes read for the list of records, enough for 60,000
+	maxInflate   = 200     // a file may inflate to this many times its size, beyond 64 MiB
+	maxDeflate   = 1032    // the most that deflate can reach
 )
 
-// rationed is a reader that stops when its budget is spent: archive/zip keeps
-// some 400 bytes for every 46 of the directory, however long the file says it is.
+// rationed is a reader that stops when its budget is spent: archive/zip keeps about 400 bytes for every 46 of
+// the directory, of whatever length.
 type rationed struct {
 	r    io.ReaderAt
 	left int64 // < 0: no limit any more
@@ -33,8 +33,8 @@ func (r *rationed) ReadAt(b []byte, off int64) (int, error) {
 	return r.r.ReadAt(b, off)
 }
 
-// readZip reads what torch.save writes since version 1.6, a zip whose
-// records are data.pkl (the objects), data/KEY (one storage each), byteorder; and what Keras 3 writes, which is a zip as well.
+// readZip reads the format of torch.save since version 1.6, a zip with the records data.pkl (the objects),
+// data/KEY (one storage each) and byteorder; and that of Keras 3, which is also a zip.
 func (f *File) readZip() error {
 	ration := &rationed{f.src.r, maxDirectory}
 	z, err := zip.NewReader(ration, f.src.size)
@@ -87,7 +87,7 @@ func (f *File) readZip() error {
 	return f.readState(object)
 }
 
-// torchRecords lists the records by name and finds the folder that holds data.pkl.
+// torchRecords returns the records by name, and the folder that contains data.pkl.
 func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err error) {
 	records = make(map[string]*zip.File, len(z.File))
 	pickles, names := 0, map[string]bool{}
@@ -124,7 +124,7 @@ func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err
 	return nil, "", errors.New("this is a zip archive without PyTorch's data.pkl: not weights, or unpack it first")
 }
 
-// checkRecords believes the sizes of all records only when they are possible together.
+// checkRecords returns an error if the sizes of all records are not possible together.
 func checkRecords(z *zip.Reader, size int64) error {
 	var inflated, packed uint64
 	for _, r := range z.File {
@@ -144,7 +144,7 @@ func checkRecords(z *zip.Reader, size int64) error {
 	return nil
 }
 
-// checkRecord believes a record's sizes only when they are possible.
+// checkRecord returns an error if the sizes of a record are not possible.
 func checkRecord(r *zip.File, size int64) error {
 	if r.CompressedSize64 > uint64(size) {
 		return fmt.Errorf("%d bytes in a file of %d", r.CompressedSize64, size)

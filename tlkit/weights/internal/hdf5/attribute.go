@@ -15,11 +15,11 @@ type Attribute struct {
 	data []byte
 }
 
-// Attribute finds an attribute by name; nil when there is none.
+// Attribute returns the attribute with this name, or nil.
 func (o *Object) Attribute(name string) (*Attribute, error) {
 	var found *Attribute
 	look := func(b []byte) error {
-		// Looking costs too: thousands of attributes, asked for thousands of names.
+		// Searching costs time too: thousands of attributes, searched for thousands of names.
 		o.f.budget -= 16
 		if o.f.budget < 0 {
 			return fmt.Errorf("hdf5: %w: too many attributes", ErrTooLarge)
@@ -57,7 +57,7 @@ func (o *Object) Attribute(name string) (*Attribute, error) {
 	return found, nil
 }
 
-// attribute reads the message of an attribute if it has the name, else nil.
+// attribute reads the message of an attribute with this name; for another name it returns nil.
 func (f *File) attribute(b []byte, name string) (*Attribute, error) {
 	c := f.cursor(b)
 	version, flags := c.uint(1), c.uint(1)
@@ -106,10 +106,10 @@ func (f *File) attribute(b []byte, name string) (*Attribute, error) {
 	return a, nil
 }
 
-// Strings gives the texts of an attribute, of fixed or varying length.
+// Strings returns the strings of an attribute, of fixed or variable length.
 func (a *Attribute) Strings() ([]string, error) {
 	if a.n == 0 {
-		return nil, nil // an empty list, whatever of
+		return nil, nil // an empty list of any type
 	}
 	if !a.typ.text {
 		return nil, fmt.Errorf("hdf5: an attribute has %s, text was expected", cmp.Or(a.typ.Name, a.typ.What))
@@ -144,7 +144,7 @@ func (a *Attribute) Strings() ([]string, error) {
 		if uint64(len(b)) < n {
 			return nil, damaged("a text of %d bytes in %d", n, len(b))
 		}
-		// Copies cost memory: many elements may point at one long text.
+		// Copies cost memory: many elements may refer to one long string.
 		a.f.budget -= int64(n)
 		if a.f.budget < 0 {
 			return nil, fmt.Errorf("hdf5: %w: texts that repeat each other", ErrTooLarge)

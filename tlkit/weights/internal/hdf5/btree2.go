@@ -2,7 +2,7 @@ package hdf5
 
 import "math/bits"
 
-// bytesFor is how many bytes HDF5 uses for numbers up to v.
+// bytesFor returns how many bytes HDF5 uses for numbers up to v.
 func bytesFor(v uint64) int {
 	if v == 0 {
 		return 1
@@ -31,8 +31,8 @@ func (f *File) tree2(address uint64, visit func(record []byte) error) error {
 	if record == 0 || node < overhead+record || node > 1<<24 || depth > maxDepth {
 		return damaged("a B-tree with nodes of %d and records of %d bytes in %d levels", node, record, depth)
 	}
-	// Pointers hold two counts, each in as few bytes as the largest possible
-	// needs: how large that is follows from the level below.
+	// Pointers have two counts, each with as many bytes as its largest possible value needs, which
+	// follows from the level below.
 	most := (node - overhead) / record
 	countSize, total, totalSizes := bytesFor(most), most, []int{0}
 	for level := 1; level <= depth; level++ {
@@ -104,8 +104,8 @@ func (f *File) tree2(address uint64, visit func(record []byte) error) error {
 	return walk(root, n, depth)
 }
 
-// dense visits the objects of a fractal heap that a B-tree lists. Before (links) or
-// behind (attributes) the heap's identifier a record holds other things.
+// dense visits the objects of a fractal heap that a B-tree lists. A record has other data before (links) or
+// after (attributes) the identifier in the heap.
 func (f *File) dense(heap, tree uint64, skip int, visit func([]byte) error) error {
 	h, err := f.fractalHeap(heap)
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// chunk is a piece of an array with a place of its own in the file.
+// chunk is a part of an array that is stored separately.
 type chunk struct {
 	address, n uint64 // n bytes, as they are in the file
 	index      uint64 // which piece of the grid, counted row by row
 	skipped    uint32 // filters that it did not pass through
 }
 
-// grid checks the sides of chunks and returns how many pieces the array has.
+// grid checks the sizes of chunks and returns how many the array has.
 func (d *Dataset) grid(sides []uint64) (uint64, error) {
 	d.sides = sides
 	size, pieces := uint64(d.Type.Size), uint64(1)
@@ -44,7 +44,7 @@ func (d *Dataset) chunkBytes() uint64 {
 	return n
 }
 
-// add notes a chunk. pieces is the size of the grid.
+// add adds a chunk. pieces is the size of the grid.
 func (d *Dataset) add(x chunk, pieces uint64) error {
 	if x.index >= pieces {
 		return damaged("chunk %d of an array that has %d", x.index, pieces)
@@ -63,7 +63,7 @@ func (d *Dataset) add(x chunk, pieces uint64) error {
 	return nil
 }
 
-// unique makes sure that no piece is there twice.
+// unique returns an error if a chunk occurs twice.
 func (d *Dataset) unique() error {
 	slices.SortFunc(d.chunks, func(a, b chunk) int { return cmp.Compare(a.index, b.index) })
 	for i := range d.chunks {
@@ -74,8 +74,8 @@ func (d *Dataset) unique() error {
 	return nil
 }
 
-// indexOf turns the place of a chunk's first element into its number. Chunks
-// beyond the array, which shrank, are left out.
+// indexOf returns the number of the chunk whose first element is at corner. Chunks outside the array, which
+// has shrunk, are left out.
 func (d *Dataset) indexOf(corner []uint64) (index uint64, inside bool, err error) {
 	for i, s := range d.sides {
 		if corner[i]%s != 0 {
@@ -89,7 +89,7 @@ func (d *Dataset) indexOf(corner []uint64) (index uint64, inside bool, err error
 	return index, true, nil
 }
 
-// chunksV3 reads the layout of before HDF5 1.10: a B-tree of all chunks.
+// chunksV3 reads the layout before HDF5 1.10: a B-tree of all chunks.
 func (d *Dataset) chunksV3(c *cursor) error {
 	rank := len(d.Shape)
 	if n := c.uint(1); c.err == nil && n != uint64(rank)+1 {
@@ -168,7 +168,7 @@ func (d *Dataset) chunkTree(address, pieces uint64, depth int) error {
 	return nil
 }
 
-// chunksV4 reads the layout since HDF5 1.10, which has an index for every case.
+// chunksV4 reads the layout since HDF5 1.10, which has several kinds of indexes.
 func (d *Dataset) chunksV4(c *cursor) error {
 	f, rank := d.f, len(d.Shape)
 	flags, axes, wide := c.uint(1), c.uint(1), int(c.uint(1))
@@ -363,7 +363,7 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 	return nil
 }
 
-// readChunk unpacks a chunk and puts its elements in their place in out.
+// readChunk unpacks a chunk and copies its elements to their places in out.
 func (d *Dataset) readChunk(x chunk, out []byte) error {
 	raw, err := d.f.data(x.address, x.n)
 	if err != nil {
@@ -385,7 +385,7 @@ func (d *Dataset) readChunk(x chunk, out []byte) error {
 		corner[i] = rest % across * d.sides[i]
 		rest /= across
 	}
-	// Row by row; at the border a chunk is larger than what belongs to the array.
+	// Row by row. At the border, a chunk may extend beyond the array.
 	run := min(d.sides[rank-1], uint64(d.Shape[rank-1])-corner[rank-1]) * size
 	inner := make([]uint64, rank)
 	for {

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// cursor reads little-endian numbers from bytes. After the first error every
-// further read gives zeros, so that err can be looked at once after several.
+// cursor reads little-endian numbers from bytes. After the first error all reads return zeros, so that err
+// can be checked once after several reads.
 type cursor struct {
 	f   *File
 	b   []byte
@@ -16,7 +16,7 @@ type cursor struct {
 
 func (f *File) cursor(b []byte) *cursor { return &cursor{f: f, b: b} }
 
-// take gives the next n bytes, zeros after an error.
+// take returns the next n bytes, or zeros after an error.
 func (c *cursor) take(n int) []byte {
 	if c.err == nil && (n < 0 || n > len(c.b)-c.pos) {
 		c.err = damaged("a structure of %d bytes ends before its content", len(c.b))
@@ -63,7 +63,7 @@ func (c *cursor) fail(format string, a ...any) {
 	}
 }
 
-// signature wants four letters and a version.
+// signature checks four letters and a version.
 func (c *cursor) signature(letters string, version uint64) {
 	if got := string(c.take(4)); c.err == nil && got != letters {
 		c.fail("%q where %s should be", got, letters)
@@ -81,7 +81,7 @@ func (c *cursor) checksum(n int) {
 	}
 }
 
-// lookup3 is Bob Jenkins' hash, with which HDF5 checks its descriptions.
+// lookup3 is Bob Jenkins' hash, the checksum of HDF5's descriptions.
 func lookup3(b []byte) uint32 {
 	x := uint32(0xdeadbeef) + uint32(len(b))
 	p, q, r := x, x, x

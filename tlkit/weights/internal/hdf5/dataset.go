@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Dataset is an array. Everything that describes it has been read and checked.
+// Dataset is an array whose description has been read and checked.
 type Dataset struct {
 	Shape []int
 	Type  Type
@@ -16,9 +16,9 @@ type Dataset struct {
 	f       *File
 	n       uint64 // elements
 	bytes   uint64 // of all elements
-	fill    []byte // of elements that were never written
-	inline  []byte // the numbers themselves, when they stand in the description
-	pos     uint64 // where they are, when they are in one piece
+	fill    []byte // the value of elements that were never written
+	inline  []byte // the numbers, if they are in the description
+	pos     uint64 // where they are, if they are contiguous
 	chunks  []chunk
 	sides   []uint64 // of a chunk
 	filters []filter
@@ -87,7 +87,7 @@ func (o *Object) Dataset() (*Dataset, error) {
 
 func allZero(b []byte) bool { return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) }
 
-// pay takes bytes that are not in the file as they are from what the file may unpack to.
+// pay subtracts unpacked bytes from the budget of the file.
 func (d *Dataset) pay(n uint64) error {
 	if n > math.MaxInt64 || int64(n) > d.f.unpacked {
 		return fmt.Errorf("hdf5: %w: it would unpack to many times its size: a bomb, not weights", ErrTooLarge)
@@ -99,8 +99,8 @@ func (d *Dataset) pay(n uint64) error {
 func (d *Dataset) parseLayout(b []byte) error {
 	c := d.f.cursor(b)
 	version, class := c.uint(1), c.uint(1)
-	// Version 5 (HDF5 2.0) differs from 4 in how wide some numbers of an index are,
-	// which the index itself says as well.
+	// Version 5 (HDF5 2.0) differs from 4 in the width of some numbers of an index, which the index
+	// also states.
 	if c.err == nil && (version < 3 || version > 5) {
 		return unsupported("a data layout of version %d", version)
 	}
@@ -156,17 +156,16 @@ func (f *File) parseFill(b []byte) ([]byte, error) {
 	return c.take(int(n)), c.err
 }
 
-// Place tells where in the file the numbers are when they stand there as they
-// are, row by row and in one piece.
+// Place returns where the numbers are in the file; ok is false unless they are unpacked, row by row and
+// contiguous.
 func (d *Dataset) Place() (offset int64, ok bool) {
 	return int64(d.f.base + d.pos), d.form == formWhole
 }
 
-// Bytes is how many bytes all elements have.
+// Bytes returns the number of bytes of all elements.
 func (d *Dataset) Bytes() int64 { return int64(d.bytes) }
 
-// Read gives the elements row by row as the bytes of the file's type. It is safe
-// for concurrent use.
+// Read returns the elements row by row as bytes of the file's type. It is safe for concurrent use.
 func (d *Dataset) Read() ([]byte, error) {
 	if d.bytes > math.MaxInt/2 {
 		return nil, fmt.Errorf("hdf5: %w: %d bytes are more than this machine can address", ErrTooLarge, d.bytes)
@@ -191,7 +190,7 @@ func (d *Dataset) Read() ([]byte, error) {
 	return out, nil
 }
 
-// data reads numbers, whose place was checked.
+// data reads numbers at a place that was checked.
 func (f *File) data(address, n uint64) ([]byte, error) {
 	b := make([]byte, n)
 	if _, err := f.r.ReadAt(b, int64(f.base+address)); err != nil && !(err == io.EOF && n == 0) {

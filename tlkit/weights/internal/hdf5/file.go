@@ -9,11 +9,11 @@ import (
 var (
 	// ErrDamaged: the file contradicts itself or the format.
 	ErrDamaged = errors.New("damaged or not HDF5")
-	// ErrOutside: an object that is elsewhere, in another file or behind a name.
+	// ErrOutside: an object that is in another file, or behind a soft link.
 	ErrOutside = errors.New("points outside its file")
-	// ErrUnsupported: a part of HDF5 that no Keras file needs.
+	// ErrUnsupported: a part of HDF5 that files of Keras do not need.
 	ErrUnsupported = errors.New("not supported")
-	// ErrTooLarge: the description would cost more than a file of this size may.
+	// ErrTooLarge: the description would cost more than is allowed for a file of this size.
 	ErrTooLarge = errors.New("too large")
 )
 
@@ -26,9 +26,9 @@ func unsupported(format string, a ...any) error {
 }
 
 const (
-	undefined = ^uint64(0) // the address of what does not exist
+	undefined = ^uint64(0) // the address of something that does not exist
 	maxDepth  = 32         // groups in groups, and levels of a B-tree
-	readCost  = 64         // bytes that a read counts beside its own
+	readCost  = 64         // bytes that a read counts in addition to its own
 )
 
 // File is an HDF5 file opened for reading. It is not safe for concurrent use,
@@ -40,18 +40,18 @@ type File struct {
 	offsets    int    // bytes of an address
 	lengths    int    // bytes of a length
 	root       uint64
-	budget     int64 // bytes that descriptions may still cost
-	unpacked   int64 // bytes that datasets which are not stored as they are may still unpack to
+	budget     int64 // remaining budget for descriptions
+	unpacked   int64 // remaining budget for unpacked datasets
 	globalHeap map[uint64]map[uint64][]byte
 	fractal    map[uint64]*fractalHeap
-	seen       map[uint64]bool // objects that a link led to
+	seen       map[uint64]bool // objects that a link has reached
 
-	anyChecksum bool // tests let broken files get further
+	anyChecksum bool // for tests with broken files
 }
 
 const signature = "\x89HDF\r\n\x1a\n"
 
-// Open reads the superblock. It may stand behind a user block, at 512, 1024, ... bytes.
+// Open reads the superblock. It may be after a user block, at 512, 1024, ... bytes.
 func Open(r io.ReaderAt, size int64) (*File, error) { return open(r, size, false) }
 
 func open(r io.ReaderAt, size int64, anyChecksum bool) (*File, error) {
@@ -136,8 +136,7 @@ func (f *File) superblock(pos uint64) error {
 	return nil
 }
 
-// read gives n bytes at an address. It is for descriptions only; numbers are read
-// by Dataset.
+// read returns n bytes at an address. It is for descriptions only; Dataset reads numbers.
 func (f *File) read(address, n uint64) ([]byte, error) {
 	if err := f.checkRange(address, n); err != nil {
 		return nil, err
@@ -156,7 +155,7 @@ func (f *File) read(address, n uint64) ([]byte, error) {
 	return b, nil
 }
 
-// within checks that n bytes at an address are inside the file.
+// checkRange returns an error unless n bytes at an address are inside the file.
 func (f *File) checkRange(address, n uint64) error {
 	if address > f.size-f.base || n > f.size-f.base-address {
 		return damaged("%d bytes at address %d, the file has %d", n, address, f.size-f.base)

@@ -60,7 +60,7 @@ func (f *File) parseFilters(b []byte) ([]filter, error) {
 	return filters, c.err
 }
 
-// unfilter undoes what a chunk passed through, last filter first.
+// unfilter reverses the filters of a chunk, the last one first.
 func (d *Dataset) unfilter(b []byte, skipped uint32) ([]byte, error) {
 	want := d.chunkBytes()
 	for i := len(d.filters) - 1; i >= 0; i-- {
@@ -73,7 +73,7 @@ func (d *Dataset) unfilter(b []byte, skipped uint32) ([]byte, error) {
 			if err != nil {
 				return nil, damaged("a chunk: %v", err)
 			}
-			// A checksum may follow the numbers; a byte more is one too many.
+			// A checksum may follow the numbers, but nothing more.
 			out := bytes.NewBuffer(make([]byte, 0, min(want+5, uint64(len(b))*1040+64)))
 			if _, err := io.Copy(out, io.LimitReader(z, int64(want)+5)); err != nil {
 				return nil, damaged("a chunk: %v", err)
@@ -87,7 +87,7 @@ func (d *Dataset) unfilter(b []byte, skipped uint32) ([]byte, error) {
 			}
 			n := len(b) - 4
 			sum := fletcher32(b[:n])
-			// Files of before HDF5 1.6.3 have the halves in the other order of bytes.
+			// Files from before HDF5 1.6.3 have the bytes of the halves in the other order.
 			if got := binary.LittleEndian.Uint32(b[n:]); got != sum && got != sum>>8&0x00ff00ff|sum<<8&0xff00ff00 && !d.f.anyChecksum {
 				return nil, damaged("the checksum of a chunk is wrong")
 			}
@@ -100,7 +100,7 @@ func (d *Dataset) unfilter(b []byte, skipped uint32) ([]byte, error) {
 	return b, nil
 }
 
-// unshuffle brings bytes that stood together by significance back to their numbers.
+// unshuffle reverses the shuffle filter, which groups the bytes of numbers by significance.
 func unshuffle(b []byte, size int) []byte {
 	if size < 2 {
 		return b

@@ -16,7 +16,7 @@ type Object struct {
 // Link is a named member of a group.
 type Link struct {
 	Name    string
-	outside string // what it is when it does not lead to an object of this file
+	outside string // what it is, if it does not lead to an object of this file
 	address uint64
 }
 
@@ -25,7 +25,7 @@ const (
 	maxName  = 4096
 )
 
-// Root is the group that holds all others.
+// Root returns the group that contains all others.
 func (f *File) Root() (*Object, error) { return f.object(f.root) }
 
 func (f *File) object(address uint64) (*Object, error) {
@@ -36,8 +36,8 @@ func (f *File) object(address uint64) (*Object, error) {
 	return &Object{f, messages}, nil
 }
 
-// Follow opens what a link leads to. An object can be opened once: a second link
-// to it would be a circle, or the same numbers under two names.
+// Follow opens the object of a link. An object can be opened only once: a second link to it would be a
+// cycle, or the same numbers under two names.
 func (f *File) Follow(l Link) (*Object, error) {
 	if l.outside != "" {
 		return nil, fmt.Errorf("hdf5: %w: %.80q is %s, which is not followed", ErrOutside, l.Name, l.outside)
@@ -49,12 +49,12 @@ func (f *File) Follow(l Link) (*Object, error) {
 	return f.object(l.address)
 }
 
-// IsDataset tells a dataset from a group.
+// IsDataset reports whether the object is a dataset, and not a group.
 func (o *Object) IsDataset() bool {
 	return slices.ContainsFunc(o.messages, func(m message) bool { return m.kind == msgLayout })
 }
 
-// Links lists the members of a group, sorted by name.
+// Links returns the members of a group, sorted by name.
 func (o *Object) Links() ([]Link, error) {
 	var links []Link
 	for _, m := range o.messages {
@@ -113,7 +113,7 @@ func (o *Object) Links() ([]Link, error) {
 	return links, nil
 }
 
-// localHeap holds the names of an old-style group.
+// localHeap reads the names of an old-style group.
 func (f *File) localHeap(address uint64) ([]byte, error) {
 	c, err := f.cursorAt(address, uint64(8+2*f.lengths+f.offsets))
 	if err != nil {
@@ -217,7 +217,7 @@ func (f *File) symbolNode(address uint64, names []byte, links []Link) ([]Link, e
 	return links, nil
 }
 
-// link reads the message of a new-style link.
+// link reads a message with a new-style link.
 func (f *File) link(b []byte) (Link, error) {
 	c := f.cursor(b)
 	if v := c.uint(1); c.err == nil && v != 1 {

@@ -1,6 +1,6 @@
 package hdf5
 
-// The messages of an object header that are understood.
+// The supported messages of an object header.
 const (
 	msgDataspace    = 0x01
 	msgLinkInfo     = 0x02
@@ -66,7 +66,7 @@ func (f *File) header(address uint64) ([]message, error) {
 
 type span struct{ address, n uint64 }
 
-// room is how many bytes of the file lie behind an address.
+// room returns how many bytes of the file follow an address.
 func (f *File) room(address uint64) uint64 {
 	if address > f.size-f.base {
 		return 1 // so that reading fails with the address
@@ -149,12 +149,12 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 	}
 }
 
-// collect keeps a message, or the block that it says the header goes on in. Blocks
-// that lead to each other are ended by the budget of reads.
+// collect keeps a message, or the block in which the header continues. The budget of reads ends cycles of
+// blocks.
 func (f *File) collect(messages []message, blocks []span, m message) ([]message, []span, error) {
 	if m.kind != msgContinuation {
 		f.budget -= 32
-		if f.budget < 0 { // an empty message takes 8 bytes of file and more of memory
+		if f.budget < 0 { // an empty message has 8 bytes in the file and more in memory
 			return nil, nil, damaged("an object header without end")
 		}
 		return append(messages, m), blocks, nil

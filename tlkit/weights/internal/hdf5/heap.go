@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// fractalHeap keeps the links or attributes of an object that has many.
+// fractalHeap contains the links or attributes of an object with many of them.
 type fractalHeap struct {
 	f                    *File
 	idSize               int
@@ -61,7 +61,7 @@ func (f *File) fractalHeap(address uint64) (*fractalHeap, error) {
 	return h, nil
 }
 
-// object gives the bytes that an identifier stands for.
+// object returns the bytes of an identifier.
 func (h *fractalHeap) object(id []byte) ([]byte, error) {
 	c := h.f.cursor(id)
 	kind := c.uint(1)
@@ -78,7 +78,7 @@ func (h *fractalHeap) object(id []byte) ([]byte, error) {
 	return nil, unsupported("an object of a heap that is larger than its blocks (64 KB)")
 }
 
-// rowSize is how many bytes each block of a row has.
+// rowSize returns how many bytes each block of a row has.
 func (h *fractalHeap) rowSize(row int) uint64 {
 	if row == 0 {
 		return h.first
@@ -93,8 +93,7 @@ func (h *fractalHeap) managed(pos, n uint64) ([]byte, error) {
 		}
 		return h.f.read(h.root+pos, n)
 	}
-	// Rows of blocks that double in size; those beyond the largest direct block
-	// are tables of blocks again.
+	// Rows of blocks that double in size; beyond the largest direct block they are tables of blocks.
 	direct := bits.Len64(h.largest) - bits.Len64(h.first) + 2
 	block, rows, begin := h.root, h.rows, uint64(0)
 	for range maxDepth {
@@ -155,7 +154,7 @@ func (h *fractalHeap) children(address uint64, rows, direct int) ([]uint64, erro
 	return children, nil
 }
 
-// global reads the object of a global heap, where texts of variable length are.
+// global reads an object of a global heap, which contains strings of variable length.
 func (f *File) global(address, index uint64) ([]byte, error) {
 	objects, known := f.globalHeap[address]
 	if !known {

@@ -8,8 +8,8 @@ import (
 // Type is the element type of a dataset or attribute.
 type Type struct {
 	// Name is "F64", "F32", "F16", "BF16", "I64" ... "I8", "U64" ... "U8", "BOOL" or
-	// "opaque" (bytes without meaning: h5py's form of bfloat16); "" for everything
-	// that is no number, which What then names.
+	// "opaque" (uninterpreted bytes: h5py's form of bfloat16); "" for anything that is not a
+	// number, which What then describes.
 	Name      string
 	What      string
 	Size      int // bytes of one element in the file
@@ -31,7 +31,7 @@ func (f *File) parseType(b []byte) (Type, error) {
 	if t.Size < 1 || t.Size > 1<<30 {
 		return t, damaged("elements of %d bytes", t.Size)
 	}
-	whole := func(letter string) bool { // no number of which only some bits count
+	whole := func(letter string) bool { // not a number in which only some bits count
 		pos, n := c.uint(2), c.uint(2)
 		if pos != 0 || n != uint64(8*t.Size) || bits.OnesCount(uint(t.Size)) != 1 || t.Size > 8 {
 			t.What = fmt.Sprintf("integers of %d bits in %d bytes", n, t.Size)
@@ -86,7 +86,7 @@ func (f *File) parseType(b []byte) (Type, error) {
 	return t, c.err
 }
 
-// parseSpace reads a dataspace: the sizes of an array and the number of its elements.
+// parseSpace reads a dataspace: the shape of an array and the number of its elements.
 func (f *File) parseSpace(b []byte) (shape []int, n uint64, err error) {
 	c := f.cursor(b)
 	version, rank := c.uint(1), int(c.uint(1))
