@@ -34,8 +34,9 @@ func step(a, b, x float64) float64 {
 // circle returns cosine and sine of an angle given in turns: a right angle is 0.25.
 func circle(turns float64) (cos, sin float64) {
 	turns -= math.Floor(turns)
-	quarter := math.Floor(mul(turns, 4) + 0.5)    // nearest multiple of a right angle
-	x := mul(turns-mul(quarter, 0.25), 2*math.Pi) // within an eighth of a turn, where short series are exact enough
+	quarter := math.Floor(mul(turns, 4) + 0.5) // nearest multiple of a right angle
+	// within an eighth of a turn, where short series are exact enough
+	x := mul(turns-mul(quarter, 0.25), 2*math.Pi)
 	q := mul(x, x)
 	s := mul(x, 1-mul(q/6, 1-mul(q/20, 1-mul(q/42, 1-q/72))))
 	c := 1 - mul(q/2, 1-mul(q/12, 1-mul(q/30, 1-mul(q/56, 1-q/90))))

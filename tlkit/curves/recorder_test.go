@@ -23,8 +23,10 @@ func TestDrawingTakesAFiftieth(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		frames--                                                                                      // the last one, which everybody wants
-		if part := float64(frames) * draw.Seconds() / lasted.Seconds(); part > 0.021 || frames < 10 { // the first one comes early
+		// the last one, which everybody wants
+		frames--
+		// the first one comes early
+		if part := float64(frames) * draw.Seconds() / lasted.Seconds(); part > 0.021 || frames < 10 {
 			t.Errorf("%d frames of %v in %v: %.1f %% of the time", frames, draw, lasted, 100*part)
 		}
 	})

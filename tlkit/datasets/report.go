@@ -32,14 +32,17 @@ type Duplicate struct {
 
 // A Report says what was found while reading a data set. Text returns it in words.
 type Report struct {
-	Counts     []Count     `json:"counts"`               // by label, then split; for values under "(pictures)"
-	Totals     []Count     `json:"totals,omitempty"`     // for several labels: the pictures of each split, under ""
-	Ranges     []Range     `json:"ranges,omitempty"`     // of the values
-	Skipped    []Bad       `json:"skipped,omitempty"`    // left out without harm: hidden files, links, files outside the label folders
-	NotPicture []Bad       `json:"notPicture,omitempty"` // files in a label folder that are not pictures
-	Unreadable []Bad       `json:"unreadable,omitempty"` // pictures that cannot be read
-	Duplicates []Duplicate `json:"duplicates,omitempty"` // exact duplicates, within and across splits
-	Warnings   []string    `json:"warnings,omitempty"`   // for the user to read
+	Counts []Count `json:"counts"`           // by label, then split; for values under "(pictures)"
+	Totals []Count `json:"totals,omitempty"` // for several labels: the pictures of each split, under ""
+	Ranges []Range `json:"ranges,omitempty"` // of the values
+	// left out without harm: hidden files, links, files outside the label folders
+	Skipped []Bad `json:"skipped,omitempty"`
+	// files in a label folder that are not pictures
+	NotPicture []Bad `json:"notPicture,omitempty"`
+	Unreadable []Bad `json:"unreadable,omitempty"` // pictures that cannot be read
+	// exact duplicates, within and across splits
+	Duplicates []Duplicate `json:"duplicates,omitempty"`
+	Warnings   []string    `json:"warnings,omitempty"` // for the user to read
 }
 
 // A Range is the range of one of the values over all pictures.

@@ -76,7 +76,8 @@ func byClass(items []Item, seed uint64) [][][]int {
 	out := make([][][]int, len(names))
 	for i, c := range names {
 		gs := classes[c]
-		r := rand.New(rand.NewPCG(seed, uint64(c)+0x746c6b6974)) // each class has its own random numbers
+		// each class has its own random numbers
+		r := rand.New(rand.NewPCG(seed, uint64(c)+0x746c6b6974))
 		r.Shuffle(len(gs), func(a, b int) { gs[a], gs[b] = gs[b], gs[a] })
 		out[i] = gs
 	}

@@ -107,7 +107,8 @@ func TestCSVTasksRefuse(t *testing.T) {
 			}
 		})
 	}
-	// A header without a path column is a picture that is not there; the reason says what a header is.
+	// A header without a path column is a picture that is not there; the reason says what a
+	// header is.
 	d := open(t, written(t, 3, "name,angle\nimg/aa.png,1\nimg/ab.png,2\n"), Options{BadLimit: 1})
 	if why := reason(d.Report.Unreadable, "name"); !strings.Contains(why, "path,x,y") {
 		t.Errorf("reason %q", why)
@@ -126,13 +127,14 @@ func TestCheckTrainingOfTasks(t *testing.T) {
 		text string
 		want error
 	}{
-		"labels":       {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", ""}[i%3] }), nil},
-		"rare":         {"path,labels,split\n" + rows(func(i int) string { return []string{"a;c", "b;a", "b", "", "a", "b"}[i%6] }), errTooFew},
-		"everywhere":   {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", "a;b"}[i%3] }), errConstant},
-		"values":       {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i * i) }), nil},
-		"constant":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i / 6) }), errConstant},
-		"narrow":       {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(1e7 + float64(i)) }), errConstant},
-		"nothing held": {"path,x,split\n" + strings.ReplaceAll(rows(func(i int) string { return fmt.Sprint(i) }), "test", "train"), nil}, // dealt
+		"labels":     {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", ""}[i%3] }), nil},
+		"rare":       {"path,labels,split\n" + rows(func(i int) string { return []string{"a;c", "b;a", "b", "", "a", "b"}[i%6] }), errTooFew},
+		"everywhere": {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", "a;b"}[i%3] }), errConstant},
+		"values":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i * i) }), nil},
+		"constant":   {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i / 6) }), errConstant},
+		"narrow":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(1e7 + float64(i)) }), errConstant},
+		// dealt
+		"nothing held": {"path,x,split\n" + strings.ReplaceAll(rows(func(i int) string { return fmt.Sprint(i) }), "test", "train"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := open(t, written(t, 8, c.text), Options{}).CheckTraining()

@@ -106,7 +106,8 @@ func (d *Dataset) checkValues() []error {
 		case lo == hi:
 			errs = append(errs, mark(errConstant, "datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it; remove the column", name, lo))
 		case hi-lo < 1e-4*size:
-			// A head computes in float32: most of its seven digits would be spent on the constant part.
+			// A head computes in float32: most of its seven digits would be spent on the
+			// constant part.
 			errs = append(errs, mark(errConstant, "datasets: the value %q lies between %v and %v, too narrow for its size; subtract %.0f from the column", name, lo, hi, lo))
 		}
 	}

@@ -117,7 +117,8 @@ func (s *agreed) draw(c *canvas) {
 			c.mark(disc, q.x, q.y, radius, fade(blue.line, alpha))
 		}
 	}
-	c.line([]point{locate(lo, lo), locate(hi, hi)}, 1.1, muted, 4, 3) // over the dots, since many of them would hide it
+	// over the dots, since many of them would hide it
+	c.line([]point{locate(lo, lo), locate(hi, hi)}, 1.1, muted, 4, 3)
 	c.halo(point{p.left + 5, p.top + 12}, left, noteStyle, muted, "predicted")
 }
 

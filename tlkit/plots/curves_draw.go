@@ -244,8 +244,8 @@ func (p *curvesPanel) drawBroken(c *canvas, axis string) {
 	c.halo(point{x, p.top + 24}, left, noteStyle, bad.text, s)
 }
 
-// drawKept marks the state that was kept: a dot on the deciding line, a rule through all panels, and
-// words where they cover the least.
+// drawKept marks the state that was kept: a dot on the deciding line, a rule through all
+// panels, and words where they cover the least.
 func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
 	g := ch.groups[0]
 	var s series

@@ -20,9 +20,9 @@ type Picture struct {
 
 const gridMost = 60
 
-// Grid draws pictures in rows: a batch with its labels, predictions with a check mark or a cross, or
-// the top losses. The tile of a wrong prediction also says what is right. Of more than 60 pictures,
-// the first 60 are drawn, and the title says so.
+// Grid draws pictures in rows: a batch with its labels, predictions with a check mark or a
+// cross, or the top losses. The tile of a wrong prediction also says what is right. Of more
+// than 60 pictures, the first 60 are drawn, and the title says so.
 func Grid(title string, pictures []Picture) Figure {
 	if len(pictures) == 0 {
 		return failed("grid: no pictures: want at least one")

@@ -221,7 +221,8 @@ func TestHostileNamesStayInert(t *testing.T) {
 		f["odd metric"] = Curves(odd)
 		for name, fig := range f {
 			if strings.Contains(n, "://") {
-				if h, ok := fig.(Hover); ok { // an address in a name stays a string; only its use would matter
+				// an address in a name stays a string; only its use would matter
+				if h, ok := fig.(Hover); ok {
 					if _, err := h.VegaLite(); err != nil {
 						t.Error(err)
 					}
@@ -316,7 +317,8 @@ func TestWildHistories(t *testing.T) {
 	render(t, "no point", Curves(curves.Run{Name: "x"}))
 	far := history("", 1, 2)
 	far.Points[0].Epoch, far.Points[4].Step = 1e300, math.MaxInt
-	far.Points[1].Epoch, far.Points[2].Epoch = nan, -inf // Check refuses them, a program may still hold them
+	// Check refuses them, a program may still hold them
+	far.Points[1].Epoch, far.Points[2].Epoch = nan, -inf
 	far.Marks = []curves.Mark{{Kind: curves.Unfreeze, Epoch: nan}, {Kind: curves.Chosen, Epoch: 1e300}}
 	render(t, "far", Curves(far))
 	far.Axis = curves.Iterations
@@ -411,7 +413,8 @@ func TestAgreement(t *testing.T) {
 	var dots []image.Point
 	for y := range img.Rect.Max.Y {
 		for x := range img.Rect.Max.X {
-			if c := img.RGBAAt(x, y); c.B > 150 && c.R < 60 && c.G > 100 { // blue, however much white shines through
+			// blue, however much white shines through
+			if c := img.RGBAAt(x, y); c.B > 150 && c.R < 60 && c.G > 100 {
 				dots = append(dots, image.Pt(x, y))
 			}
 		}

@@ -7,9 +7,10 @@ import (
 	"slices"
 )
 
-// quantised reduces a drawing to 256 colours, one byte per pixel. A figure has a few flat colours and
-// thousands of blends at smoothed edges. The flat ones come first by their number of pixels and stay
-// exact; a blend becomes the nearest colour of the palette. The same drawing gives the same palette.
+// quantised reduces a drawing to 256 colours, one byte per pixel. A figure has a few flat
+// colours and thousands of blends at smoothed edges. The flat ones come first by their number
+// of pixels and stay exact; a blend becomes the nearest colour of the palette. The same drawing
+// gives the same palette.
 func quantised(img *image.RGBA) *image.Paletted {
 	type rgb24 uint32
 	b := img.Bounds()

@@ -7,9 +7,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
-// Rates draws the result of a learning rate finder: the loss of each step, raw and smoothed, against
-// the learning rate of that step, and the suggested rate (0 = none). The rate axis is logarithmic.
-// The loss axis ends at three times the first loss, since a loss above that has diverged.
+// Rates draws the result of a learning rate finder: the loss of each step, raw and smoothed,
+// against the learning rate of that step, and the suggested rate (0 = none). The rate axis is
+// logarithmic. The loss axis ends at three times the first loss, since a loss above that has
+// diverged.
 func Rates(rates, losses []float64, suggested float64) Figure {
 	if len(rates) != len(losses) || len(rates) == 0 {
 		return failed("rates: %d rates and %d losses: want as many of both, and some", len(rates), len(losses))

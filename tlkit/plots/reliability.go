@@ -15,9 +15,9 @@ type Calibrated struct {
 	metrics.Calibration
 }
 
-// Reliability draws accuracy against confidence. On the diagonal, the network is right as often as its
-// probabilities say; below it, the network is overconfident. Each bin with pictures is a dot with its
-// 95 % interval; the small histogram shows the number of its pictures.
+// Reliability draws accuracy against confidence. On the diagonal, the network is right as often
+// as its probabilities say; below it, the network is overconfident. Each bin with pictures is a
+// dot with its 95 % interval; the small histogram shows the number of its pictures.
 func Reliability(panels ...Calibrated) Figure {
 	if len(panels) == 0 || len(panels) > 3 {
 		return failed("reliability: %d panels: want 1..3", len(panels))

@@ -19,10 +19,10 @@ type Dot struct {
 // scatterLabels is the most dots that have their names beside them.
 const scatterLabels = 30
 
-// Scatter draws a value against a cost, such as accuracy against time. Less x and more y is better: a
-// line joins the dots that no other dot beats in both. The x axis is logarithmic if its values span
-// more than a factor of 20. Dots with coordinates that are not finite are left out, and Text says how
-// many. The result is a [Hover].
+// Scatter draws a value against a cost, such as accuracy against time. Less x and more y is
+// better: a line joins the dots that no other dot beats in both. The x axis is logarithmic if
+// its values span more than a factor of 20. Dots with coordinates that are not finite are left
+// out, and Text says how many. The result is a [Hover].
 func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	var shown []Dot
 	for _, d := range dots {
@@ -79,7 +79,8 @@ type scatter struct {
 	missing int
 }
 
-// frontier returns the dots that no other dot beats or equals in both coordinates, from left to right.
+// frontier returns the dots that no other dot beats or equals in both coordinates, from left to
+// right.
 func frontier(dots []Dot) []int {
 	order := make([]int, len(dots))
 	for i := range order {
@@ -203,7 +204,8 @@ func (s *scatter) free(x, y, w, h float64, taken []obstacle) box {
 	for k, spot := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
 		try(spot.x, spot.y, float64(k)*0.5)
 	}
-	for away := 14.0; away <= 110 && cost > 70; away += 8 { // crossing two intervals costs less than moving far away
+	// crossing two intervals costs less than moving far away
+	for away := 14.0; away <= 110 && cost > 70; away += 8 {
 		for _, side := range []float64{1, -1} {
 			for _, dx := range []float64{-w / 2, 8, -w - 8, 24, -w - 24} {
 				dy := side * away

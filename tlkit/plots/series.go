@@ -138,8 +138,8 @@ func smoothing(r curves.Run, pts []curves.Point) float64 {
 	return 0.9
 }
 
-// thin keeps at most about two points per device pixel: the lowest and the highest of each column, in
-// order, so that no peak is lost.
+// thin keeps at most about two points per device pixel: the lowest and the highest of each
+// column, in order, so that no peak is lost.
 func thin(pts []point, columns int, x0, x1 float64) []point {
 	if len(pts) <= 4*columns || !(x1 > x0) {
 		return pts

@@ -18,9 +18,9 @@ type Channel struct {
 	WantMean, WantSD float64 // expected by the weights
 }
 
-// Off reports whether the measured values are probably not what the weights expect: the mean is more
-// than one expected deviation away, or the deviation is less than half or more than twice the
-// expected one. Ordinary folders of photos stay well within these limits.
+// Off reports whether the measured values are probably not what the weights expect: the mean is
+// more than one expected deviation away, or the deviation is less than half or more than twice
+// the expected one. Ordinary folders of photos stay well within these limits.
 func (ch Channel) Off() bool {
 	return math.Abs(ch.Mean-ch.WantMean) > ch.WantSD || ch.SD < ch.WantSD/2 || ch.SD > 2*ch.WantSD
 }
@@ -163,9 +163,9 @@ func (ch Channel) colour() color.NRGBA {
 	return grey.line
 }
 
-// draw draws the two bars and, below them, the histogram with the normal curve. Histogram and curve
-// have independent heights, so that both are visible if one is a hundred times narrower; what matters
-// is place and width.
+// draw draws the two bars and, below them, the histogram with the normal curve. Histogram and
+// curve have independent heights, so that both are visible if one is a hundred times narrower;
+// what matters is place and width.
 func (p *channelPanel) draw(c *canvas) {
 	base := p.top - panelHead
 	c.text(point{p.start(), base + 14}, left, labelStyle, ink, p.title)

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// face is one of the two embedded fonts with the outlines used so far. Text is drawn as outlines: a
-// halo is a stroke around them, an SVG needs no installed font, and both formats place every glyph in
-// the same way.
+// face is one of the two embedded fonts with the outlines used so far. Text is drawn as
+// outlines: a halo is a stroke around them, an SVG needs no installed font, and both formats
+// place every glyph in the same way.
 type face struct {
 	mu     sync.Mutex
 	font   *sfnt.Font
@@ -111,9 +111,9 @@ func (st style) width(s string) float64 { return st.lay(s, nil) }
 // maxName is the most runes of a name that are shown.
 const maxName = 40
 
-// inert makes foreign text harmless: control, direction and other invisible characters and broken
-// UTF-8 become escapes, and the middle of a long text becomes an ellipsis. Markup stays as it is; every
-// format escapes it in its own way.
+// inert makes foreign text harmless: control, direction and other invisible characters and
+// broken UTF-8 become escapes, and the middle of a long text becomes an ellipsis. Markup stays
+// as it is; every format escapes it in its own way.
 func inert(s string) string { return inertTo(s, maxName) }
 
 func inertTo(s string, limit int) string {
@@ -168,8 +168,8 @@ func escape(s string, limit int, lacks func(rune) bool) string {
 	return shorten(parts, limit)
 }
 
-// shorten joins the parts and removes the middle if they are longer than limit runes. It does not cut
-// escapes.
+// shorten joins the parts and removes the middle if they are longer than limit runes. It does
+// not cut escapes.
 func shorten(parts []string, limit int) string {
 	total := 0
 	for _, p := range parts {

@@ -33,8 +33,8 @@ var (
 	black = rgb(0x000000) // text on the middle of the heat ramp, where ink is too light for 4.5:1
 )
 
-// hue is the look of one series: a line colour, a darker one for its text, and a shape, so that series
-// differ in more than colour.
+// hue is the look of one series: a line colour, a darker one for its text, and a shape, so that
+// series differ in more than colour.
 type hue struct {
 	line, text color.NRGBA
 	mark       marker

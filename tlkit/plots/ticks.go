@@ -158,8 +158,8 @@ func whole(s span, n int) axis {
 	return a
 }
 
-// decades returns a logarithmic axis over a span of positive values. Ticks are at 1, 2 and 5 if they
-// are few, else at powers of ten.
+// decades returns a logarithmic axis over a span of positive values. Ticks are at 1, 2 and 5 if
+// they are few, else at powers of ten.
 func decades(s span, unit string) axis {
 	if s.empty() || s.lo <= 0 {
 		return linearUnit(s, 5, 1, unit)

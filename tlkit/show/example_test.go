@@ -50,7 +50,8 @@ func ExampleScreen_Figure() {
 	}
 	defer os.RemoveAll(folder)
 
-	screen := show.New(io.Discard, folder) // the words go to the writer, the picture into the folder
+	// the words go to the writer, the picture into the folder
+	screen := show.New(io.Discard, folder)
 	if err := screen.Figure("square", square{8}); err != nil {
 		fmt.Println(err)
 		return

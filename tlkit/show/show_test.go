@@ -213,7 +213,8 @@ func TestInACell(t *testing.T) {
 			if err := dec.Decode(&d); err != nil {
 				return
 			}
-			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok { // Sync: answer as GoNB does
+			// Sync: answer as GoNB does
+			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok {
 				syncs++
 				_ = enc.Encode(&protocol.CommValue{Address: protocol.GonbuiSyncAckAddress, Value: c.Value})
 				continue

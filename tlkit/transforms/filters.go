@@ -83,8 +83,8 @@ func (i Interpolation) orDefault() (Interpolation, error) {
 		strings.Join([]string{string(Nearest), string(Box), string(Bilinear), string(Hamming), string(Bicubic), string(Lanczos)}, ", "))
 }
 
-// precision is the number of fraction bits of a weight: 32 bits hold 8 bits of a sample, the weight,
-// and two bits for the overshoot of the sharper kernels.
+// precision is the number of fraction bits of a weight: 32 bits hold 8 bits of a sample, the
+// weight, and two bits for the overshoot of the sharper kernels.
 const precision = 32 - 8 - 2
 
 // kernel resamples in one direction: output sample i is the sum of taps source samples from
@@ -107,7 +107,8 @@ func makeKernel(size, out, first, n int, f filter) kernel {
 	// The largest possible width is often not reached; the widest row decides.
 	lo, hi := make([]int, n), make([]int, n)
 	for i := range n {
-		center := float64((float64(first+i) + 0.5) * scale) // the conversion forbids a fused multiply-add
+		// the conversion forbids a fused multiply-add
+		center := float64((float64(first+i) + 0.5) * scale)
 		lo[i] = max(int(center-support+0.5), 0)
 		hi[i] = min(int(center+support+0.5), size)
 		k.taps = max(k.taps, hi[i]-lo[i])
@@ -116,7 +117,8 @@ func makeKernel(size, out, first, n int, f filter) kernel {
 	w := make([]float64, k.taps)
 	inv := 1 / stretch
 	for i := range n {
-		center := float64((float64(first+i) + 0.5) * scale) // the conversion forbids a fused multiply-add
+		// the conversion forbids a fused multiply-add
+		center := float64((float64(first+i) + 0.5) * scale)
 		sum := 0.0
 		count := hi[i] - lo[i]
 		for j := range count {

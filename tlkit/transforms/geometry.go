@@ -114,7 +114,8 @@ func (r resizeStep) target(w, h int) (int, int) {
 
 func (r resizeStep) plan(w, h int, _ *stream) (plan, error) {
 	tw, th := r.target(w, h)
-	if err := checkSize(r.name, tw, th); err != nil { // a picture of 1 x 60,000 would become enormous
+	// a picture of 1 x 60,000 would become enormous
+	if err := checkSize(r.name, tw, th); err != nil {
 		return plan{}, err
 	}
 	return plan{resampling: resampling{box{0, 0, w, h}, tw, th, box{0, 0, tw, th}, r.filter}}, nil

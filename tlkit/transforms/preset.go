@@ -26,16 +26,19 @@ const (
 // Preset describes the pixels that a checkpoint expects: how its training code prepared pictures
 // for evaluation. With another preset, the same weights give worse results without any error.
 type Preset struct {
-	Name          string        `json:"name,omitempty"`
-	Size          int           `json:"size"`                    // side of the square the network sees, in pixels
+	Name string `json:"name,omitempty"`
+	// side of the square the network sees, in pixels
+	Size          int           `json:"size"`
 	Resize        int           `json:"resize,omitempty"`        // for "short": the short side before the crop; 0 = Size/CropFraction
 	Geometry      Geometry      `json:"geometry"`                // one of the Geometry constants
 	CropFraction  float64       `json:"crop_fraction,omitempty"` // Size over Resize, 0 = 1
 	Interpolation Interpolation `json:"interpolation"`           // "" = bilinear
-	Range         [2]float32    `json:"range"`                   // what bytes 0 and 255 become, before Mean and Std
-	Mean          [3]float32    `json:"mean"`                    // subtracted; in the units of Range, in the order of Channels
-	Std           [3]float32    `json:"std"`                     // divided by
-	Channels      string        `json:"channels"`                // "RGB", "BGR", or "grey": all three are the brightness
+	// what bytes 0 and 255 become, before Mean and Std
+	Range [2]float32 `json:"range"`
+	// subtracted; in the units of Range, in the order of Channels
+	Mean     [3]float32 `json:"mean"`
+	Std      [3]float32 `json:"std"`      // divided by
+	Channels string     `json:"channels"` // "RGB", "BGR", or "grey": all three are the brightness
 }
 
 // Validate returns an error if the preset is invalid. Presets may come from untrusted files.

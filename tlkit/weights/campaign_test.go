@@ -86,7 +86,8 @@ type seed struct {
 	inner   []byte // data.pkl of a zip, or the JSON of a safetensors header
 	rebuild func(inner []byte) []byte
 	change  func([]byte, *rand.Rand) []byte // one that knows the format
-	inPlace bool                            // it is full of addresses, which a change of length would all make wrong
+	// it is full of addresses, which a change of length would all make wrong
+	inPlace bool
 }
 
 func takeApart(b []byte) seed {

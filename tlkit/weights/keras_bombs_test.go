@@ -53,8 +53,10 @@ func TestKerasBombs(t *testing.T) {
 		t.Fatalf("the good one: %v", err)
 	}
 	for why, b := range map[string][]byte{
-		"unpack to many times its size": crafted(array(1<<33, append([]byte{3, 2, 2}, append(nowhere, 0, 0, 16, 0, 4, 0, 0, 0)...)...)), // no chunk is there
-		"tensor w: hdf5: too large":     crafted(array(1<<33, append([]byte{3, 1}, append(nowhere, make([]byte, 8)...)...)...)),         // nothing was written
+		// no chunk is there
+		"unpack to many times its size": crafted(array(1<<33, append([]byte{3, 2, 2}, append(nowhere, 0, 0, 16, 0, 4, 0, 0, 0)...)...)),
+		// nothing was written
+		"tensor w: hdf5: too large": crafted(array(1<<33, append([]byte{3, 1}, append(nowhere, make([]byte, 8)...)...)...)),
 		"too many attributes": crafted(func(h *h5Writer) uint64 {
 			var messages [][]byte
 			for i := range 9000 {

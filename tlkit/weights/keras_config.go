@@ -16,9 +16,10 @@ const (
 	maxConfigDepth = 200
 )
 
-// readConfig reads from Keras' description of a network what helps to recognise it, and the names of
-// its layers in order. Nothing in the description is looked up, built or run. A network with Python
-// code in it is refused, because the effect of the code would silently be missing.
+// readConfig reads from Keras' description of a network what helps to recognise it, and the
+// names of its layers in order. Nothing in the description is looked up, built or run. A
+// network with Python code in it is refused, because the effect of the code would silently be
+// missing.
 func (f *File) readConfig(text []byte) (layers []string, err error) {
 	if len(text) > maxConfig {
 		return nil, fmt.Errorf("the description of the network has %d bytes, at most %d are read", len(text), maxConfig)
@@ -88,7 +89,8 @@ func (c *configReader) value(depth int, key string) (configNode, error) {
 	var node configNode
 	switch t {
 	case json.Delim('['):
-		layers := key == "layers" || key == "config" // Sequential of Keras 1 and 2 had the list itself
+		// Sequential of Keras 1 and 2 had the list itself
+		layers := key == "layers" || key == "config"
 		shape := key == "batch_input_shape" || key == "batch_shape"
 		var sizes []string
 		for c.dec.More() {

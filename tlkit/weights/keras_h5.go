@@ -15,8 +15,8 @@ import (
 
 const maxLayers = 10_000
 
-// h5Reader reads tensors from an HDF5 file. If the file is a record of a .keras archive, store is that
-// record.
+// h5Reader reads tensors from an HDF5 file. If the file is a record of a .keras archive, store
+// is that record.
 type h5Reader struct {
 	f      *File
 	store  *storage
@@ -253,8 +253,8 @@ func oneDir(weights []string) bool {
 	return true
 }
 
-// walk reads the form of Keras 3: the parts of a model as a tree of groups, with the arrays of each part
-// as "0", "1", ... in a group "vars".
+// walk reads the form of Keras 3: the parts of a model as a tree of groups, with the arrays of
+// each part as "0", "1", ... in a group "vars".
 func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("groups nested deeper than %d", maxDepth)

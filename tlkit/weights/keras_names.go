@@ -33,20 +33,22 @@ func (l *kerasLayer) called(name string) bool {
 	return l.also == name || !l.slot && l.name == name
 }
 
-// KerasNames returns a function for MatchOptions.Rename that brings the keys of any file of Keras to the
-// form LAYER/VAR, as in "block1_conv1/kernel". layers are all layers with weights, in the order of
-// Keras' model.layers.
+// KerasNames returns a function for MatchOptions.Rename that brings the keys of any file of
+// Keras to the form LAYER/VAR, as in "block1_conv1/kernel". layers are all layers with weights,
+// in the order of Keras' model.layers.
 //
-// Layers with a name of their own are matched by name. Layers that Keras has numbered ("conv2d",
-// "conv2d_3": the class and a number that counts since the start of the program) are matched in order:
-// the first of the class in the file is the first of the class in layers. If the file knows none of
-// the names, all layers are matched in order, as in Keras' load_weights: within each class in a Keras 3
-// file, and all together in older files if the numbers agree. Weights within a layer are matched by
-// name, or in order if some have other names (vars/0, W_1, and the kernel of a DepthwiseConv2D, which
-// is depthwise_kernel in Keras 2 and kernel in Keras 3).
+// Layers with a name of their own are matched by name. Layers that Keras has numbered
+// ("conv2d", "conv2d_3": the class and a number that counts since the start of the program) are
+// matched in order: the first of the class in the file is the first of the class in layers. If
+// the file knows none of the names, all layers are matched in order, as in Keras' load_weights:
+// within each class in a Keras 3 file, and all together in older files if the numbers agree.
+// Weights within a layer are matched by name, or in order if some have other names (vars/0,
+// W_1, and the kernel of a DepthwiseConv2D, which is depthwise_kernel in Keras 2 and kernel in
+// Keras 3).
 //
-// Keys that belong to none of the layers stay as they are, so that Match reports them. The state of
-// random numbers (seed_generator) is left out. Keys of other files than Keras' stay as they are.
+// Keys that belong to none of the layers stay as they are, so that Match reports them. The
+// state of random numbers (seed_generator) is left out. Keys of other files than Keras' stay as
+// they are.
 func KerasNames(f *File, layers []KerasLayer) (rename func(key string) string) {
 	renamed := map[string]string{}
 	for want, have := range pairKeras(f.keras, layers) {
@@ -159,8 +161,8 @@ func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLaye
 	return pairs
 }
 
-// homeOf returns the container with most of the wanted names, or else with most layers: if a network is
-// part of another, its own layers are together.
+// homeOf returns the container with most of the wanted names, or else with most layers: if a
+// network is part of another, its own layers are together.
 func homeOf(have []*kerasLayer, want []KerasLayer) string {
 	names := map[string]bool{}
 	for _, w := range want {

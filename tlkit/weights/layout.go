@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Layout says how the axes of a tensor are reordered for the graph. PyTorch stores a convolution as
-// [out, in, height, width] (OIHW). The graphs of this library are [N, height, width, channels] and need
-// [height, width, in, out], which is the order of Keras.
+// Layout says how the axes of a tensor are reordered for the graph. PyTorch stores a
+// convolution as [out, in, height, width] (OIHW). The graphs of this library are [N, height,
+// width, channels] and need [height, width, in, out], which is the order of Keras.
 type Layout int
 
 const (
@@ -88,8 +88,8 @@ func (l Layout) Apply(shape []int, data []float32) (relaid []int, values []float
 	return relaid, values, nil
 }
 
-// Undo reverses [Layout.Apply]: it returns row-major values with the given shape, which is that of the
-// file.
+// Undo reverses [Layout.Apply]: it returns row-major values with the given shape, which is that
+// of the file.
 func (l Layout) Undo(shape []int, data []float32) ([]float32, error) {
 	if err := l.fits(shape, data); err != nil {
 		return nil, err
@@ -121,7 +121,8 @@ func (l Layout) fits(shape []int, data []float32) error {
 	return nil
 }
 
-// transpose converts a row-major [rows][columns] to [columns][rows], in tiles that stay in the cache.
+// transpose converts a row-major [rows][columns] to [columns][rows], in tiles that stay in the
+// cache.
 func transpose(data []float32, rows, columns int) []float32 {
 	const tile = 32
 	out := make([]float32, len(data))

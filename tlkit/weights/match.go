@@ -38,13 +38,13 @@ type MatchOptions struct {
 	AllowNonFinite []string
 }
 
-// Match loads the wanted tensors and nothing else. It is strict in both directions: it fails if a wanted
-// tensor is missing, if the file has a tensor that is not wanted, or if a shape, a type or a value (NaN,
-// infinity) is wrong. The error lists all differences. Only num_batches_tracked, a counter of batch norm
-// in training, is ignored.
+// Match loads the wanted tensors and nothing else. It is strict in both directions: it fails if
+// a wanted tensor is missing, if the file has a tensor that is not wanted, or if a shape, a
+// type or a value (NaN, infinity) is wrong. The error lists all differences. Only
+// num_batches_tracked, a counter of batch norm in training, is ignored.
 //
-// The report is also returned with an error. Numbers are read only if all names, shapes and types
-// agree.
+// The report is also returned with an error. Numbers are read only if all names, shapes and
+// types agree.
 func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, error) {
 	r := &Report{Path: f.Path, Wanted: len(want)}
 	wanted := make(map[string]*Want, len(want))

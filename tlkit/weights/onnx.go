@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ONNX is the computation in an .onnx file. Its numbers, which are its initializers and the values of its
-// Constant nodes, are tensors of the [File], with the names that the nodes use.
+// ONNX is the computation in an .onnx file. Its numbers, which are its initializers and the
+// values of its Constant nodes, are tensors of the [File], with the names that the nodes use.
 type ONNX struct {
 	Opset    int    // version of the standard operators
 	Producer string // the program that wrote the file: "pytorch"
@@ -52,16 +52,16 @@ const (
 // shared and must not be modified.
 func (f *File) ONNX() *ONNX { return f.onnx }
 
-// sniffONNX reports whether a file looks like a ModelProto, which has no magic number. All writers begin
-// with the version of the format, 3 to 99, and continue with the producer's name or version, the domain,
-// the model's version or text, the graph, or the operator set.
+// sniffONNX reports whether a file looks like a ModelProto, which has no magic number. All
+// writers begin with the version of the format, 3 to 99, and continue with the producer's name
+// or version, the domain, the model's version or text, the graph, or the operator set.
 func sniffONNX(head []byte) bool {
 	return len(head) > 2 && head[0] == 0x08 && head[1] >= 3 && head[1] < 100 && strings.IndexByte("\x12\x1a\x22\x28\x32\x3a\x42", head[2]) >= 0
 }
 
-// readONNX reads the file field by field and leaves the numbers in the file. It does not use Unmarshal of
-// the protobuf library, which needs the whole file in memory twice, allocates by unchecked lengths, and
-// merges repeated messages.
+// readONNX reads the file field by field and leaves the numbers in the file. It does not use
+// Unmarshal of the protobuf library, which needs the whole file in memory twice, allocates by
+// unchecked lengths, and merges repeated messages.
 func (f *File) readONNX() error {
 	r := &onnxReader{file: f, window: &protoWindow{src: f.src}, graph: &ONNX{}}
 	if err := r.model(protoMessage{r.window, 0, f.src.size}); err != nil {

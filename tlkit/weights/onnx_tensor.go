@@ -8,15 +8,15 @@ import (
 	"math"
 )
 
-// onnxTypes are the supported element types of TensorProto.DataType. Text and floats of 4 and 8 bits are
-// not supported.
+// onnxTypes are the supported element types of TensorProto.DataType. Text and floats of 4 and 8
+// bits are not supported.
 var onnxTypes = map[uint64]string{
 	1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 9: "BOOL", 10: "F16", 11: "F64", 12: "U32",
 	13: "U64", 14: "C64", 15: "C128", 16: "BF16",
 }
 
-// tensor reads a TensorProto up to the place of its numbers. name is the output of a Constant node, or ""
-// for the tensor's own name.
+// tensor reads a TensorProto up to the place of its numbers. name is the output of a Constant
+// node, or "" for the tensor's own name.
 func (r *onnxReader) tensor(m protoMessage, name string) error {
 	own := name == ""
 	var (
@@ -138,8 +138,8 @@ func wholeNumbers(name string, shape []int, values []int64) Tensor {
 	return Tensor{Name: name, DType: "I64", Shape: shape, st: inMemory(name, values, 8)}
 }
 
-// inMemory returns a storage of integers that the file stores in another form, as size little-endian bytes
-// each.
+// inMemory returns a storage of integers that the file stores in another form, as size
+// little-endian bytes each.
 func inMemory(name string, values []int64, size int) *storage {
 	b := make([]byte, 0, len(values)*size)
 	for _, v := range values {

@@ -14,7 +14,8 @@ import (
 	formula "github.com/tlkit/transfer-learning/internal/golden"
 )
 
-// onnxFiles are small networks that the onnx package wrote, see internal/golden/referee/onnx_zoo.py.
+// onnxFiles are small networks that the onnx package wrote, see
+// internal/golden/referee/onnx_zoo.py.
 func onnxFiles(t testing.TB) map[string][]byte {
 	t.Helper()
 	names, err := filepath.Glob("../onnx/testdata/*.onnx")
@@ -155,8 +156,8 @@ func hostileONNX() map[string]struct {
 	}
 }
 
-// Strangers' files are refused with a sentence, and none of them takes more memory than the largest description that is read, or a few times its
-// own size.
+// Strangers' files are refused with a sentence, and none of them takes more memory than the
+// largest description that is read, or a few times its own size.
 func TestHostileONNX(t *testing.T) {
 	if _, ok := tryFile(t, onnxFile()); !ok {
 		t.Fatal("the file that all others are made from cannot be read")

@@ -14,8 +14,9 @@ import (
 // File is an opened file of weights: a list of named tensors that are read on demand.
 type File struct {
 	Path string
-	// Format is "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5", "keras
-	// zip", "tensorflow.js" or "onnx", or "hdf5" for an HDF5 file that is not from Keras.
+	// Format is "safetensors", "pytorch zip", "pytorch legacy", "keras h5", "keras weights.h5",
+	// "keras zip", "tensorflow.js" or "onnx", or "hdf5" for an HDF5 file that is not from
+	// Keras.
 	Format string
 
 	// Metadata is text of the file, to be shown. For safetensors it is __metadata__. For a PyTorch
@@ -36,18 +37,19 @@ type File struct {
 	onnx    *ONNX
 }
 
-// Open opens a file of weights and lists its tensors. The first bytes determine the format, not the name.
-// Only the header is read: a ResNet-18 opens in about a millisecond.
+// Open opens a file of weights and lists its tensors. The first bytes determine the format, not
+// the name. Only the header is read: a ResNet-18 opens in about a millisecond.
 //
-// Open reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, with a state dict, a training
-// checkpoint that contains one, or a whole module; ONNX networks in one file, whose computation is
-// [File.ONNX]; and files of Keras with weights or a full model: .h5, .weights.h5, .keras, and
-// TensorFlow.js' layers models, for which path is that of model.json. For any other file, the error says
-// what it is: an HTML page that was downloaded by mistake, a git-LFS pointer, TorchScript ... Nothing in
-// a file is ever executed; see the package documentation.
+// Open reads safetensors; PyTorch files, zip (since torch 1.6) and legacy, with a state dict, a
+// training checkpoint that contains one, or a whole module; ONNX networks in one file, whose
+// computation is [File.ONNX]; and files of Keras with weights or a full model: .h5,
+// .weights.h5, .keras, and TensorFlow.js' layers models, for which path is that of model.json.
+// For any other file, the error says what it is: an HTML page that was downloaded by mistake, a
+// git-LFS pointer, TorchScript ... Nothing in a file is ever executed; see the package
+// documentation.
 //
-// The error for a file that exists but cannot be used is a *[FormatError]. Close the File after reading
-// its tensors.
+// The error for a file that exists but cannot be used is a *[FormatError]. Close the File after
+// reading its tensors.
 func Open(path string) (*File, error) {
 	// Before opening, because opening a FIFO would block.
 	info, err := os.Stat(path)
@@ -124,8 +126,8 @@ func openBeside(path, name string) (opened, error) {
 	return o, err
 }
 
-// FormatError is the error of [Open] for a file that exists but cannot be used: it is something else,
-// damaged, hostile, or of an unsupported form.
+// FormatError is the error of [Open] for a file that exists but cannot be used: it is something
+// else, damaged, hostile, or of an unsupported form.
 type FormatError struct {
 	Path   string
 	Format string // as in File; "" if it is none of them
@@ -188,8 +190,8 @@ func (f *File) buildIndex() error {
 	return nil
 }
 
-// Names returns the names of the tensors in the order of the file. For a file of Keras, that is the order
-// of the layers in the model, and Keras' order of the weights of each.
+// Names returns the names of the tensors in the order of the file. For a file of Keras, that is
+// the order of the layers in the model, and Keras' order of the weights of each.
 func (f *File) Names() []string {
 	names := make([]string, len(f.tensors))
 	for i, t := range f.tensors {
@@ -214,7 +216,8 @@ func (f *File) Close() error {
 	return f.src.close()
 }
 
-// printable quotes and shortens a name from an untrusted file, so that it is safe in messages and logs.
+// printable quotes and shortens a name from an untrusted file, so that it is safe in messages
+// and logs.
 func printable(name string) string {
 	const most = 120
 	cut := ""

@@ -12,12 +12,12 @@ const (
 	maxMarks  = 1000      // nested unfinished containers; Python's own recursion limit
 )
 
-// unpickler runs the pickle operations that build data, and no others. It calls nothing: a function in
-// the pickle is only a name, which is looked up in a short list in pickle_reduce.go or becomes an inert
-// object.
+// unpickler runs the pickle operations that build data, and no others. It calls nothing: a
+// function in the pickle is only a name, which is looked up in a short list in pickle_reduce.go
+// or becomes an inert object.
 //
-// Allocations never depend on sizes in the pickle alone, but are bounded by the bytes that are really
-// there.
+// Allocations never depend on sizes in the pickle alone, but are bounded by the bytes that are
+// really there.
 type unpickler struct {
 	window
 	stack      []any
@@ -33,8 +33,8 @@ func newUnpickler(r io.ReaderAt, size int64, persistent func(any) (any, error)) 
 
 var errStack = errors.New("an operation finds too little on the stack")
 
-// load runs one pickle up to its STOP and returns its value. It can be called again for the next pickle,
-// with a new memo but the same count of operations.
+// load runs one pickle up to its STOP and returns its value. It can be called again for the
+// next pickle, with a new memo but the same count of operations.
 func (u *unpickler) load() (any, error) {
 	u.stack, u.marks, u.memo = u.stack[:0], u.marks[:0], map[uint64]any{}
 	for {

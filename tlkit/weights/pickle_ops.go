@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// step runs one operation. All others are refused: INST, OBJ, EXT*, DUP, NEWOBJ_EX, the text forms of
-// numbers, bytearrays and out-of-band buffers do not occur in files of torch.
+// step runs one operation. All others are refused: INST, OBJ, EXT*, DUP, NEWOBJ_EX, the text
+// forms of numbers, bytearrays and out-of-band buffers do not occur in files of torch.
 func (u *unpickler) step(op byte) error {
 	switch op {
 	case 0x80: // PROTO

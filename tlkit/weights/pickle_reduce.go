@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// reduce replaces Python's call of a function. It knows the few by which torch describes tensors, and
-// returns an inert object for every other.
+// reduce replaces Python's call of a function. It knows the few by which torch describes
+// tensors, and returns an inert object for every other.
 func reduce(callee, arguments any, depth int) (any, error) {
 	args, ok := arguments.(tuple)
 	if !ok {
@@ -66,7 +66,8 @@ func reduce(callee, arguments any, depth int) (any, error) {
 	return &object{class: g, args: args}, nil
 }
 
-// newDict makes a dict from no arguments, or from a list of pairs as Python 2 writes an OrderedDict.
+// newDict makes a dict from no arguments, or from a list of pairs as Python 2 writes an
+// OrderedDict.
 func newDict(args tuple) *dict {
 	d := &dict{}
 	if len(args) != 1 {
@@ -102,8 +103,8 @@ func latin1(s string) (any, error) {
 	return b, nil
 }
 
-// rebuildTensor reads (storage, offset, sizes, strides, ...). dtypeAt is the index of the argument with
-// the element type, or -1 if the storage has it.
+// rebuildTensor reads (storage, offset, sizes, strides, ...). dtypeAt is the index of the
+// argument with the element type, or -1 if the storage has it.
 func rebuildTensor(args tuple, least, most, dtypeAt int) (any, error) {
 	if len(args) < least || len(args) > most {
 		return nil, fmt.Errorf("a tensor described by %d values, expected %d to %d", len(args), least, most)

@@ -2,7 +2,8 @@ package weights
 
 import "strings"
 
-// The values of a pickle. The stack and the memo also contain bool, int64, float64, string and []byte.
+// The values of a pickle. The stack and the memo also contain bool, int64, float64, string and
+// []byte.
 type (
 	none   struct{}
 	bigInt []byte // LONG of more than 8 bytes, little-endian: torch's magic number is one
@@ -107,8 +108,8 @@ func kind(v any) string {
 	return "an unknown value"
 }
 
-// dangerous reports whether a name does not belong in a file of weights: a pickle that calls it was made
-// to attack users of Python. It cannot do so here, but it is refused.
+// dangerous reports whether a name does not belong in a file of weights: a pickle that calls it
+// was made to attack users of Python. It cannot do so here, but it is refused.
 func dangerous(g global) bool {
 	top, _, _ := strings.Cut(g.module, ".")
 	switch top {

@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// window reads a pickle piece by piece, so that a legacy file, in which all the weights follow the pickle,
-// is not read as a whole.
+// window reads a pickle piece by piece, so that a legacy file, in which all the weights follow
+// the pickle, is not read as a whole.
 type window struct {
 	r     io.ReaderAt
 	size  int64 // how far reading may go

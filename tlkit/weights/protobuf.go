@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// protoWindow is the piece of the file that is being read, so that a gigabyte of numbers between two names
-// is skipped and never loaded.
+// protoWindow is the piece of the file that is being read, so that a gigabyte of numbers
+// between two names is skipped and never loaded.
 type protoWindow struct {
 	src   *source
 	pos   int64 // of the first byte in bytes
@@ -21,7 +21,8 @@ type protoWindow struct {
 
 const windowSize = 64 << 10
 
-// get returns n bytes from pos on, or fewer at the end of the file. They are valid until the next call.
+// get returns n bytes from pos on, or fewer at the end of the file. They are valid until the
+// next call.
 func (w *protoWindow) get(pos int64, n int) ([]byte, error) {
 	if skip := pos - w.pos; skip < 0 || skip+int64(n) > int64(len(w.bytes)) {
 		if w.room == nil {

@@ -14,10 +14,11 @@ import (
 
 const maxHeader = 100_000_000 // bytes, the format's own limit
 
-// readSafetensors reads and checks the header. github.com/maruel/safetensors is used for writing but not
-// for reading: it accepts names that occur twice, entries without dtype, offsets with a third number and
-// keys in another case, refuses an empty tensor with the same offset as its neighbour, and needs the
-// whole file in memory. The tests compare both on every file.
+// readSafetensors reads and checks the header. github.com/maruel/safetensors is used for
+// writing but not for reading: it accepts names that occur twice, entries without dtype,
+// offsets with a third number and keys in another case, refuses an empty tensor with the same
+// offset as its neighbour, and needs the whole file in memory. The tests compare both on every
+// file.
 func (f *File) readSafetensors() error {
 	var length [8]byte
 	if _, err := f.src.r.ReadAt(length[:], 0); err != nil {
@@ -52,8 +53,8 @@ func (f *File) readSafetensors() error {
 		st := &storage{src: f.src, base: 8 + int64(n) + e.begin, size: bytes}
 		f.tensors[i] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, st: st}
 	}
-	// The tensors must cover the data exactly: with an overlap, two names would share memory, and a gap
-	// or bytes after the end could hide anything.
+	// The tensors must cover the data exactly: with an overlap, two names would share memory,
+	// and a gap or bytes after the end could hide anything.
 	order := make([]int, len(entries))
 	for i := range order {
 		order[i] = i
@@ -108,8 +109,8 @@ func (e headerEntry) check(data int64) (int64, error) {
 	return e.end - e.begin, nil
 }
 
-// parseHeader reads the JSON token by token: with Go structs, encoding/json would accept duplicates, unknown
-// fields, other case and null.
+// parseHeader reads the JSON token by token: with Go structs, encoding/json would accept
+// duplicates, unknown fields, other case and null.
 func parseHeader(header []byte) ([]headerEntry, map[string]string, error) {
 	if len(header) == 0 || header[0] != '{' {
 		return nil, nil, errors.New("it does not begin with {")

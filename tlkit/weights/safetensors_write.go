@@ -13,12 +13,12 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
-// WriteSafetensors writes tensors and metadata to the file at path. It replaces an older file only after the
-// new one is complete on disk. Python reads the file with safetensors.torch.load_file; transformers and
-// timm need the entry "format": "pt" in metadata.
+// WriteSafetensors writes tensors and metadata to the file at path. It replaces an older file
+// only after the new one is complete on disk. Python reads the file with
+// safetensors.torch.load_file; transformers and timm need the entry "format": "pt" in metadata.
 //
-// The same tensors and metadata give the same bytes, in whatever order they come. Tensors may come from an
-// opened [File]; their element types are kept.
+// The same tensors and metadata give the same bytes, in whatever order they come. Tensors may
+// come from an opened [File]; their element types are kept.
 func WriteSafetensors(path string, tensors []Tensor, metadata map[string]string) error {
 	prepared, err := prepare(tensors, metadata)
 	if err != nil {

@@ -50,9 +50,9 @@ func sniff(head []byte, size int64) (format, why string) {
 	if size == 0 {
 		return "", "the file is empty: the download or copy that made it did not finish"
 	}
-	// safetensors has no magic number: it begins with the length of the header, and 642 is 0x80 0x02,
-	// which is also the beginning of a pickle. So it is tested first, by what no other format has: a
-	// small number in eight bytes, then an open brace.
+	// safetensors has no magic number: it begins with the length of the header, and 642 is 0x80
+	// 0x02, which is also the beginning of a pickle. So it is tested first, by what no other
+	// format has: a small number in eight bytes, then an open brace.
 	if len(head) >= 9 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= 100<<20 {
 		return formatSafetensors, ""
 	}
@@ -124,7 +124,8 @@ func firstLine(b []byte) string {
 	return string(bytes.TrimSpace(b))
 }
 
-// isText reports whether the head is valid UTF-8 without control characters. Its last rune may be cut off.
+// isText reports whether the head is valid UTF-8 without control characters. Its last rune may
+// be cut off.
 func isText(head []byte, size int64) bool {
 	if int64(len(head)) < size {
 		for i := 0; i < utf8.UTFMax && len(head) > 0; i++ {

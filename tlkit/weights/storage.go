@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// source is the opened file. Everything is read through ReadAt and not mapped into memory: a file that is
-// truncated while it is open gives an error, whereas a map would kill the process with SIGBUS. Opening
-// reads only the header, so it is just as fast.
+// source is the opened file. Everything is read through ReadAt and not mapped into memory: a
+// file that is truncated while it is open gives an error, whereas a map would kill the process
+// with SIGBUS. Opening reads only the header, so it is just as fast.
 type source struct {
 	name string
 	r    io.ReaderAt
@@ -29,7 +29,9 @@ type source struct {
 
 	mu       sync.Mutex
 	inflated *storage // the deflated record, or packed array, that was read last ...
-	content  []byte   // ... and its content: one slot, so that many views of one record do not inflate it again and again
+	// ... and its content: one slot, so that many views of one record do not inflate it again and
+	// again
+	content []byte
 }
 
 // opened is a file as it was when it was opened.
@@ -47,7 +49,8 @@ func newOpened(f *os.File) (opened, error) {
 	return opened{f, info.Size(), info.ModTime()}, nil
 }
 
-// unchanged compares size and time with those at opening, so that parts of two checkpoints are never mixed.
+// unchanged compares size and time with those at opening, so that parts of two checkpoints are
+// never mixed.
 func (s *source) unchanged() error {
 	for _, o := range s.files {
 		info, err := o.file.Stat()
@@ -77,15 +80,16 @@ type storage struct {
 
 	record *zip.File // the record of a zip that holds it, else nil
 
-	part *storage               // it is a part of this storage, from base on, or nil
-	make func() ([]byte, error) // its content is not in the file as it is: how to work it out, or nil
+	part *storage // it is a part of this storage, from base on, or nil
+	// its content is not in the file as it is: how to work it out, or nil
+	make func() ([]byte, error)
 
 	mu       sync.Mutex
 	verified bool // the record's CRC-32 was right
 }
 
-// reader returns a reader of n bytes from off on. finish must be called after the last byte: it reports a
-// wrong CRC-32.
+// reader returns a reader of n bytes from off on. finish must be called after the last byte: it
+// reports a wrong CRC-32.
 func (s *storage) reader(off, n int64) (r io.Reader, finish func() error, err error) {
 	if off < 0 || n < 0 || off > s.size || n > s.size-off {
 		return nil, nil, fmt.Errorf("%s: bytes %d to %d of a storage of %d", s.src.name, off, off+n, s.size)
@@ -209,8 +213,8 @@ func (s *storage) recordError(err error) error {
 	return fmt.Errorf("%s: record %s is damaged: %w", s.src.name, printable(s.record.Name), err)
 }
 
-// openRecord returns the content of a record. finish, called after its last byte, compares length and
-// CRC-32. The check of archive/zip is not used: it rejects a checksum of zero, which
+// openRecord returns the content of a record. finish, called after its last byte, compares
+// length and CRC-32. The check of archive/zip is not used: it rejects a checksum of zero, which
 // torch.serialization.set_crc32_options(False) writes.
 func openRecord(f *zip.File) (r io.Reader, finish func() error, err error) {
 	r, err = f.OpenRaw()

@@ -16,8 +16,9 @@ const (
 	chunk      = 256 << 10
 )
 
-// Tensor is a named array in a file. Its numbers are read only by Float32 or Bytes, so listing a file is
-// cheap. A Tensor can be read until its File is closed, from several goroutines at once.
+// Tensor is a named array in a file. Its numbers are read only by Float32 or Bytes, so listing
+// a file is cheap. A Tensor can be read until its File is closed, from several goroutines at
+// once.
 type Tensor struct {
 	Name string // the key in the checkpoint
 	// DType is "F32", "F16", "BF16", "F64", "I64", "I32", "I16", "I8", "U64" ... "U8" or "BOOL".
@@ -31,8 +32,8 @@ type Tensor struct {
 	data   []float32
 }
 
-// FromFloat32 makes an F32 tensor from row-major values, for [WriteSafetensors]. It keeps data, not a copy.
-// If the length does not fit the shape, using the tensor returns an error.
+// FromFloat32 makes an F32 tensor from row-major values, for [WriteSafetensors]. It keeps data,
+// not a copy. If the length does not fit the shape, using the tensor returns an error.
 func FromFloat32(name string, shape []int, data []float32) Tensor {
 	return Tensor{Name: name, DType: "F32", Shape: slices.Clone(shape), data: data}
 }
@@ -43,9 +44,9 @@ func (t Tensor) Len() int {
 	return int(n)
 }
 
-// Float32 reads the values of the tensor in row-major order, whatever strides it has in the file. Narrower
-// floats are widened exactly, 64-bit floats and integers beyond 2^24 are rounded to the nearest float32, and
-// booleans become 0 and 1. The caller owns the slice.
+// Float32 reads the values of the tensor in row-major order, whatever strides it has in the
+// file. Narrower floats are widened exactly, 64-bit floats and integers beyond 2^24 are rounded
+// to the nearest float32, and booleans become 0 and 1. The caller owns the slice.
 func (t Tensor) Float32() ([]float32, error) {
 	convert := converters[t.DType]
 	if convert == nil {
@@ -90,8 +91,8 @@ func (t Tensor) Float32() ([]float32, error) {
 	return out, nil
 }
 
-// Bytes reads the tensor as little-endian, row-major bytes of its element type, as safetensors stores them
-// and numpy's tobytes returns them.
+// Bytes reads the tensor as little-endian, row-major bytes of its element type, as safetensors
+// stores them and numpy's tobytes returns them.
 func (t Tensor) Bytes() ([]byte, error) {
 	n, err := t.checked()
 	if err != nil {
@@ -130,7 +131,8 @@ func (t Tensor) span(first, n int64) ([]byte, error) {
 	return out, nil
 }
 
-// gather reads a strided view (a transposed, sliced, expanded or channels_last tensor) in row-major order.
+// gather reads a strided view (a transposed, sliced, expanded or channels_last tensor) in
+// row-major order.
 func (t Tensor) gather(n int64) ([]byte, error) {
 	if n == 0 {
 		return []byte{}, nil
@@ -187,7 +189,8 @@ func (t Tensor) contiguous() bool {
 	return true
 }
 
-// checked returns the number of elements of a tensor, or an error if a tensor made by hand cannot be read.
+// checked returns the number of elements of a tensor, or an error if a tensor made by hand
+// cannot be read.
 func (t Tensor) checked() (int64, error) {
 	n, err := elements(t.Shape)
 	if err != nil {

@@ -41,8 +41,8 @@ type tfjsWeight struct {
 	} `json:"quantization"`
 }
 
-// tfjsWeights stops decoding at the first invalid entry: an entry in memory is fifty times as large as a {}
-// in a hostile list.
+// tfjsWeights stops decoding at the first invalid entry: an entry in memory is fifty times as
+// large as a {} in a hostile list.
 type tfjsWeights []tfjsWeight
 
 func (l *tfjsWeights) UnmarshalJSON(text []byte) error {
@@ -65,8 +65,8 @@ func (l *tfjsWeights) UnmarshalJSON(text []byte) error {
 
 var tfjsTypes = map[string]string{"float32": "F32", "float16": "F16", "int32": "I32", "uint8": "U8", "uint16": "U16", "bool": "BOOL", "complex64": "C64"}
 
-// readTFJS reads a layers model of TensorFlow.js: model.json and, in the same folder, groups of files with the
-// numbers. Both may be wrapped as JavaScript (model.min.js), see bundled.
+// readTFJS reads a layers model of TensorFlow.js: model.json and, in the same folder, groups of
+// files with the numbers. Both may be wrapped as JavaScript (model.min.js), see bundled.
 func (f *File) readTFJS() error {
 	if f.src.size > maxModelJSON {
 		return fmt.Errorf("model.json has %d bytes, at most %d are read", f.src.size, maxModelJSON)
@@ -187,8 +187,8 @@ func (w tfjsWeight) tensor(all *storage, pos int64) (t Tensor, n int64, err erro
 	return t, n, nil
 }
 
-// unquantise converts 8- or 16-bit numbers to float32 or int32 as TensorFlow.js does: in double precision,
-// then rounded.
+// unquantise converts 8- or 16-bit numbers to float32 or int32 as TensorFlow.js does: in double
+// precision, then rounded.
 func unquantise(packed *storage, wide int, whole bool, low, step float64) ([]byte, error) {
 	r, finish, err := packed.reader(0, packed.size)
 	if err != nil {

@@ -15,13 +15,14 @@ const (
 	maxLiteral   = 200       // nested brackets
 )
 
-// isBundle reports whether a file is a JavaScript module made by a bundler (browserify), as in npm packages.
+// isBundle reports whether a file is a JavaScript module made by a bundler (browserify), as in
+// npm packages.
 func isBundle(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("!function(")) && bytes.Contains(head, []byte(`"object"==typeof exports`))
 }
 
-// bundled returns the value after ".exports=" of a module that contains only data, as JSON. The grammar has
-// no names, calls or operators, so nothing can run.
+// bundled returns the value after ".exports=" of a module that contains only data, as JSON. The
+// grammar has no names, calls or operators, so nothing can run.
 func bundled(js []byte) ([]byte, error) {
 	// The wrapper also assigns exports; the module is the function in the list after it.
 	const list, exports = "({1:[function(", ".exports="
@@ -135,7 +136,8 @@ func (p *literal) key() error {
 	return nil
 }
 
-// text copies a string in double quotes. Its escapes must be those of JSON; encoding/json checks the rest.
+// text copies a string in double quotes. Its escapes must be those of JSON; encoding/json
+// checks the rest.
 func (p *literal) text() error {
 	begin := p.pos
 	for p.pos++; p.next() != '"'; p.pos++ {

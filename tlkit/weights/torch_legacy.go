@@ -11,9 +11,9 @@ import (
 // as the little-endian bytes of a pickled LONG.
 var torchMagic = bigInt("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
 
-// readTorchLegacy reads the format of torch.save before version 1.6, which it still writes on request: five
-// pickles (magic number, protocol, machine, object, storage keys), then each storage after its length in
-// elements.
+// readTorchLegacy reads the format of torch.save before version 1.6, which it still writes on
+// request: five pickles (magic number, protocol, machine, object, storage keys), then each
+// storage after its length in elements.
 func (f *File) readTorchLegacy() error {
 	found := &storages{byKey: map[string]*pickledStorage{}}
 	u := newUnpickler(f.src.r, f.src.size, nil)

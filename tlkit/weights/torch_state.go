@@ -10,12 +10,15 @@ import (
 )
 
 const (
-	maxDepth   = 64      // nested modules
-	maxVisits  = 300_000 // visited values; shared ones count each time, so that a small pickle cannot be an endless tree
+	maxDepth = 64 // nested modules
+	// visited values; shared ones count each time, so that a small pickle cannot be an endless
+	// tree
+	maxVisits  = 300_000
 	maxSkipped = 100
 )
 
-// entries are the names that training code uses for its state dict, in the order in which they are tried.
+// entries are the names that training code uses for its state dict, in the order in which they
+// are tried.
 var entries = []string{"state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "net", "teacher"}
 
 // wrappers are the prefixes that DataParallel and torch.compile put before every name.
@@ -179,8 +182,8 @@ func (w *walker) walk(name string, v any, depth int) error {
 	return nil
 }
 
-// walkModule collects what state_dict() would: parameters, persistent buffers, then those of the modules
-// inside.
+// walkModule collects what state_dict() would: parameters, persistent buffers, then those of
+// the modules inside.
 func (w *walker) walkModule(name string, state *dict, depth int) error {
 	var temporary []any
 	if s, ok := state.get("_non_persistent_buffers_set").(*set); ok {
@@ -229,8 +232,8 @@ func (w *walker) skip(name string, v any) {
 	w.skipped = append(w.skipped, printable(name)+": "+what)
 }
 
-// join joins "layer1.0" and "weight". Names stop growing at the length that add refuses, so that deep nesting
-// cannot make long copies.
+// join joins "layer1.0" and "weight". Names stop growing at the length that add refuses, so
+// that deep nesting cannot make long copies.
 func join(name, key string) string {
 	if name == "" || len(name) > maxName {
 		return name + key[:min(len(key), maxName+1)]

@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// pickledStorage is what a pickle says about bytes outside it. bytes is set when the container has found them.
+// pickledStorage is what a pickle says about bytes outside it. bytes is set when the container
+// has found them.
 type pickledStorage struct {
 	key    string
 	dtype  string
@@ -25,8 +26,8 @@ type storages struct {
 	views []*pickledStorage
 }
 
-// persistent reads ("storage", class, key, device, elements[, view]), and the ("module", class, ...) that
-// legacy files put around a class. The device does not matter.
+// persistent reads ("storage", class, key, device, elements[, view]), and the ("module", class,
+// ...) that legacy files put around a class. The device does not matter.
 func (s *storages) persistent(id any) (any, error) {
 	t, ok := id.(tuple)
 	if !ok || len(t) == 0 {

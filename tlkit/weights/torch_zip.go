@@ -16,8 +16,8 @@ const (
 	maxDeflate   = 1032    // the most that deflate can reach
 )
 
-// rationed is a reader that stops when its budget is spent: archive/zip keeps about 400 bytes for every 46 of
-// the directory, of whatever length.
+// rationed is a reader that stops when its budget is spent: archive/zip keeps about 400 bytes
+// for every 46 of the directory, of whatever length.
 type rationed struct {
 	r    io.ReaderAt
 	left int64 // < 0: no limit any more
@@ -33,8 +33,9 @@ func (r *rationed) ReadAt(b []byte, off int64) (int, error) {
 	return r.r.ReadAt(b, off)
 }
 
-// readZip reads the format of torch.save since version 1.6, a zip with the records data.pkl (the objects),
-// data/KEY (one storage each) and byteorder; and that of Keras 3, which is also a zip.
+// readZip reads the format of torch.save since version 1.6, a zip with the records data.pkl
+// (the objects), data/KEY (one storage each) and byteorder; and that of Keras 3, which is also
+// a zip.
 func (f *File) readZip() error {
 	ration := &rationed{f.src.r, maxDirectory}
 	z, err := zip.NewReader(ration, f.src.size)
@@ -131,7 +132,8 @@ func checkRecords(z *zip.Reader, size int64) error {
 		if err := checkRecord(r, size); err != nil {
 			return fmt.Errorf("record %s: %w", printable(r.Name), err)
 		}
-		// No overflow: the sizes are below the file's times maxDeflate, and there are less than 2^20.
+		// No overflow: the sizes are below the file's times maxDeflate, and there are less than
+		// 2^20.
 		inflated += r.UncompressedSize64
 		packed += r.CompressedSize64
 	}

@@ -104,8 +104,8 @@ func (f *File) tree2(address uint64, visit func(record []byte) error) error {
 	return walk(root, n, depth)
 }
 
-// dense visits the objects of a fractal heap that a B-tree lists. A record has other data before (links) or
-// after (attributes) the identifier in the heap.
+// dense visits the objects of a fractal heap that a B-tree lists. A record has other data
+// before (links) or after (attributes) the identifier in the heap.
 func (f *File) dense(heap, tree uint64, skip int, visit func([]byte) error) error {
 	h, err := f.fractalHeap(heap)
 	if err != nil {

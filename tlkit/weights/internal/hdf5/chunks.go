@@ -27,7 +27,8 @@ func (d *Dataset) grid(sides []uint64) (uint64, error) {
 			return 0, damaged("chunks of shape %v", sides)
 		}
 		size = lo
-		pieces *= (uint64(d.Shape[i]) + s - 1) / s // at most the number of elements, which is below 2^48
+		// at most the number of elements, which is below 2^48
+		pieces *= (uint64(d.Shape[i]) + s - 1) / s
 	}
 	hi, lo := bits.Mul64(size, max(pieces, 1))
 	if hi != 0 {
@@ -74,8 +75,8 @@ func (d *Dataset) unique() error {
 	return nil
 }
 
-// indexOf returns the number of the chunk whose first element is at corner. Chunks outside the array, which
-// has shrunk, are left out.
+// indexOf returns the number of the chunk whose first element is at corner. Chunks outside the
+// array, which has shrunk, are left out.
 func (d *Dataset) indexOf(corner []uint64) (index uint64, inside bool, err error) {
 	for i, s := range d.sides {
 		if corner[i]%s != 0 {

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// cursor reads little-endian numbers from bytes. After the first error all reads return zeros, so that err
-// can be checked once after several reads.
+// cursor reads little-endian numbers from bytes. After the first error all reads return zeros,
+// so that err can be checked once after several reads.
 type cursor struct {
 	f   *File
 	b   []byte

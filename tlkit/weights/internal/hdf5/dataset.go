@@ -156,8 +156,8 @@ func (f *File) parseFill(b []byte) ([]byte, error) {
 	return c.take(int(n)), c.err
 }
 
-// Place returns where the numbers are in the file; ok is false unless they are unpacked, row by row and
-// contiguous.
+// Place returns where the numbers are in the file; ok is false unless they are unpacked, row by
+// row and contiguous.
 func (d *Dataset) Place() (offset int64, ok bool) {
 	return int64(d.f.base + d.pos), d.form == formWhole
 }

@@ -36,8 +36,8 @@ func (f *File) object(address uint64) (*Object, error) {
 	return &Object{f, messages}, nil
 }
 
-// Follow opens the object of a link. An object can be opened only once: a second link to it would be a
-// cycle, or the same numbers under two names.
+// Follow opens the object of a link. An object can be opened only once: a second link to it
+// would be a cycle, or the same numbers under two names.
 func (f *File) Follow(l Link) (*Object, error) {
 	if l.outside != "" {
 		return nil, fmt.Errorf("hdf5: %w: %.80q is %s, which is not followed", ErrOutside, l.Name, l.outside)

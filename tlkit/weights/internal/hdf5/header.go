@@ -149,8 +149,8 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 	}
 }
 
-// collect keeps a message, or the block in which the header continues. The budget of reads ends cycles of
-// blocks.
+// collect keeps a message, or the block in which the header continues. The budget of reads ends
+// cycles of blocks.
 func (f *File) collect(messages []message, blocks []span, m message) ([]message, []span, error) {
 	if m.kind != msgContinuation {
 		f.budget -= 32

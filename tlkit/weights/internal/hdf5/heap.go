@@ -93,7 +93,8 @@ func (h *fractalHeap) managed(pos, n uint64) ([]byte, error) {
 		}
 		return h.f.read(h.root+pos, n)
 	}
-	// Rows of blocks that double in size; beyond the largest direct block they are tables of blocks.
+	// Rows of blocks that double in size; beyond the largest direct block they are tables of
+	// blocks.
 	direct := bits.Len64(h.largest) - bits.Len64(h.first) + 2
 	block, rows, begin := h.root, h.rows, uint64(0)
 	for range maxDepth {
