@@ -82,7 +82,7 @@ var table = []Set{
 		URL:     "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip",
 		Inside:  "cats_and_dogs_filtered",
 		Unverified: "the address, the numbers of pictures and the folders train and validation are what the tutorial says; " +
-			"neither the archive nor its pictures were seen here, so there is no hash to check them against",
+			"neither the archive nor its pictures have been verified, so there is no hash to check them against",
 	},
 }
 

@@ -150,7 +150,7 @@ func TestBadFiles(t *testing.T) {
 	}
 	d := open(t, few.write(t), Options{})
 	for rel, want := range map[string]string{
-		"a/text.jpg": "no picture", "a/nothing.png": "empty", "b/cut.png": "header cannot be read", "b/cut.jpg": "header cannot be read",
+		"a/text.jpg": "not a picture", "a/nothing.png": "empty", "b/cut.png": "header cannot be read", "b/cut.jpg": "header cannot be read",
 		"b/photo.heic": "HEIC; convert it",
 	} {
 		if got := reason(d.Report.Unreadable, rel); !strings.Contains(got, want) {

@@ -134,11 +134,11 @@ func inspect(root *os.Root, rel string) finding {
 	format, ours := sniff(head)
 	switch {
 	case format == "" && claims:
-		return bad("its content is no picture (neither JPEG, PNG, GIF nor WebP)")
+		return bad("its content is not a picture (neither JPEG, PNG, GIF nor WebP)")
 	case format == "":
-		return bad("no picture")
+		return bad("not a picture")
 	case !ours && !claims:
-		return bad("no picture") // "BM" begins many texts
+		return bad("not a picture") // "BM" begins many texts
 	case !ours:
 		return bad("%s; convert it to JPEG, PNG, GIF or WebP", format)
 	}

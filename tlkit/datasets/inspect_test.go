@@ -37,9 +37,9 @@ func TestInspect(t *testing.T) {
 	}{
 		"a.jpg": {jpegOf(1), picture, ""}, "a.png": {pngOf(1), picture, ""}, "a.gif": {gifOf(1), picture, ""}, "a.webp": {webpOf, picture, ""},
 		"png.jpg": {pngOf(2), picture, ""}, "bare": {jpegOf(3), picture, ""}, "late.jpg": {late, picture, ""},
-		"t.txt": {[]byte("text"), notPicture, ""}, "BM.txt": {[]byte("BM is how this text begins"), notPicture, "no picture"},
+		"t.txt": {[]byte("text"), notPicture, ""}, "BM.txt": {[]byte("BM is how this text begins"), notPicture, "not a picture"},
 		"b.bmp": {[]byte("BM\x00\x00"), broken, "BMP; convert"}, "b.tif": {[]byte("II*\x00"), broken, "TIFF"}, "b.avif": {[]byte("\x00\x00\x00\x1cftypavif"), broken, "AVIF"},
-		"short.jpg": {[]byte{0xff}, broken, "no picture"}, "cut.webp": {webpOf[:16], broken, "header"},
+		"short.jpg": {[]byte{0xff}, broken, "not a picture"}, "cut.webp": {webpOf[:16], broken, "header"},
 		"zero.png": {append(bytes.Clone(pngOf(1)[:16]), append(make([]byte, 8), pngOf(1)[24:]...)...), broken, "header"},
 	} {
 		dir := t.TempDir()

@@ -32,17 +32,22 @@ type Duplicate struct {
 
 // A Report says what was found while reading a data set. Text returns it in words.
 type Report struct {
-	Counts []Count `json:"counts"`           // by label, then split; for values under "(pictures)"
-	Totals []Count `json:"totals,omitempty"` // for several labels: the pictures of each split, under ""
-	Ranges []Range `json:"ranges,omitempty"` // of the values
-	// left out without harm: hidden files, links, files outside the label folders
+	// Counts are in order of label and split. With the task Values, the label is "(pictures)".
+	Counts []Count `json:"counts"`
+	// Totals are the pictures of each split, with the label "". Only the task Labels has them.
+	Totals []Count `json:"totals,omitempty"`
+	// Ranges are those of the task Values.
+	Ranges []Range `json:"ranges,omitempty"`
+	// Skipped were left out without harm: hidden files, links, files outside the label folders.
 	Skipped []Bad `json:"skipped,omitempty"`
-	// files in a label folder that are not pictures
+	// NotPicture are files in a label folder that are not pictures.
 	NotPicture []Bad `json:"notPicture,omitempty"`
-	Unreadable []Bad `json:"unreadable,omitempty"` // pictures that cannot be read
-	// exact duplicates, within and across splits
+	// Unreadable are pictures that cannot be read.
+	Unreadable []Bad `json:"unreadable,omitempty"`
+	// Duplicates are exact, within and across splits.
 	Duplicates []Duplicate `json:"duplicates,omitempty"`
-	Warnings   []string    `json:"warnings,omitempty"` // for the user to read
+	// Warnings are sentences for the user.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // A Range is the range of one of the values over all pictures.

@@ -27,18 +27,21 @@ const (
 // for evaluation. With another preset, the same weights give worse results without any error.
 type Preset struct {
 	Name string `json:"name,omitempty"`
-	// side of the square the network sees, in pixels
-	Size          int           `json:"size"`
-	Resize        int           `json:"resize,omitempty"`        // for "short": the short side before the crop; 0 = Size/CropFraction
-	Geometry      Geometry      `json:"geometry"`                // one of the Geometry constants
-	CropFraction  float64       `json:"crop_fraction,omitempty"` // Size over Resize, 0 = 1
-	Interpolation Interpolation `json:"interpolation"`           // "" = bilinear
-	// what bytes 0 and 255 become, before Mean and Std
+	// Size is the side of the square that the network sees, in pixels.
+	Size int `json:"size"`
+	// Resize is the short side before the crop, for GeometryShort; 0 means Size/CropFraction.
+	Resize   int      `json:"resize,omitempty"`
+	Geometry Geometry `json:"geometry"`
+	// CropFraction is Size/Resize; 0 means 1.
+	CropFraction  float64       `json:"crop_fraction,omitempty"`
+	Interpolation Interpolation `json:"interpolation"` // "" means Bilinear
+	// Range is what bytes 0 and 255 become, before Mean is subtracted and Std divided by.
 	Range [2]float32 `json:"range"`
-	// subtracted; in the units of Range, in the order of Channels
-	Mean     [3]float32 `json:"mean"`
-	Std      [3]float32 `json:"std"`      // divided by
-	Channels string     `json:"channels"` // "RGB", "BGR", or "grey": all three are the brightness
+	// Mean and Std are in the units of Range and in the order of Channels.
+	Mean [3]float32 `json:"mean"`
+	Std  [3]float32 `json:"std"`
+	// Channels is "RGB", "BGR", or "grey": then all three channels are the brightness.
+	Channels string `json:"channels"`
 }
 
 // Validate returns an error if the preset is invalid. Presets may come from untrusted files.

@@ -198,7 +198,7 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 	for _, layer := range names {
 		place := path.Join(top, layer)
 		if layer == "" || path.Join("/", layer) != "/"+layer {
-			return fmt.Errorf("layer name %s is no name", printable(layer))
+			return fmt.Errorf("%s is not a valid name of a layer", printable(layer))
 		}
 		g, err := k.group(place)
 		if err != nil {
@@ -211,7 +211,7 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 		one := oneDir(weights)
 		for _, w := range weights {
 			if w == "" || path.Join("/", w) != "/"+w {
-				return fmt.Errorf("layer %s: weight name %s is no name", printable(layer), printable(w))
+				return fmt.Errorf("layer %s: %s is not a valid name of a weight", printable(layer), printable(w))
 			}
 			o, err := k.object(place + "/" + w)
 			if err != nil {

@@ -39,7 +39,7 @@ func (l Layout) check(shape []int) error {
 	rank := map[Layout]int{OIHWtoHWIO: 4, OItoIO: 2, DepthwiseToHWC: 4, HWC1toHWC: 4}[l]
 	switch {
 	case l < Same || l > HWC1toHWC:
-		return fmt.Errorf("%v is no layout", l)
+		return fmt.Errorf("%v is not a layout", l)
 	case l != Same && len(shape) != rank:
 		return fmt.Errorf("layout %v is for %d axes, the shape is %v", l, rank, shape)
 	case l == DepthwiseToHWC && shape[1] != 1:

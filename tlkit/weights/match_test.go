@@ -180,7 +180,7 @@ func TestMatchRefusesWrongWants(t *testing.T) {
 		"for 4 axes":    {{Name: "a", Shape: []int{2, 2}, Layout: OIHWtoHWIO}},
 		"for 2 axes":    {{Name: "a", Shape: []int{2}, Layout: OItoIO}},
 		"for [C,1,H,W]": {{Name: "a", Shape: []int{2, 2, 3, 3}, Layout: DepthwiseToHWC}},
-		"is no layout":  {{Name: "a", Shape: []int{2, 2}, Layout: Layout(9)}},
+		"is not a layout":  {{Name: "a", Shape: []int{2, 2}, Layout: Layout(9)}},
 	} {
 		_, _, err := Match(f, wants, MatchOptions{})
 		checkRefusal(t, err, why)

@@ -109,7 +109,7 @@ func (r *onnxReader) model(m protoMessage) error {
 	case err != nil:
 		return err
 	case graphs == 0:
-		return errors.New("no graph in it: this is no ONNX network, or only the beginning of one")
+		return errors.New("it has no graph: it is not an ONNX network, or only the beginning of one")
 	case versions == 0:
 		return errors.New("it does not say which version of the operators it uses")
 	case len(r.file.tensors) == 0:

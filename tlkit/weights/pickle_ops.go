@@ -265,7 +265,7 @@ func (u *unpickler) pushBytes(n uint64) error {
 func (u *unpickler) pushGlobal(module, name string) error {
 	g := global{module, name}
 	if dangerous(g) {
-		return fmt.Errorf("the file asks Python to use %s. Weights never do: this is an attack on whoever loads it, and it is refused (nothing was executed)", printable(g.String()))
+		return fmt.Errorf("the file asks Python to use %s. Weights never do: it would attack users of Python, so it is refused (nothing was executed)", printable(g.String()))
 	}
 	return u.push(g)
 }

@@ -148,7 +148,7 @@ func (f protoField) bytes(most int) ([]byte, error) {
 
 func (f protoField) integer() (uint64, error) {
 	if f.typ != protowire.VarintType {
-		return 0, fmt.Errorf("field %d is no integer", f.num)
+		return 0, fmt.Errorf("field %d is not an integer", f.num)
 	}
 	return f.value, nil
 }
@@ -166,7 +166,7 @@ func (f protoField) integers(dst []int64, most int) ([]int64, error) {
 		return dst, add(f.value)
 	}
 	if f.typ != protowire.BytesType {
-		return nil, fmt.Errorf("field %d is no list of integers", f.num)
+		return nil, fmt.Errorf("field %d is not a list of integers", f.num)
 	}
 	for pos, end := f.pos, f.pos+f.size; pos < end; {
 		b, err := f.window.get(pos, int(min(10, end-pos)))
@@ -192,7 +192,7 @@ func (f protoField) floats(dst []float32) ([]float32, error) {
 	}
 	b, err := f.bytes(windowSize)
 	if err != nil || len(b)%4 != 0 {
-		return nil, errors.Join(fmt.Errorf("field %d is no list of floats", f.num), err)
+		return nil, errors.Join(fmt.Errorf("field %d is not a list of floats", f.num), err)
 	}
 	for ; len(b) > 0; b = b[4:] {
 		dst = append(dst, math.Float32frombits(binary.LittleEndian.Uint32(b)))

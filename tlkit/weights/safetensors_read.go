@@ -79,7 +79,7 @@ func (f *File) readSafetensors() error {
 		pos = e.end
 	}
 	if pos != data {
-		return fmt.Errorf("safetensors data of %d bytes, but the tensors cover %d: the file is cut off or has bytes nobody names", data, pos)
+		return fmt.Errorf("safetensors data of %d bytes, but the tensors cover %d: the file is truncated or has extra bytes", data, pos)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func hostileSafetensors() map[string]struct {
 		"same bytes twice":    {safetensorsFile(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8), "an overlap", false},
 		"hole":                {safetensorsFile(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}`, 12), "a gap", false},
 		"hole at the start":   {one(`{"dtype":"F32","shape":[1],"data_offsets":[4,8]}`, 8), "a gap", false},
-		"trailing bytes":      {one(`{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`, 5), "nobody names", false},
+		"trailing bytes":      {one(`{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`, 5), "extra bytes", false},
 		"offsets reversed":    {one(`{"dtype":"F32","shape":[1],"data_offsets":[4,0]}`, 4), "data_offsets [4, 0]", false},
 		"size mismatch":       {one(`{"dtype":"F32","shape":[2],"data_offsets":[0,4]}`, 4), "needs 8 bytes", false},
 		"same name twice":     {safetensorsFile(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8), "occurs twice", true},
@@ -71,7 +71,7 @@ func hostileSafetensors() map[string]struct {
 		"header of 2^62":      {append(binary.LittleEndian.AppendUint64(nil, 1<<62), "{}"...), "no format", false},
 		"header of 1 TB":      {append(binary.LittleEndian.AppendUint64(nil, 1<<40), "{}"...), "at most 100000000", false},
 		"header past the end": {append(binary.LittleEndian.AppendUint64(nil, 3), "{}"...), "cut off", false},
-		"length only":         {binary.LittleEndian.AppendUint64(nil, 2), "no weights file", false},
+		"length only":         {binary.LittleEndian.AppendUint64(nil, 2), "too few for a weights file", false},
 	}
 }
 
@@ -197,17 +197,17 @@ func TestWritingRefuses(t *testing.T) {
 		meta    map[string]string
 		why     string
 	}{
-		"nothing":         {nil, nil, "no tensors"},
-		"twice":           {[]Tensor{good, good}, nil, "two tensors"},
-		"no name":         {[]Tensor{FromFloat32("", nil, []float32{1})}, nil, "no name"},
-		"reserved":        {[]Tensor{FromFloat32("__metadata__", nil, []float32{1})}, nil, "no name"},
-		"wrong length":    {[]Tensor{FromFloat32("a", []int{3}, []float32{1, 2})}, nil, "needs 3 values, got 2"},
-		"negative":        {[]Tensor{FromFloat32("a", []int{-1, -2}, []float32{1, 2})}, nil, "negative"},
-		"complex":         {[]Tensor{c64}, nil, "C64"},
-		"by hand":         {[]Tensor{{Name: "a", DType: "I64", Shape: []int{0}}}, nil, "FromFloat32"},
-		"metadata":        {[]Tensor{good}, map[string]string{"a": "\xff"}, "UTF-8"},
-		"too many axes":   {[]Tensor{FromFloat32("a", make([]int, 9), nil)}, nil, "9 axes"},
-		"name is no text": {[]Tensor{FromFloat32("\xff", nil, []float32{1})}, nil, "no name"},
+		"nothing":          {nil, nil, "no tensors"},
+		"twice":            {[]Tensor{good, good}, nil, "two tensors"},
+		"no name":          {[]Tensor{FromFloat32("", nil, []float32{1})}, nil, "not a name"},
+		"reserved":         {[]Tensor{FromFloat32("__metadata__", nil, []float32{1})}, nil, "not a name"},
+		"wrong length":     {[]Tensor{FromFloat32("a", []int{3}, []float32{1, 2})}, nil, "needs 3 values, got 2"},
+		"negative":         {[]Tensor{FromFloat32("a", []int{-1, -2}, []float32{1, 2})}, nil, "negative"},
+		"complex":          {[]Tensor{c64}, nil, "C64"},
+		"by hand":          {[]Tensor{{Name: "a", DType: "I64", Shape: []int{0}}}, nil, "FromFloat32"},
+		"metadata":         {[]Tensor{good}, map[string]string{"a": "\xff"}, "UTF-8"},
+		"too many axes":    {[]Tensor{FromFloat32("a", make([]int, 9), nil)}, nil, "9 axes"},
+		"name is not text": {[]Tensor{FromFloat32("\xff", nil, []float32{1})}, nil, "not a name"},
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte("older"), 0o644); err != nil {

@@ -68,7 +68,7 @@ func prepare(tensors []Tensor, metadata map[string]string) (*safetensors.File, e
 		case seen[t.Name]:
 			return nil, fmt.Errorf("two tensors are named %s", printable(t.Name))
 		case t.Name == "" || t.Name == "__metadata__" || len(t.Name) > maxName || !utf8.ValidString(t.Name):
-			return nil, fmt.Errorf("%s is no name for a tensor: 1 to %d bytes of valid UTF-8 are, __metadata__ is taken", printable(t.Name), maxName)
+			return nil, fmt.Errorf("%s is not a name for a tensor, want 1 to %d bytes of valid UTF-8, and not __metadata__", printable(t.Name), maxName)
 		case len(t.Shape) > maxRank:
 			return nil, fmt.Errorf("tensor %s has %d axes, at most %d are written", printable(t.Name), len(t.Shape), maxRank)
 		}

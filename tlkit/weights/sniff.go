@@ -111,7 +111,7 @@ func sniff(head []byte, size int64) (format, why string) {
 		return "", fmt.Sprintf("this is text, not weights; it begins with %s", printable(firstLine(head)))
 	}
 	if size < 9 {
-		return "", fmt.Sprintf("%d bytes are no weights file: the download or copy that made it did not finish", size)
+		return "", fmt.Sprintf("%d bytes are too few for a weights file: a download or copy did not finish", size)
 	}
 	return "", fmt.Sprintf("the first bytes (% x) are those of no format read here: safetensors, PyTorch and Keras files are", head[:8])
 }

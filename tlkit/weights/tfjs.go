@@ -48,7 +48,7 @@ type tfjsWeights []tfjsWeight
 func (l *tfjsWeights) UnmarshalJSON(text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-		return errors.New("weights is no list")
+		return errors.New("weights is not a list")
 	}
 	for dec.More() {
 		var w tfjsWeight

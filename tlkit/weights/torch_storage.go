@@ -40,7 +40,7 @@ func (s *storages) persistent(id any) (any, error) {
 		}
 		return nil, fmt.Errorf("a module that is %s", kind(t[1]))
 	case what != "storage" || len(t) < 5 || len(t) > 6:
-		return nil, errors.New("a reference outside the pickle that is no storage")
+		return nil, errors.New("a reference outside the pickle that is not a storage")
 	}
 	class, _ := t[1].(global)
 	dtype := torchStorages[class.name]
