@@ -18,8 +18,8 @@ type Split string
 // The splits. A set may have any of them.
 const (
 	Train Split = "train" // to learn from
-	Valid Split = "valid" // to measure on while deciding
-	Test  Split = "test"  // to measure on at the end
+	Valid Split = "valid" // to report results on
+	Test  Split = "test"  // the same; if there is Valid too, kept for the end
 )
 
 // A File is one entry of a set's list of pictures.

@@ -135,7 +135,7 @@ func TestCorruptMiddleIsRefusedWithItsLine(t *testing.T) {
 			t.Errorf("%.40q: the corrupt file was changed", bad)
 		}
 	}
-	// A stranger's file without a newline is not a torn run and is left alone.
+	// Another file without a newline is not an incomplete run and is not changed.
 	path := filepath.Join(t.TempDir(), "thesis.txt")
 	if err := os.WriteFile(path, []byte("my thesis"), 0o600); err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func TestDrawingTakesAFiftieth(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		// the last one, which everybody wants
+		// the last one always comes
 		frames--
 		// the first one comes early
 		if part := float64(frames) * draw.Seconds() / lasted.Seconds(); part > 0.021 || frames < 10 {

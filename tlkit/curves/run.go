@@ -22,7 +22,7 @@ const (
 	Loss     metrics.Metric = "loss"           // in nats; for real values the squared error in variances
 	Accuracy                = metrics.Accuracy // 0..1
 	MAP                     = metrics.MAP      // 0..1: mean average precision, for several labels
-	R2                      = metrics.R2       // at most 1: explained share of the variance of real values
+	R2                      = metrics.R2       // at most 1: explained variance of real values
 	Rate     metrics.Metric = "rate"           // learning rate
 
 	Unfreeze = "unfreeze" // Mark: the backbone moves from here on

@@ -29,9 +29,9 @@ type Split = data.Split
 // The splits, and All of them together for [Dataset.In].
 const (
 	Train       = data.Train // to learn from
-	Valid       = data.Valid // to measure on while deciding
-	Test        = data.Test  // to measure on at the end
-	All   Split = "all"
+	Valid       = data.Valid // to report results on
+	Test        = data.Test  // the same; if there is Valid too, kept for the end
+	All   Split = "all"      // every picture
 )
 
 // A Task says what is to be learnt about each picture.
@@ -162,13 +162,13 @@ func (d *Dataset) Drop(bad ...Bad) error {
 	return d.Report.tooMany(d.badLimit)
 }
 
-// Errors to tell apart with errors.Is. The error that wraps one of them says what was found
-// and what to do.
+// Errors of [Open] and [Dataset.Drop], for errors.Is. The error that wraps one of them says what
+// was found and what to do.
 var (
 	ErrNotFound   = errors.New("no such data set")
-	ErrNotFetched = errors.New("data set not on this machine")
+	ErrNotFetched = errors.New("data set not on this machine") // a ready set, with Options.Offline
 	ErrNoPictures = errors.New("no pictures")
-	ErrTooManyBad = errors.New("too many bad files")
+	ErrTooManyBad = errors.New("too many bad files") // more than Options.BadLimit
 )
 
 // What CheckTraining finds, and bad CSV files.

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Opening a pipe waits for somebody to write into it: it must not be opened.
+// Opening a pipe blocks until another process writes to it, so it must not be opened.
 func TestPipesAreNotOpened(t *testing.T) {
 	dir := files{}.many("a", 3).many("b", 3).write(t)
 	if err := syscall.Mkfifo(filepath.Join(dir, "a", "pipe.jpg"), 0o600); err != nil {

@@ -204,7 +204,7 @@ func TestDamagedEntries(t *testing.T) {
 			t.Errorf("%s: the entry was not replaced: %v", name, err)
 		}
 	}
-	// An entry under another name is not believed either.
+	// An entry under another name is rejected too.
 	other := filepath.Join(filepath.Dir(all[0]), strings.Repeat("0", 64)+cacheSuffix)
 	os.WriteFile(other, good, 0o600)
 	if _, ok := e.share.cache.get(strings.Repeat("0", 64)); ok {

@@ -21,8 +21,8 @@ var update = flag.Bool("update", false, "write the pictures of the examples anew
 
 // compare prints nothing when the figure at nominal size is the picture in the file, so that
 // each example below is the documentation of a chart, its picture, and its test. Fonts are
-// compiled in, so a difference is a change of ours; a little room is left for the arithmetic
-// of other machines.
+// compiled in, so a difference means that the code has changed; a small difference is allowed
+// for the arithmetic of other machines.
 func compare(figure plots.Figure, file string) {
 	got, err := figure.Image(1)
 	if err != nil {

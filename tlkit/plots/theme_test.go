@@ -42,7 +42,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// No two series colours may look alike to somebody with a colour vision
+// No two series colours may look alike to people with a colour vision
 // deficiency (Machado et al. 2009, severity 1; CIE76 distance in Lab).
 func TestColoursStayApart(t *testing.T) {
 	views := map[string][9]float64{

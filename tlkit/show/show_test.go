@@ -271,7 +271,7 @@ func TestInACell(t *testing.T) {
 	}
 }
 
-// The kernel died: nobody opens the pipe. The program must come to its end all the same,
+// The kernel died, so the pipe is never opened. The program must still end,
 // with its words on standard output.
 func TestDeadPipe(t *testing.T) {
 	folder := t.TempDir()

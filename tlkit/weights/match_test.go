@@ -176,11 +176,11 @@ func TestMatchOptions(t *testing.T) {
 func TestMatchRefusesWrongWants(t *testing.T) {
 	f := memory(counting("a", 2, 2))
 	for why, wants := range map[string][]Want{
-		"wanted twice":  {{Name: "a", Shape: []int{2, 2}}, {Name: "a", Shape: []int{2, 2}}},
-		"for 4 axes":    {{Name: "a", Shape: []int{2, 2}, Layout: OIHWtoHWIO}},
-		"for 2 axes":    {{Name: "a", Shape: []int{2}, Layout: OItoIO}},
-		"for [C,1,H,W]": {{Name: "a", Shape: []int{2, 2, 3, 3}, Layout: DepthwiseToHWC}},
-		"is not a layout":  {{Name: "a", Shape: []int{2, 2}, Layout: Layout(9)}},
+		"wanted twice":    {{Name: "a", Shape: []int{2, 2}}, {Name: "a", Shape: []int{2, 2}}},
+		"for 4 axes":      {{Name: "a", Shape: []int{2, 2}, Layout: OIHWtoHWIO}},
+		"for 2 axes":      {{Name: "a", Shape: []int{2}, Layout: OItoIO}},
+		"for [C,1,H,W]":   {{Name: "a", Shape: []int{2, 2, 3, 3}, Layout: DepthwiseToHWC}},
+		"is not a layout": {{Name: "a", Shape: []int{2, 2}, Layout: Layout(9)}},
 	} {
 		_, _, err := Match(f, wants, MatchOptions{})
 		checkRefusal(t, err, why)

@@ -72,7 +72,7 @@ func TestForeignFilesAreNamed(t *testing.T) {
 		"program":                       {"\x7fELF\x02\x01\x01"},
 		"it begins with \"Not Found\"":  {"Not Found\nreally"},
 		"it begins with \"na\u00efve x": {"na\u00efve x" + strings.Repeat("\u00e9", 2000), "na\u00efve xy" + strings.Repeat("\u00e9", 2000)},
-		"3 bytes are too few":        {"\x00\x01\x02"},
+		"3 bytes are too few":           {"\x00\x01\x02"},
 		"no format read here":           {strings.Repeat("\x00", 64), "\x80\x01abcdefgh", strings.Repeat("\xfe", 2000)},
 		"damaged or cut off":            {"PK\x03\x04" + strings.Repeat("\x00", 64)},
 	} {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A plugin that was cut off is not "not installed": somebody has to hear of it.
+// A truncated plugin is not reported as "not installed", but as damaged.
 func TestDamagedPluginIsNamed(t *testing.T) {
 	if len(buildsHere()) == 0 {
 		t.Skip("no pinned plugin for this platform")

@@ -124,7 +124,7 @@ func readAll(t testing.TB, b []byte, anyChecksum bool) (arrays int) {
 
 // TestCampaign changes files where they describe themselves: numbers, addresses
 // (taken from elsewhere in the file, so that structures point at each other in
-// ways nobody meant), pieces. Checksums are not compared, so that the changes are
+// unintended ways), pieces. Checksums are not compared, so that the changes are
 // seen by the code behind them. No mutant may panic, take long or allocate much.
 //
 //	go test ./tlkit/weights/internal/hdf5 -run TestCampaign -v -mutants 1000000
