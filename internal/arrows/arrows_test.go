@@ -36,7 +36,7 @@ var order = [][]string{
 	{"kernel/shim"},
 	{"kernel/wrapper"},
 	{"kernel/setup"},
-	{"kernel/cmd/tlkit"},
+	{"cmd/tlkit"},
 	{"notebooks"},
 }
 

@@ -42,7 +42,7 @@ func name(onPath bool, dir, self string) string {
 		}
 		return self
 	}
-	return "go run " + ModulePath + "/kernel/cmd/tlkit"
+	return "go run " + ModulePath + "/cmd/tlkit"
 }
 
 var cached = regexp.MustCompile(`/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
