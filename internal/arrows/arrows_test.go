@@ -13,7 +13,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // order is the one direction imports run: a package may import packages of lines above its
 // own, never of its own line or below. "internal" packages and data stand above all.
 var order = [][]string{
-	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/words", "internal/testpictures"},
+	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/testpictures"},
 	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
@@ -36,6 +36,7 @@ var order = [][]string{
 	{"kernel/shim"},
 	{"kernel/wrapper"},
 	{"kernel/setup"},
+	{"kernel/bench"},
 	{"cmd/tlkit"},
 	{"notebooks"},
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -274,7 +275,7 @@ func cache() Check {
 		return c
 	}
 	c.OK, c.Value = true, short(dir)+", "+size(n)+" used"
-	if free, ok := freeSpace(dir); ok {
+	if free, ok := machine.FreeSpace(dir); ok {
 		c.Value += ", " + size(free) + " free"
 		c.OK = free >= roomy
 	}
