@@ -17,9 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -114,7 +112,7 @@ func (c *command) root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.Version = version()
+	c.showVersion(root)
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		if c.json { // standard output belongs to the value
@@ -135,19 +133,4 @@ func (c *command) root() *cobra.Command {
 // place is where runs go: the current folder.
 func (c *command) place() run.Place {
 	return run.Place{Offline: c.offline, NonCommercial: c.noncommercial}
-}
-
-// version is the module's, and what it was built with.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	out := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && !strings.Contains(out, s.Value[:12]) {
-			out += " " + s.Value[:12]
-		}
-	}
-	return out + " " + info.GoVersion
 }

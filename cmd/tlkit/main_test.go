@@ -47,6 +47,7 @@ func TestWithJSONStandardOutputIsOneValue(t *testing.T) {
 	for name, args := range map[string][]string{
 		"models":          {"models", "--json"},
 		"help":            {"train", "--json", "--help"},
+		"version":         {"--version", "--json"},
 		"doctor":          {"doctor", "--json"},
 		"unknown model":   {"train", "insects", "--model", "resnet19", "--json"},
 		"unknown data":    {"train", "./nowhere", "--json"},

@@ -36,6 +36,16 @@ func IsCheckout(dir string) bool { return invoke.IsCheckout(dir) }
 // CheckoutAbove walks up from dir to a checkout of ours; "" when there is none.
 func CheckoutAbove(dir string) string { return invoke.CheckoutAbove(dir) }
 
+// BuiltFrom returns the checkout that this program was built from; "" when that was a release,
+// or when the checkout has moved or is gone.
+func BuiltFrom() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok || !filepath.IsAbs(file) || strings.Contains(filepath.ToSlash(file), "/"+ModulePath+"@") {
+		return ""
+	}
+	return CheckoutAbove(filepath.Dir(file))
+}
+
 // a version that was tagged: pseudo-versions of a working tree name a commit that no proxy has.
 var released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 var pseudo = regexp.MustCompile(`\d{14}-[0-9a-f]{12}`)
@@ -47,10 +57,8 @@ func FindModule(dir string) (Module, error) {
 	if root := CheckoutAbove(dir); root != "" {
 		return Module{Root: root}, nil
 	}
-	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) && !strings.Contains(filepath.ToSlash(file), "/"+ModulePath+"@") {
-		if root := CheckoutAbove(filepath.Dir(file)); root != "" {
-			return Module{Root: root}, nil
-		}
+	if root := BuiltFrom(); root != "" {
+		return Module{Root: root}, nil
 	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path == ModulePath {
 		if r := info.Main.Replace; r != nil && IsCheckout(r.Path) {
