@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/kernel/bench"
-	"github.com/tlkit/transfer-learning/kernel/setup"
 )
 
 func (c *command) bench() *cobra.Command {
@@ -49,7 +48,7 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
 				which = append(which, bench.Measurement(a))
 			}
 			o.Offline, o.SetUp = c.offline, func(ctx context.Context) error {
-				_, err := c.prepare(ctx, setup.Bundle{}, false, true, true)
+				_, err := c.prepare(ctx, wanted{notebooks: true, terse: true})
 				return err
 			}
 			p := c.progress()

@@ -26,8 +26,8 @@ func warmPackages() []string {
 	return all
 }
 
-// smokeCells prove that cells compile, that they compile against our module, and that a
-// network can run in one.
+// smokeCells show that cells compile, that they compile against this module, and that an
+// engine opens in one.
 func smokeCells() []string {
 	return []string{
 		"import \"fmt\"\n\n%%\nfmt.Println(\"cells compile and run\")",
@@ -36,16 +36,16 @@ func smokeCells() []string {
 	}
 }
 
-// bundle is --offline of the commands that set things up: a switch (nothing but what is
-// cached), or with a folder a bundle.
-type bundle struct{ offline bool }
+// offlineFlag is --offline of the commands that set things up: alone it allows only what is
+// cached; with a folder, everything comes from the bundle in that folder.
+type offlineFlag struct{ offline bool }
 
-func (b *bundle) flag(cmd *cobra.Command) {
+func (b *offlineFlag) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&b.offline, "offline", false, "never touch the network; followed by a folder: take everything from the bundle there")
 }
 
-// take finds the bundle among the arguments that follow --offline.
-func (b *bundle) take(args []string) (setup.Bundle, []string, error) {
+// bundle takes the bundle's folder out of the arguments that follow --offline.
+func (b *offlineFlag) bundle(args []string) (setup.Bundle, []string, error) {
 	if b.offline {
 		for i, a := range args {
 			if info, err := os.Stat(a); err == nil && info.IsDir() {
@@ -101,64 +101,87 @@ func (c *command) weightsStep(p *progress) setup.Step {
 	}
 }
 
-// prepare does what is missing of the set-up and prints its table; with terse, nothing when
-// there was nothing to do.
-func (c *command) prepare(ctx context.Context, b setup.Bundle, cuda, notebooks, terse bool) ([]setup.Row, error) {
+// wanted says what of the set-up a command needs.
+type wanted struct {
+	bundle    setup.Bundle // where downloads come from; zero = the network
+	cuda      bool         // the XLA plugin for NVIDIA cards instead of the one for processors
+	notebooks bool         // also GoNB, JupyterLab and the kernel
+	terse     bool         // print nothing when there is nothing to do
+}
+
+// prepare does what is missing of the set-up and prints its table.
+func (c *command) prepare(ctx context.Context, want wanted) ([]setup.Row, error) {
 	p := c.progress()
 	defer p.close()
-	steps := []setup.Step{c.pluginStep(p, cuda), c.weightsStep(p)}
-	if notebooks {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		module, err := moduleHere()
-		if err != nil {
-			return nil, err
-		}
-		steps, err = setup.Steps(setup.Options{Self: self, Module: module, Bundle: b, Needs: steps, Warm: warmPackages(), Smoke: smokeCells()})
-		if err != nil {
-			return nil, err
-		}
+	steps, err := c.steps(p, want)
+	if err != nil {
+		return nil, err
 	}
-	var first []setup.Row
+	table := &stepTable{p: p, shown: !want.terse}
 	if took := compiled(); took > time.Second {
-		first = append(first, setup.Row{Name: "go tool", State: setup.StateDone, Seconds: took.Seconds(), Note: "Go compiled tlkit; it prints nothing meanwhile"})
-		if !terse || took > 10*time.Second {
-			p.Say(first[0].String())
+		row := setup.Row{Name: "go tool", State: setup.StateDone, Seconds: took.Seconds(), Note: "Go compiled tlkit; it prints nothing while it does"}
+		table.rows, table.printed = append(table.rows, row), 1
+		if !want.terse || took > 10*time.Second {
+			p.Say(row.String())
 		}
 	}
-	var held []string // rows of what was there already
-	busy := !terse
-	say := func(s string) {
-		if held = append(held, s); busy {
-			for _, h := range held {
-				p.Say(h)
-			}
-			held = nil
-		}
-	}
-	rows, err := setup.Run(ctx, steps, setup.Reporter{
+	_, err = setup.Run(ctx, steps, setup.Reporter{
 		Begin: func(s setup.Step) {
-			busy = true
+			table.shown = true
 			p.State(s.Name+": "+s.About, 0, 0)
 		},
 		Say: p.Say,
-		End: func(r setup.Row) { say(r.String()) },
+		End: table.add,
 	})
-	rows = append(first, rows...)
-	sum := 0.0
-	for _, r := range rows {
-		sum += r.Seconds
+	if err == nil && table.shown {
+		p.Say(fmt.Sprintf("%-14s %6.1f s", "set-up", table.seconds()))
 	}
-	if err == nil && busy {
-		p.Say(fmt.Sprintf("%-14s %6.1f s", "set-up", sum))
-	}
-	return rows, err
+	return table.rows, err
 }
 
-// makeBundle fills a folder for machines without a network, and first this machine's cache
-// with what goes into it.
+// steps are what training needs and, with notebooks, what cells need.
+func (c *command) steps(p *progress, want wanted) ([]setup.Step, error) {
+	steps := []setup.Step{c.pluginStep(p, want.cuda), c.weightsStep(p)}
+	if !want.notebooks {
+		return steps, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	module, err := moduleHere()
+	if err != nil {
+		return nil, err
+	}
+	return setup.Steps(setup.Options{Self: self, Module: module, Bundle: want.bundle, Needs: steps, Warm: warmPackages(), Smoke: smokeCells()})
+}
+
+// stepTable prints the rows of a set-up as they come. Until shown is set it holds them back:
+// a set-up with nothing to do then prints nothing.
+type stepTable struct {
+	p       *progress
+	shown   bool
+	rows    []setup.Row
+	printed int
+}
+
+func (t *stepTable) add(r setup.Row) {
+	t.rows = append(t.rows, r)
+	for t.shown && t.printed < len(t.rows) {
+		t.p.Say(t.rows[t.printed].String())
+		t.printed++
+	}
+}
+
+func (t *stepTable) seconds() (sum float64) {
+	for _, r := range t.rows {
+		sum += r.Seconds
+	}
+	return sum
+}
+
+// makeBundle fills a folder for machines without a network. What goes into it is fetched into
+// this machine's cache first.
 func (c *command) makeBundle(ctx context.Context, dir string) error {
 	p := c.progress()
 	defer p.close()
@@ -187,7 +210,7 @@ func (c *command) makeBundle(ctx context.Context, dir string) error {
 	return nil
 }
 
-// moduleHere is the tlkit that cells of a person in this folder compile against.
+// moduleHere is the tlkit that cells of notebooks in the current folder compile against.
 func moduleHere() (kernelspec.Module, error) {
 	dir, err := os.Getwd()
 	if err != nil {

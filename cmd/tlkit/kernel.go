@@ -11,15 +11,15 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/wrapper"
 )
 
-// hats are other names under which this program is started: the kernel puts itself on its
-// own PATH as goimports. They come before everything, because a cell waits.
-func hats() {
+// beGoimports does goimports' work when this program was started under that name: the kernel
+// puts itself on its own PATH as goimports. It comes first, because a cell is waiting.
+func beGoimports() {
 	if shim.Is(os.Args[0]) {
 		os.Exit(shim.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 }
 
-// kernel is what Jupyter starts; nobody types it.
+// kernel is the subcommand that Jupyter starts.
 func (c *command) kernel() *cobra.Command {
 	var gopls bool
 	cmd := &cobra.Command{
@@ -32,15 +32,15 @@ func (c *command) kernel() *cobra.Command {
 				return setup.BuildGopls(cmd.Context())
 			}
 			if len(args) != 1 {
-				return fmt.Errorf("kernel: Jupyter starts this with a connection file; to open JupyterLab: tlkit lab")
+				return fmt.Errorf("kernel: no connection file; Jupyter starts this command. To open JupyterLab: tlkit lab")
 			}
-			// The kernel reads signals for itself: an interrupt ends a cell, not the kernel.
+			// The kernel handles signals itself: an interrupt ends a cell, not the kernel.
 			if status := wrapper.Main(cmd.Context(), args[0]); status != 0 {
 				os.Exit(status)
 			}
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&gopls, "build-gopls", false, "build gopls, which set-up leaves to a process of its own")
+	cmd.Flags().BoolVar(&gopls, "build-gopls", false, "build gopls, which set-up starts in the background")
 	return cmd
 }

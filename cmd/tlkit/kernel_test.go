@@ -23,7 +23,7 @@ const kernelVar = "TLKIT_KERNEL_TEST"
 
 // asCommand lets a copy of this test binary be the kernel that it tests.
 func asCommand() {
-	hats()
+	beGoimports()
 	if len(os.Args) > 1 && os.Args[1] == "kernel" {
 		main()
 		os.Exit(0)

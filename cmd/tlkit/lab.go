@@ -22,10 +22,8 @@ import (
 
 func (c *command) lab() *cobra.Command {
 	var (
-		from    bundle
-		browser bool
-		port    int
-		address string
+		offline offlineFlag
+		server  labServer
 	)
 	cmd := &cobra.Command{
 		Use:   "lab [DIR|NOTEBOOK]",
@@ -36,8 +34,8 @@ tlkit-tutorials in this folder first, unless it has notebooks of its own.`,
 		Args: cobra.MaximumNArgs(2), // the bundle's folder may be one of them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c.offline = from.offline
-			b, args, err := from.take(args)
+			c.offline = offline.offline
+			b, args, err := offline.bundle(args)
 			if err != nil {
 				return err
 			}
@@ -49,31 +47,29 @@ tlkit-tutorials in this folder first, unless it has notebooks of its own.`,
 					return fmt.Errorf("lab: %w", err)
 				}
 			}
-			if _, err := c.prepare(ctx, b, false, true, true); err != nil {
+			if _, err := c.prepare(ctx, wanted{bundle: b, notebooks: true, terse: true}); err != nil {
 				return err
 			}
-			dir, page, err := c.opened(ctx, args)
-			if err != nil {
+			if server.dir, server.page, err = c.labPage(ctx, args); err != nil {
 				return err
 			}
-			j, err := setup.FindJupyter(ctx)
-			if err != nil {
+			if server.jupyter, err = setup.FindJupyter(ctx); err != nil {
 				return err
 			}
-			return c.serveLab(ctx, j, dir, page, address, port, browser)
+			return c.serve(ctx, server)
 		},
 	}
 	f := cmd.Flags()
-	from.flag(cmd)
-	f.BoolVar(&browser, "browser", true, "open the browser too; the URL is printed in any case")
-	f.IntVar(&port, "port", 0, "of the server (0: a free one)")
-	f.StringVar(&address, "ip", "127.0.0.1", "address to listen on; another one lets other machines in, who need the token of the URL")
+	offline.add(cmd)
+	f.BoolVar(&server.browser, "browser", true, "open the browser too; the URL is printed in any case")
+	f.IntVar(&server.port, "port", 0, "port of the server (0: a free one)")
+	f.StringVar(&server.address, "ip", "127.0.0.1", "address to listen on; another one lets other machines in, with the token of the URL")
 	return cmd
 }
 
-// opened is the server's folder and the page in it. Nothing named: the tutorials. In the
-// checkout those are its own; in a folder without notebooks they are copied to tlkit-tutorials.
-func (c *command) opened(ctx context.Context, args []string) (dir, page string, err error) {
+// labPage returns the server's folder and the page in it that opens first. Without arguments
+// that is a tutorial: in a checkout its own, in a folder without notebooks a copy.
+func (c *command) labPage(ctx context.Context, args []string) (dir, page string, err error) {
 	if len(args) == 1 {
 		path, err := filepath.Abs(args[0])
 		if err != nil {
@@ -102,15 +98,15 @@ func (c *command) opened(ctx context.Context, args []string) (dir, page string, 
 	}
 	names, err := c.bringTutorials(ctx, dir)
 	if err != nil {
-		return "", "", fmt.Errorf("lab: %w; go to a folder of yours, or say what to open: tlkit lab DIR", err)
+		return "", "", fmt.Errorf("lab: %w; go to a folder with notebooks, or name what to open: tlkit lab DIR", err)
 	}
 	return dir, tutorials + "/" + names[0], nil
 }
 
-// tutorials is the folder to which they are copied outside of a checkout.
+// tutorials is the folder to which the tutorials are copied outside a checkout.
 const tutorials = "tlkit-tutorials"
 
-// bringTutorials copies the tutorials into a folder below dir and gives their names.
+// bringTutorials copies the tutorials into a folder below dir and returns their names.
 func (c *command) bringTutorials(ctx context.Context, dir string) ([]string, error) {
 	module, err := kernelspec.FindModule(dir)
 	if err != nil {
@@ -130,34 +126,84 @@ func (c *command) bringTutorials(ctx context.Context, dir string) ([]string, err
 // labPatience is how long the server may take to answer.
 const labPatience = 2 * time.Minute
 
-// untracked are the messages whose status JupyterLab does not show: Jupyter's own list
-// without kernel_info_request. That one is all that a kernel hears before its first cell, and GoNB
-// says nothing by itself: the notebook's kernel would be called "Unknown" until then.
+// untracked are the messages whose status JupyterLab does not show: Jupyter's own list without
+// kernel_info_request. That is the only message a kernel gets before its first cell, and GoNB
+// sends no status unasked: the kernel would be shown as "Unknown" until then.
 var untracked = []string{"comm_info_request", "comm_info_reply", "kernel_info_reply", "shutdown_request", "shutdown_reply",
 	"interrupt_request", "interrupt_reply", "debug_request", "debug_reply", "stream", "display_data", "update_display_data", "execute_input",
 	"execute_result", "error", "status", "clear_output", "debug_event", "input_request", "input_reply"}
 
-// serveLab runs JupyterLab until it ends or ctx does, and prints its URL when it answers.
-func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, address string, port int, browser bool) error {
+// labServer is a JupyterLab to be started.
+type labServer struct {
+	jupyter   setup.Jupyter
+	dir, page string // its folder, and the page in it that opens first ("" = none)
+	address   string // to listen on
+	port      int    // 0 = a free one
+	browser   bool   // open the browser too
+	token     string // whoever has it may run code
+}
+
+// serve runs JupyterLab until it ends or ctx does, and prints its URL when it answers.
+func (c *command) serve(ctx context.Context, lab labServer) error {
 	start := time.Now()
-	if err := j.Quiet(); err != nil {
-		return err // a cache that cannot be written is better said now than by a cell
+	if err := lab.jupyter.Quiet(); err != nil {
+		return err // a cache that cannot be written is better reported now than by a cell
 	}
-	if port == 0 {
-		l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err := lab.choose(); err != nil {
+		return err
+	}
+	cmd := lab.command(ctx)
+	cmd.Stdout, cmd.Stderr = c.err, c.err
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if err := answers(ctx, lab.url("/api"), ended); err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("lab: JupyterLab did not come up: %w", err)
+		}
+		return err
+	}
+	page, seconds := lab.firstPage(), time.Since(start).Seconds()
+	if c.json {
+		if err := c.print(map[string]any{"url": page, "folder": lab.dir, "seconds": seconds}); err != nil {
+			return err
+		}
+	}
+	c.say("JupyterLab is up after %.1f s, in %s:\n\n    %s\n\nCtrl-C here ends it.", seconds, lab.dir, page)
+	if lab.browser {
+		openBrowser(page)
+	}
+	err := <-ended
+	if err == nil || ctx.Err() != nil { // asked to end, and it did
+		return nil
+	}
+	return fmt.Errorf("lab: JupyterLab ended: %w", err)
+}
+
+// choose finds a free port, where none is given, and makes the token.
+func (lab *labServer) choose() error {
+	if lab.port == 0 {
+		l, err := net.Listen("tcp", net.JoinHostPort(lab.address, "0"))
 		if err != nil {
 			return fmt.Errorf("lab: %w", err)
 		}
-		port = l.Addr().(*net.TCPAddr).Port
+		lab.port = l.Addr().(*net.TCPAddr).Port
 		l.Close()
 	}
 	secret := make([]byte, 24)
 	if _, err := rand.Read(secret); err != nil {
 		return err
 	}
-	token := hex.EncodeToString(secret)
-	args := []string{"-m", "jupyterlab", "--no-browser", "--ServerApp.root_dir=" + dir, "--ServerApp.ip=" + address,
-		fmt.Sprintf("--ServerApp.port=%d", port), "--ServerApp.port_retries=0", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+	lab.token = hex.EncodeToString(secret)
+	return nil
+}
+
+// command is the process of the server.
+func (lab *labServer) command(ctx context.Context) *exec.Cmd {
+	args := []string{"-m", "jupyterlab", "--no-browser", "--ServerApp.root_dir=" + lab.dir, "--ServerApp.ip=" + lab.address,
+		fmt.Sprintf("--ServerApp.port=%d", lab.port), "--ServerApp.port_retries=0", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
 		"--LabApp.news_url=None", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN", "--MultiKernelManager.default_kernel_name=" + kernelspec.Name}
 	for _, kind := range untracked {
 		args = append(args, "--MappingKernelManager.untracked_message_types="+kind)
@@ -165,56 +211,36 @@ func (c *command) serveLab(ctx context.Context, j setup.Jupyter, dir, page, addr
 	if os.Getuid() == 0 {
 		args = append(args, "--allow-root")
 	}
-	cmd := exec.CommandContext(ctx, j.Python, args...)
-	// In the environment, not among the arguments: those are for everybody to see.
-	cmd.Env = append(os.Environ(), "JUPYTER_TOKEN="+token)
-	cmd.Stdout, cmd.Stderr = c.err, c.err
-	// Asked once, it ends its kernels and itself; Ctrl-C in the terminal reaches it as well,
-	// and two interrupts would make it ask back.
+	cmd := exec.CommandContext(ctx, lab.jupyter.Python, args...)
+	// In the environment, because other users can read a program's arguments.
+	cmd.Env = append(os.Environ(), "JUPYTER_TOKEN="+lab.token)
+	// After one signal it ends its kernels and itself. Ctrl-C in the terminal would reach it as
+	// well, and after two interrupts it asks for confirmation: hence a group of its own.
 	cmd.Cancel = func() error { return cmd.Process.Signal(endSignal) }
 	cmd.WaitDelay = 20 * time.Second
 	ownGroup(cmd)
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	host := address
-	if ip := net.ParseIP(address); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	base := "http://" + net.JoinHostPort(host, fmt.Sprint(port))
-	if err := answers(ctx, base+"/api", ended); err != nil {
-		if ctx.Err() == nil {
-			err = fmt.Errorf("lab: JupyterLab did not come up: %w", err)
-		}
-		return err
-	}
-	at := base + "/lab"
-	if page != "" {
-		at += (&url.URL{Path: "/tree/" + page}).EscapedPath()
-	}
-	at += "?token=" + token
-	if c.json {
-		if err := c.print(map[string]any{"url": at, "folder": dir, "seconds": time.Since(start).Seconds()}); err != nil {
-			return err
-		}
-	}
-	c.say("JupyterLab is up after %.1f s, in %s:\n\n    %s\n\nCtrl-C here ends it.", time.Since(start).Seconds(), dir, at)
-	if browser {
-		openBrowser(at)
-	}
-	err := <-ended
-	if ctx.Err() != nil {
-		return nil // asked to end, and it did
-	}
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("lab: JupyterLab ended: %w", err)
+	return cmd
 }
 
-// answers waits until a URL does.
+// url is a page of the server as this machine reaches it.
+func (lab *labServer) url(path string) string {
+	host := lab.address
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, fmt.Sprint(lab.port)) + path
+}
+
+// firstPage is the URL that a person opens.
+func (lab *labServer) firstPage() string {
+	path := "/lab"
+	if lab.page != "" {
+		path += (&url.URL{Path: "/tree/" + lab.page}).EscapedPath()
+	}
+	return lab.url(path) + "?token=" + lab.token
+}
+
+// answers waits until a URL answers.
 func answers(ctx context.Context, at string, ended <-chan error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, labPatience, fmt.Errorf("no answer for %s", labPatience))
 	defer cancel()
@@ -235,7 +261,7 @@ func answers(ctx context.Context, at string, ended <-chan error) error {
 			if err == nil {
 				err = errors.New("it ended")
 			}
-			return fmt.Errorf("%w; its own words stand above", err)
+			return fmt.Errorf("%w; its own messages are above", err)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(100 * time.Millisecond):
@@ -243,7 +269,7 @@ func answers(ctx context.Context, at string, ended <-chan error) error {
 	}
 }
 
-// openBrowser tries; the URL is on the screen anyway.
+// openBrowser tries to open a URL; it is on the screen in any case.
 func openBrowser(at string) {
 	for _, opener := range openers {
 		if path, err := exec.LookPath(opener[0]); err == nil {

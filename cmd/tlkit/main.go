@@ -5,8 +5,8 @@
 //	tlkit train DIR -o my.head.safetensors
 //	tlkit predict my.head.safetensors picture.jpg
 //
-// Everything a command finds goes to standard output, everything it says on the way to
-// standard error. With --json standard output is exactly one JSON value.
+// Results go to standard output, progress and messages to standard error. With --json standard
+// output is exactly one JSON value.
 package main
 
 import (
@@ -29,8 +29,8 @@ import (
 )
 
 func main() {
-	hats()
-	engine.ProbeMain() // a child of doctor: opens XLA and ends here, come what may
+	beGoimports()
+	engine.ProbeMain() // in a child of doctor: opens XLA and ends the process
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -43,10 +43,10 @@ type command struct {
 	noncommercial bool
 	out           io.Writer
 	err           io.Writer
-	result        any // printed at the end when json is asked for
+	result        any // printed at the end with --json
 }
 
-// execute runs one command line and gives its exit status: 0 done, 1 failed, 130 interrupted.
+// execute runs one command line and returns its exit status: 0 done, 1 failed, 130 interrupted.
 func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	c := &command{out: out, err: errs}
 	root := c.root()
@@ -54,7 +54,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
-	// A command line that cannot be parsed leaves its flags unset.
+	// A command line that cannot be parsed leaves its flags at their defaults.
 	c.json = c.json || slices.Contains(args, "--json")
 	if err == nil && c.json && c.result != nil {
 		err = c.print(c.result)
@@ -64,21 +64,23 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	}
 	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
 	found := errors.As(err, new(*reported))
-	if interrupted && !found && !errors.Is(err, finetune.ErrInterrupted) { // which says itself how to go on
+	// ErrInterrupted says itself how to go on.
+	if interrupted && !found && !errors.Is(err, finetune.ErrInterrupted) {
 		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
 	}
-	said := invoke.Hints(err.Error())
+	text := invoke.Hints(err.Error())
 	if c.json && !found {
-		_ = c.print(map[string]string{"error": said})
+		_ = c.print(map[string]string{"error": text})
 	}
-	fmt.Fprintln(errs, "tlkit:", said)
+	fmt.Fprintln(errs, "tlkit:", text)
 	if interrupted {
 		return 130
 	}
 	return 1
 }
 
-// reported is the error of a command whose findings are its result: verify, doctor.
+// reported is the error of a command that has printed its result all the same: verify, doctor,
+// compare.
 type reported struct{ error }
 
 func (r *reported) Unwrap() error { return r.error }
@@ -90,16 +92,16 @@ func (c *command) print(v any) error {
 	return enc.Encode(v)
 }
 
-// say prints for a person: to standard output, unless that belongs to JSON.
+// say prints a result for a person: to standard output, or with --json to standard error.
 func (c *command) say(format string, args ...any) {
-	to := c.out
+	w := c.out
 	if c.json {
-		to = c.err
+		w = c.err
 	}
-	fmt.Fprintln(to, invoke.Hints(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(w, invoke.Hints(fmt.Sprintf(format, args...)))
 }
 
-// note is for what is said on the way: standard error.
+// note prints a message on the way, to standard error.
 func (c *command) note(format string, args ...any) {
 	fmt.Fprintln(c.err, invoke.Hints(fmt.Sprintf(format, args...)))
 }
@@ -115,7 +117,7 @@ func (c *command) root() *cobra.Command {
 	c.showVersion(root)
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		if c.json { // standard output belongs to the value
+		if c.json { // standard output is for the JSON value
 			cmd.Root().SetOut(c.err)
 			c.result = map[string]string{"help": cmd.UsageString()}
 		}
@@ -123,14 +125,14 @@ func (c *command) root() *cobra.Command {
 	})
 	f := root.PersistentFlags()
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
-	f.BoolVar(&c.offline, "offline", false, "never touch the network: use what is cached")
-	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: weights whose licence asks for that may be loaded")
+	f.BoolVar(&c.offline, "offline", false, "never use the network, only what is cached")
+	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: also load weights whose licence demands that")
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.verify(), c.bench(),
 		c.lab(), c.runNotebooks(), c.uninstall(), c.kernel())
 	return root
 }
 
-// place is where runs go: the current folder.
+// place puts runs into the current folder.
 func (c *command) place() run.Place {
 	return run.Place{Offline: c.offline, NonCommercial: c.noncommercial}
 }

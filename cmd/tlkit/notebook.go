@@ -28,7 +28,7 @@ var outDir = filepath.Join(".tlkit", "out")
 
 func (c *command) runNotebooks() *cobra.Command {
 	var (
-		from    bundle
+		offline offlineFlag
 		inplace bool
 		dir     string
 		timeout time.Duration
@@ -46,8 +46,8 @@ makes the exit status 1.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c.offline = from.offline
-			b, args, err := from.take(args)
+			c.offline = offline.offline
+			b, args, err := offline.bundle(args)
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ makes the exit status 1.`,
 				}
 			}
 			if prepare {
-				if _, err := c.prepare(ctx, b, false, true, true); err != nil {
+				if _, err := c.prepare(ctx, wanted{bundle: b, notebooks: true, terse: true}); err != nil {
 					return err
 				}
 			}
@@ -123,7 +123,7 @@ makes the exit status 1.`,
 		},
 	}
 	f := cmd.Flags()
-	from.flag(cmd)
+	offline.add(cmd)
 	f.BoolVar(&inplace, "inplace", false, "write the executed notebook over the notebook itself, when no cell fails")
 	f.StringVarP(&dir, "out", "o", outDir, "folder for executed notebooks and pages")
 	f.DurationVar(&timeout, "timeout", 30*time.Minute, "for one cell; 0 = none")

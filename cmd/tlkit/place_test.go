@@ -118,14 +118,14 @@ func TestDoctorSaysWhatIsWrongWithTheKernel(t *testing.T) {
 func TestWhatLabOpens(t *testing.T) {
 	ctx := context.Background()
 	c := &command{out: io.Discard, err: io.Discard}
-	dir, page, err := c.opened(ctx, nil)
+	dir, page, err := c.labPage(ctx, nil)
 	if err != nil || filepath.Base(dir) != "notebooks" || !strings.HasPrefix(page, "01_") {
 		t.Errorf("in the checkout: %s, %s, %v", dir, page, err)
 	}
 	empty := t.TempDir()
 	t.Chdir(empty)
 	for range 2 {
-		if dir, page, err = c.opened(ctx, nil); err != nil || dir != empty || page != tutorials+"/01_ants_and_bees.ipynb" {
+		if dir, page, err = c.labPage(ctx, nil); err != nil || dir != empty || page != tutorials+"/01_ants_and_bees.ipynb" {
 			t.Fatalf("in an empty folder: %s, %s, %v", dir, page, err)
 		}
 		if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "image/png") {
@@ -133,7 +133,7 @@ func TestWhatLabOpens(t *testing.T) {
 		}
 	}
 	t.Chdir(tutorials)
-	if dir, page, err = c.opened(ctx, nil); err != nil || dir != filepath.Join(empty, tutorials) || page != "" {
+	if dir, page, err = c.labPage(ctx, nil); err != nil || dir != filepath.Join(empty, tutorials) || page != "" {
 		t.Errorf("in a folder with notebooks: %s, %q, %v", dir, page, err)
 	}
 	t.Chdir(t.TempDir())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -18,32 +19,32 @@ func fetching(p *progress) func(fetch.Event) {
 
 func (c *command) setup() *cobra.Command {
 	var (
-		from               bundle
+		offline            offlineFlag
 		cuda, noJupyter    bool
 		makeBundle, binDir string
 	)
 	cmd := &cobra.Command{
 		Use:   "setup",
-		Short: "Set up what training and notebooks need; what is there is left alone",
+		Short: "Set up what training and notebooks need; what is there already is kept",
 		Long: `Set up what is missing: the XLA plugin, the default weights, GoNB and its helpers, a private
-JupyterLab unless a new enough one is there, and the Go (tlkit) kernel. Each step is timed;
-an interrupted set-up goes on where it stopped.`,
+JupyterLab unless one that is new enough is installed, and the Go (tlkit) kernel. Each step is
+timed; after an interrupt, the same command goes on where it stopped.`,
 		Args: cobra.MaximumNArgs(1), // the bundle's folder, after --offline
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c.offline = from.offline
-			b, args, err := from.take(args)
+			c.offline = offline.offline
+			b, args, err := offline.bundle(args)
 			if err != nil {
 				return err
 			}
 			if len(args) > 0 {
-				return fmt.Errorf("setup: %q is no bundle; a folder comes after --offline: tlkit setup --offline DIR", args[0])
+				return fmt.Errorf("setup: unexpected argument %q; the folder of a bundle comes after --offline: tlkit setup --offline DIR", args[0])
 			}
 			if makeBundle != "" {
 				return c.makeBundle(ctx, makeBundle)
 			}
 			bin := c.chooseBin(binDir)
-			rows, err := c.prepare(ctx, b, cuda, !noJupyter, false)
+			rows, err := c.prepare(ctx, wanted{bundle: b, cuda: cuda, notebooks: !noJupyter})
 			if err == nil && bin != "" {
 				var more []setup.Row
 				more, err = c.placeCommand(ctx, bin)
@@ -64,16 +65,16 @@ an interrupted set-up goes on where it stopped.`,
 				c.say("%s", report.Text())
 			}
 			if !report.OK {
-				return fmt.Errorf("the machine is not ready: see the lines marked FAIL")
+				return errors.New("setup: the machine is not ready: see the lines marked FAIL")
 			}
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	from.flag(cmd)
+	offline.add(cmd)
 	f.BoolVar(&cuda, "cuda", false, "the CUDA plugin and its NVIDIA libraries, for a machine with an NVIDIA card")
 	f.BoolVar(&noJupyter, "no-jupyter", false, "only what the command line needs: the XLA plugin and the default weights")
-	f.StringVar(&binDir, "bin", "", "folder to put the command tlkit into ("+noBin+": nowhere; default: ask, when there is somebody to ask)")
+	f.StringVar(&binDir, "bin", "", "folder to put the command tlkit into ("+noBin+": nowhere; default: ask, on a terminal)")
 	f.StringVar(&makeBundle, "make-bundle", "", "put everything that set-up downloads into this folder, for machines without a network")
 	return cmd
 }
@@ -81,7 +82,7 @@ an interrupted set-up goes on where it stopped.`,
 func (c *command) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine has and lacks, and the command that repairs it",
+		Short: "Check this machine and print the command that repairs what is missing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report := c.examine(cmd.Context())
@@ -93,14 +94,14 @@ func (c *command) doctor() *cobra.Command {
 				c.say("%s", report.Text())
 			}
 			if !report.OK {
-				return &reported{fmt.Errorf("something required is missing: see above")}
+				return &reported{errors.New("something required is missing: see the lines marked FAIL")}
 			}
 			return nil
 		},
 	}
 }
 
-// examine runs the doctor with what only this binary can probe.
+// examine runs the doctor with the probes that only this program can make.
 func (c *command) examine(ctx context.Context) doctor.Report {
 	report := doctor.Run(ctx, doctor.Probes{
 		Weights: func() (string, bool) {
