@@ -24,8 +24,8 @@ const (
 	longWait   = 60 * time.Second // a server that asks for more is left alone
 )
 
-// download is one file on its way from one address. Until adopt was called and
-// agreed, its bytes lie in part, which nobody takes for the file.
+// download is one file on its way from one address. Until adopt has verified them, its bytes are
+// in part, which is never taken for the file.
 type download struct {
 	f       File
 	address string
@@ -37,7 +37,7 @@ type download struct {
 	adopt   func(part string, got sums, size int64) (string, error)
 }
 
-// origin says which file of the server a part is the beginning of.
+// origin identifies the file on the server that a part is the beginning of.
 type origin struct {
 	Address  string `json:"address"`
 	ETag     string `json:"etag,omitempty"` // a strong one

@@ -69,7 +69,7 @@ func (h *HF) address(endpoint, revision string) string {
 	return endpoint + "/" + h.Repo + "/resolve/" + url.PathEscape(revision) + "/" + strings.Join(parts, "/")
 }
 
-// hub is what the person's settings say.
+// hub is the settings of this machine.
 type hub struct {
 	endpoint string
 	cache    string
@@ -143,8 +143,8 @@ func (c hub) folder(repo string) string {
 	return filepath.Join(c.cache, "models--"+strings.ReplaceAll(repo, "/", "--"))
 }
 
-// cached finds the file in the hub's cache and checks it: against the row's hash,
-// and where there is none against the name of its blob, which is its hash.
+// cached finds the file in the hub's cache and checks it: against its published hash, or
+// without one against the name of its blob, which is its hash.
 func (h *HF) cached(f File) (string, bool) {
 	c, err := hubSettings()
 	if err != nil {
@@ -183,7 +183,7 @@ func (h *HF) cached(f File) (string, bool) {
 	return p, true
 }
 
-// isBlob says whether the file at p, hashed to sum, deserves its blob's name: the
+// isBlob reports whether the name of a blob is right for the file at p, which hashes to sum: the
 // sha256 of large files, git's name of small ones.
 func (h *HF) isBlob(p, sum, name string) bool {
 	if sha256Name.MatchString(name) {
