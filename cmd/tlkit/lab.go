@@ -275,7 +275,7 @@ func openBrowser(at string) {
 		if path, err := exec.LookPath(opener[0]); err == nil {
 			cmd := exec.Command(path, append(opener[1:], at)...)
 			if cmd.Start() == nil {
-				go cmd.Wait()
+				go func() { _ = cmd.Wait() }()
 				return
 			}
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/wrapper"
 )
 
-// Checks are doctor's findings about notebooks. Where the kernel was never set up, that is a
-// note; where it was and does not work any more, it is a failure.
+// Checks returns doctor's findings about notebooks. A kernel that was never set up is a note; one
+// that was and no longer works is a failure.
 func Checks(ctx context.Context) []doctor.Check {
 	const repair = "tlkit setup"
 	kernel := doctor.Check{Name: "kernel", Level: doctor.Optional, Why: "notebooks", Repair: repair}
@@ -29,7 +29,7 @@ func Checks(ctx context.Context) []doctor.Check {
 	kernel.Level = doctor.Required
 	var wrong []string
 	if _, err := os.Stat(spec.Binary()); err != nil {
-		wrong = append(wrong, "its program is gone: "+spec.Binary())
+		wrong = append(wrong, "its program is missing: "+spec.Binary())
 	}
 	dir, err := os.Getwd()
 	if err != nil {
@@ -48,14 +48,14 @@ func Checks(ctx context.Context) []doctor.Check {
 	if err == nil && len(problems) == 0 && place.Tools == t.bin() {
 		for _, name := range []string{gonb.name, goimports.name} {
 			if !t.sound(name) {
-				wrong = append(wrong, name+" is not what was built")
+				wrong = append(wrong, name+" has changed since it was built")
 			}
 		}
 	}
 	kernel.OK, kernel.Value = len(wrong) == 0, kernelspec.Display+", cells compile against "+place.Module.String()
 	if !kernel.OK {
 		kernel.Value = strings.Join(wrong, "; ")
-		if len(problems) > 0 && !strings.Contains(problems[0].Repair, "tlkit setup") {
+		if len(problems) > 0 {
 			kernel.Repair = problems[0].Repair
 		}
 	}
@@ -67,7 +67,7 @@ func Checks(ctx context.Context) []doctor.Check {
 		case t.sound(gopls.name):
 			completion.OK, completion.Value = true, gopls.version
 		case t.building():
-			completion.Value, completion.Repair = "is being built at this moment", "wait a minute"
+			completion.Value, completion.Repair = "is being built", "wait a minute"
 		default:
 			completion.Value = "not built"
 		}
@@ -77,7 +77,7 @@ func Checks(ctx context.Context) []doctor.Check {
 	lab := doctor.Check{Name: "jupyterlab", Level: doctor.Required, Why: "opening and running notebooks", Repair: repair}
 	j, err := FindJupyter(ctx)
 	if lab.OK, lab.Value = err == nil, j.String(); err != nil {
-		lab.Value = "none that is new enough"
+		lab.Value = "none, or none that is new enough"
 	}
 	return append(checks, lab)
 }
