@@ -17,15 +17,14 @@ func (c *command) compare() *cobra.Command {
 		Short: "Rank the networks on your pictures: accuracy, time, size",
 		Long: `Rank backbones on your own pictures. Each gets the same splits and the same head
 (logistic regression on its frozen features, its strength chosen on folds of the
-training pictures), so that only the features differ. Differences are of pairs: the
-same pictures, one network right and the other wrong.
+training pictures), so that only the features differ. Differences are paired: they count
+the pictures that one network has right and the other wrong.
 
-By default those networks are compared whose weights are here, and those that come in
-a package below 60 MB. A source that does not answer in 5 s is listed as skipped and
-fails nothing. Whoever is first of many is so by a little luck, too: confirm the choice
-on pictures that took no part in it.
+The default is every network whose weights are on this machine or come in a package below
+60 MB. A source that does not answer within 5 s is listed as skipped. The first of many is
+first by a little luck, too: confirm the choice on pictures that took no part in it.
 
-Ctrl-C ends it with what was compared so far. List, table and picture are kept in
+Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 .tlkit/compare-SET.`,
 		Example: `  tlkit compare DIR
   tlkit compare hymenoptera --models mobilenetv2,efficientnet_lite0
@@ -61,7 +60,7 @@ Ctrl-C ends it with what was compared so far. List, table and picture are kept i
 			if err != nil {
 				err = fmt.Errorf("interrupted after %d of %d; features computed so far are kept, the same command goes on from there: %w", len(r.Ranked), len(r.Ranked)+len(r.Skipped), err)
 			} else if len(r.Ranked) == 0 {
-				err = errors.New("none of the networks asked for could be had: the reasons are listed")
+				err = errors.New("none of the networks could be compared: the reasons are listed")
 			}
 			if err == nil {
 				return nil
@@ -76,7 +75,7 @@ Ctrl-C ends it with what was compared so far. List, table and picture are kept i
 	f.StringSliceVar(&s.Models, "models", nil, "these networks only, wherever their weights come from: a,b,c")
 	f.BoolVar(&s.All, "all", false, "try every network of tlkit models")
 	f.StringVar(&s.Split, "split", "", "split to report on: valid or test (default: valid, else test)")
-	f.IntVar(&s.Folds, "folds", 0, "instead of a split: every picture, judged by a head that did not see it, over K folds")
-	f.Uint64Var(&s.Seed, "seed", 1, "of splits and folds")
+	f.IntVar(&s.Folds, "folds", 0, "instead of a split: every picture, predicted by a head that did not see it, over K folds")
+	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits and folds")
 	return cmd
 }

@@ -20,7 +20,7 @@ func (c *command) evaluate() *cobra.Command {
 
 HEAD is a file written by train: it is measured on the valid split (else test).
 MODEL is a network with a classifier of its own (tlkit models): it is measured zero-shot,
-on all pictures. --zero-shot says which of its labels stand for yours.`,
+on all pictures. --zero-shot maps its labels to yours.`,
 		Example: `  tlkit evaluate my.head.safetensors DIR
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee --statistics imagenet`,
@@ -31,9 +31,9 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 			var err error
 			if isHead(args[0]) {
 				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
-					err = fmt.Errorf("a head file carries its own preset and labels: --statistics, --preset and --zero-shot are for models")
+					err = fmt.Errorf("evaluate: a head file has its own preset and labels: --statistics, --preset and --zero-shot are for models")
 				} else if cmd.Flags().Changed("seed") {
-					err = fmt.Errorf("a head file carries the seed that dealt its pictures: leave out --seed")
+					err = fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
 				} else {
 					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights}, c.place(), p)
 				}
@@ -57,7 +57,7 @@ on all pictures. --zero-shot says which of its labels stand for yours.`,
 		},
 	}
 	specFlags(cmd, &s)
-	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels stand for yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
+	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels mean yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
 	return cmd
 }
 

@@ -246,7 +246,7 @@ func TestRunExecutesNotebooks(t *testing.T) {
 	})
 	t.Run("no notebook", func(t *testing.T) {
 		status, _, errs := tlkit(t, "run", "nowhere.ipynb")
-		if status != 1 || !strings.Contains(errs, "nowhere.ipynb is no notebook") {
+		if status != 1 || !strings.Contains(errs, "nowhere.ipynb is not a notebook") {
 			t.Errorf("status %d, %s", status, errs)
 		}
 	})

@@ -175,11 +175,10 @@ func (c *command) serve(ctx context.Context, lab labServer) error {
 	if lab.browser {
 		openBrowser(page)
 	}
-	err := <-ended
-	if err == nil || ctx.Err() != nil { // asked to end, and it did
-		return nil
+	if err := <-ended; err != nil && ctx.Err() == nil {
+		return fmt.Errorf("lab: JupyterLab ended: %w", err)
 	}
-	return fmt.Errorf("lab: JupyterLab ended: %w", err)
+	return nil
 }
 
 // choose finds a free port, where none is given, and makes the token.

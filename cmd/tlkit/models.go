@@ -21,16 +21,16 @@ type modelRow struct {
 	Classes  string   `json:"classes,omitempty"`
 	Top1     float64  `json:"top1,omitempty"` // percent, published
 	Licence  string   `json:"licence"`
-	// NonCommercial: the licence forbids commercial use; load with --noncommercial.
+	// NonCommercial means that the licence forbids commercial use: load with --noncommercial.
 	NonCommercial bool   `json:"noncommercial,omitempty"`
 	Origin        string `json:"origin"`
 	Bytes         int64  `json:"bytes,omitempty"`
 	Cached        bool   `json:"cached"`
-	Verified      bool   `json:"verified"` // this very file was replayed against PyTorch by us
+	Verified      bool   `json:"verified"` // this very file was compared with PyTorch
 	Source        string `json:"source,omitempty"`
 }
 
-// host is a source cut to what fits a table; --json has all of it.
+// host shortens a source to fit a table; --json has all of it.
 func host(source string) string {
 	if source == "" {
 		return "yours, with --weights FILE"

@@ -16,14 +16,14 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
 
-// binFile, in our data folder, remembers where the command was put.
+// binFile, in tlkit's data folder, holds where the command was put.
 const binFile = "command"
 
-// noBin is what --bin takes for "nowhere".
+// noBin is the value of --bin for no folder.
 const noBin = "-"
 
 // commandStep puts this program where it can be typed from any folder: a link to the copy in
-// our data folder, renewed with it. A tlkit that is not ours is left alone.
+// tlkit's data folder, renewed with it. Another program of that name is never replaced.
 func commandStep(dir, self string) setup.Step {
 	name := filepath.Join(dir, "tlkit")
 	return setup.Step{
@@ -46,7 +46,7 @@ func commandStep(dir, self string) setup.Step {
 			}
 			if _, err := os.Lstat(name); err == nil {
 				if !ours(name) {
-					return "", fmt.Errorf("%s is there already and is not ours; remove it, or choose another folder: tlkit setup --bin DIR", name)
+					return "", fmt.Errorf("%s exists and was not put there by set-up; remove it, or choose another folder: tlkit setup --bin DIR", name)
 				}
 				if err := os.Remove(name); err != nil {
 					return "", err
@@ -64,7 +64,7 @@ func commandStep(dir, self string) setup.Step {
 	}
 }
 
-// onPath says where the command is, and whether a shell finds it there.
+// onPath describes where the command is, and what to do when a shell does not find it there.
 func onPath(dir string) string {
 	for _, d := range filepath.SplitList(os.Getenv("PATH")) {
 		if filepath.Clean(d) == filepath.Clean(dir) {
@@ -74,7 +74,7 @@ func onPath(dir string) string {
 	return filepath.Join(dir, "tlkit") + " (put " + dir + " on your PATH)"
 }
 
-// ours reports whether a path is a link into our data folder.
+// ours reports whether a path is a link into tlkit's data folder.
 func ours(path string) bool {
 	home, err := kernelspec.HomeDir()
 	if err != nil {
@@ -84,7 +84,7 @@ func ours(path string) bool {
 	return err == nil && strings.HasPrefix(to, filepath.Join(home, "bin")+string(filepath.Separator))
 }
 
-// placed is where the command was put before; "" = nowhere.
+// placed returns the path at which set-up put the command; "" = nowhere.
 func placed() string {
 	home, err := kernelspec.HomeDir()
 	if err != nil {
@@ -97,7 +97,7 @@ func placed() string {
 	return string(text)
 }
 
-// unlinkCommand takes it away again.
+// unlinkCommand removes the command that set-up put there and returns its path.
 func unlinkCommand() (string, error) {
 	path := placed()
 	home, err := kernelspec.HomeDir()
@@ -112,7 +112,7 @@ func unlinkCommand() (string, error) {
 	return path, os.Remove(path)
 }
 
-// usualBin is where a person's own programs go: $GOBIN, else ~/.local/bin.
+// usualBin is the folder for a person's own programs: $GOBIN, else ~/.local/bin.
 func usualBin() string {
 	if dir := os.Getenv("GOBIN"); filepath.IsAbs(dir) {
 		return dir
@@ -124,8 +124,8 @@ func usualBin() string {
 	return filepath.Join(home, ".local", "bin")
 }
 
-// chooseBin is the folder for the command: the flag's, the one of last time, or what the
-// person answers when there is one to ask; "" = nowhere.
+// chooseBin returns the folder for the command: the flag's, that of the last set-up, or on a
+// terminal the answer to a question; "" = nowhere.
 func (c *command) chooseBin(flag string) string {
 	switch {
 	case flag == noBin:
@@ -150,7 +150,7 @@ func (c *command) chooseBin(flag string) string {
 	return dir
 }
 
-// placeCommand does that one step.
+// placeCommand puts the command into a folder.
 func (c *command) placeCommand(ctx context.Context, dir string) ([]setup.Row, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -14,15 +14,15 @@ func (c *command) predict() *cobra.Command {
 	var weights string
 	cmd := &cobra.Command{
 		Use:   "predict HEAD PICTURE...",
-		Short: "Say what is on pictures, with a trained head",
-		Long: `Say what is on pictures, with a head file that train has written. One line a picture: path,
-label, probability. --json prints a list of path, label, probability and probabilities.
-A head for several labels says those it finds, each from its threshold on (labels and
-probabilities in JSON; labels may be []); a head for values says them in the units of the
-pictures it learnt from (values).
+		Short: "Predict what is on pictures, with a trained head",
+		Long: `Predict what is on pictures, with a head file that train has written. Each picture gets a
+line: path, label, probability. --json prints a list of path, label, probability and
+probabilities. A head for several labels prints those at or above their thresholds (labels
+and probabilities in JSON; labels may be []). A head for values prints numbers in the units
+of its training data (values in JSON).
 
-A picture that cannot be read is said so and the others go on; the exit status is 1 when
-none could be read.`,
+A picture that cannot be read is reported and the others go on; the exit status is 1 when
+none can be read.`,
 		Example: `  tlkit predict my.head.safetensors photos/*.jpg`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,16 +48,16 @@ none could be read.`,
 				if c.json {
 					_ = c.print(predictions)
 				}
-				return &reported{fmt.Errorf("none of %d pictures can be read", failed)}
+				return &reported{fmt.Errorf("predict: none of %d pictures can be read", failed)}
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&weights, "weights", "", "the backbone's weights file, when it is not the published one")
+	cmd.Flags().StringVar(&weights, "weights", "", "the backbone's weights file, if it is not the published one")
 	return cmd
 }
 
-// answer is what a line says behind the path.
+// answer is the prediction on a line, after the path.
 func answer(p export.Prediction) string {
 	if p.Labels == nil && p.Values == nil {
 		return fmt.Sprintf("%-20s %5.1f %%", words.Shorten(p.Label, 40), 100*p.Probability)

@@ -14,9 +14,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/invoke"
 )
 
-// progress shows what a run does: on a terminal one bar with rate and time left, elsewhere
-// one plain line when something new begins and one every 30 s. TLKIT_PROGRESS chooses:
-// bar, plain or off.
+// progress shows what a run does: on a terminal as a bar with rate and time left, elsewhere as a
+// line when something new begins and one every 30 s. TLKIT_PROGRESS chooses: bar, plain or off.
 type progress struct {
 	mu   sync.Mutex
 	out  io.Writer
@@ -46,7 +45,7 @@ func (c *command) progress() *progress {
 	return p
 }
 
-// State is told very often; what is shown of it is up to the mode.
+// State is called very often; the mode decides what is shown.
 func (p *progress) State(what string, done, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +87,7 @@ func (p *progress) drop() {
 	}
 }
 
-// line prints where lines stay: what begins, and every 30 s how far it is.
+// line prints what begins, and every 30 s how far it is.
 func (p *progress) line(fresh bool, done, total int64) {
 	if fresh || time.Since(p.last) < plainEvery {
 		if fresh {
@@ -106,7 +105,7 @@ func (p *progress) line(fresh bool, done, total int64) {
 	fmt.Fprintf(p.out, "%s: %s so far\n", p.what, time.Since(p.since).Round(time.Second))
 }
 
-// Say prints a sentence above the bar.
+// Say prints a message above the bar.
 func (p *progress) Say(sentence string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// defaultData is what trains when no folder is given: drawn, so it needs no download.
+// defaultData is the set that train uses without a folder: it is drawn and needs no download.
 const defaultData = "insects"
 
 // specFlags are the flags of every command that prepares pictures for a model.
@@ -20,7 +20,7 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
-	f.Uint64Var(&s.Seed, "seed", 1, "of splits, folds, views and initial weights")
+	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
 }
 
 func defaultModel() string { return zoo.Rows()[0].Name }
@@ -33,18 +33,20 @@ func (c *command) train() *cobra.Command {
 		Long: `Train a head on the frozen features of a pretrained network.
 
 DIR has a folder for each label, or train/ and valid/ with such folders inside, or is a
-CSV file. Its first line says what is learnt: path,label one label a picture; path,labels
-several, as in a;b, or none (mean average precision); path,x,y,… a number in each further
-column, in units of yours (R²). A column split says train, valid or test. SET is a ready set: insects, insects-medium, insects-hard
-(drawn, no download), hymenoptera, food5, cats_dogs. A set is looked for under $TLKIT_DATA first.
+CSV file. The first line of a CSV file names what is learnt: path,label is one label a
+picture; path,labels is several, as in a;b, or none (scored by mean average precision);
+path,x,y,… is a number in each further column, in its own unit (scored by R²). A column
+split holds train, valid or test. SET is a ready set: insects, insects-medium,
+insects-hard (drawn, no download), hymenoptera, food5, cats_dogs. $TLKIT_DATA/SET is
+looked at first.
 
-With --finetune N the backbone is trained too, N epochs from the fitted head on. The plan
-is said before it runs; the default one tries depths and rates on folds of the training
-pictures and leaves the backbone alone where that does not pay. Ctrl-C saves the state,
+With --finetune N the backbone is trained too, for N epochs after the head is fitted. The
+plan is printed first; the default one tries depths and rates on folds of the training
+pictures and leaves the backbone as it is where that is better. Ctrl-C saves the state,
 --resume goes on from it.
 
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
-keeps the plan, the history, the figures and the head.`,
+holds the plan, the history, the figures and the head.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.Data = defaultData
@@ -81,16 +83,16 @@ keeps the plan, the history, the figures and the head.`,
 	f := cmd.Flags()
 	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
 	f.StringVar((*string)(&s.Head), "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
-	f.IntVar(&s.Epochs, "epochs", 0, "of --head sgd (default 25)")
+	f.IntVar(&s.Epochs, "epochs", 0, "epochs of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
 	f.IntVar(&s.Folds, "folds", 0, "cross-validate over K folds")
 	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
-	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning behind the head: the backbone moves too")
-	f.StringVar((*string)(&s.Plan), "plan", "", "of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
-	f.StringVar(&s.From, "from", "", "of fine-tuning: first stage of the backbone that moves (default: the plan's choice)")
-	f.StringVar(&place.Name, "name", "", "of the run's folder (default: set, model and 8 hex digits of the spec)")
+	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning after the head: the backbone is trained too")
+	f.StringVar((*string)(&s.Plan), "plan", "", "plan of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
+	f.StringVar(&s.From, "from", "", "first stage of the backbone that is fine-tuned (default: the plan's choice)")
+	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
-	f.BoolVar(&place.Resume, "resume", false, "a finished run of the same spec is read back instead of computed, an interrupted fine-tuning goes on")
+	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; go on with an interrupted fine-tuning")
 	return cmd
 }
 

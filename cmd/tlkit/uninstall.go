@@ -16,10 +16,10 @@ func (c *command) uninstall() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take the kernel, its tools and the private JupyterLab away",
-		Long: `Take the kernel out of Jupyter, and remove the copies of this program, GoNB and its
-helpers, and the private JupyterLab. With --all the whole cache goes too: weights, the XLA
-plugin, features. What was trained, in .tlkit folders, is never touched.`,
+		Short: "Remove the kernel, its tools and the private JupyterLab",
+		Long: `Remove the kernel from Jupyter, the copies of this program, GoNB and its helpers, and the
+private JupyterLab. With --all also remove the whole cache: weights, the XLA plugin,
+features. What was trained, in .tlkit folders, is never touched.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			gone, err := uninstall(all)
@@ -31,16 +31,16 @@ plugin, features. What was trained, in .tlkit folders, is never touched.`,
 				c.say("removed  %s", g)
 			}
 			if len(gone) == 0 {
-				c.say("nothing of tlkit was installed here")
+				c.say("nothing to remove: tlkit is not set up here")
 			}
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "the whole cache too: weights, plugin, features, compiled programs")
+	cmd.Flags().BoolVar(&all, "all", false, "also remove the whole cache: weights, plugin, features, compiled programs")
 	return cmd
 }
 
-// uninstall removes as much as it can and says what went.
+// uninstall removes as much as it can and returns what it removed.
 func uninstall(all bool) (gone []string, err error) {
 	var errs []error
 	note := func(path string, err error) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -11,12 +13,12 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// verdict is one line of tlkit verify --json.
+// verdict is one network of tlkit verify --json.
 type verdict struct {
 	Model    string            `json:"model"`
 	Kind     string            `json:"kind"` // formula weights, or the published weights
 	OK       bool              `json:"ok"`
-	Relative *float64          `json:"relative"` // largest difference as a share of the largest number; null when there is none
+	Relative *float64          `json:"relative"` // largest difference as a share of the largest number; null = none was computed
 	Skipped  string            `json:"skipped,omitempty"`
 	Problem  string            `json:"problem,omitempty"`
 	By       map[string]string `json:"by"` // the referee
@@ -26,7 +28,7 @@ type verdict struct {
 type verification struct {
 	OK      bool      `json:"ok"`
 	Count   int       `json:"count"`   // goldens replayed
-	Skipped int       `json:"skipped"` // weights that cannot be had here
+	Skipped int       `json:"skipped"` // weights that are not available here
 	Largest float64   `json:"largest"` // relative difference
 	Allowed float64   `json:"allowed"`
 	Engine  string    `json:"engine"`
@@ -37,69 +39,78 @@ func (c *command) verify() *cobra.Command {
 	var weights string
 	cmd := &cobra.Command{
 		Use:   "verify [MODEL...]",
-		Short: "Replay here what PyTorch, Keras and ONNX Runtime computed for every network",
-		Long: `Replay the golden values: every architecture, with weights made by a formula and with
-real weights where we hold goldens of them, must give the features and logits that
-PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest.`,
+		Short: "Compare every network with what PyTorch, Keras or ONNX Runtime computed",
+		Long: `Replay the golden values. Every architecture, with weights made by a formula and, where
+there are goldens of them, with published weights, must give the features and logits that
+PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest value.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p := c.progress()
-			defer p.close()
-			e, err := engine.Open(cmd.Context(), engine.Options{Install: !c.offline, Report: fetching(p)})
+			out, err := c.replay(cmd.Context(), args, weights)
 			if err != nil {
 				return err
 			}
-			names := args
-			if len(names) == 0 {
-				for _, r := range zoo.Rows() {
-					names = append(names, r.Name)
-				}
-			}
-			out := verification{OK: true, Allowed: zoo.Tolerance, Engine: e.Name}
-			seen := map[string]bool{}
-			for i, name := range names {
-				p.State("verifying", int64(i), int64(len(names)))
-				verdicts, err := zoo.Verify(cmd.Context(), e.Backend, []string{name}, zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: fetching(p)})
-				if err != nil {
-					return err
-				}
-				for _, v := range verdicts {
-					key := v.Name + " " + string(v.Kind)
-					if seen[key] {
-						continue
-					}
-					seen[key] = true
-					row := verdict{Model: v.Name, Kind: string(v.Kind), OK: v.OK, Skipped: v.Skipped, Problem: v.Problem, By: v.Referee}
-					switch {
-					case v.Skipped != "":
-						out.Skipped++
-					default:
-						out.Count++
-						out.OK = out.OK && v.OK
-						if !math.IsInf(v.Relative, 0) && !math.IsNaN(v.Relative) {
-							row.Relative = &v.Relative
-							out.Largest = max(out.Largest, v.Relative)
-						}
-					}
-					out.Models = append(out.Models, row)
-				}
-			}
-			p.close()
-			out.OK = out.OK && out.Count > 0
 			c.result = out
 			if !c.json {
 				c.table(out)
 			}
-			if !out.OK {
-				if c.json {
-					_ = c.print(out)
-				}
-				return &reported{fmt.Errorf("not every golden was reproduced")}
+			if out.OK {
+				return nil
 			}
-			return nil
+			if c.json {
+				_ = c.print(out)
+			}
+			return &reported{errors.New("verify: not every golden was reproduced: see the lines marked WRONG")}
 		},
 	}
 	cmd.Flags().StringVar(&weights, "weights", "", "a weights file for the one MODEL named")
 	return cmd
+}
+
+// replay verifies networks by name; without names, all of them.
+func (c *command) replay(ctx context.Context, names []string, weights string) (verification, error) {
+	p := c.progress()
+	defer p.close()
+	e, err := engine.Open(ctx, engine.Options{Install: !c.offline, Report: fetching(p)})
+	if err != nil {
+		return verification{}, err
+	}
+	if len(names) == 0 {
+		for _, r := range zoo.Rows() {
+			names = append(names, r.Name)
+		}
+	}
+	out := verification{OK: true, Allowed: zoo.Tolerance, Engine: e.Name}
+	o := zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: fetching(p)}
+	seen := map[string]bool{} // several checkpoints share an architecture and its golden
+	for i, name := range names {
+		p.State("verifying", int64(i), int64(len(names)))
+		verdicts, err := zoo.Verify(ctx, e.Backend, []string{name}, o)
+		if err != nil {
+			return out, err
+		}
+		for _, v := range verdicts {
+			if key := v.Name + " " + string(v.Kind); !seen[key] {
+				seen[key] = true
+				out.add(v)
+			}
+		}
+	}
+	out.OK = out.OK && out.Count > 0
+	return out, nil
+}
+
+func (v *verification) add(one zoo.Verdict) {
+	row := verdict{Model: one.Name, Kind: string(one.Kind), OK: one.OK, Skipped: one.Skipped, Problem: one.Problem, By: one.Referee}
+	if one.Skipped != "" {
+		v.Skipped++
+	} else {
+		v.Count++
+		v.OK = v.OK && one.OK
+		if !math.IsInf(one.Relative, 0) && !math.IsNaN(one.Relative) {
+			row.Relative = &one.Relative
+			v.Largest = max(v.Largest, one.Relative)
+		}
+	}
+	v.Models = append(v.Models, row)
 }
 
 func (c *command) table(v verification) {

@@ -29,7 +29,7 @@ func Checks(ctx context.Context) []doctor.Check {
 	kernel.Level = doctor.Required
 	var wrong []string
 	if _, err := os.Stat(spec.Binary()); err != nil {
-		wrong = append(wrong, "its program is missing: "+spec.Binary())
+		wrong = append(wrong, "its program is gone: "+spec.Binary())
 	}
 	dir, err := os.Getwd()
 	if err != nil {
