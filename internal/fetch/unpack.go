@@ -48,9 +48,9 @@ const freeRatio = 16 << 20
 // Unpack writes the files of a zip (also a wheel) or tgz below intoDir, which must be empty or
 // not exist yet. The first bytes tell which of the two it is.
 //
-// Either all files arrive or none: they are unpacked beside intoDir, which is renamed at the end. Links, devices, names that leave the folder, two files of
-// one name, and more than the limits allow are errors. Files get mode 0600,
-// folders 0700, whatever the archive says.
+// Either all files arrive or none: they are unpacked beside intoDir, which is renamed at the end.
+// Links, devices, names that leave the folder, two files of one name, and more than the limits
+// allow are errors. Files get mode 0600, folders 0700, whatever the archive says.
 func Unpack(ctx context.Context, archivePath, intoDir string, limits UnpackLimits) (err error) {
 	defer func() {
 		if err != nil {
