@@ -222,30 +222,7 @@ func (e *explainer) answer(p *peer, h header, parent, content []byte) {
 			"help_links":    []any{},
 		})
 	case "execute_request":
-		var r struct {
-			Code   string `json:"code"`
-			Silent bool   `json:"silent"`
-		}
-		_ = json.Unmarshal(content, &r) // a damaged request has the zero values
-		e.mu.Lock()
-		if !r.Silent {
-			e.count++
-		}
-		count := e.count
-		e.mu.Unlock()
-		publish("execute_input", object{"code": r.Code, "execution_count": count})
-		name, value := "KernelNotReady", "this was repaired: restart the kernel (Kernel, Restart) and run the cell again"
-		var lines []string
-		if problems := e.say(); len(problems) > 0 {
-			value = problems[0].What
-			for _, q := range problems {
-				lines = append(lines, q.lines()...)
-			}
-			lines = append(lines, "", "Then restart the kernel (Kernel, Restart) and run the cell again.")
-		}
-		trace := append([]string{"The Go (tlkit) kernel could not start: " + value}, lines...)
-		publish("error", object{"ename": name, "evalue": value, "traceback": trace})
-		reply(object{"status": "error", "execution_count": count, "ename": name, "evalue": value, "traceback": trace})
+		e.execute(content, publish, reply)
 	case "shutdown_request":
 		var r struct {
 			Restart bool `json:"restart"`
@@ -266,4 +243,32 @@ func (e *explainer) answer(p *peer, h header, parent, content []byte) {
 	case "interrupt_request":
 		reply(object{"status": "ok"})
 	}
+}
+
+// execute answers a cell with what is wrong.
+func (e *explainer) execute(content []byte, publish func(kind string, content any), reply func(content any)) {
+	var r struct {
+		Code   string `json:"code"`
+		Silent bool   `json:"silent"`
+	}
+	_ = json.Unmarshal(content, &r) // a damaged request has the zero values
+	e.mu.Lock()
+	if !r.Silent {
+		e.count++
+	}
+	count := e.count
+	e.mu.Unlock()
+	publish("execute_input", object{"code": r.Code, "execution_count": count})
+	name, value := "KernelNotReady", "this was repaired: restart the kernel (Kernel, Restart) and run the cell again"
+	var lines []string
+	if problems := e.say(); len(problems) > 0 {
+		value = problems[0].What
+		for _, q := range problems {
+			lines = append(lines, q.lines()...)
+		}
+		lines = append(lines, "", "Then restart the kernel (Kernel, Restart) and run the cell again.")
+	}
+	trace := append([]string{"The Go (tlkit) kernel could not start: " + value}, lines...)
+	publish("error", object{"ename": name, "evalue": value, "traceback": trace})
+	reply(object{"status": "error", "execution_count": count, "ename": name, "evalue": value, "traceback": trace})
 }
