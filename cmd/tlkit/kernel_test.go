@@ -223,7 +223,7 @@ func TestRunExecutesNotebooks(t *testing.T) {
 		tlk := "import \"" + kernelspec.ModulePath + "/tlkit\"\n\n"
 		for _, cell := range []string{tlk + "%%\ntlkit.NoSuchVerb()", tlk + "var x = tlkit.Learner{Wings: 4}\n\n%%\nx.FitHead()"} {
 			status, out, _ := tlkit(t, "run", write(t, "other.ipynb", cell), "--setup=false")
-			if status != 1 || !strings.Contains(out, "another version of tlkit? Its cells were compiled against the checkout") {
+			if status != 1 || !strings.Contains(out, "another version of tlkit: its cells were compiled against the checkout") {
 				t.Errorf("status %d\n%s", status, out)
 			}
 		}
