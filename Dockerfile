@@ -38,8 +38,8 @@ RUN go build -o "$HOME/.local/bin/tlkit" ./cmd/tlkit \
  && rm -rf "$HOME"/.cache/tlkit/kernel/tools-*/src "$HOME/.cache/pip" "$HOME/.cache/gopls" \
  && go mod download \
  && tlkit setup \
- && TLKIT_QUICK=1 tlkit run --out /tmp/out notebooks/02_image_statistics.ipynb \
- && rm -rf /tmp/out .tlkit notebooks/.tlkit
+ && TLKIT_QUICK=1 tlkit run --out "$HOME/out" notebooks/02_image_statistics.ipynb \
+ && rm -rf "$HOME/out" .tlkit notebooks/.tlkit
 
 EXPOSE 8888
 CMD ["tlkit", "lab", "--browser=false", "--ip", "0.0.0.0", "--port", "8888"]
