@@ -14,7 +14,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // order is the direction of imports: a package may import packages of the lines above its own,
 // never of its own line or of a line below.
 var order = [][]string{
-	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/testpictures"},
+	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/advice", "internal/machine", "internal/words", "internal/testpictures"},
 	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
