@@ -53,4 +53,4 @@ require (
 	golang.org/x/tools v0.51.0 // indirect
 )
 
-tool github.com/tlkit/transfer-learning/kernel/cmd/tlkit
+tool github.com/tlkit/transfer-learning/cmd/tlkit

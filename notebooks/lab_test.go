@@ -244,7 +244,7 @@ func ownJupyter(t *testing.T) {
 func build(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "tlkit")
-	if out, err := exec.Command("go", "build", "-o", bin, "../kernel/cmd/tlkit").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", bin, "../cmd/tlkit").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return bin

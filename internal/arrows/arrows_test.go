@@ -1,4 +1,5 @@
-// Package arrows holds the house together: which package may know which.
+// Package arrows tests how the module is built: which package may import which, what packages
+// export, and that the files which its documents name exist.
 package arrows
 
 import (
@@ -10,10 +11,10 @@ import (
 
 const module = "github.com/tlkit/transfer-learning/"
 
-// order is the one direction imports run: a package may import packages of lines above its
-// own, never of its own line or below. "internal" packages and data stand above all.
+// order is the direction of imports: a package may import packages of the lines above its own,
+// never of its own line or of a line below.
 var order = [][]string{
-	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/words", "internal/testpictures"},
+	{"internal/advice", "internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/advice", "internal/machine", "internal/words", "internal/testpictures"},
 	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
@@ -36,35 +37,36 @@ var order = [][]string{
 	{"kernel/shim"},
 	{"kernel/wrapper"},
 	{"kernel/setup"},
-	{"kernel/cmd/tlkit"},
+	{"kernel/bench"},
+	{"cmd/tlkit"},
 	{"notebooks"},
 }
 
-// forbidden are the rules that the order does not say.
+// forbidden are the rules beyond the order.
 var forbidden = []struct {
 	who, never, why string
-	direct          bool // the import itself, not what it brings along
+	direct          bool // the import itself, not its dependencies
 }{
 	{who: "tlkit/transforms", never: "github.com/gomlx/", why: "a cell that only prepares pictures compiles in half a second"},
 	{who: "tlkit/metrics", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/curves", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/plots", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/show", never: "github.com/gomlx/", why: "the same"},
-	{who: "tlkit/head", never: "github.com/gomlx/", why: "a head is plain arithmetic; it must serve where no backend is"},
+	{who: "tlkit/head", never: "github.com/gomlx/", why: "a head is plain arithmetic; it must work without a backend"},
 	{who: "tlkit/plots", never: module + "tlkit/", why: "plots knows metrics and curves only", direct: true},
-	{who: "tlkit/show", never: module, why: "it takes interfaces: whoever has PNG() can be shown"},
+	{who: "tlkit/show", never: module, why: "it takes interfaces: anything with PNG() can be shown"},
 	{who: "tlkit/engine/plugin", never: "github.com/gomlx/", why: "set-up and doctor use it when XLA is broken"},
 	{who: "kernel/doctor", never: "github.com/gomlx/", why: "the doctor runs when GoMLX does not"},
 	{who: "kernel/kernelspec", never: "github.com/gomlx/", why: "the same"},
 	{who: "kernel/shim", never: "github.com/gomlx/", why: "the same"},
 	{who: "kernel/wrapper", never: "github.com/gomlx/", why: "a kernel that explains what is broken must not need it"},
 	{who: "kernel/setup", never: "github.com/gomlx/", why: "it repairs what is broken"},
-	{who: "", never: "github.com/gomlx/gomlx/backends/default", why: "it downloads a plugin nobody checked, during New()"},
+	{who: "", never: "github.com/gomlx/gomlx/backends/default", why: "it downloads an unchecked plugin during New()"},
 	{who: "", never: "github.com/gomlx/go-xla/compute/xla/autoinstall", why: "the same"},
 	{who: "tlkit", never: module + "kernel", why: "the library never needs Jupyter"},
 }
 
-// allowed are the exceptions a rule above names in its reason.
+// allowed are the exceptions to the rules above.
 var allowed = map[string]bool{
 	"tlkit/plots " + module + "tlkit/metrics": true,
 	"tlkit/plots " + module + "tlkit/curves":  true,
@@ -110,7 +112,7 @@ func TestImportsRunOneWay(t *testing.T) {
 				continue
 			}
 			if l, ok := line[below]; ok && l >= at {
-				t.Errorf("%s imports %s, which stands on or below its own line", name, below)
+				t.Errorf("%s imports %s, which is on its own line or below", name, below)
 			}
 		}
 		for _, f := range forbidden {
@@ -123,7 +125,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			}
 			for _, i := range imports {
 				if strings.HasPrefix(i, f.never) && !allowed[name+" "+i] && i != p.ImportPath {
-					t.Errorf("%s reaches %s; it must not: %s", name, i, f.why)
+					t.Errorf("%s depends on %s and must not: %s", name, i, f.why)
 				}
 			}
 		}

@@ -1,9 +1,8 @@
-// Package atomicfile writes files that are either wholly there or not there
-// at all.
+// Package atomicfile writes files that are either complete or not there at all.
 //
-// The bytes go to a temporary name in the same folder, reach the disk, and
-// only then take the wanted name. Whoever opens the name sees the old content
-// or the new one, also after a crash, a full disk or Ctrl-C.
+// The bytes go to a temporary file in the same folder, are synced to disk, and then take the
+// wanted name. A reader sees the old content or the new one, even after a crash, a full disk or
+// Ctrl-C.
 package atomicfile
 
 import (
@@ -14,12 +13,10 @@ import (
 	"path/filepath"
 )
 
-// Write creates or replaces path with what fill writes. When fill or the disk
-// fails nothing visible changes: an older file at path stays as it was and the
-// temporary file is removed.
+// Write creates or replaces path with what fill writes. When fill or the disk fails, nothing
+// visible changes: an older file at path stays as it was and the temporary file is removed.
 //
-// perm is set exactly, whatever the umask. fill gets a buffered writer and
-// must not keep it.
+// perm is set exactly, whatever the umask. fill gets a buffered writer and must not keep it.
 func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error) {
 	dir, base := filepath.Split(path)
 	if base == "" {

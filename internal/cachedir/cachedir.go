@@ -1,9 +1,8 @@
-// Package cachedir says where tlkit keeps what it can make or fetch again:
+// Package cachedir finds the folder where tlkit keeps what it can make or fetch again:
 // downloads, compiled graphs, features.
 //
-// The folder is $TLKIT_CACHE when that is set, else tlkit below the user's
-// cache directory. Everything in it may be deleted at any time; the price is
-// time, never results.
+// The folder is $TLKIT_CACHE when that is set, else tlkit below the user's cache directory.
+// Everything in it may be deleted at any time: that costs time, never results.
 package cachedir
 
 import (
@@ -21,8 +20,8 @@ const EnvVar = "TLKIT_CACHE"
 // Elements must be local names: an element that is absolute, empty or climbs
 // out with ".." is an error.
 //
-// A folder that everybody may write to is refused when it is ours to decide
-// (the cache's own root): what lies in it is loaded as machine code.
+// A root folder that other users may write to is an error, because files in it are loaded as
+// machine code.
 func Dir(elem ...string) (string, error) {
 	root, err := Root()
 	if err != nil {

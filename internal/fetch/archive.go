@@ -22,13 +22,13 @@ type member struct {
 	open func() (io.Reader, func(), error)
 }
 
-// localName tells whether an archive's name may become a path below a folder.
+// localName reports whether a name in an archive may become a path below a folder.
 func localName(name string) bool {
 	return name != "" && !strings.ContainsAny(name, "\\\x00:") && !strings.HasPrefix(name, "/") &&
 		path.Clean(name) == name && name != "." && filepath.IsLocal(filepath.FromSlash(name))
 }
 
-// openMember gives use the content of one file in a zip or tgz on disk.
+// openMember calls use with the content of one file in a zip or tgz on disk.
 func openMember(archive, inner string, use func(r io.Reader, size int64) error) error {
 	in, err := os.Open(archive)
 	if err != nil {
@@ -54,7 +54,7 @@ func openMember(archive, inner string, use func(r io.Reader, size int64) error) 
 		}
 		return found
 	})
-	if err == found {
+	if errors.Is(err, found) {
 		return nil
 	}
 	if err == nil {

@@ -26,10 +26,9 @@ type bad struct {
 	serve func(s *badServer, w http.ResponseWriter, r *http.Request, n int) bool
 	// fails says that the first Get must end with an error; the second, to an honest
 	// server, never.
-	fails  func(s *badServer) bool
-	idle   time.Duration
-	check  func(t *testing.T, s *badServer)
-	before func(s *badServer) // what the server has before it changes
+	fails func(s *badServer) bool
+	idle  time.Duration
+	check func(t *testing.T, s *badServer)
 }
 
 // badServer is a server during one case.

@@ -22,9 +22,9 @@ import (
 // Cached returns the path of the file when it is here and verified: in our cache,
 // or in one of Python's. It never touches the network.
 //
-// A file is hashed in full when it arrives; its size, times and inode are noted
-// then, and only when those differ now is it hashed again. A file whose content
-// went bad is not returned, and the next Get replaces it.
+// A file is hashed in full when it arrives, and its size, times and inode are noted. It is
+// hashed again only when those differ. A file whose content has changed is not returned, and
+// the next Get replaces it.
 func (f File) Cached() (string, bool) {
 	if f.check() != nil {
 		return "", false
@@ -56,7 +56,7 @@ func (f File) Cached() (string, bool) {
 	return f.elsewhere()
 }
 
-// holds says whether the file at p is the wanted one and hashes to sum.
+// holds reports whether the file at p is the wanted one and hashes to sum.
 func (f File) holds(p, sum string) bool {
 	if !f.sizeFits(p) {
 		return false
@@ -65,8 +65,8 @@ func (f File) holds(p, sum string) bool {
 	return err == nil && got == sum && strings.HasPrefix(got, strings.ToLower(f.SHA256))
 }
 
-// Damaged returns the path at which the file lies in the cache with other content than
-// it should have: it was there once and something happened to it. Get replaces it.
+// Damaged returns the path of the file in the cache when its content is not what it should
+// be: it arrived intact and was changed since. Get replaces it.
 func (f File) Damaged() (string, bool) {
 	root, err := cachedir.Root()
 	if err != nil || len(f.SHA256) < 64 || f.check() != nil {
@@ -85,9 +85,9 @@ func (f File) sizeFits(p string) bool {
 	return err == nil && (f.Bytes == 0 || info.Size() == f.Bytes)
 }
 
-// Sum returns the sha256 of a file (64 hex digits). When the file looks as it did
-// when it was last read through, the result noted then is returned; else it is
-// read through. It is for files anywhere, in the cache or not.
+// Sum returns the sha256 of a file (64 hex digits), in the cache or anywhere else. The hash
+// noted at the last reading is returned when size, times and inode are still the same;
+// otherwise the file is read.
 func Sum(ctx context.Context, p string) (string, error) {
 	if s, ok := readStamp(p); ok {
 		return s, nil
@@ -95,8 +95,7 @@ func Sum(ctx context.Context, p string) (string, error) {
 	return Rehash(ctx, p)
 }
 
-// Rehash reads the file through, whatever was noted about it, notes the result,
-// and returns its sha256.
+// Rehash reads the file, whatever was noted about it, notes its sha256 and returns it.
 func Rehash(ctx context.Context, p string) (string, error) {
 	sum, info, err := hashFile(ctx, p)
 	if err != nil {
@@ -219,10 +218,10 @@ func lock(ctx context.Context, f File, o Options) (func(), error) {
 		return nil, err
 	}
 	l := flock.New(filepath.Join(dir, f.id()+".lock"))
-	got, err := l.TryLock()
-	if err == nil && !got {
+	locked, err := l.TryLock()
+	if err == nil && !locked {
 		o.report(f.Name, Waiting, 0, 0)
-		got, err = l.TryLockContext(ctx, 100*time.Millisecond)
+		_, err = l.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %s: waiting for another process that fetches it: %w", f.Name, err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// check refuses a File that could not be fetched safely, whoever wrote it.
+// check returns an error for a File that could not be fetched safely.
 func (f File) check() error {
 	if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || strings.ContainsAny(f.Name, "/\\") || strings.HasPrefix(f.Name, ".") {
 		return fmt.Errorf("fetch: file name %q: want a plain name without folders", f.Name)

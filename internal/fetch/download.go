@@ -24,8 +24,8 @@ const (
 	longWait   = 60 * time.Second // a server that asks for more is left alone
 )
 
-// download is one file on its way from one address. Until adopt was called and
-// agreed, its bytes lie in part, which nobody takes for the file.
+// download is one file on its way from one address. Until adopt has verified them, its bytes are
+// in part, which is never taken for the file.
 type download struct {
 	f       File
 	address string
@@ -37,7 +37,7 @@ type download struct {
 	adopt   func(part string, got sums, size int64) (string, error)
 }
 
-// origin says which file of the server a part is the beginning of.
+// origin identifies the file on the server that a part is the beginning of.
 type origin struct {
 	Address  string `json:"address"`
 	ETag     string `json:"etag,omitempty"` // a strong one
@@ -124,32 +124,18 @@ func (w *web) pause() time.Duration { return min(w.idle/30, time.Second) }
 
 // connect appends to the part what is missing from byte `from` on.
 func (d *download) connect(ctx context.Context, from int64) error {
-	f := d.f
-	if f.Bytes > 0 && from == f.Bytes {
+	if d.f.Bytes > 0 && from == d.f.Bytes {
 		return nil // complete already, only unverified
 	}
-	if f.Bytes > 0 && from > f.Bytes {
+	if d.f.Bytes > 0 && from > d.f.Bytes {
 		return fmt.Errorf("what is there is longer than the file: %w", errFresh)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.address, nil)
+	before := d.origin()
+	req, err := d.request(ctx, from, before)
 	if err != nil {
 		return permanent{err}
-	}
-	req.Header.Set("User-Agent", "tlkit")
-	if d.token != "" {
-		req.Header.Set("Authorization", "Bearer "+d.token)
-	}
-	before := d.origin()
-	if from > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
-		// A file that changed meanwhile is then sent whole.
-		if v := before.ETag; v != "" {
-			req.Header.Set("If-Range", v)
-		} else if before.Modified != "" {
-			req.Header.Set("If-Range", before.Modified)
-		}
 	}
 	resp, err := d.w.do(req, d.o.Answer, cancel)
 	if err != nil {
@@ -159,71 +145,123 @@ func (d *download) connect(ctx context.Context, from int64) error {
 		return unreachable(err)
 	}
 	defer resp.Body.Close()
-	flags := os.O_WRONLY | os.O_CREATE
-	now := d.originOf(resp)
-	// knows is the size the server itself tells; 0 = it does not.
-	var knows int64
-	switch resp.StatusCode {
-	case http.StatusOK:
-		from = 0
-		flags |= os.O_TRUNC
-		knows = max(resp.ContentLength, 0)
-	case http.StatusPartialContent:
-		var start, end int64
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d", &start, &end); err != nil || start != from || from == 0 || end < start {
-			return fmt.Errorf("the server answered bytes from elsewhere (Content-Range %q, want from %d): %w", resp.Header.Get("Content-Range"), from, errFresh)
-		}
-		if before.ETag != "" && now.ETag != "" && before.ETag != now.ETag {
-			return fmt.Errorf("the file changed on the server: %w", errFresh)
-		}
-		flags |= os.O_APPEND
-		if knows = end + 1; resp.ContentLength >= 0 && from+resp.ContentLength != knows {
-			return fmt.Errorf("the server contradicts itself (%q, %d bytes): %w", resp.Header.Get("Content-Range"), resp.ContentLength, errFresh)
-		}
-	case http.StatusRequestedRangeNotSatisfiable:
-		var size int64
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes */%d", &size); err == nil && size == from && f.Bytes == 0 && from > 0 {
-			return nil // it was complete, and the size told before was not true; the hash decides
-		}
-		return fmt.Errorf("the server has no bytes from %d on: %w", from, errFresh)
-	default:
-		return answered(resp)
-	}
 	body := &idleReader{r: resp.Body, idle: d.w.idle, cancel: func() {
 		cancel(unanswered("no byte for %s", d.w.idle))
 	}}
 	defer body.stop()
-	if knows > 0 && f.Bytes > 0 && knows != f.Bytes {
-		seems := ""
-		if s := looks(body); from == 0 && s != "" {
-			seems = " (it is " + s + ")"
-		}
-		return permanent{fmt.Errorf("the server offers %d bytes%s, want %d: %w", knows, seems, f.Bytes, ErrHash)}
+	offered, err := d.offered(resp, from, before)
+	if err != nil || offered.complete {
+		return err
 	}
-	total := max(f.Bytes, knows)
-	limit := int64(maxDownload)
-	if total > 0 {
-		limit = total
-	}
-	if limit < from || total > maxDownload {
-		return permanent{fmt.Errorf("the server offers %d bytes, more than %d", total, int64(maxDownload))}
-	}
-	if err := enoughSpace(filepath.Dir(d.part), total-from); err != nil {
+	limit, err := d.limit(offered, body)
+	if err != nil {
 		return permanent{err}
 	}
-	if from == 0 {
+	if offered.from == 0 {
 		// The note first: bytes without it are believed less, not more.
-		if err := d.keepOrigin(now); err != nil {
+		if err := d.keepOrigin(d.originOf(resp)); err != nil {
 			return permanent{err}
 		}
+	}
+	return d.save(ctx, body, offered, limit)
+}
+
+// request asks for the file from a byte on, in the version that the part is the beginning of.
+func (d *download) request(ctx context.Context, from int64, before origin) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "tlkit")
+	if d.token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.token)
+	}
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+		// A file that has changed since is then sent whole.
+		if v := before.ETag; v != "" {
+			req.Header.Set("If-Range", v)
+		} else if before.Modified != "" {
+			req.Header.Set("If-Range", before.Modified)
+		}
+	}
+	return req, nil
+}
+
+// offer is what a response holds.
+type offer struct {
+	from     int64 // the first byte of its body
+	size     int64 // of the whole file, as the server tells it; 0 = unknown
+	total    int64 // of the whole file, as we or the server know it; 0 = unknown
+	complete bool  // the part was the whole file already
+}
+
+// offered checks a response against what was asked for: the bytes from `from` on.
+func (d *download) offered(resp *http.Response, from int64, before origin) (offer, error) {
+	contentRange := resp.Header.Get("Content-Range")
+	var o offer
+	switch resp.StatusCode {
+	case http.StatusOK:
+		o.size = max(resp.ContentLength, 0)
+	case http.StatusPartialContent:
+		var start, end int64
+		if _, err := fmt.Sscanf(contentRange, "bytes %d-%d", &start, &end); err != nil || start != from || from == 0 || end < start {
+			return o, fmt.Errorf("the server answered bytes from elsewhere (Content-Range %q, want from %d): %w", contentRange, from, errFresh)
+		}
+		if now := d.originOf(resp); before.ETag != "" && now.ETag != "" && before.ETag != now.ETag {
+			return o, fmt.Errorf("the file changed on the server: %w", errFresh)
+		}
+		o.from, o.size = from, end+1
+		if resp.ContentLength >= 0 && from+resp.ContentLength != o.size {
+			return o, fmt.Errorf("the server contradicts itself (%q, %d bytes): %w", contentRange, resp.ContentLength, errFresh)
+		}
+	case http.StatusRequestedRangeNotSatisfiable:
+		var size int64
+		if _, err := fmt.Sscanf(contentRange, "bytes */%d", &size); err == nil && size == from && d.f.Bytes == 0 && from > 0 {
+			o.complete = true // the size told before was not true; the hash decides
+			return o, nil
+		}
+		return o, fmt.Errorf("the server has no bytes from %d on: %w", from, errFresh)
+	default:
+		return o, answered(resp)
+	}
+	o.total = max(d.f.Bytes, o.size)
+	return o, nil
+}
+
+// limit returns how many bytes the whole file may have, after a look at what is offered and at the
+// disk.
+func (d *download) limit(o offer, body *idleReader) (int64, error) {
+	if o.size > 0 && d.f.Bytes > 0 && o.size != d.f.Bytes {
+		seems := ""
+		if s := looks(body); o.from == 0 && s != "" {
+			seems = " (it is " + s + ")"
+		}
+		return 0, fmt.Errorf("the server offers %d bytes%s, want %d: %w", o.size, seems, d.f.Bytes, ErrHash)
+	}
+	limit := int64(maxDownload)
+	if o.total > 0 {
+		limit = o.total
+	}
+	if limit < o.from || o.total > maxDownload {
+		return 0, fmt.Errorf("the server offers %d bytes, more than %d", o.total, int64(maxDownload))
+	}
+	return limit, enoughSpace(filepath.Dir(d.part), o.total-o.from)
+}
+
+// save writes the body to the part, behind what is there of it.
+func (d *download) save(ctx context.Context, body *idleReader, o offer, limit int64) error {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	if o.from == 0 {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
 	out, err := os.OpenFile(d.part, flags, 0o600)
 	if err != nil {
 		return permanent{err}
 	}
 	defer out.Close()
-	p := &progress{r: body, o: d.o, name: f.Name, state: Downloading, done: from, total: total}
-	n, err := copyBuffer(out, io.LimitReader(p, limit-from+1))
+	p := &progress{r: body, o: d.o, name: d.f.Name, state: Downloading, done: o.from, total: o.total}
+	n, err := copyBuffer(out, io.LimitReader(p, limit-o.from+1))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -232,9 +270,9 @@ func (d *download) connect(ctx context.Context, from int64) error {
 		if errors.As(err, &pe) { // our own disk, not the line
 			return permanent{err}
 		}
-		return fmt.Errorf("the connection broke after %d bytes: %w", from+n, err)
+		return fmt.Errorf("the connection broke after %d bytes: %w", o.from+n, err)
 	}
-	if from+n > limit {
+	if o.from+n > limit {
 		return permanent{fmt.Errorf("the server sent more than the %d bytes it should have: %w", limit, ErrHash)}
 	}
 	if err := out.Sync(); err != nil {
@@ -243,8 +281,8 @@ func (d *download) connect(ctx context.Context, from int64) error {
 	if err := out.Close(); err != nil {
 		return permanent{err}
 	}
-	if total > 0 && from+n < total {
-		return fmt.Errorf("the connection ended after %d of %d bytes: %w", from+n, total, io.ErrUnexpectedEOF)
+	if o.total > 0 && o.from+n < o.total {
+		return fmt.Errorf("the connection ended after %d of %d bytes: %w", o.from+n, o.total, io.ErrUnexpectedEOF)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (f File) elsewhere() (string, bool) {
 	return "", false
 }
 
-// trusts says whether a file of somebody else's cache is the published one.
+// trusts reports whether a file in another program's cache is the published one.
 func (f File) trusts(p string) bool {
 	if !regular(p) || !f.sizeFits(p) {
 		return false
@@ -101,7 +101,7 @@ func kerasFolder() string {
 	return filepath.Join(home, "models")
 }
 
-// userCache is the folder that Python programs mean by "the cache", on every system.
+// userCache is the folder that Python programs call the cache, on every system.
 func userCache() string {
 	if x := expand(os.Getenv("XDG_CACHE_HOME")); x != "" {
 		return x

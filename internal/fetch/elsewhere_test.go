@@ -148,12 +148,12 @@ func TestFolderOfYours(t *testing.T) {
 	os.Chmod(stick, 0o755)
 	os.WriteFile(filepath.Join(stick, "h.bin"), data, 0o444)
 	f := File{Name: "h.bin", Sources: []Source{{HF: &HF{Repo: "a/b", File: "f"}}}}
-	if _, err := f.Get(t.Context(), Options{Offline: true}); err == nil || !strings.Contains(err.Error(), "nobody has published a hash") {
+	if _, err := f.Get(t.Context(), Options{Offline: true}); err == nil || !strings.Contains(err.Error(), "no hash of h.bin is published") {
 		t.Errorf("err = %v", err)
 	}
 }
 
-// Whoever compares many sources waits for none of them long.
+// Comparing many sources must not wait long for any of them.
 func TestSourcesThatDoNotAnswer(t *testing.T) {
 	var n atomic.Int32
 	end := make(chan struct{})

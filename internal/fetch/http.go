@@ -163,7 +163,7 @@ func unreachable(err error) error {
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
-		err = u.Err // whoever reports this names the address
+		err = u.Err // the caller names the address
 	}
 	var op *net.OpError
 	var dns *net.DNSError

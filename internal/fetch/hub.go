@@ -69,7 +69,7 @@ func (h *HF) address(endpoint, revision string) string {
 	return endpoint + "/" + h.Repo + "/resolve/" + url.PathEscape(revision) + "/" + strings.Join(parts, "/")
 }
 
-// hub is what the person's settings say.
+// hub is the settings of this machine.
 type hub struct {
 	endpoint string
 	cache    string
@@ -143,8 +143,8 @@ func (c hub) folder(repo string) string {
 	return filepath.Join(c.cache, "models--"+strings.ReplaceAll(repo, "/", "--"))
 }
 
-// cached finds the file in the hub's cache and checks it: against the row's hash,
-// and where there is none against the name of its blob, which is its hash.
+// cached finds the file in the hub's cache and checks it: against its published hash, or
+// without one against the name of its blob, which is its hash.
 func (h *HF) cached(f File) (string, bool) {
 	c, err := hubSettings()
 	if err != nil {
@@ -172,8 +172,15 @@ func (h *HF) cached(f File) (string, bool) {
 	if len(f.SHA256) == 64 {
 		return p, true
 	}
-	if to, err := os.Readlink(p); err != nil || !h.isBlob(p, sum, filepath.Base(to)) {
-		return "", false // a copy, of which nothing here tells the hash
+	blob, err := os.Readlink(p)
+	if err != nil {
+		return "", false // a copy: nothing tells its hash
+	}
+	if !filepath.IsAbs(blob) {
+		blob = filepath.Join(filepath.Dir(p), blob)
+	}
+	if !isBlob(blob, sum) {
+		return "", false
 	}
 	info, err := os.Stat(p)
 	if err != nil {
@@ -183,16 +190,17 @@ func (h *HF) cached(f File) (string, bool) {
 	return p, true
 }
 
-// isBlob says whether the file at p, hashed to sum, deserves its blob's name: the
-// sha256 of large files, git's name of small ones.
-func (h *HF) isBlob(p, sum, name string) bool {
+// isBlob reports whether the file at path, whose sha256 is sum, has the name of a blob of the hub:
+// the sha256 of a large file, git's name of a small one.
+func isBlob(path, sum string) bool {
+	name := filepath.Base(path)
 	if sha256Name.MatchString(name) {
 		return sum == name
 	}
 	if !isCommit(name) { // git names files and commits alike
 		return false
 	}
-	in, err := os.Open(p)
+	in, err := os.Open(path)
 	if err != nil {
 		return false
 	}

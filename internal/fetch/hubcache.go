@@ -72,7 +72,7 @@ func (p *hubPlace) take() (path, sum string, n int64, ok bool) {
 		return "", "", 0, false
 	}
 	sum, info, err := hashFile(context.Background(), p.blob)
-	if err != nil || !p.h.isBlob(p.blob, sum, p.found.blob) || p.found.bytes > 0 && info.Size() != p.found.bytes {
+	if err != nil || !isBlob(p.blob, sum) || p.found.bytes > 0 && info.Size() != p.found.bytes {
 		return "", "", 0, false // damaged: it is replaced
 	}
 	if path, err = p.show(); err != nil {
@@ -81,7 +81,7 @@ func (p *hubPlace) take() (path, sum string, n int64, ok bool) {
 	return path, sum, info.Size(), true
 }
 
-// put gives a verified part its name and shows it.
+// put gives a verified part its name and links the snapshot to it.
 func (p *hubPlace) put(part string) (string, error) {
 	// Python makes these files for everybody who shares the cache.
 	if err := os.Chmod(part, 0o644); err != nil {
@@ -96,7 +96,7 @@ func (p *hubPlace) put(part string) (string, error) {
 	return p.show()
 }
 
-// show links the snapshot to the blob and says which commit the branch means.
+// show links the snapshot to the blob and notes which commit the branch means.
 func (p *hubPlace) show() (string, error) {
 	if err := p.link(); err != nil {
 		return "", fmt.Errorf("the hub's cache: %w", err)

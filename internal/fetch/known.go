@@ -14,8 +14,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
-// record is what the first use of a file taught whose whole sha256 nobody has
-// published: it must be the same file ever after.
+// record is what the first use of a file has found, where no whole sha256 is published: every
+// later use must find the same.
 type record struct {
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
@@ -40,7 +40,7 @@ func (f File) id() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// known is f with what its first use taught: sha256, size, and the hub's commit in
+// known returns f with what its first use has found: sha256, size, and the hub's commit in
 // place of a branch.
 func (f File) known() File {
 	if len(f.SHA256) == 64 {
@@ -73,7 +73,7 @@ func (f File) known() File {
 	return f
 }
 
-// note keeps what a first use taught.
+// note keeps what a first use has found.
 func (f File) note(r record) error {
 	if len(f.SHA256) == 64 {
 		return nil
@@ -89,8 +89,8 @@ func (f File) note(r record) error {
 	return atomicfile.WriteBytes(filepath.Join(dir, f.id()+".json"), append(data, '\n'), 0o600)
 }
 
-// Is says whether a file with this whole sha256 is the published one. Where only a
-// first use could tell and there was none, nobody knows, and the answer is false.
+// Is reports whether a file with this whole sha256 is the published one. Where only a first use
+// could tell, and there was none, it is false.
 func (f File) Is(sha256 string) bool {
 	want := strings.ToLower(f.known().SHA256)
 	return want != "" && strings.HasPrefix(strings.ToLower(sha256), want)

@@ -19,8 +19,8 @@ import (
 // looked to the file system then. Reading 200 MB in each process just to hash them
 // would cost more than opening the plugin.
 //
-// It guards against damage and half-finished copies, not against somebody who can
-// write into the cache: they could write the stamp too.
+// It guards against damage and half-finished copies, not against a person who can write into
+// the cache: they could write the stamp too.
 type stamp struct {
 	SHA256 string `json:"sha256"`
 	facts

@@ -10,7 +10,7 @@ func factsOf(info fs.FileInfo) facts {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		f.Ctime = s.Ctim.Nano()
 		f.Inode = s.Ino
-		f.Device = uint64(s.Dev)
+		f.Device = s.Dev
 	}
 	return f
 }

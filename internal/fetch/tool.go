@@ -14,74 +14,87 @@ import (
 	"time"
 )
 
-// toolIdle is how long pip or npm may go without a byte arriving before it is
-// given up. Both have time limits of their own; this one catches the rest, like
-// a name lookup that nobody answers.
+// toolIdle ends pip or npm after so long without a byte. Both have time limits of their own;
+// this one catches the rest, like a name lookup without an answer.
 const toolIdle = 60 * time.Second
 
-// answeredWords are what pip and npm say when a server has said something.
+// answeredWords are what pip and npm print once a server has answered.
 var answeredWords = regexp.MustCompile(`" [1-5]\d\d |Fetched page|http (fetch|cache) `)
 
-// runTool runs pip or npm in an empty folder, watches that folder grow for the
-// progress, and returns what it said on both streams.
-//
-// The working folder matters: `python -m` imports from it, and pip and npm read
-// settings in it, so it must be ours and empty.
-func runTool(ctx context.Context, dir string, env []string, f File, total int64, o Options, name string, args ...string) (string, error) {
+// tool is a call of pip or npm.
+type tool struct {
+	name string   // the program
+	args []string // its arguments
+	// dir is where it runs. `python -m` imports from its folder, and pip and npm read settings
+	// in it, so it must be ours and empty.
+	dir   string
+	env   []string
+	file  string // what it fetches, for the progress
+	total int64  // bytes that are to arrive in dir; 0 = unknown
+}
+
+// run runs the program, reports how its folder grows, and returns what it printed on both
+// streams.
+func (t tool) run(ctx context.Context, o Options) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	cmd.Env = env
+	cmd := exec.CommandContext(ctx, t.name, t.args...)
+	cmd.Dir, cmd.Env = t.dir, t.env
 	out := &tail{max: 64 << 10}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = 3 * time.Second
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	watch := make(chan struct{})
+	ended := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		began := folderBytes(dir)
-		last, grew := int64(-1), time.Now()
-		// Time to start a program on a busy machine is not the server's.
-		var asking time.Time
-		answered := o.Answer == 0
-		for {
-			select {
-			case <-watch:
-				return
-			case <-tick.C:
-			}
-			size := folderBytes(dir)
-			if said := out.String(); !answered && said != "" {
-				if asking.IsZero() {
-					asking = time.Now()
-				}
-				answered = size > began || answeredWords.MatchString(said)
-			}
-			if !answered && !asking.IsZero() && time.Since(asking) > o.Answer {
-				cancel(unanswered("no answer in %s", o.Answer))
-				return
-			}
-			if size != last {
-				last, grew = size, time.Now()
-				o.report(f.Name, Downloading, size, max(total, size))
-			} else if time.Since(grew) > toolIdle {
-				cancel(unanswered("nothing arrived for %s", toolIdle))
-				return
-			}
+		if err := t.watch(ended, out, o); err != nil {
+			cancel(err)
 		}
 	})
 	err := cmd.Wait()
-	close(watch)
+	close(ended)
 	wg.Wait()
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		return out.String(), cause
 	}
 	return out.String(), err
+}
+
+// watch reports what arrives until ended is closed. It returns an error when no server answers
+// or nothing arrives any more.
+func (t tool) watch(ended <-chan struct{}, out *tail, o Options) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	began := folderBytes(t.dir)
+	last, grew := int64(-1), time.Now()
+	// Counted from the first output: starting a program can take long on a busy machine.
+	var asking time.Time
+	answered := o.Answer == 0
+	for {
+		select {
+		case <-ended:
+			return nil
+		case <-tick.C:
+		}
+		size := folderBytes(t.dir)
+		if text := out.String(); !answered && text != "" {
+			if asking.IsZero() {
+				asking = time.Now()
+			}
+			answered = size > began || answeredWords.MatchString(text)
+		}
+		if !answered && !asking.IsZero() && time.Since(asking) > o.Answer {
+			return unanswered("no answer in %s", o.Answer)
+		}
+		if size != last {
+			last, grew = size, time.Now()
+			o.report(t.file, Downloading, size, max(t.total, size))
+		} else if time.Since(grew) > toolIdle {
+			return unanswered("nothing arrived for %s", toolIdle)
+		}
+	}
 }
 
 func folderBytes(dir string) int64 {
@@ -97,7 +110,7 @@ func folderBytes(dir string) int64 {
 	return sum
 }
 
-// tail keeps the last bytes written to it: a tool's last words.
+// tail keeps the last bytes written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte
@@ -120,7 +133,7 @@ func (t *tail) String() string {
 	return string(bytes.ToValidUTF8(t.buf, []byte("?")))
 }
 
-// environment is ours without the named variables, plus some.
+// environment is this process's environment without some variables, plus others.
 func environment(without []string, plus ...string) []string {
 	var env []string
 next:
@@ -135,8 +148,8 @@ next:
 	return append(env, plus...)
 }
 
-// lastLine picks the line that says most from a tool's output: the last one
-// that starts with prefix, else the last one.
+// lastLine picks the most telling line of a tool's output: the last one that starts with
+// prefix, else the last one.
 func lastLine(out, prefix string) string {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {

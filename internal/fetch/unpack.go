@@ -20,7 +20,7 @@ type UnpackLimits struct {
 	EntryBytes int64   // size of one file, unpacked (4 GiB)
 	TotalBytes int64   // size of all files, unpacked (16 GiB)
 	Ratio      float64 // unpacked bytes per packed byte of the whole archive (200), above a free 16 MiB
-	// Keep tells which files to write; nil = all. Names are slash paths as in
+	// Keep reports which files to write; nil = all. Names are slash paths as in
 	// the archive. Skipped files count against Entries only.
 	Keep func(name string) bool
 }
@@ -45,14 +45,12 @@ func (l UnpackLimits) withDefaults() UnpackLimits {
 // repetitive text are honest and pack very well.
 const freeRatio = 16 << 20
 
-// Unpack writes the files of a zip (also a wheel) or tgz below intoDir, which
-// must not exist yet or be empty. Which of the two it is, is seen from its
-// first bytes.
+// Unpack writes the files of a zip (also a wheel) or tgz below intoDir, which must be empty or
+// not exist yet. The first bytes tell which of the two it is.
 //
-// Either all of it arrives or nothing: it is unpacked beside intoDir and
-// renamed at the end. Links, devices, names that leave the folder, two files of
-// one name, and more than the limits allow are errors. Files get mode 0600,
-// folders 0700, whatever the archive says.
+// Either all files arrive or none: they are unpacked beside intoDir, which is renamed at the end.
+// Links, devices, names that leave the folder, two files of one name, and more than the limits
+// allow are errors. Files get mode 0600, folders 0700, whatever the archive says.
 func Unpack(ctx context.Context, archivePath, intoDir string, limits UnpackLimits) (err error) {
 	defer func() {
 		if err != nil {

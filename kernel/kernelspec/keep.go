@@ -16,7 +16,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
-// HomeDir is tlkit's own data folder: what must stay when caches are cleared.
+// HomeDir returns tlkit's own data folder, for what must stay when caches are cleared:
 // $XDG_DATA_HOME/tlkit, else ~/.local/share/tlkit (on Windows below %LOCALAPPDATA%).
 func HomeDir() (string, error) {
 	if runtime.GOOS == "windows" {
@@ -36,7 +36,7 @@ func HomeDir() (string, error) {
 
 const keptPrefix = "tlkit-"
 
-// KeptPath says where [Keep] puts a binary, without putting it there.
+// KeptPath returns the path at which [Keep] puts a binary, without putting it there.
 func KeptPath(binary string) (string, error) {
 	dir, err := HomeDir()
 	if err != nil {
@@ -58,8 +58,8 @@ func KeptPath(binary string) (string, error) {
 	return filepath.Join(dir, "bin", name), nil
 }
 
-// Keep copies a binary into our data folder under a name made of its content, and returns
-// the path of the copy. A copy that is there already is used as it is.
+// Keep copies a binary into tlkit's data folder under a name made of its hash, and returns the
+// path of the copy. A copy that is there already is kept.
 func Keep(binary string) (string, error) {
 	path, err := KeptPath(binary)
 	if err != nil {
@@ -69,7 +69,7 @@ func Keep(binary string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("kernelspec: %w", err)
 	}
-	// The name says what the content was; a different size says that it no longer is.
+	// The name has the hash of the content; another size means that the content has changed.
 	if have, err := os.Stat(path); err == nil && have.Mode().IsRegular() && have.Size() == from.Size() {
 		return path, nil
 	}
@@ -91,12 +91,12 @@ func Keep(binary string) (string, error) {
 	return path, nil
 }
 
-// Use marks a copy as being run from, for as long as this process lives or until release is
-// called: a running kernel needs its binary for every cell.
+// Use marks a copy as in use, for as long as this process lives or until release is called: a
+// running kernel needs its binary for every cell.
 func Use(binary string) (release func()) {
 	lock := flock.New(binary, flock.SetFlag(os.O_RDONLY))
 	if ok, err := lock.TryRLock(); err != nil || !ok {
-		return func() {} // it runs all the same; only Forget may take it away
+		return func() {} // the kernel runs without the mark, but Forget may remove its binary
 	}
 	return func() { lock.Unlock() }
 }
@@ -111,8 +111,8 @@ func InUse(binary string) bool {
 	return err == nil && !ok
 }
 
-// Forget removes the copies that [Keep] made, except one ("" for none) and those that a
-// kernel runs from, and returns what went.
+// Forget removes the copies that [Keep] made, except one ("" for none) and those in use, and
+// returns what it removed.
 func Forget(except string) (gone []string, err error) {
 	dir, err := HomeDir()
 	if err != nil {

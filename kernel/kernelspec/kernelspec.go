@@ -1,9 +1,9 @@
-// Package kernelspec holds what Jupyter knows about our kernel: one kernel.json, as data
-// that is written, found and removed.
+// Package kernelspec writes, finds and removes kernel.json, which is all that Jupyter knows about
+// the Go (tlkit) kernel.
 //
-// Jupyter reads kernel.json from a folder named after the kernel below its data folder. Ours
-// names a copy of the tlkit binary that lies in a data folder of our own ([Keep]), because
-// under "go tool" the running binary lies in Go's build cache, which is trimmed now and then.
+// Jupyter reads kernel.json from a folder named after the kernel, below its data folder. Ours
+// names a copy of the tlkit binary in a data folder of its own ([Keep]), because "go tool" runs
+// the binary from Go's build cache, which Go trims now and then.
 package kernelspec
 
 import (
@@ -18,14 +18,14 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
-// Name is the kernel's name in notebooks and below Jupyter's data folder; Display is what
-// the launcher shows.
+// Name is the kernel's name in notebooks and below Jupyter's data folder; Display is its name in
+// the launcher.
 const (
 	Name    = "tlkit"
 	Display = "Go (tlkit)"
 )
 
-// Variables of the kernel's environment: what set-up knew and the kernel cannot find out.
+// Variables of the kernel's environment: what set-up knows and the kernel cannot find out.
 const (
 	RootVar    = "TLKIT_KERNEL_ROOT"    // the checkout cells compile against; empty for a release
 	VersionVar = "TLKIT_KERNEL_VERSION" // the release cells compile against; empty for a checkout
@@ -42,10 +42,10 @@ type Spec struct {
 	Env           map[string]string `json:"env"`
 }
 
-// New is the spec of a kernel that runs binary (absolute path) in env.
+// New returns the spec of a kernel that runs binary (an absolute path) in env.
 //
-// Interrupts come as messages: gonb hands them to the cell's program only, whereas a signal
-// would reach every process of the kernel at once.
+// Interrupts come as messages: GoNB passes them on to the cell's program only, whereas a signal
+// would reach every process of the kernel.
 func New(binary string, env map[string]string) Spec {
 	return Spec{
 		Argv:          []string{binary, "kernel", "{connection_file}"},
@@ -56,7 +56,7 @@ func New(binary string, env map[string]string) Spec {
 	}
 }
 
-// Binary is the program that the spec starts; "" when it starts none.
+// Binary returns the program that the spec starts; "" when it starts none.
 func (s Spec) Binary() string {
 	if len(s.Argv) == 0 {
 		return ""
@@ -64,9 +64,9 @@ func (s Spec) Binary() string {
 	return s.Argv[0]
 }
 
-// DataDir is Jupyter's data folder of this user: $JUPYTER_DATA_DIR, else the place that
-// Jupyter documents for the operating system.
-func DataDir() (string, error) {
+// dataDir is Jupyter's data folder of this user: $JUPYTER_DATA_DIR, else the place that Jupyter
+// documents for the operating system.
+func dataDir() (string, error) {
 	if dir := os.Getenv("JUPYTER_DATA_DIR"); dir != "" {
 		return filepath.Abs(dir)
 	}
@@ -91,22 +91,21 @@ func DataDir() (string, error) {
 	return filepath.Join(home, ".local", "share", "jupyter"), nil
 }
 
-// Dir is the folder of our kernel below Jupyter's data folder.
-func Dir() (string, error) {
-	data, err := DataDir()
+// kernelDir is the folder of the kernel below Jupyter's data folder.
+func kernelDir() (string, error) {
+	data, err := dataDir()
 	if err != nil {
 		return "", err
 	}
 	return filepath.Join(data, "kernels", Name), nil
 }
 
-// Write installs s for this user and returns the path of kernel.json. An older one is
-// replaced, whole.
+// Write installs s for this user and returns the path of kernel.json. It replaces an older one.
 func Write(s Spec) (string, error) {
 	if b := s.Binary(); !filepath.IsAbs(b) {
 		return "", fmt.Errorf("kernelspec: the kernel's program is %q, want an absolute path: Jupyter starts it from the notebook's folder", b)
 	}
-	dir, err := Dir()
+	dir, err := kernelDir()
 	if err != nil {
 		return "", err
 	}
@@ -124,10 +123,10 @@ func Write(s Spec) (string, error) {
 	return path, nil
 }
 
-// Find reads the installed spec. Where there is none the error is fs.ErrNotExist.
+// Find reads the installed spec. Without one the error is fs.ErrNotExist.
 func Find() (Spec, error) {
 	var s Spec
-	dir, err := Dir()
+	dir, err := kernelDir()
 	if err != nil {
 		return s, err
 	}
@@ -142,10 +141,10 @@ func Find() (Spec, error) {
 	return s, nil
 }
 
-// Remove takes our kernel out of Jupyter and returns the folder that went; "" when there
+// Remove takes the kernel out of Jupyter and returns the folder that it removed; "" when there
 // was none.
 func Remove() (string, error) {
-	dir, err := Dir()
+	dir, err := kernelDir()
 	if err != nil {
 		return "", err
 	}

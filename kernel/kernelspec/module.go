@@ -14,12 +14,13 @@ import (
 // ModulePath is the module that cells import.
 const ModulePath = invoke.ModulePath
 
-// Module says which tlkit the cells compile against: a checkout (Root) or a release (Version).
+// Module is the tlkit that cells compile against: a checkout (Root) or a release (Version).
 type Module struct {
 	Root    string `json:"root,omitempty"`
 	Version string `json:"version,omitempty"`
 }
 
+// String returns the module as messages name it: "release v0.1.0".
 func (m Module) String() string {
 	if m.Root != "" {
 		return "the checkout " + m.Root
@@ -30,27 +31,38 @@ func (m Module) String() string {
 	return "no tlkit"
 }
 
-// IsCheckout reports whether dir is the top folder of a checkout of ours.
+// IsCheckout reports whether dir is the top folder of a checkout of this module.
 func IsCheckout(dir string) bool { return invoke.IsCheckout(dir) }
 
-// CheckoutAbove walks up from dir to a checkout of ours; "" when there is none.
+// CheckoutAbove returns the checkout of this module that dir is in; "" when it is in none.
 func CheckoutAbove(dir string) string { return invoke.CheckoutAbove(dir) }
 
-// a version that was tagged: pseudo-versions of a working tree name a commit that no proxy has.
-var released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
-var pseudo = regexp.MustCompile(`\d{14}-[0-9a-f]{12}`)
+// BuiltFrom returns the checkout that this program was built from; "" when that was a release,
+// or when the checkout has moved or is gone.
+func BuiltFrom() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok || !filepath.IsAbs(file) || strings.Contains(filepath.ToSlash(file), "/"+ModulePath+"@") {
+		return ""
+	}
+	return CheckoutAbove(filepath.Dir(file))
+}
 
-// FindModule says which tlkit belongs to a person in dir, in this order: the checkout around
-// dir, the checkout this program was built from, the release it was built from, what the
-// installed kernel uses.
+// A release has a tagged version. The pseudo-version of a working tree may name a commit that no
+// module proxy has.
+var (
+	released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+	pseudo   = regexp.MustCompile(`\d{14}-[0-9a-f]{12}`)
+)
+
+// FindModule returns the tlkit that notebooks in dir compile against. It is the first of these:
+// the checkout around dir, the checkout or the release that this program was built from, and
+// what the installed kernel uses.
 func FindModule(dir string) (Module, error) {
 	if root := CheckoutAbove(dir); root != "" {
 		return Module{Root: root}, nil
 	}
-	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) && !strings.Contains(filepath.ToSlash(file), "/"+ModulePath+"@") {
-		if root := CheckoutAbove(filepath.Dir(file)); root != "" {
-			return Module{Root: root}, nil
-		}
+	if root := BuiltFrom(); root != "" {
+		return Module{Root: root}, nil
 	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path == ModulePath {
 		if r := info.Main.Replace; r != nil && IsCheckout(r.Path) {
@@ -68,5 +80,5 @@ func FindModule(dir string) (Module, error) {
 			return Module{Version: v}, nil
 		}
 	}
-	return Module{}, fmt.Errorf("kernelspec: which tlkit should cells compile against? %s is in no checkout, and this program was built from a working tree that is gone; run set-up once inside a checkout: go tool tlkit setup", dir)
+	return Module{}, fmt.Errorf("kernelspec: no tlkit for cells to compile against: %s is in no checkout, and the one that this program was built from is gone; run once inside a checkout: go tool tlkit setup", dir)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
-// Bundle is a folder with everything that set-up would download, made by [MakeBundle] on a
-// machine that has a network and of the same kind. The zero value is none.
+// Bundle is a folder with everything that set-up would download, made by [MakeBundle] on a machine
+// of the same kind that has a network. The zero value stands for no bundle.
 //
 //	modules/   a Go module proxy as files
 //	wheels/    JupyterLab and what it needs
@@ -33,13 +33,7 @@ type Bundle struct {
 
 const bundleFile = "tlkit-bundle.json"
 
-// IsBundle reports whether a folder calls itself a bundle.
-func IsBundle(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, bundleFile))
-	return err == nil
-}
-
-// OpenBundle reads a bundle and refuses one for another kind of machine.
+// OpenBundle reads a bundle. A bundle for another kind of machine is an error.
 func OpenBundle(dir string) (Bundle, error) {
 	var b Bundle
 	abs, err := filepath.Abs(dir)
@@ -48,7 +42,7 @@ func OpenBundle(dir string) (Bundle, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(abs, bundleFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, fmt.Errorf("setup: %s is no bundle (it has no %s); make one on a machine with a network: tlkit setup --make-bundle DIR", dir, bundleFile)
+		return b, fmt.Errorf("setup: %s is not a bundle (it has no %s); make one on a machine with a network: tlkit setup --make-bundle DIR", dir, bundleFile)
 	}
 	if err != nil {
 		return b, fmt.Errorf("setup: %w", err)
@@ -64,7 +58,7 @@ func OpenBundle(dir string) (Bundle, error) {
 	return b, nil
 }
 
-// goEnv makes Go take modules from the bundle. Sums are still checked, against go.sum.
+// goEnv makes Go take modules from the bundle. They are still checked against go.sum.
 func (b Bundle) goEnv() []string {
 	if b.Dir == "" {
 		return nil
@@ -80,7 +74,7 @@ func (b Bundle) pipArgs() []string {
 	return []string{"--no-index", "--find-links", filepath.Join(b.Dir, "wheels")}
 }
 
-// take puts the bundle's files where fetch looks before it downloads.
+// take is the step that puts the bundle's files where fetch looks before it downloads.
 func (b Bundle) take() Step {
 	from := filepath.Join(b.Dir, "files")
 	return Step{
@@ -129,9 +123,9 @@ func copyFile(from, to string) error {
 	})
 }
 
-// MakeBundle fills dir with what a machine without a network needs: the modules of the tools
-// and of the checkout at root ("" for none), JupyterLab's wheels, and files (in the cache
-// already), each under the name it is looked for.
+// MakeBundle fills dir with what a machine without a network needs: the modules of the tools and
+// of the checkout at root ("" for none), JupyterLab's wheels, and files, which are in the cache
+// already, by the name under which they are looked for.
 func MakeBundle(ctx context.Context, dir, root string, files map[string]string, say func(string)) (Bundle, error) {
 	b := Bundle{OS: runtime.GOOS, Arch: runtime.GOARCH, Version: 1}
 	abs, err := filepath.Abs(dir)
@@ -168,7 +162,7 @@ func MakeBundle(ctx context.Context, dir, root string, files map[string]string, 
 	if err != nil {
 		return b, fmt.Errorf("setup: %w", err)
 	}
-	// Last: a folder without it is no bundle.
+	// Last, because a folder without it is not a bundle.
 	if err := atomicfile.WriteBytes(filepath.Join(abs, bundleFile), append(text, '\n'), 0o644); err != nil {
 		return b, fmt.Errorf("setup: %w", err)
 	}
@@ -176,8 +170,8 @@ func MakeBundle(ctx context.Context, dir, root string, files map[string]string, 
 	return b, nil
 }
 
-// bundleModules fills an empty module cache with exactly what our builds read; the download
-// part of a module cache is laid out like a proxy.
+// bundleModules fills an empty module cache with exactly what the builds read. The download part
+// of a module cache is laid out like a module proxy.
 func bundleModules(ctx context.Context, dir, root string) error {
 	work, err := cachedir.Dir("kernel", "bundle")
 	if err != nil {
@@ -191,7 +185,7 @@ func bundleModules(ctx context.Context, dir, root string) error {
 	have, proxy, _ := strings.Cut(strings.TrimSpace(out), "\n")
 	cache := filepath.Join(work, "cache")
 	env := append(os.Environ(), "GOMODCACHE="+cache, "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw", "CGO_ENABLED=1",
-		// What is on this machine already is copied, not downloaded.
+		// Modules that are on this machine are copied, not downloaded.
 		"GOPROXY=file://"+filepath.ToSlash(filepath.Join(have, "cache", "download"))+","+proxy)
 	module := filepath.Join(work, "tools")
 	if err := os.MkdirAll(module, 0o700); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,10 +17,10 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
-// jupyterPins are the versions that were measured together.
+// jupyterPins are the versions that were tested together.
 var jupyterPins = []string{"jupyterlab==4.6.6", "jupyter_client==8.10.0", "nbclient==0.11.0", "nbconvert==7.17.2", "nbformat==5.11.1"}
 
-// What an installed one has to be at least, so that it is used instead of a private one.
+// An installed JupyterLab must be at least this new to be used instead of a private one.
 const (
 	oldestPython = "3.10"
 	oldestLab    = 4
@@ -29,9 +30,10 @@ const (
 type Jupyter struct {
 	Python  string            `json:"python"`  // the program
 	Version map[string]string `json:"version"` // of jupyterlab, nbclient, nbconvert
-	Private bool              `json:"private"` // ours, in the cache
+	Private bool              `json:"private"` // made by set-up, in the cache
 }
 
+// String returns the JupyterLab as messages name it.
 func (j Jupyter) String() string {
 	whose := "installed"
 	if j.Private {
@@ -40,7 +42,7 @@ func (j Jupyter) String() string {
 	return fmt.Sprintf("JupyterLab %s, %s (%s)", j.Version["jupyterlab"], whose, j.Python)
 }
 
-// asks what a Python has, without importing it: that would take seconds.
+// probe asks a Python for versions without importing the packages, which would take seconds.
 const probe = `import importlib.metadata as m, json, sys
 v = {}
 for n in ("jupyterlab", "jupyter_client", "nbclient", "nbconvert"):
@@ -71,6 +73,7 @@ func atLeast(version string, major int) bool {
 	return n >= major
 }
 
+// output runs a program and returns what it prints on standard output.
 func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second
@@ -78,8 +81,7 @@ func output(ctx context.Context, dir string, env []string, name string, args ...
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
-		return "", fmt.Errorf("%s: %w: %s", filepath.Base(name), err, lines[len(lines)-1])
+		return "", fmt.Errorf("%s: %w: %s", filepath.Base(name), err, lastLines(errs.String(), 1))
 	}
 	return string(out), nil
 }
@@ -97,7 +99,7 @@ func venvPython() (string, error) {
 
 const venvMark = "complete"
 
-// FindJupyter returns the private JupyterLab, or else one that is installed and new enough.
+// FindJupyter returns the private JupyterLab, else an installed one that is new enough.
 func FindJupyter(ctx context.Context) (Jupyter, error) {
 	private, err := venvPython()
 	if err != nil {
@@ -118,8 +120,8 @@ func FindJupyter(ctx context.Context) (Jupyter, error) {
 	return Jupyter{}, tried
 }
 
-// Quiet keeps a private JupyterLab from asking on its first page whether it may fetch news
-// from the network. Somebody's own JupyterLab is left as it is.
+// Quiet keeps a private JupyterLab from asking on its first page whether it may fetch news from
+// the network. An installed JupyterLab is left as it is.
 func (j Jupyter) Quiet() error {
 	if !j.Private {
 		return nil
@@ -134,11 +136,11 @@ func (j Jupyter) Quiet() error {
 	return atomicfile.WriteBytes(path, []byte(quietSettings), 0o644)
 }
 
-// What stands there is a default: the settings page changes it for a person.
+// quietSettings are defaults: the settings page overrides them.
 const quietSettings = `{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 `
 
-// pythons are the programs that may have or make a JupyterLab, best first.
+// pythons returns the Pythons that may have a JupyterLab or make one, best first.
 func pythons() []string {
 	if p := os.Getenv("TLKIT_PYTHON"); p != "" {
 		return []string{p}
@@ -158,7 +160,7 @@ func pythons() []string {
 	return all
 }
 
-// shebang is the program that runs a script; "" for anything else.
+// shebang returns the program that runs a script; "" for anything else.
 func shebang(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -175,7 +177,7 @@ func shebang(path string) string {
 	return program
 }
 
-// basePython is a Python that can make a virtual environment.
+// basePython finds a Python that can make a virtual environment.
 func basePython(ctx context.Context) (path, version string, err error) {
 	var last error
 	for _, p := range pythons() {
@@ -193,9 +195,9 @@ func basePython(ctx context.Context) (path, version string, err error) {
 		last = fmt.Errorf("%s is Python %s", p, version)
 	}
 	if last == nil {
-		last = fmt.Errorf("there is no python3")
+		last = errors.New("no python3 on the PATH")
 	}
-	return "", "", fmt.Errorf("setup: JupyterLab needs Python %s or newer with venv and pip (%w); on Debian and Ubuntu: apt-get install python3-venv; or set TLKIT_PYTHON; or do without notebooks: tlkit setup --no-jupyter", oldestPython, last)
+	return "", "", fmt.Errorf("setup: JupyterLab needs Python %s or newer with venv and pip (%w); on Debian and Ubuntu: apt-get install python3-venv; or set TLKIT_PYTHON; or set up without notebooks: tlkit setup --no-jupyter", oldestPython, last)
 }
 
 // jupyter is the step that makes the private JupyterLab.

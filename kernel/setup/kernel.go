@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-
 	"maps"
 	"os"
 	"os/exec"
@@ -22,20 +21,20 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/wrapper"
 )
 
-// Options are what the steps of notebooks depend on.
+// Options say what [Steps] sets up.
 type Options struct {
 	Self   string            // the binary that becomes the kernel
 	Module kernelspec.Module // what cells compile against
 	Bundle Bundle            // where downloads come from; zero = the network
-	Needs  []Step            // what cells need besides: the XLA plugin, weights
-	// Warm are packages that the tutorials import: they are compiled once, beforehand, in
-	// the kernel's own environment.
+	Needs  []Step            // what else cells need: the XLA plugin, weights
+	// Warm are packages that the tutorials import. They are compiled once during set-up, in the
+	// kernel's own environment.
 	Warm []string
-	// Smoke are cells that must run for the set-up to count.
+	// Smoke are cells that must run for the set-up to succeed.
 	Smoke []string
 }
 
-// Steps is the whole set-up of notebooks, in order.
+// Steps returns the whole set-up of notebooks, in order.
 func Steps(o Options) ([]Step, error) {
 	t, err := openTools(o.Bundle)
 	if err != nil {
@@ -50,7 +49,7 @@ func Steps(o Options) ([]Step, error) {
 	return append(steps, o.kernel(t), o.warm(t), o.smoke(), t.later(o.Self)), nil
 }
 
-// env is what kernel.json tells the kernel.
+// env is the environment that kernel.json gives the kernel.
 func (o Options) env(t *tools) map[string]string {
 	env := map[string]string{
 		kernelspec.RootVar:    o.Module.Root,
@@ -69,8 +68,8 @@ func (o Options) env(t *tools) map[string]string {
 	return env
 }
 
-// kernel is the step that copies our binary and writes kernel.json. A binary that was built
-// anew (the checkout changed) is another content, so the step is to be done again.
+// kernel is the step that copies this program and writes kernel.json. After a change of the
+// checkout the program has another hash, so the step is not done.
 func (o Options) kernel(t *tools) Step {
 	wanted := func() (kernelspec.Spec, error) {
 		path, err := kernelspec.KeptPath(o.Self)
@@ -111,7 +110,7 @@ func (o Options) kernel(t *tools) Step {
 	}
 }
 
-// place is what the kernel will find, found now.
+// place is what the kernel will find when it starts.
 func (o Options) place(ctx context.Context, t *tools) (wrapper.Place, error) {
 	env := o.env(t)
 	dir := o.Module.Root
@@ -130,7 +129,7 @@ func (o Options) place(ctx context.Context, t *tools) (wrapper.Place, error) {
 	return place, nil
 }
 
-// stamp is a file that says for what exactly a step was done.
+// stamp returns the path and the content of a file that identifies what a step was done for.
 func stamp(name string, parts ...string) (path, content string, err error) {
 	dir, err := cachedir.Dir("kernel")
 	if err != nil {
@@ -145,81 +144,96 @@ func stamped(path, content string) bool {
 	return err == nil && string(text) == content
 }
 
-// warm compiles what cells import, so that the first cell takes a second and not a minute.
+// warm is the step that compiles what cells import, so that the first cell takes a second and not
+// a minute.
 func (o Options) warm(t *tools) Step {
-	what := func() (path, content string, err error) {
-		gosum, _ := os.ReadFile(filepath.Join(o.Module.Root, "go.sum"))
-		out, err := output(context.Background(), "", os.Environ(), "go", "env", "GOVERSION", "GOCACHE", "CGO_ENABLED", "GOEXPERIMENT")
-		if err != nil {
-			return "", "", err
-		}
-		cache := strings.Split(out, "\n")[1]
-		// A cache that was cleared has another age, or none.
-		born := ""
-		if info, err := os.Stat(filepath.Join(cache, "00")); err == nil {
-			born = identity(info)
-		}
-		return stamp("warm", append([]string{o.Module.String(), string(gosum), out, born}, o.Warm...)...)
-	}
+	note := fmt.Sprintf("%d packages and what they need", len(o.Warm))
 	return Step{
 		Name: "go cache", About: "compiles the packages that cells import, with the kernel's settings: 10-60 s once",
-		Done: func(context.Context) (string, bool) {
+		Done: func(ctx context.Context) (string, bool) {
 			if len(o.Warm) == 0 {
-				return "nothing to warm", true
+				return "no packages to compile", true
 			}
-			path, content, err := what()
-			return fmt.Sprintf("%d packages and what they need", len(o.Warm)), err == nil && stamped(path, content)
+			path, content, err := o.warmStamp(ctx)
+			return note, err == nil && stamped(path, content)
 		},
 		Do: func(ctx context.Context, _ func(string)) (string, error) {
-			place, err := o.place(ctx, t)
+			if err := o.compileWarm(ctx, t); err != nil {
+				return "", err
+			}
+			path, content, err := o.warmStamp(ctx)
 			if err != nil {
 				return "", err
 			}
-			dir, err := os.MkdirTemp("", "tlk-warm-")
-			if err != nil {
-				return "", err
-			}
-			defer os.RemoveAll(dir)
-			env := append(wrapper.Environ(os.Environ(), place, ""), o.Bundle.goEnv()...)
-			if err := command(ctx, dir, env, place.Go, "mod", "init", "gonb_warm"); err != nil {
-				return "", err
-			}
-			if o.Module.Root != "" {
-				if err := command(ctx, dir, env, place.Go, "work", "init", o.Module.Root, "."); err != nil {
-					return "", err
-				}
-			}
-			var main strings.Builder
-			main.WriteString("package main\n\nimport (\n\t\"fmt\"\n")
-			packages := append([]string{}, o.Warm...)
-			sort.Strings(packages)
-			for _, p := range packages {
-				fmt.Fprintf(&main, "\t_ %q\n", p)
-			}
-			main.WriteString(")\n\nfunc main() { fmt.Println() }\n")
-			if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(main.String()), 0o600); err != nil {
-				return "", err
-			}
-			if err := shim.Prepare(dir, shim.Pins(lookup(env)), false); err != nil {
-				return "", err
-			}
-			if o.Module.Root == "" {
-				if err := command(ctx, dir, env, place.Go, "get"); err != nil {
-					return "", err
-				}
-			}
-			if err := command(ctx, dir, env, place.Go, "build", "-o", filepath.Join(dir, "cell"), "."); err != nil {
-				return "", err
-			}
-			path, content, err := what()
-			if err != nil {
-				return "", err
-			}
-			return fmt.Sprintf("%d packages and what they need", len(o.Warm)), atomicfile.WriteBytes(path, []byte(content), 0o600)
+			return note, atomicfile.WriteBytes(path, []byte(content), 0o600)
 		},
 	}
 }
 
+// warmStamp identifies what was compiled: the packages, Go's version and settings, and its cache.
+func (o Options) warmStamp(ctx context.Context) (path, content string, err error) {
+	gosum, _ := os.ReadFile(filepath.Join(o.Module.Root, "go.sum"))
+	out, err := output(ctx, "", os.Environ(), "go", "env", "GOVERSION", "GOCACHE", "CGO_ENABLED", "GOEXPERIMENT")
+	if err != nil {
+		return "", "", err
+	}
+	cache := strings.Split(out, "\n")[1]
+	// A cache that was cleared since has another folder, or none.
+	born := ""
+	if info, err := os.Stat(filepath.Join(cache, "00")); err == nil {
+		born = identity(info)
+	}
+	return stamp("warm", append([]string{o.Module.String(), string(gosum), out, born}, o.Warm...)...)
+}
+
+// compileWarm builds a program that imports what cells import, as the kernel would build a cell.
+func (o Options) compileWarm(ctx context.Context, t *tools) error {
+	place, err := o.place(ctx, t)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "tlk-warm-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	env := append(wrapper.Environ(os.Environ(), place, ""), o.Bundle.goEnv()...)
+	goTool := func(args ...string) error { return command(ctx, dir, env, place.Go, args...) }
+	if err := goTool("mod", "init", "gonb_warm"); err != nil {
+		return err
+	}
+	if o.Module.Root != "" {
+		if err := goTool("work", "init", o.Module.Root, "."); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(o.warmProgram()), 0o600); err != nil {
+		return err
+	}
+	if err := shim.Prepare(dir, shim.Pins(lookup(env)), false); err != nil {
+		return err
+	}
+	if o.Module.Root == "" {
+		if err := goTool("get"); err != nil {
+			return err
+		}
+	}
+	return goTool("build", "-o", filepath.Join(dir, "cell"), ".")
+}
+
+func (o Options) warmProgram() string {
+	var main strings.Builder
+	main.WriteString("package main\n\nimport (\n\t\"fmt\"\n")
+	packages := append([]string{}, o.Warm...)
+	sort.Strings(packages)
+	for _, p := range packages {
+		fmt.Fprintf(&main, "\t_ %q\n", p)
+	}
+	main.WriteString(")\n\nfunc main() { fmt.Println() }\n")
+	return main.String()
+}
+
+// lookup reads a variable from an environment, in which later settings win.
 func lookup(env []string) func(string) string {
 	return func(k string) string {
 		for i := len(env) - 1; i >= 0; i-- {
@@ -231,7 +245,7 @@ func lookup(env []string) func(string) string {
 	}
 }
 
-// smoke runs a small notebook through everything: Jupyter, our kernel, the compiler, XLA.
+// smoke is the step that runs a small notebook through Jupyter, the kernel, the compiler and XLA.
 func (o Options) smoke() Step {
 	what := func(ctx context.Context) (path, content string, err error) {
 		s, err := kernelspec.Find()
@@ -249,7 +263,7 @@ func (o Options) smoke() Step {
 		Name: "smoke notebook", About: fmt.Sprintf("%d cells through JupyterLab's own machinery and the new kernel: 5-15 s", len(o.Smoke)),
 		Done: func(ctx context.Context) (string, bool) {
 			path, content, err := what(ctx)
-			return "ran with this kernel before", err == nil && stamped(path, content)
+			return "has run with this kernel", err == nil && stamped(path, content)
 		},
 		Do: func(ctx context.Context, _ func(string)) (string, error) {
 			j, err := FindJupyter(ctx)
@@ -281,7 +295,7 @@ func (o Options) smoke() Step {
 	}
 }
 
-// Notebook is a notebook of code cells for our kernel, not yet run.
+// Notebook returns a notebook of code cells for the kernel, not yet run.
 func Notebook(cells ...string) []byte {
 	type cell struct {
 		ID       string         `json:"id"`

@@ -6,11 +6,12 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
@@ -19,7 +20,7 @@ import (
 //go:embed notebook.py
 var notebookScript string
 
-// Job is a notebook to be executed from top to bottom.
+// Job is a notebook to execute from top to bottom.
 type Job struct {
 	Notebook string          `json:"notebook"`
 	Folder   string          `json:"folder"` // where cells run; "" = the notebook's
@@ -32,12 +33,12 @@ type Job struct {
 	Cell     func(n, of int) `json:"-"`      // before each cell; may be nil
 }
 
-// Outcome is what became of it.
+// Outcome is the result of a [Job].
 type Outcome struct {
 	OK       bool    `json:"ok"`
 	Cell     int     `json:"cell,omitempty"` // which cell failed, counted among code cells from 1; 0 = before the first
-	Why      string  `json:"why,omitempty"`  // what it said
-	Last     string  `json:"last"`           // text of the last cell that said something
+	Why      string  `json:"why,omitempty"`  // its error message
+	Last     string  `json:"last"`           // text of the last cell that printed something
 	Out      string  `json:"out"`
 	HTML     string  `json:"html,omitempty"`
 	Cells    int     `json:"cells"`
@@ -45,30 +46,15 @@ type Outcome struct {
 	Seconds  float64 `json:"seconds"`
 }
 
-// startup is how long a kernel may take to answer: the machine may be busy.
+// startup is how long a kernel may take to answer, on a busy machine too.
 const startup = 2 * time.Minute
 
-// Execute runs a notebook through its kernel with nbclient, as JupyterLab would, and writes
-// what came of it. A failing cell is no error here: it is in the Outcome.
+// Execute runs a notebook through its kernel with nbclient, as JupyterLab would, and writes the
+// executed notebook. A cell that fails is not an error: it is in the Outcome.
 func (j Jupyter) Execute(ctx context.Context, job Job) (Outcome, error) {
-	var o Outcome
-	var err error
-	if job.Notebook, err = filepath.Abs(job.Notebook); err != nil {
-		return o, fmt.Errorf("setup: %w", err)
-	}
-	if job.Folder == "" {
-		job.Folder = filepath.Dir(job.Notebook)
-	}
-	if job.Kernel == "" {
-		job.Kernel = kernelspec.Name
-	}
-	request, err := json.Marshal(struct {
-		Job
-		Timeout int `json:"timeout"`
-		Startup int `json:"startup"`
-	}{job, int(job.Timeout.Seconds()), int(startup.Seconds())})
+	request, err := job.request()
 	if err != nil {
-		return o, fmt.Errorf("setup: %w", err)
+		return Outcome{}, fmt.Errorf("setup: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, j.Python, "-c", notebookScript)
 	cmd.Stdin = bytes.NewReader(request)
@@ -80,23 +66,54 @@ func (j Jupyter) Execute(ctx context.Context, job Job) (Outcome, error) {
 	cmd.Stderr = &errs
 	events, err := cmd.StdoutPipe()
 	if err != nil {
-		return o, fmt.Errorf("setup: %w", err)
+		return Outcome{}, fmt.Errorf("setup: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return o, fmt.Errorf("setup: %w", err)
+		return Outcome{}, fmt.Errorf("setup: %w", err)
 	}
-	ended := false
-	lines := bufio.NewReader(events)
-	for {
+	o, ended := job.follow(events)
+	err = cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return o, ctx.Err()
+	case ended:
+		return o, nil
+	case err == nil:
+		err = errors.New("it ended without a result")
+	}
+	return o, fmt.Errorf("setup: %s could not be executed: %w\n%s", job.Notebook, err, lastLines(errs.String(), 12))
+}
+
+// request is what notebook.py reads.
+func (job Job) request() ([]byte, error) {
+	path, err := filepath.Abs(job.Notebook)
+	if err != nil {
+		return nil, err
+	}
+	job.Notebook = path
+	if job.Folder == "" {
+		job.Folder = filepath.Dir(path)
+	}
+	if job.Kernel == "" {
+		job.Kernel = kernelspec.Name
+	}
+	return json.Marshal(struct {
+		Job
+		Timeout int `json:"timeout"`
+		Startup int `json:"startup"`
+	}{job, int(job.Timeout.Seconds()), int(startup.Seconds())})
+}
+
+// follow reads the events that notebook.py prints, one JSON object a line. ended is false when the
+// last one, which has the outcome, is missing.
+func (job Job) follow(events io.Reader) (o Outcome, ended bool) {
+	for lines := bufio.NewReader(events); ; {
 		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 {
-			var e struct {
-				Event string
-				N, Of int
-			}
-			if json.Unmarshal(line, &e) != nil {
-				continue
-			}
+		var e struct {
+			Event string
+			N, Of int
+		}
+		if json.Unmarshal(line, &e) == nil {
 			switch {
 			case e.Event == "cell" && job.Cell != nil:
 				job.Cell(e.N, e.Of)
@@ -105,19 +122,7 @@ func (j Jupyter) Execute(ctx context.Context, job Job) (Outcome, error) {
 			}
 		}
 		if err != nil {
-			break
+			return o, ended
 		}
 	}
-	err = cmd.Wait()
-	if ctx.Err() != nil {
-		return o, ctx.Err()
-	}
-	if !ended {
-		text := strings.Split(strings.TrimSpace(errs.String()), "\n")
-		if len(text) > 12 {
-			text = text[len(text)-12:]
-		}
-		return o, fmt.Errorf("setup: %s could not be executed (%v):\n%s", job.Notebook, err, strings.Join(text, "\n"))
-	}
-	return o, nil
 }

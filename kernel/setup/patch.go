@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// patch is a fix of a vendored source: applied where the old text stands exactly once, left
-// out where it does not (somebody fixed it upstream, in their own words).
+// patch is a fix of a vendored source. It is applied where the old text is found exactly once, and
+// left out otherwise: upstream has fixed it then.
 type patch struct {
 	name, file, old, new string
 	also                 []edit // in the same file; all of a patch or nothing of it
@@ -24,8 +24,8 @@ var patches = []patch{
 		new:  "\tif col < 1 {\n",
 	},
 	{
-		// Stopping a cell while it compiles was forgotten by the time it ran: an interrupt
-		// reached what was running at that moment, and left no trace (this patch and the next).
+		// A cell that was interrupted while it compiled ran all the same: an interrupt reached
+		// what was running at that moment and was not remembered (this patch and the next).
 		name: "interrupts that are forgotten",
 		file: "github.com/janpfeifer/gonb/internal/dispatcher/dispatcher.go",
 		old:  "interrupt_request.\")\n\t\t\tmsg.Kernel().CallInterruptSubscribers()\n",
@@ -38,10 +38,10 @@ var patches = []patch{
 		new:  "\tif msg.Kernel().Interrupted.Load() {\n\t\treturn errors.New(\"interrupted while compiling\")\n\t}\n\treturn s.Execute(msg, fileToCellIdAndLine)\n",
 	},
 	{
-		// Locations were looked for in each read of the pipe by itself, and a panic is
-		// printed in small pieces: one that was cut did not say which cell it was in. So an
-		// unfinished line waits for its end while it may hold a location; any other text
-		// (a prompt, a progress bar) goes on at once.
+		// GoNB looks for locations in each read of the pipe, and a panic is printed in small
+		// pieces: a location that was cut did not name its cell. So an unfinished line waits for
+		// its end while it may hold a location; other text (a prompt, a progress bar) is passed on
+		// at once.
 		name: "panics that name no cell",
 		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
 		old:  "\tlineBuffer          bytes.Buffer\n}\n",
@@ -80,7 +80,7 @@ func (w *jupyterStackTraceMapperWriter) release() {
 }
 `
 
-// patchText is what all patches say: a changed patch is another build.
+// patchText is the text of all patches: a changed patch makes another build.
 func patchText() string {
 	var b bytes.Buffer
 	for _, p := range patches {
@@ -92,7 +92,7 @@ func patchText() string {
 	return b.String()
 }
 
-// applyPatches patches the vendor folder below dir and says what was applied.
+// applyPatches patches the vendor folder below dir and returns the names of what it applied.
 func applyPatches(dir string) (applied map[string]bool, err error) {
 	applied = map[string]bool{}
 	for _, p := range patches {

@@ -30,7 +30,7 @@ func play(name string, done *bool, times *int, err error) Step {
 	}
 }
 
-func states(rows []Row) (all []string) {
+func states(rows []Row) (all []State) {
 	for _, r := range rows {
 		all = append(all, r.State)
 	}
@@ -47,14 +47,14 @@ func TestAnInterruptedRunGoesOnWhereItStopped(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "b: no network") {
 		t.Errorf("error %v, want the step and its reason", err)
 	}
-	if got := states(rows); !reflect.DeepEqual(got, []string{StateDone, StateFailed, StateNot}) {
+	if got := states(rows); !reflect.DeepEqual(got, []State{StateDone, StateFailed, StateNot}) {
 		t.Errorf("states %v", got)
 	}
 	steps[1] = play("b", &did[1], &times[1], nil)
 	if rows, err = Run(context.Background(), steps, Reporter{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := states(rows); !reflect.DeepEqual(got, []string{StateHere, StateDone, StateDone}) {
+	if got := states(rows); !reflect.DeepEqual(got, []State{StateHere, StateDone, StateDone}) {
 		t.Errorf("states %v", got)
 	}
 	if times != [3]int{1, 2, 1} {
@@ -66,13 +66,13 @@ func TestOptionalStepsAndLaterOnesStopNothing(t *testing.T) {
 	t.Setenv(cachedir.EnvVar, t.TempDir())
 	var did [3]bool
 	var times [3]int
-	a, b := play("a", &did[0], &times[0], errors.New("no card")), play("b", &did[1], &times[1], ErrLater)
+	a, b := play("a", &did[0], &times[0], errors.New("no card")), play("b", &did[1], &times[1], errLater)
 	a.Optional, b.Optional = true, true
 	rows, err := Run(context.Background(), []Step{a, b, play("c", &did[2], &times[2], nil)}, Reporter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := states(rows); !reflect.DeepEqual(got, []string{StateFailed, StateLater, StateDone}) {
+	if got := states(rows); !reflect.DeepEqual(got, []State{StateFailed, StateLater, StateDone}) {
 		t.Errorf("states %v", got)
 	}
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
-// The tools module: a go.mod that names exactly what is built, and the sums that make it the
-// same everywhere. It is written to the cache and vendored there; it is no module of this
-// repository. gopls and goimports have to come from the same x/tools.
+// The tools module: a go.mod with exact versions, and the sums that make the build the same
+// everywhere. It is written to the cache and vendored there. gopls and goimports have to come from
+// the same version of x/tools.
 //
 //go:embed tools.go.mod.txt
 var toolsMod string
@@ -39,13 +39,13 @@ var (
 	gopls     = tool{"gopls", "golang.org/x/tools/gopls", "v0.23.0", "completion in cells, built in the background: 1-2 min"}
 )
 
-// tools is the folder in the cache where one version of the tools lives.
+// tools is the folder in the cache with one version of the tools.
 type tools struct {
 	dir    string
 	bundle Bundle
 }
 
-// openTools names the folder after everything that decides what is built.
+// openTools opens the folder, which is named after everything that the build depends on.
 func openTools(b Bundle) (*tools, error) {
 	h := sha256.New()
 	for _, part := range []string{toolsMod, toolsSum, patchText(), runtime.GOOS, runtime.GOARCH} {
@@ -58,7 +58,7 @@ func openTools(b Bundle) (*tools, error) {
 	return &tools{dir: dir, bundle: b}, nil
 }
 
-// Bin is where the tools are, or will be.
+// Bin returns the folder of the tools, which set-up may still have to build.
 func Bin() (string, error) {
 	t, err := openTools(Bundle{})
 	if err != nil {
@@ -77,7 +77,7 @@ func (t *tools) program(name string) string {
 	return filepath.Join(t.bin(), name)
 }
 
-// sound reports whether a tool is there as it was built. A file that was cut off or swapped
+// sound reports whether a tool is there, unchanged since it was built. A truncated or replaced file
 // is built again.
 func (t *tools) sound(name string) bool {
 	want, err := os.ReadFile(t.program(name) + ".sha256")
@@ -101,7 +101,7 @@ func (t *tools) sources() Step {
 		Name: "tool sources", About: "GoNB, goimports and gopls, 80 MB through the Go module proxy",
 		Done: func(context.Context) (string, bool) {
 			if t.sound(gonb.name) && t.sound(goimports.name) && t.sound(gopls.name) {
-				return "not needed any more", true
+				return "not needed: the tools are built", true
 			}
 			_, err := os.Stat(filepath.Join(t.src(), vendoredMark))
 			return "vendored, patched", err == nil
@@ -127,7 +127,7 @@ func (t *tools) sources() Step {
 			}
 			for _, p := range patches {
 				if !applied[p.name] {
-					say("GoNB's text is not the expected one: without the fix for " + p.name)
+					say("GoNB's source is not the expected one; left out: the fix for " + p.name)
 				}
 			}
 			if err := atomicfile.WriteBytes(filepath.Join(t.src(), vendoredMark), nil, 0o600); err != nil {
@@ -169,7 +169,7 @@ func (t *tools) compile(ctx context.Context, b tool) error {
 	return atomicfile.WriteBytes(t.program(b.name)+".sha256", []byte(hex.EncodeToString(sum[:])), 0o600)
 }
 
-// run runs a command in the tools module, free of what the person set for other modules.
+// run runs a command in the tools module, without the settings that belong to other modules.
 func (t *tools) run(ctx context.Context, name string, args ...string) error {
 	flags := "-mod=vendor"
 	if len(args) > 1 && args[0] == "mod" {
@@ -179,7 +179,7 @@ func (t *tools) run(ctx context.Context, name string, args ...string) error {
 	return command(ctx, t.src(), append(env, t.bundle.goEnv()...), name, args...)
 }
 
-// command runs a program and gives the end of what it said with the error.
+// command runs a program. The error has the end of its output.
 func command(ctx context.Context, dir string, env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, 5*time.Second
@@ -191,14 +191,16 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if len(lines) > 8 {
-		lines = lines[len(lines)-8:]
-	}
-	return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, strings.Join(lines, "\n"))
+	return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, lastLines(string(out), 8))
 }
 
-// forgetOthers removes tools of other versions, unless a kernel or a build still uses them.
+// lastLines returns the last n lines of a text.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// forgetOthers removes other versions of the tools, unless a kernel or a build uses them.
 func (t *tools) forgetOthers() {
 	dirs, _ := filepath.Glob(filepath.Join(filepath.Dir(t.dir), "tools-*"))
 	for _, dir := range dirs {
@@ -209,13 +211,13 @@ func (t *tools) forgetOthers() {
 	}
 }
 
-// later is the step that has gopls built by a process of its own: the kernel works without.
+// later is the step that starts a process which builds gopls: the kernel works without it.
 func (t *tools) later(self string) Step {
 	return Step{
 		Name: gopls.name, About: gopls.about, Optional: true,
 		Done: func(context.Context) (string, bool) {
 			if t.building() {
-				return "is being built, completion comes when it is", true
+				return buildingNote, true
 			}
 			return gopls.version, t.sound(gopls.name)
 		},
@@ -236,14 +238,17 @@ func (t *tools) later(self string) Step {
 				return "", err
 			}
 			cmd.Process.Release()
-			return "is being built, completion comes when it is", ErrLater
+			return buildingNote, errLater
 		},
 	}
 }
 
+// buildingNote describes a gopls that is not ready yet.
+const buildingNote = "is being built; completion works once it is there"
+
 func (t *tools) goplsLock() *flock.Flock { return flock.New(filepath.Join(t.dir, "gopls.lock")) }
 
-// building reports whether some process builds gopls at this moment.
+// building reports whether a process is building gopls.
 func (t *tools) building() bool {
 	lock := t.goplsLock()
 	ok, err := lock.TryLock()
@@ -253,7 +258,7 @@ func (t *tools) building() bool {
 	return err == nil && !ok
 }
 
-// BuildGopls builds gopls here and now, unless it is there or somebody else is at it.
+// BuildGopls builds gopls in this process, unless it is there or another process is building it.
 func BuildGopls(ctx context.Context) error {
 	t, err := openTools(Bundle{})
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
-// Tutorials is the folder with the notebooks of the tlkit that cells compile against: the
-// checkout's, or in Go's module cache the release's.
+// Tutorials returns the folder with the notebooks of the tlkit that cells compile against: in the
+// checkout, or in Go's module cache for a release.
 func Tutorials(ctx context.Context, m kernelspec.Module) (string, error) {
 	dir := m.Root
 	if dir == "" {
@@ -36,9 +36,9 @@ func Tutorials(ctx context.Context, m kernelspec.Module) (string, error) {
 	return dir, nil
 }
 
-// CopyTutorials copies the notebooks of a folder to another one, which it makes. A notebook
-// that is there already is somebody's work by now, and stays. It returns all their names,
-// and how many were copied.
+// CopyTutorials copies the notebooks of a folder to another one, which it creates. A notebook that
+// is there already may hold somebody's work and is kept. It returns all their names and how many
+// it copied.
 func CopyTutorials(from, to string) (names []string, copied int, err error) {
 	paths, err := filepath.Glob(filepath.Join(from, "*.ipynb"))
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
-// The prelude declares no name, so nothing of a cell can collide with it.
+// The prelude declares no name that could collide with one of a cell.
 //
-// Logging goes to standard output: on standard error a line with a time and a source
-// position is taken for a compiler message, and GoNB ends with it (v0.11.5; ours is patched,
-// but a person may run another one).
+// Logging goes to standard output: on standard error GoNB v0.11.5 takes a line with a time and a
+// source position for a compiler message, and ends. The one that set-up builds is patched, but a
+// person may run another one.
 const preludeText = `package main
 
 import (
@@ -22,7 +22,7 @@ import (
 func init() { log.SetOutput(os.Stdout) }
 `
 
-// In a %test cell everything is a test file: a package main without func main would not
+// In a %test cell every file is a test file, because a package main without func main would not
 // compile.
 const (
 	preludeName     = "tlkit_prelude.go"

@@ -1,12 +1,12 @@
 // Package shim is the goimports that the kernel finds first on its PATH.
 //
-// GoNB calls "goimports -w FOLDER/main.go" in the folder of the cell, before it resolves
-// modules and builds. That is the one moment at which something can be put into each cell,
-// so this stands in for goimports: it pins our module in the cell's go.mod, lays a prelude
-// beside main.go, and then becomes the real goimports.
+// GoNB calls "goimports -w FOLDER/main.go" in the folder of the cell, before it resolves modules
+// and builds. That is the only moment at which something can be added to each cell. The shim pins
+// this module in the cell's go.mod, writes a prelude beside main.go, and then becomes the real
+// goimports.
 //
-// Without the pin a cell that imports a third party directly (GoMLX, say) is silently moved
-// to that module's latest version, whatever our go.mod says.
+// Without the pin, a cell that imports another module directly (GoMLX, say) silently gets its
+// latest version, whatever go.mod here says.
 package shim
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
-// Name is what the binary is called when it stands in for goimports.
+// Name is the name of this program when it stands in for goimports.
 const Name = "goimports"
 
 // Is reports whether a program started as argv0 is the shim.
@@ -40,21 +40,21 @@ func Main(args []string, stdout, stderr io.Writer) (status int) {
 		err = Prepare(dir, Pins(os.Getenv), forTest(args))
 	}
 	if err != nil {
-		// The cell may still compile; if it does not, this line stands above the reason.
+		// The cell may still compile. If it does not, this line explains why.
 		fmt.Fprintln(stderr, "tlkit kernel:", err)
 	}
-	real := filepath.Join(os.Getenv(kernelspec.ToolsVar), Name)
+	program := filepath.Join(os.Getenv(kernelspec.ToolsVar), Name)
 	if runtime.GOOS == "windows" {
-		real += ".exe"
+		program += ".exe"
 	}
-	if _, err := os.Stat(real); err != nil {
-		fmt.Fprintln(stderr, "tlkit kernel: goimports is gone from", filepath.Dir(real)+"; run: "+invoke.Name()+" setup")
+	if _, err := os.Stat(program); err != nil {
+		fmt.Fprintln(stderr, "tlkit kernel: goimports is missing in", filepath.Dir(program)+"; run: "+invoke.Name()+" setup")
 		return 1
 	}
-	if err := become(real, args); err == nil {
+	if err := become(program, args); err == nil {
 		return 0
 	}
-	cmd := exec.Command(real, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
 	if err := cmd.Run(); err != nil {
 		if cmd.ProcessState == nil {
@@ -69,16 +69,16 @@ func forTest(args []string) bool {
 	return len(args) > 0 && strings.HasSuffix(args[len(args)-1], "_test.go")
 }
 
-// Pin is one line of go.mod: a required version, and the folder that replaces it, if any.
+// Pin is a required module of go.mod: its version, and the folder that replaces it, if any.
 type Pin struct {
 	Path, Version, Folder string
 }
 
-// gonbPin is the library cells import to talk to GoNB; some module proxies refuse to say
-// what its latest version is, and it must fit the kernel anyway.
+// gonbPin is the library with which cells talk to GoNB. It must fit the kernel, and some module
+// proxies do not tell its latest version.
 var gonbPin = Pin{Path: "github.com/janpfeifer/gonb", Version: "v0.11.5"}
 
-// Pins says what every cell is pinned to, from the environment that the kernel made.
+// Pins returns what every cell is pinned to, according to the kernel's environment.
 func Pins(getenv func(string) string) []Pin {
 	if root := getenv(kernelspec.RootVar); root != "" {
 		return []Pin{{Path: kernelspec.ModulePath, Version: "v0.0.0", Folder: root}}
@@ -89,7 +89,8 @@ func Pins(getenv func(string) string) []Pin {
 	return nil
 }
 
-// Prepare pins and lays the prelude in a cell's folder. Doing it again changes nothing.
+// Prepare pins modules in a cell's go.mod and go.sum and writes the prelude. A second call changes
+// nothing. test is for a %test cell, whose files are tests.
 func Prepare(dir string, pins []Pin, test bool) error {
 	if imports(dir, gonbPin.Path, test) {
 		pins = append(pins, gonbPin)
@@ -103,8 +104,8 @@ func Prepare(dir string, pins []Pin, test bool) error {
 	return prelude(dir, test)
 }
 
-// imports reports whether the cell names a package of a module. A mention in a comment
-// counts too: all it does is to pin a module that nobody uses.
+// imports reports whether the cell names a package of a module. A comment counts too: then a
+// module is pinned that is not used, which does no harm.
 func imports(dir, module string, test bool) bool {
 	name := "main.go"
 	if test {
@@ -114,8 +115,8 @@ func imports(dir, module string, test bool) bool {
 	return err == nil && strings.Contains(string(text), `"`+module+"/")
 }
 
-// pin adds what is missing in go.mod. It is done on text, line by line: the file is GoNB's
-// and the person's own "go mod edit" may have been at it; what is there is left alone.
+// pin adds what is missing in go.mod. It edits the text, because GoNB writes the file and a person
+// may have changed it with "go mod edit"; what is there is kept.
 func pin(path string, pins []Pin) error {
 	old, err := os.ReadFile(path)
 	if err != nil {
@@ -140,8 +141,8 @@ func pin(path string, pins []Pin) error {
 	return nil
 }
 
-// sums copies the checkout's go.sum into the cell's: with it Go checks modules against what
-// the checkout knows, and without a network it can check them at all.
+// sums copies the checkout's go.sum into the cell's, so that Go checks modules against the same
+// sums, also without a network.
 func sums(path string, pins []Pin) error {
 	old, err := os.ReadFile(path)
 	if err != nil && !os.IsNotExist(err) {
@@ -156,11 +157,11 @@ func sums(path string, pins []Pin) error {
 		if p.Folder == "" {
 			continue
 		}
-		theirs, err := os.ReadFile(filepath.Join(p.Folder, "go.sum"))
+		checkout, err := os.ReadFile(filepath.Join(p.Folder, "go.sum"))
 		if err != nil {
 			continue // a module without dependencies has none
 		}
-		for l := range strings.Lines(string(theirs)) {
+		for l := range strings.Lines(string(checkout)) {
 			if l = strings.TrimSpace(l); l != "" && !have[l] {
 				text = append(append(text, l...), '\n')
 			}
@@ -175,7 +176,7 @@ func sums(path string, pins []Pin) error {
 	return nil
 }
 
-// quoted writes a folder the way go.mod wants it.
+// quoted writes a folder as go.mod wants it.
 func quoted(path string) string {
 	if strings.ContainsAny(path, " \t\"'`(),[]{}") || strings.Contains(path, "//") {
 		return fmt.Sprintf("%q", path)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
@@ -169,7 +170,7 @@ func tempProblem() (Problem, bool) {
 	}
 	f.Close()
 	os.Remove(f.Name())
-	if free, ok := freeSpace(dir); ok && free < spare {
+	if free, ok := machine.FreeSpace(dir); ok && free < spare {
 		return Problem{What: fmt.Sprintf("The disk is full: %s has %d MB free, a cell needs %d", dir, free>>20, spare>>20), Repair: "free some space, or set TMPDIR to another folder before starting Jupyter"}, true
 	}
 	return Problem{}, false

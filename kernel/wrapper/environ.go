@@ -8,11 +8,11 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
-// Environ is the environment that gonb and every cell get, made from base. temp is the
-// kernel's private folder, "" for none (warming the build cache).
+// Environ returns the environment of GoNB and of every cell, made from base. temp is the kernel's
+// private folder; "" = none, for a build outside a kernel.
 //
-// GO_EXTLINK_ENABLED=0 and -ldflags=-s halve the time of a cell that links XLA: what
-// dominates is debugging tables and the external linker.
+// GO_EXTLINK_ENABLED=0 and -ldflags=-s halve the time of a cell that links XLA, most of which goes
+// into debugging tables and the external linker.
 func Environ(base []string, p Place, temp string) []string {
 	set := map[string]string{
 		"GOFLAGS": cellFlags(p.Flags),
@@ -27,7 +27,7 @@ func Environ(base []string, p Place, temp string) []string {
 		k, v, _ := strings.Cut(kv, "=")
 		have[k] = v
 	}
-	// Somebody with a C++ archive to link turns this on again, for the kernel or in a cell.
+	// A person who links a C++ archive turns this on again, for the kernel or in a cell.
 	if have["GO_EXTLINK_ENABLED"] == "" {
 		set["GO_EXTLINK_ENABLED"] = "0"
 	}
@@ -54,8 +54,8 @@ func Environ(base []string, p Place, temp string) []string {
 	return env
 }
 
-// cellFlags takes out of GOFLAGS what no cell survives (-mod and -modfile make every build
-// in a workspace fail) and adds -s, unless somebody has linker flags of their own.
+// cellFlags removes -mod and -modfile from GOFLAGS, with which every build in a workspace fails,
+// and adds -s unless there are other linker flags.
 func cellFlags(flags string) string {
 	var keep []string
 	linker := false
@@ -79,8 +79,8 @@ func splitFlags(s string) (fields []string) {
 	for s = strings.TrimLeft(s, " \t"); s != ""; s = strings.TrimLeft(s, " \t") {
 		end := strings.IndexAny(s, " \t")
 		if q := s[0]; q == '\'' || q == '"' {
-			if close := strings.IndexByte(s[1:], q); close >= 0 {
-				end = close + 2
+			if n := strings.IndexByte(s[1:], q); n >= 0 {
+				end = n + 2
 			}
 		}
 		if end < 0 || end > len(s) {

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// explainer is the kernel that stands in when GoNB cannot be started: it answers every cell
-// with what is wrong and how to repair it. A kernel that just died would leave the person
-// with a spinning page and the reason in a log they do not know of.
+// explainer is the kernel that runs when GoNB cannot be started: it answers every cell with what
+// is wrong and how to repair it. A kernel that just ended would leave a page that waits, and the
+// reason in a log that few know of.
 type explainer struct {
 	info connection
-	say  func() []Problem // asked anew for every cell: what was repaired is said too
+	say  func() []Problem // called for every cell: a repaired machine has none
 
 	mu    sync.Mutex
 	subs  []*peer
@@ -99,7 +99,7 @@ func explain(ctx context.Context, connectionFile string, say func() []Problem) e
 	return nil
 }
 
-// listen binds a port; one that GoNB has just left may take a moment.
+// listen binds a port. One that GoNB has just closed may take a moment.
 func (e *explainer) listen(port int) (net.Listener, error) {
 	network, address := "tcp", net.JoinHostPort(e.info.IP, fmt.Sprint(port))
 	if e.info.Transport == "ipc" {
@@ -125,8 +125,8 @@ func (e *explainer) drain(p *peer) {
 	}
 }
 
-// subscribe keeps a peer as a listener for as long as it is there. Whatever topic it asks
-// for, it gets all: Jupyter's clients ask for all.
+// subscribe keeps a peer as a listener while it is connected. It gets every topic, which is what
+// Jupyter's clients ask for.
 func (e *explainer) subscribe(p *peer) {
 	e.mu.Lock()
 	e.subs = append(e.subs, p)
@@ -204,12 +204,12 @@ func (e *explainer) answer(p *peer, h header, parent, content []byte) {
 		to := slices.Clone(e.subs)
 		e.mu.Unlock()
 		for _, s := range to {
-			s.send(m...)
+			_ = s.send(m...) // a listener that is gone is removed by its reader
 		}
 	}
 	reply := func(content any) {
 		kind := strings.TrimSuffix(h.Type, "_request") + "_reply"
-		p.send(e.message(kind, parent, h.Session, content)...)
+		_ = p.send(e.message(kind, parent, h.Session, content)...) // a lost peer ends the reading loop
 	}
 	publish("status", object{"execution_state": "busy"})
 	defer publish("status", object{"execution_state": "idle"})
@@ -222,35 +222,12 @@ func (e *explainer) answer(p *peer, h header, parent, content []byte) {
 			"help_links":    []any{},
 		})
 	case "execute_request":
-		var r struct {
-			Code   string `json:"code"`
-			Silent bool   `json:"silent"`
-		}
-		json.Unmarshal(content, &r)
-		e.mu.Lock()
-		if !r.Silent {
-			e.count++
-		}
-		count := e.count
-		e.mu.Unlock()
-		publish("execute_input", object{"code": r.Code, "execution_count": count})
-		name, value := "KernelNotReady", "this was repaired meanwhile: restart the kernel (Kernel, Restart) and run the cell again"
-		var lines []string
-		if problems := e.say(); len(problems) > 0 {
-			value = problems[0].What
-			for _, q := range problems {
-				lines = append(lines, q.lines()...)
-			}
-			lines = append(lines, "", "Then restart the kernel (Kernel, Restart) and run the cell again.")
-		}
-		trace := append([]string{"The Go (tlkit) kernel could not start: " + value}, lines...)
-		publish("error", object{"ename": name, "evalue": value, "traceback": trace})
-		reply(object{"status": "error", "execution_count": count, "ename": name, "evalue": value, "traceback": trace})
+		e.execute(content, publish, reply)
 	case "shutdown_request":
 		var r struct {
 			Restart bool `json:"restart"`
 		}
-		json.Unmarshal(content, &r)
+		_ = json.Unmarshal(content, &r)
 		reply(object{"status": "ok", "restart": r.Restart})
 		e.stop()
 	case "complete_request":
@@ -266,4 +243,32 @@ func (e *explainer) answer(p *peer, h header, parent, content []byte) {
 	case "interrupt_request":
 		reply(object{"status": "ok"})
 	}
+}
+
+// execute answers a cell with what is wrong.
+func (e *explainer) execute(content []byte, publish func(kind string, content any), reply func(content any)) {
+	var r struct {
+		Code   string `json:"code"`
+		Silent bool   `json:"silent"`
+	}
+	_ = json.Unmarshal(content, &r) // a damaged request has the zero values
+	e.mu.Lock()
+	if !r.Silent {
+		e.count++
+	}
+	count := e.count
+	e.mu.Unlock()
+	publish("execute_input", object{"code": r.Code, "execution_count": count})
+	name, value := "KernelNotReady", "this was repaired: restart the kernel (Kernel, Restart) and run the cell again"
+	var lines []string
+	if problems := e.say(); len(problems) > 0 {
+		value = problems[0].What
+		for _, q := range problems {
+			lines = append(lines, q.lines()...)
+		}
+		lines = append(lines, "", "Then restart the kernel (Kernel, Restart) and run the cell again.")
+	}
+	trace := append([]string{"The Go (tlkit) kernel could not start: " + value}, lines...)
+	publish("error", object{"ename": name, "evalue": value, "traceback": trace})
+	reply(object{"status": "error", "execution_count": count, "ename": name, "evalue": value, "traceback": trace})
 }

@@ -116,7 +116,7 @@ func TestTheStandInExplains(t *testing.T) {
 		t.Errorf("published %v", heard)
 	}
 	problems = nil
-	if _, content := ask(t, c, shell, "execute_request", object{"code": "x"}); !strings.Contains(content, "repaired meanwhile") {
+	if _, content := ask(t, c, shell, "execute_request", object{"code": "x"}); !strings.Contains(content, "was repaired") {
 		t.Errorf("after the repair: %s", content)
 	}
 	for _, k := range []string{"complete", "inspect", "is_complete", "history", "comm_info", "interrupt"} {

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +10,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// room is the kernel's private temporary folder. While its kernel lives it is locked; a
-// folder that can be locked by somebody else has lost its kernel.
+// room is the kernel's private temporary folder. It is locked while its kernel runs: a folder that
+// another process can lock has lost its kernel.
 //
-// The name is short: sockets and pipes below it have a length limit.
+// The name is short, because the paths of sockets and pipes in it have a length limit.
 type room struct {
 	dir  string
 	lock *flock.Flock
@@ -30,9 +31,13 @@ func newRoom() (*room, error) {
 		return nil, fmt.Errorf("wrapper: %w", err)
 	}
 	r := &room{dir: dir, lock: flock.New(filepath.Join(dir, lockName))}
-	if ok, err := r.lock.TryLock(); err != nil || !ok {
+	ok, err := r.lock.TryLock()
+	if err == nil && !ok {
+		err = errors.New("another process holds the lock")
+	}
+	if err != nil {
 		os.RemoveAll(dir)
-		return nil, fmt.Errorf("wrapper: cannot lock %s: %v", dir, err)
+		return nil, fmt.Errorf("wrapper: cannot lock %s: %w", dir, err)
 	}
 	return r, nil
 }

@@ -4,7 +4,7 @@ package wrapper
 
 import "os/exec"
 
-// startBound starts cmd; whoever kills this process by force has to look after it.
+// startBound starts cmd. It goes on when this process is killed.
 func startBound(cmd *exec.Cmd) (<-chan error, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -1,8 +1,8 @@
-// Package wrapper is the kernel's own process: it checks the machine, sets the environment,
-// starts GoNB, hands signals on, and cleans up, also after predecessors that were killed.
+// Package wrapper is the kernel's own process: it checks the machine, sets the environment, starts
+// GoNB, passes signals on, and cleans up, also after kernels that were killed.
 //
-// When GoNB cannot run it answers in GoNB's place ([Main]), so that the reason stands in the
-// notebook. It needs neither GoMLX nor XLA nor a ZeroMQ library.
+// When GoNB cannot run, it answers in GoNB's place ([Main]), so that the notebook shows the reason.
+// It needs neither GoMLX nor XLA nor a ZeroMQ library.
 package wrapper
 
 import (
@@ -24,7 +24,7 @@ import (
 // shims is the folder, inside the kernel's private one, of programs we stand in for.
 const shims = "bin"
 
-// early is how soon gonb must end for it to count as "did not start".
+// early is how soon GoNB must end to count as not started.
 const early = 15 * time.Second
 
 // Main runs the kernel that Jupyter asks for with a connection file, until Jupyter ends it.
@@ -50,7 +50,7 @@ func Main(ctx context.Context, connectionFile string) int {
 		if status, problems = run(connectionFile, place); len(problems) == 0 {
 			return status
 		}
-		// What gonb said stays true until the kernel is started anew.
+		// What GoNB printed holds until the kernel is restarted.
 		first := problems
 		look = func() (Place, []Problem) { return place, first }
 	}
@@ -70,7 +70,7 @@ func Main(ctx context.Context, connectionFile string) int {
 	return 0
 }
 
-// run is a kernel's normal life. problems are set when gonb ended before it was of use.
+// run runs GoNB until it ends. problems are set when it ended before it could run a cell.
 func run(connectionFile string, place Place) (status int, problems []Problem) {
 	defer kernelspec.Use(filepath.Join(place.Tools, "gonb"))()
 	room, err := newRoom()
@@ -121,13 +121,13 @@ func run(connectionFile string, place Place) (status int, problems []Problem) {
 	return 1, nil
 }
 
-// served reports whether a cell was compiled in the kernel's folder: GoNB was up by then.
+// served reports whether a cell was compiled in the kernel's folder: GoNB had started then.
 func served(dir string) bool {
 	found, _ := filepath.Glob(filepath.Join(dir, "gonb_*", "main*.go"))
 	return len(found) > 0
 }
 
-// link makes name another name of our binary.
+// link makes name another name of this program.
 func link(self, name string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
@@ -138,7 +138,7 @@ func link(self, name string) error {
 	return os.Link(self, name)
 }
 
-// tailWriter passes on to our standard error and remembers the end.
+// tailWriter writes to standard error and keeps the end of it.
 type tailWriter struct{ last bytes.Buffer }
 
 func (w *tailWriter) Write(p []byte) (int, error) {
@@ -149,7 +149,7 @@ func (w *tailWriter) Write(p []byte) (int, error) {
 	return os.Stderr.Write(p)
 }
 
-// String is the last lines, without what GoNB colours.
+// String returns the last lines, without colours.
 func (w *tailWriter) String() string {
 	lines := strings.Split(strings.TrimSpace(w.last.String()), "\n")
 	if len(lines) > 12 {

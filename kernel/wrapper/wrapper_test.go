@@ -16,8 +16,8 @@ import (
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
-// machine makes tools and a checkout in folders of their own, and an environment for Look.
-func machine(t *testing.T) (env map[string]string, dir string) {
+// goodMachine makes tools and a checkout in folders of their own, and an environment for Look.
+func goodMachine(t *testing.T) (env map[string]string, dir string) {
 	dir = t.TempDir()
 	tools, root := filepath.Join(dir, "tools"), filepath.Join(dir, "check out")
 	for path, text := range map[string]string{
@@ -71,7 +71,7 @@ func TestLookNamesEveryProblemAndItsRepair(t *testing.T) {
 		}, []string{"gonb is not where", "no go command"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			env, dir := machine(t)
+			env, dir := goodMachine(t)
 			c.spoil(t, env)
 			_, problems := look(t, env, dir)
 			var text strings.Builder
@@ -94,7 +94,7 @@ func TestLookNamesEveryProblemAndItsRepair(t *testing.T) {
 }
 
 func TestTheCheckoutAroundTheNotebookComesFirst(t *testing.T) {
-	env, dir := machine(t)
+	env, dir := goodMachine(t)
 	other := filepath.Join(dir, "other")
 	os.MkdirAll(filepath.Join(other, "notebooks"), 0o755)
 	os.WriteFile(filepath.Join(other, "go.mod"), []byte("module "+kernelspec.ModulePath+"\n"), 0o644)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The little of ZeroMQ's wire protocol (ZMTP 3.0, mechanism NULL) that a kernel needs to be
-// heard: the side that binds, one peer at a time known by its connection.
+// The part of ZeroMQ's wire protocol (ZMTP 3.0, mechanism NULL) that a kernel needs: the side that
+// binds, with each peer known by its connection.
 
 // Frame flags.
 const (
@@ -36,19 +36,20 @@ func newPeer(conn net.Conn) *peer { return &peer{conn: conn, in: bufio.NewReader
 // handshake greets as a socket of a kind (ROUTER, PUB, REP).
 func handshake(conn net.Conn, kind string) (*peer, error) {
 	p := newPeer(conn)
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	defer conn.SetDeadline(time.Time{})
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return nil, err
+	}
 	greeting := make([]byte, 64)
 	greeting[0], greeting[8], greeting[9], greeting[10] = 0xff, 1, 0x7f, 3
 	copy(greeting[12:], "NULL")
 	if _, err := conn.Write(greeting); err != nil {
 		return nil, err
 	}
-	theirs := make([]byte, 64)
-	if _, err := io.ReadFull(p.in, theirs); err != nil {
+	reply := make([]byte, 64)
+	if _, err := io.ReadFull(p.in, reply); err != nil {
 		return nil, err
 	}
-	if theirs[0] != 0xff || theirs[9] != 0x7f || theirs[10] < 3 {
+	if reply[0] != 0xff || reply[9] != 0x7f || reply[10] < 3 {
 		return nil, errors.New("wrapper: the peer does not speak ZMTP 3")
 	}
 	ready := append([]byte("\x05READY\x0bSocket-Type"), 0, 0, 0, byte(len(kind)))
@@ -59,7 +60,10 @@ func handshake(conn net.Conn, kind string) (*peer, error) {
 	if err == nil && flags&frameCommand == 0 {
 		err = errors.New("wrapper: the peer sent a message before it was ready")
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	return p, conn.SetDeadline(time.Time{})
 }
 
 func (p *peer) next() (flags byte, body []byte, err error) {
@@ -112,7 +116,9 @@ func (p *peer) receive() (parts [][]byte, err error) {
 func (p *peer) send(parts ...[]byte) error {
 	p.out.Lock()
 	defer p.out.Unlock()
-	p.conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	if err := p.conn.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
 	for i, part := range parts {
 		var flags byte
 		if i < len(parts)-1 {

@@ -237,8 +237,8 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 	if got := strings.Join(order, " "); got != "twin best close nested bad" {
 		t.Errorf("order %s", got)
 	}
-	clear := func(i int) bool { return c.Ranked[i].Gap.Clear }
-	if c.Ranked[0].Gap != nil || clear(1) || clear(2) || !clear(3) || !clear(4) {
+	apart := func(i int) bool { return c.Ranked[i].Gap.Clear }
+	if c.Ranked[0].Gap != nil || apart(1) || apart(2) || !apart(3) || !apart(4) {
 		t.Errorf("gaps %+v %+v %+v %+v", c.Ranked[1].Gap, c.Ranked[2].Gap, c.Ranked[3].Gap, c.Ranked[4].Gap)
 	}
 	// The intervals of twin and nested overlap; the pairs tell them apart all the same.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -33,7 +34,7 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 	pixels := make([]float32, b.Batch*size*size*3)
 	pipeline := net.Preset.Eval()
 	prepare, forward := math.Inf(1), math.Inf(1)
-	began, used := time.Now(), processorTime()
+	began, used := time.Now(), machine.ProcessorTime()
 	for k := 0; k < 2 || k < paceRuns && time.Since(began) < paceFor; k++ {
 		start := time.Now()
 		err := transforms.Each(ctx, b.Batch, 0, func(i int) (transforms.Tensor, error) {
@@ -56,5 +57,5 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 			forward = min(forward, time.Since(start).Seconds())
 		}
 	}
-	return (prepare + forward) / float64(b.Batch), (processorTime() - used) / time.Since(began).Seconds(), nil
+	return (prepare + forward) / float64(b.Batch), (machine.ProcessorTime() - used).Seconds() / time.Since(began).Seconds(), nil
 }

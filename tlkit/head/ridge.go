@@ -2,6 +2,7 @@ package head
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -226,7 +227,7 @@ func (q *ridge) solve(strength float64) ([]float64, error) {
 	}
 	var beta mat.Dense
 	if err := chol.SolveTo(&beta, q.right); err != nil {
-		if _, rough := err.(mat.Condition); !rough {
+		if !errors.As(err, new(mat.Condition)) { // an ill-conditioned system is solved all the same
 			return nil, fmt.Errorf("head: ridge regression at strength %g: %w", strength, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 // Kind is the shape of a schedule.
 type Kind string
 
+// The kinds of schedule.
 const (
 	Constant Kind = "constant" // the rates as they are
 	// OneCycle goes up and down again along cosines, and the momentum the other way: Smith 2018,

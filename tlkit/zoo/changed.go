@@ -83,7 +83,7 @@ func (n *Net) Identity() string {
 	for _, w := range n.declared.Weights {
 		if n.changed[w.Name] {
 			fmt.Fprintf(h, "%s %v\n", w.Name, w.Shape)
-			binary.Write(h, binary.LittleEndian, n.tensors[w.Name].Data)
+			_ = binary.Write(h, binary.LittleEndian, n.tensors[w.Name].Data)
 		}
 	}
 	return file + " with changes " + hex.EncodeToString(h.Sum(nil))

@@ -227,7 +227,9 @@ func TestGraphInOwnCode(t *testing.T) {
 	for i := range doubled {
 		doubled[i] *= 2
 	}
-	conv.MustSetValue(tensors.FromFlatDataAndDimensions(doubled, 3, 3, 3, 16))
+	if err := conv.SetValue(tensors.FromFlatDataAndDimensions(doubled, 3, 3, 3, 16)); err != nil {
+		t.Fatal(err)
+	}
 	if second, _ := run(1); second == first {
 		t.Error("a graph that was built again took the checkpoint's weights back")
 	}

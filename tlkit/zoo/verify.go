@@ -30,6 +30,7 @@ const Tolerance = 2e-5
 // a network: its stages, features and logits for a few pictures.
 type Kind string
 
+// The kinds of weights.
 const (
 	FormulaWeights   Kind = "formula" // made by a formula, the same in every framework
 	PublishedWeights Kind = "weights" // the row's file
@@ -204,7 +205,7 @@ func writeLittleEndian(w io.Writer, values []float32) {
 		for _, v := range values[:k] {
 			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
 		}
-		w.Write(buf) // a hash never fails
+		_, _ = w.Write(buf) // a hash never fails
 		values = values[k:]
 	}
 }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/kernel/bench"
+)
+
+func (c *command) bench() *cobra.Command {
+	var o bench.Options
+	var names []string
+	for _, m := range bench.All() {
+		names = append(names, string(m))
+	}
+	cmd := &cobra.Command{
+		Use:   "bench [" + strings.Join(names, "|") + "]...",
+		Short: "Measure this machine, next to PyTorch when there is one (--python)",
+		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for
+EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio is printed.
+
+  job       a folder becomes a head: nothing cached but weights and plugin, then once more
+  head      25 epochs of a head on cached features
+  pictures  decode, resize, crop, normalise, on one core
+  forward   feature extraction at batch 32: ResNet-18, MobileNetV2, EfficientNet-Lite0
+  onnx      feature extraction from the ONNX file, next to ONNX Runtime (needs onnxruntime in
+            PY; fetches 22 MB; not part of the default)
+  overlap   extraction from files as a share of the network alone
+  tutorial  PyTorch's tutorial, 25 epochs through the frozen network, against our job
+            (minutes; not part of the default)
+  finetune  the tutorial's other half, all layers, against our plan; training steps of
+            ResNet-18 and MobileNetV2, their memory, suffix training, checkpoints and plots
+            (minutes; not part of the default)
+  cells     start of the notebook kernel and warm cells through it, in turn with plain
+            GoNB (sets notebooks up; not part of the default)`,
+		ValidArgs: names,
+		Args:      cobra.OnlyValidArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which := bench.Quick()
+			if len(args) > 0 {
+				which = nil
+			}
+			for _, a := range args {
+				which = append(which, bench.Measurement(a))
+			}
+			o.Offline, o.SetUp = c.offline, func(ctx context.Context) error {
+				_, err := c.prepare(ctx, wanted{notebooks: true, terse: true})
+				return err
+			}
+			p := c.progress()
+			defer p.close()
+			o.Progress = p
+			figures, err := bench.Run(cmd.Context(), o, which...)
+			if err != nil {
+				return err
+			}
+			p.close()
+			c.result = figures
+			if !c.json {
+				for _, f := range figures {
+					c.say("%s", f)
+				}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Python, "python", "", "a Python with torch, to measure beside us")
+	f.Float64Var(&o.Seconds, "seconds", 4, "how long each rate is measured; three rounds, the median counts")
+	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial and finetune (default: hymenoptera when it is here, else insects)")
+	f.IntVar(&o.Epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
+	cmd.AddCommand(c.benchStep())
+	return cmd
+}
+
+// benchStep measures one kind of training step in this process, for bench finetune.
+func (c *command) benchStep() *cobra.Command {
+	return &cobra.Command{
+		Use: "step JOB", Short: "Measure one kind of training step (bench finetune starts this)", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var job bench.Step
+			if err := json.Unmarshal([]byte(args[0]), &job); err != nil {
+				return fmt.Errorf("bench step: the job is not JSON: %w", err)
+			}
+			stepped, err := bench.MeasureStep(cmd.Context(), job)
+			if err != nil {
+				return err
+			}
+			c.result = stepped
+			return nil
+		},
+	}
+}

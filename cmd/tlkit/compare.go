@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/compare"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+func (c *command) compare() *cobra.Command {
+	s := compare.Spec{}
+	cmd := &cobra.Command{
+		Use:   "compare [DIR|SET]",
+		Short: "Rank the networks on your pictures: accuracy, time, size",
+		Long: `Rank backbones on your own pictures. Each gets the same splits and the same head
+(logistic regression on its frozen features, its strength chosen on folds of the
+training pictures), so that only the features differ. Differences are paired: they count
+the pictures that one network has right and the other wrong.
+
+The default is every network whose weights are on this machine or come in a package below
+60 MB. A source that does not answer within 5 s is listed as skipped. The first of many is
+first by a little luck, too: confirm the choice on pictures that took no part in it.
+
+Ctrl-C ends it with what was compared so far. List, table and figure are kept in
+.tlkit/compare-SET.`,
+		Example: `  tlkit compare DIR
+  tlkit compare hymenoptera --models mobilenetv2,efficientnet_lite0
+  tlkit compare DIR --all --folds 5`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.Data = defaultData
+			if len(args) > 0 {
+				s.Data = args[0]
+			}
+			p := c.progress()
+			r, err := compare.Run(cmd.Context(), s, c.place(), p)
+			p.close()
+			if r == nil {
+				return err
+			}
+			c.result = r.List()
+			if !c.json {
+				table := r.Table()
+				c.say("%s", show.Table{Header: table[0], Rows: table[1:], Left: 2}.Text())
+				c.say("%s", r.Sentence())
+				c.say("accuracy of a linear probe on %s of %s · %s", r.Split, r.Data, r.Engine)
+				for _, why := range r.Reasons() {
+					c.say("skipped  %s", why)
+				}
+				if r.Folder != "" {
+					c.say("files    %s (compare.png, compare.json, compare.txt)", r.Folder)
+				}
+			}
+			if w := r.Warning(); w != "" {
+				c.say("%s", w)
+			}
+			if err != nil {
+				err = fmt.Errorf("interrupted after %d of %d; features computed so far are kept, the same command goes on from there: %w", len(r.Ranked), len(r.Ranked)+len(r.Skipped), err)
+			} else if len(r.Ranked) == 0 {
+				err = errors.New("none of the networks could be compared: the reasons are listed")
+			}
+			if err == nil {
+				return nil
+			}
+			if c.json {
+				_ = c.print(c.result)
+			}
+			return &reported{err}
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&s.Models, "models", nil, "these networks only, wherever their weights come from: a,b,c")
+	f.BoolVar(&s.All, "all", false, "try every network of tlkit models")
+	f.StringVar(&s.Split, "split", "", "split to report on: valid or test (default: valid, else test)")
+	f.IntVar(&s.Folds, "folds", 0, "instead of a split: every picture, predicted by a head that did not see it, over K folds")
+	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits and folds")
+	return cmd
+}

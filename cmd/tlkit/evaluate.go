@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+)
+
+func (c *command) evaluate() *cobra.Command {
+	s := run.Spec{}
+	var zeroShot string
+	cmd := &cobra.Command{
+		Use:   "evaluate HEAD|MODEL DIR|SET",
+		Short: "Measure a head file, or a pretrained classifier as it is, on labelled pictures",
+		Long: `Measure a head file or a pretrained classifier on labelled pictures.
+
+HEAD is a file written by train: it is measured on the valid split (else test).
+MODEL is a network with a classifier of its own (tlkit models): it is measured zero-shot,
+on all pictures. --zero-shot maps its labels to yours.`,
+		Example: `  tlkit evaluate my.head.safetensors DIR
+  tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee
+  tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee --statistics imagenet`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := c.progress()
+			var e *run.Evaluation
+			var err error
+			if isHead(args[0]) {
+				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
+					err = fmt.Errorf("evaluate: a head file has its own preset and labels: --statistics, --preset and --zero-shot are for models")
+				} else if cmd.Flags().Changed("seed") {
+					err = fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
+				} else {
+					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights}, c.place(), p)
+				}
+			} else {
+				s.Model, s.Data = args[0], args[1]
+				e, err = run.EvaluateModel(cmd.Context(), s, zeroShot, c.place(), p)
+			}
+			p.close()
+			if err != nil {
+				return err
+			}
+			c.result = e
+			if c.json {
+				return nil
+			}
+			if details := e.Details(); details != "" {
+				c.say("%s", strings.TrimRight(details, "\n"))
+			}
+			c.say("\n%s", e.Line())
+			return nil
+		},
+	}
+	specFlags(cmd, &s)
+	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels mean yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
+	return cmd
+}
+
+// isHead reports whether a name on the command line means a head file: it is a file, or ends like
+// one.
+func isHead(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors")
+}

@@ -1,0 +1,138 @@
+// Command tlkit is transfer learning from the command line: it sets the machine up, trains
+// a head on a folder of pictures, measures it, and predicts with it.
+//
+//	tlkit train                        # drawn ants and bees: needs no data
+//	tlkit train DIR -o my.head.safetensors
+//	tlkit predict my.head.safetensors picture.jpg
+//
+// Results go to standard output, progress and messages to standard error. With --json standard
+// output is exactly one JSON value.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+)
+
+func main() {
+	beGoimports()
+	engine.ProbeMain() // in a child of doctor: opens XLA and ends the process
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// command is what the subcommands share: flags and streams.
+type command struct {
+	json          bool
+	offline       bool
+	noncommercial bool
+	out           io.Writer
+	err           io.Writer
+	result        any // printed at the end with --json
+}
+
+// execute runs one command line and returns its exit status: 0 done, 1 failed, 130 interrupted.
+func execute(ctx context.Context, args []string, out, errs io.Writer) int {
+	c := &command{out: out, err: errs}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	// A command line that cannot be parsed leaves its flags at their defaults.
+	c.json = c.json || slices.Contains(args, "--json")
+	if err == nil && c.json && c.result != nil {
+		err = c.print(c.result)
+	}
+	if err == nil {
+		return 0
+	}
+	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
+	found := errors.As(err, new(*reported))
+	// ErrInterrupted says itself how to go on.
+	if interrupted && !found && !errors.Is(err, finetune.ErrInterrupted) {
+		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
+	}
+	text := invoke.Hints(err.Error())
+	if c.json && !found {
+		_ = c.print(map[string]string{"error": text})
+	}
+	fmt.Fprintln(errs, "tlkit:", text)
+	if interrupted {
+		return 130
+	}
+	return 1
+}
+
+// reported is the error of a command that has printed its result all the same: verify, doctor,
+// compare.
+type reported struct{ error }
+
+func (r *reported) Unwrap() error { return r.error }
+
+func (c *command) print(v any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// say prints a result for a person: to standard output, or with --json to standard error.
+func (c *command) say(format string, args ...any) {
+	w := c.out
+	if c.json {
+		w = c.err
+	}
+	fmt.Fprintln(w, invoke.Hints(fmt.Sprintf(format, args...)))
+}
+
+// note prints a message on the way, to standard error.
+func (c *command) note(format string, args ...any) {
+	fmt.Fprintln(c.err, invoke.Hints(fmt.Sprintf(format, args...)))
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tlkit",
+		Short:         "Transfer learning on images: a folder of pictures becomes a classifier",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	c.showVersion(root)
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if c.json { // standard output is for the JSON value
+			cmd.Root().SetOut(c.err)
+			c.result = map[string]string{"help": cmd.UsageString()}
+		}
+		help(cmd, args)
+	})
+	f := root.PersistentFlags()
+	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
+	f.BoolVar(&c.offline, "offline", false, "never use the network, only what is cached")
+	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: also load weights whose licence demands that")
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.verify(), c.bench(),
+		c.lab(), c.runNotebooks(), c.uninstall(), c.kernel())
+	return root
+}
+
+// place puts runs into the current folder.
+func (c *command) place() run.Place {
+	return run.Place{Offline: c.offline, NonCommercial: c.noncommercial}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// defaultData is the set that train uses without a folder: it is drawn and needs no download.
+const defaultData = "insects"
+
+// specFlags are the flags of every command that prepares pictures for a model.
+func specFlags(cmd *cobra.Command, s *run.Spec) {
+	f := cmd.Flags()
+	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin, .h5, .keras, model.json) instead of the model's own")
+	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
+	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
+	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
+	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
+}
+
+func defaultModel() string { return zoo.Rows()[0].Name }
+
+func (c *command) train() *cobra.Command {
+	s, place := run.Spec{}, run.Place{}
+	cmd := &cobra.Command{
+		Use:   "train [DIR|SET]",
+		Short: "Train a head on a folder of pictures (default: drawn ants and bees)",
+		Long: `Train a head on the frozen features of a pretrained network.
+
+DIR has a folder for each label, or train/ and valid/ with such folders inside, or is a
+CSV file. The first line of a CSV file names what is learnt: path,label is one label a
+picture; path,labels is several, as in a;b, or none (scored by mean average precision);
+path,x,y,… is a number in each further column, in its own unit (scored by R²). A column
+split holds train, valid or test. SET is a ready set: insects, insects-medium,
+insects-hard (drawn, no download), hymenoptera, food5, cats_dogs. $TLKIT_DATA/SET is
+looked at first.
+
+With --finetune N the backbone is trained too, for N epochs after the head is fitted. The
+plan is printed first; the default one tries depths and rates on folds of the training
+pictures and leaves the backbone as it is where that is better. Ctrl-C saves the state,
+--resume goes on from it.
+
+Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
+holds the plan, the history, the figures and the head.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.Data = defaultData
+			if len(args) > 0 {
+				s.Data = args[0]
+			}
+			place.Offline, place.NonCommercial = c.offline, c.noncommercial
+			p := c.progress()
+			r, err := run.Train(cmd.Context(), s, place, p)
+			p.close()
+			if err != nil {
+				return err
+			}
+			c.result = r
+			if c.json {
+				return nil
+			}
+			c.say("\n%s", strings.TrimRight(r.Details, "\n"))
+			if b := r.Baseline; b != nil {
+				c.say("\nfor comparison, %s on the same features: %s", b.Method, b.Brief())
+			}
+			if f := r.Finetune; f != nil {
+				c.say("\nfine-tuning, plan %s: %s", f.Plan, f.Why)
+			}
+			c.say("\n%s", r.Line())
+			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), r.Engine, r.Model)
+			c.say("run   %s (curves.png, %s, history.jsonl, plan.json)", r.Run, r.FigureFile())
+			c.say("head  %s", r.Head)
+			c.say("next  tlkit predict %s PICTURE…", r.Head)
+			return nil
+		},
+	}
+	specFlags(cmd, &s)
+	f := cmd.Flags()
+	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
+	f.StringVar((*string)(&s.Head), "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
+	f.IntVar(&s.Epochs, "epochs", 0, "epochs of --head sgd (default 25)")
+	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
+	f.IntVar(&s.Folds, "folds", 0, "cross-validate over K folds")
+	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
+	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning after the head: the backbone is trained too")
+	f.StringVar((*string)(&s.Plan), "plan", "", "plan of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
+	f.StringVar(&s.From, "from", "", "first stage of the backbone that is fine-tuned (default: the plan's choice)")
+	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
+	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
+	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; go on with an interrupted fine-tuning")
+	return cmd
+}
+
+func phases(all []run.Phase) string {
+	var order []string
+	sum := map[string]float64{}
+	for _, p := range all {
+		if _, ok := sum[p.Name]; !ok {
+			order = append(order, p.Name)
+		}
+		sum[p.Name] += p.Seconds
+	}
+	for i, n := range order {
+		order[i] = fmt.Sprintf("%s %.1f", n, sum[n])
+	}
+	return strings.Join(order, ", ")
+}

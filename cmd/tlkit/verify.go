@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// verdict is one network of tlkit verify --json.
+type verdict struct {
+	Model    string            `json:"model"`
+	Kind     string            `json:"kind"` // formula weights, or the published weights
+	OK       bool              `json:"ok"`
+	Relative *float64          `json:"relative"` // largest difference as a share of the largest number; null = none was computed
+	Skipped  string            `json:"skipped,omitempty"`
+	Problem  string            `json:"problem,omitempty"`
+	By       map[string]string `json:"by"` // the referee
+}
+
+// verification is the result of tlkit verify.
+type verification struct {
+	OK      bool      `json:"ok"`
+	Count   int       `json:"count"`   // goldens replayed
+	Skipped int       `json:"skipped"` // weights that are not available here
+	Largest float64   `json:"largest"` // relative difference
+	Allowed float64   `json:"allowed"`
+	Engine  string    `json:"engine"`
+	Models  []verdict `json:"models"`
+}
+
+func (c *command) verify() *cobra.Command {
+	var weights string
+	cmd := &cobra.Command{
+		Use:   "verify [MODEL...]",
+		Short: "Compare every network with what PyTorch, Keras or ONNX Runtime computed",
+		Long: `Replay the golden values. Every architecture, with weights made by a formula and, where
+there are goldens of them, with published weights, must give the features and logits that
+PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest value.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			out, err := c.replay(cmd.Context(), args, weights)
+			if err != nil {
+				return err
+			}
+			c.result = out
+			if !c.json {
+				c.table(out)
+			}
+			if out.OK {
+				return nil
+			}
+			if c.json {
+				_ = c.print(out)
+			}
+			return &reported{errors.New("verify: not every golden was reproduced: see the lines marked WRONG")}
+		},
+	}
+	cmd.Flags().StringVar(&weights, "weights", "", "a weights file for the one MODEL named")
+	return cmd
+}
+
+// replay verifies networks by name; without names, all of them.
+func (c *command) replay(ctx context.Context, names []string, weights string) (verification, error) {
+	p := c.progress()
+	defer p.close()
+	e, err := engine.Open(ctx, engine.Options{Install: !c.offline, Report: p.State})
+	if err != nil {
+		return verification{}, err
+	}
+	if len(names) == 0 {
+		for _, r := range zoo.Rows() {
+			names = append(names, r.Name)
+		}
+	}
+	out := verification{OK: true, Allowed: zoo.Tolerance, Engine: e.Name}
+	o := zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: p.State}
+	seen := map[string]bool{} // several checkpoints share an architecture and its golden
+	for i, name := range names {
+		p.State("verifying", int64(i), int64(len(names)))
+		verdicts, err := zoo.Verify(ctx, e.Backend, []string{name}, o)
+		if err != nil {
+			return out, err
+		}
+		for _, v := range verdicts {
+			if key := v.Name + " " + string(v.Kind); !seen[key] {
+				seen[key] = true
+				out.add(v)
+			}
+		}
+	}
+	out.OK = out.OK && out.Count > 0
+	return out, nil
+}
+
+func (v *verification) add(one zoo.Verdict) {
+	row := verdict{Model: one.Name, Kind: string(one.Kind), OK: one.OK, Skipped: one.Skipped, Problem: one.Problem, By: one.Referee}
+	if one.Skipped != "" {
+		v.Skipped++
+	} else {
+		v.Count++
+		v.OK = v.OK && one.OK
+		if !math.IsInf(one.Relative, 0) && !math.IsNaN(one.Relative) {
+			row.Relative = &one.Relative
+			v.Largest = max(v.Largest, one.Relative)
+		}
+	}
+	v.Models = append(v.Models, row)
+}
+
+func (c *command) table(v verification) {
+	for _, m := range v.Models {
+		state := "ok"
+		switch {
+		case m.Skipped != "":
+			why, _, _ := strings.Cut(m.Skipped, ";") // what to do by hand is in --json
+			state = "skipped: " + why
+		case !m.OK:
+			state = "WRONG: " + m.Problem
+		}
+		relative := "      -"
+		if m.Relative != nil {
+			relative = fmt.Sprintf("%.1e", *m.Relative)
+		}
+		c.say("%-24s %-8s %s  %s", m.Model, m.Kind, relative, state)
+	}
+	c.say("\n%d goldens replayed on %s, largest difference %.1e (allowed %.0e), %d skipped", v.Count, v.Engine, v.Largest, v.Allowed, v.Skipped)
+}

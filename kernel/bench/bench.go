@@ -1,0 +1,190 @@
+// Package bench measures this machine: how long tlkit takes for whole jobs and for their
+// parts, and how long PyTorch, ONNX Runtime or plain GoNB take for the same work.
+//
+// Rates are medians of three rounds, ours and the peer's in turn. Whole jobs and training
+// steps run in processes of their own, so that a warm cache or the memory of a compiler does
+// not change the next figure.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Measurement is one thing that [Run] measures.
+type Measurement string
+
+// The measurements, in the order of [All].
+const (
+	Job      Measurement = "job"      // a folder becomes a head: nothing cached, then once more
+	Head     Measurement = "head"     // 25 epochs of a head on cached features
+	Pictures Measurement = "pictures" // decode, resize, crop and normalise on one core
+	Forward  Measurement = "forward"  // feature extraction of three networks, batch 32
+	ONNX     Measurement = "onnx"     // feature extraction from an ONNX file
+	Overlap  Measurement = "overlap"  // extraction from files as a share of the network alone
+	Tutorial Measurement = "tutorial" // PyTorch's tutorial, frozen, against our job
+	Finetune Measurement = "finetune" // the tutorial with all layers; training steps; shares
+	Cells    Measurement = "cells"    // kernel start and warm cells, next to plain GoNB
+)
+
+// All returns every measurement.
+func All() []Measurement {
+	return []Measurement{Job, Head, Pictures, Forward, ONNX, Overlap, Tutorial, Finetune, Cells}
+}
+
+// Quick returns the measurements that need neither a peer nor a set-up, and no minutes.
+func Quick() []Measurement {
+	return []Measurement{Job, Head, Pictures, Forward, Overlap}
+}
+
+// Options say what the measurements have to work with. The zero value measures tlkit alone.
+type Options struct {
+	// Python is a program with torch and torchvision (timm for EfficientNet-Lite, onnxruntime
+	// for ONNX), which does the same work in turn with ours; "" = no peer.
+	Python string
+	// Seconds is how long each rate is measured, in each of three rounds; 0 = 4.
+	Seconds float64
+	// Data is the data set of Job, Overlap, Tutorial and Finetune; "" = hymenoptera when it is
+	// on this machine, else insects, which is drawn.
+	Data string
+	// Epochs is how many of the 25 epochs of Tutorial and Finetune PyTorch really runs, its
+	// time scaled up; 0 = all 25.
+	Epochs int
+	// Program is the tlkit that runs in processes of its own; "" = this program.
+	Program string
+	// Offline keeps every measurement off the network.
+	Offline bool
+	// SetUp makes this machine ready for notebooks, which Cells needs; nil = it is ready.
+	SetUp func(context.Context) error
+	// Progress hears what is measured, and each figure; nil = silence.
+	Progress run.Progress
+}
+
+// tutorialEpochs is how many epochs PyTorch's tutorial trains.
+const tutorialEpochs = 25
+
+func (o Options) withDefaults(ctx context.Context) Options {
+	if o.Seconds == 0 {
+		o.Seconds = 4
+	}
+	if o.Epochs == 0 {
+		o.Epochs = tutorialEpochs
+	}
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
+	if o.Data == "" {
+		o.Data = "insects"
+		if _, err := datasets.Open(ctx, "hymenoptera", datasets.Options{Offline: true}); err == nil {
+			o.Data = "hymenoptera"
+		}
+	}
+	return o
+}
+
+// Figure is one measured number, next to the peer's from the same run.
+type Figure struct {
+	What  string  `json:"what"`
+	Ours  float64 `json:"ours"`
+	Unit  string  `json:"unit"`
+	Peer  float64 `json:"peer,omitempty"`
+	By    string  `json:"by,omitempty"`    // the peer and its version
+	Ratio float64 `json:"ratio,omitempty"` // how many times better ours is; below 1 it is worse
+	Note  string  `json:"note,omitempty"`
+}
+
+// String returns the figure as one line of a table.
+func (f Figure) String() string {
+	s := fmt.Sprintf("%-46s %8.2f %s", f.What, f.Ours, f.Unit)
+	if f.Peer > 0 {
+		s += fmt.Sprintf("   %s %.2f, ratio %.2f", f.By, f.Peer, f.Ratio)
+	}
+	if f.Note != "" {
+		s += "   " + f.Note
+	}
+	return s
+}
+
+// Run makes the measurements in the order given and returns their figures. After an error it
+// returns those that were complete.
+func Run(ctx context.Context, o Options, which ...Measurement) ([]Figure, error) {
+	s := &session{Options: o.withDefaults(ctx)}
+	for _, m := range which {
+		if err := s.measure(ctx, m); err != nil {
+			return s.figures, fmt.Errorf("bench %s: %w", m, err)
+		}
+	}
+	return s.figures, nil
+}
+
+// session is the measurements of one Run: its options, and the figures so far.
+type session struct {
+	Options
+	figures []Figure
+}
+
+func (s *session) measure(ctx context.Context, m Measurement) error {
+	switch m {
+	case Job:
+		_, err := s.job(ctx)
+		return err
+	case Head:
+		return s.head(ctx)
+	case Pictures:
+		return s.pictures(ctx)
+	case Forward:
+		return s.forward(ctx)
+	case ONNX:
+		return s.onnx(ctx)
+	case Overlap:
+		return s.overlap(ctx)
+	case Tutorial:
+		return s.tutorial(ctx)
+	case Finetune:
+		return s.finetune(ctx)
+	case Cells:
+		return s.cells(ctx)
+	}
+	return fmt.Errorf("no such measurement; want one of %v", All())
+}
+
+// add keeps a figure and tells it.
+func (s *session) add(f Figure) {
+	s.figures = append(s.figures, f)
+	s.Progress.Say(f.String())
+}
+
+// doing tells what is measured now.
+func (s *session) doing(what string) { s.Progress.State(what, 0, 0) }
+
+func (s *session) open(ctx context.Context) (*engine.Engine, error) {
+	return engine.Open(ctx, engine.Options{Install: !s.Offline, Report: s.Progress.State})
+}
+
+func (s *session) load(ctx context.Context, network string) (*zoo.Net, error) {
+	return zoo.Load(ctx, network, zoo.Options{Offline: s.Offline, Report: s.Progress.State})
+}
+
+func (s *session) dataset(ctx context.Context) (*datasets.Dataset, error) {
+	return datasets.Open(ctx, s.Data, datasets.Options{Offline: s.Offline})
+}
+
+var errNoPeer = errors.New("PyTorch is the peer here: name a Python with torch and torchvision: --python PY")
+
+// silent is a Progress that goes nowhere.
+type silent struct{}
+
+func (silent) State(string, int64, int64) {}
+func (silent) Say(string)                 {}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+//go:embed peer.py
+var peerScript string
+
+// peerJob names a function of peer.py ("what") and its arguments.
+type peerJob map[string]any
+
+// peerAnswer is what peer.py prints; each job fills some of it.
+type peerAnswer struct {
+	Rate                 float64 // pictures/s
+	Seconds              float64
+	Peak                 float64 // MiB
+	CPU                  float64 // ms a picture
+	Correct, Best, Total int     // pictures
+	By                   string  // "torch 2.9.0"
+}
+
+// peer has PyTorch do a job; ok is false without [Options].Python.
+func (s *session) peer(ctx context.Context, job peerJob) (answer peerAnswer, ok bool, err error) {
+	if s.Python == "" {
+		return answer, false, nil
+	}
+	arg, err := json.Marshal(job)
+	if err != nil {
+		return answer, false, err
+	}
+	cmd := exec.CommandContext(ctx, s.Python, "-c", peerScript, string(arg))
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return answer, false, fmt.Errorf("%s: %w: %s", s.Python, err, lastLine(errs.String()))
+	}
+	return answer, true, json.Unmarshal(out, &answer)
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// contest is work whose rate is measured, and the same work for the peer.
+type contest struct {
+	what, unit string
+	ours       func() (rate float64, err error)
+	peer       peerJob
+}
+
+// rounds is how often each rate is measured; the median counts.
+const rounds = 3
+
+// rates measures ours and the peer's in turn and adds the figure of their medians.
+func (s *session) rates(ctx context.Context, c contest) error {
+	var ours, peers []float64
+	var by string
+	for range rounds {
+		rate, err := c.ours()
+		if err != nil {
+			return err
+		}
+		ours = append(ours, rate)
+		answer, ok, err := s.peer(ctx, c.peer)
+		if err != nil {
+			return err
+		}
+		if ok {
+			peers, by = append(peers, answer.Rate), answer.By
+		}
+	}
+	f := Figure{What: c.what, Unit: c.unit, Ours: median(ours), By: by}
+	if peers != nil {
+		f.Peer = median(peers)
+		f.Ratio = f.Ours / f.Peer
+	}
+	s.add(f)
+	return nil
+}
+
+// repeat calls work, which handles n pictures, for some seconds and returns pictures a second.
+func repeat(seconds float64, n int, work func() error) (float64, error) {
+	if err := work(); err != nil { // the first call also compiles and allocates
+		return 0, err
+	}
+	start, done := time.Now(), 0
+	for time.Since(start).Seconds() < seconds {
+		if err := work(); err != nil {
+			return 0, err
+		}
+		done += n
+	}
+	return float64(done) / time.Since(start).Seconds(), nil
+}
