@@ -87,11 +87,33 @@ func hear(t *testing.T, client *explainer, p *peer) (string, string) {
 	return h.Type, string(parts[5])
 }
 
+// subscribed waits until what is published arrives: a kernel notices a subscriber in its own time.
+func subscribed(t *testing.T, c connection, shell, iopub *peer) {
+	t.Helper()
+	heard := make(chan error, 1)
+	go func() {
+		_, err := iopub.receive()
+		heard <- err
+	}()
+	for {
+		ask(t, c, shell, "kernel_info_request", object{})
+		select {
+		case err := <-heard:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func TestTheStandInExplains(t *testing.T) {
 	problems := []Problem{{What: "The disk is full", Detail: "no space", Repair: "free <some>"}, {What: "And another", Repair: "wait"}}
 	c, ended := standIn(t, &problems)
 	shell, iopub, heart, control := dial(t, c.Shell, "DEALER"), dial(t, c.IOPub, "SUB"), dial(t, c.Heartbeat, "REQ"), dial(t, c.Control, "DEALER")
 	iopub.send([]byte{1})
+	subscribed(t, c, shell, iopub)
 	if err := heart.send([]byte{}, []byte("ping")); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/ownhome"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestMain(m *testing.M) {
 	asCommand()
 	engine.ProbeMain()
-	os.Exit(m.Run())
+	os.Exit(ownhome.Run(m))
 }
 
 // tlkit runs a command line in a folder of its own and gives what it printed.
