@@ -1,8 +1,8 @@
 /* Runs a command as on an older processor: without AVX-512, or without AVX.
  *
  *     cc -O2 -o cpuid .ci/cpuid.c
- *     ./cpuid AVX2 go test ./tlkit/learner
- *     ./cpuid SSE4_2 go test ./tlkit/learner
+ *     ./cpuid AVX2 go test ./tlkit/finetune
+ *     ./cpuid SSE4_2 go test ./tlkit/finetune
  *
  * XLA_FLAGS=--xla_cpu_max_isa=... limits the code that XLA generates, and nothing else: YNNPACK and
  * Eigen, which compute its convolutions and products, ask the processor themselves. So does Go. Here
