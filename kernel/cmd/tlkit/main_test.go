@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -133,9 +134,14 @@ func TestErrorsSayWhatToTypeNext(t *testing.T) {
 	}
 }
 
-// What messages say is to be typed works where it is read: here, in a checkout.
+// What messages say is to be typed works where it is read: here, in a checkout (its go.mod is enough).
 func TestHintsNameEveryCommand(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
+	checkout := t.TempDir()
+	if err := os.WriteFile(filepath.Join(checkout, "go.mod"), []byte("module "+invoke.ModulePath+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(checkout)
 	for _, sub := range (&command{}).root().Commands() {
 		if !sub.Hidden && !slices.Contains(invoke.Verbs, sub.Name()) {
 			t.Errorf("messages that say tlkit %s are not made to fit: it is missing in invoke.Verbs", sub.Name())
