@@ -20,6 +20,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/data/insects"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/ownhome"
 	"github.com/tlkit/transfer-learning/tlkit"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -115,7 +116,7 @@ func TestMain(m *testing.M) {
 		program()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(ownhome.Run(m))
 }
 
 // program is one of the programs, in a folder, ready to start.

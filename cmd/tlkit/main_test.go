@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/ownhome"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
@@ -17,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	asCommand()
 	engine.ProbeMain()
-	os.Exit(m.Run())
+	os.Exit(ownhome.Run(m))
 }
 
 // tlkit runs a command line in a folder of its own and gives what it printed.
@@ -133,9 +135,14 @@ func TestErrorsSayWhatToTypeNext(t *testing.T) {
 	}
 }
 
-// What messages say is to be typed works where it is read: here, in a checkout.
+// What messages say is to be typed works where it is read: here, in a checkout (its go.mod is enough).
 func TestHintsNameEveryCommand(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
+	checkout := t.TempDir()
+	if err := os.WriteFile(filepath.Join(checkout, "go.mod"), []byte("module "+invoke.ModulePath+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(checkout)
 	for _, sub := range (&command{}).root().Commands() {
 		if !sub.Hidden && !slices.Contains(invoke.Verbs, sub.Name()) {
 			t.Errorf("messages that say tlkit %s are not made to fit: it is missing in invoke.Verbs", sub.Name())

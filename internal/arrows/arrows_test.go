@@ -14,8 +14,8 @@ const module = "github.com/tlkit/transfer-learning/"
 // order is the direction of imports: a package may import packages of the lines above its own,
 // never of its own line or of a line below.
 var order = [][]string{
-	{"internal/advice", "internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/advice", "internal/machine", "internal/words", "internal/testpictures"},
-	{"internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
+	{"internal/advice", "internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/testpictures"},
+	{"internal/ownhome", "internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
 	{"tlkit/engine", "internal/golden"},
@@ -132,5 +132,36 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 	if seen < 3 {
 		t.Fatalf("only %d packages seen: go list does not see the module", seen)
+	}
+}
+
+// A test that reaches the cache or Jupyter's folders does so in a home of its own: see
+// internal/ownhome.
+func TestNoTestReadsThePersonsHome(t *testing.T) {
+	const format = `{{if .ForTest}}{{.ForTest}}{{range .Deps}} {{.}}{{end}}{{end}}`
+	raw, err := exec.Command("go", "list", "-test", "-f", format, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reaches, moves := map[string]bool{}, map[string]bool{}
+	for _, line := range strings.Split(string(raw), "\n") {
+		of, deps, _ := strings.Cut(line, " ")
+		if name := strings.TrimPrefix(of, module); name != "internal/cachedir" && name != "internal/ownhome" {
+			deps = " " + deps + " "
+			reaches[name] = reaches[name] || strings.Contains(deps, " "+module+"internal/cachedir ") || strings.Contains(deps, " "+module+"kernel/kernelspec ")
+			moves[name] = moves[name] || strings.Contains(deps, " "+module+"internal/ownhome ")
+		}
+	}
+	seen := 0
+	for name, yes := range reaches {
+		if yes {
+			seen++
+		}
+		if yes && !moves[name] {
+			t.Errorf("the tests of %s reach the home folder: give them a TestMain that calls ownhome.Run", name)
+		}
+	}
+	if seen < 10 {
+		t.Fatalf("only %d packages seen whose tests reach the cache", seen)
 	}
 }

@@ -26,14 +26,21 @@ type Problem struct {
 }
 
 func (p Problem) lines() []string {
-	lines := []string{"", p.What + "."}
+	lines := append([]string{"", p.What + "."}, p.details()...)
+	return append(lines, "To repair it: "+invoke.Hints(p.Repair))
+}
+
+func (p Problem) details() (lines []string) {
 	for _, l := range strings.Split(strings.TrimSpace(p.Detail), "\n") {
 		if l != "" {
 			lines = append(lines, "    "+l)
 		}
 	}
-	return append(lines, "To repair it: "+invoke.Hints(p.Repair))
+	return lines
 }
+
+// sentence is the problem and its repair in one line.
+func (p Problem) sentence() string { return p.What + "; to repair it, " + invoke.Hints(p.Repair) }
 
 func (p Problem) Error() string { return strings.TrimSpace(strings.Join(p.lines(), "\n")) }
 
@@ -66,7 +73,7 @@ func Look(ctx context.Context, dir, self string, getenv func(string) string) (Pl
 		case root != "" && kernelspec.IsCheckout(root):
 			p.Module.Root = root
 		case root != "":
-			bad = append(bad, Problem{What: "The checkout of tlkit that cells compile against is gone: " + root, Repair: "move it back, or in its new place: go tool tlkit setup"})
+			bad = append(bad, Problem{What: "The clone of tlkit that cells compile against is gone: " + root + " was moved or deleted", Repair: "in its new place, or in a new clone: go tool tlkit setup"})
 		case version != "":
 			p.Module.Version = version
 		}

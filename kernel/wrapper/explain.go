@@ -262,8 +262,9 @@ func (e *explainer) execute(content []byte, publish func(kind string, content an
 	name, value := "KernelNotReady", "this was repaired: restart the kernel (Kernel, Restart) and run the cell again"
 	var lines []string
 	if problems := e.say(); len(problems) > 0 {
-		value = problems[0].What
-		for _, q := range problems {
+		value = problems[0].sentence()
+		lines = problems[0].details()
+		for _, q := range problems[1:] {
 			lines = append(lines, q.lines()...)
 		}
 		lines = append(lines, "", "Then restart the kernel (Kernel, Restart) and run the cell again.")

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
 // standIn starts an explaining kernel on free ports.
@@ -87,11 +89,33 @@ func hear(t *testing.T, client *explainer, p *peer) (string, string) {
 	return h.Type, string(parts[5])
 }
 
+// subscribed waits until what is published arrives: a kernel notices a subscriber in its own time.
+func subscribed(t *testing.T, c connection, shell, iopub *peer) {
+	t.Helper()
+	heard := make(chan error, 1)
+	go func() {
+		_, err := iopub.receive()
+		heard <- err
+	}()
+	for {
+		ask(t, c, shell, "kernel_info_request", object{})
+		select {
+		case err := <-heard:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func TestTheStandInExplains(t *testing.T) {
 	problems := []Problem{{What: "The disk is full", Detail: "no space", Repair: "free <some>"}, {What: "And another", Repair: "wait"}}
 	c, ended := standIn(t, &problems)
 	shell, iopub, heart, control := dial(t, c.Shell, "DEALER"), dial(t, c.IOPub, "SUB"), dial(t, c.Heartbeat, "REQ"), dial(t, c.Control, "DEALER")
 	iopub.send([]byte{1})
+	subscribed(t, c, shell, iopub)
 	if err := heart.send([]byte{}, []byte("ping")); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +165,32 @@ func TestTheStandInExplains(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("the stand-in does not end")
+	}
+}
+
+// A clone that was moved or deleted: the first cell says so, with the command, in one sentence.
+func TestTheFirstCellSaysThatTheCloneIsGone(t *testing.T) {
+	env, dir := machine(t)
+	clone := env[kernelspec.RootVar]
+	if err := os.Rename(clone, filepath.Join(dir, "new place")); err != nil {
+		t.Fatal(err)
+	}
+	_, problems := look(t, env, dir)
+	c, _ := standIn(t, &problems)
+	_, content := ask(t, c, dial(t, c.Shell, "DEALER"), "execute_request", object{"code": "x"})
+	var said struct {
+		Value     string   `json:"evalue"`
+		Traceback []string `json:"traceback"`
+	}
+	if err := json.Unmarshal([]byte(content), &said); err != nil {
+		t.Fatal(err)
+	}
+	want := "The clone of tlkit that cells compile against is gone: " + clone + " was moved or deleted; to repair it, in its new place, or in a new clone: go tool tlkit setup"
+	if said.Value != want {
+		t.Errorf("the first cell says %q, want %q", said.Value, want)
+	}
+	if len(said.Traceback) == 0 || !strings.HasSuffix(said.Traceback[0], want) || strings.Count(strings.Join(said.Traceback, "\n"), clone) != 1 {
+		t.Errorf("the traceback is %q, want that sentence once, first", said.Traceback)
 	}
 }
 

@@ -310,6 +310,8 @@ func TestKeys(t *testing.T) {
 	add("another machine", d.key("plugin", []byte("mlir"), []byte("program"), []byte("options")))
 	setenv(t, "XLA_FLAGS", "--other")
 	add("other flags", c.key("plugin", []byte("mlir"), []byte("program"), []byte("options")))
+	setenv(t, "NPROC", "9")
+	add("other threads", c.key("plugin", []byte("mlir"), []byte("program"), []byte("options")))
 }
 
 func TestProcessor(t *testing.T) {

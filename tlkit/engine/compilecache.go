@@ -208,7 +208,13 @@ func (c *compileCache) evict() {
 
 // compilerEnv returns the settings that XLA and NVIDIA's libraries read from the environment.
 func compilerEnv() string {
-	return "XLA_FLAGS=" + os.Getenv("XLA_FLAGS") + "\nNVIDIA_TF32_OVERRIDE=" + os.Getenv("NVIDIA_TF32_OVERRIDE")
+	env := "XLA_FLAGS=" + os.Getenv("XLA_FLAGS") + "\nNVIDIA_TF32_OVERRIDE=" + os.Getenv("NVIDIA_TF32_OVERRIDE")
+	for _, name := range []string{"PJRT_NPROC", "NPROC"} { // the number of XLA's threads, where it is not that of the processors
+		if n := os.Getenv(name); n != "" {
+			env += "\n" + name + "=" + n
+		}
+	}
+	return env
 }
 
 // machineID describes what the generated code depends on: the processor with all its features

@@ -3,6 +3,8 @@ package engine
 import (
 	"os"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/ownhome"
 )
 
 // The test binary stands in for programs that open the engine: as a probe, or as
@@ -13,5 +15,5 @@ func TestMain(m *testing.M) {
 		child()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(ownhome.Run(m))
 }

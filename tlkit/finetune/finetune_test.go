@@ -91,7 +91,11 @@ func TestStepsAgainstTorch(t *testing.T) {
 	const tolerance = 2e-5
 	for _, c := range file.Runs {
 		t.Run(string(c.Task)+" "+string(c.Norms)+" "+string(c.Rule), func(t *testing.T) {
-			net := formulaNet(t, "resnet20_cifar10", c.Gain)
+			if c.Gain != clearGain {
+				t.Fatalf("the referee's gain is %v, ours %v", c.Gain, clearGain)
+			}
+			net := clearNet(t)
+			checkClear(t, net, e, golden.Input(32, 6), 6)
 			h := &head.Linear{Features: 64, Classes: 3, Weight: golden.Fill("linear.weight", []int{3, 64}, c.Gain), Bias: golden.Fill("linear.bias", []int{3}, c.Gain)}
 			p := Plan{Name: "test", Epochs: 3, Batch: 4, Norms: c.Norms, Smoothing: 0.1, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant},
 				Rule: optim.Rule{Name: c.Rule, Clip: 1},
@@ -183,6 +187,9 @@ func TestStepsAgainstTorch(t *testing.T) {
 				if (w.Stage == "stem" || w.Stage == "layer1" || statistics) && !slices.Equal(before, after) {
 					t.Errorf("%s is frozen and moved", w.Name)
 				}
+			}
+			if c.Norms == FrozenNorms {
+				checkClear(t, changed, e, golden.Input(32, 6), 6)
 			}
 			// The changed net, whole and from pictures, gives the logits that PyTorch ends with.
 			x, err := changed.NewExtractor(e.Backend, 6)

@@ -10,12 +10,14 @@ import (
 )
 
 // A step in micro-batches is the step of the whole batch: losses, norms, logits, weights, memory of the rule and moving
-// averages agree, also where the last micro-batch or the last batch is not full. What is left is the order of sums.
+// averages agree, also where the last micro-batch or the last batch is not full. What is left is the order of sums, on
+// every processor: no ReLU is near its kink.
 func TestMicrobatchesGiveTheSame(t *testing.T) {
 	e := xla(t)
-	net := formulaNet(t, "resnet20_cifar10", 0.8)
+	net := clearNet(t)
 	const n, steps, width = 10, 4, 32 * 32 * 3
 	x := golden.Numbers("x", n*width)
+	checkClear(t, net, e, x, n)
 	everything := append(stages(net), HeadStage)
 	train := func(micro int) (outs []outcome, values map[string][]float32) {
 		p := Plan{Name: "micro", Epochs: 1, Batch: n, Microbatch: micro, Norms: FrozenNorms, Mix: 1, Dropout: 0.2, Average: 0.9,
@@ -49,7 +51,7 @@ func TestMicrobatchesGiveTheSame(t *testing.T) {
 				b.items = append(b.items, i)
 				b.targets[i*3+i%3], b.rows[i] = 1, 1+float32(i%2)/2
 			}
-			o, err := tu.run(b, p.Rule.Now([]int{s}, []float64{1e-5}, 0)) // small: a sum that is rounded otherwise may take another way at the kink of a ReLU
+			o, err := tu.run(b, p.Rule.Now([]int{s}, []float64{1e-3}, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +91,7 @@ func TestMicrobatchesGiveTheSame(t *testing.T) {
 				largest, worst = d, name
 			}
 		}
-		if largest > 2e-4 {
+		if largest > 1e-4 {
 			t.Errorf("micro-batches of %d: %s is off by %.1g", micro, worst, largest)
 		}
 		t.Logf("micro-batches of %d: at most %.1g off, in %s", micro, largest, worst)
