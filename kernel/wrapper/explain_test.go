@@ -170,7 +170,7 @@ func TestTheStandInExplains(t *testing.T) {
 
 // A clone that was moved or deleted: the first cell says so, with the command, in one sentence.
 func TestTheFirstCellSaysThatTheCloneIsGone(t *testing.T) {
-	env, dir := machine(t)
+	env, dir := goodMachine(t)
 	clone := env[kernelspec.RootVar]
 	if err := os.Rename(clone, filepath.Join(dir, "new place")); err != nil {
 		t.Fatal(err)
