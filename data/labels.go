@@ -4,6 +4,8 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 //go:embed labels/*.txt
@@ -24,7 +26,7 @@ var labelLists = map[string]int{"imagenet1k": 1000, "cifar10": 10, "fer2013": 7}
 func Labels(name string) ([]string, error) {
 	want, ok := labelLists[name]
 	if !ok {
-		return nil, fmt.Errorf("data: no label list %q; there are imagenet1k, cifar10 and fer2013", name)
+		return nil, advice.New(fmt.Errorf("data: no label list %q", name), "there are imagenet1k, cifar10 and fer2013")
 	}
 	text, err := labelFiles.ReadFile("labels/" + name + ".txt")
 	if err != nil {

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 	"github.com/tlkit/transfer-learning/kernel/shim"
 	"github.com/tlkit/transfer-learning/kernel/wrapper"
@@ -32,7 +33,7 @@ func (c *command) kernel() *cobra.Command {
 				return setup.BuildGopls(cmd.Context())
 			}
 			if len(args) != 1 {
-				return fmt.Errorf("kernel: no connection file; Jupyter starts this command. To open JupyterLab: tlkit lab")
+				return advice.New(errors.New("kernel: no connection file"), "Jupyter starts this command. To open JupyterLab: tlkit lab")
 			}
 			// The kernel handles signals itself: an interrupt ends a cell, not the kernel.
 			if status := wrapper.Main(cmd.Context(), args[0]); status != 0 {

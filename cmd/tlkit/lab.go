@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
@@ -98,7 +99,7 @@ func (c *command) labPage(ctx context.Context, args []string) (dir, page string,
 	}
 	names, err := c.bringTutorials(ctx, dir)
 	if err != nil {
-		return "", "", fmt.Errorf("lab: %w; go to a folder with notebooks, or name what to open: tlkit lab DIR", err)
+		return "", "", advice.New(fmt.Errorf("lab: %w", err), "go to a folder with notebooks, or name what to open: tlkit lab DIR")
 	}
 	return dir, tutorials + "/" + names[0], nil
 }
@@ -260,7 +261,7 @@ func answers(ctx context.Context, at string, ended <-chan error) error {
 			if err == nil {
 				err = errors.New("it ended")
 			}
-			return fmt.Errorf("%w; its own messages are above", err)
+			return advice.New(err, "its own messages are above")
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(100 * time.Millisecond):

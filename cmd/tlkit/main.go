@@ -22,6 +22,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
@@ -66,7 +67,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	found := errors.As(err, new(*reported))
 	// ErrInterrupted says itself how to go on.
 	if interrupted && !found && !errors.Is(err, finetune.ErrInterrupted) {
-		err = errors.New("interrupted; features computed so far are kept, the same command goes on from there")
+		err = advice.New(errors.New("interrupted"), "features computed so far are kept, the same command goes on from there")
 	}
 	text := invoke.Hints(err.Error())
 	if c.json && !found {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
@@ -50,7 +51,7 @@ status 1.`,
 				return err
 			}
 			if len(args) == 0 {
-				return errors.New("run: no notebook named; for example: tlkit run notebooks/01_ants_and_bees.ipynb")
+				return advice.New(errors.New("run: no notebook named"), "for example: tlkit run notebooks/01_ants_and_bees.ipynb")
 			}
 			for i, a := range args {
 				if args[i], err = c.notebook(ctx, a); err != nil {
@@ -177,7 +178,7 @@ func (c *command) notebook(ctx context.Context, arg string) (string, error) {
 	if err == nil && !info.IsDir() && filepath.Ext(arg) == ".ipynb" {
 		return arg, nil
 	}
-	none := fmt.Errorf("run: %s is not a notebook; want a file that ends in .ipynb", arg)
+	none := advice.New(fmt.Errorf("run: %s is not a notebook", arg), "want a file that ends in .ipynb")
 	dir, werr := os.Getwd()
 	if werr != nil || !errors.Is(err, fs.ErrNotExist) || filepath.Ext(arg) != ".ipynb" {
 		return "", none

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
@@ -46,7 +47,7 @@ func commandStep(dir, self string) setup.Step {
 			}
 			if _, err := os.Lstat(name); err == nil {
 				if !ours(name) {
-					return "", fmt.Errorf("%s exists and was not put there by set-up; remove it, or choose another folder: tlkit setup --bin DIR", name)
+					return "", advice.New(fmt.Errorf("%s exists and was not put there by set-up", name), "remove it, or choose another folder: tlkit setup --bin DIR")
 				}
 				if err := os.Remove(name); err != nil {
 					return "", err

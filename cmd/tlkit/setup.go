@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/kernel/doctor"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -33,7 +34,7 @@ timed; after an interrupt, the same command goes on where it stopped.`,
 				return err
 			}
 			if len(args) > 0 {
-				return fmt.Errorf("setup: unexpected argument %q; the folder of a bundle comes after --offline: tlkit setup --offline DIR", args[0])
+				return advice.New(fmt.Errorf("setup: unexpected argument %q", args[0]), "the folder of a bundle comes after --offline: tlkit setup --offline DIR")
 			}
 			if makeBundle != "" {
 				return c.makeBundle(ctx, makeBundle)

@@ -10,6 +10,8 @@ package insects
 import (
 	"fmt"
 	"image"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // Version changes whenever a pixel of any picture changes. It is part of the names of cached
@@ -64,7 +66,7 @@ func DrawWithFacts(level Level, split string, class, index int) (*image.NRGBA, F
 func drawWithFacts(name Level, split string, class, index int) (*image.NRGBA, Facts, error) {
 	v, ok := levels[name]
 	if !ok {
-		return nil, Facts{}, fmt.Errorf("insects: no level %q; there are easy, medium and hard", name)
+		return nil, Facts{}, advice.New(fmt.Errorf("insects: no level %q", name), "there are easy, medium and hard")
 	}
 	if class != 0 && class != 1 {
 		return nil, Facts{}, fmt.Errorf("insects: class %d, want 0 (ants) or 1 (bees)", class)
@@ -76,7 +78,7 @@ func drawWithFacts(name Level, split string, class, index int) (*image.NRGBA, Fa
 	switch split {
 	case "train", "test":
 	default:
-		return nil, Facts{}, fmt.Errorf("insects: no split %q; there are train and test", split)
+		return nil, Facts{}, advice.New(fmt.Errorf("insects: no split %q", split), "there are train and test")
 	}
 	for _, b := range []byte(string(name) + "/" + split) {
 		seeds = append(seeds, uint64(b))

@@ -14,7 +14,8 @@ const module = "github.com/tlkit/transfer-learning/"
 // order is the direction of imports: a package may import packages of the lines above its own,
 // never of its own line or of a line below.
 var order = [][]string{
-	{"internal/advice", "internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/testpictures"},
+	{"internal/advice"},
+	{"internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/testpictures"},
 	{"internal/ownhome", "internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},

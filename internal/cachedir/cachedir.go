@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // EnvVar moves every cache of tlkit to another folder when it is set.
@@ -29,18 +31,18 @@ func Dir(elem ...string) (string, error) {
 	}
 	for _, e := range elem {
 		if !filepath.IsLocal(e) {
-			return "", fmt.Errorf("cachedir: element %q is not a local path; want a plain name below %s", e, root)
+			return "", advice.New(fmt.Errorf("cachedir: element %q is not a local path", e), "want a plain name below %s", root)
 		}
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", fmt.Errorf("cachedir: cannot create the cache folder: %w; set %s to a folder you can write to", err, EnvVar)
+		return "", advice.New(fmt.Errorf("cachedir: cannot create the cache folder: %w", err), "set %s to a folder you can write to", EnvVar)
 	}
 	if err := private(root); err != nil {
 		return "", err
 	}
 	dir := filepath.Join(append([]string{root}, elem...)...)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("cachedir: cannot create a folder in the cache: %w; set %s to a folder you can write to", err, EnvVar)
+		return "", advice.New(fmt.Errorf("cachedir: cannot create a folder in the cache: %w", err), "set %s to a folder you can write to", EnvVar)
 	}
 	return dir, nil
 }
@@ -51,7 +53,7 @@ func Root() (string, error) {
 	if root == "" {
 		base, err := os.UserCacheDir()
 		if err != nil {
-			return "", fmt.Errorf("cachedir: no cache directory for this user: %w; set %s to a folder you can write to", err, EnvVar)
+			return "", advice.New(fmt.Errorf("cachedir: no cache directory for this user: %w", err), "set %s to a folder you can write to", EnvVar)
 		}
 		root = filepath.Join(base, "tlkit")
 	}

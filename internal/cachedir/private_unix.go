@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // private refuses a cache root that other users can write to: they could swap
@@ -17,11 +19,10 @@ func private(root string) error {
 		return fmt.Errorf("cachedir: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("cachedir: %s is a %s, want a folder; set %s to a folder", root, describe(info.Mode()), EnvVar)
+		return advice.New(fmt.Errorf("cachedir: %s is a %s, want a folder", root, describe(info.Mode())), "set %s to a folder", EnvVar)
 	}
 	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("cachedir: everybody can write to %s (mode %04o), and tlkit loads machine code from it; run: chmod o-w %s",
-			root, info.Mode().Perm(), root)
+		return advice.New(fmt.Errorf("cachedir: everybody can write to %s (mode %04o), and tlkit loads machine code from it", root, info.Mode().Perm()), "run: chmod o-w %s", root)
 	}
 	return nil
 }

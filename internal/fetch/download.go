@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
@@ -90,7 +91,7 @@ func (d *download) run(ctx context.Context) (string, error) {
 				return "", err
 			}
 			if b.after > longWait {
-				return "", fmt.Errorf("%w; try again then", err)
+				return "", advice.New(err, "try again then")
 			}
 			if wait *= time.Duration(asked); b.after > 0 {
 				wait = b.after

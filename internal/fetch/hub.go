@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
@@ -89,7 +90,7 @@ func hubSettings() (hub, error) {
 	if home == "" {
 		cache := userCache()
 		if cache == "" {
-			return hub{}, errors.New("no home folder for the hub's cache; set HF_HOME")
+			return hub{}, advice.New(errors.New("no home folder for the hub's cache"), "set HF_HOME")
 		}
 		home = filepath.Join(cache, "huggingface")
 	}
@@ -124,7 +125,7 @@ func hubSettings() (hub, error) {
 	}
 	for _, r := range h.token {
 		if r <= ' ' || r > '~' {
-			return hub{}, errors.New("the hub's token (HF_TOKEN, or the token file) holds characters that no token has; log in again")
+			return hub{}, advice.New(errors.New("the hub's token (HF_TOKEN, or the token file) holds characters that no token has"), "log in again")
 		}
 	}
 	return h, nil
@@ -273,7 +274,7 @@ func (h *HF) askOnce(ctx context.Context, c hub, o Options, w *web) (hubFile, er
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return hubFile{}, fmt.Errorf("the hub answered %s: the repository is private, gated or misspelt; set HF_TOKEN to a token that may read it", resp.Status)
+		return hubFile{}, advice.New(fmt.Errorf("the hub answered %s: the repository is private, gated or misspelt", resp.Status), "set HF_TOKEN to a token that may read it")
 	default:
 		return hubFile{}, answered(resp)
 	}

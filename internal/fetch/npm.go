@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // glob is the file name that `npm pack` chooses: scope and name joined by a hyphen.
@@ -18,7 +20,7 @@ func (n *NPM) glob() string {
 func (n *NPM) get(ctx context.Context, f File, o Options) (string, error) {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return "", errors.New("no npm in PATH; install Node.js, which brings it")
+		return "", advice.New(errors.New("no npm in PATH"), "install Node.js, which brings it")
 	}
 	dir, err := tempDir()
 	if err != nil {

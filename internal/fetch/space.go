@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/machine"
 )
 
@@ -13,6 +14,5 @@ func enoughSpace(dir string, need int64) error {
 	if !ok || need <= 0 || float64(need)*1.1 <= float64(free) {
 		return nil
 	}
-	return fmt.Errorf("%s has %s free, need %s; free some space or set TLKIT_CACHE to another disk",
-		dir, humanBytes(free), humanBytes(need))
+	return advice.New(fmt.Errorf("%s has %s free, need %s", dir, humanBytes(free), humanBytes(need)), "free some space or set TLKIT_CACHE to another disk")
 }

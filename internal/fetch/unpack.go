@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
@@ -58,7 +59,7 @@ func Unpack(ctx context.Context, archivePath, intoDir string, limits UnpackLimit
 		}
 	}()
 	if entries, err := os.ReadDir(intoDir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; want a folder that does not exist yet", intoDir)
+		return advice.New(fmt.Errorf("%s is not empty", intoDir), "want a folder that does not exist yet")
 	}
 	parent := filepath.Dir(filepath.Clean(intoDir))
 	if err := os.MkdirAll(parent, 0o700); err != nil {
@@ -127,7 +128,7 @@ func (u *unpacker) member(m member) error {
 		return fmt.Errorf("entry %q: its name leaves the folder", m.name)
 	}
 	if m.kind != "" {
-		return fmt.Errorf("entry %q is a %s; want files and folders only", m.name, m.kind)
+		return advice.New(fmt.Errorf("entry %q is a %s", m.name, m.kind), "want files and folders only")
 	}
 	if m.dir {
 		return u.mkdir(name)

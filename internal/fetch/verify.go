@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // sums are what a file hashed to.
@@ -57,7 +59,7 @@ func (f File) verify(what, path string, got sums, size int64) error {
 	case f.MD5 != "" && got.md5 != strings.ToLower(f.MD5):
 		wrong.Want, wrong.Got = strings.ToLower(f.MD5), got.md5
 	case f.SHA256 == "" && f.MD5 == "":
-		return fmt.Errorf("no hash of %s is published, so %s cannot be checked; use it as a weights file of your own instead", f.Name, what)
+		return advice.New(fmt.Errorf("no hash of %s is published, so %s cannot be checked", f.Name, what), "use it as a weights file of your own instead")
 	case f.Bytes > 0 && size != f.Bytes:
 		return fmt.Errorf("%s has %d bytes, want %d: %w", what, size, f.Bytes, ErrHash)
 	default:

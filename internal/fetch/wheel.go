@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // PythonVar names the Python whose pip is used; without it python3 and python
@@ -137,9 +139,9 @@ func findPython(ctx context.Context) (string, error) {
 	}
 	switch {
 	case without != "":
-		return "", fmt.Errorf("%s has no pip; run: %s -m ensurepip (Debian, Ubuntu: apt install python3-pip), or set %s", without, without, PythonVar)
+		return "", advice.New(fmt.Errorf("%s has no pip", without), "run: %s -m ensurepip (Debian, Ubuntu: apt install python3-pip), or set %s", without, PythonVar)
 	case chosen != "":
-		return "", fmt.Errorf("%s=%s is not a program; set it to a Python 3 that has pip", PythonVar, chosen)
+		return "", advice.New(fmt.Errorf("%s=%s is not a program", PythonVar, chosen), "set it to a Python 3 that has pip")
 	}
-	return "", fmt.Errorf("no python3 in PATH; install Python 3 with pip (Debian, Ubuntu: apt install python3-pip), or set %s", PythonVar)
+	return "", advice.New(errors.New("no python3 in PATH"), "install Python 3 with pip (Debian, Ubuntu: apt install python3-pip), or set %s", PythonVar)
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -152,7 +153,7 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 	case Cells:
 		return s.cells(ctx)
 	}
-	return fmt.Errorf("no such measurement; want one of %v", All())
+	return advice.New(errors.New("no such measurement"), "want one of %v", All())
 }
 
 // add keeps a figure and tells it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
@@ -80,7 +81,7 @@ func stepPlan(net *zoo.Net, job Step) (finetune.Plan, error) {
 		}
 	}
 	if !moves {
-		return finetune.Plan{}, fmt.Errorf("bench step: %s has no stage %q; it has %s", job.Model, job.From, strings.Join(names, ", "))
+		return finetune.Plan{}, advice.New(fmt.Errorf("bench step: %s has no stage %q", job.Model, job.From), "it has %s", strings.Join(names, ", "))
 	}
 	return finetune.Plan{Name: "speed", Epochs: 1, Batch: job.Batch, Norms: job.Norms, Mix: 1,
 		Rule:     optim.Rule{Name: optim.SGD, Momentum: 0.9},

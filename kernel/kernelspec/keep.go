@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
@@ -29,7 +30,7 @@ func HomeDir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("kernelspec: no home folder for the kernel's binary: %w; set XDG_DATA_HOME to a folder you can write to", err)
+		return "", advice.New(fmt.Errorf("kernelspec: no home folder for the kernel's binary: %w", err), "set XDG_DATA_HOME to a folder you can write to")
 	}
 	return filepath.Join(home, ".local", "share", "tlkit"), nil
 }
@@ -74,7 +75,7 @@ func Keep(binary string) (string, error) {
 		return path, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", fmt.Errorf("kernelspec: %w; set XDG_DATA_HOME to a folder you can write to", err)
+		return "", advice.New(fmt.Errorf("kernelspec: %w", err), "set XDG_DATA_HOME to a folder you can write to")
 	}
 	err = atomicfile.Write(path, 0o755, func(w io.Writer) error {
 		f, err := os.Open(binary)

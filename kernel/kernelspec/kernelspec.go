@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
@@ -77,7 +78,7 @@ func dataDir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("kernelspec: no home folder: %w; set JUPYTER_DATA_DIR to a folder you can write to", err)
+		return "", advice.New(fmt.Errorf("kernelspec: no home folder: %w", err), "set JUPYTER_DATA_DIR to a folder you can write to")
 	}
 	switch runtime.GOOS {
 	case "darwin":
@@ -110,7 +111,7 @@ func Write(s Spec) (string, error) {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("kernelspec: %w; set JUPYTER_DATA_DIR to a folder you can write to", err)
+		return "", advice.New(fmt.Errorf("kernelspec: %w", err), "set JUPYTER_DATA_DIR to a folder you can write to")
 	}
 	text, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
@@ -133,10 +134,10 @@ func Find() (Spec, error) {
 	path := filepath.Join(dir, "kernel.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return s, fmt.Errorf("kernelspec: %w; run: tlkit setup", err)
+		return s, advice.New(fmt.Errorf("kernelspec: %w", err), "run: tlkit setup")
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("kernelspec: %s is damaged: %w; run: tlkit setup", path, err)
+		return s, advice.New(fmt.Errorf("kernelspec: %s is damaged: %w", path, err), "run: tlkit setup")
 	}
 	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 )
 
@@ -80,5 +81,5 @@ func FindModule(dir string) (Module, error) {
 			return Module{Version: v}, nil
 		}
 	}
-	return Module{}, fmt.Errorf("kernelspec: no tlkit for cells to compile against: %s is in no checkout, and the one that this program was built from is gone; run once inside a checkout: go tool tlkit setup", dir)
+	return Module{}, advice.New(fmt.Errorf("kernelspec: no tlkit for cells to compile against: %s is in no checkout, and the one that this program was built from is gone", dir), "run once inside a checkout: go tool tlkit setup")
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -42,7 +43,7 @@ func OpenBundle(dir string) (Bundle, error) {
 	}
 	text, err := os.ReadFile(filepath.Join(abs, bundleFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, fmt.Errorf("setup: %s is not a bundle (it has no %s); make one on a machine with a network: tlkit setup --make-bundle DIR", dir, bundleFile)
+		return b, advice.New(fmt.Errorf("setup: %s is not a bundle (it has no %s)", dir, bundleFile), "make one on a machine with a network: tlkit setup --make-bundle DIR")
 	}
 	if err != nil {
 		return b, fmt.Errorf("setup: %w", err)
@@ -51,8 +52,7 @@ func OpenBundle(dir string) (Bundle, error) {
 		return b, fmt.Errorf("setup: %s in %s is damaged: %w", bundleFile, dir, err)
 	}
 	if b.OS != runtime.GOOS || b.Arch != runtime.GOARCH || b.Version != 1 {
-		return b, fmt.Errorf("setup: the bundle is for %s/%s (format %d), this machine is %s/%s (format 1); make one on a machine like this: tlkit setup --make-bundle DIR",
-			b.OS, b.Arch, b.Version, runtime.GOOS, runtime.GOARCH)
+		return b, advice.New(fmt.Errorf("setup: the bundle is for %s/%s (format %d), this machine is %s/%s (format 1)", b.OS, b.Arch, b.Version, runtime.GOOS, runtime.GOARCH), "make one on a machine like this: tlkit setup --make-bundle DIR")
 	}
 	b.Dir = abs
 	return b, nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
@@ -111,7 +112,7 @@ func FindJupyter(ctx context.Context) (Jupyter, error) {
 			return j, nil
 		}
 	}
-	tried := fmt.Errorf("setup: no Python here has JupyterLab %d or newer; run: tlkit setup", oldestLab)
+	tried := advice.New(fmt.Errorf("setup: no Python here has JupyterLab %d or newer", oldestLab), "run: tlkit setup")
 	for _, python := range pythons() {
 		if j, err := examine(ctx, python); err == nil {
 			return j, nil
@@ -197,7 +198,7 @@ func basePython(ctx context.Context) (path, version string, err error) {
 	if last == nil {
 		last = errors.New("no python3 on the PATH")
 	}
-	return "", "", fmt.Errorf("setup: JupyterLab needs Python %s or newer with venv and pip (%w); on Debian and Ubuntu: apt-get install python3-venv; or set TLKIT_PYTHON; or set up without notebooks: tlkit setup --no-jupyter", oldestPython, last)
+	return "", "", advice.New(fmt.Errorf("setup: JupyterLab needs Python %s or newer with venv and pip (%w); on Debian and Ubuntu: apt-get install python3-venv; or set TLKIT_PYTHON", oldestPython, last), "or set up without notebooks: tlkit setup --no-jupyter")
 }
 
 // jupyter is the step that makes the private JupyterLab.
@@ -217,7 +218,7 @@ func jupyter(b Bundle) Step {
 				return "", err
 			}
 			if b.Dir != "" && version != b.Python {
-				return "", fmt.Errorf("setup: the bundle's wheels are for Python %s, %s is %s; set TLKIT_PYTHON to a Python %s", b.Python, base, version, b.Python)
+				return "", advice.New(fmt.Errorf("setup: the bundle's wheels are for Python %s, %s is %s", b.Python, base, version), "set TLKIT_PYTHON to a Python %s", b.Python)
 			}
 			python, err := venvPython()
 			if err != nil {

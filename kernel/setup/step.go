@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
@@ -98,7 +99,7 @@ func Run(ctx context.Context, steps []Step, r Reporter) ([]Row, error) {
 			if row.State == StateFailed && !s.Optional {
 				failed = fmt.Errorf("setup: %s: %s", s.Name, row.Note)
 				if ctx.Err() != nil {
-					failed = fmt.Errorf("setup: %s: %w; the same command goes on from here", s.Name, ctx.Err())
+					failed = advice.New(fmt.Errorf("setup: %s: %w", s.Name, ctx.Err()), "the same command goes on from here")
 				}
 			}
 		}

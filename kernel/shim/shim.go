@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
@@ -120,7 +121,7 @@ func imports(dir, module string, test bool) bool {
 func pin(path string, pins []Pin) error {
 	old, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("shim: the cell has no go.mod: %w; in a cell: %%reset go.mod", err)
+		return advice.New(fmt.Errorf("shim: the cell has no go.mod: %w", err), "in a cell: %%reset go.mod")
 	}
 	text := string(old)
 	for _, p := range pins {

@@ -7,6 +7,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
@@ -115,7 +116,7 @@ type scopeWeights struct{ scope *model.Scope }
 func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, _ bool) *graph.Node {
 	v := s.scope.GetVariable(want.Name)
 	if v == nil {
-		panic(fmt.Errorf("backbone: scope %q has no weight %q; put the checkpoint's tensors there first", s.scope.Scope(), want.Name))
+		panic(advice.New(fmt.Errorf("backbone: scope %q has no weight %q", s.scope.Scope(), want.Name), "put the checkpoint's tensors there first"))
 	}
 	if got := v.Shape().Dimensions; !slices.Equal(got, shape) {
 		panic(fmt.Errorf("backbone: weight %q is %v, the architecture wants %v", want.Name, got, shape))

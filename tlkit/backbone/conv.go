@@ -5,6 +5,8 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // Conv sets up a convolution with a square kernel.
@@ -50,7 +52,7 @@ func square(what string, x *graph.Node, side, stride int, pad Padding) Window {
 	for i := range w.Pads {
 		w.Pads[i] = pad.pixels(d[1+i], side, stride)
 		if d[1+i]+w.Pads[i][0]+w.Pads[i][1] < side {
-			panic(fmt.Errorf("backbone: %s: a map of %dx%d pixels is too small for a window of %d; give the network larger pictures", what, d[1], d[2], side))
+			panic(advice.New(fmt.Errorf("backbone: %s: a map of %dx%d pixels is too small for a window of %d", what, d[1], d[2], side), "give the network larger pictures"))
 		}
 	}
 	return w
@@ -136,7 +138,7 @@ func pointwise(x, kernel *graph.Node, stride [2]int) *graph.Node {
 // per channel.
 func (b *Builder) Depthwise(name string, x *graph.Node, c Conv) *graph.Node {
 	if channels := x.Shape().Dim(-1); c.Out != 0 && c.Out != channels {
-		panic(fmt.Errorf("backbone: %s: a depthwise convolution of %d channels to %d; leave Out at 0", b.key(name), channels, c.Out))
+		panic(advice.New(fmt.Errorf("backbone: %s: a depthwise convolution of %d channels to %d", b.key(name), channels, c.Out), "leave Out at 0"))
 	}
 	return b.depthwise(name+b.form.depthwise, x, c)
 }

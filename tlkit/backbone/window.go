@@ -6,6 +6,8 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // Window is how a kernel or a pool moves over the two axes of a picture, height first. It is the
@@ -28,11 +30,11 @@ func (w Window) Check(x *graph.Node) error {
 	for i := range 2 {
 		for _, v := range []int{w.Size[i], w.Stride[i], w.Dilation[i], w.Pads[i][0] + 1, w.Pads[i][1] + 1} {
 			if v < 1 || v > largest {
-				return fmt.Errorf("backbone: a window of size %v, stride %v, dilation %v, padding %v; want numbers from 1 to %d, padding from 0", w.Size, w.Stride, w.Dilation, w.Pads, largest)
+				return advice.New(fmt.Errorf("backbone: a window of size %v, stride %v, dilation %v, padding %v", w.Size, w.Stride, w.Dilation, w.Pads), "want numbers from 1 to %d, padding from 0", largest)
 			}
 		}
 		if d[1+i]+w.Pads[i][0]+w.Pads[i][1] < w.extent(i) {
-			return fmt.Errorf("backbone: a map of %dx%d pixels is too small for a window of %dx%d; give the network larger pictures", d[1], d[2], w.extent(0), w.extent(1))
+			return advice.New(fmt.Errorf("backbone: a map of %dx%d pixels is too small for a window of %dx%d", d[1], d[2], w.extent(0), w.extent(1)), "give the network larger pictures")
 		}
 	}
 	return nil

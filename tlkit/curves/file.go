@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // ReadFile reads the JSON lines of a run. It ignores an incomplete last line, which a killed
@@ -39,7 +41,7 @@ func read(r io.Reader) (Run, tail, error) {
 	for offset := int64(0); ; {
 		b, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
-			return run, end, fmt.Errorf("line %d is longer than %d bytes: not a file of this package; move it away to start a new one", end.lines+1, maxLine)
+			return run, end, advice.New(fmt.Errorf("line %d is longer than %d bytes: not a file of this package", end.lines+1, maxLine), "move it away to start a new one")
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return run, end, fmt.Errorf("line %d: %w", end.lines+1, err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
@@ -88,7 +89,7 @@ func fetchInto(ctx context.Context, set data.Set, tmp, dir string, o Options) er
 		}
 	}
 	if moved < len(files) {
-		return fmt.Errorf("datasets: the archive of %s holds %d of its %d pictures; it is another archive or another version", set.Name, moved, len(files))
+		return advice.New(fmt.Errorf("datasets: the archive of %s holds %d of its %d pictures", set.Name, moved, len(files)), "it is another archive or another version")
 	}
 	return nil
 }

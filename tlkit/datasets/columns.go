@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // headers lists the possible headers for messages.
@@ -61,7 +62,7 @@ func headerOf(rec []string) (*csvColumns, error) {
 	labels, several := found["labels"]
 	switch {
 	case one && several:
-		return nil, fmt.Errorf("the columns %q and %q both hold labels; keep one of them: %s", rec[label], rec[labels], headers)
+		return nil, advice.New(fmt.Errorf("the columns %q and %q both hold labels", rec[label], rec[labels]), "keep one of them: %s", headers)
 	case one:
 		c.label = label
 		return c, nil
@@ -69,7 +70,7 @@ func headerOf(rec []string) (*csvColumns, error) {
 		c.task, c.label = Labels, labels
 		return c, nil
 	case len(others) == 0:
-		return nil, fmt.Errorf("the header names nothing to learn; want %s", headers)
+		return nil, advice.New(errors.New("the header names nothing to learn"), "want %s", headers)
 	case len(others) > maxValues:
 		return nil, fmt.Errorf("%d columns of values, want at most %d", len(others), maxValues)
 	}
@@ -78,9 +79,9 @@ func headerOf(rec []string) (*csvColumns, error) {
 		name := strings.Clone(strings.TrimSpace(rec[i]))
 		switch {
 		case name == "":
-			return nil, fmt.Errorf("column %d has no name; without a column label or labels each further column is a value to learn: name it, or remove it", i+1)
+			return nil, advice.New(fmt.Errorf("column %d has no name", i+1), "without a column label or labels each further column is a value to learn: name it, or remove it")
 		case slices.Contains(c.names, name):
-			return nil, fmt.Errorf("two columns are called %q; rename one", name)
+			return nil, advice.New(fmt.Errorf("two columns are called %q", name), "rename one")
 		}
 		c.names = append(c.names, name)
 	}
@@ -115,15 +116,15 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 		row.label = strings.TrimSpace(strings.Clone(rec[c.label]))
 		switch {
 		case row.label == "":
-			return row, fmt.Errorf("no label for %q; if a picture may have none or several, call the column labels", row.file)
+			return row, advice.New(fmt.Errorf("no label for %q", row.file), "if a picture may have none or several, call the column labels")
 		case strings.Contains(row.label, ";"):
-			return row, fmt.Errorf("the label %q of %q has a semicolon in it; if these are several labels, the first line must be path,labels, if it is one, write it without the semicolon", row.label, row.file)
+			return row, advice.New(fmt.Errorf("the label %q of %q has a semicolon in it", row.label, row.file), "if these are several labels, the first line must be path,labels, if it is one, write it without the semicolon")
 		}
 	}
 	if c.split >= 0 {
 		s, ok := data.SplitNamed(strings.TrimSpace(rec[c.split]))
 		if !ok {
-			return row, fmt.Errorf("split %q, want train, valid or test; with other columns the first line must name them: %s", rec[c.split], headers)
+			return row, advice.New(fmt.Errorf("split %q, want train, valid or test", rec[c.split]), "with other columns the first line must name them: %s", headers)
 		}
 		row.split = s
 	}
@@ -134,16 +135,16 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 func value(cell string) (float64, error) {
 	cell = strings.TrimSpace(cell)
 	if cell == "" {
-		return 0, errors.New("it is empty; fill it in, or remove the line")
+		return 0, advice.New(errors.New("it is empty"), "fill it in, or remove the line")
 	}
 	v, err := strconv.ParseFloat(cell, 64)
 	switch {
 	case err != nil && strings.Count(cell, ",") == 1:
-		return 0, fmt.Errorf("%q is not a number; write decimals with a point", cell)
+		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "write decimals with a point")
 	case err != nil:
-		return 0, fmt.Errorf("%q is not a number; without a column label or labels each further column is a value to learn: remove those that are not, or call one label", cell)
+		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "without a column label or labels each further column is a value to learn: remove those that are not, or call one label")
 	case math.IsNaN(v) || math.Abs(v) > math.MaxFloat32/4:
-		return 0, fmt.Errorf("%q cannot be learnt; fill it in, or remove the line", cell)
+		return 0, advice.New(fmt.Errorf("%q cannot be learnt", cell), "fill it in, or remove the line")
 	}
 	return v, nil
 }
@@ -174,9 +175,9 @@ func (d *Dataset) name(t csvTable, rows []csvRow, readable func(i int) bool) err
 	d.Labels = sortedKeys(all)
 	switch {
 	case d.Task == Labels && n > 0 && len(d.Labels) == 0:
-		return mark(errCSV, "datasets: the column of labels is empty on every line")
+		return mark(errCSV, fmt.Errorf("datasets: the column of labels is empty on every line"))
 	case d.Task == Labels && n*len(d.Labels) > maxTargets:
-		return mark(errCSV, "datasets: %d pictures with %d different labels; is this a column of sentences?", n, len(d.Labels))
+		return mark(errCSV, advice.New(fmt.Errorf("datasets: %d pictures with %d different labels", n, len(d.Labels)), "is this a column of sentences?"))
 	case d.Task == Labels && single && len(d.Labels) > 1:
 		d.warn("every picture has exactly one label; if the labels exclude each other, call the column label")
 	case d.Task == Classes && numbers && len(d.Labels) > 10 && 2*len(d.Labels) > n:

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // Limits on a CSV file: far above what is labelled by hand, and low enough that a wrong file
@@ -51,8 +53,8 @@ func (r csvRow) target(t csvTable) string {
 	return r.label
 }
 
-func csvErr(line int, format string, args ...any) error {
-	return mark(errCSV, "datasets: CSV line %d: %s", line, fmt.Sprintf(format, args...))
+func csvErr(line int, err error) error {
+	return mark(errCSV, fmt.Errorf("datasets: CSV line %d: %w", line, err))
 }
 
 // parseCSV reads lines path,label[,split] without a header, or with one that names a column
@@ -67,10 +69,10 @@ func parseCSV(text []byte) (csvTable, error) {
 	var t csvTable
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(text) {
-		return t, mark(errCSV, "datasets: the CSV file is not UTF-8 text; save it as CSV UTF-8")
+		return t, mark(errCSV, advice.New(errors.New("datasets: the CSV file is not UTF-8 text"), "save it as CSV UTF-8"))
 	}
 	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return t, mark(errCSV, "datasets: the CSV file has a zero byte at %d: it is not text", i)
+		return t, mark(errCSV, fmt.Errorf("datasets: the CSV file has a zero byte at %d: it is not text", i))
 	}
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comma = separator(text)
@@ -86,7 +88,7 @@ func parseCSV(text []byte) (csvTable, error) {
 		}
 		var pe *csv.ParseError
 		if errors.As(err, &pe) {
-			return t, csvErr(pe.Line, "%v", pe.Err)
+			return t, csvErr(pe.Line, pe.Err)
 		} else if err != nil {
 			return t, fmt.Errorf("datasets: CSV: %w", err)
 		}
@@ -95,28 +97,28 @@ func parseCSV(text []byte) (csvTable, error) {
 			fields = len(rec)
 			found, err := headerOf(rec)
 			if err != nil {
-				return t, csvErr(line, "%v", err)
+				return t, csvErr(line, err)
 			}
 			if found != nil {
 				columns, t.header = *found, true
 				continue
 			}
 			if fields != 2 && fields != 3 {
-				return t, csvErr(line, "%d column(s), want path,label or path,label,split; with other columns the first line must name them: %s", fields, headers)
+				return t, csvErr(line, advice.New(fmt.Errorf("%d column(s), want path,label or path,label,split", fields), "with other columns the first line must name them: %s", headers))
 			}
 			if fields == 2 {
 				columns.split = -1
 			}
 		}
 		if len(rec) != fields {
-			return t, csvErr(line, "%d field(s), want %d as in the first line; quote fields that hold the separator", len(rec), fields)
+			return t, csvErr(line, advice.New(fmt.Errorf("%d field(s), want %d as in the first line", len(rec), fields), "quote fields that hold the separator"))
 		}
 		if len(t.rows) == maxRows {
-			return t, csvErr(line, "more than %d rows", maxRows)
+			return t, csvErr(line, fmt.Errorf("more than %d rows", maxRows))
 		}
 		row, err := columns.row(rec)
 		if err != nil {
-			return t, csvErr(line, "%v", err)
+			return t, csvErr(line, err)
 		}
 		row.line = line
 		t.rows = append(t.rows, row)
@@ -126,7 +128,7 @@ func parseCSV(text []byte) (csvTable, error) {
 		if t.header {
 			what = "it has a header and no rows"
 		}
-		return t, mark(errCSV, "datasets: the CSV file names no pictures, %s; want rows path,label[,split]", what)
+		return t, mark(errCSV, advice.New(fmt.Errorf("datasets: the CSV file names no pictures, %s", what), "want rows path,label[,split]"))
 	}
 	t.task, t.names = columns.task, columns.names
 	return t, nil
@@ -160,7 +162,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 		return nil, fmt.Errorf("datasets: reading the CSV file: %w", err)
 	}
 	if len(text) > maxCSV {
-		return nil, mark(errCSV, "datasets: the CSV file %s has more than %d bytes; is it a list of pictures?", file, maxCSV)
+		return nil, mark(errCSV, advice.New(fmt.Errorf("datasets: the CSV file %s has more than %d bytes", file, maxCSV), "is it a list of pictures?"))
 	}
 	table, err := parseCSV(text)
 	if err != nil {
@@ -179,12 +181,12 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	for _, row := range table.rows {
 		rel, err := localPath(root, row.file)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, "%v", err))
+			return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, err))
 		}
 		if old, twice := first[rel]; twice {
 			if was, is := old.target(table), row.target(table); was != is || old.split != row.split {
-				return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, "%q is listed on line %d as %s %s and here as %s %s; keep one",
-					row.file, old.line, was, old.split, is, row.split))
+				return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, advice.New(fmt.Errorf("%q is listed on line %d as %s %s and here as %s %s",
+					row.file, old.line, was, old.split, is, row.split), "keep one")))
 			}
 			d.Report.Skipped = append(d.Report.Skipped, Bad{rel, fmt.Sprintf("listed again on line %d", row.line)})
 			continue
@@ -243,7 +245,7 @@ func localPath(root *os.Root, name string) (string, error) {
 	}
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) || path.IsAbs(name) || len(name) > 1 && name[1] == ':' {
-		return "", fmt.Errorf("path %q leaves the folder of the CSV file; put the CSV file above the pictures and write paths from there", name)
+		return "", advice.New(fmt.Errorf("path %q leaves the folder of the CSV file", name), "put the CSV file above the pictures and write paths from there")
 	}
 	return path.Clean(name), nil
 }

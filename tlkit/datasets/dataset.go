@@ -188,6 +188,4 @@ type marked struct{ text, kind error }
 func (m marked) Error() string   { return m.text.Error() }
 func (m marked) Unwrap() []error { return []error{m.text, m.kind} }
 
-func mark(kind error, format string, args ...any) error {
-	return marked{fmt.Errorf(format, args...), kind}
-}
+func mark(kind, text error) error { return marked{text, kind} }

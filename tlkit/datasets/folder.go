@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // A listing is the content of a folder before any file is read.
@@ -105,7 +106,7 @@ func layoutOf(name string, l listing) (layout, error) {
 			continue
 		}
 		if other, twice := first[s]; twice {
-			return layout{}, fmt.Errorf("datasets: %s has two folders that mean the split %q: %q and %q; keep one", name, s, other, d)
+			return layout{}, advice.New(fmt.Errorf("datasets: %s has two folders that mean the split %q: %q and %q", name, s, other, d), "keep one")
 		}
 		first[s], splits[d] = d, s
 		train = train || s == Train
@@ -130,8 +131,7 @@ func layoutOf(name string, l listing) (layout, error) {
 			}
 		}
 		if direct == 0 && inner > 1 {
-			return layout{}, fmt.Errorf("datasets: %s contains nothing but the folder %q, whose folders look like labels or splits; open %s instead",
-				name, top[0], path.Join(filepath.ToSlash(name), top[0]))
+			return layout{}, advice.New(fmt.Errorf("datasets: %s contains nothing but the folder %q, whose folders look like labels or splits", name, top[0]), "open %s instead", path.Join(filepath.ToSlash(name), top[0]))
 		}
 	}
 	return layout{}, nil

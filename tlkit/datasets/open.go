@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // EnvVar is the environment variable with the folder where data sets are looked for first, as
@@ -53,13 +54,13 @@ func (o *Options) complete() error {
 		o.ValidFraction = 0.2
 	}
 	if !(o.ValidFraction > 0 && o.ValidFraction < 1) {
-		return fmt.Errorf("datasets: ValidFraction is %v, want above 0 and below 1; 0.2 is usual", o.ValidFraction)
+		return advice.New(fmt.Errorf("datasets: ValidFraction is %v, want above 0 and below 1", o.ValidFraction), "0.2 is usual")
 	}
 	if o.BadLimit == 0 {
 		o.BadLimit = 0.05
 	}
 	if math.IsNaN(o.BadLimit) || o.BadLimit < 0 {
-		return fmt.Errorf("datasets: BadLimit is %v, want 0 to 1; 0.05 is usual", o.BadLimit)
+		return advice.New(fmt.Errorf("datasets: BadLimit is %v, want 0 to 1", o.BadLimit), "0.05 is usual")
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	if nameOrDir == "" || strings.ContainsRune(nameOrDir, 0) {
-		return nil, mark(ErrNotFound, "datasets: %q is not the name of a data set; want a folder, a CSV file or one of %s", nameOrDir, names())
+		return nil, mark(ErrNotFound, advice.New(fmt.Errorf("datasets: %q is not the name of a data set", nameOrDir), "want a folder, a CSV file or one of %s", names()))
 	}
 	plain := filepath.Base(nameOrDir) == nameOrDir && nameOrDir != "." && nameOrDir != ".."
 	if plain {
@@ -112,12 +113,11 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 	case err == nil && (info.IsDir() || info.Mode().IsRegular()):
 		return openPath(ctx, nameOrDir, o)
 	case err == nil:
-		return nil, mark(ErrNotFound, "datasets: %s is neither a folder nor a file", nameOrDir)
+		return nil, mark(ErrNotFound, fmt.Errorf("datasets: %s is neither a folder nor a file", nameOrDir))
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("datasets: opening %s: %w", nameOrDir, err)
 	}
-	return nil, mark(ErrNotFound, "datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s",
-		nameOrDir, EnvVar, names())
+	return nil, mark(ErrNotFound, fmt.Errorf("datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s", nameOrDir, EnvVar, names()))
 }
 
 // names lists the ready sets for messages.
@@ -210,8 +210,7 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	if len(d.Items) == 0 {
-		return nil, mark(ErrNoPictures, "datasets: no picture in %s; want JPEG, PNG, GIF or WebP files in one folder per label%s",
-			d.Root, listed(slices.Concat(d.Report.NotPicture, d.Report.Skipped), 10))
+		return nil, mark(ErrNoPictures, advice.New(fmt.Errorf("datasets: no picture in %s", d.Root), "want JPEG, PNG, GIF or WebP files in one folder per label%s", listed(slices.Concat(d.Report.NotPicture, d.Report.Skipped), 10)))
 	}
 	return d, nil
 }

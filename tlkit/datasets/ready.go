@@ -112,7 +112,7 @@ func cacheKey(set data.Set) (string, error) {
 // openCached opens a set in the cache and checks that it is complete and undamaged.
 func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, mark(ErrNotFetched, "datasets: %s is not in the cache", set.Name)
+		return nil, mark(ErrNotFetched, fmt.Errorf("datasets: %s is not in the cache", set.Name))
 	}
 	read := func() (*Dataset, error) { return readFolder(ctx, dir) }
 	told := set.Drawing != nil && set.Drawing.Tells != ""

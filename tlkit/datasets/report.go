@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // A Bad is a file that was not used, and the reason.
@@ -96,8 +98,7 @@ func (r Report) tooMany(limit float64) error {
 	if bad == 0 || float64(bad) <= limit*float64(all) {
 		return nil
 	}
-	return mark(ErrTooManyBad, "datasets: %d of %d files are not usable pictures (%.1f %%; up to %.1f %% are skipped); repair or remove them%s",
-		bad, all, 100*float64(bad)/float64(all), 100*limit, listed(slices.Concat(r.Unreadable, r.NotPicture), 20))
+	return mark(ErrTooManyBad, advice.New(fmt.Errorf("datasets: %d of %d files are not usable pictures (%.1f %%; up to %.1f %% are skipped)", bad, all, 100*float64(bad)/float64(all), 100*limit), "repair or remove them%s", listed(slices.Concat(r.Unreadable, r.NotPicture), 20)))
 }
 
 // listed returns the files as a list to follow the text of an error, or "" if there are none.

@@ -2,7 +2,10 @@ package datasets
 
 import (
 	"errors"
+	"fmt"
 	"math"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // CheckTraining returns an error if no head can be trained on this data set and measured on
@@ -19,8 +22,7 @@ import (
 func (d *Dataset) CheckTraining() error {
 	errs := []error{d.CheckLearning()}
 	if d.Evaluation() == "" {
-		errs = append(errs, mark(errNoSplit, "datasets: %s has no picture in valid or test, so nothing can be reported; add a folder valid beside train, or put the label folders directly into one folder and let them be split",
-			d.Name))
+		errs = append(errs, mark(errNoSplit, advice.New(fmt.Errorf("datasets: %s has no picture in valid or test, so nothing can be reported", d.Name), "add a folder valid beside train, or put the label folders directly into one folder and let them be split")))
 	}
 	return errors.Join(errs...)
 }
@@ -39,8 +41,7 @@ func (d *Dataset) CheckLearning() error {
 func (d *Dataset) checkClasses() []error {
 	var errs []error
 	if len(d.Labels) < 2 {
-		errs = append(errs, mark(errOneLabel, "datasets: %s has %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own",
-			d.Name, len(d.Labels), d.Labels))
+		errs = append(errs, mark(errOneLabel, advice.New(fmt.Errorf("datasets: %s has %d label(s) %q, want at least 2", d.Name, len(d.Labels), d.Labels), "put the pictures of each label in a folder of its own")))
 	}
 	train := make([]int, len(d.Labels))
 	other := make([]Split, len(d.Labels))
@@ -56,11 +57,9 @@ func (d *Dataset) checkClasses() []error {
 	for c, n := range train {
 		switch {
 		case n == 0 && other[c] != "":
-			errs = append(errs, mark(errLabelNotInTrain, "datasets: label %q is in %s but not in train, so nothing can be learnt about it; add pictures of it to train or take it out of %s",
-				d.Labels[c], other[c], other[c]))
+			errs = append(errs, mark(errLabelNotInTrain, advice.New(fmt.Errorf("datasets: label %q is in %s but not in train, so nothing can be learnt about it", d.Labels[c], other[c]), "add pictures of it to train or take it out of %s", other[c])))
 		case n < 2:
-			errs = append(errs, mark(errTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label",
-				d.Labels[c], n))
+			errs = append(errs, mark(errTooFew, advice.New(fmt.Errorf("datasets: label %q has %d picture(s) to train on, want at least 2", d.Labels[c], n), "add pictures or remove the label")))
 		}
 	}
 	return errs
@@ -81,9 +80,9 @@ func (d *Dataset) checkLabels() []error {
 		}
 		switch {
 		case present < 2:
-			errs = append(errs, mark(errTooFew, "datasets: label %q has %d picture(s) to train on, want at least 2; add pictures or remove the label", l, present))
+			errs = append(errs, mark(errTooFew, advice.New(fmt.Errorf("datasets: label %q has %d picture(s) to train on, want at least 2", l, present), "add pictures or remove the label")))
 		case absent < 2:
-			errs = append(errs, mark(errConstant, "datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it; add pictures or remove the label", l, absent))
+			errs = append(errs, mark(errConstant, advice.New(fmt.Errorf("datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it", l, absent), "add pictures or remove the label")))
 		}
 	}
 	return errs
@@ -95,7 +94,7 @@ const fewestValues = 4
 func (d *Dataset) checkValues() []error {
 	var errs []error
 	if n := len(d.In(Train)); n < fewestValues {
-		errs = append(errs, mark(errTooFew, "datasets: %s has %d picture(s) to train on, want at least %d, and some hundreds are better", d.Name, n, fewestValues))
+		errs = append(errs, mark(errTooFew, fmt.Errorf("datasets: %s has %d picture(s) to train on, want at least %d, and some hundreds are better", d.Name, n, fewestValues)))
 	}
 	for k, name := range d.Labels {
 		lo, hi := math.Inf(1), math.Inf(-1)
@@ -104,11 +103,11 @@ func (d *Dataset) checkValues() []error {
 		}
 		switch size := max(math.Abs(lo), math.Abs(hi)); {
 		case lo == hi:
-			errs = append(errs, mark(errConstant, "datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it; remove the column", name, lo))
+			errs = append(errs, mark(errConstant, advice.New(fmt.Errorf("datasets: the value %q is %g in every picture to train on, so nothing can be learnt about it", name, lo), "remove the column")))
 		case hi-lo < 1e-4*size:
 			// A head computes in float32: most of its seven digits would be spent on the
 			// constant part.
-			errs = append(errs, mark(errConstant, "datasets: the value %q lies between %v and %v, too narrow for its size; subtract %.0f from the column", name, lo, hi, lo))
+			errs = append(errs, mark(errConstant, advice.New(fmt.Errorf("datasets: the value %q lies between %v and %v, too narrow for its size", name, lo, hi), "subtract %.0f from the column", lo)))
 		}
 	}
 	return errs

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomlx/compute"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -23,7 +24,7 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 		return another(order, name)
 	}
 	if !xlaBuilt {
-		return nil, errors.New("this program was built without cgo, so XLA cannot be opened; build it with a C compiler and CGO_ENABLED=1")
+		return nil, advice.New(errors.New("this program was built without cgo, so XLA cannot be opened"), "build it with a C compiler and CGO_ENABLED=1")
 	}
 	which, options, _ := strings.Cut(config, ",")
 	cuda, cpu, ferr := (*plugin.Plugin)(nil), (*plugin.Plugin)(nil), error(nil)
@@ -104,5 +105,5 @@ func another(order, name string) (*Engine, error) {
 			return e, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no backend %q; want xla:cpu, xla:cuda, xla:/path/to/plugin.so or go", name)
+	return nil, advice.New(fmt.Errorf("there is no backend %q", name), "want xla:cpu, xla:cuda, xla:/path/to/plugin.so or go")
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/gomlx/go-xla/compute/xla"
 	"github.com/gomlx/go-xla/pjrt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -63,7 +64,7 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 		}
 	}
 	if slot == len(loadedSlots) {
-		return nil, fmt.Errorf("%d different plugins are open in this process already; start a new one", slot)
+		return nil, advice.New(fmt.Errorf("%d different plugins are open in this process already", slot), "start a new one")
 	}
 	for _, lib := range p.Libraries {
 		// If one does not open, it is not needed, or the plugin's own error will name it.

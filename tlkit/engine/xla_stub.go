@@ -7,6 +7,7 @@ import (
 
 	"github.com/gomlx/compute"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -14,7 +15,7 @@ import (
 const xlaBuilt = false
 
 func newXLA(*plugin.Plugin, string) (compute.Backend, error) {
-	return nil, errors.New("this program was built without cgo; build it with a C compiler and CGO_ENABLED=1")
+	return nil, advice.New(errors.New("this program was built without cgo"), "build it with a C compiler and CGO_ENABLED=1")
 }
 
 func useCache(*plugin.Plugin, *compileCache) {}

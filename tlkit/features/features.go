@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -220,7 +221,7 @@ func (r *Rows) leaveOut(unreadable map[int]error) error {
 func (r *Rows) Read(item, view int) ([]float32, error) {
 	views := r.job.views()
 	if item < 0 || item >= len(r.job.Items) || view < 0 || view >= views {
-		return nil, fmt.Errorf("features: row of picture %d, view %d; there are %d pictures with %d views", item, view, len(r.job.Items), views)
+		return nil, advice.New(fmt.Errorf("features: row of picture %d, view %d", item, view), "there are %d pictures with %d views", len(r.job.Items), views)
 	}
 	if r.left[item] {
 		return nil, fmt.Errorf("features: %s could not be read and has no row", r.job.Items[item].Rel)

@@ -14,6 +14,8 @@ import (
 	"os"
 
 	"github.com/gofrs/flock"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 type key [sha256.Size]byte
@@ -44,7 +46,7 @@ func (s *store) rowBytes() int { return len(key{}) + 4*s.features + 4 }
 func openStore(path string, features int) (*store, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("features: cannot open the cache: %w; set TLKIT_CACHE to a folder that can be written", err)
+		return nil, advice.New(fmt.Errorf("features: cannot open the cache: %w", err), "set TLKIT_CACHE to a folder that can be written")
 	}
 	s := &store{file: file, features: features, offsets: make(map[key]int64), lock: flock.New(path + ".lock")}
 	if err := s.scan(); err != nil {
@@ -125,7 +127,7 @@ func (s *store) append(keys []key, values []float32) error {
 		buf = binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf[begin:], castagnoli))
 	}
 	if _, err := s.file.WriteAt(buf, start); err != nil {
-		return fmt.Errorf("features: cannot write the cache (%d rows of it are kept): %w; free some space or set TLKIT_CACHE to another disk", len(s.offsets), err)
+		return advice.New(fmt.Errorf("features: cannot write the cache (%d rows of it are kept): %w", len(s.offsets), err), "free some space or set TLKIT_CACHE to another disk")
 	}
 	maps.Copy(s.offsets, added)
 	s.end = start + int64(len(buf))

@@ -7,6 +7,7 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -133,7 +134,7 @@ func (e *walk) features(v value) *Node {
 		}
 		return backbone.GlobalAverage(x)
 	}
-	panic(fmt.Errorf("the cut %.100q is %v, want [N,C] or a map [N,C,h,w]; cut at another value, behind a # after the file's name", e.cut, d))
+	panic(advice.New(fmt.Errorf("the cut %.100q is %v, want [N,C] or a map [N,C,h,w]", e.cut, d), "cut at another value, behind a # after the file's name"))
 }
 
 // convert computes one node, or leaves it to the library.

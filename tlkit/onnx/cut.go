@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
@@ -40,7 +41,7 @@ func (a *Net) findCut(g *weights.ONNX, cut string, tensors map[string]bool) erro
 		}
 	}
 	if _, ok := a.maker[cut]; !ok {
-		return fmt.Errorf("no value or node %.100q to cut at; the last ones before its end are %s", cut, strings.Join(a.lastValues(end, 8), ", "))
+		return advice.New(fmt.Errorf("no value or node %.100q to cut at", cut), "the last ones before its end are %s", strings.Join(a.lastValues(end, 8), ", "))
 	}
 	a.cut = cut
 	if cut == a.logits {

@@ -8,6 +8,7 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -22,7 +23,7 @@ func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window
 			return
 		}
 		if len(v) != 2 {
-			panic(fmt.Errorf("%s is %v; only operations on pictures are supported", name, v))
+			panic(advice.New(fmt.Errorf("%s is %v", name, v), "only operations on pictures are supported"))
 		}
 		for i := range field {
 			if v[i] < 1 || v[i] > 4096 {
@@ -69,7 +70,7 @@ func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window
 // conv builds a convolution.
 func conv(e *walk, n weights.ONNXNode, in []value) value {
 	if len(in) < 2 || !in[1].there() || in[1].known != nil || len(in[1].dims()) != 4 {
-		panic(errors.New("its kernel is no [O,I,H,W]; only convolutions of pictures are supported"))
+		panic(advice.New(errors.New("its kernel is no [O,I,H,W]"), "only convolutions of pictures are supported"))
 	}
 	kernel := in[1].node
 	if !in[1].kernel {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 const (
@@ -161,7 +163,7 @@ func checkRecord(r *zip.File, size int64) error {
 			return fmt.Errorf("said to unpack %d bytes to %d, which deflate cannot", r.CompressedSize64, r.UncompressedSize64)
 		}
 	default:
-		return fmt.Errorf("packed with zip method %d; stored and deflated records are read", r.Method)
+		return advice.New(fmt.Errorf("packed with zip method %d", r.Method), "stored and deflated records are read")
 	}
 	if r.Flags&1 != 0 {
 		return errors.New("it is encrypted")

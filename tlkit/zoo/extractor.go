@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 )
 
@@ -75,8 +76,7 @@ func (x *Extractor) Run(pictures []float32) (features, logits []float32, err err
 		return nil, nil, fmt.Errorf("zoo: %s: the extractor is closed", x.net.Row.Name)
 	}
 	if want := x.Batch * x.Size * x.Size * 3; len(pictures) != want {
-		return nil, nil, fmt.Errorf("zoo: %s takes %d pictures of %dx%dx3, that is %d numbers; got %d",
-			x.net.Row.Name, x.Batch, x.Size, x.Size, want, len(pictures))
+		return nil, nil, advice.New(fmt.Errorf("zoo: %s takes %d pictures of %dx%dx3, that is %d numbers", x.net.Row.Name, x.Batch, x.Size, x.Size, want), "got %d", len(pictures))
 	}
 	input := tensors.FromFlatDataAndDimensions(pictures, x.Batch, x.Size, x.Size, 3)
 	defer input.MustFinalizeAll()

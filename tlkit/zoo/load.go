@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/onnx"
@@ -131,7 +132,7 @@ func (o Options) allowed(r Row) error {
 	if !r.NonCommercial || o.NonCommercial {
 		return nil
 	}
-	return fmt.Errorf("zoo: the weights of %s are %w (licence %s, %s); if that is your use, say so: --noncommercial, in a notebook TLKIT_NONCOMMERCIAL=1", r.Name, ErrNonCommercial, r.Licence, r.Origin)
+	return advice.New(fmt.Errorf("zoo: the weights of %s are %w (licence %s, %s)", r.Name, ErrNonCommercial, r.Licence, r.Origin), "if that is your use, say so: --noncommercial, in a notebook TLKIT_NONCOMMERCIAL=1")
 }
 
 // Fetch returns the path of the row's weights file, from the cache or its sources. Of o it uses
@@ -245,7 +246,7 @@ func hashFile(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not an ordinary file; pass a weights file", path)
+		return "", advice.New(fmt.Errorf("%s is not an ordinary file", path), "pass a weights file")
 	}
 	f, err := os.Open(path)
 	if err != nil {

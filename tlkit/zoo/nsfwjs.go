@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
@@ -71,7 +72,7 @@ func unwrapNSFWJS(path, dir string) (string, error) {
 	for t := tar.NewReader(z); len(missing) > 0; {
 		h, err := t.Next()
 		if err == io.EOF {
-			return "", fmt.Errorf("%s has no %s{model,group1-shard1of1}.min.js; pass the package nsfwjs 4.4.0, or a model.json", path, nsfwjsFolder)
+			return "", advice.New(fmt.Errorf("%s has no %s{model,group1-shard1of1}.min.js", path, nsfwjsFolder), "pass the package nsfwjs 4.4.0, or a model.json")
 		} else if err != nil {
 			return "", fmt.Errorf("%s: %w", path, err)
 		}

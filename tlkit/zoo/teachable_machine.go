@@ -10,6 +10,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -64,7 +65,7 @@ func (t teachableMachine) fit(f *weights.File) (backbone.Arch, error) {
 	case len(matrices) == 2 && matrices[0].Shape[1] == matrices[1].Shape[0] && matrices[1].Shape[1] > 0:
 		return teachableMachine{hidden: matrices[0].Shape[1], classes: matrices[1].Shape[1]}, nil
 	}
-	return nil, fmt.Errorf("%s has %d matrices, want the two of a Teachable Machine classifier, or none; export it again from Teachable Machine", f.Path, len(matrices))
+	return nil, advice.New(fmt.Errorf("%s has %d matrices, want the two of a Teachable Machine classifier, or none", f.Path, len(matrices)), "export it again from Teachable Machine")
 }
 
 // Labels returns the names of the outputs of the network's own classifier, nil without one. For a
@@ -79,7 +80,7 @@ func (n *Net) Labels() ([]string, error) {
 	path := filepath.Join(filepath.Dir(n.Path), "metadata.json")
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("zoo: %s: the labels: %w; put the metadata.json of the same export beside %s", n.Row.Name, err, filepath.Base(n.Path))
+		return nil, advice.New(fmt.Errorf("zoo: %s: the labels: %w", n.Row.Name, err), "put the metadata.json of the same export beside %s", filepath.Base(n.Path))
 	}
 	defer f.Close()
 	var metadata struct {
@@ -89,7 +90,7 @@ func (n *Net) Labels() ([]string, error) {
 		return nil, fmt.Errorf("zoo: %s: the labels in %s: %w", n.Row.Name, path, err)
 	}
 	if len(metadata.Labels) != n.declared.Classes {
-		return nil, fmt.Errorf("zoo: %s: %s has %d labels, the classifier %d outputs; take both files from one export", n.Row.Name, path, len(metadata.Labels), n.declared.Classes)
+		return nil, advice.New(fmt.Errorf("zoo: %s: %s has %d labels, the classifier %d outputs", n.Row.Name, path, len(metadata.Labels), n.declared.Classes), "take both files from one export")
 	}
 	return metadata.Labels, nil
 }

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // Card is the NVIDIA hardware as the driver reports it.
@@ -58,9 +60,9 @@ func cardBelow(root string) (*Card, error) {
 	case verr != nil && !control:
 		return nil, nil
 	case verr != nil:
-		return nil, errors.New("plugin: the NVIDIA device files are there, but the kernel has no NVIDIA driver loaded; install the driver (580 or newer), then: nvidia-smi")
+		return nil, advice.New(errors.New("plugin: the NVIDIA device files are there, but the kernel has no NVIDIA driver loaded"), "install the driver (580 or newer), then: nvidia-smi")
 	case !control:
-		return nil, errors.New("plugin: the NVIDIA driver is loaded, but this process sees no card (/dev/nvidiactl is missing); a container must be started with its cards, as in: docker run --gpus all")
+		return nil, advice.New(errors.New("plugin: the NVIDIA driver is loaded, but this process sees no card (/dev/nvidiactl is missing)"), "a container must be started with its cards, as in: docker run --gpus all")
 	}
 	c := &Card{}
 	if m := driverVersion.FindStringSubmatch(string(version) + " "); m != nil {
@@ -82,7 +84,7 @@ func cardBelow(root string) (*Card, error) {
 	}
 	c.text = strings.TrimSpace(string(version)) + "\n" + strings.Join(c.Models, "\n")
 	if c.Major != 0 && c.Major < driverCUDA12 {
-		return nil, fmt.Errorf("plugin: the NVIDIA driver %s is too old, CUDA 12 wants %d or newer; update the driver", c.Driver, driverCUDA12)
+		return nil, advice.New(fmt.Errorf("plugin: the NVIDIA driver %s is too old, CUDA 12 wants %d or newer", c.Driver, driverCUDA12), "update the driver")
 	}
 	return c, nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
@@ -32,7 +33,7 @@ func FindCUDA(ctx context.Context) (*Plugin, error) {
 	if p != nil || err != nil {
 		return p, err
 	}
-	return nil, errors.New("plugin: this machine has an NVIDIA card and no CUDA plugin; run: tlkit setup --cuda")
+	return nil, advice.New(errors.New("plugin: this machine has an NVIDIA card and no CUDA plugin"), "run: tlkit setup --cuda")
 }
 
 // preload is the order in which NVIDIA's libraries are opened before the plugin, each after
@@ -125,7 +126,7 @@ func jaxCUDA(ctx context.Context, card *Card) (*Plugin, error) {
 			continue
 		}
 		if location.CUDA == "13" && card.cuda() == "12" {
-			last = fmt.Errorf("plugin: the installed jax is for CUDA 13, which wants NVIDIA driver %d or newer, and this one is %s; update the driver, or run: tlkit setup --cuda", driverCUDA13, card.Driver)
+			last = advice.New(fmt.Errorf("plugin: the installed jax is for CUDA 13, which wants NVIDIA driver %d or newer, and this one is %s", driverCUDA13, card.Driver), "update the driver, or run: tlkit setup --cuda")
 			continue
 		}
 		p, err := FindAt(ctx, path)
@@ -169,7 +170,7 @@ func installedCUDA(ctx context.Context, set cudaSet) (*Plugin, error) {
 	}
 	var m manifest
 	if err := json.Unmarshal(text, &m); err != nil || !filepath.IsLocal(filepath.FromSlash(m.Plugin)) {
-		return nil, fmt.Errorf("plugin: %s is damaged; run: tlkit setup --cuda", filepath.Join(dir, manifestName))
+		return nil, advice.New(fmt.Errorf("plugin: %s is damaged", filepath.Join(dir, manifestName)), "run: tlkit setup --cuda")
 	}
 	p := &Plugin{Platform: "cuda", Path: filepath.Join(dir, filepath.FromSlash(m.Plugin)), SHA256: m.SHA256,
 		Version: m.Version, Source: "jax's and NVIDIA's wheels, installed by tlkit setup --cuda", dir: dir}

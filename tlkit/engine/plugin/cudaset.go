@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -89,10 +90,10 @@ func InstallCUDA(ctx context.Context, o Options) (*Plugin, error) {
 		return nil, err
 	}
 	if card == nil {
-		return nil, errors.New("plugin: no NVIDIA card is seen here, so there is nothing to install CUDA for; if there is one, see what nvidia-smi says")
+		return nil, advice.New(errors.New("plugin: no NVIDIA card is seen here, so there is nothing to install CUDA for"), "if there is one, see what nvidia-smi says")
 	}
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		return nil, fmt.Errorf("plugin: the pinned CUDA wheels are for linux/amd64, this is %s/%s; install jax with CUDA for your python3, its plugin is found", runtime.GOOS, runtime.GOARCH)
+		return nil, advice.New(fmt.Errorf("plugin: the pinned CUDA wheels are for linux/amd64, this is %s/%s", runtime.GOOS, runtime.GOARCH), "install jax with CUDA for your python3, its plugin is found")
 	}
 	return installCUDA(ctx, cudaSets[card.cuda()], o.fetch())
 }

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
@@ -48,7 +49,7 @@ func (p *Plugin) String() string {
 }
 
 // ErrNotInstalled says that no plugin is installed.
-var ErrNotInstalled = errors.New("no XLA plugin is installed; run: tlkit setup")
+var ErrNotInstalled = advice.New(errors.New("no XLA plugin is installed"), "run: tlkit setup")
 
 // Build is a pinned build of the CPU plugin.
 type Build struct {
@@ -129,7 +130,7 @@ func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 	if cpu == nil {
 		for _, b := range buildsHere() {
 			if path, damaged := b.file.Damaged(); damaged {
-				err = errors.Join(err, fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…; run: tlkit setup", path, b.file.SHA256))
+				err = errors.Join(err, advice.New(fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…", path, b.file.SHA256), "run: tlkit setup"))
 			}
 		}
 	}
@@ -184,8 +185,7 @@ func (o Options) fetch() fetch.Options {
 func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 	builds := buildsHere()
 	if len(builds) == 0 {
-		return nil, fmt.Errorf("plugin: there is no pinned CPU plugin for %s/%s (measured: linux/amd64); go-xla has an installer of its own, which checks no hash: go run github.com/gomlx/go-xla/cmd/pjrt_installer@latest; then set GOMLX_BACKEND=xla:/the/path/it/prints",
-			runtime.GOOS, runtime.GOARCH)
+		return nil, advice.New(fmt.Errorf("plugin: there is no pinned CPU plugin for %s/%s (measured: linux/amd64); go-xla has an installer of its own, which checks no hash: go run github.com/gomlx/go-xla/cmd/pjrt_installer@latest", runtime.GOOS, runtime.GOARCH), "then set GOMLX_BACKEND=xla:/the/path/it/prints")
 	}
 	if p := FindCPU(); p != nil {
 		return p, nil
@@ -217,14 +217,14 @@ func (p *Plugin) Verify(ctx context.Context, full bool) error {
 	}
 	got, err := hash(ctx, p.Path)
 	if err != nil {
-		return fmt.Errorf("plugin: %w; run: %s", err, setup)
+		return advice.New(fmt.Errorf("plugin: %w", err), "run: %s", setup)
 	}
 	if got != p.SHA256 {
-		return fmt.Errorf("plugin: %w; run: %s", &fetch.HashError{What: p.Path, Want: p.SHA256, Got: got}, setup)
+		return advice.New(fmt.Errorf("plugin: %w", &fetch.HashError{What: p.Path, Want: p.SHA256, Got: got}), "run: %s", setup)
 	}
 	if full {
 		if err := Sound(p.Path); err != nil {
-			return fmt.Errorf("%w; run: %s", err, setup)
+			return advice.New(err, "run: %s", setup)
 		}
 	}
 	return nil
@@ -237,7 +237,7 @@ func (p *Plugin) Remove() error {
 		return os.RemoveAll(p.dir)
 	}
 	if p.file == nil {
-		return fmt.Errorf("plugin: %s was not installed by tlkit; remove it with what installed it (%s)", p.Path, p.Source)
+		return advice.New(fmt.Errorf("plugin: %s was not installed by tlkit", p.Path), "remove it with what installed it (%s)", p.Source)
 	}
 	return p.file.Remove()
 }

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // ProbeVar is an environment variable. If it is 1, a program that calls engine.ProbeMain
@@ -38,7 +40,7 @@ type Probed struct {
 func Probe(ctx context.Context, exe string) (*Probed, error) {
 	if os.Getenv(ProbeVar) != "" {
 		// This program is itself a probe that did not end: stop here.
-		return nil, fmt.Errorf("plugin: %s is set, so this process is a probe already; its main must call engine.ProbeMain first", ProbeVar)
+		return nil, advice.New(fmt.Errorf("plugin: %s is set, so this process is a probe already", ProbeVar), "its main must call engine.ProbeMain first")
 	}
 	if exe == "" {
 		var err error
@@ -57,7 +59,7 @@ func Probe(ctx context.Context, exe string) (*Probed, error) {
 	cmd.WaitDelay = 2 * time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("plugin: opening the engine in a child process: %w; run: tlkit setup", context.Cause(ctx))
+		return nil, advice.New(fmt.Errorf("plugin: opening the engine in a child process: %w", context.Cause(ctx)), "run: tlkit setup")
 	}
 	for line := range strings.Lines(out.String()) {
 		if text, ok := strings.CutPrefix(line, ProbeMark); ok {
@@ -72,9 +74,9 @@ func Probe(ctx context.Context, exe string) (*Probed, error) {
 		}
 	}
 	if err == nil {
-		return nil, fmt.Errorf("plugin: %s ended without a report; its main must call engine.ProbeMain first", exe)
+		return nil, advice.New(fmt.Errorf("plugin: %s ended without a report", exe), "its main must call engine.ProbeMain first")
 	}
-	return nil, fmt.Errorf("plugin: opening XLA kills the process (%s); the plugin file is damaged or does not fit this machine; run: tlkit setup", deathOf(err, diag.String()))
+	return nil, advice.New(fmt.Errorf("plugin: opening XLA kills the process (%s); the plugin file is damaged or does not fit this machine", deathOf(err, diag.String())), "run: tlkit setup")
 }
 
 // deathOf says how a child died, with the most informative line of its output.
