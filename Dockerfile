@@ -7,6 +7,8 @@
 # Binder and .devcontainer use this file too. What is trained stays in the container; to keep it,
 # mount a folder: -v "$PWD:/home/jovyan/work".
 FROM golang:1.26.5-bookworm AS go
+RUN cd /usr/local/go && rm -rf api doc test \
+ && find src -name testdata -prune -exec rm -rf {} + && find src -name "*_test.go" -delete
 
 FROM debian:bookworm-slim
 # A C compiler links XLA; python3 runs JupyterLab and fetches the XLA plugin.
@@ -39,7 +41,8 @@ RUN go build -o "$HOME/.local/bin/tlkit" ./cmd/tlkit \
  && go mod download \
  && tlkit setup \
  && TLKIT_QUICK=1 tlkit run --out "$HOME/out" notebooks/02_image_statistics.ipynb \
- && rm -rf "$HOME/out" .tlkit notebooks/.tlkit
+ && rm -rf "$HOME/out" .tlkit notebooks/.tlkit "$HOME"/.cache/tlkit/sets "$HOME"/.cache/tlkit/features \
+ && find "$HOME/go/pkg/mod/cache/download" -name "*.zip" -delete
 
 EXPOSE 8888
 CMD ["tlkit", "lab", "--browser=false", "--ip", "0.0.0.0", "--port", "8888"]

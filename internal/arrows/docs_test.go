@@ -29,6 +29,9 @@ func TestDocumentsNameFilesThatExist(t *testing.T) {
 		}
 		for _, pattern := range []*regexp.Regexp{inBackticks, linked} {
 			for _, m := range pattern.FindAllStringSubmatch(string(text), -1) {
+				if strings.Contains(m[1], "NAME") {
+					continue // stands for a name of the reader's choice
+				}
 				found++
 				if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(strings.TrimSuffix(m[1], "/...")))); err != nil {
 					t.Errorf("%s names %s, which does not exist", page, m[1])
