@@ -94,32 +94,8 @@ func (c csvColumns) row(rec []string) (csvRow, error) {
 	if row.file == "" {
 		return row, errors.New("no path")
 	}
-	switch c.task {
-	case Values:
-		for k, column := range c.values {
-			v, err := value(rec[column])
-			if err != nil {
-				return row, fmt.Errorf("column %q of %q: %w", c.names[k], row.file, err)
-			}
-			row.values = append(row.values, v)
-		}
-	case Labels:
-		for l := range strings.SplitSeq(rec[c.label], ";") {
-			l = strings.TrimSpace(l)
-			if l != "" {
-				row.labels = append(row.labels, strings.Clone(l))
-			}
-		}
-		slices.Sort(row.labels)
-		row.labels = slices.Compact(row.labels)
-	default:
-		row.label = strings.TrimSpace(strings.Clone(rec[c.label]))
-		switch {
-		case row.label == "":
-			return row, advice.New(fmt.Errorf("no label for %q", row.file), "if a picture may have none or several, call the column labels")
-		case strings.Contains(row.label, ";"):
-			return row, advice.New(fmt.Errorf("the label %q of %q has a semicolon in it", row.label, row.file), "if these are several labels, the first line must be path,labels, if it is one, write it without the semicolon")
-		}
+	if err := c.task.kind().read(c, rec, &row); err != nil {
+		return row, err
 	}
 	if c.split >= 0 {
 		s, ok := data.SplitNamed(strings.TrimSpace(rec[c.split]))
@@ -147,58 +123,4 @@ func value(cell string) (float64, error) {
 		return 0, advice.New(fmt.Errorf("%q cannot be learnt", cell), "fill it in, or remove the line")
 	}
 	return v, nil
-}
-
-// name sets Labels from the rows with readable pictures.
-func (d *Dataset) name(t csvTable, rows []csvRow, readable func(i int) bool) error {
-	if d.Task == Values {
-		d.Labels = t.names
-		return nil
-	}
-	all := map[string]int{}
-	n, single, numbers := 0, true, true
-	for i, row := range rows {
-		if !readable(i) {
-			continue
-		}
-		n++
-		single = single && len(row.labels) == 1
-		for _, l := range row.labels {
-			all[l] = 0
-		}
-		if d.Task == Classes {
-			all[row.label] = 0
-			_, err := value(row.label)
-			numbers = numbers && err == nil
-		}
-	}
-	d.Labels = sortedKeys(all)
-	switch {
-	case d.Task == Labels && n > 0 && len(d.Labels) == 0:
-		return mark(errCSV, fmt.Errorf("datasets: the column of labels is empty on every line"))
-	case d.Task == Labels && n*len(d.Labels) > maxTargets:
-		return mark(errCSV, advice.New(fmt.Errorf("datasets: %d pictures with %d different labels", n, len(d.Labels)), "is this a column of sentences?"))
-	case d.Task == Labels && single && len(d.Labels) > 1:
-		d.warn("every picture has exactly one label; if the labels exclude each other, call the column label")
-	case d.Task == Classes && numbers && len(d.Labels) > 10 && 2*len(d.Labels) > n:
-		d.warn("the labels are %d different numbers; to learn them as numbers, name the column after what they measure, as in path,angle", len(d.Labels))
-	}
-	return nil
-}
-
-// labelWords returns the labels of a picture in words.
-func labelWords(labels []string) string {
-	if len(labels) == 0 {
-		return "(none of the labels)"
-	}
-	return strings.Join(labels, ";")
-}
-
-// valueWords returns the values of a picture in words.
-func valueWords(names []string, values []float64) string {
-	words := make([]string, len(values))
-	for k, v := range values {
-		words[k] = fmt.Sprintf("%s %v", names[k], v)
-	}
-	return strings.Join(words, ", ")
 }

@@ -42,16 +42,8 @@ type csvRow struct {
 	split  Split     // "" when there is no such column
 }
 
-// target returns what a row says about its picture, in words.
-func (r csvRow) target(t csvTable) string {
-	switch t.task {
-	case Labels:
-		return labelWords(r.labels)
-	case Values:
-		return valueWords(t.names, r.values)
-	}
-	return r.label
-}
+// said returns what a row says about its picture, in words.
+func (t csvTable) said(r csvRow) string { return t.task.kind().said(t, r) }
 
 func csvErr(line int, err error) error {
 	return mark(errCSV, fmt.Errorf("datasets: CSV line %d: %w", line, err))
@@ -184,7 +176,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 			return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, err))
 		}
 		if old, twice := first[rel]; twice {
-			if was, is := old.target(table), row.target(table); was != is || old.split != row.split {
+			if was, is := table.said(old), table.said(row); was != is || old.split != row.split {
 				return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, advice.New(fmt.Errorf("%q is listed on line %d as %s %s and here as %s %s",
 					row.file, old.line, was, old.split, is, row.split), "keep one")))
 			}
@@ -200,7 +192,13 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 		return nil, err
 	}
 	readable := func(i int) bool { return findings[i].kind == picture }
-	if err := d.name(table, kept, readable); err != nil {
+	var shown []csvRow
+	for i, row := range kept {
+		if readable(i) {
+			shown = append(shown, row)
+		}
+	}
+	if d.Labels, err = d.Task.kind().names(d, table, shown); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	class := map[string]int{}
@@ -218,17 +216,7 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 			continue
 		}
 		item := Item{Path: filepath.Join(d.Root, filepath.FromSlash(rels[i])), Rel: rels[i], Class: Unlabelled, Split: row.split, SHA256: findings[i].sum}
-		switch d.Task {
-		case Values:
-			item.Targets = row.values
-		case Labels:
-			item.Targets = make([]float64, len(d.Labels))
-			for _, l := range row.labels {
-				item.Targets[class[l]] = 1
-			}
-		default:
-			item.Class = class[row.label]
-		}
+		d.Task.kind().fill(&item, row, class)
 		d.Items = append(d.Items, item)
 	}
 	slices.SortFunc(d.Items, func(a, b Item) int { return strings.Compare(a.Rel, b.Rel) })

@@ -220,7 +220,7 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 func (d *Dataset) split(o Options) {
 	switch {
 	case len(d.Items) == 0:
-	case d.Task == Classes && d.Items[0].Class == Unlabelled:
+	case d.Items[0].Class == Unlabelled && d.Items[0].Targets == nil:
 		for i := range d.Items {
 			d.Items[i].Split = Test
 		}
@@ -265,18 +265,14 @@ func (d *Dataset) duplicates() {
 	if leaks > 0 {
 		d.warn("%d picture(s) lie in more than one split as exact copies: the result will look better than it is; remove the copies from valid and test", leaks)
 	}
-	switch {
-	case contradictions == 0:
-	case d.Task == Classes:
-		d.warn("%d picture(s) have more than one label as exact copies; at least one of the labels is wrong", contradictions)
-	default:
-		d.warn("%d picture(s) have different %s as exact copies; at most one of them is right: see the list of duplicates", contradictions, d.Task)
+	if contradictions > 0 {
+		d.warn("%s", d.Task.kind().contradiction(contradictions))
 	}
 }
 
 // missingLabels warns of labels without pictures in some split.
 func (d *Dataset) missingLabels() {
-	if d.Task == Values {
+	if d.Task.kind().complete() {
 		return
 	}
 	have := map[Split]map[int]bool{}

@@ -18,7 +18,7 @@ const (
 // recognise finds out whether these are the files of a ready set. If they are, files that are not
 // on the set's list are left out and reported.
 func recognise(d *Dataset) error {
-	if d.Task != Classes {
+	if len(d.Items) > 0 && d.Items[0].Targets != nil {
 		return nil // the same pictures for another task
 	}
 	for _, set := range data.Sets() {

@@ -2,7 +2,6 @@ package datasets
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -226,68 +225,19 @@ func (d *Dataset) Text() string {
 
 // Words describes what is learnt: "2 labels", "3 labels, any number of them a picture",
 // "2 values (x, y)".
-func (t Task) Words(labels []string) string {
-	switch t {
-	case Labels:
-		return fmt.Sprintf("%d labels, any number of them a picture", len(labels))
-	case Values:
-		names := make([]string, 0, 4)
-		for _, l := range labels[:min(len(labels), 4)] {
-			names = append(names, printable(l))
-		}
-		if len(labels) > 4 {
-			names = append(names, "…")
-		}
-		return fmt.Sprintf("%d value(s) (%s)", len(labels), strings.Join(names, ", "))
-	}
-	return fmt.Sprintf("%d labels", len(labels))
-}
+func (t Task) Words(labels []string) string { return t.kind().words(labels) }
+
+// Truth returns in words what is known about an item: its label, its labels or its values.
+func (d *Dataset) Truth(it Item) string { return d.Task.kind().truth(d, it) }
 
 // recount fills Report.Counts, Totals and Ranges from the items.
 func (d *Dataset) recount() {
 	r := &d.Report
 	r.Counts, r.Totals, r.Ranges = nil, nil, nil
-	n := map[place]int{}
-	labels, nothing := d.Labels, d.Truth(Item{Class: Unlabelled, Targets: make([]float64, len(d.Labels))})
-	switch d.Task {
-	case Values:
-		labels, nothing = nil, "(pictures)"
-		for _, it := range d.Items {
-			n[place{nothing, it.Split}]++
-		}
-		for k, name := range d.Labels {
-			v := Range{Name: name, Min: math.Inf(1), Max: math.Inf(-1)}
-			for _, it := range d.Items {
-				v.Min, v.Max = min(v.Min, it.Targets[k]), max(v.Max, it.Targets[k])
-				v.Mean += it.Targets[k] / float64(len(d.Items))
-			}
-			if len(d.Items) > 0 {
-				r.Ranges = append(r.Ranges, v)
-			}
-		}
-	case Labels:
-		all := map[place]int{}
-		for _, it := range d.Items {
-			all[place{"", it.Split}]++
-			if !slices.Contains(it.Targets, 1) {
-				n[place{nothing, it.Split}]++
-			}
-			for k, v := range it.Targets {
-				if v != 0 {
-					n[place{d.Labels[k], it.Split}]++
-				}
-			}
-		}
-		r.Totals = counts([]string{""}, all)
-	default:
-		for _, it := range d.Items {
-			n[place{d.Truth(it), it.Split}]++
-		}
-	}
-	r.Counts = counts(append(slices.Clone(labels), nothing), n)
+	d.Task.kind().count(d)
 }
 
-// counts returns the numbers above zero, in order of label and split.
+// counts returns the numbers above zero above zero, in order of label and split.
 func counts(labels []string, n map[place]int) []Count {
 	var out []Count
 	for _, l := range labels {
@@ -298,23 +248,4 @@ func counts(labels []string, n map[place]int) []Count {
 		}
 	}
 	return out
-}
-
-// Truth returns in words what is known about an item: its label, its labels or its values.
-func (d *Dataset) Truth(it Item) string {
-	switch {
-	case d.Task == Values:
-		return valueWords(d.Labels, it.Targets)
-	case d.Task == Labels:
-		var have []string
-		for k, l := range d.Labels {
-			if it.Targets[k] != 0 {
-				have = append(have, l)
-			}
-		}
-		return labelWords(have)
-	case it.Class < 0 || it.Class >= len(d.Labels):
-		return "(no label)"
-	}
-	return d.Labels[it.Class]
 }
