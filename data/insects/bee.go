@@ -58,14 +58,14 @@ func (h *hexapod) bee(winged float64) {
 	}
 	if d.chance(winged) {
 		spread := d.uniform(0.06, 0.21)
-		clear := d.uniform(0.32, 0.62)
+		opacity := d.uniform(0.32, 0.62)
 		for _, side := range []float64{1, -1} {
 			if d.chance(0.04) {
 				continue // lost one
 			}
 			own := spread + mul(d.bell(), 0.012)
-			h.wing(wingShape{hinge: point{0.18, 0.16}, turn: 0.5 - mul(own, 0.75), length: 0.66, breadth: 0.24, side: side, opacity: clear})
-			h.wing(wingShape{hinge: point{0.28, 0.17}, turn: 0.5 - own, length: 0.98, breadth: 0.25, side: side, opacity: clear})
+			h.wing(wingShape{hinge: point{0.18, 0.16}, turn: 0.5 - mul(own, 0.75), length: 0.66, breadth: 0.24, side: side, opacity: opacity})
+			h.wing(wingShape{hinge: point{0.28, 0.17}, turn: 0.5 - own, length: 0.98, breadth: 0.25, side: side, opacity: opacity})
 		}
 	}
 }

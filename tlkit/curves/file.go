@@ -100,11 +100,11 @@ func (r Run) AppendTo(path string) (*Writer, Run, error) {
 		return fail(err)
 	}
 	if !end.newline {
-		w.write([]byte("\n"))
+		_ = w.write([]byte("\n")) // w.err keeps it
 	}
 	if end.lines == 0 {
 		run = Run{Name: r.Name, Axis: r.Axis}
-		w.line(run.header())
+		_ = w.line(run.header()) // the same
 	}
 	if w.err != nil {
 		f.Close()

@@ -138,7 +138,7 @@ func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error)
 	}
 	if told {
 		if sum, err := fetch.Sum(ctx, filepath.Join(dir, toldFile)); err != nil || sum != want[toldFile] {
-			return nil, fmt.Errorf("datasets: %s in %s is not as it was written: %v", toldFile, dir, err)
+			return nil, fmt.Errorf("datasets: %s in %s is not as it was written: %w", toldFile, dir, err)
 		}
 		delete(want, toldFile)
 	}

@@ -24,14 +24,14 @@ var (
 
 // acquire returns an Engine on the backend of that key, and makes the backend if it does not
 // exist. Panics of the backend become errors.
-func acquire(key string, make func() (compute.Backend, *compileCache, error)) (e *Engine, err error) {
+func acquire(key string, open func() (compute.Backend, *compileCache, error)) (e *Engine, err error) {
 	sharedMu.Lock()
 	defer sharedMu.Unlock()
 	s := sharing[key]
 	if s == nil || s.backend.IsFinalized() {
 		s = &shared{key: key}
 		err := caught(func() (err error) {
-			s.backend, s.cache, err = make()
+			s.backend, s.cache, err = open()
 			return err
 		})
 		if err != nil {

@@ -75,15 +75,15 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 		return nil, err
 	}
 	var msg *C.char
-	real := C.tlkit_table(handle, &msg)
-	if real == nil {
+	table := C.tlkit_table(handle, &msg)
+	if table == nil {
 		return nil, fmt.Errorf("%s: %w", p.Path, taken(msg))
 	}
 	// go-xla looks for "cpu" or "cuda" in the name.
 	l := &loadedPlugin{slot: slot, sha: p.SHA256, name: fmt.Sprintf("/tlkit/%s-%.12s", p.Platform, p.SHA256)}
 	loadedSlots[slot].Store(l)
 	var hooked C.int
-	api := C.tlkit_hook(C.int(slot), real, &hooked)
+	api := C.tlkit_hook(C.int(slot), table, &hooked)
 	if err := pjrt.RegisterPreloadedPlugin(l.name, uintptr(unsafe.Pointer(api))); err != nil {
 		loadedSlots[slot].Store(nil)
 		return nil, fmt.Errorf("the plugin does not initialise: %w", err)

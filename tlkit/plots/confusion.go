@@ -3,7 +3,6 @@ package plots
 import (
 	"fmt"
 	"image"
-	"image/color"
 	"math"
 	"slices"
 	"strconv"
@@ -248,7 +247,7 @@ func (m *matrix) heat(pixels int) image.Image {
 		if v > 0 {
 			fill = ramp(0.12 + 0.88*math.Sqrt(v)) // the root makes small shares visible
 		}
-		img.SetNRGBA(pos%n, pos/n, color.NRGBA(fill))
+		img.SetNRGBA(pos%n, pos/n, fill)
 	}
 	return img
 }

@@ -44,8 +44,8 @@ var faces = sync.OnceValue(func() [2]*face {
 	return [2]*face{load(liberationsansregular.TTF), load(liberationsansbold.TTF)}
 })
 
-func (s style) face() *face {
-	if s.bold {
+func (st style) face() *face {
+	if st.bold {
 		return faces()[1]
 	}
 	return faces()[0]

@@ -10,6 +10,7 @@ import (
 // width, channels] and need [height, width, in, out], which is the order of Keras.
 type Layout int
 
+// The layouts.
 const (
 	Same           Layout = iota // as in the file
 	OIHWtoHWIO                   // convolution: [O,I,H,W] becomes [H,W,I,O]

@@ -238,7 +238,7 @@ func (r *onnxReader) node(field protoField) error {
 // constant makes a tensor of a Constant node.
 func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
 	if len(n.Outputs) != 1 || n.Outputs[0] == "" {
-		return fmt.Errorf("Constant node %s has no single output", printable(n.Name))
+		return fmt.Errorf("constant node %s has no single output", printable(n.Name))
 	}
 	name := n.Outputs[0]
 	if value != nil {
@@ -256,7 +256,7 @@ func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
 			return r.add(FromFloat32(name, []int{len(a.Floats)}, a.Floats))
 		}
 	}
-	return fmt.Errorf("Constant node %s holds no tensor of numbers", printable(n.Name))
+	return fmt.Errorf("constant node %s holds no tensor of numbers", printable(n.Name))
 }
 
 // attribute reads one attribute. Of a tensor it keeps only the place.

@@ -253,7 +253,7 @@ func (p *headerParser) entry(name string) (headerEntry, error) {
 			var pos []int64
 			pos, err = p.numbers(2)
 			if err != nil || len(pos) != 2 {
-				return fmt.Errorf("data_offsets must be two sizes (%v)", err)
+				return fmt.Errorf("data_offsets must be two sizes (%w)", err)
 			}
 			e.begin, e.end = pos[0], pos[1]
 		default:

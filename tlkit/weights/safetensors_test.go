@@ -185,12 +185,12 @@ func TestEverythingWrittenIsAligned(t *testing.T) {
 
 func TestWritingRefuses(t *testing.T) {
 	good := FromFloat32("a", []int{2}, []float32{1, 2})
-	complex, err := Open("testdata/dtypes_legacy.pth")
+	numbers, err := Open("testdata/dtypes_legacy.pth")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer complex.Close()
-	c64, _ := complex.Tensor("c64")
+	defer numbers.Close()
+	c64, _ := numbers.Tensor("c64")
 	dir := t.TempDir()
 	for name, x := range map[string]struct {
 		tensors []Tensor

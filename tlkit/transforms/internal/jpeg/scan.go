@@ -160,7 +160,7 @@ func (f *File) decodeScan() error {
 				}
 				for k := range h * v {
 					bx, step := ux*h+k%h, uy*v+k/h
-					ok := true
+					var ok bool
 					if f.progressive {
 						ok = s.progressiveBlock(i, &c.coefs[step*c.blocks.w+bx])
 					} else {

@@ -6,14 +6,15 @@ import (
 	"io"
 )
 
+// Errors that reading wraps.
 var (
-	// ErrDamaged: the file contradicts itself or the format.
+	// ErrDamaged means that the file contradicts itself or the format.
 	ErrDamaged = errors.New("damaged or not HDF5")
-	// ErrOutside: an object that is in another file, or behind a soft link.
+	// ErrOutside means that an object is in another file, or behind a soft link.
 	ErrOutside = errors.New("points outside its file")
-	// ErrUnsupported: a part of HDF5 that files of Keras do not need.
+	// ErrUnsupported means a part of HDF5 that files of Keras do not need.
 	ErrUnsupported = errors.New("not supported")
-	// ErrTooLarge: the description would cost more than is allowed for a file of this size.
+	// ErrTooLarge means that the description would cost more than is allowed for a file of this size.
 	ErrTooLarge = errors.New("too large")
 )
 
