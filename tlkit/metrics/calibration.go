@@ -15,19 +15,21 @@ type Bin struct {
 	Confidence float64 `json:"confidence"` // mean; 0 in an empty bin
 }
 
-// Calibration says how far confidence and accuracy lie apart.
+// Calibration is how far confidence and accuracy lie apart. The embedded Fraction is the accuracy.
 type Calibration struct {
-	Bins []Bin   `json:"bins"`
-	ECE  float64 `json:"ece"` // expected calibration error: mean |accuracy - confidence|, weighted by count
-	MCE  float64 `json:"mce"` // the largest such gap of a bin
+	Bins []Bin `json:"bins"`
+	// expected calibration error: mean |accuracy - confidence|, weighted by count
+	ECE  float64 `json:"ece"`
+	MCE  float64 `json:"mce"` // maximum calibration error: the largest gap of any bin
 	Mean float64 `json:"mean_confidence"`
 	Fraction
 }
 
-// Reliability sorts pictures into equally wide bins by their largest
-// probability and compares it with how often it was right. ECE depends on the
-// number of bins (15 is the field's habit) and is never exactly 0 for a finite
-// set, so say the bin count beside it.
+// Reliability sorts pictures into equally wide bins by their largest probability, and compares the
+// mean confidence of each bin with its accuracy. ECE depends on the number of bins (15 is usual)
+// and is never exactly 0 for a finite set, so report the number of bins with it.
+//
+// probabilities is [N, K] with rows that sum to 1; labels has N classes; bins is 1 to 1000.
 func Reliability(probabilities Matrix, labels []int, bins int) (Calibration, error) {
 	if err := probabilities.checkProbabilities(labels); err != nil {
 		return Calibration{}, err

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// TopK counts the rows whose label is among the k largest scores. Scores may be
-// logits or probabilities. Of equal scores the lower class number comes first.
+// TopK counts the rows whose label is among the k largest scores, with k from 1 to K. Scores may be
+// logits or probabilities. Of equal scores, the lower class number comes first.
 func TopK(scores Matrix, labels []int, k int) (Fraction, error) {
 	if err := scores.checkLabels(labels); err != nil {
 		return Fraction{}, err
@@ -44,9 +44,8 @@ func CrossEntropy(logits Matrix, labels []int) (float64, error) {
 	return sum / float64(logits.Rows), nil
 }
 
-// LogLoss is the mean of -log p(label) in nats, from probabilities. A
-// probability of 0 counts as float32's smallest step from 1, 1.2e-7, as
-// scikit-learn does it: at most 15.9 nats a picture.
+// LogLoss is the mean of -log p(label) in nats, from probabilities. As in scikit-learn, a
+// probability of 0 counts as 1.2e-7, the smallest float32 step from 1: at most 15.9 nats a picture.
 func LogLoss(probabilities Matrix, labels []int) (float64, error) {
 	if err := probabilities.checkProbabilities(labels); err != nil {
 		return 0, err
@@ -60,9 +59,9 @@ func LogLoss(probabilities Matrix, labels []int) (float64, error) {
 	return sum / float64(probabilities.Rows), nil
 }
 
-// Brier is the mean squared distance between the probabilities and the truth,
-// summed over classes: 0 is perfect, 2 the worst. For two classes it is twice
-// the figure that counts one class only.
+// Brier is the mean squared distance between the probabilities and the truth, summed over classes:
+// 0 is perfect, 2 is the worst. For two classes it is twice the Brier score that counts only one of
+// them.
 func Brier(probabilities Matrix, labels []int) (float64, error) {
 	if err := probabilities.checkProbabilities(labels); err != nil {
 		return 0, err
@@ -80,10 +79,10 @@ func Brier(probabilities Matrix, labels []int) (float64, error) {
 	return sum / float64(probabilities.Rows), nil
 }
 
-// AveragePrecision is the area under the precision-recall steps of one class:
-// the sum over thresholds of (recall gained) x (precision there). Scores only
-// need an order: logits, sigmoids and probabilities give the same value. Equal
-// scores are one threshold.
+// AveragePrecision is the area under the precision-recall steps of one class: the sum over
+// thresholds of (recall gained) x (precision there). Only the order of the scores matters, so
+// logits, sigmoids and probabilities give the same value. Equal scores share one threshold. It is
+// an error if there is no positive.
 func AveragePrecision(scores []float32, positive []bool) (float64, error) {
 	if err := (Matrix{Rows: len(scores), Cols: 1, Data: scores}).check(); err != nil {
 		return 0, err
@@ -124,10 +123,9 @@ func AveragePrecision(scores []float32, positive []bool) (float64, error) {
 	return area, nil
 }
 
-// MeanAveragePrecision is the mean of [AveragePrecision] over the classes of a
-// multi-label task: positive holds N*K truths in the order of scores.Data. A
-// class without a positive has no average precision and is left out; counted
-// says how many classes are in the mean.
+// MeanAveragePrecision is the mean of [AveragePrecision] over the classes of a multi-label task.
+// positive holds N*K truths in the order of scores.Data. A class without a positive has no average
+// precision and is left out; counted is the number of classes in the mean.
 func MeanAveragePrecision(scores Matrix, positive []bool) (mean float64, counted int, err error) {
 	if err := scores.check(); err != nil {
 		return 0, 0, err

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Comparison sets two models side by side on the same pictures. Only the
-// pictures on which they differ say which is better.
+// Comparison compares the classes that two models predict for the same pictures. Only the pictures
+// on which they differ show which is better.
 type Comparison struct {
 	Both    int `json:"both"`    // right in both
 	OnlyA   int `json:"only_a"`  // right in A alone
@@ -18,14 +18,13 @@ type Comparison struct {
 	P          float64  `json:"p"`          // exact two-sided McNemar test
 }
 
-// Compare judges two lists of predictions on the same pictures. The interval is
-// Bonett and Price's (Wald with one picture added to each kind of
-// disagreement), which holds its 95 % for small sets too; its middle lies a
-// little nearer to 0 than Difference.
+// Compare compares two lists of predicted classes for the same pictures. The interval is Bonett and
+// Price's: Wald, with one picture added to each kind of disagreement. Its coverage is close to 95 %
+// on small sets too; its middle lies a little nearer to 0 than Difference.
 func Compare(truth, a, b []int) (Comparison, error) {
 	n := len(truth)
 	if n == 0 {
-		return Comparison{}, fmt.Errorf("metrics: comparison on no pictures")
+		return Comparison{}, fmt.Errorf("metrics: a comparison of no pictures: want at least one truth and its two predictions")
 	}
 	if len(a) != n || len(b) != n {
 		return Comparison{}, fmt.Errorf("metrics: %d truths, %d predictions of A, %d of B: want the same pictures in the same order", n, len(a), len(b))
@@ -61,16 +60,17 @@ type Gain struct {
 	Interval Interval `json:"interval"` // 95 %
 }
 
-// Describe is the gain for a person: "gain +5.4 points (95 % +3.4 to +7.3)".
+// Describe formats the gain for a reader: "gain +5.4 points (95 % +3.4 to +7.3)".
 func (g Gain) Describe(m Metric) string {
 	u := m.unit()
 	signed := func(v float64) string { return fmt.Sprintf("%+.*f", u.digits, u.times*v) }
 	return fmt.Sprintf("gain %s%s (95 %% %s to %s)", signed(g.Value), u.points, signed(g.Interval.Low), signed(g.Interval.High))
 }
 
-// CompareMAP sets two models side by side by mean average precision over the labels, see [ScoreLabels]: logits of A and B,
-// both [N, K], and N*K truths. The interval is a percentile bootstrap over pictures, each drawn for both models at once:
-// what is hard for both cancels out.
+// CompareMAP compares two models by mean average precision over the labels, see [ScoreLabels]. a
+// and b are logits [N, K]; truth has N*K entries in the same order. The interval is a percentile
+// bootstrap over pictures; each resample scores both models on the same pictures, so what makes a
+// picture hard cancels out.
 func CompareMAP(truth []bool, a, b Matrix) (Gain, error) {
 	before, _, err := MeanAveragePrecision(a, truth)
 	if err != nil {
@@ -80,17 +80,18 @@ func CompareMAP(truth []bool, a, b Matrix) (Gain, error) {
 	if err != nil {
 		return Gain{}, err
 	}
-	ranked := func(m Matrix) func(c int, weight []int) (float64, bool) {
+	ranked := func(m Matrix) func(int, []int) (float64, bool) {
 		columns := make([]ranking, m.Cols)
 		for c := range columns {
 			columns[c] = rank(m, truth, c)
 		}
 		return func(c int, weight []int) (float64, bool) { return columns[c].precision(weight) }
 	}
-	return gain(before, after, a, b, ranked(a), ranked(b))
+	return gain(after-before, scored{a, ranked(a)}, scored{b, ranked(b)})
 }
 
-// CompareR2 does the same by mean R² of real values, see [ScoreValues].
+// CompareR2 compares two models by mean R² of real values, see [ScoreValues]. a and b are
+// predictions [N, K]; truth has N*K values in the same order. The interval is that of [CompareMAP].
 func CompareR2(truth []float64, a, b Matrix) (Gain, error) {
 	before, _, err := MeanR2(a, truth)
 	if err != nil {
@@ -100,14 +101,22 @@ func CompareR2(truth []float64, a, b Matrix) (Gain, error) {
 	if err != nil {
 		return Gain{}, err
 	}
-	explained := func(m Matrix) func(c int, weight []int) (float64, bool) {
+	explained := func(m Matrix) func(int, []int) (float64, bool) {
 		return func(c int, weight []int) (float64, bool) { return rSquared(m, truth, c, truth[c], weight) }
 	}
-	return gain(before, after, a, b, explained(a), explained(b))
+	return gain(after-before, scored{a, explained(a)}, scored{b, explained(b)})
 }
 
-// gain resamples the difference of the means over the columns that have a score.
-func gain(before, after float64, a, b Matrix, scoreA, scoreB func(column int, weight []int) (float64, bool)) (Gain, error) {
+// scored is the output of a model, with the score of one column when picture i counts weight[i]
+// times.
+type scored struct {
+	Matrix
+	score func(column int, weight []int) (float64, bool)
+}
+
+// gain returns value with an interval from resampling the difference of the mean scores, over the
+// columns that have a score in both.
+func gain(value float64, a, b scored) (Gain, error) {
 	if a.Rows != b.Rows || a.Cols != b.Cols {
 		return Gain{}, fmt.Errorf("metrics: %d x %d scores of A, %d x %d of B: want the same pictures in the same order", a.Rows, a.Cols, b.Rows, b.Cols)
 	}
@@ -115,8 +124,8 @@ func gain(before, after float64, a, b Matrix, scoreA, scoreB func(column int, we
 	bootstrap(a.Rows, func(weight []int) {
 		sum, counted := 0.0, 0
 		for c := range a.Cols {
-			x, ok := scoreA(c, weight)
-			y, also := scoreB(c, weight)
+			x, ok := a.score(c, weight)
+			y, also := b.score(c, weight)
 			if ok && also {
 				sum += y - x
 				counted++
@@ -126,11 +135,11 @@ func gain(before, after float64, a, b Matrix, scoreA, scoreB func(column int, we
 			differences = append(differences, sum/float64(counted))
 		}
 	})
-	return Gain{Value: after - before, Interval: percentiles(differences)}, nil
+	return Gain{Value: value, Interval: percentiles(differences)}, nil
 }
 
-// binomialHalf is the two-sided p value of k of n at probability 1/2, for the
-// smaller count k. Summed in logarithms: 2^n overflows long before n does.
+// binomialHalf is the two-sided p value of k successes in n trials at probability 1/2, for the
+// smaller count k. It sums in logarithms, because 2^n overflows long before n does.
 func binomialHalf(k, n int) float64 {
 	if 2*k >= n {
 		return 1

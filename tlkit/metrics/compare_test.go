@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// The gain of B over A in mean average precision and in R²: the value is the difference of the two scores, nothing
-// changes for equal models, and in simulations the interval holds the truth about as often as it says.
+// The gain of B over A in mean average precision and in R²: the value is the difference of the two
+// scores, equal models gain 0, and in simulations the interval covers the truth about as often as
+// stated.
 func TestGains(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 11))
 	const n, k = 150, 2
@@ -44,7 +45,8 @@ func TestGains(t *testing.T) {
 	if err != nil || same.Value != 0 || same.Interval != (Interval{0, 0}) {
 		t.Errorf("equal models: %+v, %v", same, err)
 	}
-	// A perfect model scores 1 in every resample: the interval of the gain over it is that of the score, less 1.
+	// A perfect model scores 1 in every resample: the interval of the gain over it is that of the
+	// score, less 1.
 	var flawless Matrix
 	flawless.Rows, flawless.Cols = n, k
 	for _, v := range values {
@@ -65,7 +67,8 @@ func TestGains(t *testing.T) {
 	if over, err = CompareMAP(labels, flawless, logits); err != nil || math.Abs(over.Interval.Low-found.Interval.Low+1) > 1e-6 || math.Abs(over.Interval.High-found.Interval.High+1) > 1e-6 {
 		t.Errorf("over a perfect model %+v, the score %+v", over, found.Interval)
 	}
-	// R² of v + noise s is 1 - s² whatever is drawn, so the true gain of 0.5 over √(0.5² + 0.4²) is 0.16.
+	// R² of v + noise s is 1 - s² for any draw, so the true gain of 0.5 over √(0.5² + 0.4²) is
+	// 0.16.
 	held := 0
 	for range 100 {
 		_, values, _, predicted := make2(0.5)
@@ -77,7 +80,8 @@ func TestGains(t *testing.T) {
 			held++
 		}
 	}
-	if held < 86 || held > 100 { // binomial with 0.93 to 0.95; percentile bootstraps are a little narrow
+	// binomial with 0.93 to 0.95; percentile bootstraps are a little narrow
+	if held < 86 || held > 100 {
 		t.Errorf("the interval holds the truth %d times of 100", held)
 	}
 	t.Logf("held %d of 100", held)

@@ -6,21 +6,22 @@ import (
 	"slices"
 )
 
-// Confusion counts truth against prediction: Counts[t][p] pictures of class t
-// were called p.
+// Confusion counts truth against prediction: Counts[t][p] is the number of pictures of class t that
+// were predicted as p.
 type Confusion struct {
 	Labels []string `json:"labels"`
 	Counts [][]int  `json:"counts"`
 }
 
-// NewConfusion counts pairs of class numbers. Labels names the K classes.
+// NewConfusion counts pairs of true and predicted class numbers, each in 0..K-1. labels has the K
+// class names.
 func NewConfusion(labels []string, truth, predicted []int) (Confusion, error) {
 	k := len(labels)
 	if k == 0 {
 		return Confusion{}, fmt.Errorf("metrics: confusion of no classes: want at least one label")
 	}
 	if len(truth) != len(predicted) {
-		return Confusion{}, fmt.Errorf("metrics: %d truths and %d predictions: want one of each a picture", len(truth), len(predicted))
+		return Confusion{}, fmt.Errorf("metrics: %d truths and %d predictions: want one of each for every picture", len(truth), len(predicted))
 	}
 	c := Confusion{Labels: slices.Clone(labels), Counts: make([][]int, k)}
 	for i := range c.Counts {
@@ -36,8 +37,8 @@ func NewConfusion(labels []string, truth, predicted []int) (Confusion, error) {
 	return c, nil
 }
 
-// Check refuses a matrix that is empty, ragged or holds a negative count. The
-// methods below take a checked matrix; what [NewConfusion] returns is one.
+// Check reports a matrix that is empty, ragged or holds a negative count. The other methods need a
+// valid matrix; those of [NewConfusion] are.
 func (c Confusion) Check() error {
 	k := len(c.Labels)
 	if k == 0 {
@@ -73,27 +74,27 @@ func (c Confusion) Accuracy() Fraction {
 	return a
 }
 
-// Class is how well one class does. A fraction out of nothing is 0, with the
-// interval 0..1: Support and Predicted tell it from a real 0.
+// Class is the score of one class. A fraction of 0 out of 0 is 0, with the interval 0..1; Support
+// and Predicted tell it from a real 0.
 type Class struct {
 	Label     string `json:"label"`
 	Support   int    `json:"support"`   // pictures of this class
-	Predicted int    `json:"predicted"` // pictures called this class
+	Predicted int    `json:"predicted"` // pictures predicted as this class
 	Correct   int    `json:"correct"`   // both
 
 	Precision float64 `json:"precision"` // Correct/Predicted
 	Recall    float64 `json:"recall"`    // Correct/Support
 	F1        float64 `json:"f1"`        // harmonic mean of the two
 
-	// 95 % intervals: Wilson's for precision and recall. F1 is a rising
-	// function of Correct/(Support+Predicted-Correct), so its ends are Wilson's
-	// for that share put through the function: approximate, inside 0..1.
+	// 95 % intervals: Wilson's for precision and recall. F1 is an increasing function of
+	// Correct/(Support+Predicted-Correct), so its interval is Wilson's interval of that share,
+	// mapped through the function: approximate, and inside 0..1.
 	PrecisionInterval Interval `json:"precision_interval"`
 	RecallInterval    Interval `json:"recall_interval"`
 	F1Interval        Interval `json:"f1_interval"`
 }
 
-// PerClass returns one row a class, in order of Labels.
+// PerClass returns the scores of each class, in the order of Labels.
 func (c Confusion) PerClass() []Class {
 	out := make([]Class, len(c.Labels))
 	for i := range out {
@@ -113,7 +114,7 @@ func (c Confusion) PerClass() []Class {
 	return out
 }
 
-// Balanced is the mean recall over the classes that have pictures: accuracy as
+// Balanced is balanced accuracy, the mean recall over the classes that have pictures: the accuracy
 // if every class were equally frequent. It is 0 without pictures.
 func (c Confusion) Balanced() float64 {
 	sum, n := 0.0, 0
@@ -151,8 +152,8 @@ type Mistake struct {
 	Count, Support   int // Count of the Support pictures of class Truth
 }
 
-// MostConfused returns up to n mistakes, the most frequent first; of equal
-// counts the larger share of its class, then the lower class numbers.
+// MostConfused returns up to n mistakes, most frequent first; of equal counts, the larger share of
+// the true class comes first, then the lower class numbers.
 func (c Confusion) MostConfused(n int) []Mistake {
 	var all []Mistake
 	for i, row := range c.Counts {

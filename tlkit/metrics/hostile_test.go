@@ -47,7 +47,7 @@ func TestBadInputIsAnError(t *testing.T) {
 }
 
 func TestEdges(t *testing.T) {
-	// A confident mistake keeps its size: softmax in float32 would say infinity.
+	// A confident mistake keeps its size: softmax in float32 would give infinity.
 	loss, err := CrossEntropy(Matrix{1, 2, []float32{500, -500}}, []int{1})
 	if err != nil || loss != 1000 {
 		t.Errorf("cross entropy of a wild mistake: %v, %v", loss, err)
@@ -72,7 +72,7 @@ func TestEdges(t *testing.T) {
 	if a := (Fraction{145, 153}); a.String() != "94.8 % (145 of 153, 95 % 90.0-97.3)" {
 		t.Error(a)
 	}
-	// The worked case of Fagerland, Lydersen and Laake (2014): 1 against 7 of 21.
+	// The worked example of Fagerland, Lydersen and Laake (2014): 1 against 7 of 21.
 	truth, a, b := make([]int, 21), make([]int, 21), make([]int, 21)
 	for i := range 21 {
 		switch {

@@ -12,8 +12,8 @@ import (
 // z95 is the 97.5 % point of the normal distribution.
 const z95 = 1.959963984540054
 
-// Interval is a 95 % interval. Both ends are NaN when nothing is known, as for
-// the mean of one run. In JSON it is [low, high], and null when unknown.
+// Interval is a 95 % interval. An unknown interval, such as that of the mean of one run, has NaN at
+// both ends. In JSON it is [low, high], or null when unknown.
 type Interval struct{ Low, High float64 }
 
 // Known reports whether both ends are finite numbers.
@@ -49,15 +49,14 @@ func (i *Interval) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Unknown is the interval of a number that nothing is known about: both ends are NaN.
+// Unknown returns the unknown interval: both ends are NaN.
 func Unknown() Interval { return unknown }
 
 var unknown = Interval{math.NaN(), math.NaN()}
 
-// Wilson is the 95 % score interval of correct out of total. It stays inside
-// 0..1 and is honest at the edges: 0 of 10 gives 0-0.28, not 0-0. Out of
-// nothing nothing is known: 0..1. Counts that make no sense give the unknown
-// interval.
+// Wilson is the 95 % score interval of correct out of total. It stays inside 0..1 and keeps a width
+// at the ends: 0 of 10 gives 0 to 0.28. With total 0 it is 0..1. Impossible counts (negative, or
+// correct above total) give the unknown interval.
 func Wilson(correct, total int) Interval {
 	if correct < 0 || total < 0 || correct > total {
 		return unknown
@@ -79,13 +78,13 @@ func Wilson(correct, total int) Interval {
 	return i
 }
 
-// Fraction is a share of pictures with its counts.
+// Fraction is a share of pictures, as counts.
 type Fraction struct {
 	Correct int `json:"correct"`
 	Total   int `json:"total"`
 }
 
-// Value is Correct/Total, and NaN out of nothing.
+// Value is Correct/Total; NaN if Total is 0.
 func (f Fraction) Value() float64 {
 	if f.Total <= 0 {
 		return math.NaN()
@@ -96,8 +95,7 @@ func (f Fraction) Value() float64 {
 // Interval is the 95 % Wilson interval.
 func (f Fraction) Interval() Interval { return Wilson(f.Correct, f.Total) }
 
-// String prints percent, counts and interval:
-// "94.8 % (145 of 153, 95 % 90.0-97.3)".
+// String formats percent, counts and interval: "94.8 % (145 of 153, 95 % 90.0-97.3)".
 func (f Fraction) String() string {
 	if f.Total <= 0 {
 		return "no pictures"
@@ -114,10 +112,10 @@ type Mean struct {
 	Interval Interval `json:"interval"` // 95 % t interval; unknown for one run
 }
 
-// MeanOf is the mean of a few runs with Student's t interval, which is wide for
-// few runs and should be: two runs that differ by a point say almost nothing.
-// The runs are taken as independent; folds of one data set share pictures, so
-// their interval is a little too narrow.
+// MeanOf is the mean of the results of a few runs, with Student's t interval. The interval is wide
+// for few runs, as it should be: two runs that differ by a point say almost nothing. The runs are
+// assumed to be independent; folds of one data set share pictures, so their interval is a little
+// too narrow.
 func MeanOf(values []float64) (Mean, error) {
 	if len(values) == 0 {
 		return Mean{}, fmt.Errorf("metrics: mean of no values: want at least one run")

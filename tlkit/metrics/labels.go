@@ -6,43 +6,45 @@ import (
 	"slices"
 )
 
-// LabelScore is how well one of several labels a picture is found. A fraction out of
-// nothing is 0: Support and Predicted tell it from a real 0.
+// LabelScore is how well one of several labels is predicted. A fraction of 0 out of 0 is 0; Support
+// and Predicted tell it from a real 0.
 type LabelScore struct {
 	Label   string `json:"label"`
-	Support int    `json:"support"` // pictures that bear it
+	Support int    `json:"support"` // pictures with the label
 	Total   int    `json:"total"`   // pictures
 
-	AP       float64  `json:"ap"`       // average precision; a guess gives about Support/Total
+	AP       float64  `json:"ap"`       // average precision; random scores give about Support/Total
 	Interval Interval `json:"interval"` // 95 % of AP, see [ScoreLabels]; unknown without support
 
-	// At the threshold: the label is said of a picture from this probability on.
+	// At the threshold: a picture gets the label if its probability is at least Threshold.
 	Threshold float64 `json:"threshold"`
-	Predicted int     `json:"predicted"` // pictures it is said of
-	Correct   int     `json:"correct"`   // rightly
+	Predicted int     `json:"predicted"` // pictures that get the label
+	Correct   int     `json:"correct"`   // of these, pictures with the label
 	Precision float64 `json:"precision"`
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
 }
 
-// LabelScores is how well several labels a picture are found.
+// LabelScores is how well several labels a picture are predicted.
 type LabelScores struct {
-	MAP      float64      `json:"map"`      // mean average precision over the labels that have support
-	Interval Interval     `json:"interval"` // 95 % of MAP
-	Counted  int          `json:"counted"`  // labels in the mean
-	MacroF1  float64      `json:"macro_f1"` // plain mean of F1 over the same labels
-	LogLoss  float64      `json:"log_loss"` // mean binary cross-entropy a picture and label, nats
-	Labels   []LabelScore `json:"labels"`
+	// mean average precision over the labels that have support
+	MAP      float64  `json:"map"`
+	Interval Interval `json:"interval"` // 95 % of MAP
+	Counted  int      `json:"counted"`  // labels in the mean
+	MacroF1  float64  `json:"macro_f1"` // unweighted mean of F1 over the same labels
+	// mean binary cross-entropy over pictures and labels, nats
+	LogLoss float64      `json:"log_loss"`
+	Labels  []LabelScore `json:"labels"`
 }
 
-// ScoreLabels judges logits [N, K] of several labels a picture against truth: N*K entries
-// in the order of logits.Data. thresholds has a probability for each label, nil stands for
-// 0.5; choose them on other pictures than these, see [BestThreshold].
+// ScoreLabels scores logits [N, K] of several labels a picture against truth: N*K entries in the
+// order of logits.Data. thresholds has a probability for each label; nil stands for 0.5. Choose
+// them on other pictures than these, see [BestThreshold].
 //
-// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed.
-// They are approximate, and too narrow for a label of a few pictures. A score without a
-// mistake would get an interval without a width; its low end is Wilson's of as many rightly
-// found pictures as bear the labels.
+// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed. They
+// are approximate, and too narrow for a label with few pictures. The bootstrap interval of a
+// flawless score would have no width; its low end is that of Wilson's interval for as many correct
+// pictures as the labels have support.
 func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []float64) (LabelScores, error) {
 	loss, err := BinaryCrossEntropy(logits, truth)
 	if err != nil {
@@ -65,10 +67,10 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 		}
 		columns[c] = rank(logits, truth, c)
 		for i := range n {
-			said, is := Sigmoid(float64(logits.Data[i*k+c])) >= s.Threshold, truth[i*k+c]
-			s.Support += count(is)
-			s.Predicted += count(said)
-			s.Correct += count(said && is)
+			predicted, actual := Sigmoid(float64(logits.Data[i*k+c])) >= s.Threshold, truth[i*k+c]
+			s.Support += count(actual)
+			s.Predicted += count(predicted)
+			s.Correct += count(predicted && actual)
 		}
 		s.Precision, s.Recall, s.F1 = ratio(s.Correct, s.Predicted), ratio(s.Correct, s.Support), ratio(2*s.Correct, s.Predicted+s.Support)
 		if s.Support == 0 {
@@ -101,7 +103,7 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 	return out, nil
 }
 
-// flawless gives the interval of a score that every resample found perfect its width.
+// flawless widens the interval of a score that was perfect in every resample.
 func flawless(i Interval, support int) Interval {
 	if i.Known() && i.Low > 1-1e-9 {
 		i = Interval{Wilson(support, support).Low, 1}
@@ -112,8 +114,8 @@ func flawless(i Interval, support int) Interval {
 // ranking is one column of scores from the highest to the lowest.
 type ranking struct {
 	order []int  // pictures
-	last  []bool // by place: the next score is another
-	truth []bool // by place
+	last  []bool // by rank: the next score is lower
+	truth []bool // by rank
 }
 
 func rank(scores Matrix, truth []bool, column int) ranking {
@@ -122,25 +124,25 @@ func rank(scores Matrix, truth []bool, column int) ranking {
 	for i := range r.order {
 		r.order[i] = i
 	}
-	at := func(i int) float32 { return scores.Data[i*k+column] }
+	score := func(i int) float32 { return scores.Data[i*k+column] }
 	slices.SortStableFunc(r.order, func(a, b int) int {
 		switch {
-		case at(a) > at(b):
+		case score(a) > score(b):
 			return -1
-		case at(a) < at(b):
+		case score(a) < score(b):
 			return 1
 		}
 		return 0
 	})
 	for p, i := range r.order {
 		r.truth[p] = truth[i*k+column]
-		r.last[p] = p+1 == n || at(r.order[p+1]) != at(i)
+		r.last[p] = p+1 == n || score(r.order[p+1]) != score(i)
 	}
 	return r
 }
 
-// precision is the average precision when picture i counts weight[i] times (nil: once);
-// not ok when no picture counted bears the label.
+// precision is the average precision when picture i counts weight[i] times (nil: once). ok is false
+// if no counted picture has the label.
 func (r ranking) precision(weight []int) (ap float64, ok bool) {
 	hits, seen, before := 0, 0, 0
 	for p, i := range r.order {
@@ -163,10 +165,9 @@ func (r ranking) precision(weight []int) (ap float64, ok bool) {
 	return ap / float64(hits), true
 }
 
-// BestThreshold returns the probability from which on a label should be said, to get the
-// highest F1 on these logits: between the two scores where that is so, of equal ones the
-// nearest to 0.5. The F1 that comes with it is of the pictures chosen on, so it flatters:
-// take logits that were made out of fold, and report on other pictures.
+// BestThreshold returns the probability threshold with the highest F1 on these logits, halfway
+// between two scores; of several with that F1, the one nearest to 0.5. f1 is measured on the same
+// pictures and so is optimistic: pass out-of-fold logits, and report on other pictures.
 func BestThreshold(logits []float32, positive []bool) (threshold, f1 float64, err error) {
 	scores := Matrix{Rows: len(logits), Cols: 1, Data: logits}
 	if _, err := AveragePrecision(logits, positive); err != nil { // it checks both
@@ -196,9 +197,9 @@ func BestThreshold(logits []float32, positive []bool) (threshold, f1 float64, er
 	return Sigmoid(best), f1, nil
 }
 
-// BinaryCrossEntropy is the mean of -log p over pictures and labels in nats, where p is the
-// probability that sigmoid of the logit gives to the truth. truth holds N*K entries in the
-// order of logits.Data.
+// BinaryCrossEntropy is the mean of -log p in nats over pictures and labels, where p is the
+// probability that the sigmoid of the logit gives the truth. truth holds N*K entries in the order
+// of logits.Data.
 func BinaryCrossEntropy(logits Matrix, truth []bool) (float64, error) {
 	if err := logits.check(); err != nil {
 		return 0, err
@@ -213,13 +214,13 @@ func BinaryCrossEntropy(logits Matrix, truth []bool) (float64, error) {
 	return sum / float64(len(truth)), nil
 }
 
-// BinaryLoss is the cross-entropy in nats of one logit against a target in 0..1, without the
-// overflow of exp: max(z, 0) - z·target + log(1 + exp(-|z|)).
+// BinaryLoss is the cross-entropy in nats of one logit against a target in 0..1. It is computed as
+// max(z, 0) - z·target + log(1 + exp(-|z|)), so that exp does not overflow.
 func BinaryLoss(logit, target float64) float64 {
 	return max(logit, 0) - logit*target + math.Log1p(math.Exp(-math.Abs(logit)))
 }
 
-// Sigmoid is the probability that a logit stands for.
+// Sigmoid returns the probability of a logit, 1/(1+exp(-logit)).
 func Sigmoid(logit float64) float64 { return 1 / (1 + math.Exp(-logit)) }
 
 func count(b bool) int {

@@ -13,8 +13,8 @@ type Matrix struct {
 	Data       []float32 // Rows*Cols values, row-major
 }
 
-// FromRows copies rows of equal length into a Matrix. Values outside float32's
-// range, NaN included, are refused when the matrix is used, not here.
+// FromRows copies rows of equal length into a Matrix. Values that are not finite float32 numbers
+// are reported when the matrix is used.
 func FromRows(rows [][]float64) (Matrix, error) {
 	if len(rows) == 0 {
 		return Matrix{}, errors.New("metrics: no rows: want at least one picture's scores")
@@ -32,11 +32,11 @@ func FromRows(rows [][]float64) (Matrix, error) {
 	return m, nil
 }
 
-// Row returns row i of the matrix, not a copy.
+// Row returns row i of the matrix. It shares the matrix's memory.
 func (m Matrix) Row(i int) []float32 { return m.Data[i*m.Cols : (i+1)*m.Cols : (i+1)*m.Cols] }
 
-// Argmax returns the column of the largest score in each row. Of equal scores
-// the lowest class number wins, as everywhere in this package.
+// Argmax returns the column of the largest score in each row. Of equal scores, the lowest class
+// number wins, as everywhere in this package.
 func (m Matrix) Argmax() ([]int, error) {
 	if err := m.check(); err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func (m Matrix) Argmax() ([]int, error) {
 	return out, nil
 }
 
-// check refuses a matrix whose size does not fit its data, or that holds a
-// value that is not a finite number.
+// check reports a matrix whose size does not fit its data, or that holds a value that is not
+// finite.
 func (m Matrix) check() error {
 	if m.Rows <= 0 || m.Cols <= 0 {
 		return fmt.Errorf("metrics: scores of shape [%d, %d]: want at least one row and one class", m.Rows, m.Cols)
@@ -65,13 +65,13 @@ func (m Matrix) check() error {
 	}
 	for i, v := range m.Data {
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("metrics: score [%d, %d] is %v: want finite numbers; look at the picture or the weights that made it", i/m.Cols, i%m.Cols, v)
+			return fmt.Errorf("metrics: score [%d, %d] is %v: want finite numbers; check the picture and the weights behind it", i/m.Cols, i%m.Cols, v)
 		}
 	}
 	return nil
 }
 
-// checkLabels refuses labels that do not fit the matrix.
+// checkLabels reports labels that do not fit the matrix.
 func (m Matrix) checkLabels(labels []int) error {
 	if err := m.check(); err != nil {
 		return err
@@ -87,8 +87,8 @@ func (m Matrix) checkLabels(labels []int) error {
 	return nil
 }
 
-// checkProbabilities refuses rows that are not probabilities. 1e-3 lets float32
-// and float16 rounding of a thousand classes pass, and no logits.
+// checkProbabilities reports rows that are not probabilities. The tolerance of 1e-3 admits the
+// float32 and float16 rounding of a thousand classes, but no logits.
 func (m Matrix) checkProbabilities(labels []int) error {
 	if err := m.checkLabels(labels); err != nil {
 		return err
@@ -115,16 +115,16 @@ func Softmax(logits Matrix) (Matrix, error) {
 	}
 	out := Matrix{Rows: logits.Rows, Cols: logits.Cols, Data: make([]float32, len(logits.Data))}
 	for i := range logits.Rows {
-		row, to := logits.Row(i), out.Row(i)
+		row, probabilities := logits.Row(i), out.Row(i)
 		lse := LogSumExp(row)
 		for k, v := range row {
-			to[k] = float32(math.Exp(float64(v) - lse))
+			probabilities[k] = float32(math.Exp(float64(v) - lse))
 		}
 	}
 	return out, nil
 }
 
-// LogSumExp is log(sum(exp(row))), without overflow.
+// LogSumExp returns log(sum(exp(row))) without overflow.
 func LogSumExp(row []float32) float64 {
 	top := float64(row[0])
 	for _, v := range row {

@@ -2,7 +2,7 @@ package metrics
 
 import "fmt"
 
-// Metric names what a number measures. Files hold the name as it is written here.
+// Metric is the name of a metric, as written in files.
 type Metric string
 
 // The metrics that a model is judged by.
@@ -12,8 +12,8 @@ const (
 	R2       Metric = "r2"       // mean share of the variance of real values explained, up to 1
 )
 
-// UnmarshalText reads a metric, also in the spellings of files written before 0.1.0: "mAP" and
-// "R²".
+// UnmarshalText reads the name of a metric. It also accepts the spellings of files written before
+// 0.1.0: "mAP" and "R²".
 func (m *Metric) UnmarshalText(text []byte) error {
 	switch name := string(text); name {
 	case "mAP":
@@ -26,7 +26,7 @@ func (m *Metric) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Title is the metric's name for a person: "accuracy", "mAP", "R²".
+// Title is the name of the metric for a reader: "accuracy", "mAP", "R²".
 func (m Metric) Title() string {
 	switch m {
 	case MAP:
@@ -40,7 +40,7 @@ func (m Metric) Title() string {
 // Counts reports whether a value of the metric is a fraction of counted pictures.
 func (m Metric) Counts() bool { return m == Accuracy }
 
-// Format is a value of the metric for a person: "94.8 %", "0.844".
+// Format formats a value of the metric for a reader: "94.8 %", "0.844".
 func (m Metric) Format(value float64) string {
 	u := m.unit()
 	return fmt.Sprintf("%.*f%s", u.digits, u.times*value, u.sign)
@@ -50,8 +50,8 @@ func (m Metric) Format(value float64) string {
 type unit struct {
 	times  float64
 	digits int
-	sign   string // behind a value
-	points string // behind a difference of two
+	sign   string // after a value
+	points string // after a difference
 }
 
 func (m Metric) unit() unit {
@@ -61,8 +61,8 @@ func (m Metric) unit() unit {
 	return unit{times: 100, digits: 1, sign: " %", points: " points"}
 }
 
-// ends are the two ends of an interval: "90.0-97.3", or "-1.2 to 3.4" where a dash would be read
-// as a minus.
+// ends formats the two ends of an interval: "90.0-97.3", or "-1.2 to 3.4" where a dash could be
+// read as a minus sign.
 func (u unit) ends(i Interval) string {
 	dash := "-"
 	if i.Low < 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The scores of internal/golden/referee/metrics.py, made again by its formula.
+// The scores of internal/golden/referee/metrics.py, computed by the same formula.
 const refN, refK = 120, 5
 
 func refScores() (logits Matrix, labels []int, other []int) {
@@ -189,7 +189,7 @@ func TestAveragePrecisionAgainstReferee(t *testing.T) {
 	for i := range positive {
 		n, k := float64(i/refK), float64(i%refK)
 		positive[i] = math.Sin(0.7*n+1.9*k) > 0.4
-		// numpy.round goes to even and multiplies in float32.
+		// numpy.round rounds half to even and multiplies in float32.
 		logits.Data[i] = float32(math.RoundToEven(float64(logits.Data[i]*10))) / 10
 	}
 	mean, counted, err := MeanAveragePrecision(logits, positive)

@@ -5,42 +5,45 @@ import (
 	"math"
 )
 
-// Score is how well a model does on some pictures, in the metric of its task. Its JSON form is
+// Score is the result of a model on some pictures, in the metric of its task. Its JSON form is
 // flat, so that it can be embedded in the record of a run, an evaluation or a fold.
 type Score struct {
-	Metric   Metric   `json:"metric"`
-	Value    float64  `json:"score"`    // fraction in 0..1, R² up to 1; over several runs their mean
+	Metric Metric `json:"metric"`
+	// fraction in 0..1, or R² up to 1; of several runs, the mean
+	Value    float64  `json:"score"`
 	Interval Interval `json:"interval"` // 95 %; unknown where none was computed
 	Total    int      `json:"total"`    // pictures
 
 	// Only accuracy has these two. In other metrics they are -1, and absent from the JSON.
 	Accuracy Share `json:"accuracy,omitzero"` // equal to Value
-	Correct  Count `json:"correct,omitzero"`  // pictures; over seeds of the first one, over folds of all together
+	// pictures; of several seeds, those of the first; of folds, those of all together
+	Correct Count `json:"correct,omitzero"`
 }
 
-// Share is a number in 0..1, or -1 where there is none.
+// Share is a number in 0..1, or -1 if absent.
 type Share float64
 
-// IsZero reports whether there is none, so that JSON leaves it out; a share of 0 is written.
+// IsZero reports whether the share is absent, so that JSON omits it. A share of 0 is written.
 func (s Share) IsZero() bool { return s < 0 }
 
-// Count is a number of pictures, or -1 where nothing was counted.
+// Count is a number of pictures, or -1 if absent.
 type Count int
 
-// IsZero reports whether nothing was counted, so that JSON leaves it out; a count of 0 is written.
+// IsZero reports whether the count is absent, so that JSON omits it. A count of 0 is written.
 func (c Count) IsZero() bool { return c < 0 }
 
-// NewScore is a score of a metric that counts no pictures, on total pictures.
+// NewScore returns the score of a metric that is not a count of pictures, such as MAP or R2. total
+// is the number of pictures.
 func NewScore(m Metric, value float64, i Interval, total int) Score {
 	return Score{Metric: m, Value: value, Interval: i, Total: total, Accuracy: -1, Correct: -1}
 }
 
-// Score is the fraction as a score, with Wilson's interval.
+// Score returns the fraction as an accuracy, with Wilson's interval.
 func (f Fraction) Score() Score {
 	return Score{Metric: Accuracy, Value: f.Value(), Interval: f.Interval(), Total: f.Total, Accuracy: Share(f.Value()), Correct: Count(f.Correct)}
 }
 
-// Fraction is an accuracy as the counts behind it; the zero Fraction in other metrics.
+// Fraction returns the counts behind an accuracy, and the zero Fraction for other metrics.
 func (s Score) Fraction() Fraction {
 	if !s.Metric.Counts() {
 		return Fraction{}
@@ -48,8 +51,8 @@ func (s Score) Fraction() Fraction {
 	return Fraction{Correct: int(s.Correct), Total: s.Total}
 }
 
-// Upgrade completes a score that was read from JSON, which leaves out what a metric does not have.
-// In files written before 0.1.0 accuracy had no metric beside it, and no value.
+// Upgrade completes a score read from JSON, which omits what the metric does not have. Files
+// written before 0.1.0 have neither metric nor value for accuracy.
 func (s *Score) Upgrade() {
 	absent := s.Interval == Interval{}
 	if s.Metric != "" && s.Metric != Accuracy {
@@ -72,7 +75,7 @@ func (s *Score) Upgrade() {
 	s.Accuracy = Share(s.Value)
 }
 
-// String is the score with its interval and what it is of: "accuracy 94.8 % (145 of 153, 95 %
+// String formats the score with its interval and counts: "accuracy 94.8 % (145 of 153, 95 %
 // 90.0-97.3)", "R² 0.844 (95 % 0.829-0.858, 1000 pictures)".
 func (s Score) String() string {
 	if s.Metric.Counts() {
@@ -81,8 +84,8 @@ func (s Score) String() string {
 	return s.Describe(fmt.Sprintf("%d pictures", s.Total))
 }
 
-// Describe is the score with its interval and a few words on what it is of: "accuracy 87.2 %
-// (95 % 79.4-95.0, mean of 5 folds)".
+// Describe formats the score with its interval and a subject: "accuracy 87.2 % (95 % 79.4-95.0,
+// mean of 5 folds)".
 func (s Score) Describe(subject string) string {
 	interval := ""
 	if s.Interval.Known() {
@@ -91,7 +94,7 @@ func (s Score) Describe(subject string) string {
 	return fmt.Sprintf("%s %s (%s%s)", s.Metric.Title(), s.Metric.Format(s.Value), interval, subject)
 }
 
-// Brief is the score without its interval, for a sentence: "140 of 153", "mAP 61.2 %".
+// Brief formats the score without its interval, for use in a sentence: "140 of 153", "mAP 61.2 %".
 func (s Score) Brief() string {
 	if s.Metric.Counts() {
 		f := s.Fraction()
@@ -100,23 +103,22 @@ func (s Score) Brief() string {
 	return s.Metric.Title() + " " + s.Metric.Format(s.Value)
 }
 
-// OverSeeds is the mean of the scores of several runs on the same pictures, with Student's t
-// interval. Counts are those of the first run. Equal runs do not make a figure certain: what is
-// left is the uncertainty of the pictures, which the first run's interval holds.
+// OverSeeds is the mean score of several runs on the same pictures, with Student's t interval. The
+// counts are those of the first run. If all runs are equal, the interval is that of the first run:
+// the uncertainty due to the choice of pictures remains.
 func OverSeeds(runs []Score) (Score, error) {
 	return meanScore(runs, func() Interval { return runs[0].Interval })
 }
 
-// OverFolds is the mean of the scores of the folds of one set, with Student's t interval, beside
-// the score of all held-out pictures together. Of folds that are all alike what is left is the
-// uncertainty of the pictures.
+// OverFolds is the mean score over the folds of one set, with Student's t interval. together is the
+// score of all held-out pictures; it supplies the counts and, if all folds are equal, the interval.
 func OverFolds(folds []Score, together Score) (Score, error) {
 	mean, err := meanScore(folds, func() Interval { return together.Interval })
 	mean.Total, mean.Correct = together.Total, together.Correct
 	return mean, err
 }
 
-func meanScore(runs []Score, ofPictures func() Interval) (Score, error) {
+func meanScore(runs []Score, pictureInterval func() Interval) (Score, error) {
 	values := make([]float64, len(runs))
 	for i, r := range runs {
 		values[i] = r.Value
@@ -128,7 +130,7 @@ func meanScore(runs []Score, ofPictures func() Interval) (Score, error) {
 	out := runs[0]
 	out.Value, out.Interval = m.Value, m.Interval
 	if m.SD == 0 {
-		out.Interval = ofPictures()
+		out.Interval = pictureInterval()
 	}
 	if out.Metric.Counts() {
 		out.Accuracy = Share(m.Value)
@@ -137,7 +139,7 @@ func meanScore(runs []Score, ofPictures func() Interval) (Score, error) {
 	return out, nil
 }
 
-// within keeps an interval of Student's t, which knows no bounds, inside those of the metric.
+// within clips a Student's t interval, which has no bounds, to the range of the metric.
 func (m Metric) within(i Interval) Interval {
 	if !i.Known() {
 		return i

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What a metric does not have is absent from the JSON; a count of 0 is there.
+// JSON omits what a metric does not have, and writes a count of 0.
 func TestScoresInJSON(t *testing.T) {
 	type record struct {
 		Name string `json:"name"`

@@ -75,14 +75,15 @@ func TestLabelsAgainstReferee(t *testing.T) {
 			t.Fatal(err)
 		}
 		near(t, "best F1", best, r.BestF1[c], 1e-12)
-		// The threshold that comes back gives the F1 that comes with it.
+		// The returned threshold gives the returned F1.
 		again, err := ScoreLabels(names[:1], Matrix{refN, 1, column}, truth, []float64{at})
 		if err != nil || math.Abs(again.Labels[0].F1-best) > 1e-12 {
 			t.Errorf("at %v: F1 %v, promised %v (%v)", at, again.Labels[0].F1, best, err)
 		}
 	}
 	near(t, "macro F1", s.MacroF1, f1, 1e-12)
-	// 2,000 resamples against the referee's 9,999 with other dice: an end wanders by some 3 % of the width (seen: 2 %).
+	// 2,000 resamples against the referee's 9,999 from another generator: an end moves by about 3 %
+	// of the width (seen: 2 %).
 	ends(t, "mAP", s.Interval, r.MAPInterval, 0.06)
 	ends(t, "AP", s.Labels[2].Interval, r.APInterval, 0.06)
 }
@@ -129,12 +130,12 @@ func TestValuesAgainstReferee(t *testing.T) {
 }
 
 func TestTasksOutOfNothing(t *testing.T) {
-	// A label nobody bears has no AP and takes no part in the mean; a value that never changes no R².
+	// A label on no picture has no AP and is left out of the mean; a constant value has no R².
 	l, err := ScoreLabels([]string{"a", "b"}, Matrix{3, 2, []float32{1, 2, -1, 0, 3, 1}}, []bool{true, false, false, false, true, false}, nil)
 	if err != nil || l.MAP != 1 || l.Counted != 1 || l.Labels[1].Interval.Known() || l.Labels[1].AP != 0 || l.Labels[1].Predicted != 3 || l.MacroF1 != l.Labels[0].F1 {
 		t.Errorf("%+v, %v", l, err)
 	}
-	// Two of two found is not certainty.
+	// Two out of two is not certainty.
 	if l.Interval != Wilson(2, 2) || l.Labels[0].Interval != Wilson(2, 2) {
 		t.Errorf("intervals of a flawless score: %v, %v", l.Interval, l.Labels[0].Interval)
 	}
@@ -161,7 +162,7 @@ func TestTasksOutOfNothing(t *testing.T) {
 			_, e := ScoreLabels([]string{"a", "b"}, Matrix{1, 2, []float32{1, 2}}, []bool{true}, nil)
 			return e
 		}},
-		"nobody": {"no class of 1", func() error {
+		"no support": {"no class of 1", func() error {
 			_, e := ScoreLabels([]string{"a"}, Matrix{1, 1, []float32{1}}, []bool{false}, nil)
 			return e
 		}},
@@ -190,12 +191,13 @@ func TestTasksOutOfNothing(t *testing.T) {
 }
 
 func TestResampledScores(t *testing.T) {
-	// A picture that counts twice is a picture that is there twice.
+	// A picture of weight 2 counts as two pictures.
 	predicted, truth := Matrix{4, 1, []float32{1, 5, 2, 8}}, []float64{2, 4, 2, 9}
 	twice, truths := Matrix{5, 1, []float32{1, 1, 2, 8, 8}}, []float64{2, 2, 2, 9, 9}
 	a, ok := rSquared(predicted, truth, 0, 3, []int{2, 0, 1, 2})
 	b, _ := rSquared(twice, truths, 0, -1, nil)
-	if !ok || math.Abs(a-b) > 1e-12 || math.Abs(b-(1-4/58.8)) > 1e-12 { // errors 1+1+0+1+1; squares around 4.8: 3 x 2.8² + 2 x 4.2²
+	// errors 1+1+0+1+1; squares around 4.8: 3 x 2.8² + 2 x 4.2²
+	if !ok || math.Abs(a-b) > 1e-12 || math.Abs(b-(1-4/58.8)) > 1e-12 {
 		t.Errorf("R2 %v by weights, %v by rows", a, b)
 	}
 	if _, ok := rSquared(predicted, truth, 0, 3, []int{3, 0, 1, 0}); ok {
@@ -207,7 +209,8 @@ func TestResampledScores(t *testing.T) {
 	if err != nil || math.Abs(x-y) > 1e-12 {
 		t.Errorf("AP %v by weights, %v by rows", x, y)
 	}
-	// Said of the first only, or of all four: the same F1. The second cut, -1, is nearer to even odds than 8.5.
+	// The first picture alone and all four give the same F1. The second cut, -1, is nearer to 0
+	// than 8.5.
 	at, f1, err := BestThreshold([]float32{9, 8, 1, 0}, []bool{true, false, false, true})
 	if err != nil || f1 != 2./3 || math.Abs(at-1/(1+math.E)) > 1e-12 {
 		t.Errorf("threshold %v, F1 %v, %v", at, f1, err)

@@ -7,13 +7,16 @@ import (
 
 // ValueScore is how well one real value is predicted, in the value's own units.
 type ValueScore struct {
-	Name string  `json:"name"`
-	R2   float64 `json:"r2"` // share of the variance explained: 1 is perfect, 0 is what the mean would get; can be negative
-	// 95 % of R2, see [ScoreValues]. Unknown when the truth is the same in every picture: R2 is 0 then and means nothing.
+	Name string `json:"name"`
+	// share of the variance explained: 1 is perfect, 0 is as good as the mean; may be negative
+	R2 float64 `json:"r2"`
+	// 95 % of R2, see [ScoreValues]. Unknown if the truth is the same for every picture: R2 is then
+	// 0 and has no meaning.
 	Interval Interval `json:"interval"`
 	MAE      float64  `json:"mae"`  // mean absolute error
 	RMSE     float64  `json:"rmse"` // root of the mean squared error
-	SD       float64  `json:"sd"`   // of the truth: the RMSE of its mean
+	// standard deviation of the truth, which is the RMSE of predicting its mean
+	SD float64 `json:"sd"`
 }
 
 // ValueScores is how well several values are predicted.
@@ -24,11 +27,11 @@ type ValueScores struct {
 	Values   []ValueScore `json:"values"`
 }
 
-// ScoreValues judges predictions [N, K] of real values against truth: N*K numbers in the
-// order of predicted.Data.
+// ScoreValues scores predictions [N, K] of real values against truth: N*K numbers in the order of
+// predicted.Data. names has the K names.
 //
-// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed.
-// They are approximate, and need some tens of pictures to mean anything.
+// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed. They
+// are approximate, and need a few dozen pictures to mean anything.
 func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores, error) {
 	if err := predicted.check(); err != nil {
 		return ValueScores{}, err
@@ -43,7 +46,7 @@ func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores
 		}
 	}
 	out := ValueScores{Values: make([]ValueScore, k)}
-	// The centre keeps the sums of squares from drowning in a large mean.
+	// Centring keeps a large mean from swamping the sums of squares.
 	centre := make([]float64, k)
 	for i, v := range truth {
 		centre[i%k] += v / float64(n)
@@ -69,7 +72,7 @@ func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores
 		out.Counted++
 	}
 	if out.Counted == 0 {
-		return ValueScores{}, fmt.Errorf("metrics: every value is the same in all %d pictures, so nothing can be explained: measure on pictures that differ", n)
+		return ValueScores{}, fmt.Errorf("metrics: every value is the same in all %d pictures, so R² is not defined: measure on pictures whose values differ", n)
 	}
 	out.R2 /= float64(out.Counted)
 	means, each := make([]float64, 0, resamples), make([][]float64, k)
@@ -93,8 +96,8 @@ func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores
 	return out, nil
 }
 
-// MeanR2 is the mean R² of predictions [N, K] over the values that vary, see [ScoreValues],
-// without an interval; counted says how many these are, and the mean is 0 when it is 0.
+// MeanR2 is the mean R² of predictions [N, K] over the values that vary, see [ScoreValues], without
+// an interval. counted is the number of values in the mean; if it is 0, so is the mean.
 func MeanR2(predicted Matrix, truth []float64) (mean float64, counted int, err error) {
 	if err := predicted.check(); err != nil {
 		return 0, 0, err
@@ -118,8 +121,8 @@ func MeanR2(predicted Matrix, truth []float64) (mean float64, counted int, err e
 	return mean, counted, nil
 }
 
-// rSquared is 1 - (squared errors)/(squares around the mean) of one column when picture i
-// counts weight[i] times (nil: once); not ok when all truths that count are one number.
+// rSquared is 1 - (squared errors)/(squares around the mean) of one column when picture i counts
+// weight[i] times (nil: once). ok is false if all counted truths are equal.
 func rSquared(predicted Matrix, truth []float64, column int, centre float64, weight []int) (r2 float64, ok bool) {
 	n, k := predicted.Rows, predicted.Cols
 	var total, sum, squares, errors float64
