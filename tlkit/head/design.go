@@ -8,11 +8,11 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// design is the standardised feature matrix in the shape the solver wants.
+// design is the standardised feature matrix, in the form that the solver needs.
 //
 // An L2-regularised linear model depends on the features only through their inner
 // products, so with fewer samples than features the fit runs on the Cholesky rows of the
-// N x N Gram matrix: the same optimum, and each iteration costs N/C of the direct way (a
+// N x N Gram matrix: the same optimum, at N/C of the cost of each iteration (a
 // fifth for 244 pictures of 1,280 features). With more samples than features the
 // standardised rows are used as they are.
 type design struct {
@@ -22,8 +22,8 @@ type design struct {
 	scale []float64     // 1/std of the raw features, 0 for a dead feature, [C]
 }
 
-// deadStd is the spread below which a feature is taken for constant: float32 rounding of a
-// feature of size 1 is 6e-8, and dividing by such noise would turn it into signal.
+// deadStd is the standard deviation below which a feature counts as constant: float32 rounding of a
+// feature of size 1 is 6e-8, and dividing by it would turn noise into signal.
 const deadStd = 1e-6
 
 func newDesign(s Samples) *design {
@@ -87,7 +87,7 @@ func (d *design) basis(rows []int) *basis {
 		trace += g.At(i, i)
 	}
 	// Centred rows add up to zero, so the Gram matrix is singular; the jitter makes it
-	// definite and moves the scores by one part in 10^8. Duplicated pictures need more.
+	// definite and moves the scores by one part in 10^8. Duplicate pictures need more.
 	for jitter := 1e-8; ; jitter *= 100 {
 		h := mat.NewSymDense(n, nil)
 		h.CopySym(g)
@@ -104,22 +104,22 @@ func (d *design) basis(rows []int) *basis {
 	}
 }
 
-// into turns products with the samples, x·Xᵀ [m, n], into rows of the basis [m, r], in
-// place: times the solver's coefficients β they are the scores of x. Since z = L of the
-// Gram matrix, that is x·Xᵀ·L⁻ᵀ.
+// into turns products with the samples, x·Xᵀ [m, n], into rows of the basis [m, r], in place.
+// Multiplied by the solver's coefficients β, they give the scores of x. Since z is the Cholesky
+// factor L of the Gram matrix, the result is x·Xᵀ·L⁻ᵀ.
 func (b *basis) into(products *mat.Dense) *mat.Dense {
-	// gonum's Solve would also estimate a condition number, at the price of the solve.
+	// gonum's Solve would also estimate a condition number, which costs as much as the solve.
 	blas64.Trsm(blas.Right, blas.Trans, 1, b.chol.RawTriangular(), products.RawMatrix())
 	return products
 }
 
-// heldOut are rows of the design in the basis.
-func (b *basis) heldOut(at []int) *mat.Dense {
+// heldOut returns rows of the design in the basis.
+func (b *basis) heldOut(held []int) *mat.Dense {
 	if b.chol == nil {
-		return pick(b.d.x, at)
+		return pick(b.d.x, held)
 	}
-	cross := mat.NewDense(len(at), len(b.rows), nil)
-	for i, r := range at {
+	cross := mat.NewDense(len(held), len(b.rows), nil)
+	for i, r := range held {
 		row := cross.RawRowView(i)
 		for j, c := range b.rows {
 			row[j] = b.d.gram.At(r, c)
@@ -128,8 +128,8 @@ func (b *basis) heldOut(at []int) *mat.Dense {
 	return b.into(cross)
 }
 
-// axes are the C unit vectors in the basis: times β they are the weights on standardised
-// features. nil stands for the basis being the features themselves.
+// axes returns the C unit vectors in the basis; multiplied by β, they give the weights on
+// standardised features. It returns nil if the basis is the features themselves.
 func (b *basis) axes() *mat.Dense {
 	if b.chol == nil {
 		return nil
@@ -145,7 +145,8 @@ func pick(x *mat.Dense, rows []int) *mat.Dense {
 	return out
 }
 
-// linear folds the standardisation into a head on raw features; axes is what b.axes gave.
+// linear returns a head on raw features, with the standardisation folded into its weights. axes is
+// the result of b.axes.
 func (b *basis) linear(axes *mat.Dense, params []float64, classes int) *Linear {
 	r := b.z.RawMatrix().Cols
 	w := mat.NewDense(r, classes, params[:r*classes])

@@ -28,7 +28,7 @@ func ExampleLogistic() {
 	// strengths tried 10
 }
 
-// A head for real values is in their own units.
+// A head for real values predicts in their own units.
 func ExampleRidge() {
 	pictures := head.Samples{X: []float32{0, 1, 2, 3}, Features: 1, Targets: []float64{10, 12, 14, 16}, Classes: 1}
 	fit, err := head.Ridge(context.Background(), pictures, head.RidgeOptions{Strengths: []float64{1e-6}})

@@ -1,17 +1,17 @@
-// Package head holds what is trained on top of a frozen backbone: linear heads for one
-// label a picture ([Logistic], [SGD]), for several ([Logistic] again) and for real values
-// ([Ridge]), and the instant k-NN baseline.
+// Package head fits the part of a classifier that sits on a frozen backbone: linear heads for one
+// label a picture ([Logistic], [SGD]), for several labels ([Logistic]) and for real values
+// ([Ridge]). [KNN] is a baseline without training.
 //
 //	fit, err := head.Logistic(ctx, head.Samples{X: x, Features: 1280, Y: y, Classes: 2}, head.LogisticOptions{Folds: folds})
 //	logits := fit.Head.Logits(valid) // [N, K]
 //
-// A head sees features, never pictures: X is one row of Features float32 values for
-// each picture, row-major. Whatever scaling a fit uses inside is folded into the
-// returned weights, so a [Linear] is always logits = W·x + b on the raw features,
-// which is also what lies in a head file and what PyTorch's nn.Linear computes.
+// A head takes features, not pictures: X is [N, C] row-major, one row of C = Features float32
+// values for each picture. Any scaling that a fit uses is folded into the returned weights, so a
+// [Linear] is always logits = W·x + b on the raw features, as in PyTorch's nn.Linear. A head file
+// holds the same numbers.
 //
-// The package is plain Go: no GoMLX, no files, nothing printed. The fits are
-// deterministic: same samples, same options, same bits on one kind of processor.
+// The package is plain Go: it does not use GoMLX, open files or print. Fits are deterministic: the
+// same samples and options give the same bits on the same kind of processor.
 package head
 
 import (
@@ -19,8 +19,8 @@ import (
 	"math"
 )
 
-// Linear is a trained linear head on raw features. Its outputs are called logits, also
-// where they are real values in the units of the targets.
+// Linear is a trained linear head on raw features. Its outputs are called logits, even if they are
+// real values in the units of the targets.
 type Linear struct {
 	Features int       // C, the width of a feature row
 	Classes  int       // K classes, labels or values
@@ -28,7 +28,7 @@ type Linear struct {
 	Bias     []float32 // [K]
 }
 
-// Check reports sizes that do not fit together and numbers that are not finite.
+// Check reports sizes that do not fit together and weights that are not finite.
 func (h *Linear) Check() error {
 	if h.Features < 1 || h.Classes < 1 || len(h.Weight) != h.Features*h.Classes || len(h.Bias) != h.Classes {
 		return fmt.Errorf("head: linear head of %d classes on %d features has %d weights and %d biases, want %d and %d",
@@ -61,8 +61,8 @@ func (h *Linear) Logits(x []float32) []float32 {
 	return out
 }
 
-// dot sums in float64 in four lanes: exact enough that the order of the classes or of
-// the rows never changes a logit, and four times faster than one lane.
+// dot sums in float64 in four lanes: exact enough that the order of classes or rows never changes a
+// logit, and four times as fast as one lane.
 func dot(a, b []float32) float32 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 float64
@@ -79,7 +79,7 @@ func dot(a, b []float32) float32 {
 	return float32((s0 + s1) + (s2 + s3))
 }
 
-// Softmax turns logits [N, K] into probabilities [N, K], each row adding up to 1.
+// Softmax turns logits [N, K] into probabilities [N, K]; each row sums to 1.
 func Softmax(logits []float32, classes int) []float32 {
 	out := make([]float32, len(logits))
 	for i := 0; i+classes <= len(logits); i += classes {
@@ -101,7 +101,8 @@ func softmaxRow(out, logits []float32) {
 	}
 }
 
-// Classes returns the class of the largest logit of each row; the lowest class wins a tie.
+// Classes returns the class with the largest logit of each row; in a tie, the lowest class. logits
+// is [N, K] for K = classes.
 func Classes(logits []float32, classes int) []int {
 	out := make([]int, 0, len(logits)/classes)
 	for i := 0; i+classes <= len(logits); i += classes {
@@ -135,7 +136,7 @@ func LogLoss(logits []float32, y []int, classes int) float64 {
 	return sum / float64(len(y))
 }
 
-// Correct counts the rows whose largest logit is the label.
+// Correct counts the rows of logits [N, K] whose largest logit is at the label.
 func Correct(logits []float32, y []int, classes int) int {
 	n := 0
 	for i, c := range y {

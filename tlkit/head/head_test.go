@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// formula repeats samples() of internal/golden/referee/head.py.
+// formula computes samples() of internal/golden/referee/head.py.
 func formula(n, c, k int) Samples {
 	s := Samples{X: make([]float32, n*c), Features: c, Y: make([]int, n), Classes: k}
 	for i := range n {
@@ -37,7 +37,7 @@ func everyKth(n, k int) [][]int {
 	return folds
 }
 
-// The optimum of a strictly convex problem is one point, so ours must be scikit-learn's.
+// A strictly convex problem has a single optimum, so ours must equal scikit-learn's.
 // Tolerance 2e-5: the head's weights are float32 and the solver stops at a gradient of 1e-6.
 func TestLogisticFindsScikitLearnsOptimum(t *testing.T) {
 	raw, err := os.ReadFile("testdata/logistic.json")
@@ -71,12 +71,12 @@ func TestLogisticFindsScikitLearnsOptimum(t *testing.T) {
 	}
 }
 
-// The Gram way (N < C) and the direct way are the same mathematics.
+// Solving by the Gram matrix (N < C) and solving directly give the same head.
 func TestGramAndDirectWaysAgree(t *testing.T) {
 	s := formula(30, 50, 3)
 	gram, direct := newDesign(s), newDesign(s)
 	if gram.gram == nil {
-		t.Fatal("30 samples of 50 features did not take the Gram way")
+		t.Fatal("30 samples of 50 features did not use the Gram matrix")
 	}
 	direct.gram = nil
 	rows := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 21, 22}
@@ -91,7 +91,7 @@ func TestGramAndDirectWaysAgree(t *testing.T) {
 	}
 	for i, w := range heads[0].Weight {
 		if math.Abs(float64(w-heads[1].Weight[i])) > 1e-5 {
-			t.Fatalf("weight %d: %v by the Gram way, %v directly", i, w, heads[1].Weight[i])
+			t.Fatalf("weight %d: %v by the Gram matrix, %v directly", i, w, heads[1].Weight[i])
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestGramAndDirectWaysAgree(t *testing.T) {
 func TestOutOfFoldNeverSeesItsOwnLabel(t *testing.T) {
 	// Pure noise: anything far above chance out of fold is a leak.
 	s := formula(40, 200, 2)
-	for i := range s.X { // take the class shift out again
+	for i := range s.X { // undo the class shift
 		if i%200%2 == s.Y[i/200] {
 			s.X[i] -= 0.25
 		}

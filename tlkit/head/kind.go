@@ -5,18 +5,21 @@ import (
 	"fmt"
 )
 
-// Kind is a way to fit a head.
+// Kind names a method of fitting a head.
 type Kind string
 
 // The kinds of head.
 const (
-	LogisticKind Kind = "logistic" // L2 logistic regression on standardised features, see [Logistic]
-	SGDKind      Kind = "sgd"      // PyTorch's tutorial: momentum SGD with a stepped rate, see [SGD]
-	RidgeKind    Kind = "ridge"    // ridge regression of real values on standardised features, see [Ridge]
+	// L2 logistic regression on standardised features, see [Logistic]
+	LogisticKind Kind = "logistic"
+	// PyTorch's tutorial: momentum SGD with a stepped rate, see [SGD]
+	SGDKind Kind = "sgd"
+	// ridge regression of real values on standardised features, see [Ridge]
+	RidgeKind Kind = "ridge"
 )
 
-// FitAt fits a head at one L2 strength, with no choice and no history. SGD has no strength, so
-// its samples are fitted by logistic regression.
+// FitAt fits a head at one L2 strength, with no choice and no history. SGD has no strength; for
+// SGDKind, FitAt fits a logistic regression.
 func FitAt(ctx context.Context, k Kind, s Samples, strength float64) (*Fit, error) {
 	switch k {
 	case LogisticKind, SGDKind:

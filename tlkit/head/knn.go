@@ -6,18 +6,18 @@ import (
 	"sort"
 )
 
-// KNN votes among the k most similar training samples (cosine similarity), each vote
-// weighted by exp(similarity/0.07), the habit of the self-supervised literature. It has
-// nothing to train, so it tells in a moment what the features are worth.
+// KNN predicts from the k training samples with the highest cosine similarity, each weighted by
+// exp(similarity/0.07), the usual temperature in the self-supervised literature. Nothing is
+// trained, so it is a quick measure of how good the features are.
 //
-// x is [N, C] row-major; the result is [N, K]: the vote shares of classes, each row adding
-// up to 1, the share of votes for each of several labels, the weighted mean of values.
+// x is [N, C] row-major. The result is [N, K]: for classes, vote shares that sum to 1 in each row;
+// for several labels, the share of votes for each label; for real values, their weighted mean.
 func KNN(train Samples, x []float32, k int) ([]float32, error) {
 	if err := train.Check(); err != nil {
 		return nil, err
 	}
 	if k < 1 || len(x)%train.Features != 0 {
-		return nil, fmt.Errorf("head: k-NN with k %d on %d values, want k at least 1 and rows of %d features", k, len(x), train.Features)
+		return nil, fmt.Errorf("head: k-NN with k %d on %d feature values, want k of at least 1 and rows of %d features", k, len(x), train.Features)
 	}
 	k = min(k, train.Len())
 	norm := make([]float64, train.Len())
@@ -58,7 +58,7 @@ func KNN(train Samples, x []float32, k int) ([]float32, error) {
 	return out, nil
 }
 
-// length is never 0, so that a dark picture's all-zero features divide to similarity 0.
+// length is the Euclidean norm, but never 0, so that a row of zeros has similarity 0.
 func length(row []float32) float64 {
 	var s float64
 	for _, v := range row {

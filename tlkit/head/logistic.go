@@ -13,38 +13,44 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// DefaultStrengths is the ladder of L2 strengths tried by folds: λ in
-// mean cross-entropy + λ/2·‖W‖² on standardised features. scikit-learn's C is 1/(λ·N).
+// DefaultStrengths are the L2 strengths that folds choose from: λ in mean cross-entropy + λ/2·‖W‖²
+// on standardised features. scikit-learn's C is 1/(λ·N).
 var DefaultStrengths = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003}
 
-// LogisticOptions says how the strength is chosen and who watches.
+// LogisticOptions are the options of [Logistic].
 type LogisticOptions struct {
-	Strengths  []float64 // candidates, strongest first; nil = DefaultStrengths; one = no choice to make
-	Folds      [][]int   // indices of the held-out samples of each fold; needed when there is a choice
-	Iterations int       // most solver iterations of the final fit; 0 = 200
-	// Step is called after each iteration of the final fit. It may be nil.
+	// candidates, strongest first; nil = DefaultStrengths; a single one needs no folds
+	Strengths []float64
+	// indices of the held-out samples of each fold; required with several strengths
+	Folds      [][]int
+	Iterations int // maximum number of solver iterations of the final fit; 0 = 200
+	// Step is called after each iteration of the final fit; may be nil.
 	Step func(Step)
 }
 
 // Step is one row of the history of a fit.
 type Step struct {
-	Step       int     // 1, 2, ... solver iterations, epochs of SGD, or strengths of Ridge
-	TrainLoss  float64 // on the training samples, without the penalty: mean cross-entropy in nats; of values squared error in variances
-	TrainRight int     // training samples classified right; -1 where there is no such thing
-	FoldRight  int     // samples classified right by the model of the folds that did not see them; -1 without folds
-	FoldLoss   float64 // mean cross-entropy of those; NaN without folds
+	Step int // from 1: solver iterations, epochs of SGD, or strengths of Ridge
+	// of the training samples, without the penalty: mean cross-entropy in nats; for Ridge, squared
+	// error in units of the variance
+	TrainLoss  float64
+	TrainRight int // training samples classified correctly; -1 except for classes
+	// samples classified correctly out of fold; -1 without folds, and except for classes
+	FoldRight int
+	FoldLoss  float64 // out-of-fold loss; NaN without folds
 
-	// Accuracy of one label a picture, mean average precision of several, mean R² of values; NaN without folds.
+	// TrainScore and FoldScore are accuracy for one label a picture, mean average precision for
+	// several labels, mean R² for values. FoldScore is out of fold; NaN without folds.
 	TrainScore, FoldScore float64
 
-	Rate float64 // learning rate of the step; 0 where there is none (L-BFGS)
+	Rate float64 // learning rate of the step; 0 if the solver has none (L-BFGS)
 	Head *Linear // the head after this step
 
-	scale []float64 // of the targets that Ridge learnt
+	scale []float64 // of the targets of Ridge
 }
 
-// Measure is the loss and the score of the head after this step on other samples, in the
-// units of TrainLoss and TrainScore.
+// Measure returns the loss and the score of the head after this step on other samples, in the units
+// of TrainLoss and TrainScore.
 func (s Step) Measure(other Samples) (loss, score float64) {
 	logits := s.Head.Logits(other.X)
 	if s.scale != nil {
@@ -54,31 +60,38 @@ func (s Step) Measure(other Samples) (loss, score float64) {
 	return loss, score
 }
 
-// Choice is what the folds said about one strength.
+// Choice is the out-of-fold result at one strength.
 type Choice struct {
 	Strength float64 `json:"strength"`
-	Loss     float64 `json:"loss"`            // out-of-fold loss, see Step.TrainLoss
-	Right    int     `json:"right,omitempty"` // out-of-fold samples classified right, of one label a picture
-	Score    float64 `json:"score,omitempty"` // out of fold: accuracy, mean average precision or mean R²
+	Loss     float64 `json:"loss"` // out-of-fold loss, see Step.TrainLoss
+	// out-of-fold samples classified correctly; classes only
+	Right int `json:"right,omitempty"`
+	// out-of-fold accuracy, mean average precision or mean R²
+	Score float64 `json:"score,omitempty"`
 }
 
-// Fit is a trained head and how it came to be.
+// Fit is a trained head with the choices and results of its fit.
 type Fit struct {
-	Head      *Linear
-	Strength  float64   // λ chosen; 0 for SGD
-	Choices   []Choice  // one per candidate, nil when there was no choice
-	OutOfFold []float32 // [N, K] logits of each sample from the fold model that did not see it; nil without folds
+	Head     *Linear
+	Strength float64  // the chosen λ; 0 for SGD
+	Choices  []Choice // one for each candidate; nil if there was only one
+	// [N, K] logits of each sample, from the head that was fitted without its fold; nil without
+	// folds
+	OutOfFold []float32
 	Steps     int
 }
 
-// Logistic fits L2 logistic regression (L-BFGS) on standardised features: softmax for one
-// label a picture (Samples.Y), a sigmoid for each of several labels (Samples.Targets of 0
-// and 1; mean cross-entropy + λ/2·‖w‖² for each label, one λ for all). The
-// strength with the lowest out-of-fold log loss wins, the stronger one on a tie; nothing
-// but the samples given here takes part in the choice. The features' mean and spread are
-// taken over all samples, folds included (they carry no labels).
+// Logistic fits L2 logistic regression (L-BFGS) on standardised features: softmax for one label a
+// picture (Samples.Y), or a sigmoid for each of several labels (Samples.Targets of 0 and 1; mean
+// cross-entropy + λ/2·‖w‖² for each label, with one λ for all). It takes the strength with the
+// lowest out-of-fold log loss; in a tie, the stronger one. Only the samples given here take part in
+// the choice. The features' mean and standard deviation are taken over all samples, folds included;
+// they do not depend on labels.
 //
-// The result depends on nothing but its arguments. ctx stops it between iterations.
+// The result depends only on the arguments. ctx stops the fit between iterations.
+//
+// It is an error if the samples do not pass [Samples.Check], if folds are missing, overlap or leave
+// nothing to learn from, or if the fit does not converge.
 func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	err := s.Check()
 	if err == nil && s.Targets != nil {
@@ -101,7 +114,8 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	}
 	fit := &Fit{Strength: strengths[0]}
 	if len(strengths) > 1 {
-		if fit.Choices, err = chooseStrength(ctx, folds, s, strengths); err != nil {
+		fit.Choices, err = chooseStrength(ctx, folds, s, strengths)
+		if err != nil {
 			return nil, err
 		}
 		fit.Strength = fit.Choices[lowest(fit.Choices)].Strength
@@ -136,7 +150,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	return fit, fit.Head.Check()
 }
 
-// ladder is the strengths to try, checked.
+// ladder returns the strengths to try, after checking them.
 func ladder(strengths, usual []float64, folds [][]int) ([]float64, error) {
 	if strengths == nil {
 		strengths = usual
@@ -147,14 +161,14 @@ func ladder(strengths, usual []float64, folds [][]int) ([]float64, error) {
 		}
 	}
 	if len(strengths) == 0 || len(strengths) > 1 && len(folds) < 2 {
-		return nil, fmt.Errorf("head: %d strengths and %d folds, want one strength, or several and at least 2 folds to choose by", len(strengths), len(folds))
+		return nil, fmt.Errorf("head: %d strengths and %d folds, want one strength, or at least 2 folds to choose among several", len(strengths), len(folds))
 	}
 	return strengths, nil
 }
 
 type fold struct {
 	b    *basis
-	s    Samples // what is known about the fold's training rows
+	s    Samples // labels of the fold's training rows, without features
 	held []int
 	x    *mat.Dense // the held-out rows in the basis
 }
@@ -178,7 +192,7 @@ func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
 			}
 		}
 		if len(train) == 0 || len(rows) == 0 {
-			return nil, fmt.Errorf("head: fold %d holds out %d of %d samples, want some on both sides: ask for fewer folds", f, len(rows), s.Len())
+			return nil, fmt.Errorf("head: fold %d holds out %d of %d samples, want some held out and some to learn from; use fewer folds", f, len(rows), s.Len())
 		}
 		b := d.basis(train)
 		folds = append(folds, fold{b: b, s: s.pick(train), held: rows, x: b.heldOut(rows)})
@@ -191,8 +205,8 @@ func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
 	return folds, nil
 }
 
-// eachFold runs fn for all folds on all processors; fold results never meet, so the order
-// of finishing cannot change a number.
+// eachFold runs fn for all folds, on all processors. Folds share no state, so the order in which
+// they finish cannot change a result.
 func eachFold(folds []fold, fn func(f int) error) error {
 	errs := make([]error, len(folds))
 	var wg sync.WaitGroup
@@ -203,8 +217,8 @@ func eachFold(folds []fold, fn func(f int) error) error {
 	return errors.Join(errs...)
 }
 
-// chooseStrength walks the ladder from strong to weak in each fold, each fit starting where
-// the stronger one ended.
+// chooseStrength fits each fold at every strength, from strong to weak. Each fit starts where the
+// stronger one ended.
 func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []float64) ([]Choice, error) {
 	logits := make([][]float32, len(strengths))
 	for i := range logits {
@@ -214,7 +228,7 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 		fo := folds[f]
 		var start []float64
 		for i, l := range strengths {
-			// A tenth of a percent of log loss decides nothing between strengths a factor 3 apart.
+			// The choice among strengths a factor of 3 apart does not need a precise optimum.
 			params, err := problem{z: fo.b.z, Samples: fo.s, strength: l}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
 			if err != nil {
 				return err
@@ -237,7 +251,7 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 	return choices, nil
 }
 
-// lowest is the choice with the lowest loss, of equal ones the first.
+// lowest returns the index of the choice with the lowest loss; in a tie, the first.
 func lowest(choices []Choice) int {
 	best := 0
 	for i, c := range choices {
@@ -248,7 +262,7 @@ func lowest(choices []Choice) int {
 	return best
 }
 
-// fill writes the logits of the fold's held-out rows into all [N, K].
+// fill writes the logits of the fold's held-out rows into all, [N, K].
 func (f fold) fill(all []float32, params []float64, classes int) {
 	r := f.b.z.RawMatrix().Cols
 	scores := mat.NewDense(len(f.held), classes, nil)
@@ -260,11 +274,11 @@ func (f fold) fill(all []float32, params []float64, classes int) {
 	}
 }
 
-// heldHistory is the out-of-fold logits after each iteration.
+// heldHistory holds the out-of-fold logits after each iteration.
 type heldHistory [][]float32
 
-// at returns the logits after iteration step (1, 2, ...), the last ones when the folds
-// stopped earlier, nil without folds.
+// at returns the logits after iteration step, counted from 1. It returns the last ones if the folds
+// stopped earlier, and nil without folds.
 func (h heldHistory) at(step int) []float32 {
 	if len(h) == 0 {
 		return nil
@@ -276,7 +290,7 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64,
 	if len(folds) == 0 {
 		return nil, nil
 	}
-	// Keeping logits of every iteration is K floats a sample; beyond 64 MB only the last is kept.
+	// The logits of every iteration take K floats a sample; beyond 64 MB, only the last are kept.
 	keep := s.Len()*s.Classes*iterations*4 <= 64<<20
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
@@ -308,8 +322,8 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64,
 	return history, nil
 }
 
-// problem is logistic regression: mean cross-entropy of z·β + b, of several labels summed
-// over them, plus strength/2·‖β‖².
+// problem is logistic regression: mean cross-entropy of z·β + b (for several labels, summed over
+// the labels), plus strength/2·‖β‖².
 type problem struct {
 	z        *mat.Dense // [n, r]
 	Samples             // without features
@@ -362,15 +376,16 @@ func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 	return ce/float64(n) + p.strength/2*norm
 }
 
-// finalTolerance is how small the largest gradient entry of a finished fit is.
+// finalTolerance is the largest gradient entry at which the final fit stops.
 const finalTolerance = 1e-6
 
-// descent is one way down to the optimum.
+// descent is how a problem is solved.
 type descent struct {
 	start      []float64 // nil = zeros
-	iterations int       // at most
-	tolerance  float64   // the largest gradient entry at which it ends
-	// report is called after each iteration with the parameters, valid during the call; may be nil.
+	iterations int       // maximum number
+	tolerance  float64   // largest gradient entry at which to stop
+	// report is called after each iteration with the parameters, which are valid only during the
+	// call; may be nil.
 	report func(step int, params []float64)
 }
 
@@ -390,14 +405,15 @@ func (p problem) solve(ctx context.Context, d descent) ([]float64, error) {
 		}
 	})
 	scores, g := mat.NewDense(n, p.Classes, nil), mat.NewDense(r, p.Classes, nil)
-	at, grad, value := make([]float64, size), make([]float64, size), math.NaN()
+	current, grad, value := make([]float64, size), make([]float64, size), math.NaN()
 	fresh := false
-	// gonum asks for value and gradient apart; both come from one pass, kept until x moves.
+	// gonum asks for value and gradient separately; one pass computes both, and x tells when to
+	// redo it.
 	eval := func(x []float64) {
-		if fresh && equal(x, at) {
+		if fresh && equal(x, current) {
 			return
 		}
-		copy(at, x)
+		copy(current, x)
 		value = p.loss(x, grad, scores, g)
 		fresh = true
 	}
@@ -419,13 +435,14 @@ func (p problem) solve(ctx context.Context, d descent) ([]float64, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	// Near the optimum the line search runs out of float64 digits and says so; the point
-	// it stopped at is the optimum to those digits. Anything else is an error.
+	// Near the optimum the line search runs out of float64 digits and reports an error; the
+	// point it stopped at is the optimum to that precision. Any other failure is an error.
 	if result == nil || math.IsNaN(result.F) || math.IsInf(result.F, 0) {
 		return nil, fmt.Errorf("head: logistic regression did not converge: %w", err)
 	}
 	if steps == 0 || !equal(result.X, last) {
-		rec(steps+1, result.X) // a line search that ran out of digits can end on a better point than it reported
+		// a line search out of digits can end on a better point than the last recorded one
+		rec(steps+1, result.X)
 	}
 	return last, nil
 }

@@ -11,32 +11,36 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// DefaultRidge is the ladder of L2 strengths of [Ridge]: λ in
-// mean squared error/2 + λ/2·‖w‖² on standardised features and targets. scikit-learn's
-// alpha is λ·N.
+// DefaultRidge are the L2 strengths that folds of [Ridge] choose from: λ in mean squared error/2 +
+// λ/2·‖w‖² on standardised features and targets. scikit-learn's alpha is λ·N.
 var DefaultRidge = []float64{300, 100, 30, 10, 3, 1, 0.3, 0.1, 0.03, 0.01}
 
-// RidgeOptions says how the strength is chosen and who watches.
+// RidgeOptions are the options of [Ridge].
 type RidgeOptions struct {
-	Strengths []float64 // candidates, strongest first; nil = DefaultRidge; one = no choice to make
-	Folds     [][]int   // indices of the held-out samples of each fold; needed when there is a choice
-	// Step is called after each strength with the head fitted at it, strongest first. It may be nil.
+	// candidates, strongest first; nil = DefaultRidge; a single one needs no folds
+	Strengths []float64
+	// indices of the held-out samples of each fold; required with several strengths
+	Folds [][]int
+	// Step is called with the head of each strength, strongest first; may be nil.
 	Step func(Step)
 }
 
-// Ridge fits ridge regression of real values (Samples.Targets) on standardised features, in
-// closed form. The targets are standardised too, so that one strength does for values of
-// any units, and the head returned is in these units again. The strength with the lowest
-// out-of-fold squared error wins, the stronger one on a tie; losses are squared errors in
-// units of the targets' variance, averaged over the values.
+// Ridge fits ridge regression of real values (Samples.Targets) on standardised features, in closed
+// form. Targets are standardised too, so that one strength suits values of any units; the returned
+// head gives values in the original units. Ridge takes the strength with the lowest out-of-fold
+// squared error; in a tie, the stronger one. Losses are squared errors in units of the targets'
+// variance, averaged over the values.
 //
-// The result depends on nothing but its arguments. ctx stops it between strengths.
+// The result depends only on the arguments. ctx stops the fit between strengths.
+//
+// It is an error if the samples do not pass [Samples.Check], if a target is constant, or if folds
+// are missing, overlap or leave nothing to learn from.
 func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	if s.Targets == nil {
-		return nil, fmt.Errorf("head: ridge regression of classes, want Samples.Targets: classes are for Logistic")
+		return nil, fmt.Errorf("head: ridge regression of classes, want real values in Samples.Targets; use Logistic for classes")
 	}
 	strengths, err := ladder(o.Strengths, DefaultRidge, o.Folds)
 	if err != nil {
@@ -72,8 +76,8 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 	return fit, fit.Head.Check()
 }
 
-// ridgeOutOfFold is the out-of-fold values at each strength, [N, K] each. One fold goes after the
-// other: each is matrix products and factorisations that use all processors.
+// ridgeOutOfFold returns the out-of-fold values at each strength, [N, K] each. Folds run one after
+// the other, because the matrix products and factorisations of each use all processors.
 func ridgeOutOfFold(ctx context.Context, folds []fold, s Samples, strengths, scale []float64) ([][]float32, error) {
 	held := make([][]float32, len(strengths))
 	for i := range held {
@@ -95,15 +99,15 @@ func ridgeOutOfFold(ctx context.Context, folds []fold, s Samples, strengths, sca
 	return held, nil
 }
 
-// ridgePath is the strengths that are solved, with what the folds said at each.
+// ridgePath lists the strengths to solve at, with the out-of-fold result of each.
 type ridgePath struct {
 	strengths []float64
 	held      [][]float32
 	step      func(Step) // may be nil
 }
 
-// solveRidge solves on all samples: at the chosen strength, and at the others where each is a step of
-// the history.
+// solveRidge solves on all samples at the chosen strength, and at the other strengths if the
+// history needs them.
 func (fit *Fit) solveRidge(ctx context.Context, d *design, s Samples, scale []float64, path ridgePath) error {
 	best := lowest(fit.Choices)
 	b := d.basis(s.all())
@@ -140,7 +144,7 @@ func (fit *Fit) solveRidge(ctx context.Context, d *design, s Samples, scale []fl
 	return nil
 }
 
-// spread is mean and standard deviation of each target, [2·K].
+// spread returns the means and standard deviations of the targets, [2·K].
 func spread(s Samples) ([]float64, error) {
 	k, n := s.Classes, float64(s.Len())
 	out := make([]float64, 2*k)
@@ -153,14 +157,15 @@ func spread(s Samples) ([]float64, error) {
 		sd[i%k] += e * e / n
 	}
 	for c := range sd {
-		if sd[c] = math.Sqrt(sd[c]); !(sd[c] > 1e-12*math.Abs(mean[c])) {
-			return nil, fmt.Errorf("head: value %d is %g in every training sample, so nothing can be learnt about it: remove it", c, mean[c])
+		sd[c] = math.Sqrt(sd[c])
+		if !(sd[c] > 1e-12*math.Abs(mean[c])) {
+			return nil, fmt.Errorf("head: value %d is %g in every training sample, so there is nothing to learn; remove it", c, mean[c])
 		}
 	}
 	return out, nil
 }
 
-// errors are the mean squared error of values [N, K] in variances, and the mean R².
+// errors returns the mean squared error of values [N, K] in units of the variance, and the mean R².
 func (s Samples) errors(values []float32, scale []float64) (loss, r2 float64) {
 	k := s.Classes
 	for i, t := range s.Targets {
@@ -174,7 +179,7 @@ func (s Samples) errors(values []float32, scale []float64) (loss, r2 float64) {
 	return loss, r2
 }
 
-// ridge is the normal equations of centred rows, ready for any strength.
+// ridge holds the normal equations of centred rows, for any strength.
 type ridge struct {
 	gram   *mat.SymDense // zᵀz/n of the centred rows, [r, r]
 	right  *mat.Dense    // zᵀt/n, [r, K]
@@ -223,7 +228,7 @@ func (q *ridge) solve(strength float64) ([]float64, error) {
 	}
 	var chol mat.Cholesky
 	if !chol.Factorize(a) {
-		return nil, fmt.Errorf("head: ridge regression at strength %g has no solution: use a larger one", strength)
+		return nil, fmt.Errorf("head: ridge regression at strength %g has no solution; use a larger one", strength)
 	}
 	var beta mat.Dense
 	if err := chol.SolveTo(&beta, q.right); err != nil {

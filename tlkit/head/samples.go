@@ -7,18 +7,19 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Samples are the pictures a head learns from, as features, with either Y or Targets.
+// Samples are the training samples of a head: features, with either Y or Targets.
 type Samples struct {
 	X        []float32 // [N, Features] row-major
 	Features int       // C
 	Y        []int     // N classes in [0, Classes), for one label a picture
 	Classes  int       // K: classes (at least 2), labels or values
 
-	// Targets is [N, Classes] row-major: of several labels a picture 0 or 1, else real values in any units. nil with Y.
+	// Targets is [N, Classes] row-major: 0 or 1 for several labels a picture, or real values in any
+	// units. nil if Y is set.
 	Targets []float64
 }
 
-// Len is the number of rows.
+// Len is the number of samples.
 func (s Samples) Len() int {
 	if s.Targets != nil && s.Classes > 0 {
 		return len(s.Targets) / s.Classes
@@ -26,10 +27,10 @@ func (s Samples) Len() int {
 	return len(s.Y)
 }
 
-// Row is the features of sample i.
+// Row returns the features of sample i. It shares memory with X.
 func (s Samples) Row(i int) []float32 { return s.X[i*s.Features : (i+1)*s.Features] }
 
-// all are the numbers of all samples.
+// all returns the indices of all samples.
 func (s Samples) all() []int {
 	out := make([]int, s.Len())
 	for i := range out {
@@ -38,14 +39,13 @@ func (s Samples) all() []int {
 	return out
 }
 
-// pick is what is known about some rows, without their features.
+// pick returns the labels or targets of some rows, without features.
 func (s Samples) pick(rows []int) Samples {
 	s.X, s.Features = nil, 0
 	return s.Select(rows)
 }
 
-// Select returns some rows, in that order, as samples of their own. Samples without features
-// stay without.
+// Select returns a copy of some rows, in the given order. Samples without features stay without.
 func (s Samples) Select(rows []int) Samples {
 	out := Samples{Features: s.Features, Classes: s.Classes}
 	for _, r := range rows {
@@ -61,7 +61,7 @@ func (s Samples) Select(rows []int) Samples {
 	return out
 }
 
-// Positive are the targets of several labels as truths, [N, Classes] row-major.
+// Positive returns the targets of several labels as truths, [N, Classes] row-major.
 func (s Samples) Positive() []bool {
 	out := make([]bool, len(s.Targets))
 	for i, v := range s.Targets {
@@ -70,11 +70,12 @@ func (s Samples) Positive() []bool {
 	return out
 }
 
-// Check reports what is wrong with the samples before a fit believes them.
+// Check reports samples that no head can be fitted to: sizes that do not fit together, values that
+// are not finite, or a class without samples.
 func (s Samples) Check() error {
 	switch {
 	case s.Y != nil && s.Targets != nil:
-		return fmt.Errorf("head: samples with both classes and targets, want one of them")
+		return fmt.Errorf("head: samples with both Y and Targets, want one of them")
 	case s.Features < 1 || s.Classes < 1 || s.Len() == 0:
 		return fmt.Errorf("head: %d samples of %d features with %d outputs, want at least one of each", s.Len(), s.Features, s.Classes)
 	case len(s.X) != s.Len()*s.Features:
@@ -82,11 +83,11 @@ func (s Samples) Check() error {
 	case s.Targets != nil && len(s.Targets) != s.Len()*s.Classes:
 		return fmt.Errorf("head: %d targets, want %d for each sample", len(s.Targets), s.Classes)
 	case s.Targets == nil && s.Classes < 2:
-		return fmt.Errorf("head: %d class, want at least 2: a classifier needs something to tell apart", s.Classes)
+		return fmt.Errorf("head: %d class, want at least 2; a classifier needs classes to tell apart", s.Classes)
 	}
 	for i, v := range s.X {
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("head: feature %d of sample %d is %v: the weights or the picture are broken", i%s.Features, i/s.Features, v)
+			return fmt.Errorf("head: feature %d of sample %d is %v: want a finite number; check the picture and the backbone's weights", i%s.Features, i/s.Features, v)
 		}
 	}
 	if s.Targets != nil {
@@ -106,31 +107,31 @@ func (s Samples) Check() error {
 	}
 	for k, ok := range seen {
 		if !ok {
-			return fmt.Errorf("head: class %d has no training sample: add pictures of it or remove the class", k)
+			return fmt.Errorf("head: class %d has no training sample; add pictures of it or remove the class", k)
 		}
 	}
 	return nil
 }
 
-// checkLabels wants 0 or 1, and both of each label.
+// checkLabels reports targets other than 0 and 1, and labels that are on all samples or on none.
 func (s Samples) checkLabels() error {
-	with := make([]int, s.Classes)
+	positives := make([]int, s.Classes)
 	for i, v := range s.Targets {
 		if v != 0 && v != 1 {
-			return fmt.Errorf("head: target %d of sample %d is %v, want 0 or 1: real values are for Ridge", i%s.Classes, i/s.Classes, v)
+			return fmt.Errorf("head: target %d of sample %d is %v, want 0 or 1; use Ridge for real values", i%s.Classes, i/s.Classes, v)
 		}
-		with[i%s.Classes] += int(v)
+		positives[i%s.Classes] += int(v)
 	}
-	for k, n := range with {
+	for k, n := range positives {
 		if n == 0 || n == s.Len() {
-			return fmt.Errorf("head: label %d is on %d of %d training samples, want some with it and some without: add pictures or remove the label", k, n, s.Len())
+			return fmt.Errorf("head: label %d is on %d of %d training samples, want some with it and some without; add pictures or remove the label", k, n, s.Len())
 		}
 	}
 	return nil
 }
 
-// measure is the loss and the score of logits [N, K]: of classes cross-entropy and the
-// share right, of several labels mean binary cross-entropy and mean average precision.
+// measure returns the loss and the score of logits [N, K]: cross-entropy and accuracy for classes,
+// mean binary cross-entropy and mean average precision for several labels.
 func (s Samples) measure(logits []float32) (loss, score float64, right int) {
 	if s.Targets == nil {
 		right = Correct(logits, s.Y, s.Classes)
@@ -142,7 +143,8 @@ func (s Samples) measure(logits []float32) (loss, score float64, right int) {
 	if err != nil {
 		return math.NaN(), math.NaN(), -1
 	}
-	if score, _, err = metrics.MeanAveragePrecision(m, positive); err != nil {
+	score, _, err = metrics.MeanAveragePrecision(m, positive)
+	if err != nil {
 		score = math.NaN()
 	}
 	return loss, score, -1

@@ -7,18 +7,18 @@ import (
 	"math/rand/v2"
 )
 
-// SGDOptions are the knobs of PyTorch's transfer learning tutorial; zero values are the
-// tutorial's own: 25 epochs, batch 4, rate 0.001, momentum 0.9, rate × 0.1 every 7 epochs.
+// SGDOptions are the hyperparameters of PyTorch's transfer learning tutorial. Zero values stand for
+// the tutorial's: 25 epochs, batches of 4, rate 0.001, momentum 0.9, rate × 0.1 every 7 epochs.
 type SGDOptions struct {
-	Epochs   int
-	Batch    int
-	Rate     float64
-	Momentum float64 // 0 = 0.9; a negative value switches it off
-	Every    int     // epochs between two drops of the rate
-	Drop     float64 // factor of a drop, in (0, 1]
-	Seed     uint64  // initial weights and the order of the samples
-	Folds    [][]int // held-out samples of each fold, for an out-of-fold curve; may be nil
-	Step     func(Step)
+	Epochs   int        // 0 = 25
+	Batch    int        // samples a step; 0 = 4
+	Rate     float64    // learning rate; 0 = 0.001
+	Momentum float64    // 0 = 0.9; negative = no momentum
+	Every    int        // epochs between drops of the rate; 0 = 7
+	Drop     float64    // factor of a drop, in (0, 1]; 0 = 0.1
+	Seed     uint64     // initial weights and the order of the samples
+	Folds    [][]int    // held-out samples of each fold, for an out-of-fold curve; may be nil
+	Step     func(Step) // called after each epoch; may be nil
 }
 
 func (o SGDOptions) filled() (SGDOptions, error) {
@@ -47,16 +47,19 @@ func (o SGDOptions) filled() (SGDOptions, error) {
 	return o, nil
 }
 
-// SGD fits a linear head on raw features as the tutorial's "ConvNet as fixed feature
-// extractor" does: nn.Linear's initial weights (uniform within 1/√C), cross-entropy,
-// momentum as PyTorch counts it (v ← μv + g, w ← w − rate·v), samples in a new seeded
-// order each epoch. One Step per epoch; Rate is the epoch's.
+// SGD fits a linear head on raw features as the tutorial's "ConvNet as fixed feature extractor"
+// does: nn.Linear's initial weights (uniform within 1/√C), cross-entropy, PyTorch's momentum (v ←
+// μv + g, w ← w − rate·v), and a new seeded order of the samples in each epoch. There is one Step
+// for each epoch; Step.Rate is the rate of that epoch.
+//
+// It is an error if the samples have Targets or do not pass [Samples.Check], if an option is out of
+// range, or if the weights diverge. ctx stops the fit between epochs.
 func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	if s.Targets != nil {
-		return nil, fmt.Errorf("head: SGD is PyTorch's tutorial, for one label a picture; several labels are for Logistic, values for Ridge")
+		return nil, fmt.Errorf("head: SGD on Samples.Targets, want one label a picture in Samples.Y; use Logistic for several labels, Ridge for values")
 	}
 	o, err := o.filled()
 	if err != nil {
@@ -94,7 +97,7 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 	return fit, nil
 }
 
-// sgdRuns are the fit on all samples and those without each fold.
+// sgdRuns returns the run on all samples, followed by one without each fold.
 func sgdRuns(s Samples, o SGDOptions) ([]*sgdRun, error) {
 	runs := []*sgdRun{newSGDRun(s, s.all(), o, 0)}
 	for f, rows := range o.Folds {
@@ -116,7 +119,7 @@ func sgdRuns(s Samples, o SGDOptions) ([]*sgdRun, error) {
 	return runs, nil
 }
 
-// sgdStep is the row of history of an epoch.
+// sgdStep returns the history row of an epoch.
 func (fit *Fit) sgdStep(s Samples, epoch int, rate float64) Step {
 	h := fit.Head.clone()
 	row := Step{Step: epoch, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Rate: rate, Head: h}
@@ -153,8 +156,8 @@ func (r *sgdRun) epoch(s Samples, o SGDOptions, rate float64) {
 	vw, vb := r.velocity[:k*c], r.velocity[k*c:]
 	p := make([]float32, k)
 	delta := make([]float32, o.Batch*k)
-	for at := 0; at < len(r.rows); at += o.Batch {
-		batch := r.rows[at:min(at+o.Batch, len(r.rows))]
+	for start := 0; start < len(r.rows); start += o.Batch {
+		batch := r.rows[start:min(start+o.Batch, len(r.rows))]
 		for i, row := range batch {
 			softmaxRow(p, r.head.Logits(s.Row(row)))
 			p[s.Y[row]]--

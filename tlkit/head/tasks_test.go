@@ -14,7 +14,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// labelled and valued repeat labels_of and values_of of internal/golden/referee/head.py.
+// labelled and valued compute labels_of and values_of of internal/golden/referee/head.py.
 func labelled(n, c, k int) Samples {
 	s := formula(n, c, k)
 	s.Y, s.Targets = nil, make([]float64, n*k)
@@ -60,7 +60,7 @@ func taskGolden(t *testing.T) (g struct{ Labels, Values []taskFit }) {
 	return g
 }
 
-// As for one label a picture: one optimum, float32 weights, a gradient of 1e-6.
+// As with one label a picture: a single optimum, float32 weights, a gradient of 1e-6.
 func TestSeveralLabelsFindScikitLearnsOptimum(t *testing.T) {
 	for _, g := range taskGolden(t).Labels {
 		s := labelled(g.N, g.Features, g.Classes)
@@ -79,8 +79,8 @@ func TestSeveralLabelsFindScikitLearnsOptimum(t *testing.T) {
 	}
 }
 
-// A closed form has no path to differ on: 1e-5 of a standard deviation is float32 weights,
-// and the jitter of the Gram way.
+// A closed form has a single answer: the tolerance of 1e-5 standard deviations covers float32
+// weights and the jitter on the Gram matrix.
 func TestRidgeIsScikitLearns(t *testing.T) {
 	for _, g := range taskGolden(t).Values {
 		s := valued(g.N, g.Features, g.Classes)
@@ -99,8 +99,8 @@ func TestRidgeIsScikitLearns(t *testing.T) {
 	}
 }
 
-// Out of fold each sample is judged by a head that did not see it: on targets that have
-// nothing to do with the features nothing is explained, and a strong penalty is chosen.
+// Out of fold, each sample is predicted by a head that did not see it: if the targets are unrelated
+// to the features, R² is near 0 and a strong penalty is chosen.
 func TestRidgeOutOfFoldOnNoise(t *testing.T) {
 	s := valued(60, 200, 1)
 	for i := range s.Targets {
@@ -115,7 +115,7 @@ func TestRidgeOutOfFoldOnNoise(t *testing.T) {
 		t.Errorf("strength %v, choices %+v", fit.Strength, fit.Choices)
 	}
 	if weak := steps[len(steps)-1]; weak.TrainScore < 0.9 || weak.FoldScore > 0.2 || weak.FoldLoss < 0.8 {
-		t.Errorf("the weakest strength should learn the noise by heart and fail out of fold: %+v", weak)
+		t.Errorf("the weakest strength should overfit the noise and fail out of fold: %+v", weak)
 	}
 }
 
@@ -134,18 +134,18 @@ func TestTasksChooseByFolds(t *testing.T) {
 		}
 	}
 	if loss, r2 := s.errors(fit.OutOfFold, must(spread(s))); loss != best.FoldLoss || r2 != best.FoldScore || r2 < 0.5 {
-		t.Errorf("out of fold: loss %v, R² %v; the step says %v, %v", loss, r2, best.FoldLoss, best.FoldScore)
+		t.Errorf("out of fold: loss %v, R² %v; the step has %v, %v", loss, r2, best.FoldLoss, best.FoldScore)
 	}
 	if !reflect.DeepEqual(best.Head, fit.Head) {
 		t.Error("the head kept is not that of the step chosen")
 	}
 	again, _ := Ridge(ctx, s, RidgeOptions{Folds: everyKth(200, 4)})
 	if !reflect.DeepEqual(again.Head, fit.Head) {
-		t.Error("watching changes the head")
+		t.Error("a Step callback changes the head")
 	}
 
 	l := labelled(200, 20, 4)
-	for i := range 200 { // something to be learnt
+	for i := range 200 { // a signal to learn
 		for k := range 4 {
 			if l.Targets[i*4+k] == 1 {
 				l.X[i*20+k] += 1
@@ -180,7 +180,8 @@ func TestNeighboursOfTasks(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(out, []float32{1, 5}) {
 		t.Errorf("%v %v", out, err)
 	}
-	out, err = KNN(s, []float32{1, 1}, 3) // the middle one is itself; the others weigh exp(-0.293/0.07) each
+	// the nearest is the sample itself; the others weigh exp(-0.293/0.07) each
+	out, err = KNN(s, []float32{1, 1}, 3)
 	w := math.Exp((math.Sqrt2/2 - 1) / 0.07)
 	if err != nil || math.Abs(float64(out[0])-(1+w)/(1+2*w)) > 1e-6 || math.Abs(float64(out[1])-7/(1+2*w)) > 1e-5 {
 		t.Errorf("%v %v", out, err)
@@ -243,7 +244,8 @@ func TestTasksRefuse(t *testing.T) {
 	}
 }
 
-// The intercept is free: rows of a fold are not centred, and moving all of them moves nothing.
+// The intercept has no penalty and rows of a fold are not centred, so shifting all rows by a
+// constant does not change the predictions.
 func TestRidgeMovedRows(t *testing.T) {
 	s := valued(30, 6, 2)
 	scale := must(spread(s))
@@ -265,7 +267,7 @@ func TestRidgeMovedRows(t *testing.T) {
 	a, b := predict(0), predict(3)
 	for i := range a {
 		if math.Abs(a[i]-b[i]) > 1e-9*scale[2+i%2] {
-			t.Fatalf("prediction %d: %v, with moved rows %v", i, a[i], b[i])
+			t.Fatalf("prediction %d: %v, with shifted rows %v", i, a[i], b[i])
 		}
 	}
 }
