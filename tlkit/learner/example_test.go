@@ -11,8 +11,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// The plan is made from the labels of the training pictures, says why, and leaves the strength to the
-// folds. The history can be drawn with plots.Curves.
+// The plan is made from the labels of the training pictures, gives its reasons, and lets the folds
+// choose the strength. plots.Curves draws the history.
 func ExampleFitHead() {
 	train := head.Samples{X: []float32{0, 1, 2, 1, 1, 0, 8, 9, 9, 7, 7, 8}, Features: 2, Y: []int{0, 0, 0, 1, 1, 1}, Classes: 2}
 	plan, err := learner.NewPlan(task.Classes{}, train, learner.Options{Seed: 1})

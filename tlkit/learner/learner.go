@@ -3,9 +3,8 @@
 //	plan, err := learner.NewPlan(task.Classes{}, train, learner.Options{Seed: 1})
 //	result, err := learner.FitHead(ctx, learner.Data{Train: train, Valid: valid, Folds: folds}, plan, recorder)
 //
-// Every choice is made on folds of the training pictures. Validation pictures are measured along
-// the way, so that the curve can be drawn, and decide nothing. To train the backbone too, see
-// package finetune.
+// Every choice is made on folds of the training pictures. Validation pictures are only measured,
+// for the curve; they decide nothing. To train the backbone too, see package finetune.
 package learner
 
 import (
@@ -20,13 +19,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// Data is what a head learns from and is measured on.
+// Data is the training data of a head, with the pictures it is measured on.
 type Data struct {
-	Task  task.Task // what is learnt; nil = task.Classes
-	Train head.Samples
-	Folds [][]int      // held-out rows of Train for each fold; all views and duplicates of a picture in one fold; nil when the plan has none
-	Valid head.Samples // measured, never chosen on; may be empty (no rows)
-	Split string       // what Valid is called in the history; "" = valid
+	Task  task.Task    // what is learnt; nil = task.Classes
+	Train head.Samples // features of the training pictures
+	// held-out rows of Train for each fold, with all views and duplicates of a picture in the same
+	// fold; nil if the plan has no folds
+	Folds [][]int
+	Valid head.Samples // measured, never used to choose; may be empty (no rows)
+	Split string       // name of Valid in the history; "" = valid
 }
 
 func (d Data) task() task.Task {
@@ -36,23 +37,24 @@ func (d Data) task() task.Task {
 	return d.Task
 }
 
-// Result is a fitted head.
+// Result is a fitted head with the plan it was fitted by.
 type Result struct {
 	Fit  *head.Fit
 	Plan Plan
 }
 
-// Recorder takes the history as it happens. A *curves.Recorder is one.
+// Recorder records the history of a training while it runs. *curves.Recorder is one.
 type Recorder interface {
 	Add(...curves.Point) error
 	Mark(curves.Mark) error
 }
 
-// FitHead fits the head of the plan. to may be nil. A history that cannot be written
-// fails the run at the end of the fit; ctx stops it between steps.
-func FitHead(ctx context.Context, d Data, p Plan, to Recorder) (*Result, error) {
+// FitHead fits the head by the plan and records the history. recorder may be nil. A history that
+// cannot be written is an error, reported when the fit is complete. ctx stops the fit between
+// steps.
+func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, error) {
 	if p.Folds > 0 && len(d.Folds) < 2 {
-		return nil, fmt.Errorf("learner: the plan asks for %d folds and the data has %d: build them with datasets.Folds", p.Folds, len(d.Folds))
+		return nil, fmt.Errorf("learner: the plan has %d folds and Data.Folds has %d; make them with datasets.Folds", p.Folds, len(d.Folds))
 	}
 	folds := d.Folds
 	if p.Folds == 0 {
@@ -60,18 +62,18 @@ func FitHead(ctx context.Context, d Data, p Plan, to Recorder) (*Result, error) 
 	}
 	var unwritten error
 	fit, err := p.fit(ctx, d.Train, folds, func(s head.Step) {
-		if to != nil && unwritten == nil {
-			unwritten = to.Add(p.points(s, d)...)
+		if recorder != nil && unwritten == nil {
+			unwritten = recorder.Add(p.points(s, d)...)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	if to != nil && unwritten == nil {
-		unwritten = to.Mark(curves.Mark{Kind: curves.Chosen, Step: fit.Steps, Epoch: float64(fit.Steps), Text: p.chosen(fit)})
+	if recorder != nil && unwritten == nil {
+		unwritten = recorder.Mark(curves.Mark{Kind: curves.Chosen, Step: fit.Steps, Epoch: float64(fit.Steps), Text: p.chosen(fit)})
 	}
 	if unwritten != nil {
-		return nil, fmt.Errorf("learner: the head is fitted but its history cannot be written: %w", unwritten)
+		return nil, fmt.Errorf("learner: the head is fitted, but its history cannot be written: %w", unwritten)
 	}
 	return &Result{Fit: fit, Plan: p}, nil
 }
@@ -84,7 +86,7 @@ func (p Plan) fit(ctx context.Context, train head.Samples, folds [][]int, step f
 	case head.SGDKind:
 		momentum := p.Momentum
 		if momentum == 0 {
-			momentum = -1 // 0 would stand for the default
+			momentum = -1 // 0 stands for the default
 		}
 		return head.SGD(ctx, train, head.SGDOptions{Epochs: p.Epochs, Batch: p.Batch, Rate: p.Rate, Momentum: momentum,
 			Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step})
@@ -94,7 +96,7 @@ func (p Plan) fit(ctx context.Context, train head.Samples, folds [][]int, step f
 	return nil, fmt.Errorf("learner: head %q, want %q, %q or %q", p.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
 }
 
-// chosen says which step of the fit was kept.
+// chosen describes the step of the fit that was kept.
 func (p Plan) chosen(fit *head.Fit) string {
 	switch p.Head {
 	case head.LogisticKind:
@@ -105,9 +107,9 @@ func (p Plan) chosen(fit *head.Fit) string {
 	return "last epoch"
 }
 
-// points are the rows of history of one step.
+// points returns the history points of one step.
 func (p Plan) points(s head.Step, d Data) []curves.Point {
-	at := func(split string, metric metrics.Metric, v float64, n int) curves.Point {
+	point := func(split string, metric metrics.Metric, v float64, n int) curves.Point {
 		return curves.Point{Step: s.Step, Epoch: float64(s.Step), Phase: curves.Head, Split: split, Metric: metric, Value: v, N: n}
 	}
 	metric, n, nValid := d.task().Metric(), 0, 0
@@ -115,23 +117,23 @@ func (p Plan) points(s head.Step, d Data) []curves.Point {
 		n, nValid = d.Train.Len(), d.Valid.Len()
 	}
 	out := []curves.Point{
-		at(curves.Train, curves.Loss, s.TrainLoss, 0),
-		at(curves.Train, metric, s.TrainScore, n),
+		point(curves.Train, curves.Loss, s.TrainLoss, 0),
+		point(curves.Train, metric, s.TrainScore, n),
 	}
 	if !math.IsNaN(s.FoldLoss) {
 		out = append(out,
-			at(curves.Folds, curves.Loss, s.FoldLoss, 0),
-			at(curves.Folds, metric, s.FoldScore, n))
+			point(curves.Folds, curves.Loss, s.FoldLoss, 0),
+			point(curves.Folds, metric, s.FoldScore, n))
 	}
 	if d.Valid.Len() > 0 {
 		split := cmp.Or(d.Split, curves.Valid)
 		loss, score := s.Measure(d.Valid)
 		out = append(out,
-			at(split, curves.Loss, loss, 0),
-			at(split, metric, score, nValid))
+			point(split, curves.Loss, loss, 0),
+			point(split, metric, score, nValid))
 	}
 	if s.Rate > 0 {
-		out = append(out, at("", curves.Rate, s.Rate, 0))
+		out = append(out, point("", curves.Rate, s.Rate, 0))
 	}
 	return out
 }

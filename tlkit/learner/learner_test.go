@@ -12,7 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// blobs are two clouds that overlap, so that every fit has something to get wrong.
+// blobs returns two overlapping clouds, so that every fit makes mistakes.
 func blobs(n int) head.Samples {
 	s := head.Samples{Features: 6, Classes: 2}
 	state := uint32(7)
@@ -39,8 +39,7 @@ func folds(n, k int) [][]int {
 	return out
 }
 
-// The promise of the whole project in one test: what the validation labels say changes
-// the curve and nothing else.
+// The central promise of the project: validation labels change the curve and nothing else.
 func TestValidationLabelsChooseNothing(t *testing.T) {
 	for _, kind := range []head.Kind{head.LogisticKind, head.SGDKind} {
 		train, valid := blobs(80), blobs(40)
@@ -124,6 +123,6 @@ func TestPlansSayWhy(t *testing.T) {
 		t.Errorf("more views than memory: %v", err)
 	}
 	if _, err := NewPlan(task.Classes{}, two, Options{Epochs: 3}); err == nil {
-		t.Error("epochs of a head that has none are accepted")
+		t.Error("epochs are accepted for a head without epochs")
 	}
 }

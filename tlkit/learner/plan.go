@@ -11,32 +11,36 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// MaxViews bounds the augmented views of a picture: each is a pass through the backbone and
-// a row in memory, and beyond a few dozen nothing is gained.
+// MaxViews is the maximum number of augmented views of a picture. Each is a pass through the
+// backbone and a row in memory, and more than a few dozen bring no gain.
 const MaxViews = 1000
 
-// Plan is how a head will be fitted: plain data, printed before it runs, saved with the
-// run, and complete: the same plan on the same features gives the same head.
+// Plan is how a head will be fitted. It is plain data: printed before it runs, saved with the run,
+// and complete. The same plan on the same features gives the same head.
 type Plan struct {
-	Head      head.Kind `json:"head"`
-	Folds     int       `json:"folds"`               // folds of the training pictures; 0 = too few pictures for any
-	Strengths []float64 `json:"strengths,omitempty"` // L2 candidates of logistic and ridge; one = nothing to choose
-	Epochs    int       `json:"epochs,omitempty"`    // of sgd
-	Batch     int       `json:"batch,omitempty"`
-	Rate      float64   `json:"rate,omitempty"`
+	Head head.Kind `json:"head"`
+	// folds of the training pictures; 0 = none, because there are too few pictures
+	Folds int `json:"folds"`
+	// L2 candidates of logistic and ridge; a single one leaves nothing to choose
+	Strengths []float64 `json:"strengths,omitempty"`
+	Epochs    int       `json:"epochs,omitempty"` // of sgd
+	Batch     int       `json:"batch,omitempty"`  // samples a step
+	Rate      float64   `json:"rate,omitempty"`   // learning rate
 	Momentum  float64   `json:"momentum,omitempty"`
 	Every     int       `json:"every,omitempty"` // epochs between drops of the rate
-	Drop      float64   `json:"drop,omitempty"`
-	Views     int       `json:"views,omitempty"` // augmented views per training picture; 0 = the picture itself
-	Seed      uint64    `json:"seed"`
-	Reasons   []string  `json:"reasons"` // why each choice, one sentence each
+	Drop      float64   `json:"drop,omitempty"`  // factor of a drop
+	// augmented views per training picture; 0 = the picture itself
+	Views   int      `json:"views,omitempty"`
+	Seed    uint64   `json:"seed"`
+	Reasons []string `json:"reasons"` // why, one sentence for each choice
 }
 
-// Folds and strengths of a plan that leaves them open, and the recipe of PyTorch's tutorial.
+// Defaults for folds and strengths, and the hyperparameters of PyTorch's tutorial.
 const (
-	standardFolds     = 5   // most folds of the training pictures
-	logisticUnfolded  = 0.1 // L2 strength where no folds can choose one: the middle of the ladder
-	ridgeUnfolded     = 1
+	standardFolds = 5 // folds of the training pictures, if every class has enough
+	// L2 strength if there are no folds to choose one: the middle of head.DefaultStrengths
+	logisticUnfolded  = 0.1
+	ridgeUnfolded     = 1 // the same for ridge
 	tutorialEpochs    = 25
 	tutorialBatch     = 4
 	tutorialRate      = 1e-3
@@ -45,15 +49,16 @@ const (
 	tutorialDrop      = 0.1
 )
 
-// Options are what a person may ask of a plan.
+// Options are the choices open to the caller of [NewPlan].
 type Options struct {
-	Head   head.Kind // "" = the task's own
+	Head   head.Kind // "" = the task's default
 	Epochs int       // of SGDKind; 0 = the tutorial's 25
-	Views  int       // augmented views of each training picture, up to MaxViews; 0 = the picture itself
-	Seed   uint64
+	// augmented views of each training picture, up to MaxViews; 0 = the picture itself
+	Views int
+	Seed  uint64
 }
 
-// Check reports options that no data could make right.
+// Check reports options that are invalid for any data.
 func (o Options) Check() error {
 	switch {
 	case o.Epochs < 0 || o.Views < 0 || o.Views > MaxViews:
@@ -61,32 +66,34 @@ func (o Options) Check() error {
 	case o.Head != "" && !slices.Contains([]head.Kind{head.LogisticKind, head.SGDKind, head.RidgeKind}, o.Head):
 		return fmt.Errorf("learner: head %q, want %q, %q or %q", o.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
 	case o.Epochs > 0 && o.Head == head.RidgeKind:
-		return fmt.Errorf("learner: %d epochs for ridge regression, which has none: it is solved at once; leave them out", o.Epochs)
+		return fmt.Errorf("learner: %d epochs for ridge regression, which is solved in one step; leave the epochs out", o.Epochs)
 	case o.Epochs > 0 && o.Head != head.SGDKind:
-		return fmt.Errorf("learner: %d epochs for a logistic head, which has none: it runs to its optimum; use --head sgd --epochs %d", o.Epochs, o.Epochs)
+		return fmt.Errorf("learner: %d epochs for a logistic head, which is fitted to its optimum; use --head sgd --epochs %d", o.Epochs, o.Epochs)
 	}
 	return nil
 }
 
-// NewPlan chooses a plan for training samples of a task; their features do not matter.
+// NewPlan makes a plan from the labels of the training samples; features may be absent. It is an
+// error if the options are invalid or the task has no such head.
 func NewPlan(t task.Task, train head.Samples, o Options) (Plan, error) {
 	p := Plan{Views: o.Views, Seed: o.Seed}
 	if err := o.Check(); err != nil {
 		return p, err
 	}
 	var err error
-	if p.Head, err = task.HeadKind(t, o.Head); err != nil {
+	p.Head, err = task.HeadKind(t, o.Head)
+	if err != nil {
 		return p, err
 	}
 	p.dealFolds(t, train)
 	switch p.Head {
 	case head.LogisticKind:
 		p.strengths(head.DefaultStrengths, logisticUnfolded,
-			"strength 0.1: without folds there is nothing to choose by, and 0.1 is the middle of the ladder",
+			"strength 0.1, the middle of the candidates: there are no folds to choose by",
 			"strength by out-of-fold log loss over the training pictures; validation pictures take no part")
 	case head.RidgeKind:
 		p.strengths(head.DefaultRidge, ridgeUnfolded,
-			"strength 1: without folds there is nothing to choose by",
+			"strength 1: there are no folds to choose by",
 			"one strength for all values, by out-of-fold squared error over the training pictures; validation pictures take no part")
 	case head.SGDKind:
 		p.Epochs, p.Batch, p.Rate, p.Momentum = cmp.Or(o.Epochs, tutorialEpochs), tutorialBatch, tutorialRate, tutorialMomentum
@@ -96,18 +103,18 @@ func NewPlan(t task.Task, train head.Samples, o Options) (Plan, error) {
 	return p, nil
 }
 
-// strengths leaves the L2 strength to the folds, or takes one where there are none.
-func (p *Plan) strengths(ladder []float64, unfolded float64, reasons ...string) {
+// strengths lets the folds choose the L2 strength, or sets one if there are no folds.
+func (p *Plan) strengths(candidates []float64, unfolded float64, reasons ...string) {
 	if p.Folds == 0 {
 		p.Strengths = []float64{unfolded}
 		p.because("%s", reasons[0])
 		return
 	}
-	p.Strengths = slices.Clone(ladder)
+	p.Strengths = slices.Clone(candidates)
 	p.because("%s", reasons[1])
 }
 
-// dealFolds plans as many folds as the smallest group of pictures can fill.
+// dealFolds plans as many folds as the smallest group of pictures allows.
 func (p *Plan) dealFolds(t task.Task, train head.Samples) {
 	smallest, group := t.Groups(train)
 	p.Folds = min(standardFolds, smallest)
@@ -128,8 +135,8 @@ func (p *Plan) because(format string, args ...any) {
 	p.Reasons = append(p.Reasons, fmt.Sprintf(format, args...))
 }
 
-// Axis is the x axis of the plan's history: solver iterations, epochs, or of ridge regression, which
-// has neither, the strengths it was solved at.
+// Axis is the x axis of the plan's history: solver iterations; epochs for SGD; or, for ridge
+// regression, which has neither, the strengths.
 func (p Plan) Axis() string {
 	switch p.Head {
 	case head.SGDKind:
@@ -140,7 +147,7 @@ func (p Plan) Axis() string {
 	return curves.Iterations
 }
 
-// String is the plan for a person, one line and its reasons below.
+// String formats the plan for a reader: one line, followed by its reasons.
 func (p Plan) String() string {
 	var b strings.Builder
 	switch p.Head {

@@ -11,7 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// several are blobs with targets: two labels, or two values, that depend on the features.
+// several returns blobs with targets: two labels, or two values, that depend on the features.
 func several(n int, values bool) head.Samples {
 	s := blobs(n)
 	s.Targets = make([]float64, 2*n)
@@ -66,7 +66,7 @@ func TestTasksAreRecorded(t *testing.T) {
 		if best, _ := curves.Best(run.Series(curves.Folds, curves.Loss)); ridge && best.Step != r.Fit.Steps {
 			t.Errorf("%T: kept %d, best out of fold is %d", kind, r.Fit.Steps, best.Step)
 		}
-		// Validation decides nothing: without it the same head.
+		// Validation decides nothing: the head is the same without it.
 		alone, err := FitHead(context.Background(), Data{Task: kind, Train: train, Folds: folds}, plan, nil)
 		if err != nil || alone.Fit.Strength != r.Fit.Strength || alone.Fit.Head.Weight[0] != r.Fit.Head.Weight[0] {
 			t.Errorf("%T: validation pictures changed the head (%v)", kind, err)
