@@ -9,22 +9,22 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Classes is the task of exactly one label a picture, judged by accuracy.
+// Classes is the task of exactly one label a picture, scored by accuracy.
 type Classes struct{}
 
-// Name is datasets.Classes.
+// Name returns datasets.Classes.
 func (Classes) Name() datasets.Task { return datasets.Classes }
 
-// Metric is accuracy.
+// Metric returns metrics.Accuracy.
 func (Classes) Metric() metrics.Metric { return metrics.Accuracy }
 
-// Heads are logistic regression and PyTorch's tutorial.
+// Heads returns logistic regression and the SGD head of PyTorch's tutorial.
 func (Classes) Heads() []head.Kind { return []head.Kind{head.LogisticKind, head.SGDKind} }
 
-// Figure is the confusion matrix.
+// Figure returns "confusion", the confusion matrix.
 func (Classes) Figure() string { return "confusion" }
 
-// Samples have the class of each picture.
+// Samples returns samples with the class of each picture.
 func (Classes) Samples(items []datasets.Item, x []float32, outputs int) head.Samples {
 	s := head.Samples{X: x, Classes: outputs}
 	for _, it := range items {
@@ -36,7 +36,7 @@ func (Classes) Samples(items []datasets.Item, x []float32, outputs int) head.Sam
 	return s
 }
 
-// Groups are the classes that have pictures.
+// Groups returns the size of the smallest class that has pictures.
 func (Classes) Groups(s head.Samples) (smallest int, group string) {
 	count := map[int]int{}
 	for _, c := range s.Y {
@@ -49,27 +49,27 @@ func (Classes) Groups(s head.Samples) (smallest int, group string) {
 	return smallest, "class"
 }
 
-// Rarest counts the pictures of the rarest class.
+// Rarest returns the number of pictures of the rarest class.
 func (t Classes) Rarest(s head.Samples) int {
 	n, _ := t.Groups(s)
 	return n
 }
 
-// Measure is the accuracy, with Wilson's interval.
+// Measure returns the accuracy, with Wilson's interval.
 func (Classes) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
 	return metrics.Fraction{Correct: head.Correct(logits, s.Y, s.Classes), Total: s.Len()}.Score(), nil
 }
 
-// Compare is the difference in accuracy, by the pictures on which the two differ.
+// Compare returns the difference in accuracy, from the pictures on which the two differ.
 func (Classes) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
 	c, err := metrics.Compare(s.Y, head.Classes(before, s.Classes), head.Classes(after, s.Classes))
 	return metrics.Gain{Value: c.Difference, Interval: c.Interval}, err
 }
 
-// Reading is empty: the largest logit is the answer.
+// Reading returns an empty Reading: the answer is the class with the largest logit.
 func (Classes) Reading(head.Samples, []float32) (Reading, error) { return Reading{}, nil }
 
-// Renumber gives each picture the head's number of its label.
+// Renumber sets the class of each picture to the head's number for its label.
 func (Classes) Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error {
 	number := numbers(names)
 	for i, item := range items {
@@ -86,5 +86,5 @@ func (Classes) Renumber(names []string, set *datasets.Dataset, items []datasets.
 }
 
 func unknownLabel(item datasets.Item, label string, names []string) error {
-	return fmt.Errorf("task: %s is labelled %q, which the head does not know; its labels are %s", item.Rel, label, words.Some(names))
+	return fmt.Errorf("task: %s is labelled %q, want a label of the head; its labels are %s", item.Rel, label, words.Some(names))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// What a data set asks for decides how a model of it is judged.
+// The task of a data set decides how a model is scored.
 func ExampleNamed() {
 	t, err := task.Named(datasets.Labels)
 	if err != nil {

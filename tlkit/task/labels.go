@@ -8,60 +8,60 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Labels is the task of any number of labels a picture, judged by mean average precision.
+// Labels is the task of any number of labels a picture, scored by mean average precision.
 type Labels struct{}
 
-// Name is datasets.Labels.
+// Name returns datasets.Labels.
 func (Labels) Name() datasets.Task { return datasets.Labels }
 
-// Metric is mean average precision.
+// Metric returns metrics.MAP.
 func (Labels) Metric() metrics.Metric { return metrics.MAP }
 
-// Heads are logistic regression alone.
+// Heads returns logistic regression, the only kind for this task.
 func (Labels) Heads() []head.Kind { return []head.Kind{head.LogisticKind} }
 
-// Figure is the average precision of each label.
+// Figure returns "labels", the average precision of each label.
 func (Labels) Figure() string { return "labels" }
 
-// Samples have a target of 0 or 1 for each label.
+// Samples returns samples with a target of 0 or 1 for each label.
 func (Labels) Samples(items []datasets.Item, x []float32, outputs int) head.Samples {
 	return targets(items, x, outputs)
 }
 
-// Groups are the pictures with and without each label.
+// Groups returns the smallest number of pictures with, or without, any label.
 func (Labels) Groups(s head.Samples) (smallest int, group string) {
-	with := make([]int, s.Classes)
+	count := make([]int, s.Classes)
 	for i, v := range s.Targets {
 		if v != 0 {
-			with[i%s.Classes]++
+			count[i%s.Classes]++
 		}
 	}
 	smallest = s.Len()
-	for _, n := range with {
+	for _, n := range count {
 		smallest = min(smallest, n, s.Len()-n)
 	}
 	return smallest, "label"
 }
 
-// Rarest counts the pictures with, or without, the rarest label.
+// Rarest returns the smallest number of pictures with, or without, any label.
 func (t Labels) Rarest(s head.Samples) int {
 	n, _ := t.Groups(s)
 	return n
 }
 
-// Measure is the mean average precision, without an interval.
+// Measure returns the mean average precision, without an interval.
 func (Labels) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
 	v, _, err := metrics.MeanAveragePrecision(matrix(s, logits), s.Positive())
 	return unscored(metrics.MAP, v, s), err
 }
 
-// Compare is the difference in mean average precision.
+// Compare returns the difference in mean average precision.
 func (Labels) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
 	return metrics.CompareMAP(s.Positive(), matrix(s, before), matrix(s, after))
 }
 
-// Reading has a threshold for each label, where F1 is highest out of fold; 0.5 where there are no
-// folds.
+// Reading returns a threshold for each label: the one with the highest F1 out of fold, or 0.5
+// without folds.
 func (Labels) Reading(s head.Samples, outOfFold []float32) (Reading, error) {
 	k := s.Classes
 	r := Reading{Thresholds: make([]float64, k)}
@@ -75,14 +75,16 @@ func (Labels) Reading(s head.Samples, outOfFold []float32) (Reading, error) {
 			column[i], truth[i] = outOfFold[i*k+c], s.Targets[i*k+c] == 1
 		}
 		var err error
-		if r.Thresholds[c], _, err = metrics.BestThreshold(column, truth); err != nil {
+		r.Thresholds[c], _, err = metrics.BestThreshold(column, truth)
+		if err != nil {
 			return Reading{}, fmt.Errorf("task: the threshold of label %d: %w", c, err)
 		}
 	}
 	return r, nil
 }
 
-// Renumber reorders the targets. A label that the set does not have is on none of its pictures.
+// Renumber puts the targets into the head's order. A label of the head that the set lacks is taken
+// as absent from all its pictures.
 func (Labels) Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error {
 	number := numbers(names)
 	for i, item := range items {

@@ -1,14 +1,14 @@
-// Package task holds what differs between the things that can be learnt about a picture: one label
-// ([Classes]), any number of labels ([Labels]) or real values ([Values]). It turns pictures and
-// features into samples, and judges what a model says about them.
+// Package task defines the tasks: what a model predicts about a picture. That is one label
+// ([Classes]), any number of labels ([Labels]) or real values ([Values]). A task turns pictures and
+// features into samples, and scores a model's logits.
 //
 //	t, err := task.Named(set.Task)
 //	samples := t.Samples(set.In("train"), features, len(set.Labels))
 //	score, err := t.Measure(samples, logits)   // accuracy, mAP or R²
 //
-// Each task is one file. A fourth one is a file here, with a row in [All]; its loss in package
-// finetune; its report in package evaluate; its answers in package export; and its columns in
-// package datasets.
+// Each task is one file. To add one, write a file here and list it in [All]; then add its loss to
+// package finetune, its report to package evaluate, its predictions to package export and its
+// columns to package datasets.
 package task
 
 import (
@@ -20,56 +20,59 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Task is one kind of thing that is learnt about pictures. Logits are [N, K] row-major, for N
-// pictures and K classes, labels or values.
+// Task is a kind of prediction about pictures. Logits are [N, K] row-major, for N pictures and K
+// classes, labels or values.
 type Task interface {
-	// Name is how data sets and files call it.
+	// Name returns the task's name in data sets and files.
 	Name() datasets.Task
-	// Metric is what a model is judged by.
+	// Metric returns the metric that models are scored by.
 	Metric() metrics.Metric
-	// Heads are the kinds of head that can learn it, the default first.
+	// Heads returns the kinds of head that suit the task, the default first.
 	Heads() []head.Kind
-	// Figure is the name of the figure that its report draws: "confusion", "labels", "values".
+	// Figure returns the name of the figure that the task's report draws: "confusion", "labels" or
+	// "values".
 	Figure() string
 
-	// Samples are features x, [N, C] row-major, with what is known about the picture of each
-	// row. x may be nil, where only the truth is wanted; outputs is K.
+	// Samples returns features x, [N, C] row-major, with the labels or values of the picture of
+	// each row. x may be nil if features are not needed. outputs is K.
 	Samples(items []datasets.Item, x []float32, outputs int) head.Samples
-	// Groups counts the pictures of the smallest group that every fold of a head's training
-	// pictures needs some of, and names that group: "class", "label"; "" where there is none
-	// and the count is that of all pictures.
+	// Groups returns the size of the smallest group of pictures that every fold of a head's
+	// training pictures must contain, and what it is called: "class" or "label". If any picture can
+	// be held out, it returns the number of all pictures and "".
 	Groups(s head.Samples) (smallest int, group string)
-	// Rarest is the largest number of folds in which every part still has something to learn:
-	// no more than there are pictures of the rarest class or label, or off the commonest value.
+	// Rarest returns the largest number of folds for which every training part still has something
+	// to learn: the number of pictures of the rarest class or label, or of those that do not have
+	// the most common value.
 	Rarest(s head.Samples) int
 
-	// Measure is the score of logits. Its interval is unknown where only resampling could give
-	// one; see package evaluate.
+	// Measure returns the score of logits. Its interval is unknown if it needs resampling; package
+	// evaluate computes that one.
 	Measure(s head.Samples, logits []float32) (metrics.Score, error)
-	// Compare is the score of the logits after minus that of those before, on the same pictures.
+	// Compare returns the score of the logits after minus that of the logits before, on the same
+	// pictures.
 	Compare(s head.Samples, before, after []float32) (metrics.Gain, error)
 
-	// Reading is what turns logits into answers, fitted on training pictures. outOfFold has for
-	// each row of s the logits of a model that did not see it; nil where there are none.
+	// Reading returns what turns logits into predictions, fitted on training samples. outOfFold has
+	// the logits of each row of s from a model that did not see it, [N, K]; nil if there are none.
 	Reading(s head.Samples, outOfFold []float32) (Reading, error)
 
-	// Renumber rewrites classes and targets of items of a data set, in place, as a head numbers
-	// them whose outputs have these names. A picture of something the head does not know, or a
-	// value that the set lacks, is an error that names it.
+	// Renumber rewrites the classes or targets of a data set's items, in place, in the order of a
+	// head whose outputs have these names. It is an error if a picture has a label that the head
+	// does not have, or if the set lacks a value; the error names it.
 	Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error
 }
 
-// Reading is what a head file keeps beside the weights to turn logits into answers.
+// Reading is what a head file stores to turn logits into predictions.
 type Reading struct {
-	// Thresholds are the probabilities from which on each of several labels is given; nil of
+	// Thresholds are the probabilities from which a picture gets each of several labels; nil for
 	// other tasks.
 	Thresholds []float64
-	// Scales say where real values lay in the training pictures; nil of other tasks.
+	// Scales are the distributions of real values in the training pictures; nil for other tasks.
 	Scales []Scale
 }
 
-// Scale is where a real value lay in the training pictures, in its own units. Outputs far outside
-// are guesses.
+// Scale is the distribution of a real value in the training pictures, in its own units. Predictions
+// far outside it are guesses.
 type Scale struct {
 	Mean float64 `json:"mean"`
 	SD   float64 `json:"sd"`
@@ -77,11 +80,11 @@ type Scale struct {
 	Max  float64 `json:"max"`
 }
 
-// All are the tasks there are.
+// All returns all tasks.
 func All() []Task { return []Task{Classes{}, Labels{}, Values{}} }
 
-// Named is the task of that name; "" stands for one label a picture, as in files written before
-// there were others.
+// Named returns the task of that name. "" stands for [Classes], as in files written before there
+// were other tasks.
 func Named(name datasets.Task) (Task, error) {
 	if name == "" {
 		return Classes{}, nil
@@ -93,10 +96,11 @@ func Named(name datasets.Task) (Task, error) {
 		}
 		known = append(known, string(t.Name()))
 	}
-	return nil, fmt.Errorf("task: %q is not a task that this tlkit knows, which are %s; use the tlkit that wrote it", name, strings.Join(known, ", "))
+	return nil, fmt.Errorf("task: unknown task %q, want one of %s; use the version of tlkit that wrote it", name, strings.Join(known, ", "))
 }
 
-// HeadKind is the kind of head that learns t: the one asked for, or the default where kind is "".
+// HeadKind returns kind, or the task's default if kind is "". It is an error if that kind of head
+// does not suit the task.
 func HeadKind(t Task, kind head.Kind) (head.Kind, error) {
 	if kind == "" {
 		return t.Heads()[0], nil
@@ -106,20 +110,20 @@ func HeadKind(t Task, kind head.Kind) (head.Kind, error) {
 			return k, nil
 		}
 	}
-	return "", fmt.Errorf("task: a %s head cannot learn %s; leave --head out", kind, t.Name())
+	return "", fmt.Errorf("task: a %s head cannot predict %s; leave --head out", kind, t.Name())
 }
 
-// matrix shapes logits for package metrics.
+// matrix returns logits as a Matrix of package metrics.
 func matrix(s head.Samples, logits []float32) metrics.Matrix {
 	return metrics.Matrix{Rows: s.Len(), Cols: s.Classes, Data: logits}
 }
 
-// unscored is a score without an interval.
+// unscored returns a score without an interval.
 func unscored(m metrics.Metric, value float64, s head.Samples) metrics.Score {
 	return metrics.NewScore(m, value, metrics.Unknown(), s.Len())
 }
 
-// targets are samples of tasks with a target for each output.
+// targets returns samples for tasks with a target for each output.
 func targets(items []datasets.Item, x []float32, outputs int) head.Samples {
 	s := head.Samples{X: x, Classes: outputs, Targets: make([]float64, 0, len(items)*outputs)}
 	for _, it := range items {
@@ -131,7 +135,7 @@ func targets(items []datasets.Item, x []float32, outputs int) head.Samples {
 	return s
 }
 
-// numbers are the head's numbers of some names.
+// numbers returns the index of each name.
 func numbers(names []string) map[string]int {
 	out := make(map[string]int, len(names))
 	for i, n := range names {

@@ -18,7 +18,8 @@ func TestRarest(t *testing.T) {
 		want  int
 	}{
 		{Classes{}, []datasets.Item{item(0), item(1), item(0), item(1), item(1)}, 2},
-		{Labels{}, []datasets.Item{item(-1, 1, 0), item(-1, 0, 1), item(-1, 1, 0), item(-1, 1, 1), item(-1, 1, 0)}, 1}, // label 0 is missing once
+		// label 0 is missing once
+		{Labels{}, []datasets.Item{item(-1, 1, 0), item(-1, 0, 1), item(-1, 1, 0), item(-1, 1, 1), item(-1, 1, 0)}, 1},
 		{Values{}, []datasets.Item{item(-1, 2.5, 7), item(-1, 3, 7), item(-1, 4, 7), item(-1, 5, 9), item(-1, 6, 8)}, 2},
 	} {
 		if got := c.task.Rarest(c.task.Samples(c.items, nil, 2)); got != c.want {
@@ -27,7 +28,7 @@ func TestRarest(t *testing.T) {
 	}
 }
 
-// What the head numbers otherwise than the data set is brought into the head's order.
+// Targets of a data set whose labels have another order are put into the head's order.
 func TestTargetsInHeadsOrder(t *testing.T) {
 	values := []string{"y", "x"}
 	ds := &datasets.Dataset{Name: "d", Task: datasets.Values, Labels: []string{"x", "more", "y"}}

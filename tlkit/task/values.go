@@ -11,30 +11,31 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Values is the task of real numbers, each in its own units, judged by R².
+// Values is the task of real numbers, each in its own units, scored by R².
 type Values struct{}
 
-// Name is datasets.Values.
+// Name returns datasets.Values.
 func (Values) Name() datasets.Task { return datasets.Values }
 
-// Metric is the share of the variance explained.
+// Metric returns metrics.R2, the share of the variance explained.
 func (Values) Metric() metrics.Metric { return metrics.R2 }
 
-// Heads are ridge regression alone.
+// Heads returns ridge regression, the only kind for this task.
 func (Values) Heads() []head.Kind { return []head.Kind{head.RidgeKind} }
 
-// Figure is predicted against true values.
+// Figure returns "values", predicted against true values.
 func (Values) Figure() string { return "values" }
 
-// Samples have the numbers of each picture as targets.
+// Samples returns samples with the values of each picture as targets.
 func (Values) Samples(items []datasets.Item, x []float32, outputs int) head.Samples {
 	return targets(items, x, outputs)
 }
 
-// Groups has none: any picture can be held out.
+// Groups returns the number of samples and no group: any picture can be held out.
 func (Values) Groups(s head.Samples) (smallest int, group string) { return s.Len(), "" }
 
-// Rarest counts the pictures off the commonest number of each value.
+// Rarest returns the number of pictures that do not have the most common number of a value, for the
+// value where there are fewest.
 func (Values) Rarest(s head.Samples) int {
 	smallest := s.Len()
 	for c := range s.Classes {
@@ -48,18 +49,18 @@ func (Values) Rarest(s head.Samples) int {
 	return smallest
 }
 
-// Measure is the mean R², without an interval.
+// Measure returns the mean R², without an interval.
 func (Values) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
 	v, _, err := metrics.MeanR2(matrix(s, logits), s.Targets)
 	return unscored(metrics.R2, v, s), err
 }
 
-// Compare is the difference in mean R².
+// Compare returns the difference in mean R².
 func (Values) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
 	return metrics.CompareR2(s.Targets, matrix(s, before), matrix(s, after))
 }
 
-// Reading has the scale of each value. Samples that are views of one picture count once each.
+// Reading returns the scale of each value. Each view of a picture counts as a sample.
 func (Values) Reading(s head.Samples, _ []float32) (Reading, error) {
 	k, n := s.Classes, float64(s.Len())
 	r := Reading{Scales: make([]Scale, k)}
@@ -80,7 +81,8 @@ func (Values) Reading(s head.Samples, _ []float32) (Reading, error) {
 	return r, nil
 }
 
-// Renumber reorders the numbers; the set must have every value that the head predicts.
+// Renumber puts the values into the head's order. The set must have every value that the head
+// predicts.
 func (Values) Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error {
 	for _, n := range names {
 		if !slices.Contains(set.Labels, n) {
