@@ -8,13 +8,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// Channels draws what reaches a network, channel by channel: the histogram of a prepared
-// picture's values against the standard bell, mean 0 and deviation 1, which is what
-// pictures have on average after a Normalize with their own statistics. One picture alone
-// may lie well beside it; a hundred may not.
+// Channels draws the values of a prepared picture, channel by channel: a histogram against the
+// normal distribution with mean 0 and standard deviation 1, which is what pictures have on average
+// after Normalize with their own statistics. A single picture may differ a lot from it; a hundred
+// may not.
+//
+// It is an error if x does not have three channels or holds a value that is not finite.
 func Channels(x transforms.Tensor) (plots.Figure, error) {
 	if x.Channels != 3 || len(x.Data) != x.Height*x.Width*3 || len(x.Data) == 0 {
-		return nil, fmt.Errorf("evaluate: a tensor of %d x %d x %d with %d values, want three channels", x.Height, x.Width, x.Channels, len(x.Data))
+		return nil, fmt.Errorf("evaluate: a tensor of %d x %d x %d with %d values, want height x width x 3", x.Height, x.Width, x.Channels, len(x.Data))
 	}
 	const bins = 60
 	low, high := math.Inf(1), math.Inf(-1)
@@ -22,7 +24,7 @@ func Channels(x transforms.Tensor) (plots.Figure, error) {
 		low, high = min(low, float64(v)), max(high, float64(v))
 	}
 	if math.IsNaN(low) || math.IsInf(low, 0) || math.IsInf(high, 0) {
-		return nil, fmt.Errorf("evaluate: a prepared picture holds values that are not finite")
+		return nil, fmt.Errorf("evaluate: the prepared picture holds values that are not finite; check the preset's statistics")
 	}
 	low, high = min(low, -2.5), max(high, 2.5)
 	channels := make([]plots.Channel, 3)

@@ -11,15 +11,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
 
-// ClassesInput is what a report on one label a picture is computed from.
+// ClassesInput is the input of [NewClasses].
 type ClassesInput struct {
-	Labels []string  // K names by class
+	Labels []string  // K names, by class
 	Truth  []int     // N classes in [0, K)
 	Logits []float32 // [N, K] row-major
-	Files  []string  // N names for the list of top losses; may be nil
+	Files  []string  // N file names for the list of top losses; may be nil
 }
 
-// ClassesReport says how well one label a picture is found. It marshals to JSON as it is.
+// ClassesReport is the report of a model that predicts one label a picture. It marshals to JSON.
 type ClassesReport struct {
 	Accuracy    metrics.Fraction    `json:"accuracy"`
 	Interval    metrics.Interval    `json:"interval"` // 95 %, Wilson
@@ -27,67 +27,71 @@ type ClassesReport struct {
 	Calibration metrics.Calibration `json:"calibration"`
 	Classes     []metrics.Class     `json:"classes"`
 	Confusion   metrics.Confusion   `json:"confusion"`
-	TopLosses   []ClassLoss         `json:"top_losses"` // the worst first, at most 16
+	TopLosses   []ClassLoss         `json:"top_losses"` // worst first, at most 16
 }
 
-// ClassLoss is one picture and how wrong the classifier was about it.
+// ClassLoss is one picture with the loss of the model on it.
 type ClassLoss struct {
 	Index       int     `json:"index"` // of the picture in the input
 	File        string  `json:"file,omitempty"`
 	Truth       string  `json:"truth"`
 	Predicted   string  `json:"predicted"`
-	Probability float64 `json:"probability"` // given to the true label
-	Loss        float64 `json:"loss"`        // -log of it, nats
+	Probability float64 `json:"probability"` // of the true label
+	Loss        float64 `json:"loss"`        // -log(Probability), nats
 }
 
-// calibrationBins is the field's habit for the expected calibration error.
+// calibrationBins is the usual number of bins for the expected calibration error.
 const calibrationBins = 15
 
-// NewClasses computes the report. Errors name what is wrong with the input: no pictures, sizes that
-// do not fit, a label out of range, a logit that is not finite.
-func NewClasses(in ClassesInput) (*ClassesReport, error) {
-	k := len(in.Labels)
-	n, err := rows(len(in.Truth), 1, in.Files)
+// NewClasses computes the report. It is an error if there are no pictures, if sizes do not fit
+// together, if a label is out of range or if a logit is not finite.
+func NewClasses(input ClassesInput) (*ClassesReport, error) {
+	k := len(input.Labels)
+	n, err := rows(len(input.Truth), 1, input.Files)
 	if err != nil {
 		return nil, err
 	}
-	logits := metrics.Matrix{Rows: n, Cols: k, Data: in.Logits}
+	logits := metrics.Matrix{Rows: n, Cols: k, Data: input.Logits}
 	predicted, err := logits.Argmax()
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
 	r := &ClassesReport{}
-	if r.Accuracy, err = metrics.TopK(logits, in.Truth, 1); err != nil {
+	r.Accuracy, err = metrics.TopK(logits, input.Truth, 1)
+	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
 	r.Interval = r.Accuracy.Interval()
-	if r.LogLoss, err = metrics.CrossEntropy(logits, in.Truth); err != nil {
+	r.LogLoss, err = metrics.CrossEntropy(logits, input.Truth)
+	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
 	probabilities, err := metrics.Softmax(logits)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	if r.Calibration, err = metrics.Reliability(probabilities, in.Truth, calibrationBins); err != nil {
+	r.Calibration, err = metrics.Reliability(probabilities, input.Truth, calibrationBins)
+	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	if r.Confusion, err = metrics.NewConfusion(in.Labels, in.Truth, predicted); err != nil {
+	r.Confusion, err = metrics.NewConfusion(input.Labels, input.Truth, predicted)
+	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
 	r.Classes = r.Confusion.PerClass()
-	r.TopLosses = classLosses(in, logits, predicted)
+	r.TopLosses = classLosses(input, logits, predicted)
 	return r, nil
 }
 
-// classLosses are the pictures with the largest loss, the worst first.
-func classLosses(in ClassesInput, logits metrics.Matrix, predicted []int) []ClassLoss {
+// classLosses returns the pictures with the largest losses, worst first.
+func classLosses(input ClassesInput, logits metrics.Matrix, predicted []int) []ClassLoss {
 	var out []ClassLoss
-	for i, c := range in.Truth {
+	for i, c := range input.Truth {
 		row := logits.Row(i)
 		loss := metrics.LogSumExp(row) - float64(row[c])
-		l := ClassLoss{Index: i, Truth: in.Labels[c], Predicted: in.Labels[predicted[i]], Probability: math.Exp(-loss), Loss: loss}
-		if in.Files != nil {
-			l.File = in.Files[i]
+		l := ClassLoss{Index: i, Truth: input.Labels[c], Predicted: input.Labels[predicted[i]], Probability: math.Exp(-loss), Loss: loss}
+		if input.Files != nil {
+			l.File = input.Files[i]
 		}
 		out = append(out, l)
 	}
@@ -95,16 +99,16 @@ func classLosses(in ClassesInput, logits metrics.Matrix, predicted []int) []Clas
 	return out[:min(topLosses, len(out))]
 }
 
-// Score is the accuracy.
+// Score returns the accuracy.
 func (r *ClassesReport) Score() metrics.Score { return r.Accuracy.Score() }
 
-// Loss is the cross-entropy in nats.
+// Loss returns the mean cross-entropy in nats.
 func (r *ClassesReport) Loss() (nats float64, ok bool) { return r.LogLoss, true }
 
 // Figure draws the confusion matrix.
 func (r *ClassesReport) Figure() plots.Figure { return plots.Confusion(r.Confusion) }
 
-// Table has a row for each label.
+// Table returns a row for each label: correct pictures, recall with interval, precision.
 func (r *ClassesReport) Table() Table {
 	t := Table{Header: []string{"label", "right", "recall %", "95 %", "precision %"}}
 	for _, c := range r.Classes {
@@ -114,7 +118,7 @@ func (r *ClassesReport) Table() Table {
 	return t
 }
 
-// Worst are the pictures with the largest loss.
+// Worst returns the pictures with the largest losses.
 func (r *ClassesReport) Worst() []Mistake {
 	var out []Mistake
 	for _, l := range r.TopLosses {
@@ -123,10 +127,10 @@ func (r *ClassesReport) Worst() []Mistake {
 	return out
 }
 
-// Text is the report as a table of at most 80 columns.
+// Text formats the report in at most 80 columns.
 func (r *ClassesReport) Text() string { return fmt.Sprintf("accuracy %s\n", r.Accuracy) + r.Details() }
 
-// Details are loss and a table of the parts.
+// Details formats the loss and a table of the labels.
 func (r *ClassesReport) Details() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "log loss %.3f nats, calibration error %.1f %% (%d bins)\n\n", r.LogLoss, 100*r.Calibration.ECE, calibrationBins)

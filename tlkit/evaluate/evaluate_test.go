@@ -75,7 +75,7 @@ func TestMeaning(t *testing.T) {
 	if err != nil || fmt.Sprint(m) != "[[1] [4 3]]" {
 		t.Fatalf("%v, %v", m, err)
 	}
-	// Picture 0 is a bee called ant, the bee second; picture 1 a cat with tiger cat on top.
+	// Picture 0 is a bee predicted as ant, with bee second; picture 1 a cat with tiger cat on top.
 	a, err := m.TopK([]float32{5, 4, 0, 0, 0, 1, 0, 0, 9, 0}, 5, []int{0, 1}, 1)
 	if err != nil || a.Correct != 1 {
 		t.Errorf("top-1 %v, %v, want 1 of 2", a, err)

@@ -11,51 +11,53 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
 
-// LabelsInput is what a report on several labels a picture is computed from.
+// LabelsInput is the input of [NewLabels].
 type LabelsInput struct {
 	Labels     []string  // K names
 	Truth      []bool    // [N, K] row-major
 	Logits     []float32 // [N, K] row-major
 	Thresholds []float64 // K probabilities, chosen on other pictures; nil = 0.5 each
-	Files      []string  // N names for the list of top losses; may be nil
+	Files      []string  // N file names for the list of top losses; may be nil
 }
 
-// LabelsReport says how well several labels a picture are found. It marshals to JSON as it is.
+// LabelsReport is the report of a model that predicts several labels a picture. It marshals to
+// JSON.
 type LabelsReport struct {
 	metrics.LabelScores
-	TopLosses []LabelLoss `json:"top_losses"` // the worst first, at most 16
+	TopLosses []LabelLoss `json:"top_losses"` // worst first, at most 16
 }
 
-// LabelLoss is one label of one picture and how wrong the head was about it.
+// LabelLoss is one label of one picture with the loss of the model on it.
 type LabelLoss struct {
 	Index       int     `json:"index"` // of the picture in the input
 	File        string  `json:"file,omitempty"`
 	Label       string  `json:"label"`
-	Truth       bool    `json:"truth"`       // the picture has it
-	Probability float64 `json:"probability"` // that the head gave to it
+	Truth       bool    `json:"truth"`       // whether the picture has the label
+	Probability float64 `json:"probability"` // predicted for the label
 	Loss        float64 `json:"loss"`        // -log of the probability of the truth, nats
 }
 
-// NewLabels computes the report. Errors name what is wrong with the input: no pictures,
-// sizes that do not fit, a logit that is not finite, labels that no picture has.
-func NewLabels(in LabelsInput) (*LabelsReport, error) {
-	k := len(in.Labels)
-	n, err := rows(len(in.Truth), k, in.Files)
+// NewLabels computes the report. It is an error if there are no pictures, if sizes do not fit
+// together, if a logit is not finite or if no picture has any label.
+func NewLabels(input LabelsInput) (*LabelsReport, error) {
+	k := len(input.Labels)
+	n, err := rows(len(input.Truth), k, input.Files)
 	if err != nil {
 		return nil, err
 	}
 	r := &LabelsReport{}
-	if r.LabelScores, err = metrics.ScoreLabels(in.Labels, metrics.Matrix{Rows: n, Cols: k, Data: in.Logits}, in.Truth, in.Thresholds); err != nil {
+	r.LabelScores, err = metrics.ScoreLabels(input.Labels, metrics.Matrix{Rows: n, Cols: k, Data: input.Logits}, input.Truth, input.Thresholds)
+	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	for i, is := range in.Truth {
-		z := float64(in.Logits[i])
-		l := LabelLoss{Index: i / k, Label: in.Labels[i%k], Truth: is, Probability: metrics.Sigmoid(z), Loss: metrics.BinaryLoss(z, 0)}
+	for i, is := range input.Truth {
+		z := float64(input.Logits[i])
+		l := LabelLoss{Index: i / k, Label: input.Labels[i%k], Truth: is, Probability: metrics.Sigmoid(z), Loss: metrics.BinaryLoss(z, 0)}
 		if is {
 			l.Loss = metrics.BinaryLoss(z, 1)
 		}
-		if in.Files != nil {
-			l.File = in.Files[l.Index]
+		if input.Files != nil {
+			l.File = input.Files[l.Index]
 		}
 		r.TopLosses = append(r.TopLosses, l)
 	}
@@ -64,7 +66,7 @@ func NewLabels(in LabelsInput) (*LabelsReport, error) {
 	return r, nil
 }
 
-// Score is the mean average precision.
+// Score returns the mean average precision.
 func (r *LabelsReport) Score() metrics.Score {
 	total := 0
 	if len(r.Labels) > 0 {
@@ -73,10 +75,10 @@ func (r *LabelsReport) Score() metrics.Score {
 	return metrics.NewScore(metrics.MAP, r.MAP, r.Interval, total)
 }
 
-// Loss is the mean binary cross-entropy of a picture and label, in nats.
+// Loss returns the mean binary cross-entropy over pictures and labels, in nats.
 func (r *LabelsReport) Loss() (nats float64, ok bool) { return r.LogLoss, true }
 
-// Table has a row for each label.
+// Table returns a row for each label: support, average precision with interval, threshold, F1.
 func (r *LabelsReport) Table() Table {
 	t := Table{Header: []string{"label", "support", "AP %", "95 %", "threshold %", "F1 %"}}
 	for _, l := range r.Labels {
@@ -89,10 +91,10 @@ func (r *LabelsReport) Table() Table {
 	return t
 }
 
-// PerLabel has the score of each label.
+// PerLabel returns the score of each label.
 func (r *LabelsReport) PerLabel() []metrics.LabelScore { return r.Labels }
 
-// Worst are the labels of pictures with the largest loss.
+// Worst returns the labels of pictures with the largest losses.
 func (r *LabelsReport) Worst() []Mistake {
 	var out []Mistake
 	for _, l := range r.TopLosses {
@@ -105,7 +107,7 @@ func (r *LabelsReport) Worst() []Mistake {
 	return out
 }
 
-// Figure draws the average precision of each label, the best first.
+// Figure draws the average precision of each label, best first.
 func (r *LabelsReport) Figure() plots.Figure {
 	var bars []plots.Bar
 	for _, l := range r.Labels {
@@ -117,16 +119,17 @@ func (r *LabelsReport) Figure() plots.Figure {
 	return plots.Bars("How well each label is found", plots.Scale{Name: "average precision", Unit: "%"}, bars)
 }
 
-// Text is the report as a table of at most 80 columns.
+// Text formats the report in at most 80 columns.
 func (r *LabelsReport) Text() string {
 	return fmt.Sprintf("%s, mean of %d label(s)\n", r.Score(), r.Counted) + r.Details()
 }
 
-// Details are loss and a table of the parts.
+// Details formats the loss and a table of the labels. The precision column gives its counts: the
+// pictures that have the label of those that get it.
 func (r *LabelsReport) Details() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "log loss %.3f nats a label, macro F1 %.1f %% at the thresholds\n\n", r.LogLoss, 100*r.MacroF1)
-	fmt.Fprintf(&b, "%-24s %9s %18s %6s %6s %10s\n", "label", "support", "AP, 95 %", "from", "F1", "right/said")
+	fmt.Fprintf(&b, "%-23s %8s %18s %9s %5s %9s\n", "label", "support", "AP, 95 %", "threshold", "F1", "precision")
 	for _, l := range r.Labels {
 		ap := "-"
 		if l.Support > 0 {
@@ -135,7 +138,7 @@ func (r *LabelsReport) Details() string {
 				ap += fmt.Sprintf(" (%.1f-%.1f)", 100*l.Interval.Low, 100*l.Interval.High)
 			}
 		}
-		fmt.Fprintf(&b, "%-24s %9s %18s %6s %6.1f %10s\n", words.Shorten(l.Label, 24), fmt.Sprintf("%d/%d", l.Support, l.Total), ap,
+		fmt.Fprintf(&b, "%-23s %8s %18s %9s %5.1f %9s\n", words.Shorten(l.Label, 23), fmt.Sprintf("%d/%d", l.Support, l.Total), ap,
 			fmt.Sprintf("%.0f %%", 100*l.Threshold), 100*l.F1, fmt.Sprintf("%d/%d", l.Correct, l.Predicted))
 	}
 	return b.String()

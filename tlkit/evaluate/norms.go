@@ -9,25 +9,26 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Norms says how far the running means of a network's batch norms have moved from where the checkpoint had them, stage by
-// stage, in the checkpoint's own standard deviations.
+// Norms is how far the running means of a network's batch norms moved from those of the checkpoint,
+// stage by stage, in the checkpoint's standard deviations.
 type Norms struct {
 	Stages []NormShift
-	Moved  int // norms of which any statistic has other bits
+	Moved  int // norms with a statistic whose bits differ
 	Total  int
 }
 
-// NormShift is one stage of it.
+// NormShift is the shift of one stage.
 type NormShift struct {
 	Stage string
 	Norms int
-	Shift float64 // mean over all channels
+	Shift float64 // mean over all channels, in standard deviations
 }
 
-// CompareNorms looks at the same network before and after a training.
+// CompareNorms compares the batch norms of a network before and after training. It is an error if
+// the two are not the same network or if it has no batch norms.
 func CompareNorms(before, after *zoo.Net) (*Norms, error) {
 	if before.Row.Name != after.Row.Name {
-		return nil, fmt.Errorf("evaluate: batch norms of %s and of %s, want one network before and after", before.Row.Name, after.Row.Name)
+		return nil, fmt.Errorf("evaluate: batch norms of %s and %s, want the same network before and after training", before.Row.Name, after.Row.Name)
 	}
 	out := &Norms{}
 	channels := 0
@@ -41,7 +42,7 @@ func CompareNorms(before, after *zoo.Net) (*Norms, error) {
 		variance, _, ok := before.Tensor(key + ".running_var")
 		varianceNow, _, _ := after.Tensor(key + ".running_var")
 		if !ok || len(variance) != len(mean) {
-			return nil, fmt.Errorf("evaluate: %s of %s has no variance beside it", w.Name, before.Row.Name)
+			return nil, fmt.Errorf("evaluate: %s of %s has no running variance", w.Name, before.Row.Name)
 		}
 		if n := len(out.Stages); n == 0 || out.Stages[n-1].Stage != w.Stage {
 			out.Stages, channels = append(out.Stages, NormShift{Stage: w.Stage}), 0
@@ -50,7 +51,8 @@ func CompareNorms(before, after *zoo.Net) (*Norms, error) {
 		moved, sum := false, 0.0
 		for i := range mean {
 			moved = moved || mean[i] != now[i] || variance[i] != varianceNow[i]
-			// A channel whose variance is next to nothing is dead, and any distance would be large in it.
+			// A channel with almost no variance is dead; without a floor, any shift would be huge
+			// in it.
 			sum += math.Abs(float64(now[i])-float64(mean[i])) / math.Sqrt(math.Max(float64(variance[i]), 1e-3))
 		}
 		s.Shift = (s.Shift*float64(channels) + sum) / float64(channels+len(mean))
@@ -67,10 +69,10 @@ func CompareNorms(before, after *zoo.Net) (*Norms, error) {
 	return out, nil
 }
 
-// Text is the finding in one sentence.
+// Text formats the result as a sentence.
 func (n *Norms) Text() string {
 	if n.Moved == 0 {
-		return fmt.Sprintf("batch norms: all %d have the checkpoint's statistics to the bit", n.Total)
+		return fmt.Sprintf("batch norms: all %d have the checkpoint's statistics, bit for bit", n.Total)
 	}
 	most := n.Stages[0]
 	for _, s := range n.Stages {

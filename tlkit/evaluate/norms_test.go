@@ -45,7 +45,7 @@ func TestNormsThatMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	same, err := CompareNorms(before, before)
-	if err != nil || same.Moved != 0 || same.Total != 19 || !strings.Contains(same.Text(), "all 19 have the checkpoint's statistics to the bit") {
+	if err != nil || same.Moved != 0 || same.Total != 19 || !strings.Contains(same.Text(), "all 19 have the checkpoint's statistics, bit for bit") {
 		t.Errorf("nothing moved: %+v, %v", same, err)
 	}
 	after, err := before.With(moved)

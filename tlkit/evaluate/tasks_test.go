@@ -10,7 +10,7 @@ import (
 
 func TestLabelsReport(t *testing.T) {
 	in := LabelsInput{
-		Labels: []string{"wings", "ant", "nobody\x1b[31m"},
+		Labels: []string{"wings", "ant", "unused\x1b[31m"},
 		Truth:  []bool{true, false, false, false, true, false, true, true, false, false, false, false},
 		Logits: []float32{3, -2, -4, -1, 2, -3, -2.5, 0.5, -3, 0.2, -3, -5},
 		Files:  []string{"a", "b", "c", "d"},
@@ -26,11 +26,12 @@ func TestLabelsReport(t *testing.T) {
 	if second := r.TopLosses[1]; second.File != "d" || second.Truth || math.Abs(second.Loss-math.Log1p(math.Exp(0.2))) > 1e-7 {
 		t.Errorf("second %+v", second)
 	}
-	if len(r.TopLosses) != 12 || r.Counted != 2 || math.Abs(r.MAP-(0.75+1)/2) > 1e-12 { // wings: 1, then 2 of 4
+	// wings: 1, then 2 of 4
+	if len(r.TopLosses) != 12 || r.Counted != 2 || math.Abs(r.MAP-(0.75+1)/2) > 1e-12 {
 		t.Errorf("%d losses, mAP %v of %d", len(r.TopLosses), r.MAP, r.Counted)
 	}
-	check(t, r.Text(), "mAP 87.5 %", "mean of 2 label(s)", "wings", "2/4", "nobody?[31m")
-	if f := r.Figure(); !strings.Contains(f.Text(), "ant 100.0 %") || strings.Contains(f.Text(), "nobody") {
+	check(t, r.Text(), "mAP 87.5 %", "mean of 2 label(s)", "wings", "2/4", "threshold", "unused?[31m")
+	if f := r.Figure(); !strings.Contains(f.Text(), "ant 100.0 %") || strings.Contains(f.Text(), "unused") {
 		t.Error(f.Text())
 	} else if err := f.PNG(&bytes.Buffer{}); err != nil {
 		t.Error(err)
@@ -69,7 +70,7 @@ func TestValuesReport(t *testing.T) {
 	}
 }
 
-// check wants words in a text that is no wider than a terminal.
+// check wants the words in a text of at most 80 columns.
 func check(t *testing.T, text string, words ...string) {
 	t.Helper()
 	for _, w := range words {

@@ -13,25 +13,25 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 )
 
-// ValuesInput is what a report on real values is computed from.
+// ValuesInput is the input of [NewValues].
 type ValuesInput struct {
 	Names     []string  // K names
-	Truth     []float64 // [N, K] row-major, in units of the person's
+	Truth     []float64 // [N, K] row-major, in any units
 	Predicted []float32 // [N, K] row-major, in the same units
-	Files     []string  // N names for the list of the worst; may be nil
+	Files     []string  // N file names for the list of misses; may be nil
 }
 
-// ValuesReport says how well real values are predicted. It marshals to JSON as it is.
+// ValuesReport is the report of a model that predicts real values. It marshals to JSON.
 type ValuesReport struct {
 	metrics.ValueScores
-	Misses []Miss `json:"worst"` // the worst first, at most 16
+	Misses []Miss `json:"worst"` // worst first, at most 16
 
 	pictures  int
 	truth     []float64
 	predicted []float32
 }
 
-// Miss is one value of one picture and how far it was missed.
+// Miss is one value of one picture with its prediction.
 type Miss struct {
 	Index      int     `json:"index"` // of the picture in the input
 	File       string  `json:"file,omitempty"`
@@ -41,27 +41,28 @@ type Miss struct {
 	Deviations float64 `json:"deviations"` // the error in standard deviations of the true values
 }
 
-// NewValues computes the report. Errors name what is wrong with the input: no pictures,
-// sizes that do not fit, a number that is not finite, values that never change.
-func NewValues(in ValuesInput) (*ValuesReport, error) {
-	k := len(in.Names)
-	n, err := rows(len(in.Truth), k, in.Files)
+// NewValues computes the report. It is an error if there are no pictures, if sizes do not fit
+// together, if a number is not finite or if no value varies.
+func NewValues(input ValuesInput) (*ValuesReport, error) {
+	k := len(input.Names)
+	n, err := rows(len(input.Truth), k, input.Files)
 	if err != nil {
 		return nil, err
 	}
-	r := &ValuesReport{pictures: n, truth: slices.Clone(in.Truth), predicted: slices.Clone(in.Predicted)}
-	if r.ValueScores, err = metrics.ScoreValues(in.Names, metrics.Matrix{Rows: n, Cols: k, Data: in.Predicted}, in.Truth); err != nil {
+	r := &ValuesReport{pictures: n, truth: slices.Clone(input.Truth), predicted: slices.Clone(input.Predicted)}
+	r.ValueScores, err = metrics.ScoreValues(input.Names, metrics.Matrix{Rows: n, Cols: k, Data: input.Predicted}, input.Truth)
+	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	for i, v := range in.Truth {
+	for i, v := range input.Truth {
 		s := r.Values[i%k]
 		if s.SD == 0 {
 			continue
 		}
-		m := Miss{Index: i / k, Name: s.Name, True: v, Predicted: float64(in.Predicted[i])}
+		m := Miss{Index: i / k, Name: s.Name, True: v, Predicted: float64(input.Predicted[i])}
 		m.Deviations = (m.Predicted - v) / s.SD
-		if in.Files != nil {
-			m.File = in.Files[m.Index]
+		if input.Files != nil {
+			m.File = input.Files[m.Index]
 		}
 		r.Misses = append(r.Misses, m)
 	}
@@ -70,15 +71,15 @@ func NewValues(in ValuesInput) (*ValuesReport, error) {
 	return r, nil
 }
 
-// Score is the mean R².
+// Score returns the mean R².
 func (r *ValuesReport) Score() metrics.Score {
 	return metrics.NewScore(metrics.R2, r.R2, r.Interval, r.pictures)
 }
 
-// Loss has none in nats.
+// Loss returns ok false: the loss of values is not in nats.
 func (r *ValuesReport) Loss() (nats float64, ok bool) { return 0, false }
 
-// Table has a row for each value, in its own units.
+// Table returns a row for each value: R² with interval, and errors in the value's own units.
 func (r *ValuesReport) Table() Table {
 	t := Table{Header: []string{"value", "R²", "95 %", "mean error", "RMSE", "SD"}}
 	for _, v := range r.Values {
@@ -87,10 +88,10 @@ func (r *ValuesReport) Table() Table {
 	return t
 }
 
-// PerValue has the score of each value.
+// PerValue returns the score of each value.
 func (r *ValuesReport) PerValue() []metrics.ValueScore { return r.Values }
 
-// Worst are the values that were missed by most standard deviations.
+// Worst returns the values with the largest errors in standard deviations.
 func (r *ValuesReport) Worst() []Mistake {
 	var out []Mistake
 	for _, m := range r.Misses {
@@ -100,7 +101,7 @@ func (r *ValuesReport) Worst() []Mistake {
 	return out
 }
 
-// short is a number in four digits.
+// short formats a number with four significant digits.
 func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
 // Figure draws predicted against true values. It needs a report that [NewValues] made.
@@ -116,12 +117,12 @@ func (r *ValuesReport) Figure() plots.Figure {
 	return plots.Agreement(panels...)
 }
 
-// Text is the report as a table of at most 80 columns.
+// Text formats the report in at most 80 columns.
 func (r *ValuesReport) Text() string {
 	return fmt.Sprintf("%s, mean of %d value(s)\n", r.Score(), r.Counted) + r.Details()
 }
 
-// Details are loss and a table of the parts.
+// Details formats a table of the values, in their own units.
 func (r *ValuesReport) Details() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "errors are in units of the value\n\n")

@@ -9,17 +9,19 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Meaning says which outputs of a pretrained classifier stand for each label of a data set.
+// Meaning lists, for each label of a data set, the outputs of a pretrained classifier that count as
+// it.
 type Meaning [][]int
 
-// ParseMeaning reads "ants=ant,bees=bee|bumblebee": for each of the data set's labels the
-// classifier's own labels that count as it, several of them separated by "|". An empty
-// text matches labels of equal name (letter case and "_" for a space do not matter).
-// Every label of the data set must be given a meaning.
+// ParseMeaning parses "ants=ant,bees=bee|bumblebee": for each label of the data set, the labels of
+// the classifier that count as it, separated by "|". An empty text matches labels of equal name,
+// ignoring letter case and treating "_" as a space. It is an error if a label of the data set gets
+// no meaning or a name is unknown.
 func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 	number := make(map[string]int, len(classifier))
 	for i, name := range classifier {
-		if _, taken := number[plain(name)]; !taken { // ImageNet has two "crane" and two "maillot"; the first is meant
+		// ImageNet has two "crane" and two "maillot"; the first one counts
+		if _, taken := number[plain(name)]; !taken {
 			number[plain(name)] = i
 		}
 	}
@@ -34,7 +36,7 @@ func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 			}
 		}
 		if missing != nil {
-			return nil, fmt.Errorf("evaluate: the network has no label %s; say which of its labels are meant: --zero-shot %s=LABEL", words.Some(missing), missing[0])
+			return nil, fmt.Errorf("evaluate: the network has no label %s; say which of its labels count as it: --zero-shot %s=LABEL", words.Some(missing), missing[0])
 		}
 		return m, nil
 	}
@@ -54,7 +56,7 @@ func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 	}
 	for i, outputs := range m {
 		if outputs == nil {
-			return nil, fmt.Errorf("evaluate: --zero-shot gives no meaning for label %s: add %s=NAME", labels[i], labels[i])
+			return nil, fmt.Errorf("evaluate: --zero-shot gives no meaning for label %s; add %s=NAME", labels[i], labels[i])
 		}
 	}
 	return m, nil
@@ -77,8 +79,8 @@ func near(name string, among []string) string {
 	return "; near: " + strings.Join(hits, ", ")
 }
 
-// TopK counts the pictures that have one of their label's outputs among the k largest of
-// all the classifier's outputs: logits is [N, classes], truth the data set's classes.
+// TopK counts the pictures for which an output of their label is among the k largest of all
+// outputs. logits is [N, classes]; truth has the N classes in the data set.
 func (m Meaning) TopK(logits []float32, classes int, truth []int, k int) (metrics.Fraction, error) {
 	if classes < 1 || len(logits) != classes*len(truth) {
 		return metrics.Fraction{}, fmt.Errorf("evaluate: %d logits for %d pictures of %d classes", len(logits), len(truth), classes)
