@@ -14,20 +14,24 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// Prediction is what a classifier says about one picture.
+// Prediction is the prediction for one picture. Which fields are set depends on the task.
 type Prediction struct {
-	Path          string             `json:"path"`
-	Label         string             `json:"label,omitempty"`         // of one label a picture
-	Probability   float64            `json:"probability"`             // of Label
-	Labels        []string           `json:"labels,omitzero"`         // of several: those said, in the head's order; [] = none of them
-	Probabilities map[string]float64 `json:"probabilities,omitempty"` // by label; of one label a picture they add up to 1
-	Values        map[string]float64 `json:"values,omitempty"`        // by name, in the units of the training data
-	Error         string             `json:"error,omitempty"`         // why there is no answer; the picture is named in it
+	Path        string  `json:"path"`
+	Label       string  `json:"label,omitempty"` // for one label a picture
+	Probability float64 `json:"probability"`     // of Label
+	// For several labels: those the picture gets, in the head's order; [] = none.
+	Labels []string `json:"labels,omitzero"`
+	// By label; for one label a picture they sum to 1.
+	Probabilities map[string]float64 `json:"probabilities,omitempty"`
+	// For real values: by name, in the units of the training data.
+	Values map[string]float64 `json:"values,omitempty"`
+	// Why there is no prediction; names the picture.
+	Error string `json:"error,omitempty"`
 
 	names []string // in the head's order
 }
 
-// MarshalJSON leaves out what belongs to another task.
+// MarshalJSON omits the fields of other tasks.
 func (p Prediction) MarshalJSON() ([]byte, error) {
 	type plain Prediction
 	if p.Labels == nil && p.Values == nil {
@@ -39,9 +43,9 @@ func (p Prediction) MarshalJSON() ([]byte, error) {
 	}{plain: plain(p)})
 }
 
-// Words is the answer in one line: "ants 97.1 %", "ant 99.0 %, wings 71.3 %", "none of the
-// labels; the nearest: wings 21.0 %", "x 31.2, y 80.1". Of a picture that could not be read it is
-// the reason.
+// Words formats the prediction in one line: "ants 97.1 %", "ant 99.0 %, wings 71.3 %", "none of the
+// labels; the nearest: wings 21.0 %", "x 31.2, y 80.1". For a picture that could not be read, it
+// returns the reason.
 func (p Prediction) Words() string {
 	switch {
 	case p.Error != "":
@@ -77,7 +81,7 @@ func (p Prediction) labelWords() string {
 
 func (p Prediction) valueWords() string {
 	names := p.names
-	if names == nil { // read from JSON: their order is lost
+	if names == nil { // read from JSON, which does not keep the order
 		names = slices.Sorted(maps.Keys(p.Values))
 	}
 	words := make([]string, len(names))
@@ -87,15 +91,15 @@ func (p Prediction) valueWords() string {
 	return strings.Join(words, ", ")
 }
 
-// answers is how a task's logits become predictions.
+// answers turns the logits of a task into predictions.
 type answers interface {
-	// reading is how many thresholds and scales a head with so many outputs has.
+	// reading returns the number of thresholds and scales of a head with so many outputs.
 	reading(outputs int) (thresholds, scales int)
-	// answer says what the logits of one picture mean.
+	// answer returns the prediction from the logits of one picture.
 	answer(h *Head, logits []float32) Prediction
 }
 
-// answersOf are those of a task. A further task has its case here.
+// answersOf returns the answers of a task. A new task adds its case here.
 func answersOf(name datasets.Task) (answers, error) {
 	t, err := task.Named(name)
 	if err != nil {
@@ -109,10 +113,10 @@ func answersOf(name datasets.Task) (answers, error) {
 	case task.Values:
 		return valueAnswers{}, nil
 	}
-	return nil, fmt.Errorf("export: heads of the task %q cannot answer yet", name)
+	return nil, fmt.Errorf("export: no predictions for the task %q; use the version of tlkit that knows it", name)
 }
 
-// classAnswers are those of one label a picture.
+// classAnswers are the answers for one label a picture.
 type classAnswers struct{}
 
 func (classAnswers) reading(int) (thresholds, scales int) { return 0, 0 }
@@ -127,7 +131,7 @@ func (classAnswers) answer(h *Head, logits []float32) Prediction {
 	return p
 }
 
-// labelAnswers are those of several labels a picture.
+// labelAnswers are the answers for several labels a picture.
 type labelAnswers struct{}
 
 func (labelAnswers) reading(outputs int) (thresholds, scales int) { return outputs, 0 }
@@ -135,7 +139,7 @@ func (labelAnswers) reading(outputs int) (thresholds, scales int) { return outpu
 func (labelAnswers) answer(h *Head, logits []float32) Prediction {
 	p := Prediction{names: h.Labels, Labels: []string{}, Probabilities: make(map[string]float64, len(logits))}
 	for k, v := range logits {
-		// In float64, as metrics.ScoreLabels does: a picture on the threshold must not be said here and not there.
+		// In float64, as in metrics.ScoreLabels, so that both agree on a picture at the threshold.
 		q := metrics.Sigmoid(float64(v))
 		p.Probabilities[h.Labels[k]] = q
 		if q >= h.Thresholds[k] {
@@ -145,7 +149,7 @@ func (labelAnswers) answer(h *Head, logits []float32) Prediction {
 	return p
 }
 
-// valueAnswers are those of real values.
+// valueAnswers are the answers for real values.
 type valueAnswers struct{}
 
 func (valueAnswers) reading(outputs int) (thresholds, scales int) { return 0, outputs }

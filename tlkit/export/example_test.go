@@ -13,8 +13,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// A head file holds the head and all that turns a picture into an answer. One flipped bit, and it
-// does not open.
+// A head file holds the head and everything needed to turn a picture into a prediction. With one
+// flipped bit, it does not open.
 func ExampleRead() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzRead looks for bytes that open as a head without being one that Write made: whatever
-// opens must encode to the very same bytes again.
+// FuzzRead looks for bytes that open as a head but that Write could not have written: any head that
+// opens must encode to the same bytes again.
 func FuzzRead(f *testing.F) {
 	whole, err := small().encode()
 	if err != nil {
@@ -36,7 +36,7 @@ func FuzzRead(f *testing.F) {
 		}
 		again, err := h.encode()
 		if err != nil || !bytes.Equal(again, data) {
-			t.Errorf("%d bytes open as a head and encode to others (%v)", len(data), err)
+			t.Errorf("%d bytes open as a head and encode to different ones (%v)", len(data), err)
 		}
 	})
 }

@@ -1,17 +1,17 @@
-// Package export writes a trained head to one file and opens it again, here or elsewhere.
+// Package export writes a trained head to one file and opens it again, on this machine or another.
 //
-// A head file is a .safetensors file: "head.weight" [K, C] and "head.bias" [K], PyTorch's
-// layout of nn.Linear, and every backbone tensor that training changed under the
-// checkpoint's own key (none after feature extraction). Its metadata holds all that turns
-// a picture into an answer: the task (one label a picture, several, or real values), the
-// names of labels or values, the preset, the backbone's name and sha256, and how well it
-// did on what. Nothing in it can run code.
+// A head file is a .safetensors file: "head.weight" [K, C] and "head.bias" [K], PyTorch's layout of
+// nn.Linear, and every backbone tensor that training changed, under the checkpoint's own key (none
+// after feature extraction). Its metadata holds everything needed to turn a picture into a
+// prediction: the task (one label a picture, several labels, or real values), the names of labels
+// or values, the preset, and the backbone's name and sha256. It also records the head's score and
+// the data behind it. The file contains no code.
 //
-// Three guards stand between a damaged file and a wrong answer. A sha256 over the whole
-// file, header included, refuses any flipped bit. The backbone's weights must have the
-// sha256 that the head was trained on. And three small built-in pictures are classified
-// when the file is opened: their logits must be those that the training run wrote down,
-// to 1e-3 of the largest, or opening fails and says by how much.
+// Three checks prevent wrong predictions from a damaged file. A sha256 over the whole file, header
+// included, detects any flipped bit. The backbone's weights must have the sha256 that the head was
+// trained on. And opening the file classifies three small built-in pictures: their logits must
+// equal those recorded at training, to within 1e-3 of the largest; if not, the error states the
+// difference.
 //
 // The same file from Python, with features that any torch copy of the backbone gives:
 //
@@ -32,7 +32,7 @@
 //	    names, task = about["labels"], about.get("task", "classes")
 //	    if task == "values":                   # in the units of the training data
 //	        return [dict(zip(names, row.tolist())) for row in out]
-//	    if task == "labels":                   # each on its own: said from its threshold on
+//	    if task == "labels":                   # each label on its own, from its threshold on
 //	        return [[n for n, p, t in zip(names, row, about["thresholds"]) if p >= t] for row in out.double().sigmoid()]
 //	    return [names[i] for i in out.argmax(1)]
 //
@@ -63,42 +63,44 @@ import (
 
 // Head is the content of a head file.
 type Head struct {
-	Task     datasets.Task     `json:"task,omitempty"` // "" in files of before there were several: one label a picture
-	Labels   []string          `json:"labels"`         // K names by class; of values their names
+	// "" in files from before there were several tasks: one label a picture
+	Task     datasets.Task     `json:"task,omitempty"`
+	Labels   []string          `json:"labels"` // K names of classes, labels or values
 	Preset   transforms.Preset `json:"preset"`
 	Backbone Backbone          `json:"backbone"`
 	Data     Data              `json:"data"`
 	Result   Result            `json:"result"`
 	Seed     uint64            `json:"seed"`
 
-	// Thresholds are the probabilities from which on each of several labels is said; chosen
-	// out of fold on the training pictures.
+	// Thresholds are the probabilities from which a picture gets each of several labels, chosen out
+	// of fold on the training pictures.
 	Thresholds []float64 `json:"thresholds,omitempty"`
-	// Scales are those of real values in the training pictures. The head's outputs are in the
-	// same units: nothing needs to be multiplied.
+	// Scales are the distributions of real values in the training pictures. The head's outputs are
+	// already in the same units.
 	Scales []task.Scale `json:"scales,omitempty"`
 
 	Plan     json.RawMessage   `json:"plan,omitempty"` // the learner's plan
 	Versions map[string]string `json:"versions,omitempty"`
 
-	// Changed are the backbone's tensors that training changed, under the checkpoint's own keys and in its layout; nil
-	// after feature extraction. [Head.Open] lays them over the backbone.
+	// Changed are the backbone tensors that training changed, under the checkpoint's own keys and
+	// in its layout; nil after feature extraction. [Head.Open] puts them in place of the
+	// backbone's.
 	Changed []weights.Tensor `json:"-"`
 
 	Linear head.Linear `json:"-"`
 	Parity []float32   `json:"-"` // [len(ParityPictures), K] logits of the built-in pictures
 }
 
-// Backbone names the network below the head.
+// Backbone identifies the network below the head.
 type Backbone struct {
-	Name     string `json:"name"` // of the zoo
+	Name     string `json:"name"` // in the zoo
 	SHA256   string `json:"sha256"`
 	Features int    `json:"features"` // C
 	Origin   string `json:"origin,omitempty"`
 	Licence  string `json:"licence,omitempty"`
 }
 
-// Data names what the head was trained on.
+// Data identifies the data that the head was trained on.
 type Data struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
@@ -106,10 +108,11 @@ type Data struct {
 	Licence     string `json:"licence,omitempty"`
 }
 
-// Result is how well the head did when it was trained.
+// Result is the score of the head at the end of its training.
 type Result struct {
-	Split string `json:"split"`           // what the score is of, for a person
-	Folds int    `json:"folds,omitempty"` // cross-validated over so many folds of all its pictures; 0 = on pictures it did not learn from
+	Split string `json:"split"` // what the score is of, in words
+	// Number of folds of a cross-validated score; 0 = on pictures it did not learn from.
+	Folds int `json:"folds,omitempty"`
 	metrics.Score
 }
 
@@ -120,18 +123,18 @@ const (
 	parityName  = "tlkit.parity"
 	format      = "1"
 	digestChars = 64
-	// maxFile bounds what is read into memory: a head is K·C floats, and even a whole
-	// changed ResNet-152 stays below this.
+	// maxFile is the largest file that is read into memory. A head is K·C floats, and even a
+	// complete changed ResNet-152 is smaller than this.
 	maxFile = 1 << 30
 )
 
-// Errors that Read and Open wrap, for errors.Is.
+// Errors that Read and Open wrap; test for them with errors.Is.
 var (
 	ErrDamaged = errors.New("the file is damaged")
-	ErrParity  = errors.New("the built-in pictures get other logits here than where the head was trained")
+	ErrParity  = errors.New("the logits of the built-in pictures differ from those recorded at training")
 )
 
-// Check says what is wrong with a head before it is written or believed.
+// Check reports what is wrong with a head. [Head.Write] and [Read] call it.
 func (h *Head) Check() error {
 	if err := h.Linear.Check(); err != nil {
 		return err
@@ -142,11 +145,11 @@ func (h *Head) Check() error {
 	k := len(h.Labels)
 	switch {
 	case k != h.Linear.Classes:
-		return fmt.Errorf("export: %d labels for a head of %d classes", k, h.Linear.Classes)
+		return fmt.Errorf("export: %d labels for a head of %d classes, want one for each", k, h.Linear.Classes)
 	case h.Backbone.Features != h.Linear.Features:
-		return fmt.Errorf("export: a head on %d features over a backbone of %d", h.Linear.Features, h.Backbone.Features)
+		return fmt.Errorf("export: a head on %d features and a backbone of %d, want the same number", h.Linear.Features, h.Backbone.Features)
 	case h.Backbone.Name == "" || len(h.Backbone.SHA256) != sha256.Size*2:
-		return fmt.Errorf("export: backbone %q with sha256 %q, want a name of the zoo and 64 hex digits", h.Backbone.Name, h.Backbone.SHA256)
+		return fmt.Errorf("export: backbone %q with sha256 %q, want a network of the zoo and 64 hex digits", h.Backbone.Name, h.Backbone.SHA256)
 	case len(h.Parity) != ParityPictures*k:
 		return fmt.Errorf("export: %d parity logits, want %d (%d pictures x %d classes)", len(h.Parity), ParityPictures*k, ParityPictures, k)
 	}
@@ -155,7 +158,7 @@ func (h *Head) Check() error {
 	}
 	for _, t := range h.Changed {
 		if t.Name == "head.weight" || t.Name == "head.bias" || t.Name == parityName {
-			return fmt.Errorf("export: the backbone has a tensor called %s, which in a head file is the head's own", t.Name)
+			return fmt.Errorf("export: the changed backbone has a tensor %s, a name that head files reserve for the head", t.Name)
 		}
 	}
 	seen := map[string]bool{}
@@ -168,7 +171,7 @@ func (h *Head) Check() error {
 	return nil
 }
 
-// checkTask wants what the task needs, and nothing of another.
+// checkTask reports thresholds and scales that do not suit the task.
 func (h *Head) checkTask() error {
 	a, err := answersOf(h.Task)
 	if err != nil {
@@ -180,18 +183,18 @@ func (h *Head) checkTask() error {
 	}
 	for i, t := range h.Thresholds {
 		if !(t >= 0 && t <= 1) {
-			return fmt.Errorf("export: threshold of %q is %v, want a probability", h.Labels[i], t)
+			return fmt.Errorf("export: the threshold of %q is %v, want a probability", h.Labels[i], t)
 		}
 	}
 	for i, s := range h.Scales {
 		if !(s.SD > 0 && s.Min <= s.Mean && s.Mean <= s.Max) || math.IsInf(s.SD, 0) {
-			return fmt.Errorf("export: scale of %q is %+v, want a mean between the ends and a deviation above 0", h.Labels[i], s)
+			return fmt.Errorf("export: the scale of %q is %+v, want a mean between min and max and a standard deviation above 0", h.Labels[i], s)
 		}
 	}
 	return nil
 }
 
-// Write writes the head file at path, whole or not at all. The same head gives the same bytes.
+// Write writes the head file at path, completely or not at all. The same head gives the same bytes.
 func (h *Head) Write(path string) error {
 	data, err := h.encode()
 	if err != nil {
@@ -218,7 +221,7 @@ func (h *Head) encode() ([]byte, error) {
 		weights.FromFloat32("head.bias", []int{k}, h.Linear.Bias),
 		weights.FromFloat32(parityName, []int{ParityPictures, k}, h.Parity),
 	}, h.Changed...), map[string]string{
-		"format":  "pt", // what Python's loaders look for
+		"format":  "pt", // expected by Python's loaders
 		formatKey: format,
 		headKey:   string(about),
 		digestKey: string(bytes.Repeat([]byte("0"), digestChars)),
@@ -227,20 +230,20 @@ func (h *Head) encode() ([]byte, error) {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	data := buf.Bytes()
-	at, err := digestAt(data)
+	offset, err := digestAt(data)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data) // with zeros where it will stand
-	hex.Encode(data[at:at+digestChars], sum[:])
+	sum := sha256.Sum256(data) // with zeros in place of the digest
+	hex.Encode(data[offset:offset+digestChars], sum[:])
 	return data, nil
 }
 
 var digestField = regexp.MustCompile(`"` + regexp.QuoteMeta(digestKey) + `" ?: ?"([0-9a-f]{64})"`)
 
-// digestAt finds where the sha256 stands in the header.
+// digestAt returns the offset of the sha256 in the header.
 func digestAt(data []byte) (int, error) {
-	// A label could spell the field too, but inside a JSON string its quotes are escaped.
+	// A label may contain the field's name, but its quotes are escaped inside a JSON string.
 	found := digestField.FindAllSubmatchIndex(data, 2)
 	if len(found) != 1 {
 		return 0, fmt.Errorf("export: %w: %d sha256 fields in the header, want 1; is this a head file that tlkit wrote?", ErrDamaged, len(found))
@@ -248,8 +251,8 @@ func digestAt(data []byte) (int, error) {
 	return found[0][2], nil
 }
 
-// Read reads a head file and checks every bit of it. It needs no backbone; [Head.Open]
-// does. Errors name the file and wrap ErrDamaged where bits are wrong.
+// Read reads a head file and checks it completely. It does not need the backbone; [Head.Open] does.
+// Errors name the file, and wrap ErrDamaged if its content does not match its sha256.
 func Read(path string) (*Head, error) {
 	h, err := read(path)
 	if err != nil {
@@ -277,7 +280,7 @@ func read(path string) (*Head, error) {
 	return h, h.Check()
 }
 
-// verified opens a head file of this format whose content has the sha256 in its header.
+// verified opens a head file of this format whose content matches the sha256 in its header.
 func verified(path string) (*weights.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -290,7 +293,7 @@ func verified(path string) (*weights.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := weights.Open(path) // its sentences name what a foreign file is
+	f, err := weights.Open(path) // its errors say what kind of file it is instead
 	if err != nil {
 		return nil, err
 	}
@@ -302,39 +305,39 @@ func verified(path string) (*weights.File, error) {
 
 func verify(f *weights.File, data []byte) error {
 	if f.Metadata[headKey] == "" {
-		return fmt.Errorf("weights without a head: no %q in the metadata; pass a file written by tlkit train -o", headKey)
+		return fmt.Errorf("weights without a head: no %q in the metadata; pass a file that tlkit train -o wrote", headKey)
 	}
 	if v := f.Metadata[formatKey]; v != format {
-		return fmt.Errorf("head format %q, this tlkit reads %q: use the tlkit that wrote it, or train again", v, format)
+		return fmt.Errorf("head format %q, want %q; use the version of tlkit that wrote the file, or train again", v, format)
 	}
-	at, err := digestAt(data)
+	offset, err := digestAt(data)
 	if err != nil {
 		return err
 	}
-	want := string(data[at : at+digestChars])
-	copy(data[at:], bytes.Repeat([]byte("0"), digestChars))
+	want := string(data[offset : offset+digestChars])
+	copy(data[offset:], bytes.Repeat([]byte("0"), digestChars))
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
-		return fmt.Errorf("%w: sha256 %x, its header says %s; get a fresh copy", ErrDamaged, sum, want)
+		return fmt.Errorf("%w: its sha256 is %x, its header has %s; get a fresh copy", ErrDamaged, sum, want)
 	}
 	return nil
 }
 
-// upgrade fills in what files written before 0.1.0 do not say.
+// upgrade fills in the fields that files written before 0.1.0 lack.
 func (h *Head) upgrade() {
 	h.Result.Score.Upgrade()
-	if h.Result.Folds == 0 { // it stood in the words alone: "5 folds of 320 pictures"
+	if h.Result.Folds == 0 { // older files have it only in the words: "5 folds of 320 pictures"
 		_, _ = fmt.Sscanf(h.Result.Split, "%d folds of", &h.Result.Folds)
 	}
 }
 
-// readTensors reads head, parity logits and what training changed in the backbone.
+// readTensors reads the head, the parity logits and the changed backbone tensors.
 func (h *Head) readTensors(f *weights.File) error {
 	k, c := len(h.Labels), h.Backbone.Features
 	h.Linear = head.Linear{Features: c, Classes: k}
 	own := []struct {
-		name  string
-		to    *[]float32
-		shape []int
+		name   string
+		values *[]float32
+		shape  []int
 	}{
 		{"head.weight", &h.Linear.Weight, []int{k, c}},
 		{"head.bias", &h.Linear.Bias, []int{k}},
@@ -346,11 +349,13 @@ func (h *Head) readTensors(f *weights.File) error {
 			return fmt.Errorf("tensor %s of shape %v, want %v", t.name, got.Shape, t.shape)
 		}
 		var err error
-		if *t.to, err = got.Float32(); err != nil {
+		*t.values, err = got.Float32()
+		if err != nil {
 			return err
 		}
 	}
-	for _, name := range f.Names() { // in the order of the file; which of them the backbone has, Open says
+	// in the order of the file; Open checks that the backbone has them
+	for _, name := range f.Names() {
 		if name == "head.weight" || name == "head.bias" || name == parityName {
 			continue
 		}

@@ -48,12 +48,13 @@ func TestHeadComesBackAsItWent(t *testing.T) {
 	a, _ := os.ReadFile(path)
 	b, _ := os.ReadFile(again)
 	if !bytes.Equal(a, b) {
-		t.Error("the same head gave other bytes")
+		t.Error("the same head gave different bytes")
 	}
 }
 
-// After fine-tuning the changed tensors come along, in the checkpoint's layout; what the backbone does not have is
-// refused when the head is opened, what would hide the head's own before it is written.
+// After fine-tuning, the changed tensors are stored in the checkpoint's layout. A tensor that the
+// backbone does not have is an error when the head is opened; one with a name of the head's own is
+// an error when it is written.
 func TestChangedTensorsComeAlong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.head.safetensors")
 	want := small()
@@ -86,7 +87,7 @@ func TestChangedTensorsComeAlong(t *testing.T) {
 	}
 }
 
-// Every single byte of the file is under the guard: labels, preset, tensors, sha256, padding.
+// The sha256 covers every byte of the file: labels, preset, tensors, sha256, padding.
 func TestAnyFlippedBitIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.head.safetensors")
@@ -124,7 +125,7 @@ func TestAnyFlippedBitIsRefused(t *testing.T) {
 	}
 }
 
-// Somebody who recomputes the digest must still not get a head past Check.
+// A head with a recomputed digest must still pass Check.
 func TestContentIsCheckedBehindTheDigest(t *testing.T) {
 	for name, spoil := range map[string]func(*Head){
 		"no labels":          func(h *Head) { h.Labels = nil },

@@ -13,33 +13,35 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// ParityPictures is how many built-in pictures a head file keeps the logits of.
+// ParityPictures is the number of built-in pictures whose logits a head file holds.
 const ParityPictures = 3
 
-// parityTolerance is how far the logits may move between machines, as a share of the
-// largest: other processors round differently (1e-6 seen), a wrong preset or a wrong
-// weight moves them by percents.
+// parityTolerance is the largest difference of logits between machines, as a share of the largest
+// logit. Processors round differently (1e-6 seen); a wrong preset or weight changes logits by
+// percents.
 const parityTolerance = 1e-3
 
-// Classifier is an opened head on its backbone.
+// Classifier is a head opened on its backbone.
 type Classifier struct {
 	Head   *Head
-	Parity float64 // how far the built-in pictures were off, as a share of the largest logit
+	Parity float64 // largest difference on the built-in pictures, as a share of the largest logit
 
 	net      *zoo.Net
 	backbone features.Backbone
 	run      func([]float32) ([]float32, error)
 }
 
-// Options of Open.
+// Options are the options of [Head.Open].
 type Options struct {
 	Zoo zoo.Options // where the backbone comes from; its Preset is not used
 }
 
-// Open loads the backbone the head was trained on, lays over it what training changed, and replays the built-in pictures.
+// Open loads the backbone that the head was trained on, applies the changed tensors and checks the
+// built-in pictures.
 //
-// Errors: the backbone is not here and cannot be fetched (which file, from where), it has
-// another sha256 than the head was trained on, or the parity pictures disagree (ErrParity).
+// It is an error if the backbone is missing and cannot be fetched (the error names the file and its
+// sources), if its sha256 is not the one that the head was trained on, or if the built-in pictures
+// give other logits (ErrParity).
 func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifier, error) {
 	o.Zoo.Preset = &h.Preset
 	net, err := zoo.Load(ctx, h.Backbone.Name, o.Zoo)
@@ -47,10 +49,11 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 		return nil, fmt.Errorf("export: the head needs its backbone: %w", err)
 	}
 	if net.SHA256 != h.Backbone.SHA256 {
-		return nil, fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s: pass the right file with --weights", h.Backbone.Name, h.Backbone.SHA256, net.SHA256)
+		return nil, fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s; pass the right file with --weights", h.Backbone.Name, h.Backbone.SHA256, net.SHA256)
 	}
-	if net, err = net.With(h.Changed); err != nil {
-		return nil, fmt.Errorf("export: the head changes its backbone in a way that does not fit: %w", err)
+	net, err = net.With(h.Changed)
+	if err != nil {
+		return nil, fmt.Errorf("export: the head's changed tensors do not fit its backbone: %w", err)
 	}
 	c := &Classifier{Head: h, net: net, backbone: features.FromNet(net, e)}
 	open := c.backbone.Open
@@ -68,15 +71,16 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	if c.Parity = h.off(logits); !(c.Parity <= parityTolerance) {
+	c.Parity = h.off(logits)
+	if !(c.Parity <= parityTolerance) {
 		return nil, fmt.Errorf("export: %w: off by %.2g of the largest logit, allowed %.0e; run tlkit verify %s", ErrParity, c.Parity, parityTolerance, h.Backbone.Name)
 	}
 	return c, nil
 }
 
-// off is how far logits of the built-in pictures are from those written down, as a share
-// of the largest. Real values are compared as deviations from their training mean: what
-// never changes, as in 1013 ± 2 hPa, must not hide what does.
+// off returns the largest difference between logits of the built-in pictures and the recorded ones,
+// as a share of the largest. Real values are compared as deviations from their training mean, so
+// that a large constant part, as in 1013 ± 2 hPa, does not hide a change.
 func (h *Head) off(logits []float32) float64 {
 	var largest, off float64
 	for i, v := range h.Parity {
@@ -90,11 +94,12 @@ func (h *Head) off(logits []float32) float64 {
 	return off / max(largest, 1e-6)
 }
 
-// Net is the backbone below the head.
+// Net returns the backbone below the head.
 func (c *Classifier) Net() *zoo.Net { return c.net }
 
-// Parity classifies the built-in pictures: [ParityPictures, K] logits. They are small,
-// wide, tall and square, so that resizing and cropping take part.
+// Parity classifies the built-in pictures and returns their logits, [ParityPictures, K]. The
+// pictures are small: one wide, one tall and one square, so that resizing and cropping are tested
+// too.
 func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *head.Linear) ([]float32, error) {
 	sizes := [ParityPictures][2]int{{96, 64}, {50, 80}, {72, 72}}
 	out := make([]float32, ParityPictures*l.Classes)
@@ -120,9 +125,9 @@ func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *he
 	return out, err
 }
 
-// Classify says what is on each picture, or its values, in the order of the paths. A picture that cannot
-// be read gets a Prediction with Error; the error returned is for all of them together
-// (an interrupted ctx, a broken engine).
+// Classify predicts each picture and returns the predictions in the order of paths. A picture that
+// cannot be read gets a Prediction with Error. The returned error concerns all pictures: a
+// cancelled ctx or a failure of the engine.
 func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction, error) {
 	answers, err := answersOf(c.Head.Task)
 	if err != nil {

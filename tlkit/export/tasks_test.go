@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// tasks are small heads of the other two tasks.
+// tasks returns small heads of the other two tasks.
 func tasks() map[datasets.Task]*Head {
 	labels, values := small(), small()
 	labels.Labels, values.Labels = []string{"wings", "ant"}, []string{"x", "pressure"}
@@ -73,20 +73,20 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%q, want %q", p.Words(), c.words)
 		}
 	}
-	// What one label a picture says is as it was.
+	// The JSON of one label a picture has not changed.
 	b, _ := json.Marshal(Prediction{Path: "a.jpg", Label: "ants", Probability: 0.75, Probabilities: map[string]float64{"ants": 0.75, "bees": 0.25}})
 	if string(b) != `{"path":"a.jpg","label":"ants","probability":0.75,"probabilities":{"ants":0.75,"bees":0.25}}` {
 		t.Errorf("%s", b)
 	}
 }
 
-// A pressure that is off by half a deviation is off, however small that is of 1013 hPa.
+// An error of half a standard deviation counts in full, however small it is compared to 1013 hPa.
 func TestParityOfValuesIsInDeviations(t *testing.T) {
 	h := tasks()[datasets.Values]
 	h.Parity = []float32{2, 1013.5, 0, 1013, -4, 1012.5}
 	moved := append([]float32(nil), h.Parity...)
 	moved[3] += 0.25
-	if off := h.off(moved); math.Abs(off-0.25) > 1e-6 { // 0.5 deviations; the largest of all is 2
+	if off := h.off(moved); math.Abs(off-0.25) > 1e-6 { // 0.5 deviations, of a largest value of 2
 		t.Errorf("off by %v, want 0.25", off)
 	}
 	if off := h.off(h.Parity); off != 0 {
@@ -98,7 +98,7 @@ func TestParityOfValuesIsInDeviations(t *testing.T) {
 	}
 }
 
-// answerOf is what a head says of the logits of one picture.
+// answerOf returns a head's prediction from the logits of one picture.
 func answerOf(t *testing.T, h *Head, logits []float32) Prediction {
 	t.Helper()
 	a, err := answersOf(h.Task)
