@@ -1,6 +1,6 @@
-// Package compare ranks backbones on a person's own pictures: the same splits and the same kind of
-// head for each, accuracy with its interval against time per picture, and which of them cannot be
-// told apart.
+// Package compare ranks backbones on a data set, with the same splits and the same kind of head for
+// each. It sets accuracy, with its interval, against the time per picture, and reports which
+// backbones are not distinguishable.
 //
 //	c, err := compare.Run(ctx, compare.Spec{Data: "hymenoptera"}, run.Place{}, nil)
 //	fmt.Println(c.Sentence())
@@ -25,78 +25,86 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// answerWithin is how long Run waits for a source's first sign of life.
+// answerWithin is how long Run waits for a source of weights to respond.
 const answerWithin = 5 * time.Second
 
-// Spec says which backbones are compared on what.
+// Spec selects the data and the backbones of a comparison.
 type Spec struct {
-	Data   string
-	Models []string // these, wherever their weights come from; nil = those that are here, and small packages
-	All    bool     // every row of the zoo
-	Split  string   // reported split; "" = valid, else test
-	Folds  int      // instead of a split: every picture, by a head that did not see it
-	Seed   uint64   // of splits and folds
+	Data string // name of a ready set, a folder, or a CSV file
+	// Rows of the zoo; nil = those whose weights are on this machine or come in a small package.
+	Models []string
+	All    bool   // every row of the zoo; Models must be nil
+	Split  string // the split to report on; "" = valid, or test if there is no valid
+	// Cross-validate over all pictures in so many folds, instead of a split; 0 = do not.
+	Folds int
+	Seed  uint64 // of splits and folds
 }
 
-// Comparison is what Run found: the same pictures, the same kind of head, one backbone after the other.
+// Comparison is the result of [Run].
 type Comparison struct {
 	Data    string
-	Split   string   // what the accuracies are of
-	Ranked  []Ranked // best first; of equal accuracy the faster one
+	Split   string   // the pictures behind the accuracies, in words
+	Ranked  []Ranked // best first; of equal accuracy, the faster one first
 	Skipped []Skipped
-	Engine  string
-	Busy    bool   // other programs had the processors while some of the backbones were timed: those times are too long
-	Folder  string // holds compare.json, compare.png and compare.txt
+	Engine  string // name of the engine, such as xla:cpu
+	// Other programs used the processors during some of the timing; times are too long.
+	Busy   bool
+	Folder string // holds compare.json, compare.png and compare.txt
 }
 
-// Ranked is one backbone.
+// Ranked is the result of one backbone.
 type Ranked struct {
 	Model         string `json:"model"`
 	metrics.Score        // of a linear probe: logistic regression on the frozen features
-	// Seconds from a file to its features on this machine, batches of the engine's size, the fastest of a few.
+	// Seconds per picture from file to features on this machine, in batches of the engine's size;
+	// the fastest of several runs.
 	Seconds  float64 `json:"seconds_per_picture"`
-	Bytes    int64   `json:"bytes"` // of the weights file
-	Features int     `json:"features"`
-	Size     int     `json:"size"` // of the prepared picture, in pixels
+	Bytes    int64   `json:"bytes"`    // size of the weights file
+	Features int     `json:"features"` // width of a feature row
+	Size     int     `json:"size"`     // side of the prepared picture, in pixels
 	Licence  string  `json:"licence"`
-	// Gap is against the first of the ranking, on the same pictures; nil for the first itself.
+	// Gap is the difference to the first of the ranking, on the same pictures; nil for the first
+	// itself.
 	Gap *Gap `json:"gap,omitempty"`
 
-	classes []int // what it said of each picture
+	classes []int // predicted class of each picture
 	busy    bool
 }
 
-// Gap is how far a backbone is behind the first.
+// Gap is the difference between a backbone and the first of the ranking.
 type Gap struct {
 	Difference float64          `json:"difference"` // accuracy minus that of the first
 	Interval   metrics.Interval `json:"interval"`   // 95 % of the difference, paired
 	P          float64          `json:"p"`          // exact McNemar test
-	Clear      bool             `json:"clear"`      // the interval does not hold 0
+	Clear      bool             `json:"clear"`      // the interval does not contain 0
 }
 
-// Warning says what is doubtful about the comparison; "" where nothing is.
+// Warning returns what is doubtful about the comparison, or "".
 func (c *Comparison) Warning() string {
 	if !c.Busy {
 		return ""
 	}
-	return "other programs had the processors while this was timed: times are too long, accuracies are not touched"
+	return "other programs used the processors during timing: times are too long, accuracies are not affected"
 }
 
-// Skipped is a backbone that could not be compared, and why.
+// Skipped is a backbone that could not be compared, with the reason.
 type Skipped struct {
 	Model   string `json:"model"`
 	Skipped string `json:"skipped"`
 }
 
-// Run ranks backbones on a data set by linear probe. A backbone whose weights cannot be had, or do not
-// work, is skipped with the reason and fails nothing. When ctx ends, what was compared so far is
-// returned beside ctx's error. p may be nil.
+// Run ranks backbones on a data set by linear probe. A backbone whose weights cannot be fetched or
+// do not work is skipped, with the reason; this is not an error. When ctx is cancelled, Run returns
+// the backbones compared so far together with ctx's error. p may be nil.
+//
+// It is an error if the spec is invalid, if the data set does not have one label a picture or if no
+// backbone of the default selection is available.
 func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Comparison, error) {
 	if p == nil {
 		p = silent{}
 	}
 	if s.Folds < 0 || s.Folds == 1 || s.All && len(s.Models) > 0 {
-		return nil, fmt.Errorf("compare: %d folds, all %v and models %v: want at least 2 folds or none, and not both all and a list", s.Folds, s.All, s.Models)
+		return nil, fmt.Errorf("compare: %d folds, all %v and models %v, want at least 2 folds or none, and not both all and a list of models", s.Folds, s.All, s.Models)
 	}
 	rows, err := s.rows(place.Offline)
 	if err != nil {
@@ -121,24 +129,24 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 		return c, fmt.Errorf("compare: %w", err)
 	}
 	if len(c.Ranked) == 0 && len(s.Models) == 0 && !s.All {
-		return nil, fmt.Errorf("compare: no backbone could be had%s; name some with --models, or fetch one first: tlkit setup", why(c.Skipped))
+		return nil, fmt.Errorf("compare: no backbone is available%s; name some with --models, or fetch one first: tlkit setup", why(c.Skipped))
 	}
 	return c, nil
 }
 
-// probeAll probes one backbone after the other and returns the class of each picture they were judged
-// on.
+// probeAll probes one backbone after the other and returns the true class of each picture they were
+// scored on.
 func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, rows []zoo.Row, place run.Place, p run.Progress) (truth []int) {
 	for i, row := range rows {
-		r, said, err := probe(ctx, bench, row.Name, place, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
+		r, judged, err := probe(ctx, bench, row.Name, place, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
 		if ctx.Err() != nil {
 			for _, left := range rows[i:] {
 				c.Skipped = append(c.Skipped, Skipped{left.Name, "interrupted"})
 			}
 			return truth
 		}
-		if err == nil && truth != nil && !slices.Equal(said, truth) {
-			err = fmt.Errorf("the pictures changed while it was at work; run it again")
+		if err == nil && truth != nil && !slices.Equal(judged, truth) {
+			err = fmt.Errorf("the pictures changed during the comparison; run it again")
 		}
 		if err != nil {
 			why := reason(row, err)
@@ -146,7 +154,7 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, rows []zoo.
 			p.Say(row.Name + ": skipped: " + why)
 			continue
 		}
-		truth = said
+		truth = judged
 		c.Ranked = append(c.Ranked, *r)
 		c.Busy = c.Busy || r.busy
 		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, r.Fraction(), 1000*r.Seconds, r.Licence))
@@ -161,13 +169,13 @@ func why(skipped []Skipped) string {
 	return fmt.Sprintf(" (%s: %s)", skipped[0].Model, skipped[0].Skipped)
 }
 
-// reason is an error in one line that fits a table.
+// reason shortens an error to a line that fits a table.
 func reason(row zoo.Row, err error) string {
 	if errors.Is(err, zoo.ErrNonCommercial) {
-		return "for non-commercial use only; if that is yours: --noncommercial"
+		return "for non-commercial use only; if your use is: --noncommercial"
 	}
 	if _, here := row.Here(); !here && row.Source() == "" && row.ByHand != "" {
-		return fmt.Sprintf("its file is not fetched for you; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.FileName())
+		return fmt.Sprintf("its file has to be downloaded by hand; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.FileName())
 	}
 	text := err.Error()
 	var load *zoo.LoadError
@@ -175,7 +183,7 @@ func reason(row zoo.Row, err error) string {
 	switch {
 	case errors.As(err, &missing):
 		text = missing.Brief()
-	case errors.As(err, &load): // the table names the model
+	case errors.As(err, &load): // the table already names the model
 		text = load.Err.Error()
 	}
 	line, _, _ := strings.Cut(text, "\n")
@@ -185,7 +193,7 @@ func reason(row zoo.Row, err error) string {
 	return line
 }
 
-// Reasons are the skipped ones, those with one reason together.
+// Reasons returns a line for each reason, with the models that were skipped for it.
 func (c *Comparison) Reasons() []string {
 	var order []string
 	names := map[string][]string{}
@@ -201,7 +209,7 @@ func (c *Comparison) Reasons() []string {
 	return order
 }
 
-// rows are the checkpoints to compare.
+// rows returns the checkpoints to compare.
 func (s Spec) rows(offline bool) ([]zoo.Row, error) {
 	var out []zoo.Row
 	for _, name := range s.Models {
@@ -222,7 +230,7 @@ func (s Spec) rows(offline bool) ([]zoo.Row, error) {
 	return zoo.Handy(offline), nil
 }
 
-// probe probes one backbone. truth is the class of each picture it was judged on.
+// probe probes one backbone. truth is the class of each picture it was scored on.
 func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p run.Progress) (_ *Ranked, truth []int, err error) {
 	p.State("loading weights", 0, 0)
 	options := place.Zoo(p)
@@ -235,30 +243,31 @@ func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p r
 	if err != nil {
 		return nil, nil, err
 	}
-	said, err := b.Probe(ctx, net, p)
+	probed, err := b.Probe(ctx, net, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	p.State("timing", 0, 0)
-	seconds, had, err := pace(ctx, features.FromNet(net, b.Engine), net, said.Items)
+	seconds, processors, err := pace(ctx, features.FromNet(net, b.Engine), net, probed.Items)
 	if err != nil {
 		return nil, nil, err
 	}
-	right := metrics.Fraction{Correct: head.Correct(said.Logits, said.Truth, said.Labels), Total: len(said.Truth)}
+	right := metrics.Fraction{Correct: head.Correct(probed.Logits, probed.Truth, probed.Labels), Total: len(probed.Truth)}
 	return &Ranked{Model: net.Row.Name, Score: right.Score(),
 		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
-		classes: head.Classes(said.Logits, said.Labels), busy: had > 0 && had < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, said.Truth, nil
+		classes: head.Classes(probed.Logits, probed.Labels), busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
 }
 
-// weightBytes is the size of a weights file, with the numbers beside it where it is a model.json of TensorFlow.js.
+// weightBytes returns the size of a weights file; for a model.json of TensorFlow.js, with the .bin
+// files in the same folder.
 func weightBytes(path string) (int64, error) {
 	paths := []string{path}
 	if filepath.Ext(path) == ".json" {
-		beside, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.bin"))
+		binaries, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.bin"))
 		if err != nil {
 			return 0, err
 		}
-		paths = append(paths, beside...)
+		paths = append(paths, binaries...)
 	}
 	var sum int64
 	for _, p := range paths {
@@ -271,15 +280,15 @@ func weightBytes(path string) (int64, error) {
 	return sum, nil
 }
 
-// prefixed is a Progress that says of which model it speaks.
+// prefixed is a Progress whose states name the model.
 type prefixed struct {
 	run.Progress
-	what string
+	prefix string
 }
 
-func (p prefixed) State(what string, done, total int64) { p.Progress.State(p.what+what, done, total) }
+func (p prefixed) State(what string, done, total int64) { p.Progress.State(p.prefix+what, done, total) }
 
-// silent is a Progress that goes nowhere.
+// silent is a Progress that discards everything.
 type silent struct{}
 
 func (silent) State(string, int64, int64) {}

@@ -19,8 +19,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// A comparison gives each backbone what Train gives it, on the same pictures; what cannot
-// be had is skipped with its reason and fails nothing.
+// A comparison gives each backbone the same figures as Train, on the same pictures. A backbone that
+// is not available is skipped with the reason; this is not an error.
 func TestCompare(t *testing.T) {
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
@@ -48,13 +48,13 @@ func TestCompare(t *testing.T) {
 	}
 	r := c.Ranked[i]
 	if r.Correct != one.Correct || r.Total != one.Total || r.Interval != one.Interval || c.Split != "valid" {
-		t.Errorf("%d of %d on %s, Train says %s", r.Correct, r.Total, c.Split, one.Line())
+		t.Errorf("%d of %d on %s, Train gives %s", r.Correct, r.Total, c.Split, one.Line())
 	}
 	if r.Bytes != 9084095 || !(r.Seconds > 0 && r.Seconds < 60) || r.Licence != "MIT" || r.Size != 224 || r.Features != 1280 {
 		t.Errorf("%+v", r)
 	}
 	if len(c.Skipped) != 2 || !strings.Contains(c.Skipped[0].Skipped, "offline") || !strings.Contains(c.Skipped[1].Skipped, "--noncommercial") {
-		t.Errorf("skipped %+v, want resnet18, which is not here, and the one for non-commercial use", c.Skipped)
+		t.Errorf("skipped %+v, want resnet18, which is not on this machine, and the one for non-commercial use", c.Skipped)
 	}
 	if !said.has("licence MIT") || !said.has("resnet18: skipped") {
 		t.Errorf("said %q", said.lines)
@@ -114,7 +114,7 @@ func TestCompare(t *testing.T) {
 			}
 		}
 		if slices.Contains(names, "resnet18.a1_in1k") {
-			t.Errorf("%v holds what would have to be fetched from a hub", names)
+			t.Errorf("%v has a model that would have to be fetched from a hub", names)
 		}
 		if all, _ := (Spec{All: true}).rows(true); len(all) != len(zoo.Rows()) {
 			t.Errorf("all are %d of %d", len(all), len(zoo.Rows()))
@@ -140,7 +140,7 @@ func TestCompare(t *testing.T) {
 	})
 }
 
-// Reasons fit a line, and stand there once.
+// A reason fits on a line and appears once.
 func TestReasonsAreShort(t *testing.T) {
 	row, err := zoo.Find("resnet18")
 	if err != nil {
@@ -155,7 +155,7 @@ func TestReasonsAreShort(t *testing.T) {
 		"download.pytorch.org: no such host":                                          tried(site, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "download.pytorch.org"}}),
 		"download.pytorch.org: no answer in 5s":                                       tried(site, errors.New("no answer in 5s")),
 		"Python wheel x 1.0: pip cannot reach its package index (connection refused)": tried(wheel, errors.New("pip cannot reach its package index (connection refused)")),
-		"for non-commercial use only; if that is yours: --noncommercial":              zoo.ErrNonCommercial,
+		"for non-commercial use only; if your use is: --noncommercial":                zoo.ErrNonCommercial,
 		"something else": &zoo.LoadError{Model: "resnet18", Err: errors.New("something else")},
 	} {
 		if got := reason(row, err); got != want {
@@ -175,7 +175,7 @@ func TestReasonsAreShort(t *testing.T) {
 	}
 }
 
-// heard collects what is said.
+// heard collects the sentences of a Progress.
 type heard struct {
 	silent
 	lines []string
@@ -187,7 +187,7 @@ func (h *heard) has(word string) bool {
 	return slices.ContainsFunc(h.lines, func(l string) bool { return strings.Contains(l, word) })
 }
 
-// whenSaid does something when a sentence begins with word.
+// whenSaid calls do when a sentence begins with word.
 type whenSaid struct {
 	silent
 	word string
@@ -200,10 +200,10 @@ func (w *whenSaid) Say(s string) {
 	}
 }
 
-// The first is no winner over what cannot be told from it.
+// The first is not a winner over backbones that are not distinguishable from it.
 func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 	truth := make([]int, 200)
-	// wrong says which pictures a backbone gets wrong.
+	// wrong lists the ranges of pictures that a backbone gets wrong.
 	backbone := func(name string, seconds float64, wrong ...[2]int) Ranked {
 		r := Ranked{Model: name, Seconds: seconds, classes: make([]int, len(truth))}
 		for _, w := range wrong {
@@ -225,7 +225,7 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 		backbone("close", 0.02, [2]int{0, 4}, [2]int{100, 108}), // 12 wrong
 		backbone("best", 0.5, [2]int{0, 10}),                    // 10 wrong
 		backbone("twin", 0.1, [2]int{0, 10}),
-		backbone("nested", 0.03, [2]int{0, 20}), // all that best gets wrong, and ten more: clearly worse
+		backbone("nested", 0.03, [2]int{0, 20}), // all mistakes of best and ten more: clearly worse
 	}}
 	if err := c.rank(truth); err != nil {
 		t.Fatal(err)
@@ -241,9 +241,9 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 	if c.Ranked[0].Gap != nil || apart(1) || apart(2) || !apart(3) || !apart(4) {
 		t.Errorf("gaps %+v %+v %+v %+v", c.Ranked[1].Gap, c.Ranked[2].Gap, c.Ranked[3].Gap, c.Ranked[4].Gap)
 	}
-	// The intervals of twin and nested overlap; the pairs tell them apart all the same.
+	// The intervals of twin and nested overlap; the paired comparison still distinguishes them.
 	if c.Ranked[0].Interval.Low > c.Ranked[3].Interval.High {
-		t.Error("the example does not show what pairs are for")
+		t.Error("the example does not show the use of paired comparison")
 	}
 	if s := c.Sentence(); !strings.HasPrefix(s, "not distinguishable from twin on 200 pictures") || !strings.Contains(s, ": best, close; the fastest of them is close") {
 		t.Errorf("sentence %q", s)

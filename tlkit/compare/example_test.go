@@ -7,7 +7,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// The first of a ranking is no winner over what cannot be told from it.
+// The first of a ranking is not a winner over backbones that are not distinguishable from it.
 func ExampleComparison_Sentence() {
 	score := func(correct int) metrics.Score { return metrics.Fraction{Correct: correct, Total: 153}.Score() }
 	c := compare.Comparison{Ranked: []compare.Ranked{

@@ -13,18 +13,20 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// paceFor and paceRuns end the timing of one backbone: slow ones are run twice, fast ones a few times.
+// paceFor and paceRuns limit the timing of one backbone: to two runs for a slow one, to a few for a
+// fast one.
 const (
 	paceFor  = 2 * time.Second
 	paceRuns = 6
 )
 
-// pace measures the seconds from a file to its features: a batch of pictures read and prepared on all processors, then
-// run. The fastest of a few counts, since nothing but other programs makes it slower; what compiling takes is left out.
-// had is how many processors it got in that time, 0 = not known: fewer than one, and others had them.
-func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (seconds, had float64, err error) {
+// pace measures the seconds per picture from file to features: read and prepare a batch on all
+// processors, then run it. It takes the fastest of a few runs, because other programs can only slow
+// them down; compiling does not count. processors is the average number of processors that this
+// process used; fewer than one suggests that other programs were busy. It is 0 if unknown.
+func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (seconds, processors float64, err error) {
 	if len(items) == 0 {
-		return 0, 0, fmt.Errorf("run: no pictures to time")
+		return 0, 0, fmt.Errorf("compare: no pictures to time")
 	}
 	size := net.Preset.Size
 	run, err := b.Open(ctx, size)
@@ -46,14 +48,14 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 			return err
 		})
 		if err != nil {
-			return 0, 0, fmt.Errorf("run: timing: %w", err)
+			return 0, 0, fmt.Errorf("compare: timing: %w", err)
 		}
 		prepare = min(prepare, time.Since(start).Seconds())
 		start = time.Now()
 		if _, err := run(pixels); err != nil {
 			return 0, 0, err
 		}
-		if k > 0 { // the first run warms up
+		if k > 0 { // the first run is a warm-up
 			forward = min(forward, time.Since(start).Seconds())
 		}
 	}

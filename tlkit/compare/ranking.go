@@ -15,7 +15,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
-// rank sorts, and sets everyone beside the first.
+// rank sorts the backbones and compares each with the first.
 func (c *Comparison) rank(truth []int) error {
 	slices.SortStableFunc(c.Ranked, func(a, b Ranked) int {
 		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Seconds, b.Seconds))
@@ -34,7 +34,8 @@ func (c *Comparison) rank(truth []int) error {
 	return nil
 }
 
-// Sentence says who is first, and who may be as good: the first is no winner over what cannot be told from it.
+// Sentence names the first of the ranking and the backbones that are not distinguishable from it:
+// among those, the first is not a winner.
 func (c *Comparison) Sentence() string {
 	switch len(c.Ranked) {
 	case 0:
@@ -64,7 +65,7 @@ func (c *Comparison) Sentence() string {
 	return out
 }
 
-// Table is the ranking in rows and columns, the header first.
+// Table returns the ranking as rows, the header first.
 func (c *Comparison) Table() [][]string {
 	out := [][]string{{"model", "licence", "accuracy", "95 %", "right", "behind the first", "ms/picture", "weights"}}
 	for _, r := range c.Ranked {
@@ -78,7 +79,8 @@ func (c *Comparison) Table() [][]string {
 	return out
 }
 
-// Figure is accuracy against time; what no other backbone beats in both is joined.
+// Figure draws accuracy against time per picture. A line joins the backbones that no other one
+// beats in both.
 func (c *Comparison) Figure() plots.Figure {
 	dots := make([]plots.Dot, len(c.Ranked))
 	for i, r := range c.Ranked {
@@ -87,7 +89,8 @@ func (c *Comparison) Figure() plots.Figure {
 	return plots.Scatter("Backbones on "+c.Data, plots.Scale{Name: "time per picture", Unit: "ms"}, plots.Scale{Name: "accuracy", Unit: "%"}, dots)
 }
 
-// List is all of it as one JSON list: the ranking, then what was skipped, with null for what is not known of it.
+// List returns everything for JSON: the ranking, then the skipped backbones with null for unknown
+// numbers.
 func (c *Comparison) List() []any {
 	type unknown struct {
 		Model    string `json:"model"`
@@ -107,11 +110,11 @@ func (c *Comparison) List() []any {
 	return out
 }
 
-// write leaves list, table and picture in .tlkit/compare-DATA.
+// write writes the list, the table and the figure into .tlkit/compare-DATA.
 func (c *Comparison) write(folder string) error {
 	c.Folder = filepath.Join(folder, run.Home, "compare-"+run.SafeName(c.Data))
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
-		return fmt.Errorf("compare: %w; go to a folder you can write to", err)
+		return fmt.Errorf("compare: %w; change to a folder that you can write to", err)
 	}
 	var text strings.Builder
 	for _, row := range c.Table() {
