@@ -19,9 +19,9 @@ var DefaultStrengths = []float64{10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0
 
 // LogisticOptions are the options of [Logistic].
 type LogisticOptions struct {
-	// candidates, strongest first; nil = DefaultStrengths; a single one needs no folds
+	// Candidates, strongest first; nil = DefaultStrengths; a single one needs no folds.
 	Strengths []float64
-	// indices of the held-out samples of each fold; required with several strengths
+	// Indices of the held-out samples of each fold; required with several strengths.
 	Folds      [][]int
 	Iterations int // maximum number of solver iterations of the final fit; 0 = 200
 	// Step is called after each iteration of the final fit; may be nil.
@@ -31,11 +31,11 @@ type LogisticOptions struct {
 // Step is one row of the history of a fit.
 type Step struct {
 	Step int // from 1: solver iterations, epochs of SGD, or strengths of Ridge
-	// of the training samples, without the penalty: mean cross-entropy in nats; for Ridge, squared
-	// error in units of the variance
+	// Of the training samples, without the penalty: mean cross-entropy in nats; for Ridge, squared
+	// error in units of the variance.
 	TrainLoss  float64
 	TrainRight int // training samples classified correctly; -1 except for classes
-	// samples classified correctly out of fold; -1 without folds, and except for classes
+	// Samples classified correctly out of fold; -1 without folds, and except for classes.
 	FoldRight int
 	FoldLoss  float64 // out-of-fold loss; NaN without folds
 
@@ -64,9 +64,9 @@ func (s Step) Measure(other Samples) (loss, score float64) {
 type Choice struct {
 	Strength float64 `json:"strength"`
 	Loss     float64 `json:"loss"` // out-of-fold loss, see Step.TrainLoss
-	// out-of-fold samples classified correctly; classes only
+	// Out-of-fold samples classified correctly; classes only.
 	Right int `json:"right,omitempty"`
-	// out-of-fold accuracy, mean average precision or mean R²
+	// Out-of-fold accuracy, mean average precision or mean R².
 	Score float64 `json:"score,omitempty"`
 }
 

@@ -17,9 +17,9 @@ var DefaultRidge = []float64{300, 100, 30, 10, 3, 1, 0.3, 0.1, 0.03, 0.01}
 
 // RidgeOptions are the options of [Ridge].
 type RidgeOptions struct {
-	// candidates, strongest first; nil = DefaultRidge; a single one needs no folds
+	// Candidates, strongest first; nil = DefaultRidge; a single one needs no folds.
 	Strengths []float64
-	// indices of the held-out samples of each fold; required with several strengths
+	// Indices of the held-out samples of each fold; required with several strengths.
 	Folds [][]int
 	// Step is called with the head of each strength, strongest first; may be nil.
 	Step func(Step)

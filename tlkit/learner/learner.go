@@ -23,8 +23,8 @@ import (
 type Data struct {
 	Task  task.Task    // what is learnt; nil = task.Classes
 	Train head.Samples // features of the training pictures
-	// held-out rows of Train for each fold, with all views and duplicates of a picture in the same
-	// fold; nil if the plan has no folds
+	// Held-out rows of Train for each fold, with all views and duplicates of a picture in the same
+	// fold; nil if the plan has no folds.
 	Folds [][]int
 	Valid head.Samples // measured, never used to choose; may be empty (no rows)
 	Split string       // name of Valid in the history; "" = valid

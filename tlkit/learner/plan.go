@@ -19,7 +19,7 @@ const MaxViews = 1000
 // and complete. The same plan on the same features gives the same head.
 type Plan struct {
 	Head head.Kind `json:"head"`
-	// folds of the training pictures; 0 = none, because there are too few pictures
+	// Folds of the training pictures; 0 = none, because there are too few pictures.
 	Folds int `json:"folds"`
 	// L2 candidates of logistic and ridge; a single one leaves nothing to choose
 	Strengths []float64 `json:"strengths,omitempty"`
@@ -29,7 +29,7 @@ type Plan struct {
 	Momentum  float64   `json:"momentum,omitempty"`
 	Every     int       `json:"every,omitempty"` // epochs between drops of the rate
 	Drop      float64   `json:"drop,omitempty"`  // factor of a drop
-	// augmented views per training picture; 0 = the picture itself
+	// Augmented views per training picture; 0 = the picture itself.
 	Views   int      `json:"views,omitempty"`
 	Seed    uint64   `json:"seed"`
 	Reasons []string `json:"reasons"` // why, one sentence for each choice
@@ -53,7 +53,7 @@ const (
 type Options struct {
 	Head   head.Kind // "" = the task's default
 	Epochs int       // of SGDKind; 0 = the tutorial's 25
-	// augmented views of each training picture, up to MaxViews; 0 = the picture itself
+	// Augmented views of each training picture, up to MaxViews; 0 = the picture itself.
 	Views int
 	Seed  uint64
 }

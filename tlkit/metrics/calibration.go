@@ -18,7 +18,7 @@ type Bin struct {
 // Calibration is how far confidence and accuracy lie apart. The embedded Fraction is the accuracy.
 type Calibration struct {
 	Bins []Bin `json:"bins"`
-	// expected calibration error: mean |accuracy - confidence|, weighted by count
+	// Expected calibration error: mean |accuracy - confidence|, weighted by count.
 	ECE  float64 `json:"ece"`
 	MCE  float64 `json:"mce"` // maximum calibration error: the largest gap of any bin
 	Mean float64 `json:"mean_confidence"`

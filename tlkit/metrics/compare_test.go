@@ -80,7 +80,7 @@ func TestGains(t *testing.T) {
 			held++
 		}
 	}
-	// binomial with 0.93 to 0.95; percentile bootstraps are a little narrow
+	// Binomial with 0.93 to 0.95; percentile bootstraps are a little narrow.
 	if held < 86 || held > 100 {
 		t.Errorf("the interval holds the truth %d times of 100", held)
 	}

@@ -27,12 +27,12 @@ type LabelScore struct {
 
 // LabelScores is how well several labels a picture are predicted.
 type LabelScores struct {
-	// mean average precision over the labels that have support
+	// Mean average precision over the labels that have support.
 	MAP      float64  `json:"map"`
 	Interval Interval `json:"interval"` // 95 % of MAP
 	Counted  int      `json:"counted"`  // labels in the mean
 	MacroF1  float64  `json:"macro_f1"` // unweighted mean of F1 over the same labels
-	// mean binary cross-entropy over pictures and labels, nats
+	// Mean binary cross-entropy over pictures and labels, nats.
 	LogLoss float64      `json:"log_loss"`
 	Labels  []LabelScore `json:"labels"`
 }

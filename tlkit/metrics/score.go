@@ -9,14 +9,14 @@ import (
 // flat, so that it can be embedded in the record of a run, an evaluation or a fold.
 type Score struct {
 	Metric Metric `json:"metric"`
-	// fraction in 0..1, or R² up to 1; of several runs, the mean
+	// Fraction in 0..1, or R² up to 1; of several runs, the mean.
 	Value    float64  `json:"score"`
 	Interval Interval `json:"interval"` // 95 %; unknown where none was computed
 	Total    int      `json:"total"`    // pictures
 
 	// Only accuracy has these two. In other metrics they are -1, and absent from the JSON.
 	Accuracy Share `json:"accuracy,omitzero"` // equal to Value
-	// pictures; of several seeds, those of the first; of folds, those of all together
+	// Pictures; of several seeds, those of the first; of folds, those of all together.
 	Correct Count `json:"correct,omitzero"`
 }
 

@@ -8,14 +8,14 @@ import (
 // ValueScore is how well one real value is predicted, in the value's own units.
 type ValueScore struct {
 	Name string `json:"name"`
-	// share of the variance explained: 1 is perfect, 0 is as good as the mean; may be negative
+	// Share of the variance explained: 1 is perfect, 0 is as good as the mean; may be negative.
 	R2 float64 `json:"r2"`
 	// 95 % of R2, see [ScoreValues]. Unknown if the truth is the same for every picture: R2 is then
 	// 0 and has no meaning.
 	Interval Interval `json:"interval"`
 	MAE      float64  `json:"mae"`  // mean absolute error
 	RMSE     float64  `json:"rmse"` // root of the mean squared error
-	// standard deviation of the truth, which is the RMSE of predicting its mean
+	// Standard deviation of the truth, which is the RMSE of predicting its mean.
 	SD float64 `json:"sd"`
 }
 
