@@ -10,19 +10,20 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
-// Classifier is a head file. Like a Learner it is a plain value that opens nothing yet.
+// Classifier is a head file. Like a [Learner], it is a plain value; creating one opens nothing.
 type Classifier struct {
-	Path    string
-	Weights string // the backbone's weights file, when it is not the published one
+	Path    string // the head file
+	Weights string // the backbone's weights file, if it is not the published one
 }
 
-// Open names a head file for use.
+// Open returns the classifier in a head file. The file is opened by [Classifier.Classify].
 func Open(path string) Classifier { return Classifier{Path: path} }
 
-// Classify says what is on pictures, shows it as a table, and returns it: the label, those
-// of several labels that are found, or values in the units they were learnt in. A picture that
-// cannot be read has a line with the reason. A head that was tampered with, or whose
-// backbone computes something else here, is refused.
+// Classify predicts pictures, given by their paths. It shows the predictions as a table and returns
+// them in the same order: a label with its probability; the labels found, for several labels a
+// picture; or values, in the units of the training data. A picture that cannot be read gets a line
+// with the reason. A head file that was changed, or whose backbone computes other logits on this
+// machine, is an error.
 func (c Classifier) Classify(pictures ...string) []export.Prediction {
 	var out []export.Prediction
 	verb("Classify", func(ctx context.Context) error {
@@ -38,11 +39,11 @@ func (c Classifier) Classify(pictures ...string) []export.Prediction {
 		t := show.Table{Header: []string{"picture", "label", "probability"}, Left: 2}
 		for i, p := range predictions {
 			name := pictures[i]
-			if filepath.IsAbs(name) { // the folder says where, the name says what
+			if filepath.IsAbs(name) { // the last folder and the name are enough for the table
 				name = filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name))
 			}
 			line := []string{name, p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
-			switch { // the probabilities of several labels stand beside each
+			switch { // the words already contain the probabilities of several labels
 			case p.Labels != nil:
 				t.Header = []string{"picture", "labels", ""}
 				line = []string{name, p.Words(), ""}

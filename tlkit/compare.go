@@ -7,10 +7,11 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
-// Compare ranks networks on a data set, or on a folder of yours: the same splits and the same
-// head for each, accuracy with interval against time per picture, as table and picture.
-// Without names it takes the networks whose weights are here or come in a small package. One
-// that cannot be had is listed with the reason. The ranking is returned, best first.
+// Compare ranks networks on a data set or a folder of your own, with the same splits and the same
+// kind of head for each. It shows accuracy, with its interval, and time per picture, as a table and
+// a figure, and returns the ranking, best first. Without names, it takes the networks whose weights
+// are on this machine or come in a small package. A network that is not available is listed with
+// the reason.
 func Compare(data string, models ...string) []compare.Ranked {
 	var out []compare.Ranked
 	verb("Compare", func(ctx context.Context) error {

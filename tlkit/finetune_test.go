@@ -15,7 +15,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
-// A notebook with FineTune, from top to bottom and again: what the folds of the training pictures say is what is kept.
+// A notebook with FineTune, run from top to bottom and again: it keeps what the folds of the
+// training pictures favour.
 func TestFineTuneStory(t *testing.T) {
 	trains(t)
 	dir := t.TempDir()
@@ -30,7 +31,7 @@ func TestFineTuneStory(t *testing.T) {
 		}
 	}
 	if n := strings.Count(out, "logistic head: "); n != 1 {
-		t.Errorf("the head's plan is said %d times, want once: FineTune goes on from it\n%s", n, out)
+		t.Errorf("the head's plan is printed %d times, want once: FineTune continues from it\n%s", n, out)
 	}
 	if n := len(accuracy.FindAllString(out, -1)); n != 3 {
 		t.Errorf("%d lines of accuracy, want those of FitHead, FineTune and Evaluate:\n%s", n, out)
@@ -40,7 +41,7 @@ func TestFineTuneStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if not := strings.Contains(out, "fine-tuning does not pay here"); not != (len(h.Changed) == 0) {
-		t.Errorf("%d tensors changed, and it says\n%s", len(h.Changed), out)
+		t.Errorf("%d tensors changed, and the output is\n%s", len(h.Changed), out)
 	}
 	again, status := start(t, dir, "story")
 	if status != 0 || strings.Count(again, "resumed .tlkit/few: ") != 2 {
@@ -51,8 +52,8 @@ func TestFineTuneStory(t *testing.T) {
 	}
 }
 
-// A fine-tuning that is interrupted keeps what FitHead learnt, goes on, and ends as one that was left alone; another one
-// under its name is refused with what differs.
+// An interrupted fine-tuning keeps the results of FitHead, continues, and ends like one that was
+// not interrupted. Another one under its name is refused, with the differences.
 func TestFineTuneGoesOn(t *testing.T) {
 	trains(t)
 	straight, dir := t.TempDir(), t.TempDir()
@@ -77,7 +78,7 @@ func TestFineTuneGoesOn(t *testing.T) {
 			t.Errorf("norms: status %d, no %q in\n%s", status, want, out)
 		}
 	}
-	norms("all 52 have the checkpoint's statistics to the bit\nprobe false")
+	norms("all 52 have the checkpoint's statistics, bit for bit\nprobe false")
 	refused("backwards", "-1 epochs")
 	refused("quickly", `no plan "quickly"`, "keras_guide")
 	refused("from", `"layer9"`, "features.18")
@@ -91,7 +92,7 @@ func TestFineTuneGoesOn(t *testing.T) {
 			once.Do(func() { _ = cmd.Process.Signal(os.Interrupt) })
 		}
 	})
-	if last := words(got[len(got)-1]); status != 130 || !strings.Contains(last, "the state is saved") || !strings.Contains(last, "→ run it again: it goes on from there") {
+	if last := words(got[len(got)-1]); status != 130 || !strings.Contains(last, "the state is saved") || !strings.Contains(last, "→ run it again: it continues from there") {
 		t.Fatalf("interrupted: status %d, %q\n%s", status, last, out)
 	}
 	if out, status := start(t, dir, "evaluate"); status != 0 || !accuracy.MatchString(lastLine(out)) {
@@ -114,7 +115,7 @@ func TestFineTuneGoesOn(t *testing.T) {
 	a, _ := os.ReadFile(filepath.Join(dir, ".tlkit/few/head.safetensors"))
 	b, _ := os.ReadFile(filepath.Join(straight, ".tlkit/few/head.safetensors"))
 	if len(a) == 0 || !bytes.Equal(a, b) {
-		t.Error("interrupted and straight give other networks")
+		t.Error("the interrupted and the uninterrupted training give different networks")
 	}
 	history, err := curves.ReadFile(filepath.Join(dir, ".tlkit/few/history.jsonl"))
 	if err != nil {

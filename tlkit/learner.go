@@ -23,42 +23,53 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Learner says what is to be learnt from what. Only Name and Data must be given.
+// Learner describes what to learn from which data. Only Name and Data are required.
 type Learner struct {
-	Name     string // of the folder .tlkit/NAME, which holds all that was learnt
-	Data     string // a ready set, a folder, a CSV file; "hymenoptera|insects" takes the first that can be had
-	Backbone string // a network of Models(), or my.onnx, or my.onnx#VALUE to cut it there; "" = mobilenetv2
-	Weights  string // a weights file instead of the network's own
+	// Name of the folder .tlkit/NAME, where the results are stored.
+	Name string
+	// Data is a ready set, a folder or a CSV file; "hymenoptera|insects" takes the first one that is
+	// available.
+	Data string
+	// Backbone is a network of [Models], or my.onnx, or my.onnx#VALUE to cut it at VALUE; "" stands
+	// for mobilenetv2.
+	Backbone string
+	// Weights is a weights file to use instead of the published one.
+	Weights string
 
-	// Which pixels the network wants, where it does not say so itself or is to be led astray on purpose.
-	Statistics string // "imagenet", "half", "caffe", ..., or a network whose are meant
-	Preset     string // a network whose resize, crop and statistics are meant
+	// Set Statistics or Preset if the network's own preset is unknown, or to try a wrong one.
 
-	Head   head.Kind // "" = logistic regression; "sgd" = PyTorch's tutorial
-	Epochs int       // of "sgd"; 0 = 25
-	Views  int       // augmented views of each training picture
-	Seed   uint64    // 0 = 1
+	Statistics string // "imagenet", "half", "caffe", ..., or a network to take them from
+	Preset     string // a network to take resize, crop and statistics from
 
-	// Of FineTune.
-	Plan finetune.Recipe // "" = ours, "tlkit"; "pytorch_tutorial", "keras_guide", "fastai": see finetune.Recipe
-	From string          // first stage of the backbone that moves; "" = the plan's choice
+	// Head is "" for the default of the task, such as logistic regression, or "sgd" for the head of
+	// PyTorch's tutorial.
+	Head   head.Kind
+	Epochs int    // of "sgd"; 0 = 25
+	Views  int    // augmented views of each training picture; 0 = the picture itself
+	Seed   uint64 // 0 = 1
+
+	// Plan is the recipe of FineTune: "" or "tlkit", "pytorch_tutorial", "keras_guide" or "fastai",
+	// see [finetune.Recipe].
+	Plan finetune.Recipe
+	// From is the first stage of the backbone that FineTune trains; "" = the plan's choice.
+	From string
 }
 
-// drawnVar, set to "drawn", makes every learner that may use a drawn set use it, and shows
-// no pictures of others: for notebooks that are kept with their outputs.
+// drawnVar, set to "drawn", makes every learner whose Data allows it use a drawn set, and hides
+// pictures of other origin: for notebooks that are saved with their outputs.
 const drawnVar = "TLKIT_PICTURES"
 
-// quickVar, set to 1, takes the drawn set too and fine-tunes for one epoch, so that notebooks
+// quickVar, set to 1, uses the drawn sets too, and fine-tunes for one epoch only, so that notebooks
 // can be tested anywhere.
 const quickVar = "TLKIT_QUICK"
 
 func onlyDrawn() bool { return os.Getenv(drawnVar) == "drawn" || os.Getenv(quickVar) == "1" }
 
-// spec is the job as package run takes it.
+// spec returns the job for package run.
 func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 	p := place(l.Name)
 	if l.Name == "" || l.Data == "" {
-		return run.Spec{}, p, fmt.Errorf("a learner with name %q and data %q; give it both: tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}", l.Name, l.Data)
+		return run.Spec{}, p, fmt.Errorf("a learner with name %q and data %q, want both; write tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}", l.Name, l.Data)
 	}
 	names := l.Data
 	if onlyDrawn() {
@@ -79,7 +90,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 	return s, p, err
 }
 
-// DataName is the data set that Data stands for here: the first of several that can be had.
+// DataName returns the data set that Data stands for here: the first one that is available.
 func (l Learner) DataName() string {
 	var name string
 	l.verb("DataName", func(ctx context.Context) error {
@@ -90,23 +101,24 @@ func (l Learner) DataName() string {
 	return name
 }
 
-// FitHead trains the head on the frozen backbone, with the curve drawn while it learns, and
-// ends with the accuracy on pictures it has not seen. A head that was trained before is not
-// trained again: the line says "resumed".
+// FitHead trains the head on the frozen backbone, with live curves, and prints the score on
+// pictures it has not seen. A head that was trained before is not trained again: the output says
+// "resumed".
 func (l Learner) FitHead() {
 	l.verb("FitHead", func(ctx context.Context) error { return l.train(ctx, 0) })
 }
 
-// FineTune goes on from the fitted head and trains the backbone too, for some epochs; 0 = as many as the plan's recipe
-// has. The plan is said before it runs, with its reasons. The learner's own plan tries depths and rates on folds of the
-// training pictures, and where none of them pays it says so and keeps the head as it is.
+// FineTune continues from the fitted head and trains the backbone too, for the given number of
+// epochs; 0 stands for the number of the plan's recipe. It prints the plan, with its reasons,
+// before it starts. The default plan tries depths and rates on folds of the training pictures; if
+// none of them pays, it says so and keeps the head as it is.
 //
-// Interrupted, it goes on with the next call; what FitHead learnt stays until it is done. ShowCurves, Evaluate and Export
-// then are of the fine-tuned network.
+// An interrupted FineTune continues with the next call; until it is done, the results of FitHead
+// stay. After that, ShowCurves, Evaluate and Export use the fine-tuned network.
 func (l Learner) FineTune(epochs int) {
 	l.verb("FineTune", func(ctx context.Context) error {
 		if epochs < 0 {
-			return fmt.Errorf("%d epochs of fine-tuning; want 1 or more, or 0 for the recipe's own number", epochs)
+			return fmt.Errorf("%d epochs of fine-tuning, want 0 or more; use 0 for the number of the recipe", epochs)
 		}
 		if epochs == 0 {
 			epochs = l.Plan.Epochs()
@@ -118,7 +130,7 @@ func (l Learner) FineTune(epochs int) {
 	})
 }
 
-// train fits the head and, with epochs, fine-tunes behind it.
+// train fits the head and, if epochs is above 0, fine-tunes after it.
 func (l Learner) train(ctx context.Context, epochs int) error {
 	s, p, err := l.spec(ctx)
 	if err != nil {
@@ -136,7 +148,7 @@ func (l Learner) train(ctx context.Context, epochs int) error {
 		return err
 	}
 	show.Default.Clear()
-	show.Default.Text(fmt.Sprintf("%d pictures learnt from, %s measured, %.1f s", r.Train, r.Split, r.Seconds))
+	show.Default.Text(fmt.Sprintf("trained on %d pictures, scored on %s, %.1f s", r.Train, r.Split, r.Seconds))
 	if p := r.Probe; p != nil {
 		show.Default.Text("the head alone: " + p.Score.String() + ", " + p.GainLine())
 	}
@@ -144,8 +156,8 @@ func (l Learner) train(ctx context.Context, epochs int) error {
 	return nil
 }
 
-// ShowCurves draws the history: loss and accuracy of every step, on the pictures learnt
-// from, out of fold, and on the pictures held back.
+// ShowCurves draws the history of the training: loss and score of every step on training pictures,
+// out of fold, and on held-back pictures.
 func (l Learner) ShowCurves() {
 	l.verb("ShowCurves", func(context.Context) error {
 		stored, err := l.stored()
@@ -160,8 +172,8 @@ func (l Learner) ShowCurves() {
 	})
 }
 
-// ShowNorms draws how far fine-tuning moved the statistics of the batch norms from where the
-// checkpoint had them, or says that it did not.
+// ShowNorms draws how far fine-tuning moved the statistics of the batch norms from those of the
+// checkpoint, or says that they did not move.
 func (l Learner) ShowNorms() {
 	l.verb("ShowNorms", func(ctx context.Context) error {
 		stored, err := l.stored()
@@ -194,7 +206,7 @@ func (l Learner) ShowNorms() {
 	})
 }
 
-// History is the learner's curve as data, for figures of your own.
+// History returns the learner's history as data, for your own figures.
 func (l Learner) History() curves.Run {
 	var out curves.Run
 	l.verb("History", func(context.Context) error {
@@ -207,7 +219,7 @@ func (l Learner) History() curves.Run {
 	return out
 }
 
-// Result is what the learner found, as data, for tables and figures of your own.
+// Result returns the learner's result as data, for your own tables and figures.
 func (l Learner) Result() run.Result {
 	var out run.Result
 	l.verb("Result", func(context.Context) error {
@@ -223,18 +235,17 @@ func (l Learner) Result() run.Result {
 func (l Learner) stored() (*run.Stored, error) {
 	s, err := run.Find(place(l.Name).Folder, l.Name)
 	if errors.Is(err, run.ErrNoRun) {
-		return nil, fmt.Errorf("%s has learnt nothing yet; call its FitHead() first", l.Name)
+		return nil, fmt.Errorf("%s is not trained yet; call its FitHead() first", l.Name)
 	}
 	if err == nil {
-		show.Default.Folder = s.Folder // figures of a program lie beside its run
+		show.Default.Folder = s.Folder // a program's figures are saved with its run
 	}
 	return s, err
 }
 
-// Evaluate measures the head anew on the pictures held back: per label, the confusion
-// matrix, the pictures it was most wrong about, and the accuracy. Of several labels a
-// picture it shows how well each is found, of real values the predicted against the true
-// ones.
+// Evaluate scores the head again on the held-back pictures: by label, with the confusion matrix,
+// the worst mistakes and the accuracy. For several labels a picture, it shows how well each one is
+// predicted; for real values, predicted against true values.
 func (l Learner) Evaluate() {
 	l.verb("Evaluate", func(ctx context.Context) error {
 		stored, err := l.stored()
@@ -269,7 +280,7 @@ func (l Learner) Evaluate() {
 			tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Caption: w.Caption,
 				Image: thumbnail(filepath.Join(set.Root, filepath.FromSlash(w.File)))})
 		}
-		if err := pictures(set, "top-losses", plots.Grid("Most wrong about", tiles)); err != nil {
+		if err := pictures(set, "top-losses", plots.Grid("Worst mistakes", tiles)); err != nil {
 			return err
 		}
 		show.Default.Text(e.Score.String())
@@ -277,8 +288,8 @@ func (l Learner) Evaluate() {
 	})
 }
 
-// thumbnail is a picture small enough for a grid; nil when it cannot be read, which the
-// grid shows as such.
+// thumbnail returns a picture small enough for a grid, or nil if it cannot be read; the grid then
+// shows an empty tile.
 func thumbnail(path string) image.Image {
 	picture, err := transforms.DecodeFile(path, transforms.DecodeOptions{})
 	if err != nil {
@@ -291,21 +302,21 @@ func thumbnail(path string) image.Image {
 	return small
 }
 
-// pictures shows a figure that holds pictures of a data set, or says why not.
+// pictures shows a figure that contains pictures of a data set, or says why it is hidden.
 func pictures(set *datasets.Dataset, name string, f plots.Figure) error {
 	kind := show.Foreign
 	if strings.HasPrefix(set.Name, "insects") {
 		kind = show.Drawn
 	}
 	if kind == show.Foreign && onlyDrawn() {
-		show.Default.Text("(pictures of others are not shown: " + drawnVar + "=drawn)")
+		show.Default.Text("(pictures are hidden, because " + drawnVar + "=drawn)")
 		return nil
 	}
 	return show.Default.Pictures(name, kind, f)
 }
 
-// ShowBatch shows n training pictures as the network sees them: resized and cropped by the
-// backbone's preset, the numbers turned back into colours.
+// ShowBatch shows n training pictures, 1 to 60, as the network sees them: resized and cropped by
+// the backbone's preset, with the numbers turned back into colours.
 func (l Learner) ShowBatch(n int) {
 	l.verb("ShowBatch", func(ctx context.Context) error {
 		s, p, err := l.spec(ctx)
@@ -322,7 +333,7 @@ func (l Learner) ShowBatch(n int) {
 		}
 		items := set.In(datasets.Train)
 		if n < 1 || n > 60 || len(items) == 0 {
-			return fmt.Errorf("a batch of %d of %d training pictures; ask for 1 to 60", n, len(items))
+			return fmt.Errorf("a batch of %d of %d training pictures, want 1 to 60; change the number", n, len(items))
 		}
 		pipeline := preset.Eval()
 		var tiles []plots.Picture
@@ -341,7 +352,7 @@ func (l Learner) ShowBatch(n int) {
 	})
 }
 
-// Export writes the trained head to a file: see package export for what is in it.
+// Export writes the trained head to a file; package export describes its content.
 func (l Learner) Export(path string) {
 	l.verb("Export", func(context.Context) error {
 		stored, err := l.stored()
@@ -359,12 +370,12 @@ func (l Learner) Export(path string) {
 		if n := len(h.Changed); n > 0 {
 			tuned = fmt.Sprintf("%d tensors fine-tuned, ", n)
 		}
-		show.Default.Text(fmt.Sprintf("%s: %s on %s, %s, %ssha256 over all of it, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, h.Task.Words(h.Labels), tuned))
+		show.Default.Text(fmt.Sprintf("%s: %s on %s, %s, %ssha256 of everything, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, h.Task.Words(h.Labels), tuned))
 		return nil
 	})
 }
 
-// inFolder is a path as the notebook's folder sees it: cells are compiled and run elsewhere.
+// inFolder returns a path relative to the notebook's folder. Cells are compiled and run elsewhere.
 func inFolder(path string) string {
 	if filepath.IsAbs(path) {
 		return path

@@ -1,22 +1,22 @@
-// Package tlkit is transfer learning in the words one types into a notebook cell.
+// Package tlkit is transfer learning in a few lines of a notebook cell.
 //
 //	var bees = tlkit.Learner{Name: "ants-and-bees", Backbone: "mobilenetv2", Data: "hymenoptera"}
 //
 //	%%
-//	bees.FitHead()     // frozen: one pass through the backbone, cached; live curves
-//	bees.FineTune(5)   // the backbone moves too, where that pays; says its plan first
-//	bees.ShowCurves()  // loss and accuracy of every step, the border between the two
-//	bees.Evaluate()    // per label, confusion, what it was most wrong about
+//	bees.FitHead()     // backbone frozen: one pass through it, cached; live curves
+//	bees.FineTune(5)   // trains the backbone too, where that pays; prints its plan first
+//	bees.ShowCurves()  // loss and accuracy of every step of both
+//	bees.Evaluate()    // scores by label, confusion matrix, worst mistakes
 //	bees.Export("ants-and-bees.head.safetensors")
 //
-// A Learner is a plain value that opens nothing, so it may stand at the top of a notebook,
-// where every cell sees it. What it learns lies on disk, in .tlkit/NAME: a later cell, or a
-// later day, goes on from there.
+// A Learner is a plain value. Declaring one opens nothing, so it can stand at the top of a
+// notebook, where every cell sees it. Its results are files in .tlkit/NAME: another cell, or
+// another day, continues from there.
 //
-// These verbs return no errors. When one cannot do its work it says what went wrong and
-// what to do about it, and ends the program (in a notebook: the cell) with status 1. The
-// same lines are a Go program. Whoever wants errors as values, or pieces, uses the packages
-// below this one: package run does the same jobs and returns them.
+// These functions and methods return no errors. One that fails prints what went wrong and
+// what to do about it, and ends the program (in a notebook: the cell) with status 1; after
+// an interrupt, with status 130. The same lines work in a Go program. To handle errors
+// yourself, use package run, which does the same jobs and returns errors.
 package tlkit
 
 import (
@@ -42,9 +42,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Show displays any value, so that every line of a cell may be its last: a figure, a curve, a
-// rate finder's find or a confusion matrix as a picture with its words, an image, a table, a slice of structs as a
-// table, what has a Text method as that text, anything else as fmt prints it.
+// Show displays any value, so that it can end any line of a cell. A figure, a curve, a confusion
+// matrix or the result of a rate finder is shown as a picture with a caption; an image as a
+// picture; a table or a slice of structs as a table; a value with a Text method as that text; and
+// anything else as fmt prints it.
 func Show(v any) {
 	verb("Show", func(context.Context) error {
 		switch v := v.(type) {
@@ -63,18 +64,18 @@ func Show(v any) {
 	})
 }
 
-// ShowDrawn is Show for a figure that holds pictures which this project drew: its output is
-// marked so, and may be kept with a notebook.
+// ShowDrawn is [Show] for a figure that contains only pictures drawn by this project. Its output is
+// marked as such, and may be saved with a notebook.
 func ShowDrawn(f show.Figure) {
 	verb("ShowDrawn", func(context.Context) error { return show.Default.Pictures("pictures", show.Drawn, f) })
 }
 
-// Channels is a figure of what reaches a network from one prepared picture, see
+// Channels returns a figure of the values of a prepared picture, channel by channel; see
 // [evaluate.Channels].
 func Channels(x transforms.Tensor) plots.Figure { return Must(evaluate.Channels(x)) }
 
-// Must gives the value of a call that may fail, and ends the cell with the error's card when
-// it did: for mixing these verbs with the packages below.
+// Must returns v. If err is not nil, it shows the error and ends the cell. It is for mixing these
+// functions with the packages below.
 func Must[T any](v T, err error) T {
 	if err != nil {
 		verb("This", func(context.Context) error { return err })
@@ -82,7 +83,8 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-// Models shows the table of networks a head can be trained on.
+// Models shows the networks that a head can be trained on, with licence, picture size in pixels,
+// millions of parameters, number of features, and top-1 accuracy on ImageNet in percent.
 func Models() {
 	verb("Models", func(context.Context) error {
 		t := show.Table{Header: []string{"model", "licence", "size", "parameters", "features", "top-1"}, Left: 2}
@@ -98,11 +100,11 @@ func Models() {
 	})
 }
 
-// verb runs one of the words of this package: interruptible, always flushed, its error told
-// in a card.
+// verb runs a function or method of this package: it can be interrupted, its output is always
+// flushed, and its error is shown as a card.
 func verb(what string, do func(context.Context) error) { verbIn(what, "", do) }
 
-// verb of a learner: its card says which one, and where that lives.
+// verb runs a method of a learner; its card names the learner and its folder.
 func (l Learner) verb(what string, do func(context.Context) error) {
 	if l.Name == "" {
 		verb(what, do)
@@ -112,13 +114,13 @@ func (l Learner) verb(what string, do func(context.Context) error) {
 }
 
 func verbIn(what, where string, do func(context.Context) error) {
-	// A notebook that went away closes the pipe it read from; the work goes on without it, so
-	// that what is being learnt gets to the disk.
+	// A notebook that closes leaves a broken pipe; the work continues, so that results reach the
+	// disk.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
-	defer show.Default.Flush()   // also when something panics: what was shown stays
+	defer show.Default.Flush()   // also after a panic, so that earlier output stays
 	finished := make(chan struct{})
 	defer close(finished)
 	if show.Default.InCell() {
@@ -131,8 +133,8 @@ func verbIn(what, where string, do func(context.Context) error) {
 		if ctx.Err() == nil {
 			return
 		}
-		// It came too late for this verb, but it was meant for the whole cell.
-		show.Default.Text("interrupted; " + what + " is done, what follows it is not")
+		// The interrupt came too late for this verb, but it was meant for the whole cell.
+		show.Default.Text("interrupted; " + what + " is done, the rest of the cell is not")
 		show.Default.Flush()
 		os.Exit(130)
 	}
@@ -140,7 +142,7 @@ func verbIn(what, where string, do func(context.Context) error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		status = 130 // what shells expect: 128 + SIGINT
 		if errors.Is(err, finetune.ErrInterrupted) {
-			err = errors.New("interrupted, and the state is saved; run it again: it goes on from there")
+			err = errors.New("interrupted, and the state is saved; run it again: it continues from there")
 		} else {
 			err = errInterrupted
 		}
@@ -150,14 +152,14 @@ func verbIn(what, where string, do func(context.Context) error) {
 	os.Exit(status)
 }
 
-var errInterrupted = errors.New("interrupted; run it again: it goes on from there, features computed so far are kept")
+var errInterrupted = errors.New("interrupted; run it again: features computed so far are kept")
 
-// grace is how long an interrupted verb may take to its end: GoNB kills a cell after five
-// seconds, and nobody would be told anything.
+// grace is how long an interrupted verb may take to end by itself. GoNB kills a cell after five
+// seconds, without any message.
 const grace = 4500 * time.Millisecond
 
-// lastWords ends a cell whose interrupted work does not end by itself: XLA's compiler, for
-// one, cannot be stopped. Files are written whole or not at all, so this costs none.
+// lastWords ends a cell whose interrupted work does not end by itself; XLA's compiler, for example,
+// cannot be stopped. No file is lost, because files are written completely or not at all.
 func lastWords(what, where string, finished <-chan struct{}) {
 	select {
 	case <-finished:
@@ -170,8 +172,8 @@ func lastWords(what, where string, finished <-chan struct{}) {
 	os.Exit(130)
 }
 
-// card is an error for a person: what could not be done, why, and what to do. Errors here
-// say "what happened; what to type".
+// card formats an error for the user: what failed, why, and what to do. The text of an error is
+// "what happened; what to do".
 func card(what, where string, err error) show.Card {
 	c := show.Card{What: what, Where: where, Why: invoke.Hints(err.Error())}
 	if i := strings.LastIndex(c.Why, "; "); i >= 0 {
@@ -183,7 +185,7 @@ func card(what, where string, err error) show.Card {
 	return c
 }
 
-// reporter shows what a job does: state words at one place, sentences below each other.
+// reporter shows the progress of a job: states in one place, sentences one below the other.
 type reporter struct{}
 
 var _ run.Progress = reporter{}
@@ -191,7 +193,7 @@ var _ run.Progress = reporter{}
 func (reporter) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
 func (reporter) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
 
-// place is where runs go: the folder of the notebook, or the current one.
+// place returns where runs are stored: in the folder of the notebook, or in the current folder.
 func place(name string) run.Place {
 	p := run.Place{Name: name, Keep: true, Offline: os.Getenv("TLKIT_OFFLINE") != "", NonCommercial: os.Getenv("TLKIT_NONCOMMERCIAL") != ""}
 	if dir := os.Getenv("GONB_DIR"); dir != "" && show.Default.InCell() {

@@ -28,14 +28,14 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// The verbs end their program, so each test runs this binary as a program of its own.
+// The verbs end the program, so each test runs this binary as a separate program.
 const programVar = "TLKIT_TEST_PROGRAM"
 
 var few = tlkit.Learner{Name: "few", Data: "pictures"}
 
 const onecycle = finetune.Fastai
 
-// tuned is few with a plan, its last three stages moving.
+// tuned is few with a plan that trains the last three stages.
 func tuned(plan finetune.Recipe) tlkit.Learner {
 	l := few
 	l.Plan, l.From = plan, "features.16"
@@ -101,15 +101,15 @@ var programs = map[string]func(){
 	},
 }
 
-// stubborn takes its time whatever happens, as a compiler written in C does.
+// stubborn ignores interrupts, as a compiler written in C does.
 type stubborn struct{}
 
 func (stubborn) Text() string { time.Sleep(time.Minute); return "at last" }
 
-// bad panics when it is shown.
+// bad panics when shown.
 type bad struct{}
 
-func (bad) Text() string { panic("a bug in somebody's Text") }
+func (bad) Text() string { panic("a bug in a Text method") }
 
 func TestMain(m *testing.M) {
 	if program := programs[os.Getenv(programVar)]; program != nil {
@@ -196,7 +196,7 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// The whole story as a Go program: trained, drawn, measured, exported, used; and resumed.
+// Everything as a Go program: train, draw, evaluate, export, classify; then resume.
 func TestProgram(t *testing.T) {
 	trains(t)
 	dir := t.TempDir()
@@ -236,7 +236,7 @@ func TestProgram(t *testing.T) {
 		t.Errorf("show: status %d\n%s", status, out)
 	}
 
-	// The folder may move; what belongs together moves together.
+	// The whole folder may be moved.
 	moved := filepath.Join(t.TempDir(), "elsewhere")
 	if err := os.Rename(dir, moved); err != nil {
 		t.Fatal(err)
@@ -244,14 +244,14 @@ func TestProgram(t *testing.T) {
 	if out, status = start(t, moved, "evaluate"); status != 0 || !accuracy.MatchString(lastLine(out)) {
 		t.Errorf("after the move: status %d\n%s", status, out)
 	}
-	// A picture more is another data set.
+	// Other pictures are another data set.
 	if err := os.Rename(filepath.Join(moved, "pictures/ants/00.png"), filepath.Join(moved, "pictures/bees/zz.png")); err != nil {
 		t.Fatal(err)
 	}
 	if out, status = start(t, moved, "fit"); status != 1 || !strings.Contains(out, "changed since") {
 		t.Errorf("after the pictures changed: status %d\n%s", status, out)
 	}
-	// Half a run is trained anew.
+	// An incomplete run is trained again.
 	if err := os.WriteFile(filepath.Join(moved, ".tlkit/few/result.json"), []byte(`{"accu`), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -260,15 +260,15 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// Each mistake ends with one card: what, why, what to type; and status 1.
+// Each mistake ends with status 1 and a card: what, why, and what to type.
 func TestCards(t *testing.T) {
 	dir := t.TempDir()
 	draw(t, dir, 1, 0)
 	for name, want := range map[string][]string{
-		"curves":   {"ShowCurves of few", "has learnt nothing yet", "→ call its FitHead() first", "in .tlkit/few"},
+		"curves":   {"ShowCurves of few", "is not trained yet", "→ call its FitHead() first", "in .tlkit/few"},
 		"evaluate": {"Evaluate of few", "→ call its FitHead() first"},
 		"export":   {"Export of few", "→ call its FitHead() first"},
-		"nameless": {"✗ FitHead could not be done", "→ give it both: tlkit.Learner{Name:"},
+		"nameless": {"✗ FitHead could not be done", "→ write tlkit.Learner{Name:"},
 		"backbone": {"FitHead of x", "mobilnet", "→ nearest are mobilenetv2"},
 		"nodata":   {"FitHead of x", "no/such/folder"},
 	} {
@@ -285,7 +285,7 @@ func TestCards(t *testing.T) {
 	if out, status := start(t, dir, "models"); status != 0 || !strings.Contains(out, "mobilenetv2") {
 		t.Errorf("models: status %d\n%s", status, out)
 	}
-	if out, status := start(t, dir, "panic"); status != 2 || !strings.Contains(out, "before") || !strings.Contains(out, "somebody's Text") || !strings.Contains(out, "tlkit_test.go:") {
+	if out, status := start(t, dir, "panic"); status != 2 || !strings.Contains(out, "before") || !strings.Contains(out, "a bug in a Text method") || !strings.Contains(out, "tlkit_test.go:") {
 		t.Errorf("panic: status %d\n%s", status, out)
 	}
 	write(t, filepath.Join(dir, "taken", ".tlkit"), "a file")
@@ -295,8 +295,8 @@ func TestCards(t *testing.T) {
 	}
 }
 
-// cell runs a program as a cell of a notebook and gives what the kernel was sent; each shown
-// output is also given to watch.
+// cell runs a program as a cell of a notebook and returns what the kernel received. watch is called
+// with each output.
 func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.DisplayData), env ...string) (got []protocol.DisplayData, output string, status int) {
 	t.Helper()
 	pipes := t.TempDir()
@@ -306,7 +306,7 @@ func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.D
 			t.Skipf("no named pipes here: %v", err)
 		}
 	}
-	// Opened for both directions, so that opening never waits.
+	// Opened for reading and writing, so that opening does not block.
 	r, err := os.OpenFile(there, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -335,7 +335,8 @@ func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.D
 			if dec.Decode(&d) != nil {
 				return
 			}
-			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok { // Sync: answer as GoNB does
+			// Sync: reply as GoNB does
+			if c, ok := d.Data[protocol.MIMECommValue].(protocol.CommValue); ok {
 				mu.Lock()
 				waitedFor = true
 				mu.Unlock()
@@ -353,7 +354,7 @@ func cell(t *testing.T, dir, name string, watch func(cmd *exec.Cmd, d protocol.D
 	_ = cmd.Wait()
 	mu.Lock()
 	defer mu.Unlock()
-	if !waitedFor { // GoNB drops what is under way when a program ends
+	if !waitedFor { // GoNB drops pending output when a program ends
 		t.Errorf("%s ended without waiting until its outputs had arrived", name)
 	}
 	return got, out.String(), cmd.ProcessState.ExitCode()
@@ -364,7 +365,7 @@ func words(d protocol.DisplayData) string {
 	return s
 }
 
-// Names that are no friends, in a cell: nothing of them is active, and nothing is lost.
+// Hostile names in a cell: none of them is interpreted, and none is lost.
 func TestHostileNamesInACell(t *testing.T) {
 	trains(t)
 	dir := t.TempDir()
@@ -416,12 +417,13 @@ func TestHostileNamesInACell(t *testing.T) {
 
 func TestPanicInACell(t *testing.T) {
 	got, out, status := cell(t, t.TempDir(), "panic", nil)
-	if status != 2 || len(got) != 1 || words(got[0]) != "before" || !strings.Contains(out, "somebody's Text") {
+	if status != 2 || len(got) != 1 || words(got[0]) != "before" || !strings.Contains(out, "a bug in a Text method") {
 		t.Errorf("status %d, %d outputs\n%s", status, len(got), out)
 	}
 }
 
-// cacheWithoutFeatures is the person's cache as far as it takes time to fill, and no features.
+// cacheWithoutFeatures returns a cache with everything that is slow to compute, but without
+// features.
 func cacheWithoutFeatures(t *testing.T) string {
 	t.Helper()
 	full, err := cachedir.Dir()
@@ -443,7 +445,7 @@ func cacheWithoutFeatures(t *testing.T) string {
 	return dir
 }
 
-// An interrupt in any state: a card and status 130, and the next run comes to its end.
+// An interrupt in any state gives a card and status 130, and the next run completes.
 func TestInterrupts(t *testing.T) {
 	trains(t)
 	for _, state := range []string{"opening data", "compiling", "extracting features", "training"} {
@@ -460,11 +462,11 @@ func TestInterrupts(t *testing.T) {
 		last := words(got[len(got)-1])
 		switch {
 		case !hit:
-			t.Logf("%s: over before anybody saw it", state)
+			t.Logf("%s: over before it could be interrupted", state)
 		case status == 130 && strings.Contains(last, "interrupted") && strings.Contains(last, "→ run it again"):
-		case status == 130 && strings.HasPrefix(last, "interrupted; FitHead of few is done"): // it was faster
+		case status == 130 && strings.HasPrefix(last, "interrupted; FitHead of few is done"): // it was faster than the interrupt
 			t.Logf("%s: done before it could be stopped", state)
-		case status == 0 && accuracy.MatchString(last): // it was faster
+		case status == 0 && accuracy.MatchString(last): // it was faster than the interrupt
 			t.Logf("%s: finished before the interrupt", state)
 		default:
 			t.Errorf("%s: status %d, %q\n%s", state, status, last, out)
@@ -475,38 +477,38 @@ func TestInterrupts(t *testing.T) {
 	}
 }
 
-// What cannot be stopped is left before GoNB kills the cell without a word.
+// Work that cannot be stopped is abandoned before GoNB kills the cell without a message.
 func TestInterruptOfWhatCannotBeStopped(t *testing.T) {
-	var at time.Time
+	var interrupted time.Time
 	got, out, status := cell(t, t.TempDir(), "stubborn", func(cmd *exec.Cmd, d protocol.DisplayData) {
 		if words(d) == "before" {
-			time.AfterFunc(500*time.Millisecond, func() { // when it is at it
-				at = time.Now()
+			time.AfterFunc(500*time.Millisecond, func() { // while it is working
+				interrupted = time.Now()
 				_ = cmd.Process.Signal(os.Interrupt)
 			})
 		}
 	})
-	if took := time.Since(at); status != 130 || took > 4900*time.Millisecond || !strings.Contains(words(got[len(got)-1]), "→ run it again") {
+	if took := time.Since(interrupted); status != 130 || took > 4900*time.Millisecond || !strings.Contains(words(got[len(got)-1]), "→ run it again") {
 		t.Errorf("status %d after %v, %d outputs\n%s", status, took, len(got), out)
 	}
 }
 
-// An interrupt that comes while the first verb of a cell is ending ends the cell.
+// An interrupt while the first verb of a cell is ending ends the cell.
 func TestInterruptBetweenVerbs(t *testing.T) {
 	got, out, status := cell(t, t.TempDir(), "stubborn", func(cmd *exec.Cmd, d protocol.DisplayData) {
-		if words(d) == "before" { // the verb waits until this has arrived
+		if words(d) == "before" { // the verb waits for this output to arrive
 			_ = cmd.Process.Signal(os.Interrupt)
 			time.Sleep(300 * time.Millisecond)
 		}
 	})
-	if last := words(got[len(got)-1]); status != 130 || last != "interrupted; Show is done, what follows it is not" {
+	if last := words(got[len(got)-1]); status != 130 || last != "interrupted; Show is done, the rest of the cell is not" {
 		t.Errorf("status %d, %q\n%s", status, last, out)
 	}
 }
 
-// The reader of standard output goes away, as a kernel that is restarted does: the training
-// gets to its end all the same.
-func TestNobodyReads(t *testing.T) {
+// The reader of standard output goes away, as a restarted kernel does: the training still
+// completes.
+func TestReaderGone(t *testing.T) {
 	trains(t)
 	dir := t.TempDir()
 	draw(t, dir, 12, 100)
