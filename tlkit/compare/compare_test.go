@@ -124,14 +124,14 @@ func TestCompare(t *testing.T) {
 		several := filepath.Join(folder, "several.csv")
 		testpictures.Write(t, several, []byte("path,labels\ndiscs/00.png,a|b\ndiscs/01.png,b\nbars/00.png,a\nbars/01.png,\n"))
 		for word, s := range map[string]Spec{
-			"resnet18":          {Data: folder, Models: []string{"resnet19"}},
-			"at least 2 folds":  {Data: folder, Folds: 1},
-			"not both":          {Data: folder, All: true, Models: []string{"mobilenetv2"}},
-			"want valid":        {Data: folder, Split: "train"},
-			"asks for labels":   {Data: several},
-			"cannot be dealt":   {Data: folder, Folds: 41},
-			"no data set":       {Data: "nowhere-at-all"},
-			"at least 2 folds ": {Data: folder, Folds: -3},
+			"resnet18":            {Data: folder, Models: []string{"resnet19"}},
+			"at least 2 folds":    {Data: folder, Folds: 1},
+			"not both":            {Data: folder, All: true, Models: []string{"mobilenetv2"}},
+			"want valid":          {Data: folder, Split: "train"},
+			"ranked by one label": {Data: several},
+			"cannot be dealt":     {Data: folder, Folds: 41},
+			"no data set":         {Data: "nowhere-at-all"},
+			"at least 2 folds ":   {Data: folder, Folds: -3},
 		} {
 			if c, err := Run(t.Context(), s, place, nil); c != nil || err == nil || !strings.Contains(err.Error(), strings.TrimSpace(word)) {
 				t.Errorf("%+v: err = %v, want %q in it", s, err, word)

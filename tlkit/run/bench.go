@@ -11,19 +11,20 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Bench is what several backbones are probed on, one after the other: the same pictures, split in
-// the same way, on the same engine.
+// Bench is the common ground for probing several backbones: the same pictures, the same splits, the
+// same engine.
 type Bench struct {
 	Data   *datasets.Dataset
 	Task   task.Task // of Data
 	Engine *engine.Engine
-	Split  string // what the probes are judged on
+	Split  string // the pictures that the probes are scored on, in words
 
 	spec Spec
 }
 
-// OpenBench opens data and engine of a spec, whose pictures have one label each. Its Model is not
-// looked at.
+// OpenBench opens the data set and the engine of a spec; its Model is not used. It is an error if
+// the data set does not have one label a picture, or if it lacks the pictures of the split or
+// folds. p may be nil.
 func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, error) {
 	p = orSilent(p)
 	p.State("opening data", 0, 0)
@@ -32,33 +33,36 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 		return nil, err
 	}
 	b := &Bench{Data: ds, spec: s}
-	if b.Task, err = task.Named(ds.Task); err != nil {
+	b.Task, err = task.Named(ds.Task)
+	if err != nil {
 		return nil, err
 	}
 	if ds.Task != datasets.Classes {
-		return nil, fmt.Errorf("run: %s asks for %s, and backbones are ranked by one label a picture; give its CSV file the columns path,label, or train one after the other: tlkit train %s --model MODEL", ds.Name, ds.Task, s.Data)
+		return nil, fmt.Errorf("run: the task of %s is %s, and backbones are ranked by one label a picture; give its CSV file the columns path,label, or train each one: tlkit train %s --model MODEL", ds.Name, ds.Task, s.Data)
 	}
 	introduce(ds, p)
-	if _, _, b.Split, err = parts(ds, s); err != nil {
+	_, _, b.Split, err = parts(ds, s)
+	if err != nil {
 		return nil, err
 	}
-	if b.Engine, err = openEngine(ctx, place.Offline, p); err != nil {
+	b.Engine, err = openEngine(ctx, place.Offline, p)
+	if err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// Probed is what a linear probe of a backbone says about the pictures it is judged on: with folds all
-// of them, each by a head that did not see it.
+// Probed is the result of a linear probe of a backbone. With folds it covers all pictures, each
+// predicted by a head that did not see it.
 type Probed struct {
 	Items  []datasets.Item
-	Truth  []int // class of each
+	Truth  []int // class of each picture
 	Logits []float32
 	Labels int // K; Logits is [len(Items), K]
 }
 
-// Probe fits a head on the frozen features of a network. Pictures that turn out unreadable leave the
-// data set.
+// Probe fits a head on the frozen features of a network. Pictures that turn out to be unreadable
+// are dropped from the data set. p may be nil.
 func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, error) {
 	o, err := newOpened(b.Data, net, b.Engine)
 	if err != nil {
@@ -71,10 +75,10 @@ func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, e
 	return &Probed{Items: eval.items, Truth: eval.s.Y, Logits: logits, Labels: eval.s.Classes}, nil
 }
 
-// probe fits a head on frozen features and gives its logits of the pictures reported on: with folds
-// of all pictures, each by a head that did not see it.
+// probe fits a head on frozen features and returns its logits for the pictures reported on; with
+// folds, for all pictures, each from a head that did not see it.
 func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, logits []float32, err error) {
-	// Anew for each: pictures that turned out unreadable have left the set.
+	// Again for each backbone, because unreadable pictures have been dropped since.
 	trainItems, evalItems, _, err := parts(o.data, s)
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +96,8 @@ func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, l
 		logits, _, err = o.crossValidate(ctx, s, train, train, p)
 		return train, logits, err
 	}
-	if eval, err = o.sample(ctx, b, evalItems, views{0, s.Seed}, p); err != nil {
+	eval, err = o.sample(ctx, b, evalItems, views{0, s.Seed}, p)
+	if err != nil {
 		return nil, nil, err
 	}
 	p.State("training", 0, 0)

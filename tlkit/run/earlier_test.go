@@ -11,8 +11,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// testdata/earlier holds a run's folder, with its head file, and two results, as tlkit wrote them
-// before scores and tasks were types of their own.
+// testdata/earlier has a run's folder, with its head file, and two results, as tlkit wrote them
+// before scores and tasks had their own types.
 func TestRunsOfEarlierVersionsResume(t *testing.T) {
 	ctx, work := context.Background(), t.TempDir()
 	if err := os.CopyFS(filepath.Join(work, Home, "frozen"), os.DirFS("testdata/earlier/frozen")); err != nil {
@@ -39,7 +39,7 @@ func TestRunsOfEarlierVersionsResume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Another processor rounds otherwise, and a picture or two may lie on the border.
+	// Processors round differently, which may change a picture or two near the border.
 	if got := int(e.Correct); e.Total != 1000 || got < 965 || got > 969 || e.Warning != "" {
 		t.Errorf("%s, %q", e.Line(), e.Warning)
 	}

@@ -14,31 +14,32 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// Evaluation is how a head or a pretrained classifier does on a data set. It is the
-// command line's JSON.
+// Evaluation is the score of a head or a pretrained classifier on a data set. It is also the JSON
+// of tlkit evaluate.
 type Evaluation struct {
 	Task datasets.Task `json:"task"`
 	metrics.Score
 	Split string `json:"split"`
 
-	// Of a pretrained classifier: the label's output is the largest, or among the five
-	// largest, of all its outputs. Top1 equals Score.Value.
+	// For a pretrained classifier: the share of pictures for which an output of their label is the
+	// largest, or among the five largest, of all outputs. Top1 equals Score.Value.
 	Top1 *float64 `json:"top1,omitempty"`
 	Top5 *float64 `json:"top5,omitempty"`
 
-	Model      string          `json:"model"`
-	Head       string          `json:"head,omitempty"`
-	Data       string          `json:"data"`
-	Statistics string          `json:"statistics,omitempty"`
-	Preset     string          `json:"preset,omitempty"`
-	Engine     string          `json:"engine"`
-	Seconds    float64         `json:"seconds"`
-	Parity     *float64        `json:"parity,omitempty"`  // of a head: how far its built-in pictures were off
-	Warning    string          `json:"warning,omitempty"` // why the figure may be better than the truth
-	Report     evaluate.Report `json:"report,omitempty"`  // of a head: the report of its task
+	Model      string  `json:"model"`
+	Head       string  `json:"head,omitempty"`
+	Data       string  `json:"data"`
+	Statistics string  `json:"statistics,omitempty"`
+	Preset     string  `json:"preset,omitempty"`
+	Engine     string  `json:"engine"`
+	Seconds    float64 `json:"seconds"`
+	// For a head: the largest difference on its built-in pictures.
+	Parity  *float64        `json:"parity,omitempty"`
+	Warning string          `json:"warning,omitempty"` // why the score may be too optimistic
+	Report  evaluate.Report `json:"report,omitempty"`  // for a head: the report of its task
 }
 
-// Details are what the report of a head says beside the score; "" of a pretrained classifier.
+// Details returns the report of a head without the score; "" for a pretrained classifier.
 func (e *Evaluation) Details() string {
 	if e.Report == nil {
 		return ""
@@ -46,7 +47,7 @@ func (e *Evaluation) Details() string {
 	return e.Report.Details()
 }
 
-// Line is the evaluation in one line.
+// Line formats the evaluation as one line.
 func (e *Evaluation) Line() string {
 	if e.Top5 != nil {
 		return fmt.Sprintf("top-1 %s, top-5 %.1f %% on %s of %s", e.Fraction(), 100**e.Top5, e.Split, e.Data)
@@ -54,15 +55,18 @@ func (e *Evaluation) Line() string {
 	return fmt.Sprintf("%s on %s of %s", e.Score, e.Split, e.Data)
 }
 
-// HeadSpec names a head and what it is measured on.
+// HeadSpec is a head and what it is evaluated on.
 type HeadSpec struct {
 	Head    string // a head file
 	Data    string // a ready set, a folder or a CSV file; its labels must be among the head's
-	Split   string // "" = the one that Train reports on
-	Weights string // the backbone's weights file, when it is not the published one
+	Split   string // "" = the split that Train reports on
+	Weights string // the backbone's weights file, if it is not the published one
 }
 
-// EvaluateHead measures a head file on a data set.
+// EvaluateHead scores a head file on a data set. p may be nil.
+//
+// It is an error if the head file or its backbone does not open, if the data set has another task
+// or labels that the head lacks, or if the split has no pictures.
 func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Evaluation, error) {
 	p = orSilent(p)
 	clock := startClock()
@@ -100,7 +104,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	}, nil
 }
 
-// measured are the pictures that a head is measured on, numbered as the head does.
+// measured are the pictures that a head is scored on, with labels in the head's order.
 type measured struct {
 	set            *datasets.Dataset
 	task           task.Task
@@ -108,7 +112,7 @@ type measured struct {
 	split, warning string
 }
 
-// measuring opens the pictures to measure a head on.
+// measuring opens the pictures to score a head on.
 func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*measured, error) {
 	p.State("opening data", 0, 0)
 	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: h.Seed, Report: p.State})
@@ -117,28 +121,31 @@ func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p P
 	}
 	introduce(ds, p)
 	m := &measured{set: ds}
-	if m.task, err = task.Named(h.Task); err != nil {
+	m.task, err = task.Named(h.Task)
+	if err != nil {
 		return nil, err
 	}
-	if m.split, m.warning, err = splitFor(h, ds, s.Split); err != nil {
+	m.split, m.warning, err = splitFor(h, ds, s.Split)
+	if err != nil {
 		return nil, err
 	}
 	if m.warning != "" {
 		p.Say(m.warning)
 	}
-	if m.items = ds.In(datasets.Split(m.split)); len(m.items) == 0 {
+	m.items = ds.In(datasets.Split(m.split))
+	if len(m.items) == 0 {
 		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", m.split, s.Data, ds.Splits())
 	}
 	if ds.Task != m.task.Name() {
-		return nil, fmt.Errorf("run: the head says %s and %s holds %s; measure it on pictures of its own kind", m.task.Name().Words(h.Labels), ds.Name, ds.Task.Words(ds.Labels))
+		return nil, fmt.Errorf("run: the head predicts %s and %s has %s; evaluate it on pictures of its own kind", m.task.Name().Words(h.Labels), ds.Name, ds.Task.Words(ds.Labels))
 	}
 	return m, m.task.Renumber(h.Labels, ds, m.items)
 }
 
-// splitFor chooses the pictures a head is measured on and says what is doubtful about it. A
-// split that the publisher or the person made is taken at its word. One that was dealt by a
-// seed means something only for the very pictures the head was trained on: of any others
-// nothing tells which the head has learnt from.
+// splitFor chooses the split to score a head on, and a warning if the score is doubtful. A split
+// made by the publisher or the user is trusted. A split dealt by seed only means something for
+// exactly the pictures that the head was trained on; for any others, it is unknown which of them
+// the head has seen.
 func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warning string, err error) {
 	same := h.Data.Fingerprint == ds.Fingerprint()
 	byFolds := h.Result.Folds > 0
@@ -146,7 +153,7 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 	if split == "" {
 		switch {
 		case ds.Dealt && same && byFolds:
-			return "", "", fmt.Errorf("run: this head learnt from all pictures of %s; its figure is the one by folds, %s; measure it on other pictures, or pass --split all to measure it on what it learnt", ds.Name, h.Result.Score)
+			return "", "", fmt.Errorf("run: this head learnt from all pictures of %s; its score is the one by folds, %s; evaluate it on other pictures, or pass --split all to evaluate it on its training pictures", ds.Name, h.Result.Score)
 		case ds.Dealt && !same || ds.Evaluation() == "":
 			split = "all"
 		default:
@@ -156,20 +163,20 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 	named, _ := data.SplitNamed(split)
 	switch {
 	case same && (split == "all" || named == "train" || byFolds && ds.Dealt):
-		warning = "these pictures are among those the head learnt from: the figure says nothing about others"
+		warning = "these pictures are among those the head learnt from: the score says nothing about other pictures"
 	case ds.Dealt && !same:
-		warning = fmt.Sprintf("these are not exactly the pictures the head was trained with (%s); if it learnt from some of them, the figure is too good", h.Data.Name)
+		warning = fmt.Sprintf("these are not exactly the pictures that the head was trained with (%s); if it learnt from some of them, the score is too good", h.Data.Name)
 	}
 	return split, warning, nil
 }
 
-// openedHead is a head on its backbone, ready to answer.
+// openedHead is a head on its backbone, ready to predict.
 type openedHead struct {
 	classifier *export.Classifier
 	eng        *engine.Engine
 }
 
-// openHead opens an engine and a head's backbone.
+// openHead opens the engine and the head's backbone.
 func openHead(ctx context.Context, h *export.Head, weights string, place Place, p Progress) (*openedHead, error) {
 	eng, err := openEngine(ctx, place.Offline, p)
 	if err != nil {
@@ -185,8 +192,8 @@ func openHead(ctx context.Context, h *export.Head, weights string, place Place, 
 	return &openedHead{c, eng}, nil
 }
 
-// Predict opens a head file and says what is on some pictures. Data and Split of the spec are not
-// looked at.
+// Predict opens a head file and classifies pictures, given by their paths. Data and Split of the
+// spec are not used. p may be nil. A picture that cannot be read gets a Prediction with Error.
 func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p Progress) ([]export.Prediction, error) {
 	p = orSilent(p)
 	h, err := export.Read(s.Head)

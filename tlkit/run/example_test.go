@@ -12,8 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// The whole job on pictures that tlkit draws itself. The weights are made up here, so that nothing is
-// downloaded; without Weights it would be those of the network's row.
+// A complete job on pictures that tlkit draws itself. The weights here are made up, so that nothing
+// is downloaded; without Weights, Train uses the published ones.
 func ExampleTrain() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

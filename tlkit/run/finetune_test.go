@@ -20,7 +20,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// stopping interrupts at the n-th word of a state.
+// stopping interrupts at the n-th report of a state.
 type stopping struct {
 	heard
 	word string
@@ -36,7 +36,7 @@ func (s *stopping) State(what string, _, _ int64) {
 	}
 }
 
-// formula writes the weights that the golden formula makes for a small network.
+// formula writes weights by the golden formula for a small network.
 func formula(t *testing.T, name string) string {
 	t.Helper()
 	row, err := zoo.Find(name)
@@ -50,8 +50,9 @@ func formula(t *testing.T, name string) string {
 	return path
 }
 
-// TestFinetune is the command line's job with --finetune, on a small network of made-up weights: the figures are those that every later process
-// gets, twice the same, interrupted or not, and the head alone stands beside them.
+// TestFinetune is a run with --finetune, on a small network with made-up weights: the figures are
+// those of every later process, the same twice, interrupted or not, and the score of the head alone
+// is reported too.
 func TestFinetune(t *testing.T) {
 	ctx := context.Background()
 	folder, work := testpictures.Shapes(t, []string{"discs", "bars"}, 12), t.TempDir()
@@ -61,10 +62,10 @@ func TestFinetune(t *testing.T) {
 	place := Place{Folder: work, Name: "shapes", Keep: true, Out: filepath.Join(work, "out.safetensors")}
 	alone := train(t, frozen, place)
 	if alone.Probe != nil || alone.Finetune != nil {
-		t.Errorf("a frozen run speaks of fine-tuning: %+v", alone.Probe)
+		t.Errorf("a frozen run has figures of fine-tuning: %+v", alone.Probe)
 	}
 
-	// The same name goes on from the head to fine-tuning: Keep refuses only what was asked for differently.
+	// The same name continues from the head to fine-tuning: Keep only refuses other settings.
 	ctx2, cancel := context.WithCancel(ctx)
 	defer cancel()
 	place.Resume = true
@@ -108,7 +109,7 @@ func TestFinetune(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(a, b) || s.LogLoss != r.LogLoss {
-		t.Errorf("interrupted and straight give other heads: loss %v and %v", r.LogLoss, s.LogLoss)
+		t.Errorf("the interrupted and the uninterrupted run give different heads: loss %v and %v", r.LogLoss, s.LogLoss)
 	}
 
 	e, err := EvaluateHead(ctx, HeadSpec{Head: place.Out, Data: folder, Weights: frozen.Weights}, Place{Folder: work}, nil)
@@ -123,7 +124,8 @@ func TestFinetune(t *testing.T) {
 		t.Errorf("the head file: %v, %d tensors changed", err, len(h.Changed))
 	}
 
-	// The norms of the head file against the checkpoint's: plan fastai lets them follow, the frozen run did not.
+	// The norms of the head file against the checkpoint's: plan fastai updates them, the frozen run
+	// does not.
 	before, err := zoo.Load(ctx, frozen.Model, zoo.Options{Weights: frozen.Weights})
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +139,7 @@ func TestFinetune(t *testing.T) {
 		t.Errorf("%+v, %v", norms, err)
 	}
 
-	// The same by hand: what Prepare hands over, fine-tuned by the same plan, is the same network.
+	// The same by hand: fine-tuning the data of Prepare by the same plan gives the same network.
 	d, err := Prepare(ctx, frozen, Place{}, nil)
 	if err != nil {
 		t.Fatal(err)

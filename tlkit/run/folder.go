@@ -17,60 +17,64 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
-// Home is the folder, below the working folder, that holds the runs.
+// Home is the folder of the runs, relative to the working folder.
 const Home = ".tlkit"
 
-// ready makes the folder of Out and says before the work, not after it, that the head
-// could not be written there.
+// ready creates the folder of Out and checks that the head can be written there, before any work is
+// done.
 func (p Place) ready() error {
 	if p.Out == "" {
 		return nil
 	}
 	info, err := os.Stat(p.Out)
 	if os.IsPathSeparator(p.Out[len(p.Out)-1]) || err == nil && info.IsDir() {
-		return fmt.Errorf("run: %s is a folder, want the name of a file for the head: %s", p.Out, filepath.Join(p.Out, "my.head.safetensors"))
+		return fmt.Errorf("run: %s is a folder, want a file name for the head; write %s", p.Out, filepath.Join(p.Out, "my.head.safetensors"))
 	}
 	if err == nil {
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("run: %s is there and no ordinary file; name another one for the head", p.Out)
+			return fmt.Errorf("run: %s is not an ordinary file; choose another name for the head", p.Out)
 		}
 		if _, err := export.Read(p.Out); err != nil && info.Size() > 0 {
-			return fmt.Errorf("run: %s is there and no head file, so it is not written over; name another one, or delete it", p.Out)
+			return fmt.Errorf("run: %s exists and is not a head file, so it is not overwritten; choose another name, or delete it", p.Out)
 		}
 	}
 	dir := filepath.Dir(p.Out)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("run: no folder for the head: %w", err)
+		return fmt.Errorf("run: cannot create the folder for the head: %w", err)
 	}
 	probe, err := os.CreateTemp(dir, ".tlkit-*")
 	if err != nil {
-		return fmt.Errorf("run: the head cannot be written there: %w", err)
+		return fmt.Errorf("run: cannot write the head there: %w", err)
 	}
 	probe.Close()
 	return os.Remove(probe.Name())
 }
 
-// longestName leaves room for the names of locks and copies that are made of it.
+// longestName is the maximum length of a run's name in bytes. It leaves room for names of locks and
+// copies made from it.
 const longestName = 200
 
 // folder is an open run folder, locked against other processes.
 type folder struct {
 	path string
 	lock *flock.Flock
-	head *Result // of the head alone, when fine-tuning goes on from it; it stays in the folder until fine-tuning is done
-	note string  // what a resumed run says
+	// Of the head alone, if fine-tuning continues from it; it stays in the folder until fine-tuning
+	// is done.
+	head *Result
+	note string // the sentence of a resumed run
 }
 
-// openFolder makes and locks .tlkit/NAME. A folder there of another spec is moved to
-// NAME.1 (or .2, ...); done is the earlier result when the same spec was finished before.
-// A head that was fitted there before is where fine-tuning of the same spec goes on, and asking
-// for that head again gives its figures.
+// openFolder creates and locks .tlkit/NAME. A folder with another spec is moved to NAME.1 (or .2,
+// ...). done is the earlier result if the same spec was finished before. If the head of the spec
+// was fitted there before, fine-tuning continues from it; asking for that head again returns its
+// result.
 func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err error) {
 	f, err = lockFolder(p, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err = f.recover(); err == nil {
+	err = f.recover()
+	if err == nil {
 		done, err = f.claim(p, s, say)
 	}
 	if err != nil {
@@ -80,21 +84,21 @@ func openFolder(p Place, s Spec, say func(string)) (f *folder, done *Result, err
 	return f, done, nil
 }
 
-// lockFolder locks the folder of a run against other processes; the folder itself need not exist.
+// lockFolder locks the folder of a run against other processes. The folder itself need not exist.
 func lockFolder(p Place, s Spec) (*folder, error) {
 	name := p.Name
 	if name == "" {
 		name = s.defaultName()
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") || unsafeName.MatchString(name) {
-		return nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', no leading dot: it becomes a folder", name)
+		return nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', without a leading dot, because it names a folder", name)
 	}
 	if len(name) > longestName {
-		return nil, fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d: it becomes a folder", len(name), name, longestName)
+		return nil, fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d, because it names a folder; choose a shorter name", len(name), name, longestName)
 	}
 	home := filepath.Join(p.Folder, Home)
 	if err := os.MkdirAll(home, 0o755); err != nil {
-		return nil, fmt.Errorf("run: cannot make the folder for runs: %w; go to a folder you can write to", err)
+		return nil, fmt.Errorf("run: cannot make the folder for runs: %w; change to a folder that you can write to", err)
 	}
 	f := &folder{path: filepath.Join(home, name), lock: flock.New(filepath.Join(home, "."+name+".lock"))}
 	locked, err := f.lock.TryLock()
@@ -104,12 +108,12 @@ func lockFolder(p Place, s Spec) (*folder, error) {
 	if !locked {
 		return nil, fmt.Errorf("run: another process%s is working on %s; wait for it, or give this run another name", holder(f.lock.Path()), f.path)
 	}
-	// So that the next process can say which one it waits for.
+	// For the error message of the next process.
 	_ = os.WriteFile(f.lock.Path(), fmt.Appendf(nil, "%d %s", os.Getpid(), time.Now().Format("15:04:05")), 0o644)
 	return f, nil
 }
 
-// claim makes the folder that of a spec. What was asked for differently is moved aside, or refused.
+// claim makes the folder that of a spec. A run with another spec is moved aside, or is an error.
 func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err error) {
 	raw, err := os.ReadFile(f.file("spec.json"))
 	switch {
@@ -130,7 +134,7 @@ func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err err
 		return nil, fmt.Errorf("run: %w", err)
 	default:
 		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 && !f.bare() {
-			return nil, fmt.Errorf("run: %s has files in it and is not a run of tlkit; give this run another name", f.path)
+			return nil, fmt.Errorf("run: %s has files and is not a run of tlkit; give this run another name", f.path)
 		}
 	}
 	if err := os.MkdirAll(f.path, 0o755); err != nil {
@@ -139,23 +143,23 @@ func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err err
 	return nil, f.write("spec.json", s)
 }
 
-// earlier is the spec of the run that lies in the folder.
+// earlier returns the spec of the run in the folder.
 func (f *folder) earlier(raw []byte) (before Spec, err error) {
 	if err := json.Unmarshal(raw, &before); err != nil {
-		return Spec{}, fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is not known what was trained there; delete that folder, or give this run another name", f.path, err)
+		return Spec{}, fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is unknown what was trained there; delete that folder, or give this run another name", f.path, err)
 	}
 	return before, nil
 }
 
-// continues reports whether the run in the folder is the one asked for, or its head, and gives its
-// result when it is finished.
+// continues reports whether the run in the folder is the requested one, or its head, and returns
+// its result if it is finished.
 func (f *folder) continues(before Spec, p Place, s Spec) (done *Result, mine bool, err error) {
 	there, _ := f.result()
 	if there == nil || there.Finetune == nil {
 		f.head = there
 	}
 	if before.Finetune > 0 && f.head != nil && !f.tuning() {
-		before = before.frozen() // it was refused before a step was taken
+		before = before.frozen() // fine-tuning failed before its first step
 	}
 	switch {
 	case before == s && there != nil && (there.Finetune != nil) == (s.Finetune > 0):
@@ -164,38 +168,38 @@ func (f *folder) continues(before Spec, p Place, s Spec) (done *Result, mine boo
 	case before == s:
 		return nil, true, nil
 	case s.Finetune > 0 && before == s.frozen():
-		// The same head, which now goes on to fine-tuning: no other run. The head is fitted again in a second.
+		// The same run, now with fine-tuning after its head. Fitting the head again takes a second.
 		return nil, true, f.write("spec.json", s)
 	case p.Keep && p.Resume && s == before.frozen() && there != nil:
-		f.note = "its head was fitted before, and fine-tuning went on from it"
+		f.note = "its head was fitted before, and fine-tuning continued from it"
 		return there.alone(), true, nil
 	}
 	return nil, false, nil
 }
 
-// makeRoom moves another run aside, or refuses to where runs are kept. A run that failed before
-// anything was learnt is no run: a mistyped name must not stand in the way.
+// makeRoom moves another run aside; if runs are kept, that is an error. A run that failed before it
+// learnt anything does not count: a mistyped name must not block the folder.
 func (f *folder) makeRoom(p Place, before, s Spec, say func(string)) error {
 	if f.bare() {
 		return nil
 	}
 	if p.Keep {
-		return fmt.Errorf("run: %s holds a run that was asked for differently:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
+		return fmt.Errorf("run: %s has a run with other settings:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
 	}
 	aside, err := moveAside(f.path)
 	if err != nil {
 		return err
 	}
-	say(fmt.Sprintf("%s held another run; it is kept as %s", f.path, aside))
+	say(fmt.Sprintf("%s had another run, which is now %s", f.path, aside))
 	return nil
 }
 
-// aside is where a finished run waits while it is computed anew.
+// aside returns where a finished run is kept while it is computed again.
 func (f *folder) aside() string {
 	return filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path)+".before")
 }
 
-// setAside keeps the finished run until the new one is finished too, and begins an empty folder.
+// setAside keeps the finished run until the new one is finished, and starts with an empty folder.
 func (f *folder) setAside() error {
 	spec, err := os.ReadFile(f.file("spec.json"))
 	if err == nil {
@@ -208,24 +212,24 @@ func (f *folder) setAside() error {
 		err = atomicfile.WriteBytes(f.file("spec.json"), spec, 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("run: cannot keep the finished run while it is made anew: %w", err)
+		return fmt.Errorf("run: cannot keep the finished run while it is computed again: %w", err)
 	}
 	return nil
 }
 
-// bringBack undoes setAside after a run that failed.
+// bringBack undoes setAside after a failed run.
 func (f *folder) bringBack() error {
 	err := os.RemoveAll(f.path)
 	if err == nil {
 		err = os.Rename(f.aside(), f.path)
 	}
 	if err != nil {
-		return fmt.Errorf("run: the earlier run is in %s and could not be brought back: %w", f.aside(), err)
+		return fmt.Errorf("run: the earlier run is in %s and cannot be moved back: %w", f.aside(), err)
 	}
 	return nil
 }
 
-// recover does what a process that was killed between setAside and its end could not.
+// recover finishes what a killed process left after setAside.
 func (f *folder) recover() error {
 	if _, err := os.Stat(f.aside()); err != nil {
 		return nil
@@ -236,7 +240,7 @@ func (f *folder) recover() error {
 	return f.bringBack()
 }
 
-// bare reports whether the folder holds what was asked for and planned, and nothing that was learnt.
+// bare reports whether the folder has a spec and a plan but nothing learnt.
 func (f *folder) bare() bool {
 	entries, err := os.ReadDir(f.path)
 	for _, e := range entries {
@@ -249,7 +253,7 @@ func (f *folder) bare() bool {
 	return err == nil
 }
 
-// holder says which process has a lock, as far as it wrote that down.
+// holder returns which process has a lock, if it has written that down.
 func holder(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil || len(b) > 100 {
@@ -286,22 +290,26 @@ func moveAside(path string) (string, error) {
 	}
 }
 
-// tuning reports whether fine-tuning has left something in the folder.
+// tuning reports whether fine-tuning has left anything in the folder.
 func (f *folder) tuning() bool {
 	found, err := filepath.Glob(f.file("finetune*"))
 	return err != nil || len(found) > 0
 }
 
-// clear removes what an earlier run of the same spec left, the result first: a folder
-// without result.json is not a finished run. With resume the way of a fine-tuning that was
-// interrupted stays: its checkpoints and its history. A head from which fine-tuning goes on
-// stays too, with its figures.
-func (f *folder) clear(resume, keepHead bool) error {
+// kept is what clear leaves in the folder.
+type kept struct {
+	head   bool // the fitted head with its result: fine-tuning continues from it
+	tuning bool // checkpoints and history of an interrupted fine-tuning
+}
+
+// clear removes what an earlier run of the same spec left. The result goes first, because a folder
+// without result.json is not a finished run.
+func (f *folder) clear(keep kept) error {
 	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", "plan.json", "finetune.json", headFile}
-	if keepHead {
+	if keep.head {
 		names = []string{"finetune.json"}
 	}
-	if !resume {
+	if !keep.tuning {
 		names = append(names, "history.jsonl")
 		old, err := filepath.Glob(f.file("finetune*"))
 		if err != nil {

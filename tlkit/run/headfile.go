@@ -11,10 +11,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/features"
 )
 
-// headFile is the trained head's name in a run's folder.
+// headFile is the name of the head file in a run's folder.
 const headFile = "head.safetensors"
 
-// write makes the head file's content, and writes it into the folder for the first seed.
+// write makes the content of the head file, and writes it into the folder for the first seed.
 func (t *training) write(ctx context.Context) error {
 	linear, net := t.fitted.Fit.Head, t.opened.net
 	if t.tuned != nil {
@@ -50,7 +50,7 @@ func (t *training) write(ctx context.Context) error {
 	return t.head.Write(t.folder.file(headFile))
 }
 
-// plans are how the head was trained, and the backbone.
+// plans returns the plans of the head and of fine-tuning as JSON.
 func (t *training) plans() (json.RawMessage, error) {
 	var v any = t.plan
 	if t.tuned != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// No figure comes, without a word, from pictures that the head has learnt.
+// No score on pictures that the head has learnt from is given without a warning.
 func TestFiguresNeverComeFromWhatWasLearnt(t *testing.T) {
 	ctx := context.Background()
 	pictures, work := testpictures.Shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
@@ -49,7 +49,7 @@ func TestFiguresNeverComeFromWhatWasLearnt(t *testing.T) {
 	}
 }
 
-// A rerun that fails, or is killed, leaves the finished run as it was.
+// A rerun that fails or is killed leaves the finished run unchanged.
 func TestFailedRerunLosesNothing(t *testing.T) {
 	pictures, work := testpictures.Shapes(t, []string{"discs", "bars"}, 10), t.TempDir()
 	spec, place := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine"}
@@ -81,13 +81,13 @@ func TestFailedRerunLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Killed in the middle: what setAside did is undone by the next process.
+	// Killed in the middle: the next process undoes setAside.
 	f := &folder{path: first.Run}
 	if err := f.setAside(); err != nil {
 		t.Fatal(err)
 	}
 	asked := spec
-	asked.Seeds = 1 // as Train completes it
+	asked.Seeds = 1 // as Train sets it
 	g, done, err := openFolder(place, asked, func(string) {})
 	if err != nil || done == nil {
 		t.Fatalf("after a kill: %v, %v", done, err)
@@ -101,14 +101,15 @@ func TestFailedRerunLosesNothing(t *testing.T) {
 	}
 }
 
-// Resume believes neither other weights nor a picture that was unreadable all along.
+// Resume accepts neither other weights nor a picture that was unreadable from the start.
 func TestResumeLooksAtWhatARunWasMadeOf(t *testing.T) {
 	pictures, work := testpictures.Shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
 	whole, err := os.ReadFile(filepath.Join(pictures, "discs", "00.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	testpictures.Write(t, filepath.Join(pictures, "discs", "00.png"), whole[:len(whole)/2]) // header good, body short
+	// Intact header, truncated body.
+	testpictures.Write(t, filepath.Join(pictures, "discs", "00.png"), whole[:len(whole)/2])
 	spec, place := Spec{Data: pictures, Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine"}
 	r := train(t, spec, place)
 	if r.Train+r.Total != 39 {
@@ -134,8 +135,8 @@ func TestEqualRunsAreNotCertain(t *testing.T) {
 	}
 }
 
-// A label that nothing can be learnt about is named, also with folds and also when its
-// pictures turn out unreadable only when they are decoded.
+// A label without usable pictures is named in the error, with folds too, and also if its
+// pictures turn out to be unreadable when decoded.
 func TestLabelsWithoutPicturesAreNamed(t *testing.T) {
 	ctx := context.Background()
 	pictures := testpictures.Shapes(t, []string{"discs", "bars"}, 30)

@@ -15,8 +15,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
-// A person's own ONNX file goes all the way: trained on, a head file that names its sha256 and the place of the cut,
-// found again beside the head or given by hand, refused when it is another file; and its backbone can be trained.
+// A user's own ONNX file works throughout: a head is trained on it; the head file has its sha256
+// and the place of the cut; it is found next to the head or given by --weights; another file is
+// refused; and its backbone can be trained.
 func TestOwnONNX(t *testing.T) {
 	network, err := os.ReadFile("../onnx/testdata/mobile.onnx")
 	if err != nil {
@@ -30,7 +31,7 @@ func TestOwnONNX(t *testing.T) {
 	place := Place{Folder: dir, Name: "own", Offline: true}
 	s := Spec{Data: data, Model: file, Seed: 1}
 	if _, err := Train(context.Background(), s, place, nil); err == nil || !strings.Contains(err.Error(), "--statistics") {
-		t.Fatalf("nobody said which pixels it wants: %v", err)
+		t.Fatalf("the preset of an ONNX file without --statistics: %v", err)
 	}
 	s.Statistics = "half"
 	r := train(t, s, place)
@@ -44,7 +45,7 @@ func TestOwnONNX(t *testing.T) {
 	if h.Preset.Size != 18 || h.Preset.Mean != [3]float32{0.5, 0.5, 0.5} {
 		t.Errorf("preset %+v", h.Preset)
 	}
-	// Its plain name is looked for where one stands; anywhere else it has to be given.
+	// Its bare name is looked up in the current folder; elsewhere, it has to be given.
 	if _, err := Predict(context.Background(), HeadSpec{Head: r.Head}, pictures, place, nil); err == nil || !strings.Contains(err.Error(), "--weights") {
 		t.Errorf("without the network: %v", err)
 	}
@@ -59,7 +60,7 @@ func TestOwnONNX(t *testing.T) {
 	if err != nil || again[0].Probability != answers[0].Probability {
 		t.Errorf("%+v, then %+v, %v", answers, again, err)
 	}
-	// One bit of one weight: another network, also when a finished run is read back.
+	// A changed bit of a weight makes another network, also when a finished run is resumed.
 	place.Resume = true
 	if _, err := Train(context.Background(), s, place, nil); err != nil {
 		t.Errorf("read back: %v", err)

@@ -20,10 +20,10 @@ type opened struct {
 	net  *zoo.Net
 	eng  *engine.Engine
 
-	fingerprint string // of the data as it was opened, before unreadable pictures are dropped
+	fingerprint string // of the data when opened, before unreadable pictures were dropped
 }
 
-// openNet loads the checkpoint with the pixels the spec asks for.
+// openNet loads the checkpoint with the preset of the spec.
 func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, error) {
 	preset, err := s.preset()
 	if err != nil {
@@ -33,19 +33,21 @@ func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, er
 	return zoo.Load(ctx, s.Model, place.zoo(s.Weights, preset, p))
 }
 
-// Zoo is how weights are loaded here.
+// Zoo returns the options for loading weights at this place.
 func (place Place) Zoo(p Progress) zoo.Options {
 	return zoo.Options{Offline: place.Offline, NonCommercial: place.NonCommercial, Report: orSilent(p).State}
 }
 
-// zoo is Zoo with a file instead of the published one, and other pixels; "" and nil = neither.
+// zoo is Zoo with a weights file instead of the published one, and another preset; "" and nil stand
+// for none.
 func (place Place) zoo(weights string, preset *transforms.Preset, p Progress) zoo.Options {
 	o := place.Zoo(p)
 	o.Weights, o.Preset = weights, preset
 	return o
 }
 
-// Pixels are what the network of the spec is shown: its own preset with Preset and Statistics applied.
+// Pixels returns the preset for the spec's network: its own, with Preset and Statistics of the spec
+// applied. It is an error if a name is unknown.
 func (s Spec) Pixels() (transforms.Preset, error) {
 	p, err := s.preset()
 	if p != nil || err != nil {
@@ -55,7 +57,8 @@ func (s Spec) Pixels() (transforms.Preset, error) {
 	return row.Preset, err
 }
 
-// preset is the row's with --preset and --statistics applied; nil = the row's own.
+// preset returns the row's preset with --preset and --statistics applied; nil stands for the row's
+// own.
 func (s Spec) preset() (*transforms.Preset, error) {
 	if s.Preset == "" && s.Statistics == "" {
 		return nil, nil
@@ -68,7 +71,7 @@ func (s Spec) preset() (*transforms.Preset, error) {
 	if s.Preset != "" {
 		other, err := zoo.Find(s.Preset)
 		if err != nil {
-			return nil, fmt.Errorf("run: --preset takes the name of a model whose preset is meant: %w", err)
+			return nil, fmt.Errorf("run: --preset takes the name of a model with the preset to use: %w", err)
 		}
 		preset = other.Preset
 	}
@@ -77,7 +80,7 @@ func (s Spec) preset() (*transforms.Preset, error) {
 		if err != nil {
 			row, unknown := zoo.Find(s.Statistics)
 			if unknown != nil {
-				return nil, fmt.Errorf("run: --statistics takes named statistics or a model whose are meant: %w", err)
+				return nil, fmt.Errorf("run: --statistics takes the name of statistics, or of a model with the statistics to use: %w", err)
 			}
 			q = row.Preset
 		}
@@ -87,7 +90,7 @@ func (s Spec) preset() (*transforms.Preset, error) {
 	return &preset, nil
 }
 
-// openEngine opens XLA, installing its CPU plugin when it is not there yet.
+// openEngine opens XLA, and installs its CPU plugin if it is missing.
 func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, error) {
 	p.State("opening engine", 0, 0)
 	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: p.State})
@@ -99,7 +102,7 @@ func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, 
 
 func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error) {
 	p.State("opening data", 0, 0)
-	// Whether the model exists is known at once; whether the pictures are good takes longer.
+	// Checking the name of the model is fast; checking the pictures takes longer.
 	if _, err := zoo.Find(s.Model); err != nil {
 		return nil, err
 	}
@@ -132,14 +135,14 @@ func newOpened(ds *datasets.Dataset, net *zoo.Net, eng *engine.Engine) (*opened,
 	return &opened{data: ds, task: t, net: net, eng: eng}, nil
 }
 
-// introduce says what was found in the data: pictures by split, and every file left out.
+// introduce reports what the data set has: pictures by split, and the files that were left out.
 func introduce(ds *datasets.Dataset, p Progress) {
 	line := ds.Name + ": " + ds.Task.Words(ds.Labels)
 	for _, split := range ds.Splits() {
 		line += fmt.Sprintf(", %d %s", len(ds.In(split)), split)
 	}
 	if ds.Dealt {
-		line += " (valid dealt by the seed)"
+		line += " (valid chosen by seed)"
 	}
 	p.Say(line)
 	bad := append(append([]datasets.Bad{}, ds.Report.Unreadable...), ds.Report.NotPicture...)
@@ -156,7 +159,7 @@ func introduce(ds *datasets.Dataset, p Progress) {
 	}
 }
 
-// introduce says whose pictures and whose weights these are, and on what terms.
+// introduce reports the licences of pictures and weights, and the engine.
 func (o *opened) introduce(p Progress) {
 	if s := o.data.Set; s != nil && s.Licence != "" {
 		p.Say(fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
@@ -165,13 +168,15 @@ func (o *opened) introduce(p Progress) {
 	p.Say(o.eng.String())
 }
 
-// extract computes features and takes pictures that turn out unreadable out of the data set.
+// extract computes features, and drops unreadable pictures from the data set.
 func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*features.Matrix, error) {
-	job.BadLimit = 1 // Drop counts, over the whole set: one broken picture of ten in valid is no wrong folder
+	// No limit here, because Drop counts over the whole set: one bad picture of ten in valid is
+	// acceptable.
+	job.BadLimit = 1
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
 	ready := job.Backbone.Open
 	job.Backbone.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {
-		p.State("compiling", 0, 0) // seconds of silence otherwise
+		p.State("compiling", 0, 0) // takes seconds
 		return ready(ctx, size)
 	}
 	m, err := features.Extract(ctx, job)

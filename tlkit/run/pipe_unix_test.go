@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A head is not written over what is no ordinary file. A pipe of our own stands for it: a
-// real device would be lost on the day this test fails, if root runs it.
+// A head does not overwrite anything but an ordinary file. The test uses a pipe, because if it
+// failed under root, a real device would be lost.
 func TestOutIsNeverReplacedWhenItIsNoFile(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -12,21 +12,21 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 )
 
-// Prepare opens what a spec names and fits its head, as [Train] does, and hands it over for fine-tuning by a plan of
-// one's own, or for [finetune.FindRate]:
+// Prepare opens the data set, network and engine of a spec and fits its head, as [Train] does. It
+// returns the data for fine-tuning by your own plan, or for [finetune.FindRate]:
 //
 //	d, err := run.Prepare(ctx, spec, run.Place{}, nil)
 //	plan, err := finetune.NewPlan(finetune.Fastai, d, finetune.Options{Epochs: 5, Seed: 1})
 //	plan.Groups[0].Rate = 1e-4
 //	tuned, err := finetune.Train(ctx, d, plan, recorder)
 //
-// No run folder is made. The engine closes with the program; a program that calls Prepare many times
-// closes d.Engine.
+// Prepare makes no run folder. A program that calls it many times should close d.Engine. Folds and
+// Seeds of the spec must be 0 or, for Seeds, 1. p may be nil.
 func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Data, error) {
 	nothing := finetune.Data{}
 	p = orSilent(p)
 	if s.Folds > 0 || s.Seeds > 1 {
-		return nothing, fmt.Errorf("run: %d folds and %d seeds to prepare, want one training: none of both", s.Folds, s.Seeds)
+		return nothing, fmt.Errorf("run: %d folds and %d seeds, want a single training; leave both out", s.Folds, s.Seeds)
 	}
 	o, err := open(ctx, s, place, p)
 	if err != nil {
@@ -46,8 +46,8 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 		return nothing, err
 	}
 	d := o.tuneData(split, train, fitted, p)
-	d.Steps = 0 // the head has no history here that the curve could go on behind
-	// Pictures that cannot be read are known once they were read.
+	d.Steps = 0 // there is no history of the head for the curve to continue
+	// Reading the pictures drops those that cannot be read.
 	valid, err := o.sample(ctx, b, o.data.In(datasets.Split(split)), views{0, s.Seed}, p)
 	if err != nil {
 		return nothing, err
@@ -56,27 +56,27 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	return d, nil
 }
 
-// tuneData is where fine-tuning begins.
+// tuneData returns the starting point of fine-tuning.
 func (o *opened) tuneData(split string, train *sample, fitted *learner.Result, p Progress) finetune.Data {
 	d := finetune.Data{
 		Net: o.net, Engine: o.eng, Split: split, Task: o.task, Outputs: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps, Say: p.Say,
 		State: func(what string, done, total int) { p.State(what, int64(done), int64(total)) },
 	}
-	if fitted.Plan.Head == head.RidgeKind { // its history goes on behind the strength that was kept
+	if fitted.Plan.Head == head.RidgeKind { // its history has a step for each strength
 		d.Steps = len(fitted.Plan.Strengths)
 	}
 	d.Train, d.Rows = distinct(train.items)
 	return d
 }
 
-// distinct are the pictures of some rows, each once, and which of them each row is of: views of a picture lie side by
-// side.
-func distinct(rows []datasets.Item) (items []datasets.Item, of []int) {
+// distinct returns the pictures of some rows, each once, and the picture of each row. Views of a
+// picture are next to each other.
+func distinct(rows []datasets.Item) (items []datasets.Item, pictures []int) {
 	for _, it := range rows {
 		if len(items) == 0 || items[len(items)-1].Rel != it.Rel {
 			items = append(items, it)
 		}
-		of = append(of, len(items)-1)
+		pictures = append(pictures, len(items)-1)
 	}
-	return items, of
+	return items, pictures
 }

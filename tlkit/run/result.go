@@ -11,21 +11,23 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// Result is what a training run found. It is result.json and the command line's JSON.
+// Result is the result of a training run. It is also the content of result.json and the JSON of
+// tlkit train.
 type Result struct {
 	Task datasets.Task `json:"task"`
 	metrics.Score
-	Split    string    `json:"split"`              // what the score is of: valid, test, or folds of all
-	LogLoss  float64   `json:"log_loss,omitempty"` // nats; absent of values
+	// The pictures of the score: valid, test, or folds of all pictures.
+	Split    string    `json:"split"`
+	LogLoss  float64   `json:"log_loss,omitempty"` // nats; absent for values
 	Baseline *Baseline `json:"baseline,omitempty"` // absent with folds
 
 	Model    string        `json:"model"`
 	Data     string        `json:"data"`
-	Labels   []string      `json:"labels"` // or the names of values
-	Train    int           `json:"train"`  // training pictures
+	Labels   []string      `json:"labels"` // or names of values
+	Train    int           `json:"train"`  // number of training pictures
 	Seed     uint64        `json:"seed"`
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
-	Choices  []head.Choice `json:"choices,omitempty"`  // what the folds said about each strength
+	Choices  []head.Choice `json:"choices,omitempty"`  // out-of-fold result of each strength
 	Engine   string        `json:"engine"`
 	Steps    int           `json:"points,omitempty"` // of history.jsonl
 	Seconds  float64       `json:"seconds"`
@@ -35,7 +37,8 @@ type Result struct {
 	PerLabel []metrics.LabelScore `json:"per_label,omitempty"` // several labels a picture
 	PerValue []metrics.ValueScore `json:"per_value,omitempty"` // real values, in their own units
 
-	// With fine-tuning: what the head alone gets on the same pictures, and how the backbone was trained.
+	// With fine-tuning: the score of the head alone on the same pictures, and how the backbone was
+	// trained.
 	Probe    *Probe      `json:"probe,omitempty"`
 	Finetune *Finetuning `json:"finetune,omitempty"` // of the first seed
 
@@ -44,25 +47,26 @@ type Result struct {
 	Runs  []One  `json:"runs,omitempty"`
 	Folds []One  `json:"folds,omitempty"`
 
-	Fingerprint string         `json:"fingerprint"` // of the data set
-	Weights     string         `json:"weights"`     // sha256
-	Figures     []plots.Figure `json:"-"`           // curves, and the one that the task's report draws
-	Details     string         `json:"-"`           // what the report says beside the score
+	Fingerprint string `json:"fingerprint"` // of the data set
+	Weights     string `json:"weights"`     // sha256
+	// The curves, and the figure of the task's report.
+	Figures []plots.Figure `json:"-"`
+	Details string         `json:"-"` // the report without the score
 }
 
-// Baseline is what k-NN on the same features gets, with nothing trained.
+// Baseline is the score of k-NN on the same features, without training.
 type Baseline struct {
 	Method string `json:"method"`
 	metrics.Score
 }
 
-// Phase is one stretch of a run's time.
+// Phase is a part of a run's time.
 type Phase struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 }
 
-// One is one seed's or one fold's figures.
+// One is the result of one seed or one fold.
 type One struct {
 	Seed uint64 `json:"seed"`
 	Fold int    `json:"fold,omitempty"` // 1, 2, ...
@@ -72,42 +76,44 @@ type One struct {
 	Finetune *Finetuning `json:"finetune,omitempty"`
 }
 
-// Probe is how the head alone does, on the backbone as it was published. Over seeds the score is
-// their mean.
+// Probe is the score of the head alone, on the backbone as published. For several seeds it is their
+// mean.
 type Probe struct {
 	metrics.Score
-	LogLoss float64 `json:"log_loss,omitempty"` // nats, of the first seed; absent of values
-	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures. Its
-	// 95 % interval is that of metrics.Compare, CompareMAP or CompareR2 for one seed, Student's t
-	// of the differences over several that are not all alike.
+	LogLoss float64 `json:"log_loss,omitempty"` // nats, of the first seed; absent for values
+	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures. Its 95
+	// % interval is that of metrics.Compare, CompareMAP or CompareR2 for one seed. For several
+	// seeds, it is Student's t interval of the differences, unless they are all equal.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
 }
 
-// GainLine is what fine-tuning gained: "gain +5.4 points (95 % +3.4 to +7.3)".
+// GainLine formats the gain of fine-tuning: "gain +5.4 points (95 % +3.4 to +7.3)".
 func (p *Probe) GainLine() string {
 	return metrics.Gain{Value: p.Gain, Interval: p.GainInterval}.Describe(p.Metric)
 }
 
 // Finetuning is how the backbone was trained.
 type Finetuning struct {
-	Plan    finetune.Recipe  `json:"plan"`
-	Epochs  int              `json:"epochs"`
-	Pays    bool             `json:"pays"` // false: the result is the head alone
-	Why     string           `json:"why"`
-	From    string           `json:"from,omitempty"` // first stage that moved
-	Rate    float64          `json:"rate,omitempty"` // the largest
-	Mix     float64          `json:"mix"`            // how far from the start to the tuned weights
+	Plan   finetune.Recipe `json:"plan"`
+	Epochs int             `json:"epochs"`
+	Pays   bool            `json:"pays"` // false: the result is the head alone
+	Why    string          `json:"why"`
+	From   string          `json:"from,omitempty"` // first stage that moved
+	Rate   float64         `json:"rate,omitempty"` // the largest of all stages
+	// How far to go from the initial to the tuned weights, 0 to 1.
+	Mix     float64          `json:"mix"`
 	Steps   int              `json:"steps"`
-	Changed int              `json:"changed"` // tensors
+	Changed int              `json:"changed"` // number of changed tensors
 	Trials  []finetune.Trial `json:"trials,omitempty"`
-	Seconds float64          `json:"seconds"` // choosing included
+	Seconds float64          `json:"seconds"` // including the search
 
 	Training float64 `json:"training_seconds"`   // of the final training
-	Saving   float64 `json:"checkpoint_seconds"` // of these, for checkpoints
+	Saving   float64 `json:"checkpoint_seconds"` // of these, spent on checkpoints
 }
 
-// FigureFile is the name, in the run's folder, of the figure beside the curves.
+// FigureFile returns the name, in the run's folder, of the figure of the task's report:
+// "confusion.png", "labels.png" or "values.png".
 func (r *Result) FigureFile() string {
 	t, err := task.Named(r.Task)
 	if err != nil {
@@ -116,7 +122,7 @@ func (r *Result) FigureFile() string {
 	return t.Figure() + ".png"
 }
 
-// Line is the result in one line, always with interval and counts.
+// Line formats the result as one line, always with interval and counts.
 func (r *Result) Line() string {
 	subject := fmt.Sprintf("%d pictures", r.Total)
 	if r.Metric.Counts() {
@@ -141,7 +147,7 @@ func (r *Result) Line() string {
 	return line
 }
 
-// alone is a fine-tuned result with the figures of the head that it began from.
+// alone returns the result of the head before fine-tuning.
 func (r *Result) alone() *Result {
 	if r.Probe == nil {
 		return r
@@ -152,7 +158,7 @@ func (r *Result) alone() *Result {
 	return &out
 }
 
-// upgrade fills in what a result.json written before 0.1.0 does not say.
+// upgrade fills in the fields that a result.json written before 0.1.0 lacks.
 func (r *Result) upgrade() {
 	r.Score.Upgrade()
 	if r.Baseline != nil {
@@ -174,7 +180,7 @@ func (r *Result) upgrade() {
 	}
 }
 
-// probeOver is the probe of several seeds.
+// probeOver returns the probe of several seeds.
 func probeOver(runs []One) (*Probe, error) {
 	out := *runs[0].Probe
 	scores, gains := make([]metrics.Score, len(runs)), make([]float64, len(runs))
@@ -182,7 +188,8 @@ func probeOver(runs []One) (*Probe, error) {
 		scores[i], gains[i] = r.Probe.Score, r.Probe.Gain
 	}
 	var err error
-	if out.Score, err = metrics.OverSeeds(scores); err != nil {
+	out.Score, err = metrics.OverSeeds(scores)
+	if err != nil {
 		return nil, err
 	}
 	mean, err := metrics.MeanOf(gains)
@@ -190,13 +197,13 @@ func probeOver(runs []One) (*Probe, error) {
 		return nil, err
 	}
 	out.Gain = mean.Value
-	if mean.SD > 0 { // else what is left is the uncertainty of the pictures, as the first run has it
+	if mean.SD > 0 { // otherwise the uncertainty of the pictures remains, as in the first run
 		out.GainInterval = mean.Interval
 	}
 	return &out, nil
 }
 
-// scores are those of several runs.
+// scores returns the scores of several runs.
 func scores(runs []One) []metrics.Score {
 	out := make([]metrics.Score, len(runs))
 	for i, r := range runs {

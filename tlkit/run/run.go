@@ -1,6 +1,5 @@
-// Package run does whole jobs: a spec goes in, a folder with everything about the run and
-// a result come out. The command line and the notebook's verbs both call it, so they give
-// the same numbers.
+// Package run does complete jobs: from a spec it makes a result and a folder with everything about
+// the run. The command line and package tlkit both call it, so they give the same numbers.
 //
 //	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, run.Place{}, nil)
 //	fmt.Println(result.Line()) // accuracy 96.1 % (147 of 153, 95 % 91.7-98.2) on valid
@@ -12,32 +11,33 @@
 //	history.jsonl    every step: loss and accuracy of train, folds and valid
 //	curves.png       the history drawn
 //	confusion.png    truth against prediction; labels.png or values.png of other tasks
-//	report.txt       the score on the first line, then its parts
+//	report.txt       the score on the first line, then the details
 //	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
-//	finetune/        its checkpoints, while it is under way
+//	finetune/        its checkpoints, while it is running
 //	head.safetensors the trained head (package export)
-//	result.json      the figures, written last: a folder with it is a finished run
+//	result.json      the result, written last: a folder with it is a finished run
 //
-// One process writes a run folder at a time. An older run under the same name that was
-// asked for differently is moved aside, never overwritten.
+// Only one process at a time writes a run folder. An older run of the same name with another spec
+// is moved aside, never overwritten.
 package run
 
-// Progress receives what a run does; nil is a Progress that goes nowhere. Its methods are called from one goroutine at a time.
+// Progress receives the progress of a run; nil discards it. Its methods are called from one
+// goroutine at a time.
 type Progress interface {
-	// State says what is being done now: "fetching X", "extracting features", "training";
-	// total 0 = not countable.
+	// State reports what the run is doing: "fetching X", "extracting features", "training". done
+	// and total count its parts; total is 0 if they cannot be counted.
 	State(what string, done, total int64)
-	// Say is a sentence a person should see: a fallback, a warning, where something went.
+	// Say reports a sentence that the user should see: a fallback, a warning, the name of a file.
 	Say(sentence string)
 }
 
-// silent is a Progress that goes nowhere.
+// silent is a Progress that discards everything.
 type silent struct{}
 
 func (silent) State(string, int64, int64) {}
 func (silent) Say(string)                 {}
 
-// orSilent is p, or one that goes nowhere for nil.
+// orSilent returns p, or a silent Progress for nil.
 func orSilent(p Progress) Progress {
 	if p == nil {
 		return silent{}

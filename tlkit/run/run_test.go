@@ -16,7 +16,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
-// heard collects what a run says.
+// heard collects the sentences of a run.
 type heard struct{ lines []string }
 
 func (h *heard) State(string, int64, int64) {}
@@ -35,8 +35,8 @@ func train(t *testing.T, s Spec, p Place) *Result {
 	return r
 }
 
-// TestMainJob is the main job from a folder to predictions, on real weights through the
-// real engine; both are fetched once, as `tlkit setup` does it.
+// TestMainJob goes from a folder to predictions, with real weights on the real engine. Both are
+// fetched once, as `tlkit setup` does.
 func TestMainJob(t *testing.T) {
 	ctx := context.Background()
 	folder, work := testpictures.Shapes(t, []string{"discs", "bars"}, 20), t.TempDir()
@@ -60,7 +60,7 @@ func TestMainJob(t *testing.T) {
 		t.Errorf("history: %v, %d points", err, len(history.Points))
 	}
 	if !said.has("out-of-fold") {
-		t.Errorf("the plan's reasons were not told: %q", said.lines)
+		t.Errorf("the plan's reasons were not reported: %q", said.lines)
 	}
 
 	t.Run("same seed, same bytes", func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestMainJob(t *testing.T) {
 		if e.Correct != first.Correct || e.Total != first.Total {
 			t.Errorf("evaluate: %d of %d, train said %d of %d", e.Correct, e.Total, first.Correct, first.Total)
 		}
-		// A neutral name: nothing but the pixels can tell the label.
+		// A neutral name, so that only the pixels tell the label.
 		disc, err := os.ReadFile(filepath.Join(folder, "discs", "03.png"))
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestMainJob(t *testing.T) {
 			t.Errorf("a head over other weights opens: %v", err)
 		}
 		h, _ = export.Read(out)
-		h.Preset.Mean[0] += 0.3 // the field's commonest silent failure, made loud
+		h.Preset.Mean[0] += 0.3 // the most common silent failure in the field
 		if err := h.Write(changed); err != nil {
 			t.Fatal(err)
 		}
@@ -227,8 +227,8 @@ func TestOneWriterPerRunFolder(t *testing.T) {
 	g.close()
 }
 
-// In a notebook a name stands for one job: what was asked for differently is refused with the
-// differences, and so is a folder that nobody can read.
+// In a notebook, a name stands for one job: other settings are refused, with the differences, and
+// so is a folder whose spec cannot be read.
 func TestKeptRunsAreRefused(t *testing.T) {
 	place := Place{Folder: t.TempDir(), Name: "mine", Keep: true}
 	f, _, err := openFolder(place, Spec{Data: "a", Model: "m", Seed: 1}, func(string) {})
@@ -251,7 +251,7 @@ func TestKeptRunsAreRefused(t *testing.T) {
 	}
 }
 
-// A mistyped first attempt leaves a folder in which nothing was learnt.
+// A mistyped first attempt leaves a folder without results.
 func TestFailedRunDoesNotHoldItsName(t *testing.T) {
 	place := Place{Folder: t.TempDir(), Name: "mine", Keep: true}
 	f, _, err := openFolder(place, Spec{Data: "hymenopetra"}, func(string) {})
@@ -269,7 +269,7 @@ func TestFailedRunDoesNotHoldItsName(t *testing.T) {
 	}
 }
 
-// A folder of the user's that happens to have the run's name keeps its files.
+// A folder of the user with the name of the run keeps its files.
 func TestForeignFilesAreNotTouched(t *testing.T) {
 	place := Place{Folder: t.TempDir(), Name: "mine"}
 	testpictures.Write(t, filepath.Join(place.Folder, Home, "mine", "thesis.txt"), []byte("words"))

@@ -11,13 +11,13 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 )
 
-// sample is the features of some pictures with what is known about them.
+// sample is the features of some pictures with their labels or values.
 type sample struct {
-	items []datasets.Item // of each row
+	items []datasets.Item // the picture of each row
 	s     head.Samples
 }
 
-// views are augmented views of each picture; none = the picture itself.
+// views are augmented views of each picture; n 0 stands for the picture itself.
 type views struct {
 	n    int
 	seed uint64
@@ -38,13 +38,13 @@ func (o *opened) sample(ctx context.Context, b features.Backbone, items []datase
 	return out, nil
 }
 
-// pictures counts the different files behind the rows; views of one picture are one.
+// pictures returns the number of distinct files behind the rows; views of a picture count once.
 func (s *sample) pictures() int {
 	items, _ := distinct(s.items)
 	return len(items)
 }
 
-// files are the names of the rows' pictures.
+// files returns the file name of each row's picture.
 func (s *sample) files() []string {
 	out := make([]string, len(s.items))
 	for i, item := range s.items {
@@ -53,8 +53,8 @@ func (s *sample) files() []string {
 	return out
 }
 
-// enough reports too little to learn from: what was listed may have turned out unreadable, and
-// --folds needs no split that datasets could ask for.
+// enough reports a sample that is too small to learn from: listed pictures may have turned out to
+// be unreadable, and with --folds there is no split for package datasets to check.
 func (s *sample) enough(ds *datasets.Dataset) error {
 	items, _ := distinct(s.items)
 	left := datasets.Dataset{Name: ds.Name, Task: ds.Task, Labels: ds.Labels, Items: slices.Clone(items)}
@@ -67,7 +67,7 @@ func (s *sample) enough(ds *datasets.Dataset) error {
 	return left.CheckLearning()
 }
 
-// twoLabels reports fewer labels than can be told apart.
+// twoLabels reports fewer than two labels.
 func twoLabels(labels []string) error {
 	if len(labels) >= 2 {
 		return nil
@@ -75,7 +75,7 @@ func twoLabels(labels []string) error {
 	return fmt.Errorf("run: %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own", len(labels), labels)
 }
 
-// folds holds out rows by picture: views and duplicates of one picture stay together,
+// folds returns the held-out rows of each fold. Views and duplicates of a picture stay together,
 // because datasets.Folds keeps equal contents together.
 func (s *sample) folds(k int, seed uint64) [][]int {
 	if k < 2 {
@@ -84,7 +84,7 @@ func (s *sample) folds(k int, seed uint64) [][]int {
 	return datasets.Folds(s.items, k, seed)
 }
 
-// without are the rows whose pictures are not among some others, by content.
+// without returns the rows whose pictures are not among others, compared by content.
 func (s *sample) without(others []datasets.Item) *sample {
 	out := map[string]bool{}
 	for _, item := range others {
@@ -102,13 +102,13 @@ func (s *sample) without(others []datasets.Item) *sample {
 	return part
 }
 
-// crossValidate reports on every picture by a head that did not see it: K heads, each with
-// its own choice of strength by folds of its own training part. It returns the logits of
-// all eval rows in order.
+// crossValidate scores every picture with a head that did not see it: K heads, each with its own
+// choice of strength by folds of its own training part. It returns the logits of all eval rows in
+// order.
 func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample, p Progress) ([]float32, []One, error) {
 	held := datasets.Folds(eval.items, s.Folds, s.Seed)
 	if len(held) < 2 {
-		return nil, nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(eval.items), s.Folds)
+		return nil, nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds; ask for fewer", len(eval.items), s.Folds)
 	}
 	k := train.s.Classes
 	logits := make([]float32, eval.s.Len()*k)
@@ -137,7 +137,7 @@ func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample,
 	return logits, ones, nil
 }
 
-// fitHead fits a head by the plan that suits it, without a history.
+// fitHead fits a head by the default plan, without a history.
 func (o *opened) fitHead(ctx context.Context, train *sample, s Spec) (*learner.Result, error) {
 	plan, err := learner.NewPlan(o.task, train.s, s.learning())
 	if err != nil {

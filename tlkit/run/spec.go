@@ -15,70 +15,83 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 )
 
-// Spec is what was asked for: everything that decides the numbers, and nothing else.
+// Spec is what a run is asked for: everything that decides its numbers, and nothing else.
 type Spec struct {
-	Data       string          `json:"data"`                 // name of a ready set, a folder, or a CSV file
-	Model      string          `json:"model"`                // row of the zoo
-	Weights    string          `json:"weights,omitempty"`    // a file instead of the row's
-	Statistics string          `json:"statistics,omitempty"` // range, mean, std and channel order of another preset
-	Preset     string          `json:"preset,omitempty"`     // the whole preset of another row
-	Head       head.Kind       `json:"head,omitempty"`       // "" = the default of the task
-	Epochs     int             `json:"epochs,omitempty"`     // of SGDKind; 0 = 25
-	Views      int             `json:"views,omitempty"`      // augmented views of each training picture
-	Folds      int             `json:"folds,omitempty"`      // cross-validate: report the mean over K held-out folds
-	Split      string          `json:"split,omitempty"`      // reported split; "" = valid, else test
-	Seed       uint64          `json:"seed"`
-	Seeds      int             `json:"seeds,omitempty"`    // runs with seeds Seed, Seed+1, ...; 0 = 1
-	Finetune   int             `json:"finetune,omitempty"` // epochs of fine-tuning behind the head; 0 = none
-	Plan       finetune.Recipe `json:"plan,omitempty"`     // of fine-tuning; "" = finetune.Tlkit
-	From       string          `json:"from,omitempty"`     // first stage of the backbone that fine-tuning moves; "" = the plan's choice
+	// Name of a ready set, a folder, or a CSV file.
+	Data  string `json:"data"`
+	Model string `json:"model"` // row of the zoo
+	// A weights file instead of the published one.
+	Weights string `json:"weights,omitempty"`
+	// Take range, mean, std and channel order from these statistics or this row.
+	Statistics string    `json:"statistics,omitempty"`
+	Preset     string    `json:"preset,omitempty"` // take the whole preset from this row
+	Head       head.Kind `json:"head,omitempty"`   // "" = the default of the task
+	Epochs     int       `json:"epochs,omitempty"` // for head.SGDKind; 0 = 25
+	// Augmented views of each training picture; 0 = the picture itself.
+	Views int `json:"views,omitempty"`
+	// Cross-validate: report the mean over so many held-out folds; 0 = do not.
+	Folds int `json:"folds,omitempty"`
+	// The split to report on; "" = valid, or test if there is no valid.
+	Split string `json:"split,omitempty"`
+	Seed  uint64 `json:"seed"`
+	// Runs with seeds Seed, Seed+1, ...; 0 = 1.
+	Seeds int `json:"seeds,omitempty"`
+	// Epochs of fine-tuning after the head; 0 = none.
+	Finetune int `json:"finetune,omitempty"`
+	// Recipe of fine-tuning; "" = finetune.Tlkit.
+	Plan finetune.Recipe `json:"plan,omitempty"`
+	// First stage of the backbone that fine-tuning trains; "" = the plan's choice.
+	From string `json:"from,omitempty"`
 }
 
-// Place is where a run goes and how it is carried out; none of it changes a number.
+// Place is where a run is stored and how it is carried out. Nothing in it changes a number.
 type Place struct {
-	Folder  string // working folder, "" = the current one
-	Name    string // of the run folder; "" = data set, model and 8 hex digits of the spec
-	Out     string // also write the head here
-	Resume  bool   // a finished run of the same spec is read back instead of computed, an interrupted fine-tuning goes on
-	Offline bool   // never touch the network
-	// NonCommercial confirms that the use is not commercial; some weights ask for it.
+	Folder string // working folder, "" = the current one
+	Name   string // of the run folder; "" = data set, model and 8 hex digits of the spec
+	Out    string // also write the head here
+	// Return the result of a finished run of the same spec, and continue an interrupted
+	// fine-tuning.
+	Resume  bool
+	Offline bool // do not use the network
+	// NonCommercial confirms that the use is not commercial; some weights require it.
 	NonCommercial bool
-	Keep          bool // an older run under the name that was asked for differently is refused, not moved aside
+	// An older run of this name with another spec is an error, instead of being moved aside.
+	Keep bool
 
-	// Curves is called with the history so far, every two seconds at most, from a goroutine
-	// of its own that training never waits for. It may be nil.
+	// Curves is called with the history so far, at most every two seconds, from its own goroutine;
+	// training never waits for it. May be nil.
 	Curves func(curves.Run)
 }
 
-// check reports a spec that no data could make right, before anything is fetched.
+// check reports a spec that is invalid for any data, before anything is fetched.
 func (s Spec) check() error {
 	if s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0 {
 		return fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
 	}
 	if s.Finetune < 0 || s.Finetune > 0 && s.Folds > 0 || s.Finetune == 0 && (s.Plan != "" || s.From != "") {
-		return fmt.Errorf("run: %d epochs of fine-tuning with plan %q from stage %q and %d folds: want 1 or more, --plan and --from only with --finetune, and no --folds (its own folds choose how to fine-tune)", s.Finetune, s.Plan, s.From, s.Folds)
+		return fmt.Errorf("run: %d epochs of fine-tuning with plan %q from stage %q and %d folds, want 1 epoch or more, --plan and --from only with --finetune, and no --folds (fine-tuning has its own folds)", s.Finetune, s.Plan, s.From, s.Folds)
 	}
 	return s.learning().Check()
 }
 
-// learning are the parts of the spec that make the plan of the head.
+// learning returns the options of the head's plan.
 func (s Spec) learning() learner.Options {
 	return learner.Options{Head: s.Head, Epochs: s.Epochs, Views: s.Views, Seed: s.Seed}
 }
 
-// tuning are the parts of the spec that make the plan of fine-tuning.
+// tuning returns the options of the fine-tuning plan.
 func (s Spec) tuning() finetune.Options {
 	return finetune.Options{Epochs: s.Finetune, From: s.From, Seed: s.Seed}
 }
 
-// frozen is the spec without fine-tuning.
+// frozen returns the spec without fine-tuning.
 func (s Spec) frozen() Spec {
 	s.Finetune, s.Plan, s.From = 0, "", ""
 	return s
 }
 
-// digest is what default names and comparisons use. The data set and the weights are part
-// of it by name: their contents are checked by fingerprint when a run is read back.
+// digest identifies the spec in default names. Data set and weights enter it by name; their
+// contents are checked by fingerprint when a run is resumed.
 func (s Spec) digest() string {
 	b, _ := json.Marshal(s) // a struct of strings and numbers always marshals
 	sum := sha256.Sum256(b)
@@ -87,8 +100,8 @@ func (s Spec) digest() string {
 
 var unsafeName = regexp.MustCompile(`[^\pL\pN._-]+`)
 
-// SafeName makes the name of a folder out of any text: letters, digits, '-', '_' and '.', at most 40
-// of them, no dot in front; "run" where nothing is left.
+// SafeName turns any text into the name of a folder: letters, digits, '-', '_' and '.', at most 40
+// characters, without a leading dot; "run" if nothing remains.
 func SafeName(text string) string {
 	v := strings.Trim(unsafeName.ReplaceAllString(text, "-"), "-.")
 	if r := []rune(v); len(r) > 40 {
@@ -102,6 +115,7 @@ func SafeName(text string) string {
 
 // defaultName is short, readable and different for different specs.
 func (s Spec) defaultName() string {
-	model, _, _ := strings.Cut(s.Model, "#") // of a file of yours: where it is cut
+	// For an ONNX file of the user, #VALUE is where it is cut.
+	model, _, _ := strings.Cut(s.Model, "#")
 	return SafeName(filepath.Base(s.Data)) + "-" + SafeName(filepath.Base(model)) + "-" + s.digest()[:8]
 }

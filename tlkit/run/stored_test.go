@@ -11,8 +11,8 @@ import (
 	"github.com/tlkit/transfer-learning/internal/testpictures"
 )
 
-// "photos|drawn": a run that had to take the second stays with it when the first arrives;
-// what was trained is neither refused nor moved aside.
+// "photos|drawn": a run that had to take the second keeps it when the first becomes available;
+// its results are neither refused nor moved aside.
 func TestARunStaysWithTheDataItTook(t *testing.T) {
 	ctx, work, sets := context.Background(), t.TempDir(), t.TempDir()
 	t.Setenv("TLKIT_DATA", sets)
@@ -30,19 +30,19 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 		}
 		return got
 	}
-	spec := Spec{Data: choose(place, "drawn", "cannot be had"), Model: "mobilenetv2", Seed: 1}
+	spec := Spec{Data: choose(place, "drawn", "is not available"), Model: "mobilenetv2", Seed: 1}
 	first := train(t, spec, place)
 
 	if err := os.Rename(testpictures.Shapes(t, []string{"discs", "bars"}, 6), filepath.Join(sets, "photos")); err != nil {
 		t.Fatal(err)
 	}
-	spec.Data = choose(place, "drawn", "mine goes on with drawn")
+	spec.Data = choose(place, "drawn", "mine continues with drawn")
 	var h heard
 	if again, err := Train(ctx, spec, place, &h); err != nil || again.Correct != first.Correct || !h.has("resumed") {
 		t.Errorf("the run was not taken up again: %+v, %v, %q", again, err, h.lines)
 	}
 	choose(Place{Folder: work, Name: "other", Offline: true}, "photos", "")
-	// Nothing learnt yet: a run that failed at its first breath decides nothing.
+	// A run that failed before it learnt anything decides nothing.
 	bare := filepath.Join(work, Home, "bare")
 	testpictures.Write(t, filepath.Join(bare, "spec.json"), []byte(`{"data": "drawn"}`))
 	choose(Place{Folder: work, Name: "bare", Offline: true}, "photos", "")
@@ -51,13 +51,13 @@ func TestARunStaysWithTheDataItTook(t *testing.T) {
 	}
 }
 
-// A finished run whose files were cut in half says so; what is whole still serves.
+// A finished run with truncated files reports them; intact files still work.
 func TestHalfWrittenRun(t *testing.T) {
 	ctx, work := context.Background(), t.TempDir()
 	spec, place := Spec{Data: testpictures.Shapes(t, []string{"discs", "bars"}, 6), Model: "mobilenetv2", Seed: 1}, Place{Folder: work, Name: "mine", Keep: true, Resume: true}
 	first := train(t, spec, place)
 	for name, words := range map[string]string{
-		"history.jsonl":    "", // its curve is refused, see below
+		"history.jsonl":    "", // its history is an error, see below
 		"spec.json":        "give this run another name",
 		"head.safetensors": "to make it anew delete",
 		"report.txt":       "",
@@ -70,7 +70,7 @@ func TestHalfWrittenRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		half := whole[:len(whole)/2]
-		if name == "history.jsonl" { // where nothing looks cut
+		if name == "history.jsonl" { // where no line looks truncated
 			half = whole[:bytes.LastIndexByte(half, '\n')+1]
 		}
 		testpictures.Write(t, path, half)
@@ -83,8 +83,8 @@ func TestHalfWrittenRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.History(); err == nil || !strings.Contains(err.Error(), "points; the head is not touched") {
-				t.Errorf("half a history is taken for all of it: %v", err)
+			if _, err := s.History(); err == nil || !strings.Contains(err.Error(), "points; the head is not affected") {
+				t.Errorf("a truncated history is accepted: %v", err)
 			}
 		}
 		testpictures.Write(t, path, whole)

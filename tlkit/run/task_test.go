@@ -25,8 +25,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// scene draws n pictures: a disc at some height, perhaps a bar, perhaps nothing; and writes
-// what is true of each into labels.csv and values.csv.
+// scene draws n pictures: a disc at some height, with or without a bar, or nothing; and writes
+// their labels and values into labels.csv and values.csv.
 func scene(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -130,7 +130,7 @@ func TestTasks(t *testing.T) {
 				t.Errorf("%v: %q, was %q", err, back.Line(), r.Line())
 			}
 
-			// A new process measures what this one reported, and predicts what it measured.
+			// A new process gives the same score as this one, and predictions that match it.
 			e, err := EvaluateHead(ctx, HeadSpec{Head: out, Data: csv}, Place{}, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -218,7 +218,8 @@ func TestTasks(t *testing.T) {
 	}
 }
 
-// finetuned trains the last stage of a small network of made-up weights for a task, and looks at what is said about it.
+// finetuned trains the last stage of a small network with made-up weights for a task, and checks
+// the result and what is reported about it.
 func finetuned(t *testing.T, task datasets.Task, csv string, metric, curve metrics.Metric) {
 	ctx, work := context.Background(), t.TempDir()
 	frozen := Spec{Data: csv, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1}
@@ -268,7 +269,7 @@ func finetuned(t *testing.T, task datasets.Task, csv string, metric, curve metri
 		t.Errorf("%v, %d changed", err, len(h.Changed))
 	}
 
-	// By hand the same network; and seeds have a mean each.
+	// Fine-tuning by hand gives the same network, and seeds have a mean score.
 	d, err := Prepare(ctx, frozen, Place{}, nil)
 	if err != nil {
 		t.Fatal(err)

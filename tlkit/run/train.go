@@ -16,12 +16,16 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Train fits a head on the frozen features of a data set, fine-tunes the backbone where the spec
-// asks for it, and leaves everything about it in the run's folder. Nothing is chosen on the pictures
-// the result is reported on.
+// Train fits a head on the frozen features of a data set, fine-tunes the backbone if the spec asks
+// for it, and stores everything about the run in its folder. Nothing is chosen on the pictures that
+// the result is reported on. p may be nil.
 //
-// ctx interrupts it; features computed so far stay cached, and the folder has no
-// result.json, which is what tells a finished run.
+// When ctx is cancelled, Train returns its error. Features computed so far stay cached, and an
+// interrupted fine-tuning can be resumed. The folder has no result.json then; only finished runs
+// have one.
+//
+// It is an error if the spec is invalid, if the data or the weights are not available, or if
+// another process is working on the same run.
 func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result, err error) {
 	p = orSilent(p)
 	if err := s.check(); err != nil {
@@ -45,7 +49,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	}
 	defer func() { err = end(err) }()
 	clock := startClock()
-	runs, err := trainSeeds(ctx, s, place, f, clock, p)
+	runs, err := f.trainSeeds(ctx, s, place, clock, p)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +61,8 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	return r, r.save(f, runs, place, clock)
 }
 
-// begin empties the folder for a run. end puts things right when the run is over: a finished run
-// that was computed anew comes back if the new one failed.
+// begin empties the folder for a run. end must be called with the error of the run: if a finished
+// run was being computed again and the new one failed, end restores it.
 func (f *folder) begin(done *Result, s Spec, place Place) (end func(error) error, err error) {
 	if done != nil {
 		if err := f.setAside(); err != nil {
@@ -71,11 +75,11 @@ func (f *folder) begin(done *Result, s Spec, place Place) (end func(error) error
 			return os.RemoveAll(f.aside())
 		}, nil
 	}
-	if err := f.clear(place.Resume && s.Finetune > 0, f.head != nil && s.Finetune > 0); err != nil {
+	if err := f.clear(kept{head: f.head != nil && s.Finetune > 0, tuning: place.Resume && s.Finetune > 0}); err != nil {
 		return nil, err
 	}
 	return func(err error) error {
-		if err != nil && f.bare() { // a mistyped name of a data set leaves no folder behind
+		if err != nil && f.bare() { // a mistyped data set must not leave a folder behind
 			_ = os.RemoveAll(f.path)
 		}
 		return err
@@ -83,7 +87,7 @@ func (f *folder) begin(done *Result, s Spec, place Place) (end func(error) error
 }
 
 // trainSeeds trains once for each seed.
-func trainSeeds(ctx context.Context, s Spec, place Place, f *folder, clock *clock, p Progress) ([]*training, error) {
+func (f *folder) trainSeeds(ctx context.Context, s Spec, place Place, clock *clock, p Progress) ([]*training, error) {
 	var runs []*training
 	for i := range s.Seeds {
 		one := s
@@ -97,7 +101,7 @@ func trainSeeds(ctx context.Context, s Spec, place Place, f *folder, clock *cloc
 	return runs, nil
 }
 
-// summary is the first seed's result, with the mean over all of them.
+// summary returns the first seed's result, with the mean score of all seeds.
 func summary(s Spec, runs []*training) (*Result, error) {
 	first := runs[0]
 	r := &Result{
@@ -123,13 +127,14 @@ func summary(s Spec, runs []*training) (*Result, error) {
 		r.Runs = append(r.Runs, t.figures)
 	}
 	var err error
-	if r.Score, err = metrics.OverSeeds(scores(r.Runs)); err == nil && r.Probe != nil {
+	r.Score, err = metrics.OverSeeds(scores(r.Runs))
+	if err == nil && r.Probe != nil {
 		r.Probe, err = probeOver(r.Runs)
 	}
 	return r, err
 }
 
-// save leaves the figures, the report and, last, the result in the folder.
+// save writes the figures, the report and, last, the result into the folder.
 func (r *Result) save(f *folder, runs []*training, place Place, clock *clock) error {
 	if place.Out != "" {
 		if err := runs[0].head.Write(place.Out); err != nil {
@@ -155,14 +160,14 @@ func (r *Result) save(f *folder, runs []*training, place Place, clock *clock) er
 	return f.write("result.json", r)
 }
 
-// resumed gives back a finished run, unless what it was made of has changed.
+// resumed returns a finished run, unless its data or weights have changed.
 func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place, p Progress) (*Result, error) {
 	if err := f.unchanged(ctx, done, s, place, p); err != nil {
 		return nil, err
 	}
 	h, err := export.Read(f.file(headFile))
 	if err != nil {
-		return nil, fmt.Errorf("%w; to make it anew delete %s (features are kept)", err, f.path)
+		return nil, fmt.Errorf("%w; to train it again, delete %s (features are kept)", err, f.path)
 	}
 	done.Head = f.file(headFile)
 	if place.Out != "" {
@@ -174,21 +179,21 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	done.Run = f.path
 	report, err := os.ReadFile(f.file("report.txt"))
 	if err != nil {
-		return nil, fmt.Errorf("run: %w; to make it anew delete %s (features are kept)", err, f.path)
+		return nil, fmt.Errorf("run: %w; to train it again, delete %s (features are kept)", err, f.path)
 	}
-	_, done.Details, _ = strings.Cut(string(report), "\n") // behind the line with the score
+	_, done.Details, _ = strings.Cut(string(report), "\n") // without the line of the score
 	p.Say("resumed " + f.path + ": " + f.note)
 	return done, nil
 }
 
-// unchanged reports pictures or weights that are not those a finished run was made of.
+// unchanged reports pictures or weights that differ from those of a finished run.
 func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Place, p Progress) error {
 	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: p.State})
 	if err != nil {
 		return err
 	}
 	if got := ds.Fingerprint(); got != done.Fingerprint {
-		return fmt.Errorf("run: the pictures of %s changed since %s was made (fingerprint %.12s, then %.12s); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
+		return fmt.Errorf("run: the pictures of %s changed since %s was trained (fingerprint %.12s now, %.12s then); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
 	}
 	if file, own := zoo.OwnFile(s.Model); own && s.Weights == "" {
 		s.Weights = file
@@ -197,7 +202,7 @@ func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Plac
 		return nil
 	}
 	if got, err := zoo.Sum(ctx, s.Weights); err != nil || got != done.Weights {
-		return fmt.Errorf("run: %s is not the weights file that %s was made with (sha256 %.12s there, %.12s now); give this run another name, or run without --resume", s.Weights, f.path, done.Weights, got)
+		return fmt.Errorf("run: %s is not the weights file that %s was trained with (sha256 %.12s there, %.12s now); give this run another name, or run without --resume", s.Weights, f.path, done.Weights, got)
 	}
 	return nil
 }

@@ -19,10 +19,11 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// neighbours is the k of the baseline, fixed in advance so that nothing is chosen.
+// neighbours is the k of the k-NN baseline, fixed so that nothing is chosen.
 const neighbours = 5
 
-// training is one seed's work: what it is given, and what each step of it leaves for the next ones.
+// training is the work of one seed: its inputs, and the results of each step for the following
+// ones.
 type training struct {
 	spec     Spec
 	place    Place
@@ -33,8 +34,8 @@ type training struct {
 
 	opened *opened
 
-	train, eval *sample // eval is what is reported on; with folds the training pictures themselves
-	split       string  // what the reported pictures are called
+	train, eval *sample // eval is reported on; with folds, it is the training pictures
+	split       string  // name of the reported pictures
 
 	plan     learner.Plan
 	fitted   *learner.Result
@@ -51,7 +52,7 @@ type training struct {
 	head     *export.Head
 }
 
-// run trains a head, and the backbone where that is asked for, and says how good it is.
+// run trains a head, and the backbone if asked for, and scores the result.
 func (t *training) run(ctx context.Context) error {
 	steps := []struct {
 		phase string
@@ -75,12 +76,14 @@ func (t *training) run(ctx context.Context) error {
 	return t.write(ctx)
 }
 
-// open opens data set, network and engine, and refuses what the plans of this spec would refuse.
+// open opens the data set, the network and the engine, and reports early what the plans would
+// reject.
 func (t *training) open(ctx context.Context) (err error) {
-	if t.opened, err = open(ctx, t.spec, t.place, t.progress); err != nil {
+	t.opened, err = open(ctx, t.spec, t.place, t.progress)
+	if err != nil {
 		return err
 	}
-	if t.first && !t.goesOn() {
+	if t.first && !t.continues() {
 		t.opened.introduce(t.progress)
 	}
 	train, eval, split, err := parts(t.opened.data, t.spec)
@@ -88,7 +91,8 @@ func (t *training) open(ctx context.Context) (err error) {
 		return err
 	}
 	t.split, t.train, t.eval = split, &sample{items: train}, &sample{items: eval}
-	if t.spec.Head, err = task.HeadKind(t.opened.task, t.spec.Head); err != nil {
+	t.spec.Head, err = task.HeadKind(t.opened.task, t.spec.Head)
+	if err != nil {
 		return err
 	}
 	if t.spec.Finetune > 0 {
@@ -97,22 +101,26 @@ func (t *training) open(ctx context.Context) (err error) {
 	return err
 }
 
-// goesOn reports whether fine-tuning goes on from a head whose training said all there is to say.
-func (t *training) goesOn() bool { return t.folder.head != nil && t.spec.Finetune > 0 }
+// continues reports whether fine-tuning continues from a head whose training has already reported
+// data, licences and plan.
+func (t *training) continues() bool { return t.folder.head != nil && t.spec.Finetune > 0 }
 
-// extract computes the features of the pictures to learn from and to report on. Views are for
-// learning; what is reported sees the picture itself.
+// extract computes the features of the pictures to learn from and of those to report on. Only
+// training uses augmented views; the report uses the pictures themselves.
 func (t *training) extract(ctx context.Context) (err error) {
 	reported := t.eval.items
 	if t.spec.Folds > 0 {
 		reported = t.train.items
 	}
 	b := features.FromNet(t.opened.net, t.opened.eng)
-	if t.train, err = t.opened.sample(ctx, b, t.train.items, views{t.spec.Views, t.spec.Seed}, t.progress); err != nil {
+	t.train, err = t.opened.sample(ctx, b, t.train.items, views{t.spec.Views, t.spec.Seed}, t.progress)
+	if err != nil {
 		return err
 	}
-	if t.eval = t.train; t.spec.Folds == 0 || t.spec.Views > 0 {
-		if t.eval, err = t.opened.sample(ctx, b, reported, views{0, t.spec.Seed}, t.progress); err != nil {
+	t.eval = t.train
+	if t.spec.Folds == 0 || t.spec.Views > 0 {
+		t.eval, err = t.opened.sample(ctx, b, reported, views{0, t.spec.Seed}, t.progress)
+		if err != nil {
 			return err
 		}
 	}
@@ -122,18 +130,20 @@ func (t *training) extract(ctx context.Context) (err error) {
 // fit fits the head on all training pictures.
 func (t *training) fit(ctx context.Context) (err error) {
 	t.progress.State("training", 0, 0)
-	if t.plan, err = learner.NewPlan(t.opened.task, t.train.s, t.spec.learning()); err != nil {
+	t.plan, err = learner.NewPlan(t.opened.task, t.train.s, t.spec.learning())
+	if err != nil {
 		return err
 	}
 	if t.first {
-		if !t.goesOn() {
+		if !t.continues() {
 			t.progress.Say(t.plan.String())
 		}
 		if err := t.folder.write("plan.json", t.plan); err != nil {
 			return err
 		}
 	}
-	if t.recorder, err = t.startHistory(); err != nil {
+	t.recorder, err = t.startHistory()
+	if err != nil {
 		return err
 	}
 	learn := learner.Data{Task: t.opened.task, Train: t.train.s, Folds: t.train.folds(t.plan.Folds, t.spec.Seed)}
@@ -147,7 +157,8 @@ func (t *training) fit(ctx context.Context) (err error) {
 	return t.closeHistory(nil)
 }
 
-// startHistory starts the history of one seed: history.jsonl, for further seeds history.seedN.jsonl.
+// startHistory starts the history of one seed: history.jsonl, or history.seedN.jsonl for further
+// seeds.
 func (t *training) startHistory() (*curves.Recorder, error) {
 	name := "history.jsonl"
 	if !t.first {
@@ -165,7 +176,8 @@ func (t *training) startHistory() (*curves.Recorder, error) {
 	return curves.NewRecorder(run, w, 2*time.Second, t.place.Curves), nil
 }
 
-// closeHistory closes the history behind the last step that writes it, or behind one that failed.
+// closeHistory closes the history after the last step that writes to it, or after a failed step,
+// and returns failed or the error of closing.
 func (t *training) closeHistory(failed error) error {
 	if t.recorder == nil {
 		return failed
@@ -179,30 +191,33 @@ func (t *training) closeHistory(failed error) error {
 	return closed
 }
 
-// tune trains the backbone behind the fitted head.
+// tune trains the backbone with the fitted head.
 func (t *training) tune(ctx context.Context) (err error) {
-	if t.tuned, err = t.finetune(ctx); err != nil {
+	t.tuned, err = t.finetune(ctx)
+	if err != nil {
 		return err
 	}
 	return t.closeHistory(nil)
 }
 
-// judge says how good the result is on the reported pictures.
+// judge scores the result on the reported pictures.
 func (t *training) judge(ctx context.Context) (err error) {
 	t.progress.State("evaluating", 0, 0)
-	if t.logits, err = t.answers(ctx); err != nil {
+	t.logits, err = t.answers(ctx)
+	if err != nil {
 		return err
 	}
 	outOfFold := t.fitted.Fit.OutOfFold
 	if t.tuned != nil {
 		outOfFold = t.tuned.outOfFold(t.train.s.Classes, outOfFold)
 	}
-	if t.reading, err = t.opened.task.Reading(t.train.s, outOfFold); err != nil {
+	t.reading, err = t.opened.task.Reading(t.train.s, outOfFold)
+	if err != nil {
 		return err
 	}
 	reading := t.reading
 	if t.spec.Folds > 0 {
-		reading = task.Reading{} // the stored thresholds were fitted on these very pictures
+		reading = task.Reading{} // use 0.5: the stored thresholds were fitted on these pictures
 	}
 	t.report, err = evaluate.New(t.opened.task, evaluate.Input{Names: t.opened.data.Labels, Truth: t.eval.s, Logits: t.logits, Reading: reading, Files: t.eval.files()})
 	if err != nil {
@@ -219,8 +234,8 @@ func (t *training) judge(ctx context.Context) (err error) {
 	return t.compareNeighbours()
 }
 
-// answers are the logits of the reported pictures: the fitted head's, the tuned network's, or those
-// of heads that did not see them.
+// answers returns the logits of the reported pictures: from the fitted head, from the tuned
+// network, or, with folds, from heads that did not see them.
 func (t *training) answers(ctx context.Context) (logits []float32, err error) {
 	if t.spec.Folds > 0 {
 		logits, t.folds, err = t.opened.crossValidate(ctx, t.spec, t.train, t.eval, t.progress)
@@ -233,7 +248,7 @@ func (t *training) answers(ctx context.Context) (logits []float32, err error) {
 	return t.tuned.judge(ctx, t, logits)
 }
 
-// compareNeighbours is the baseline: nothing is trained.
+// compareNeighbours scores the baseline, which needs no training.
 func (t *training) compareNeighbours() error {
 	votes, err := head.KNN(t.train.s, t.eval.s.X, neighbours)
 	if err != nil {
@@ -247,8 +262,8 @@ func (t *training) compareNeighbours() error {
 	return nil
 }
 
-// parts are the pictures to learn from and those to report on, which are nil with folds: then each
-// picture is reported on by a head that did not see it.
+// parts returns the pictures to learn from and those to report on. With folds, the latter are nil:
+// each picture is then reported on by a head that did not see it.
 func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split string, err error) {
 	train = ds.In("train")
 	if s.Folds > 0 {
@@ -261,7 +276,7 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 			}
 		}
 		if k := len(datasets.Folds(train, s.Folds, s.Seed)); k != s.Folds {
-			return nil, nil, "", fmt.Errorf("run: %d pictures cannot be dealt into %d folds, at most into %d", len(train), s.Folds, k)
+			return nil, nil, "", fmt.Errorf("run: %d pictures cannot be dealt into %d folds; ask for at most %d", len(train), s.Folds, k)
 		}
 		return train, nil, fmt.Sprintf("%d folds of %d pictures", s.Folds, len(train)), nil
 	}
@@ -270,15 +285,16 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 	}
 	split = string(ds.Evaluation())
 	if s.Split != "" {
-		// "training" and "Train" mean train too, and "all" holds it.
+		// "training" and "Train" are other names for train, and "all" includes it.
 		named, ok := data.SplitNamed(s.Split)
 		if !ok || named == "train" {
-			return nil, nil, "", fmt.Errorf("run: split %q to report on: want valid or test; what the head learns from says nothing about it", s.Split)
+			return nil, nil, "", fmt.Errorf("run: split %q to report on, want valid or test: pictures that the head learns from say nothing about its quality", s.Split)
 		}
 		split = string(named)
 	}
-	if eval = ds.In(datasets.Split(split)); len(eval) == 0 {
-		return nil, nil, "", fmt.Errorf("run: split %q of %s has no pictures to report on; it has %v (train is what the head learns from)", split, s.Data, ds.Splits())
+	eval = ds.In(datasets.Split(split))
+	if len(eval) == 0 {
+		return nil, nil, "", fmt.Errorf("run: split %q of %s has no pictures to report on; choose another of %v (train is for learning)", split, s.Data, ds.Splits())
 	}
 	return train, eval, split, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 )
 
-// tuning is one seed's fine-tuning.
+// tuning is the fine-tuning of one seed.
 type tuning struct {
 	result  *finetune.Result
 	summary *Finetuning
@@ -21,7 +21,8 @@ type tuning struct {
 	rows    []int // the picture of each row of the training features
 }
 
-// finetune trains the backbone behind the fitted head. What is interrupted lies in the run's folder.
+// finetune trains the backbone with the fitted head. The state of an interrupted one is kept in the
+// run's folder.
 func (t *training) finetune(ctx context.Context) (*tuning, error) {
 	name := "finetune"
 	if !t.first {
@@ -45,7 +46,7 @@ func (t *training) finetune(ctx context.Context) (*tuning, error) {
 		t.progress.Say(result.Why)
 	}
 	out := &tuning{result: result, rows: d.Rows, summary: summarise(result, time.Since(began))}
-	// What a resumed run would need is done with; the weights go into the head file.
+	// Checkpoints are no longer needed; the weights go into the head file.
 	if err := os.RemoveAll(filepath.Join(d.Folder, "checkpoints")); err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
@@ -55,7 +56,7 @@ func (t *training) finetune(ctx context.Context) (*tuning, error) {
 	return out, t.folder.write("finetune.json", map[string]any{"plan": result.Plan, "pays": result.Pays, "why": result.Why, "trials": result.Trials})
 }
 
-// summarise is what result.json says about fine-tuning.
+// summarise returns the part of result.json about fine-tuning.
 func summarise(r *finetune.Result, took time.Duration) *Finetuning {
 	out := &Finetuning{
 		Plan: r.Plan.Name, Epochs: r.Plan.Epochs, Pays: r.Pays, Why: r.Why, Mix: r.Plan.Mix, Steps: r.Steps,
@@ -71,13 +72,13 @@ func summarise(r *finetune.Result, took time.Duration) *Finetuning {
 	return out
 }
 
-// tunePlan is the plan of fine-tuning that was asked for.
+// tunePlan returns the plan of fine-tuning for the spec.
 func (o *opened) tunePlan(s Spec, train []datasets.Item) (finetune.Plan, error) {
 	return finetune.NewPlan(s.Plan, finetune.Data{Net: o.net, Task: o.task, Train: train, Outputs: len(o.data.Labels)}, s.tuning())
 }
 
-// judge gives the logits of the tuned network for the reported pictures, by the way that every later
-// process takes: the whole network over the pictures. before are those of the head alone.
+// judge returns the logits of the tuned network for the reported pictures. It runs the whole
+// network over the pictures, as every later process does. before are the logits of the head alone.
 func (u *tuning) judge(ctx context.Context, t *training, before []float32) (logits []float32, err error) {
 	logits = before
 	if u.result.Pays {
@@ -88,7 +89,7 @@ func (u *tuning) judge(ctx context.Context, t *training, before []float32) (logi
 			return nil, err
 		}
 		if after.s.Len() != t.eval.s.Len() {
-			return nil, fmt.Errorf("run: %d pictures could be read before fine-tuning, %d after it: they changed on disk", t.eval.s.Len(), after.s.Len())
+			return nil, fmt.Errorf("run: %d pictures could be read before fine-tuning, %d after it, so they changed on disk; train again", t.eval.s.Len(), after.s.Len())
 		}
 		logits = u.result.Head.Logits(after.s.X)
 	}
@@ -103,8 +104,8 @@ func (u *tuning) judge(ctx context.Context, t *training, before []float32) (logi
 	return logits, err
 }
 
-// outOfFold gives each row of the training features what a network that did not see its picture says
-// about it, as far as fine-tuning found out; else what the head alone had found.
+// outOfFold returns, for each row of the training features, the logits of a network that did not
+// see its picture, if fine-tuning has them; otherwise those of the head alone.
 func (u *tuning) outOfFold(k int, alone []float32) []float32 {
 	switch {
 	case !u.result.Pays:

@@ -12,9 +12,12 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// EvaluateModel measures a checkpoint's own classifier, zero-shot: nothing is trained.
-// meaning says which of its labels stand for those of the data set, see
-// [evaluate.ParseMeaning]. By default all pictures count, since it has seen none.
+// EvaluateModel scores a checkpoint's own classifier without training (zero-shot). meaning maps its
+// labels to those of the data set, see [evaluate.ParseMeaning]. By default it uses all pictures,
+// because the classifier has seen none of them. p may be nil.
+//
+// It is an error if the checkpoint has no classifier, if the data set does not have one label a
+// picture, or if a label gets no meaning.
 func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*Evaluation, error) {
 	p = orSilent(p)
 	clock := startClock()
@@ -49,7 +52,7 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	}, nil
 }
 
-// zeroShot is a pretrained classifier with the pictures it is measured on.
+// zeroShot is a pretrained classifier with the pictures it is scored on.
 type zeroShot struct {
 	*opened
 	meaning evaluate.Meaning
@@ -57,7 +60,8 @@ type zeroShot struct {
 	items   []datasets.Item
 }
 
-// openZeroShot opens what EvaluateModel needs, and refuses what has no classifier or no labels.
+// openZeroShot opens everything for EvaluateModel, and reports a checkpoint without a classifier
+// and data without labels.
 func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*zeroShot, error) {
 	row, err := zoo.Find(s.Model)
 	if err != nil {
@@ -71,7 +75,7 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 		return nil, err
 	}
 	if o.data.Task != datasets.Classes {
-		return nil, fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s holds %s; train a head on it", o.data.Name, o.data.Task.Words(o.data.Labels))
+		return nil, fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s has %s; train a head on it", o.data.Name, o.data.Task.Words(o.data.Labels))
 	}
 	o.introduce(p)
 	outputs, err := o.net.Labels()
@@ -82,10 +86,12 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 		return nil, errTrunk(row)
 	}
 	z := &zeroShot{opened: o, split: cmp.Or(s.Split, "all")}
-	if z.meaning, err = evaluate.ParseMeaning(meaning, o.data.Labels, outputs); err != nil {
+	z.meaning, err = evaluate.ParseMeaning(meaning, o.data.Labels, outputs)
+	if err != nil {
 		return nil, err
 	}
-	if z.items = o.data.In(datasets.Split(z.split)); len(z.items) == 0 {
+	z.items = o.data.In(datasets.Split(z.split))
+	if len(z.items) == 0 {
 		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", z.split, s.Data, o.data.Splits())
 	}
 	for _, item := range z.items {
@@ -97,10 +103,10 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 }
 
 func errTrunk(row zoo.Row) error {
-	return fmt.Errorf("run: %s is a trunk without a classifier of its own: train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
+	return fmt.Errorf("run: %s has no classifier of its own; train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
 }
 
-// classifiers are the rows that can be evaluated as they are.
+// classifiers returns the rows that have a classifier.
 func classifiers() []string {
 	var names []string
 	for _, r := range zoo.Rows() {
