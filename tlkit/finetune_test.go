@@ -105,7 +105,7 @@ func TestFineTuneGoesOn(t *testing.T) {
 	refused("longer", "finetune: 2 there, 3 now")
 
 	out, status = start(t, dir, "tune")
-	if status != 0 || !strings.Contains(out, "going on after step") || !accuracy.MatchString(lastLine(out)) {
+	if status != 0 || !strings.Contains(out, "continuing after step") || !accuracy.MatchString(lastLine(out)) {
 		t.Fatalf("going on: status %d\n%s", status, out)
 	}
 	if out, status := start(t, straight, "tune"); status != 0 {

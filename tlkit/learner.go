@@ -27,8 +27,8 @@ import (
 type Learner struct {
 	// Name of the folder .tlkit/NAME, where the results are stored.
 	Name string
-	// Data is a ready set, a folder or a CSV file; "hymenoptera|insects" takes the first one that is
-	// available.
+	// Data is a ready set, a folder or a CSV file; "hymenoptera|insects" takes the first one that
+	// is available.
 	Data string
 	// Backbone is a network of [Models], or my.onnx, or my.onnx#VALUE to cut it at VALUE; "" stands
 	// for mobilenetv2.

@@ -69,12 +69,12 @@ func (c *Comparison) Sentence() string {
 func (c *Comparison) Table() [][]string {
 	out := [][]string{{"model", "licence", "accuracy", "95 %", "right", "behind the first", "ms/picture", "weights"}}
 	for _, r := range c.Ranked {
-		behind := "-"
+		gap := "-"
 		if r.Gap != nil {
-			behind = fmt.Sprintf("%+.1f (%+.1f to %+.1f)", 100*r.Gap.Difference, 100*r.Gap.Interval.Low, 100*r.Gap.Interval.High)
+			gap = fmt.Sprintf("%+.1f (%+.1f to %+.1f)", 100*r.Gap.Difference, 100*r.Gap.Interval.Low, 100*r.Gap.Interval.High)
 		}
 		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), fmt.Sprintf("%.1f-%.1f", 100*r.Interval.Low, 100*r.Interval.High),
-			fmt.Sprintf("%d of %d", r.Correct, r.Total), behind, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
+			fmt.Sprintf("%d of %d", r.Correct, r.Total), gap, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
 	}
 	return out
 }

@@ -123,7 +123,7 @@ func TestOnePhaseAlone(t *testing.T) {
 		t.Errorf("the head alone: %+v, %+v", got, fixed.Marks)
 	}
 	if none := r.Only("both"); len(none.Points) != 0 || len(none.Marks) != 0 || len(r.Points) != 7 {
-		t.Errorf("a phase that is none: %+v", none)
+		t.Errorf("an unknown phase: %+v", none)
 	}
 	if x, ok := tuned.Unfrozen(); ok {
 		t.Errorf("a phase alone has a border at %v", x)

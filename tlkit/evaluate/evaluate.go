@@ -2,7 +2,8 @@
 // interval, the score of each label or value, and the pictures it was most wrong about. A report is
 // data that can also be printed and drawn.
 //
-//	report, err := evaluate.NewClasses(evaluate.ClassesInput{Labels: labels, Truth: y, Logits: logits, Files: files})
+//	input := evaluate.ClassesInput{Labels: labels, Truth: y, Logits: logits, Files: files}
+//	report, err := evaluate.NewClasses(input)
 //	fmt.Println(report.Score()) // accuracy 94.8 % (145 of 153, 95 % 90.0-97.3)
 //
 // Each task has its own report; [New] makes the report of a given task.

@@ -23,17 +23,20 @@
 //	    with safe_open(path, framework="pt") as f:
 //	        about = json.loads(f.metadata()["tlkit.head"])
 //	        head = torch.nn.Linear(about["backbone"]["features"], len(about["labels"]))
-//	        head.load_state_dict({"weight": f.get_tensor("head.weight"), "bias": f.get_tensor("head.bias")})
+//	        weight, bias = f.get_tensor("head.weight"), f.get_tensor("head.bias")
+//	        head.load_state_dict({"weight": weight, "bias": bias})
 //	    return head.eval(), about
 //
-//	def answers(head, about, features):        # features [N, C] of pictures prepared by about["preset"]
+//	# features [N, C] are of pictures prepared by about["preset"]
+//	def answers(head, about, features):
 //	    with torch.no_grad():
 //	        out = head(features)
 //	    names, task = about["labels"], about.get("task", "classes")
 //	    if task == "values":                   # in the units of the training data
 //	        return [dict(zip(names, row.tolist())) for row in out]
 //	    if task == "labels":                   # each label on its own, from its threshold on
-//	        return [[n for n, p, t in zip(names, row, about["thresholds"]) if p >= t] for row in out.double().sigmoid()]
+//	        rows, limits = out.double().sigmoid(), about["thresholds"]
+//	        return [[n for n, p, t in zip(names, row, limits) if p >= t] for row in rows]
 //	    return [names[i] for i in out.argmax(1)]
 //
 //	head, about = open_head("ants-and-bees.head.safetensors")

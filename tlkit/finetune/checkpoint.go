@@ -19,25 +19,27 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// A checkpoint is one .safetensors file, step-00000120.SHA256.safetensors, named by the hash of its content: all tensors
-// that training changes, the optimiser's memory among them, and in the metadata the place it stands at. It is written
-// under another name, brought to the disk, renamed, and read back before an older one is removed. Two stay, and the best
-// one where there is such a thing. What is read is the newest whose content has the hash in its name.
+// A checkpoint is one file, step-00000120.SHA256.safetensors, named by the hash of its content. It
+// has all tensors that training changes, including the optimiser's state, and in its metadata the
+// position of the training. It is written under a temporary name, synced, renamed, and read back
+// before an older one is removed. The last two are kept, and the best one if held-out pictures
+// choose it. Resuming takes the newest one whose content matches the hash in its name.
 
-// ErrOtherPlan is wrapped when checkpoints were made by another plan, from other pictures or for another network.
+// ErrOtherPlan is wrapped if the checkpoints were made by another plan, from other pictures or for
+// another network.
 var ErrOtherPlan = errors.New("the checkpoints belong to another training")
 
-// cursor is the place a training stands at.
+// cursor is the position of a training.
 type cursor struct {
-	Step  int         `json:"step"`  // steps done, all epochs together
-	Moved []int       `json:"moved"` // steps that each group has moved since its optimiser was clean
+	Step  int         `json:"step"`  // steps so far, over all epochs
+	Moved []int       `json:"moved"` // steps of each group since its optimiser was reset
 	Loss  float64     `json:"loss"`  // sums over the epoch so far
 	Right float64     `json:"right"`
 	Seen  int         `json:"seen"`
 	Watch optim.Watch `json:"watch"`
 	Best  *best       `json:"best,omitempty"`
 	Stale int         `json:"stale"` // epochs without a better loss on the held-out pictures
-	Over  bool        `json:"over"`  // stopped early
+	Over  bool        `json:"over"`  // ended early
 }
 
 // best is the epoch with the lowest loss on held-out training pictures.
@@ -48,16 +50,16 @@ type best struct {
 
 // saved is a checkpoint in memory.
 type saved struct {
-	Of      map[string]string `json:"of"` // what it belongs to: plan, network, pictures, engine
-	Cursor  cursor            `json:"cursor"`
-	tensors map[string][]float32
+	Identity map[string]string `json:"of"` // what it depends on: plan, network, pictures, engine
+	Cursor   cursor            `json:"cursor"`
+	tensors  map[string][]float32
 }
 
 const checkpointKey = "tlkit.checkpoint"
 
 var checkpointName = regexp.MustCompile(`^step-(\d{8})\.([0-9a-f]{64})\.safetensors$`)
 
-// checkpoints is a folder of them.
+// checkpoints is a folder of checkpoints.
 type checkpoints struct{ dir string }
 
 type checkpointFile struct {
@@ -65,7 +67,7 @@ type checkpointFile struct {
 	step      int
 }
 
-// list gives the files, newest first.
+// list returns the checkpoint files, newest first.
 func (c checkpoints) list() ([]checkpointFile, error) {
 	entries, err := os.ReadDir(c.dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -90,18 +92,18 @@ func (c checkpoints) list() ([]checkpointFile, error) {
 	return out, nil
 }
 
-// save writes a checkpoint and, when it reads back well, removes those that are too many. On an error nothing older is
-// gone.
+// save writes a checkpoint and, once it has been read back, removes surplus ones. On an error,
+// older ones stay.
 func (c checkpoints) save(s *saved) error {
 	about, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("finetune: %w", err) // a number that is not finite has no place in it
+		return fmt.Errorf("finetune: %w", err) // such as a number that is not finite
 	}
 	var list []weights.Tensor
 	for name, v := range s.tensors {
 		for i, x := range v {
 			if !finite(float64(x)) {
-				return fmt.Errorf("finetune: number %d of %s is %v: a state like that is not saved", i, name, x)
+				return fmt.Errorf("finetune: value %d of %s is %v, want finite numbers in a checkpoint; use a smaller rate", i, name, x)
 			}
 		}
 		list = append(list, weights.FromFloat32(name, []int{len(v)}, v))
@@ -116,11 +118,11 @@ func (c checkpoints) save(s *saved) error {
 	}
 	file := checkpointFile{filepath.Join(c.dir, fmt.Sprintf("step-%08d.%x.safetensors", s.Cursor.Step, sum)), hex.EncodeToString(sum[:]), s.Cursor.Step}
 	if err := atomicfile.WriteBytes(file.path, buf.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("finetune: the checkpoint of step %d cannot be written, the one before is still good: %w", s.Cursor.Step, err)
+		return fmt.Errorf("finetune: the checkpoint of step %d cannot be written; the previous one is intact: %w", s.Cursor.Step, err)
 	}
 	if err := file.verify(); err != nil {
 		os.Remove(file.path)
-		return fmt.Errorf("finetune: the checkpoint of step %d does not read back as it was written, the one before is still good: %w", s.Cursor.Step, err)
+		return fmt.Errorf("finetune: the checkpoint of step %d cannot be read back; the previous one is intact: %w", s.Cursor.Step, err)
 	}
 	return c.prune(s, file)
 }
@@ -138,7 +140,7 @@ func (c checkpoints) prune(s *saved, newest checkpointFile) error {
 		case s.Cursor.Best != nil && f.step == s.Cursor.Best.Step:
 		case f.step < newest.step && kept < keptCheckpoints:
 			kept++
-		default: // older, or of a training that was turned back
+		default: // older, or after the step that the training returned to
 			if err := os.Remove(f.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("finetune: %w", err)
 			}
@@ -158,7 +160,7 @@ func (f checkpointFile) bytes() ([]byte, error) {
 		return nil, err
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.sum {
-		return nil, fmt.Errorf("%s is damaged: its content has sha256 %x", filepath.Base(f.path), sum)
+		return nil, fmt.Errorf("%s is damaged: the sha256 of its content is %x", filepath.Base(f.path), sum)
 	}
 	return data, nil
 }
@@ -178,16 +180,17 @@ func (f checkpointFile) load() (*saved, error) {
 	}
 	for _, name := range file.Names() {
 		t, _ := file.Tensor(name)
-		if s.tensors[name], err = t.Float32(); err != nil {
+		s.tensors[name], err = t.Float32()
+		if err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// newest gives the newest checkpoint that verifies, nil when there is none, and a sentence for each that was skipped.
-// One that belongs to another training is an error with the differences.
-func (c checkpoints) newest(of map[string]string) (s *saved, skipped []string, err error) {
+// newest returns the newest intact checkpoint, or nil if there is none, and a sentence for each one
+// that was skipped. A checkpoint of another training is an error that lists the differences.
+func (c checkpoints) newest(identity map[string]string) (s *saved, skipped []string, err error) {
 	files, err := c.list()
 	if err != nil {
 		return nil, nil, err
@@ -198,15 +201,15 @@ func (c checkpoints) newest(of map[string]string) (s *saved, skipped []string, e
 			skipped = append(skipped, fmt.Sprintf("the checkpoint of step %d is skipped: %v", f.step, err))
 			continue
 		}
-		if d := difference(s.Of, of); d != "" {
-			return nil, skipped, fmt.Errorf("finetune: %s: %w:\n%sdelete that folder, or train without resuming", c.dir, ErrOtherPlan, d)
+		if d := difference(s.Identity, identity); d != "" {
+			return nil, skipped, fmt.Errorf("finetune: %s: %w:\n%sdelete that folder, or train without --resume", c.dir, ErrOtherPlan, d)
 		}
 		return s, skipped, nil
 	}
 	return nil, skipped, nil
 }
 
-// at gives the checkpoint of a step.
+// at returns the checkpoint of a step.
 func (c checkpoints) at(step int) (*saved, error) {
 	files, err := c.list()
 	if err != nil {
@@ -221,10 +224,10 @@ func (c checkpoints) at(step int) (*saved, error) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("finetune: the checkpoint of step %d is gone from %s", step, c.dir)
+	return nil, fmt.Errorf("finetune: the checkpoint of step %d is missing from %s; train without --resume", step, c.dir)
 }
 
-// clear removes all.
+// clear removes all checkpoints.
 func (c checkpoints) clear() error {
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("finetune: %w", err)

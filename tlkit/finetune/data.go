@@ -14,27 +14,29 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Data is what fine-tuning starts from, learns from and is measured on.
+// Data is the starting point of fine-tuning, with the pictures to learn from and those to measure
+// on.
 type Data struct {
-	Net     *zoo.Net
+	Net     *zoo.Net // the backbone
 	Engine  *engine.Engine
-	Task    task.Task       // what is learnt about a picture; nil = task.Classes
-	Train   []datasets.Item // with classes from 0 to Outputs-1, or with targets
-	Valid   []datasets.Item // measured, never chosen on; may be empty
-	Split   string          // what Valid is called in the history; "" = valid
-	Outputs int             // classes, labels or values
+	Task    task.Task       // nil = task.Classes
+	Train   []datasets.Item // with classes in 0..Outputs-1, or with targets
+	Valid   []datasets.Item // measured, never used to choose; may be empty
+	Split   string          // name of Valid in the history; "" = valid
+	Outputs int             // number of classes, labels or values
 
 	Head     *head.Fit    // the fitted head: training starts from it
-	Features head.Samples // what it was fitted on
-	Rows     []int        // the picture of Train that each row of Features is of; nil = row i is picture i
-	Steps    int          // of the head's history, so that the curve goes on behind it
+	Features head.Samples // the samples it was fitted on
+	// Index in Train of the picture of each row of Features; nil = row i is picture i.
+	Rows  []int
+	Steps int // steps of the head's history, which the curve continues
 
-	Folder string // where checkpoints go; "" = none are made, and an interrupt loses the training
-	Resume bool   // go on from the checkpoints in Folder; else they are removed
-	Every  int    // steps between two checkpoints; 0 = as often as a hundredth of the time allows
+	Folder string // for checkpoints; "" = none, and an interrupt loses the training
+	Resume bool   // continue from the checkpoints in Folder; if false, they are removed
+	Every  int    // steps between checkpoints; 0 = so that they take at most 1 % of the time
 
 	State func(what string, done, total int) // progress; may be nil
-	Say   func(sentence string)              // what a person should hear; may be nil
+	Say   func(sentence string)              // sentences for the user; may be nil
 }
 
 func (d Data) task() task.Task {
@@ -44,7 +46,8 @@ func (d Data) task() task.Task {
 	return d.Task
 }
 
-// outputs is Outputs, or what the pictures have, for a plan that is made before the rest is known.
+// outputs returns Outputs, or the number of targets of the pictures for a plan made before Outputs
+// is known.
 func (d Data) outputs() int {
 	if d.Outputs == 0 && len(d.Train) > 0 {
 		return len(d.Train[0].Targets)
@@ -64,20 +67,21 @@ func (d Data) say(format string, a ...any) {
 	}
 }
 
-// check reports what is wrong with the data, or with the plan for them, and returns what they ask of
-// the network.
+// check reports what is wrong with the data or with the plan for them, and returns the objective of
+// the training.
 func (d Data) check(p Plan) (o objective, err error) {
 	switch {
 	case d.Net == nil || d.Engine == nil || d.Head == nil || d.Head.Head == nil:
-		return o, errors.New("finetune: fine-tuning needs a net, an engine and a fitted head: call learner.FitHead first")
+		return o, errors.New("finetune: no net, engine or fitted head, want all three; call learner.FitHead first")
 	case len(d.Train) == 0 || d.Outputs < 1 || d.Outputs == 1 && d.task().Name() == datasets.Classes:
-		return o, fmt.Errorf("finetune: fine-tuning on %d pictures of %d classes, want at least 2 classes and pictures of them", len(d.Train), d.Outputs)
+		return o, fmt.Errorf("finetune: %d training pictures of %d classes, want pictures of at least 2 classes", len(d.Train), d.Outputs)
 	case d.Head.Head.Classes != d.Outputs || d.Head.Head.Features != d.Net.Row.Features:
-		return o, fmt.Errorf("finetune: a head of %d classes on %d features, the pictures have %d classes, the net gives %d features", d.Head.Head.Classes, d.Head.Head.Features, d.Outputs, d.Net.Row.Features)
+		return o, fmt.Errorf("finetune: a head of %d classes on %d features, but the pictures have %d classes and the net gives %d features; fit the head to this data", d.Head.Head.Classes, d.Head.Head.Features, d.Outputs, d.Net.Row.Features)
 	case d.Rows == nil && d.Features.Len() != len(d.Train) || d.Rows != nil && len(d.Rows) != d.Features.Len():
-		return o, fmt.Errorf("finetune: %d rows of features for %d training pictures", d.Features.Len(), len(d.Train))
+		return o, fmt.Errorf("finetune: %d rows of features for %d training pictures, want a row for each; set Data.Rows if there are views", d.Features.Len(), len(d.Train))
 	}
-	if o, err = newObjective(d); err != nil {
+	o, err = newObjective(d)
+	if err != nil {
 		return o, err
 	}
 	if err := d.Head.Head.Check(); err != nil {
@@ -89,7 +93,7 @@ func (d Data) check(p Plan) (o objective, err error) {
 	return o, o.loss.suits(p)
 }
 
-// identity names all that a checkpoint depends on.
+// identity returns everything that a checkpoint depends on.
 func (d Data) identity(p Plan) (map[string]string, error) {
 	p.Reasons = nil
 	plan, err := json.Marshal(p)
@@ -112,12 +116,13 @@ func (d Data) identity(p Plan) (map[string]string, error) {
 	return map[string]string{
 		"plan": string(plan), "network": d.Net.Row.Name + " " + d.Net.Identity(), "preset": d.Net.Preset.Digest(), "pictures": fmt.Sprintf("%d, %x", len(d.Train), pictures.Sum(nil)),
 		"head": fmt.Sprintf("%x", start.Sum(nil)), "engine": d.Engine.Identity(),
-		// Another number whenever a step adds up in another order: what was begun with the old one cannot end with its bits.
+		// Increase this when a step changes the order of its sums: a training that began with the
+		// old order cannot end with the same bits.
 		"arithmetic": "2",
 	}, nil
 }
 
-// item is the picture that a row of features is of.
+// item returns the index in Train of the picture of a row of Features.
 func (d Data) item(row int) int {
 	if d.Rows == nil {
 		return row

@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// A plan is plain data: it is printed before it runs, and may be changed.
+// A plan is plain data: it can be printed and changed before it runs.
 func ExampleNewPlan() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 )
 
-// order is the order of the training pictures in an epoch: a pure function of seed and epoch, so that whoever goes on in
-// the middle finds it again.
+// order returns the order of the training pictures in an epoch. It depends only on seed and epoch,
+// so that a resumed training finds it again.
 func order(rows []int, seed uint64, epoch int) []int {
 	out := append([]int(nil), rows...)
 	rng := rand.New(rand.NewPCG(seed, uint64(epoch)))
@@ -19,28 +19,28 @@ func order(rows []int, seed uint64, epoch int) []int {
 	return out
 }
 
-// feeder makes the batches of a training in order, some ahead of the step that uses them.
+// feeder prepares the batches of a training in order, ahead of the step that uses them.
 type feeder struct {
 	objective objective
 	pictures  *pictures
 	rows      []int // items to learn from
-	width     int   // numbers of an input
-	keep      int   // features, with dropout
+	width     int   // number of values of an input
+	keep      int   // number of features, for dropout
 	border    string
 	weights   []float64 // of the classes; nil = 1 each
 	plan      Plan
 }
 
-// newFeeder gives a tuner its batches of some rows.
-func newFeeder(t *tuner, from *pictures, rows []int) *feeder {
-	f := &feeder{objective: t.objective, pictures: from, rows: rows, width: t.width(), border: t.from, plan: t.plan, keep: t.net.Row.Features}
+// newFeeder returns a feeder of some rows for a tuner.
+func newFeeder(t *tuner, source *pictures, rows []int) *feeder {
+	f := &feeder{objective: t.objective, pictures: source, rows: rows, width: t.width(), border: t.border, plan: t.plan, keep: t.net.Row.Features}
 	if t.plan.ClassWeights {
-		f.weights = classWeights(from.items, rows, t.objective.k)
+		f.weights = classWeights(source.items, rows, t.objective.k)
 	}
 	return f
 }
 
-// plain is the feeder without mixup, dropout and weights.
+// plain returns the feeder without mixup, dropout and class weights.
 func (f *feeder) plain() *feeder {
 	out := *f
 	out.plan.Mixup, out.plan.Dropout, out.weights = 0, 0, nil
@@ -50,7 +50,7 @@ func (f *feeder) plain() *feeder {
 // perEpoch is the number of steps of an epoch.
 func (f *feeder) perEpoch() int { return (len(f.rows) + f.plan.Batch - 1) / f.plan.Batch }
 
-// run sends the batches from step first to the end. It stops when ctx does.
+// run sends the batches of steps first to last-1. It stops when ctx is done.
 func (f *feeder) run(ctx context.Context, first, last int) <-chan *batch {
 	out := make(chan *batch, 1)
 	go func() {
@@ -77,18 +77,20 @@ func (f *feeder) run(ctx context.Context, first, last int) <-chan *batch {
 	return out
 }
 
-// batch prepares some items; the places that are left stay zero and weigh nothing. epoch -1 is the
+// batch prepares some items. Unused places stay zero and have no weight. Epoch -1 stands for the
 // pictures themselves, as for evaluation.
 func (f *feeder) batch(items []int, epoch, index int) *batch {
 	n, k := f.plan.Batch, f.objective.k
 	b := &batch{x: make([]float32, n*f.width), targets: make([]float32, n*k), rows: make([]float32, n), items: items, epoch: epoch, index: index}
-	if b.err = f.fill(b); b.err != nil {
+	b.err = f.fill(b)
+	if b.err != nil {
 		return b
 	}
 	for i, item := range items {
 		it := f.pictures.items[item]
 		f.objective.loss.target(it, f.plan.Smoothing, b.targets[i*k:(i+1)*k])
-		if b.rows[i] = 1; f.weights != nil {
+		b.rows[i] = 1
+		if f.weights != nil {
 			b.rows[i] = float32(f.weights[it.Class])
 		}
 	}
@@ -119,7 +121,7 @@ func (f *feeder) fill(b *batch) error {
 			}()
 			row, err := f.pictures.row(item, b.epoch, f.border)
 			if err == nil && len(row) != f.width {
-				err = fmt.Errorf("finetune: %s gives %d numbers, the network takes %d", f.pictures.items[item].Rel, len(row), f.width)
+				err = fmt.Errorf("finetune: %s gives %d values, the network takes %d", f.pictures.items[item].Rel, len(row), f.width)
 			}
 			copy(b.x[i*f.width:], row)
 			errs[i] = err
@@ -134,7 +136,8 @@ func (f *feeder) fill(b *batch) error {
 	return nil
 }
 
-// dropout is the factor of each feature of a batch, [B, C]: 0, or what makes up for those.
+// dropout returns the factor of each feature of a batch, [B, C]: 0 for dropped features, and for
+// the others a factor that keeps the expected value.
 func (f *feeder) dropout(epoch, index int) []float32 {
 	rng := rand.New(rand.NewPCG(f.plan.Seed^0x64726f70, uint64(epoch)<<32|uint64(index)))
 	keep := make([]float32, f.plan.Batch*f.keep)
@@ -146,7 +149,7 @@ func (f *feeder) dropout(epoch, index int) []float32 {
 	return keep
 }
 
-// classWeights are N/(K n) for classes of n of the N pictures.
+// classWeights returns N/(K n) for each class, where n of the N pictures have that class.
 func classWeights(items []datasets.Item, rows []int, classes int) []float64 {
 	count := make([]float64, classes)
 	for _, r := range rows {
@@ -159,7 +162,7 @@ func classWeights(items []datasets.Item, rows []int, classes int) []float64 {
 	return out
 }
 
-// logitsOf runs the network over items as they are for evaluation, [len(rows), K].
+// logitsOf runs the network over items as for evaluation, and returns logits [len(rows), K].
 func (f *feeder) logitsOf(ctx context.Context, t *tuner, rows []int) ([]float32, error) {
 	k := f.objective.k
 	out := make([]float32, 0, len(rows)*k)
@@ -169,9 +172,9 @@ func (f *feeder) logitsOf(ctx context.Context, t *tuner, rows []int) ([]float32,
 	defer cancel()
 	go func() {
 		defer close(ahead)
-		for at := 0; at < len(rows); at += f.plan.Batch {
+		for start := 0; start < len(rows); start += f.plan.Batch {
 			select {
-			case ahead <- plain.batch(rows[at:min(at+f.plan.Batch, len(rows))], -1, 0):
+			case ahead <- plain.batch(rows[start:min(start+f.plan.Batch, len(rows))], -1, 0):
 			case <-ctx.Done():
 				return
 			}

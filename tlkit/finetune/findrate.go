@@ -9,14 +9,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
-// RateFind is what a run through ever larger rates showed.
+// RateFind is the result of [FindRate].
 type RateFind struct {
-	Points    []RatePoint `json:"points"`
-	Suggested float64     `json:"suggested"` // where the smoothed loss falls fastest; 0 = it never fell
-	Why       string      `json:"why"`
+	Points []RatePoint `json:"points"`
+	// Rate at which the smoothed loss falls fastest; 0 = it never fell.
+	Suggested float64 `json:"suggested"`
+	Why       string  `json:"why"`
 }
 
-// Series are the rates and the losses of the steps, for plots.Rates.
+// Series returns the rates and losses of the steps, for plots.Rates.
 func (f *RateFind) Series() (rates, losses []float64) {
 	for _, p := range f.Points {
 		rates, losses = append(rates, p.Rate), append(losses, p.Loss)
@@ -24,15 +25,17 @@ func (f *RateFind) Series() (rates, losses []float64) {
 	return rates, losses
 }
 
-// RatePoint is one step of it.
+// RatePoint is one step of a rate finder.
 type RatePoint struct {
-	Rate float64 `json:"rate"` // of the group with the largest one
+	Rate float64 `json:"rate"` // of the group with the largest rate
 	Loss float64 `json:"loss"` // of the step's batch
 }
 
-// FindRate trains with rates that grow from step to step, keeping the proportions of the plan's groups, until the loss
-// has run away, and suggests the one where it fell fastest. Nothing of it stays: net and head of d are as they were. A
-// plan that searches is tried at its deepest stage.
+// FindRate trains with a rate that grows from step to step, keeping the proportions of the plan's
+// groups, until the loss diverges. It suggests the rate at which the loss fell fastest. The net and
+// head of d stay unchanged. A plan with a search is tried at its deepest stage.
+//
+// It is an error if the data or the plan are invalid, or if ctx is cancelled.
 func FindRate(ctx context.Context, d Data, p Plan) (*RateFind, error) {
 	o, err := d.check(p)
 	if err != nil {
@@ -65,7 +68,7 @@ func FindRate(ctx context.Context, d Data, p Plan) (*RateFind, error) {
 	return out, nil
 }
 
-// climb takes a step at each rate until the loss has run away.
+// climb takes a step at each rate until the loss diverges.
 func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report func(string, int, int)) error {
 	feeding, stop := context.WithCancel(ctx)
 	defer stop()
@@ -111,10 +114,11 @@ func (f *RateFind) smooth() []curves.Point {
 	return curves.Smooth(points, 0.9)
 }
 
-// suggest takes the steepest fall of the smoothed loss over the logarithm of the rate.
+// suggest sets the rate at which the smoothed loss falls most steeply over the logarithm of the
+// rate.
 func (f *RateFind) suggest() {
 	smooth := f.smooth()
-	const reach = 4 // steps to each side: a single batch says little
+	const reach = 4 // steps on each side, because a single batch says little
 	steepest := 0.0
 	for i := reach; i+reach < len(smooth); i++ {
 		if slope := smooth[i+reach].Value - smooth[i-reach].Value; slope < steepest {
@@ -122,8 +126,8 @@ func (f *RateFind) suggest() {
 		}
 	}
 	if f.Suggested == 0 {
-		f.Why = "the loss never fell: the head is fitted as well as these rates can make it, keep to the plan's"
+		f.Why = "the loss never fell: the fitted head cannot be improved at these rates; keep the plan's rate"
 		return
 	}
-	f.Why = fmt.Sprintf("the loss falls fastest at %.2g; it was tried up to %.2g", f.Suggested, f.Points[len(f.Points)-1].Rate)
+	f.Why = fmt.Sprintf("the loss falls fastest at %.2g; rates up to %.2g were tried", f.Suggested, f.Points[len(f.Points)-1].Rate)
 }

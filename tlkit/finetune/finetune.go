@@ -3,16 +3,17 @@
 //	plan, err := finetune.NewPlan(finetune.Tlkit, data, finetune.Options{Epochs: 5, Seed: 1})
 //	result, err := finetune.Train(ctx, data, plan, recorder)
 //
-// Training starts from the fitted head of package learner. What does not move is computed once for
-// each picture and kept on disk; a step costs the rest. The state is saved while it runs, and on a
-// CPU an interrupted training ends with the bits of one that was not.
+// Training starts from the fitted head of package learner. The output of the frozen stages is
+// computed once for each picture and cached on disk; a step only runs the other stages. The state
+// is saved while training runs, and on a CPU an interrupted training ends with the same bits as an
+// uninterrupted one.
 //
 // Every choice (depth, rate, mix, when to stop) is made on training pictures. Validation pictures
-// are measured along the way, so that the curve can be drawn, and decide nothing.
+// are only measured, for the curve; they decide nothing.
 //
-// Where to look: defaults.go has every default number, plan.go what a plan says, recipes.go the
-// ready plans, loss_*.go what a task asks of the network, search.go how folds choose, loop.go a
-// training from its first step to its last, step.go one step, checkpoint.go what is saved.
+// Where to look: defaults.go has all default numbers, plan.go the fields of a plan, recipes.go the
+// ready plans, loss_*.go the loss of each task, search.go the choice by folds, loop.go a training
+// from its first step to its last, step.go one step, and checkpoint.go the saved state.
 package finetune
 
 import (
@@ -32,29 +33,32 @@ import (
 
 // Result is the outcome of fine-tuning.
 type Result struct {
-	Head   *head.Linear
-	Net    *zoo.Net // the net with its changed tensors
-	Plan   Plan     // with what was chosen
-	Pays   bool     // false: the head alone is the result: folds of the training pictures say that it is as good, or the training broke the network
-	Why    string   // one sentence
-	Trials []Trial  // of the search, the head alone first; nil without one
-	Steps  int      // of the final training
-	// OutOfFold has for each training picture what a network like this one says that did not see
-	// it, [N, Outputs]: logits or values. nil without a search, and where it does not pay.
+	Head *head.Linear
+	Net  *zoo.Net // the net with the changed tensors
+	Plan Plan     // with the choices of the search
+	// False if the head alone is the result, because fine-tuning did not beat it on folds of the
+	// training pictures, or failed on all of them.
+	Pays   bool
+	Why    string  // the reason, in one sentence
+	Trials []Trial // of the search, the head alone first; nil without a search
+	Steps  int     // of the final training
+	// OutOfFold has the logits or values of each training picture, [N, Outputs], from a network
+	// trained by the chosen plan without that picture. nil without a search, and if Pays is false.
 	OutOfFold []float32
 
-	Training, Saving time.Duration // of the final training in this process: all of it, and the part that checkpoints took
+	// Time of the final training in this process, and its part for checkpoints.
+	Training, Saving time.Duration
 }
 
-// Train trains the stages that the plan names together with the head. to gets the history and may be
-// nil.
+// Train trains the stages of the plan together with the head, and records the history. recorder may
+// be nil.
 //
-// When ctx is done, training stops after the step it is in, saves it, and the error wraps
-// ErrInterrupted; the same call with Resume goes on and ends, on a CPU, with the very bits that the
-// uninterrupted run gives. A *DivergedError tells where numbers ran away, a *MemoryError that a step
-// does not fit.
-func Train(ctx context.Context, d Data, p Plan, to learner.Recorder) (*Result, error) {
-	j, err := newTraining(d, p, to)
+// When ctx is cancelled, Train finishes the current step, saves the state and returns an error that
+// wraps ErrInterrupted. The same call with Resume continues, and on a CPU ends with the same bits
+// as an uninterrupted training. A [DivergedError] reports a loss that is not finite, a
+// [MemoryError] a step that does not fit into memory.
+func Train(ctx context.Context, d Data, p Plan, recorder learner.Recorder) (*Result, error) {
+	j, err := newTraining(d, p, recorder)
 	if err != nil {
 		return nil, err
 	}
@@ -73,17 +77,17 @@ func Train(ctx context.Context, d Data, p Plan, to learner.Recorder) (*Result, e
 	return out, j.final(ctx, out, train)
 }
 
-// training is a fine-tuning that has been checked: its data, what it asks of the network, where it is kept.
+// training is a checked fine-tuning: its data, its objective and where its state is kept.
 type training struct {
 	data      Data
 	objective objective
 	plan      Plan
-	to        learner.Recorder
+	recorder  learner.Recorder
 	kept      checkpoints
-	of        map[string]string // all that a checkpoint depends on
+	identity  map[string]string // everything that a checkpoint depends on
 }
 
-func newTraining(d Data, p Plan, to learner.Recorder) (*training, error) {
+func newTraining(d Data, p Plan, recorder learner.Recorder) (*training, error) {
 	o, err := d.check(p)
 	if err != nil {
 		return nil, err
@@ -91,8 +95,9 @@ func newTraining(d Data, p Plan, to learner.Recorder) (*training, error) {
 	if p.Batch > len(d.Train) {
 		return nil, fmt.Errorf("finetune: plan %s: a batch of %d with %d training pictures; take at most %d", p.Name, p.Batch, len(d.Train), len(d.Train))
 	}
-	j := &training{data: d, objective: o, plan: p, to: to}
-	if j.of, err = d.identity(p); err != nil {
+	j := &training{data: d, objective: o, plan: p, recorder: recorder}
+	j.identity, err = d.identity(p)
+	if err != nil {
 		return nil, err
 	}
 	if d.Folder == "" {
@@ -106,29 +111,30 @@ func newTraining(d Data, p Plan, to learner.Recorder) (*training, error) {
 }
 
 // choose lets folds of the training pictures choose what the plan leaves open, and reports whether
-// any of it pays.
+// fine-tuning pays.
 func (j *training) choose(ctx context.Context, out *Result, train *pictures) (pays bool, err error) {
-	if out.Trials, err = j.search(ctx, train); err != nil {
+	out.Trials, err = j.search(ctx, train)
+	if err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("finetune: fine-tuning %w while it was choosing how; what was tried is kept: run the same again with --resume: %w", ErrInterrupted, ctx.Err())
+			err = fmt.Errorf("finetune: fine-tuning %w during the search; finished trials are kept: run the same command again with --resume: %w", ErrInterrupted, ctx.Err())
 		}
 		return false, err
 	}
-	alone, at := out.Trials[0], choose(out.Trials, j.objective.truthOf(j.data.Train, all(len(j.data.Train))))
-	if at < 0 {
-		out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and nothing that was tried is better by more than chance would make it (twice the standard error)", alone.brief(), alone.Loss)
+	alone, best := out.Trials[0], choose(out.Trials, j.objective.truthOf(j.data.Train, all(len(j.data.Train))))
+	if best < 0 {
+		out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and no trial is better by more than chance (twice the standard error)", alone.brief(), alone.Loss)
 		out.Plan.Mix = 0
 		return false, j.markHeadAlone()
 	}
-	t := out.Trials[at]
+	t := out.Trials[best]
 	out.Plan.Groups, out.Plan.Mix = j.plan.groupsFrom(stages(j.data.Net), t.From, t.Rate, j.plan.Search), t.Mix
-	out.Why = fmt.Sprintf("from %s on at rate %g, %g of the way: on folds of the training pictures %s with loss %.4f, the head alone %s with %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.brief(), t.Loss, alone.brief(), alone.Loss, t.Gain, t.Error)
+	out.Why = fmt.Sprintf("from %s on at rate %g, mix %g: on folds of the training pictures %s with loss %.4f, the head alone %s with loss %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.brief(), t.Loss, alone.brief(), alone.Loss, t.Gain, t.Error)
 	out.OutOfFold = j.objective.loss.units(t.logits)
 	j.data.say("%s", out.Why)
 	return true, nil
 }
 
-// final is the training on all pictures by a plan that leaves nothing open.
+// final trains on all pictures by a plan without open choices.
 func (j *training) final(ctx context.Context, out *Result, train *pictures) error {
 	start := j.startingHead(out.Plan)
 	t, err := newTuner(j.data.Net, j.data.Engine, j.objective, start, out.Plan)
@@ -148,7 +154,7 @@ func (j *training) final(ctx context.Context, out *Result, train *pictures) erro
 	if err := j.resume(l); err != nil {
 		return err
 	}
-	if l.at.Step == 0 {
+	if l.cursor.Step == 0 {
 		if err := j.mark(curves.Mark{Kind: curves.Unfreeze, Step: j.data.Steps, Epoch: float64(j.data.Steps), Text: "from " + out.Plan.Groups[0].Name + " on"}); err != nil {
 			return err
 		}
@@ -157,7 +163,7 @@ func (j *training) final(ctx context.Context, out *Result, train *pictures) erro
 	if err := l.train(ctx); err != nil {
 		return err
 	}
-	out.Training, out.Saving, out.Steps = time.Since(began), l.saving, l.at.Step
+	out.Training, out.Saving, out.Steps = time.Since(began), l.saving, l.cursor.Step
 	if out.Plan.Norms == Reestimated {
 		if err := l.reestimate(ctx); err != nil {
 			return err
@@ -170,7 +176,7 @@ func (j *training) final(ctx context.Context, out *Result, train *pictures) erro
 	return j.accept(ctx, out, l, t.mixed(values, out.Plan.Mix))
 }
 
-// startingHead is the fitted head in the units of training, or a new one.
+// startingHead returns the fitted head in the units of training, or a new one.
 func (j *training) startingHead(p Plan) *head.Linear {
 	if p.Fresh {
 		return freshHead(j.data.Outputs, j.data.Net.Row.Features, p.Seed)
@@ -178,7 +184,8 @@ func (j *training) startingHead(p Plan) *head.Linear {
 	return j.objective.loss.inTraining(j.data.Head.Head)
 }
 
-// finalLoop is the loop of the final training, with pictures held out where patience asks for some.
+// finalLoop returns the loop of the final training, with held-out pictures if the plan has
+// patience.
 func (j *training) finalLoop(t *tuner, train, valid *pictures) *loop {
 	rows, held := all(len(j.data.Train)), []int(nil)
 	if t.plan.Patience > 0 {
@@ -186,9 +193,9 @@ func (j *training) finalLoop(t *tuner, train, valid *pictures) *loop {
 			held, rows = folds[0], rest(folds[0], len(j.data.Train))
 		}
 	}
-	l := &loop{tuner: t, feed: newFeeder(t, train, rows), held: held, folder: j.kept, of: j.of, every: j.data.Every,
+	l := &loop{tuner: t, feed: newFeeder(t, train, rows), held: held, folder: j.kept, identity: j.identity, every: j.data.Every,
 		report: func(step, steps int) { j.data.state("fine-tuning", step, steps) }}
-	l.record = &recording{to: j.to, steps: j.data.Steps, epochs: float64(j.data.Steps), split: j.data.Split}
+	l.record = &recording{recorder: j.recorder, steps: j.data.Steps, epochs: float64(j.data.Steps), split: j.data.Split}
 	if j.data.Split == "" {
 		l.record.split = curves.Valid
 	}
@@ -198,12 +205,12 @@ func (j *training) finalLoop(t *tuner, train, valid *pictures) *loop {
 	return l
 }
 
-// resume goes on from the newest checkpoint that verifies, where that is asked for.
+// resume continues from the newest intact checkpoint, if Data.Resume is set.
 func (j *training) resume(l *loop) error {
 	if !j.data.Resume || j.kept.dir == "" {
 		return nil
 	}
-	s, skipped, err := j.kept.newest(j.of)
+	s, skipped, err := j.kept.newest(j.identity)
 	if err != nil {
 		return err
 	}
@@ -216,7 +223,7 @@ func (j *training) resume(l *loop) error {
 	if err := l.resume(s); err != nil {
 		return err
 	}
-	j.data.say("going on after step %d of %d", l.at.Step, l.total)
+	j.data.say("continuing after step %d of %d", l.cursor.Step, l.total)
 	return nil
 }
 
@@ -230,7 +237,8 @@ func (j *training) accept(ctx context.Context, out *Result, l *loop, values map[
 		out.Pays, out.Why, out.Plan.Mix, out.OutOfFold = false, broke, 0, nil
 		return j.markHeadAlone()
 	}
-	if out.Head, out.Net, err = l.tuner.result(values); err != nil {
+	out.Head, out.Net, err = l.tuner.result(values)
+	if err != nil {
 		return err
 	}
 	chosen := l.chosen()
@@ -240,22 +248,22 @@ func (j *training) accept(ctx context.Context, out *Result, l *loop, values map[
 	return j.mark(chosen)
 }
 
-// chosen marks the state that was kept.
+// chosen returns the mark of the state that is kept.
 func (l *loop) chosen() curves.Mark {
-	step, text := l.at.Step, "last epoch"
-	if b := l.at.Best; b != nil {
+	step, text := l.cursor.Step, "last epoch"
+	if b := l.cursor.Best; b != nil {
 		step, text = b.Step, "lowest loss on held-out training pictures"
 	}
 	before := l.record.steps
 	return curves.Mark{Kind: curves.Chosen, Step: before + step, Epoch: float64(before + step/l.feed.perEpoch()), Text: text}
 }
 
-// broke says why a network whose folds promised well is broken after training on all the pictures:
-// it then says less about the very pictures it learnt from than the head alone about pictures that
-// it had not seen. It returns "" where that is not so.
+// broke reports a network that did well on folds but is broken after training on all pictures: its
+// loss on the pictures it learnt from is higher than that of the head alone on unseen ones. It
+// returns the reason, or "" if the network is fine.
 func (l *loop) broke(ctx context.Context, values map[string][]float32, trials []Trial) (why string, err error) {
 	if len(trials) == 0 {
-		return "", nil // a plan that leaves nothing open is followed
+		return "", nil // without a search, the plan is followed in any case
 	}
 	if err := l.tuner.put(values); err != nil {
 		return "", err
@@ -269,13 +277,14 @@ func (l *loop) broke(ctx context.Context, values map[string][]float32, trials []
 	}
 	loss, _ := l.tuner.objective.truthOf(l.feed.pictures.items, l.feed.rows).judge(logits)
 	if alone := trials[0].Loss; !(loss <= alone) {
-		return fmt.Sprintf("fine-tuning went astray on all the pictures, though it did well on folds of them: its loss on the pictures it learnt from is %.4f, that of the head alone on unseen ones %.4f; the head alone is kept, another seed or a smaller rate may do better", loss, alone), nil
+		return fmt.Sprintf("fine-tuning on all pictures failed, although it did well on folds: its loss on the pictures it learnt from is %.4f, that of the head alone on unseen ones %.4f, so the head alone is kept; try another seed or a smaller rate", loss, alone), nil
 	}
 	return "", nil
 }
 
-// reestimate takes the running statistics of the norms that moved anew: their plain mean over the
-// training pictures, in batches. A last batch that is not full is left out, unless it is the only one.
+// reestimate computes the running statistics of the moving norms again, as their plain mean over
+// the training pictures, in batches. An incomplete last batch is left out, unless it is the only
+// one.
 func (l *loop) reestimate(ctx context.Context) error {
 	f := l.feed.plain()
 	for i := range max(len(f.rows)/f.plan.Batch, 1) {
@@ -294,10 +303,10 @@ func (l *loop) reestimate(ctx context.Context) error {
 }
 
 func (j *training) mark(m curves.Mark) error {
-	if j.to == nil {
+	if j.recorder == nil {
 		return nil
 	}
-	if err := j.to.Mark(m); err != nil {
+	if err := j.recorder.Mark(m); err != nil {
 		return fmt.Errorf("finetune: the history cannot be written: %w", err)
 	}
 	return nil
@@ -307,7 +316,7 @@ func (j *training) markHeadAlone() error {
 	return j.mark(curves.Mark{Kind: curves.Chosen, Step: j.data.Steps, Epoch: float64(j.data.Steps), Text: "the head alone"})
 }
 
-// freshHead has nn.Linear's initial weights: uniform within 1/√C.
+// freshHead returns a head with nn.Linear's initial weights: uniform within 1/√C.
 func freshHead(outputs, features int, seed uint64) *head.Linear {
 	rng := rand.New(rand.NewPCG(seed, 0x68656164))
 	h := &head.Linear{Classes: outputs, Features: features, Weight: make([]float32, outputs*features), Bias: make([]float32, outputs)}
@@ -320,7 +329,7 @@ func freshHead(outputs, features int, seed uint64) *head.Linear {
 	return h
 }
 
-// all are the numbers 0 to n-1.
+// all returns the numbers 0 to n-1.
 func all(n int) []int {
 	out := make([]int, n)
 	for i := range out {
@@ -329,7 +338,7 @@ func all(n int) []int {
 	return out
 }
 
-// rest are the numbers 0 to n-1 without those held out.
+// rest returns the numbers 0 to n-1 without those in held.
 func rest(held []int, n int) []int {
 	out := make(map[int]bool, len(held))
 	for _, i := range held {

@@ -20,7 +20,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// xla opens XLA on this machine, installing its plugin on the first run, or skips: plain Go takes seconds a step.
+// xla opens XLA on this machine, and installs its plugin on the first run. It skips the test
+// without XLA, because plain Go takes seconds a step.
 func xla(tb testing.TB) *engine.Engine {
 	tb.Helper()
 	e, err := engine.Open(context.Background(), engine.Options{Install: true})
@@ -34,7 +35,7 @@ func xla(tb testing.TB) *engine.Engine {
 	return e
 }
 
-// formulaNet is a network of the zoo with weights made by the formula.
+// formulaNet returns a network of the zoo with weights from the formula.
 func formulaNet(tb testing.TB, name string, gain float64) *zoo.Net {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "formula.safetensors")
@@ -57,7 +58,7 @@ func writeFormula(tb testing.TB, name string, gain float64, path string) {
 	}
 }
 
-// torchSteps are whole training steps as PyTorch took them, see internal/golden/referee/finetune.py.
+// torchSteps are complete training steps of PyTorch, see internal/golden/referee/finetune.py.
 type torchSteps struct {
 	Task  datasets.Task
 	Rule  optim.Method
@@ -75,9 +76,10 @@ type torchSteps struct {
 	}
 }
 
-// Six steps of ResNet-20 in batches of four and two, the last one padded; two groups, weight decay, clipping, smoothed
-// labels; norms frozen and following; classes, several labels and values. The referee counts in float64; float32 was seen to be within 1e-6, and any wrong
-// detail (decay on biases, the biased variance in the running one, padding that counts) shows as 1e-3 and more.
+// Six steps of ResNet-20 in batches of four and two, the last one padded; two groups, weight decay,
+// clipping, smoothed labels; frozen norms and norms that follow the batch; classes, several labels
+// and values. The referee computes in float64; float32 differs by up to 1e-6, and any wrong detail
+// (decay on biases, a biased running variance, padding that counts) by 1e-3 and more.
 func TestStepsAgainstTorch(t *testing.T) {
 	e := xla(t)
 	raw, err := os.ReadFile("testdata/steps.json")
@@ -115,8 +117,8 @@ func TestStepsAgainstTorch(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer tu.close()
-			if tu.from != "layer1" {
-				t.Fatalf("the frozen part ends with %q", tu.from)
+			if tu.border != "layer1" {
+				t.Fatalf("the frozen part ends with %q", tu.border)
 			}
 			maps := frozenMaps(t, net, e, golden.Input(32, 6), 6, "layer1")
 			width := len(maps) / 6
@@ -180,7 +182,7 @@ func TestStepsAgainstTorch(t *testing.T) {
 					compare(name, v, want.Every, want.Values)
 				}
 			}
-			for _, w := range net.Declaration().Weights { // frozen: the same bits
+			for _, w := range net.Declaration().Weights { // frozen, so the same bits
 				before, _, _ := net.Tensor(w.Name)
 				after, _, _ := changed.Tensor(w.Name)
 				statistics := !w.Trainable && c.Norms == FrozenNorms
@@ -191,7 +193,7 @@ func TestStepsAgainstTorch(t *testing.T) {
 			if c.Norms == FrozenNorms {
 				checkClear(t, changed, e, golden.Input(32, 6), 6)
 			}
-			// The changed net, whole and from pictures, gives the logits that PyTorch ends with.
+			// The complete changed net, run on pictures, gives PyTorch's final logits.
 			x, err := changed.NewExtractor(e.Backend, 6)
 			if err != nil {
 				t.Fatal(err)
@@ -206,11 +208,11 @@ func TestStepsAgainstTorch(t *testing.T) {
 	}
 }
 
-// classes is the objective of one label of k a picture.
+// classes returns the objective of one label a picture, for k classes.
 func classes(k int) objective { return objective{task.Classes{}, classLoss{k: k}, k} }
 
-// sixPictures are those of the referee: what is asked of them and known about them. The values have means and deviations
-// of their own.
+// sixPictures returns the referee's pictures with their labels or values. The values have different
+// means and standard deviations.
 func sixPictures(kind datasets.Task) (objective, []datasets.Item) {
 	class := []int{0, 1, 2, 2, 1, 0}
 	targets := [][]float64{{1, 0, 0}, {0, 1, 1}, {0, 0, 0}, {1, 1, 0}, {0, 0, 1}, {1, 0, 1}}
@@ -237,7 +239,7 @@ func sixPictures(kind datasets.Task) (objective, []datasets.Item) {
 	return o, items
 }
 
-// fileOrder is a tensor as PyTorch has it.
+// fileOrder returns a tensor in PyTorch's layout.
 func fileOrder(t *testing.T, n *zoo.Net, name string) []float32 {
 	t.Helper()
 	v, _, ok := n.Tensor(name)

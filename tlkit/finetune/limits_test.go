@@ -18,7 +18,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// limited runs something under a soft limit of this process.
+// limited runs a function under a soft limit of this process.
 func limited(t *testing.T, resource int, to uint64, do func()) {
 	t.Helper()
 	var before syscall.Rlimit
@@ -36,11 +36,12 @@ func limited(t *testing.T, resource int, to uint64, do func()) {
 	do()
 }
 
-// A disk that is full stops the training at its next checkpoint and says so; the checkpoint before stays good, nothing
-// half-written lies about, and with room again the training ends as if nothing had been.
+// A full disk is an error of the training at its next checkpoint. The previous checkpoint stays
+// intact, no half-written file remains, and with free space again the training ends with the same
+// result as an uninterrupted one.
 func TestFullDisk(t *testing.T) {
 	e := xla(t)
-	signal.Ignore(syscall.SIGXFSZ) // a write beyond the limit then is an error, as on a full disk
+	signal.Ignore(syscall.SIGXFSZ) // a write beyond the limit is then an error, as on a full disk
 	defer signal.Reset(syscall.SIGXFSZ)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
 	t.Setenv("TLKIT_CACHE", t.TempDir())
@@ -56,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 	room := make(chan struct{})
 	d.State = func(what string, _, _ int) {
 		if what == "fine-tuning" {
-			if seen++; seen == 7 { // the checkpoints of steps 3 and 6 are there
+			if seen++; seen == 7 { // the checkpoints of steps 3 and 6 exist
 				close(full)
 				<-room
 			}
@@ -72,7 +73,7 @@ func TestFullDisk(t *testing.T) {
 		close(room)
 		err = <-done
 	})
-	if err == nil || !strings.Contains(err.Error(), "the one before is still good") || !strings.Contains(err.Error(), "step 9") {
+	if err == nil || !strings.Contains(err.Error(), "the previous one is intact") || !strings.Contains(err.Error(), "step 9") {
 		t.Fatalf("a full disk: %v", err)
 	}
 	entries, err := os.ReadDir(kept.dir)
@@ -130,10 +131,10 @@ func TestMemoryChild(t *testing.T) {
 	if wants < 2<<30 {
 		t.Errorf("it wanted %v bytes, which it could have had", wants)
 	}
-	if m, ok := outOfMemory(m.Cause, 4096, wants/2); !ok || m.Fits < 1500 || m.Fits > 2048 || !strings.Contains(m.Error(), fmt.Sprintf("a batch of %d fits", m.Fits)) {
+	if m, ok := outOfMemory(m.Cause, 4096, wants/2); !ok || m.Fits < 1500 || m.Fits > 2048 || !strings.Contains(m.Error(), fmt.Sprintf("use a batch of %d, which fits", m.Fits)) {
 		t.Errorf("with room for half of it: %v", m)
 	}
-	if m, ok := outOfMemory(m.Cause, 4096, 0); !ok || m.Fits != 0 || !strings.Contains(m.Error(), "take half as many") {
+	if m, ok := outOfMemory(m.Cause, 4096, 0); !ok || m.Fits != 0 || !strings.Contains(m.Error(), "use half as many") {
 		t.Errorf("with an unknown amount of room: %v", m)
 	}
 	if _, ok := outOfMemory(errors.New("a disk that is full"), 8, 1e9); ok {
@@ -144,7 +145,8 @@ func TestMemoryChild(t *testing.T) {
 	}
 }
 
-// Out of memory names the batch that fits. A process of its own, because its memory is limited.
+// An out-of-memory error names the batch that fits. It needs its own process, because its memory is
+// limited.
 func TestOutOfMemory(t *testing.T) {
 	xla(t)
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestMemoryChild$", "-test.v")

@@ -14,13 +14,15 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// ErrInterrupted is wrapped, with the error of the context, when a training was stopped and its state is saved.
+// ErrInterrupted is wrapped, together with the error of the context, when a training is interrupted
+// and its state is saved.
 var ErrInterrupted = errors.New("interrupted")
 
-// DivergedError says that a step gave a loss or a gradient that is not a number. The weights are those before the step.
+// DivergedError reports a step with a loss or a gradient that is not finite. The weights are those
+// before the step.
 type DivergedError struct {
 	Step, Epoch int
-	Rate        float64 // the largest of the step
+	Rate        float64 // the largest of all groups
 	Loss, Norm  float64
 	Files       []string // pictures of the batch
 	Saved       bool     // the last good state is in the run's folder
@@ -32,65 +34,65 @@ func (e *DivergedError) Error() string {
 	if len(files) > 8 {
 		files, more = files[:8], fmt.Sprintf(" and %d more", len(e.Files)-8)
 	}
-	state := "nothing was changed by that step"
+	state := "the weights are unchanged"
 	if e.Saved {
-		state = "the state before it is saved"
+		state = "the state before the step is saved"
 	}
-	return fmt.Sprintf("finetune: step %d (epoch %d) gave loss %v and a gradient of norm %v at rate %.3g; the pictures of the batch are %s%s; %s: try half the rate",
+	return fmt.Sprintf("finetune: step %d (epoch %d) gave loss %v and a gradient of norm %v at rate %.3g; the pictures of the batch are %s%s, and %s; try half the rate",
 		e.Step+1, e.Epoch+1, e.Loss, e.Norm, e.Rate, strings.Join(files, ", "), more, state)
 }
 
-// loop is one training: a tuner, what it is fed, and where it stands.
+// loop is one training: a tuner, its batches and its position.
 type loop struct {
 	tuner  *tuner
 	feed   *feeder
-	at     cursor
+	cursor cursor
 	total  int   // steps
-	held   []int // training pictures held out, whose loss may stop it; nil = none
+	held   []int // held-out training pictures, whose loss may end training; nil = none
 	best   map[string][]float32
 	record *recording
 	report func(done, total int)
 
 	folder   checkpoints
-	of       map[string]string
-	every    int // steps between two checkpoints; 0 = as often as a hundredth of the time allows
+	identity map[string]string
+	every    int // steps between checkpoints; 0 = so that they take at most 1 % of the time
 	lastSave time.Time
 	cost     time.Duration // of the last save
-	saving   time.Duration // of all of them
+	saving   time.Duration // of all saves
 }
 
-// recording is where the figures of an epoch go.
+// recording is where the figures of an epoch are recorded.
 type recording struct {
-	to     learner.Recorder
-	steps  int     // of the head, before
-	epochs float64 // the same on the other axis
-	valid  *feeder // pictures that are measured and decide nothing; nil = none
-	split  string
+	recorder learner.Recorder
+	steps    int     // of the head's history
+	epochs   float64 // the same in epochs
+	valid    *feeder // pictures that are only measured; nil = none
+	split    string
 }
 
-// begin puts everything at the start.
+// begin sets everything to the start.
 func (l *loop) begin(h *head.Linear) error {
-	l.at = cursor{Moved: make([]int, len(l.tuner.plan.Groups))}
+	l.cursor = cursor{Moved: make([]int, len(l.tuner.plan.Groups))}
 	l.total = l.tuner.plan.Epochs * l.feed.perEpoch()
 	return l.tuner.restart(h)
 }
 
-// resume goes on from a checkpoint.
+// resume continues from a checkpoint.
 func (l *loop) resume(s *saved) error {
 	vars := l.tuner.variables()
 	if len(vars) != len(s.tensors) {
-		return fmt.Errorf("finetune: the checkpoint has %d tensors, the training %d", len(s.tensors), len(vars))
+		return fmt.Errorf("finetune: the checkpoint has %d tensors, the training %d; train without --resume", len(s.tensors), len(vars))
 	}
 	for name, data := range s.tensors {
 		if err := put(vars[name], data); err != nil {
 			return fmt.Errorf("finetune: checkpoint: %s: %w", name, err)
 		}
 	}
-	l.at = s.Cursor
+	l.cursor = s.Cursor
 	return nil
 }
 
-// save makes a checkpoint of where the loop stands.
+// save writes a checkpoint of the current state.
 func (l *loop) save() error {
 	if l.folder.dir == "" {
 		return nil
@@ -100,7 +102,7 @@ func (l *loop) save() error {
 	if err != nil {
 		return err
 	}
-	err = l.folder.save(&saved{Of: l.of, Cursor: l.at, tensors: all})
+	err = l.folder.save(&saved{Identity: l.identity, Cursor: l.cursor, tensors: all})
 	l.lastSave = time.Now()
 	l.cost = l.lastSave.Sub(began)
 	l.saving += l.cost
@@ -113,17 +115,17 @@ func (l *loop) due() bool {
 		return false
 	}
 	if l.every > 0 {
-		return l.at.Step%l.every == 0
+		return l.cursor.Step%l.every == 0
 	}
 	return time.Since(l.lastSave) > max(checkpointPause, checkpointShare*l.cost)
 }
 
-// rates are those of all groups at a step.
+// rates returns the rates of all groups at a step, and the momentum.
 func (l *loop) rates(step int) (rates []float64, momentum float64) {
 	per := l.feed.perEpoch()
 	factor := l.tuner.plan.Schedule.Factor(step, l.total, per)
-	if l.at.Watch.Factor != 0 {
-		factor *= l.at.Watch.Factor
+	if l.cursor.Watch.Factor != 0 {
+		factor *= l.cursor.Watch.Factor
 	}
 	for _, g := range l.tuner.plan.Groups {
 		if step/per < g.After {
@@ -141,20 +143,21 @@ func (l *loop) train(ctx context.Context) error {
 	l.lastSave = time.Now()
 	feeding, stop := context.WithCancel(ctx)
 	defer stop()
-	batches := l.feed.run(feeding, l.at.Step, l.total)
+	batches := l.feed.run(feeding, l.cursor.Step, l.total)
 	for {
 		if err := ctx.Err(); err != nil {
 			return l.interrupted(err)
 		}
-		if l.at.Seen > 0 && l.at.Step%l.feed.perEpoch() == 0 {
+		if l.cursor.Seen > 0 && l.cursor.Step%l.feed.perEpoch() == 0 {
 			if err := l.epoch(ctx); err != nil {
 				if ctx.Err() != nil {
-					err = l.interrupted(ctx.Err()) // the steps are saved, the epoch's figures come after resuming
+					// The steps are saved; the epoch's figures are recorded after resuming.
+					err = l.interrupted(ctx.Err())
 				}
 				return err
 			}
 		}
-		if l.at.Step >= l.total || l.at.Over {
+		if l.cursor.Step >= l.total || l.cursor.Over {
 			return l.finish()
 		}
 		b, ok := <-batches
@@ -168,7 +171,7 @@ func (l *loop) train(ctx context.Context) error {
 			return err
 		}
 		if l.report != nil {
-			l.report(l.at.Step, l.total)
+			l.report(l.cursor.Step, l.total)
 		}
 		if l.due() {
 			if err := l.save(); err != nil {
@@ -178,13 +181,13 @@ func (l *loop) train(ctx context.Context) error {
 	}
 }
 
-// step takes one with a batch.
+// step takes a step with a batch.
 func (l *loop) step(b *batch) error {
 	if err := l.wake(b); err != nil {
 		return err
 	}
-	rates, momentum := l.rates(l.at.Step)
-	o, err := l.tuner.run(b, l.tuner.plan.Rule.Now(l.at.Moved, rates, momentum))
+	rates, momentum := l.rates(l.cursor.Step)
+	o, err := l.tuner.run(b, l.tuner.plan.Rule.Now(l.cursor.Moved, rates, momentum))
 	if err != nil {
 		return err
 	}
@@ -193,26 +196,26 @@ func (l *loop) step(b *batch) error {
 	}
 	for i, r := range rates {
 		if r > 0 {
-			l.at.Moved[i]++
+			l.cursor.Moved[i]++
 		}
 	}
 	n := len(b.items)
-	l.at.Loss += o.loss * float64(n)
+	l.cursor.Loss += o.loss * float64(n)
 	if obj := l.tuner.objective; obj.task.Metric().Counts() {
-		l.at.Right += right(o.logits, b.targets, n, obj.k)
+		l.cursor.Right += right(o.logits, b.targets, n, obj.k)
 	}
-	l.at.Seen += n
-	l.at.Step++
+	l.cursor.Seen += n
+	l.cursor.Step++
 	return nil
 }
 
-// finish turns back to the best epoch where held-out pictures chose one.
+// finish returns to the best epoch, if held-out pictures chose one.
 func (l *loop) finish() error {
-	if l.at.Best == nil {
+	if l.cursor.Best == nil {
 		return nil
 	}
 	if l.best == nil {
-		s, err := l.folder.at(l.at.Best.Step)
+		s, err := l.folder.at(l.cursor.Best.Step)
 		if err != nil {
 			return err
 		}
@@ -227,7 +230,7 @@ func (l *loop) finish() error {
 	return nil
 }
 
-// wake gives groups that begin to move in this epoch a clean optimiser.
+// wake resets the optimiser of groups that begin to move in this epoch.
 func (l *loop) wake(b *batch) error {
 	if b.index != 0 || b.epoch == 0 {
 		return nil
@@ -249,15 +252,16 @@ func (l *loop) wake(b *batch) error {
 	return nil
 }
 
-// epoch ends one: its figures, and whether it goes on. Only training pictures have a say in that.
+// epoch ends an epoch: it records the figures and decides whether training continues. Only training
+// pictures take part in that decision.
 func (l *loop) epoch(ctx context.Context) error {
-	loss := l.at.Loss / float64(l.at.Seen)
+	loss := l.cursor.Loss / float64(l.cursor.Seen)
 	f := l.newFigures()
 	f.add(curves.Train, curves.Loss, loss, 0)
-	if score, ok := l.tuner.objective.loss.epochScore(loss, l.at.Right, l.at.Seen); ok {
-		f.add(curves.Train, l.metric(), score, l.counted(l.at.Seen))
+	if score, ok := l.tuner.objective.loss.epochScore(loss, l.cursor.Right, l.cursor.Seen); ok {
+		f.add(curves.Train, l.metric(), score, l.counted(l.cursor.Seen))
 	}
-	rates, _ := l.rates(l.at.Step - 1)
+	rates, _ := l.rates(l.cursor.Step - 1)
 	for i, g := range l.tuner.plan.Groups {
 		f.add(g.Name, curves.Rate, rates[i], 0)
 	}
@@ -275,37 +279,38 @@ func (l *loop) epoch(ctx context.Context) error {
 			return err
 		}
 	}
-	if l.record != nil && l.record.to != nil {
-		if err := l.record.to.Add(f.points...); err != nil {
+	if l.record != nil && l.record.recorder != nil {
+		if err := l.record.recorder.Add(f.points...); err != nil {
 			return fmt.Errorf("finetune: the history cannot be written: %w", err)
 		}
 	}
 	if l.tuner.plan.Schedule.Kind == optim.Plateau {
-		l.at.Watch.Hear(l.tuner.plan.Schedule, loss)
+		l.cursor.Watch.Hear(l.tuner.plan.Schedule, loss)
 	}
-	l.at.Loss, l.at.Right, l.at.Seen = 0, 0, 0
-	if l.at.Best != nil && l.at.Best.Step == l.at.Step {
+	l.cursor.Loss, l.cursor.Right, l.cursor.Seen = 0, 0, 0
+	if l.cursor.Best != nil && l.cursor.Best.Step == l.cursor.Step {
 		return l.save()
 	}
 	return nil
 }
 
-// watch keeps the best epoch by the loss on held-out training pictures, and ends the training when
-// none has been better for long.
+// watch keeps the epoch with the lowest loss on held-out training pictures, and ends training when
+// there has been no better one for Patience epochs.
 func (l *loop) watch(heldLoss float64) (err error) {
-	if l.at.Best == nil || heldLoss < l.at.Best.Loss {
-		l.at.Best, l.at.Stale = &best{l.at.Step, heldLoss}, 0
+	if l.cursor.Best == nil || heldLoss < l.cursor.Best.Loss {
+		l.cursor.Best, l.cursor.Stale = &best{l.cursor.Step, heldLoss}, 0
 		l.best, err = l.tensors()
 		return err
 	}
-	l.at.Stale++
-	l.at.Over = l.at.Stale >= l.tuner.plan.Patience
+	l.cursor.Stale++
+	l.cursor.Over = l.cursor.Stale >= l.tuner.plan.Patience
 	return nil
 }
 
 func (l *loop) metric() metrics.Metric { return l.tuner.objective.task.Metric() }
 
-// counted is how many pictures a score is a fraction of; 0 where it is none.
+// counted returns the number of pictures behind a score that is a fraction of them, and 0 for other
+// scores.
 func (l *loop) counted(pictures int) int {
 	if l.metric().Counts() {
 		return pictures
@@ -313,28 +318,28 @@ func (l *loop) counted(pictures int) int {
 	return 0
 }
 
-// figures are the points of history of one epoch.
+// figures are the history points of an epoch.
 type figures struct {
 	loop   *loop
-	at     curves.Point // where it stands
+	base   curves.Point // without split, metric and value
 	points []curves.Point
 }
 
 func (l *loop) newFigures() *figures {
-	f := &figures{loop: l, at: curves.Point{Step: l.at.Step, Epoch: float64(l.at.Step / l.feed.perEpoch()), Phase: curves.Finetune}}
+	f := &figures{loop: l, base: curves.Point{Step: l.cursor.Step, Epoch: float64(l.cursor.Step / l.feed.perEpoch()), Phase: curves.Finetune}}
 	if l.record != nil {
-		f.at.Step, f.at.Epoch = f.at.Step+l.record.steps, f.at.Epoch+l.record.epochs
+		f.base.Step, f.base.Epoch = f.base.Step+l.record.steps, f.base.Epoch+l.record.epochs
 	}
 	return f
 }
 
 func (f *figures) add(split string, metric metrics.Metric, value float64, n int) {
-	p := f.at
+	p := f.base
 	p.Split, p.Metric, p.Value, p.N = split, metric, value, n
 	f.points = append(f.points, p)
 }
 
-// measure adds loss and score on some pictures and returns the loss.
+// measure adds the loss and the score of some pictures, and returns the loss.
 func (f *figures) measure(ctx context.Context, feed *feeder, rows []int, split string) (float64, error) {
 	logits, err := feed.logitsOf(ctx, f.loop.tuner, rows)
 	if err != nil {
@@ -347,7 +352,7 @@ func (f *figures) measure(ctx context.Context, feed *feeder, rows []int, split s
 	return loss, nil
 }
 
-// tensors reads all that training changes.
+// tensors returns all tensors that training changes.
 func (l *loop) tensors() (map[string][]float32, error) {
 	out := map[string][]float32{}
 	for name, v := range l.tuner.variables() {
@@ -360,7 +365,7 @@ func (l *loop) tensors() (map[string][]float32, error) {
 	return out, nil
 }
 
-// right counts the pictures whose largest logit is the class with the largest share.
+// right returns the number of pictures whose largest logit is at the class with the largest target.
 func right(logits, targets []float32, n, k int) float64 {
 	hit := 0
 	for i := range n {
@@ -372,13 +377,13 @@ func right(logits, targets []float32, n, k int) float64 {
 }
 
 func largest(v []float32) int {
-	at := 0
+	best := 0
 	for i := range v {
-		if v[i] > v[at] {
-			at = i
+		if v[i] > v[best] {
+			best = i
 		}
 	}
-	return at
+	return best
 }
 
 func (l *loop) interrupted(cause error) error {
@@ -391,11 +396,11 @@ func (l *loop) interrupted(cause error) error {
 	if err := l.save(); err != nil {
 		return errors.Join(cause, err)
 	}
-	return fmt.Errorf("finetune: fine-tuning %w after step %d of %d, which is saved: run the same again with --resume to go on from there: %w", ErrInterrupted, l.at.Step, l.total, cause)
+	return fmt.Errorf("finetune: fine-tuning %w after step %d of %d, which is saved: run the same command again with --resume to continue: %w", ErrInterrupted, l.cursor.Step, l.total, cause)
 }
 
 func (l *loop) diverged(b *batch, o outcome, rates []float64) error {
-	e := &DivergedError{Step: l.at.Step, Epoch: b.epoch, Loss: o.loss, Norm: o.norm}
+	e := &DivergedError{Step: l.cursor.Step, Epoch: b.epoch, Loss: o.loss, Norm: o.norm}
 	for _, r := range rates {
 		e.Rate = max(e.Rate, r)
 	}

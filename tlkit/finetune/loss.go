@@ -12,38 +12,38 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// loss is what a task asks of a network while it is trained: what it should say about a picture,
-// how far it is off, in a graph and outside of one, and in which units. There is one for each task,
-// in a file of its own.
+// loss is the training loss of a task, in a graph and outside of one, with its targets and its
+// units. Each task has its own, in its own file.
 type loss interface {
-	// suits reports what of a plan the task has no use for.
+	// suits reports an option of the plan that does not suit the task.
 	suits(p Plan) error
-	// target writes what the network should say about a picture, [K].
-	target(it datasets.Item, smoothing float64, to []float32)
-	// graph is the loss of each picture, [B], from logits and targets, both [B, K].
+	// target writes the target of a picture into out, [K].
+	target(it datasets.Item, smoothing float64, out []float32)
+	// graph returns the loss of each picture, [B], from logits and targets, both [B, K].
 	graph(logits, targets *graph.Node) *graph.Node
-	// row is the same for the logits of one picture, row i of what is known.
+	// row returns the same loss for one picture, from its logits and row i of s.
 	row(s head.Samples, i int, logits []float32) float64
-	// known is what is known about some pictures, in the units of training.
+	// known returns the labels or values of some pictures, in the units of training.
 	known(items []datasets.Item) head.Samples
-	// epochScore is the training pictures' score in an epoch of which only sums are kept: the
-	// mean loss and how many of how many pictures were right. ok is false where these do not tell.
+	// epochScore returns the score of an epoch's training pictures from its sums: the mean loss,
+	// the number of correct pictures and the number of pictures. ok is false if these are not
+	// enough.
 	epochScore(loss, right float64, seen int) (score float64, ok bool)
-	// inTraining and written turn a head from the units of the pictures into those of training
-	// and back; units does the second with logits, [N, K].
+	// inTraining and written convert a head from the units of the pictures to those of training and
+	// back; units converts logits, [N, K], back.
 	inTraining(h *head.Linear) *head.Linear
 	written(h *head.Linear) *head.Linear
 	units(logits []float32) []float32
 }
 
-// objective is the loss of a training with the task that it is of.
+// objective is the loss of a training and its task.
 type objective struct {
 	task task.Task
 	loss loss
 	k    int // classes, labels or values
 }
 
-// newObjective checks what is known about the pictures of d. A further task has its case here.
+// newObjective checks the labels or values of d's pictures. A new task adds its case here.
 func newObjective(d Data) (objective, error) {
 	o := objective{task: d.task(), k: d.Outputs}
 	var err error
@@ -55,12 +55,13 @@ func newObjective(d Data) (objective, error) {
 	case task.Values:
 		o.loss, err = newValueLoss(d)
 	default:
-		err = fmt.Errorf("finetune: no loss for the task %q", t.Name())
+		err = fmt.Errorf("finetune: no loss for the task %q; use the version of tlkit that knows it", t.Name())
 	}
 	return o, err
 }
 
-// checkTargets wants one target for each output and calls check with every one.
+// checkTargets reports pictures without exactly one target for each output, and calls check with
+// each target.
 func checkTargets(d Data, check func(v float64) error) error {
 	for _, items := range [][]datasets.Item{d.Train, d.Valid} {
 		for _, it := range items {
@@ -77,20 +78,20 @@ func checkTargets(d Data, check func(v float64) error) error {
 	return nil
 }
 
-// plainUnits are those of tasks whose logits mean the same in training and outside of it.
+// plainUnits is for tasks whose logits have the same units in training and outside.
 type plainUnits struct{}
 
 func (plainUnits) inTraining(h *head.Linear) *head.Linear { return h }
 func (plainUnits) written(h *head.Linear) *head.Linear    { return h }
 func (plainUnits) units(logits []float32) []float32       { return logits }
 
-// truth is what is known about some pictures, in the units of training.
+// truth is the labels or values of some pictures, in the units of training.
 type truth struct {
 	objective objective
 	samples   head.Samples
 }
 
-// truthOf is what is known about some of the items.
+// truthOf returns the truth of some of the items.
 func (o objective) truthOf(items []datasets.Item, rows []int) truth {
 	some := make([]datasets.Item, len(rows))
 	for i, r := range rows {
@@ -101,10 +102,10 @@ func (o objective) truthOf(items []datasets.Item, rows []int) truth {
 
 func (t truth) len() int { return t.samples.Len() }
 
-// pick is the truth of some of the pictures.
+// pick returns the truth of some of the pictures.
 func (t truth) pick(rows []int) truth { return truth{t.objective, t.samples.Select(rows)} }
 
-// losses are those of [loss.row], picture by picture.
+// losses returns [loss.row] of each picture.
 func (t truth) losses(logits []float32) []float64 {
 	k := t.objective.k
 	out := make([]float64, t.len())
@@ -114,7 +115,7 @@ func (t truth) losses(logits []float32) []float64 {
 	return out
 }
 
-// judge gives the mean loss and the score. Logits that are no numbers have the score NaN.
+// judge returns the mean loss and the score. The score is NaN if a logit is not finite.
 func (t truth) judge(logits []float32) (loss float64, score metrics.Score) {
 	for _, l := range t.losses(logits) {
 		loss += l / float64(t.len())
@@ -126,7 +127,7 @@ func (t truth) judge(logits []float32) (loss float64, score metrics.Score) {
 	return loss, score
 }
 
-// paired is the mean of the differences of loss, picture by picture, and its standard error.
+// paired returns the mean difference of the losses over the pictures, and its standard error.
 func (t truth) paired(a, b []float32) (mean, standardError float64) {
 	n := float64(t.len())
 	var sum, square float64

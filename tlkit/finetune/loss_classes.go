@@ -30,17 +30,17 @@ func newClassLoss(d Data) (loss, error) {
 			return classLoss{k: d.Outputs}, nil
 		}
 	}
-	return nil, fmt.Errorf("finetune: all %d training pictures are of class %d: there is nothing to tell apart, nor to mix; give it pictures of two classes", len(d.Train), first)
+	return nil, fmt.Errorf("finetune: all %d training pictures have class %d, want at least two classes; add pictures of another class", len(d.Train), first)
 }
 
 func (classLoss) suits(Plan) error { return nil }
 
-func (l classLoss) target(it datasets.Item, smoothing float64, to []float32) {
+func (l classLoss) target(it datasets.Item, smoothing float64, out []float32) {
 	smooth := float32(smoothing)
-	for c := range to {
-		to[c] = smooth / float32(l.k)
+	for c := range out {
+		out[c] = smooth / float32(l.k)
 	}
-	to[it.Class] += 1 - smooth
+	out[it.Class] += 1 - smooth
 }
 
 func (classLoss) graph(logits, targets *graph.Node) *graph.Node {

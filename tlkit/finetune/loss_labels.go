@@ -12,7 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// labelLoss is the binary cross-entropy of several labels a picture, in nats, their mean.
+// labelLoss is the binary cross-entropy of several labels a picture, in nats, averaged over the
+// labels.
 type labelLoss struct {
 	plainUnits
 	k int
@@ -29,23 +30,23 @@ func newLabelLoss(d Data) (loss, error) {
 
 func (labelLoss) suits(p Plan) error { return noClassWeights(p, datasets.Labels) }
 
-// noClassWeights refuses what only pictures of one class each have a use for.
+// noClassWeights reports class weights, which need one class a picture.
 func noClassWeights(p Plan, t datasets.Task) error {
 	if p.ClassWeights {
-		return fmt.Errorf("finetune: plan %s: class weights, and the pictures have %s instead of one class each; leave them out", p.Name, t)
+		return fmt.Errorf("finetune: plan %s: class weights need one class a picture, and these pictures have %s; leave them out", p.Name, t)
 	}
 	return nil
 }
 
-func (labelLoss) target(it datasets.Item, smoothing float64, to []float32) {
+func (labelLoss) target(it datasets.Item, smoothing float64, out []float32) {
 	smooth := float32(smoothing)
 	for c, v := range it.Targets {
-		to[c] = smooth/2 + float32(v)*(1-smooth)
+		out[c] = smooth/2 + float32(v)*(1-smooth)
 	}
 }
 
 func (labelLoss) graph(logits, targets *graph.Node) *graph.Node {
-	// metrics.BinaryLoss in a graph: no large exponential.
+	// As metrics.BinaryLoss, without large exponentials.
 	rest := graph.Log1P(graph.Exp(graph.Neg(graph.Abs(logits))))
 	return graph.ReduceMean(graph.Add(graph.Sub(graph.MaxScalar(logits, 0), graph.Mul(logits, targets)), rest), -1)
 }
@@ -62,5 +63,5 @@ func (l labelLoss) known(items []datasets.Item) head.Samples {
 	return task.Labels{}.Samples(items, nil, l.k)
 }
 
-// epochScore has none: mean average precision is of a ranking of the whole epoch.
+// epochScore returns ok false, because mean average precision needs the ranking of the whole epoch.
 func (labelLoss) epochScore(float64, float64, int) (float64, bool) { return 0, false }

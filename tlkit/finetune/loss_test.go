@@ -14,8 +14,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// asking gives a job's pictures something else to be learnt: which way the stripes run and an accident; or the same in
-// numbers, of any unit.
+// asking gives a job's pictures other targets: the direction of the stripes and a random one, as
+// labels or as values of any unit.
 func asking(tb testing.TB, d Data, kind task.Task, unit, zero float64) Data {
 	tb.Helper()
 	d.Task, d.Outputs = kind, 2
@@ -73,7 +73,8 @@ func TestTasksAreFineTuned(t *testing.T) {
 			if len(scores) != 6 || len(run.Series(curves.Valid, curves.Accuracy)) > 0 {
 				t.Errorf("%d scores of %s, and accuracies: %v", len(scores), metric, run.Points)
 			}
-			// What the history says at the end is what the network that is handed over does, in the pictures' own units.
+			// The last entry of the history is the score of the returned network, in the pictures'
+			// own units.
 			logits := judgedBy(t, e, out, d.Valid)
 			o, err := newObjective(d)
 			if err != nil {
@@ -84,7 +85,7 @@ func TestTasksAreFineTuned(t *testing.T) {
 				t.Errorf("%s %v at the end of the history, %v by the network, %v", metric, scores[5].Value, score.Value, err)
 			}
 
-			// By folds: every training picture judged once, by a network that did not see it.
+			// By folds: every training picture is predicted once, by a network that did not see it.
 			p = small("searching")
 			p.Search.Rates = []float64{3e-3}
 			out, err = Train(ctx, d, p, nil)
@@ -97,10 +98,12 @@ func TestTasksAreFineTuned(t *testing.T) {
 			if out.Pays != (out.OutOfFold != nil) || out.Pays && len(out.OutOfFold) != 2*len(d.Train) {
 				t.Errorf("pays %v, %d numbers out of fold", out.Pays, len(out.OutOfFold))
 			}
-			if l := out.Trials[0].Loss; !(l < 3) { // in other units than those of training it is tens of thousands
+			// In units other than those of training, it is tens of thousands.
+			if l := out.Trials[0].Loss; !(l < 3) {
 				t.Errorf("the head alone has loss %v", l)
 			}
-			if kind.Name() == datasets.Values { // the mean is what a value is predicted by when nothing is known
+			// Without any information, the best prediction is the mean.
+			if kind.Name() == datasets.Values {
 				zero := make([]float32, 2*len(d.Train))
 				loss, score := o.truthOf(d.Train, all(len(d.Train))).judge(zero)
 				if math.Abs(loss-1) > 1e-9 || math.Abs(score.Value) > 1e-9 {
@@ -111,12 +114,12 @@ func TestTasksAreFineTuned(t *testing.T) {
 	}
 }
 
-// judgedBy runs a fine-tuned network whole over pictures, as every later process does.
+// judgedBy runs a complete fine-tuned network over pictures, as every later process does.
 func judgedBy(t *testing.T, e *engine.Engine, out *Result, items []datasets.Item) []float32 {
 	t.Helper()
 	items = append([]datasets.Item(nil), items...)
 	for i := range items {
-		items[i].Class = 0 // nobody asks
+		items[i].Class = 0 // not used
 	}
 	p := Plan{Name: "judge", Batch: 8, Epochs: 1, Norms: FrozenNorms, Groups: []Group{{Name: "all", Stages: stages(out.Net), Rate: 1}}, Rule: optim.Rule{Name: optim.SGD}}
 	tu, err := newTuner(out.Net, e, classes(out.Head.Classes), out.Head, p)
@@ -135,9 +138,9 @@ func judgedBy(t *testing.T, e *engine.Engine, out *Result, items []datasets.Item
 	return logits
 }
 
-// In a unit 1024 times as small: the same network, and a head that says the same in the other unit. Scaling by a power of
-// two rounds nothing, so the bits agree on every processor. With 1000 they would not: numbers that are rounded otherwise
-// take another way at the kink of a ReLU now and then.
+// In a unit 1024 times as small, the network is the same, and the head predicts the same in the
+// other unit. Scaling by a power of two is exact, so the bits agree on every processor. With 1000
+// they would not: a value that is rounded differently may cross the kink of a ReLU.
 func TestUnitsChangeNothing(t *testing.T) {
 	e := xla(t)
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
@@ -202,7 +205,7 @@ func TestWhatATaskCannotTake(t *testing.T) {
 		says string
 	}{
 		{labels, weighted, "class weights"},
-		{values, smooth, "nothing to smooth"},
+		{values, smooth, "does not apply to real values"},
 		{change(labels, 0.5, 1), p, "03.png has target 0.5, want 0 or 1"},
 		{change(labels, 1), p, "03.png has 1 targets, want 2"},
 		{change(values, 1, math.Inf(1)), p, "finite number"},
@@ -218,7 +221,8 @@ func TestWhatATaskCannotTake(t *testing.T) {
 	}
 }
 
-// A mirrored picture has its x on the other side: plans leave pictures with numbers as they are, and say so.
+// A mirrored picture has its x on the other side, so plans do not augment pictures with values, and
+// say so.
 func TestNumbersAreNotAugmented(t *testing.T) {
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
 	items := make([]datasets.Item, 40)
@@ -232,7 +236,7 @@ func TestNumbersAreNotAugmented(t *testing.T) {
 		}
 	}
 	for i := range items {
-		items[i].Targets[1] = float64(i / 3 % 2) // labels: there or not
+		items[i].Targets[1] = float64(i / 3 % 2) // labels are 0 or 1
 	}
 	if p, err := NewPlan(Tlkit, Data{Net: net, Task: task.Labels{}, Train: items, Outputs: 2}, Options{}); err != nil || !p.Augment || p.Views == 0 {
 		t.Errorf("labels: %v, %s", err, p)

@@ -12,11 +12,12 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// valueLoss is the squared error of real values, in variances, their mean.
+// valueLoss is the squared error of real values, in units of the variance, averaged over the
+// values.
 //
-// Values are learnt in standard deviations from their mean, both of the training pictures, so that a
-// rate means the same in any units. Head, targets and logits are in these while training; R² is the
-// same in both.
+// Values are standardised by their mean and standard deviation over the training pictures, so that
+// a rate means the same in any units. Head, targets and logits are standardised during training; R²
+// is the same either way.
 type valueLoss struct {
 	mean, sd []float64 // [K]
 }
@@ -44,8 +45,9 @@ func newValueLoss(d Data) (loss, error) {
 		}
 	}
 	for c := range l.sd {
-		if l.sd[c] = math.Sqrt(l.sd[c]); !(l.sd[c] > 1e-12*math.Abs(l.mean[c])) {
-			return nil, fmt.Errorf("finetune: value %d is %g in every training picture, so nothing can be learnt about it: remove it", c, d.Train[0].Targets[c])
+		l.sd[c] = math.Sqrt(l.sd[c])
+		if !(l.sd[c] > 1e-12*math.Abs(l.mean[c])) {
+			return nil, fmt.Errorf("finetune: value %d is %g in every training picture, so there is nothing to learn; remove it", c, d.Train[0].Targets[c])
 		}
 	}
 	return l, nil
@@ -53,18 +55,18 @@ func newValueLoss(d Data) (loss, error) {
 
 func (valueLoss) suits(p Plan) error {
 	if p.Smoothing > 0 {
-		return fmt.Errorf("finetune: plan %s: smoothing %v, and real values have nothing to smooth; leave it out", p.Name, p.Smoothing)
+		return fmt.Errorf("finetune: plan %s: smoothing %v, which does not apply to real values; leave it out", p.Name, p.Smoothing)
 	}
 	return noClassWeights(p, datasets.Values)
 }
 
-func (l valueLoss) target(it datasets.Item, _ float64, to []float32) {
+func (l valueLoss) target(it datasets.Item, _ float64, out []float32) {
 	for c, v := range it.Targets {
-		to[c] = float32(l.standard(c, v))
+		out[c] = float32(l.standard(c, v))
 	}
 }
 
-// standard is a value in standard deviations from the mean.
+// standard returns a value in standard deviations from the mean.
 func (l valueLoss) standard(c int, v float64) float64 { return (v - l.mean[c]) / l.sd[c] }
 
 func (valueLoss) graph(logits, targets *graph.Node) *graph.Node {
@@ -88,7 +90,7 @@ func (l valueLoss) known(items []datasets.Item) head.Samples {
 	return s
 }
 
-// epochScore is R², since the loss is in variances.
+// epochScore returns R², computed from the loss, which is in units of the variance.
 func (valueLoss) epochScore(loss, _ float64, _ int) (float64, bool) { return 1 - loss, true }
 
 func (l valueLoss) inTraining(h *head.Linear) *head.Linear {
@@ -108,7 +110,7 @@ func (l valueLoss) units(logits []float32) []float32 {
 	return out
 }
 
-// scaled is a head with other weights and biases.
+// scaled returns a head with transformed weights and biases.
 func scaled(h *head.Linear, weight, bias func(c int, v float64) float64) *head.Linear {
 	out := &head.Linear{Classes: h.Classes, Features: h.Features, Weight: make([]float32, len(h.Weight)), Bias: make([]float32, len(h.Bias))}
 	for i, v := range h.Weight {

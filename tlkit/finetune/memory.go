@@ -8,36 +8,37 @@ import (
 	"strings"
 )
 
-// MemoryError says that a training step does not fit into the memory of the device.
+// MemoryError reports a training step that does not fit into the memory of the device.
 type MemoryError struct {
-	Batch int  // pictures whose gradients were to be taken at once
-	Fits  int  // about the most that do fit; 0 = not known here
-	Whole bool // norms follow the batch, so it cannot be taken in micro-batches
+	Batch int  // pictures whose gradients are computed at once
+	Fits  int  // about how many fit; 0 = unknown
+	Whole bool // norms follow the batch, so micro-batches are not possible
 	Cause error
 }
 
 func (e *MemoryError) Error() string {
-	next, fewer := "take half as many", e.Batch/2
+	next, fewer := "use half as many", e.Batch/2
 	if e.Fits > 0 {
-		next, fewer = fmt.Sprintf("a batch of %d fits into what is free", e.Fits), e.Fits
+		next, fewer = fmt.Sprintf("use a batch of %d, which fits into the free memory", e.Fits), e.Fits
 	}
 	if !e.Whole && fewer > 0 {
-		next += fmt.Sprintf(", or the same batch with Microbatch %d in the plan", fewer)
+		next += fmt.Sprintf(", or set Microbatch to %d in the plan", fewer)
 	}
-	next += ", or let fewer stages move"
+	next += ", or train fewer stages"
 	return fmt.Sprintf("finetune: a training step of %d pictures does not fit into memory (%v); %s", e.Batch, e.Cause, next)
 }
 
 func (e *MemoryError) Unwrap() error { return e.Cause }
 
-// Words of XLA and of CUDA for it; PJRT's code 8 is RESOURCE_EXHAUSTED. XLA asks for the intermediate results of a step
-// in one piece, whose size is in proportion to the batch.
+// exhausted matches the out-of-memory errors of XLA and CUDA; PJRT's code 8 is RESOURCE_EXHAUSTED.
+// XLA allocates the intermediate results of a step in one piece, proportional to the batch.
 var (
 	exhausted = regexp.MustCompile(`(?i)out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED|PJRT error \(code=8\)`)
 	wanted    = regexp.MustCompile(`(?i)allocat\w* (\d+) ?bytes`)
 )
 
-// outOfMemory is err as a MemoryError when it is one, with the batch that fits into so many free bytes; 0 = not known.
+// outOfMemory returns err as a MemoryError if it is one, with the batch that fits into free bytes;
+// free 0 stands for unknown.
 func outOfMemory(err error, batch int, free float64) (*MemoryError, bool) {
 	if err == nil || !exhausted.MatchString(err.Error()) {
 		return nil, false
@@ -48,14 +49,15 @@ func outOfMemory(err error, batch int, free float64) (*MemoryError, bool) {
 		return m, true
 	}
 	bytes, _ := strconv.ParseFloat(found[1], 64)
-	const room = 0.8 // weights, gradients and pictures want some as well
+	const room = 0.8 // the rest is for weights, gradients and pictures
 	if fits := room * free / bytes * float64(batch); fits >= 1 && fits < float64(batch) {
 		m.Fits = int(fits)
 	}
 	return m, true
 }
 
-// freeMemory is what this machine has left for programs, in bytes; 0 where that cannot be told, and for graphics cards.
+// freeMemory returns the memory available to programs on this machine, in bytes; 0 if unknown, and
+// for graphics cards.
 func freeMemory(engine string) float64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil || engine != "xla:cpu" {

@@ -5,17 +5,17 @@ import (
 	"math/rand/v2"
 )
 
-// mix adds to each picture of the batch a share of another one, and of its targets: Zhang et al. 2017,
-// https://arxiv.org/abs/1710.09412. One share for the batch, the other picture is the next one in it.
+// mix blends each picture of the batch, and its targets, with the next one: Zhang et al. 2017,
+// https://arxiv.org/abs/1710.09412. The share is the same for the whole batch.
 func (f *feeder) mix(b *batch, n int) {
 	rng := rand.New(rand.NewPCG(f.plan.Seed^0x6d6978, uint64(b.epoch)<<32|uint64(b.index)))
 	share := float32(beta(rng, f.plan.Mixup))
 	x, targets := append([]float32(nil), b.x...), append([]float32(nil), b.targets...)
-	blend := func(to, from []float32, width int) {
+	blend := func(out, values []float32, width int) {
 		for i := range n {
-			other := from[(i+1)%n*width:]
+			other := values[(i+1)%n*width:]
 			for j := range width {
-				to[i*width+j] = share*from[i*width+j] + (1-share)*other[j]
+				out[i*width+j] = share*values[i*width+j] + (1-share)*other[j]
 			}
 		}
 	}
@@ -32,8 +32,8 @@ func beta(rng *rand.Rand, a float64) float64 {
 	return x / (x + y)
 }
 
-// gamma is the method of Marsaglia and Tsang 2000 for shapes of 1 and more; below, the shape one higher times a power of
-// a uniform number.
+// gamma draws by the method of Marsaglia and Tsang 2000 for shapes of at least 1; for smaller ones,
+// it scales a draw of shape a+1 by a power of a uniform number.
 func gamma(rng *rand.Rand, a float64) float64 {
 	if a < 1 {
 		return gamma(rng, a+1) * math.Pow(rng.Float64(), 1/a)

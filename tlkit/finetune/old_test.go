@@ -9,9 +9,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
-// testdata/interrupted was written by tlkit before fine-tuning had a package of its own, after 9 of
-// the 16 steps of this plan. It opens, it belongs to the plan as it is written today, and it goes
-// on. What names the machine it was made on is replaced by what names this one.
+// testdata/interrupted was written by tlkit before fine-tuning had its own package, after 9 of the
+// 16 steps of this plan. It must open, match today's plan, and continue. Fields that identify the
+// machine it was written on are replaced by those of this one.
 func TestCheckpointsOfEarlierVersionsResume(t *testing.T) {
 	e := xla(t)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
@@ -39,11 +39,11 @@ func TestCheckpointsOfEarlierVersionsResume(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"plan", "preset", "arithmetic"} {
-			if s.Of[key] != of[key] {
-				t.Errorf("%s was\n%s\nand is\n%s", key, s.Of[key], of[key])
+			if s.Identity[key] != of[key] {
+				t.Errorf("%s was\n%s\nand is\n%s", key, s.Identity[key], of[key])
 			}
 		}
-		s.Of = of
+		s.Identity = of
 		if err := here.save(s); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,8 @@ func TestCheckpointsOfEarlierVersionsResume(t *testing.T) {
 		t.Errorf("%d epochs after resuming and %d steps in all, want 2 and %d", n, got.Steps, straight.Steps)
 	}
 	for i, want := range straight.Head.Weight {
-		// Another processor fits another head in the last digits; a step taken twice or left out moves a weight by 1e-3.
+		// On another processor, the last digits of the head differ; a repeated or skipped step
+		// changes a weight by 1e-3.
 		if off := math.Abs(float64(got.Head.Weight[i] - want)); off > 2e-5 {
 			t.Fatalf("weight %d is %v, by the uninterrupted training %v", i, got.Head.Weight[i], want)
 		}

@@ -22,30 +22,32 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// viewSeed draws the cached views. It is no part of a run's seed: runs with other seeds see the same views in another
-// order, and share their cost.
+// viewSeed seeds the cached views. It does not depend on a run's seed: runs with different seeds
+// use the same views, in another order, and share their cost.
 const viewSeed = 1
 
-// pictures gives the network's moving part what it learns from: pictures, or their maps behind the frozen part.
+// pictures supplies the inputs of the network's moving part: pictures, or the cached feature maps
+// of the frozen part.
 type pictures struct {
 	items []datasets.Item
 	plan  Plan
 
 	eval, train transforms.Pipeline
-	// With a frozen part: rows hold the maps of all borders, one after the other.
+	// With a frozen part, rows hold the maps at all borders, one after the other.
 	plain, views *features.Rows
 	offset       map[string][2]int // of each border in a row
 }
 
-// view says which pictures a training sees, and how.
+// view selects the pictures of a training, and their form.
 type view struct {
 	items     []datasets.Item
 	plan      Plan
-	borders   []string // stages behind which maps are kept; nil = the pictures themselves are what is seen
-	augmented bool     // cached maps of augmented views too, where the plan has some
+	borders   []string // stages whose output maps are cached; nil = use the pictures themselves
+	augmented bool     // also cache maps of augmented views, if the plan has any
 }
 
-// openPictures readies pictures of d. With borders, the maps behind those stages are computed, or found.
+// openPictures opens pictures of d. With borders, it computes the maps at those stages, or finds
+// them in the cache.
 func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 	net, p := d.Net, v.plan
 	out := &pictures{items: v.items, plan: p, eval: net.Preset.Eval(), train: net.Preset.Train(p.Seed), offset: map[string][2]int{}}
@@ -67,12 +69,14 @@ func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 		Progress: func(done, _, total int) { d.state("computing the frozen part", done, total) },
 	}
 	var err error
-	if out.plain, err = features.Open(ctx, job); err != nil {
+	out.plain, err = features.Open(ctx, job)
+	if err != nil {
 		return nil, err
 	}
 	if v.augmented && p.Augment && p.Views > 0 {
 		job.Views, job.Seed = p.Views, viewSeed
-		if out.views, err = features.Open(ctx, job); err != nil {
+		out.views, err = features.Open(ctx, job)
+		if err != nil {
 			out.close()
 			return nil, err
 		}
@@ -88,7 +92,8 @@ func (s *pictures) close() {
 	}
 }
 
-// mapsOf is the frozen part of net as a backbone whose features are the maps behind some stages.
+// mapsOf returns the frozen part of net as a backbone whose features are the output maps of some
+// stages.
 func mapsOf(net *zoo.Net, e *engine.Engine, borders []string, width int) features.Backbone {
 	b := features.FromNet(net, e)
 	b.Identity = "maps behind " + strings.Join(borders, ", ") + " for " + b.Identity
@@ -126,9 +131,9 @@ func mapsOf(net *zoo.Net, e *engine.Engine, borders []string, width int) feature
 		}
 		return func(batch []float32) (values []float32, err error) {
 			defer caught(&err, "running the frozen part")
-			in := tensors.FromFlatDataAndDimensions(batch, b.Batch, size, size, 3)
-			defer in.MustFinalizeAll()
-			out, err := exec.Call1(in)
+			input := tensors.FromFlatDataAndDimensions(batch, b.Batch, size, size, 3)
+			defer input.MustFinalizeAll()
+			out, err := exec.Call1(input)
 			if err != nil {
 				return nil, err
 			}
@@ -151,8 +156,8 @@ func deepestOf(net *zoo.Net, borders []string) string {
 	return deepest
 }
 
-// row is what the network behind border sees of an item in an epoch of training; epoch < 0 is the picture itself, as
-// for evaluation.
+// row returns the input of the network after border for an item in an epoch of training; epoch < 0
+// stands for the picture itself, as for evaluation.
 func (s *pictures) row(item, epoch int, border string) ([]float32, error) {
 	if s.plain == nil {
 		pipeline, r := s.eval, transforms.Rand{}
@@ -174,18 +179,18 @@ func (s *pictures) row(item, epoch int, border string) ([]float32, error) {
 	if epoch < 0 || s.views == nil {
 		row, err = s.plain.Read(item, 0)
 	} else if v := int((s.name(item)%uint64(s.plan.Views+1) + uint64(epoch)) % uint64(s.plan.Views+1)); v == s.plan.Views {
-		row, err = s.plain.Read(item, 0) // the picture itself is one of the views
+		row, err = s.plain.Read(item, 0) // the picture itself counts as a view
 	} else {
 		row, err = s.views.Read(item, v)
 	}
 	if err != nil {
 		return nil, err
 	}
-	at := s.offset[border]
-	return row[at[0]:at[1]], nil
+	span := s.offset[border]
+	return row[span[0]:span[1]], nil
 }
 
-// name is a number of an item's content, the same in whatever data set it is, moved by the seed.
+// name returns a number for an item's content and the seed, the same in any data set.
 func (s *pictures) name(item int) uint64 {
 	h := fnv.New64a()
 	raw, _ := hex.DecodeString(s.items[item].SHA256)

@@ -10,83 +10,105 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Recipe is a ready plan.
+// Recipe names a ready plan.
 type Recipe string
 
 // The ready plans.
 const (
-	Tlkit           Recipe = "tlkit"            // the default: depth, rate and mix chosen on folds of the training pictures, or none of it
-	PytorchTutorial Recipe = "pytorch_tutorial" // SGD 1e-3, step 7/0.1, batch 4, batch norms drifting
-	KerasGuide      Recipe = "keras_guide"      // everything at Adam 1e-5, batch norms in inference
-	Fastai          Recipe = "fastai"           // one cycle, discriminative rates base/100 to base
+	// The default: depth, rate and mix chosen on folds of the training pictures, or the head alone.
+	Tlkit Recipe = "tlkit"
+	// SGD at 1e-3, times 0.1 every 7 epochs, batches of 4, batch norms of all stages drifting.
+	PytorchTutorial Recipe = "pytorch_tutorial"
+	KerasGuide      Recipe = "keras_guide" // everything by Adam at 1e-5, batch norms frozen
+	// One cycle, discriminative rates from base/100 to base.
+	Fastai Recipe = "fastai"
 )
 
-// Norms is what batch norms do with their statistics.
+// Norms is how batch norms treat their statistics.
 type Norms string
 
-// What batch norms do with their statistics.
+// How batch norms treat their statistics.
 const (
-	FrozenNorms Norms = "frozen"      // keep those of the checkpoint, whatever else moves
-	BatchNorms  Norms = "batch"       // use those of each batch, the running ones following, where the stage moves
-	DriftNorms  Norms = "drift"       // the same in every stage, frozen ones too: what train mode does in PyTorch
-	Reestimated Norms = "reestimated" // use those of each batch; in the end the running ones are taken anew over the training pictures
+	FrozenNorms Norms = "frozen" // keep those of the checkpoint
+	// Use those of each batch and update the running ones, in stages that move.
+	BatchNorms Norms = "batch"
+	// The same in every stage, frozen ones too, as PyTorch's train mode does.
+	DriftNorms Norms = "drift"
+	// Use those of each batch, and at the end compute the running ones again over the training
+	// pictures.
+	Reestimated Norms = "reestimated"
 )
 
 // HeadStage is the stage of the head in a [Group].
 const HeadStage = "head"
 
-// Plan is how a network will be fine-tuned: plain data, printed before it runs, saved with the run. The same plan on
-// the same pictures and the same engine gives the same network.
+// Plan is how a network will be fine-tuned. It is plain data: printed before it runs and saved with
+// the run. The same plan on the same pictures and the same engine gives the same network.
 type Plan struct {
-	Name   Recipe `json:"name"`
-	Epochs int    `json:"epochs"`
-	Batch  int    `json:"batch"`
-	// Microbatch is how many pictures of a batch the gradients are taken of at once: less needs less memory and gives the
-	// same, so a batch can be larger than what fits. 0 = what suits the engine. Norms that follow the batch need all of it.
+	Name   Recipe `json:"name"`   // the recipe that the plan came from
+	Epochs int    `json:"epochs"` // passes over the training pictures
+	Batch  int    `json:"batch"`  // pictures a step
+	// Microbatch is the number of pictures of a batch whose gradients are computed at once. A
+	// smaller one needs less memory and gives the same result, so a batch can be larger than what
+	// fits into memory. 0 stands for what suits the engine. Norms that follow the batch need the
+	// whole batch.
 	Microbatch int            `json:"microbatch,omitempty"`
-	Rule       optim.Rule     `json:"rule"`
-	Schedule   optim.Schedule `json:"schedule"`
-	Groups     []Group        `json:"groups"` // what moves; a stage in none of them is frozen
+	Rule       optim.Rule     `json:"rule"`     // the optimiser
+	Schedule   optim.Schedule `json:"schedule"` // of the rates
+	Groups     []Group        `json:"groups"`   // the stages that move; any other stage is frozen
 	Norms      Norms          `json:"norms"`
-	Fresh      bool           `json:"fresh,omitempty"` // a new head instead of the fitted one
+	// Start from a new head instead of the fitted one.
+	Fresh bool `json:"fresh,omitempty"`
 
-	Smoothing    float64 `json:"smoothing,omitempty"`     // of the labels, 0 to below 1
-	ClassWeights bool    `json:"class_weights,omitempty"` // rare classes count more: N/(K n)
-	Mixup        float64 `json:"mixup,omitempty"`         // alpha of the Beta distribution; 0 = none
-	Dropout      float64 `json:"dropout,omitempty"`       // share of the features dropped in front of the head
-	Average      float64 `json:"average,omitempty"`       // decay of a moving average of the weights, which then is the result; 0 = none
-	Augment      bool    `json:"augment"`                 // random crops and flips
-	Views        int     `json:"views,omitempty"`         // augmented views of a picture where they are cached behind the frozen part; 0 = new ones each epoch, through the frozen part every time
-	Patience     int     `json:"patience,omitempty"`      // epochs without a better loss on held-out training pictures before it stops; 0 = never
+	Smoothing float64 `json:"smoothing,omitempty"` // label smoothing, 0 to below 1
+	// Weigh classes by N/(K n), so that rare ones count more.
+	ClassWeights bool `json:"class_weights,omitempty"`
+	// Alpha of the Beta distribution; 0 = none.
+	Mixup float64 `json:"mixup,omitempty"`
+	// Share of the features dropped before the head.
+	Dropout float64 `json:"dropout,omitempty"`
+	// Decay of a moving average of the weights, which is then the result; 0 = none.
+	Average float64 `json:"average,omitempty"`
+	Augment bool    `json:"augment"` // random crops and flips
+	// Cached augmented views of a picture, computed through the frozen part once; 0 = new views in
+	// each epoch, through the frozen part every time.
+	Views int `json:"views,omitempty"`
+	// End after so many epochs without a better loss on held-out training pictures; 0 = never.
+	Patience int `json:"patience,omitempty"`
 
-	Search *Search `json:"search,omitempty"` // what folds of the training pictures choose; nil = nothing
-	Mix    float64 `json:"mix"`              // how far to go from the start to the tuned weights, 1 = all the way
+	// Choices for folds of the training pictures; nil = none.
+	Search *Search `json:"search,omitempty"`
+	// How far to go from the initial to the tuned weights, 0 to 1.
+	Mix float64 `json:"mix"`
 
 	Seed    uint64   `json:"seed"`
-	Reasons []string `json:"reasons"`
+	Reasons []string `json:"reasons"` // one sentence for each choice
 }
 
-// Group is stages that share a rate.
+// Group is a set of stages with the same rate.
 type Group struct {
 	Name   string   `json:"name"`
-	Stages []string `json:"stages"` // of the net, or HeadStage
+	Stages []string `json:"stages"` // stages of the net, or HeadStage
 	Rate   float64  `json:"rate"`
-	Decay  float64  `json:"decay,omitempty"` // weight decay of matrices and kernels; biases and norms have none
-	After  int      `json:"after,omitempty"` // epochs that the group rests before it moves; it starts with a clean optimiser
+	// Weight decay of matrices and kernels, not of biases and norms.
+	Decay float64 `json:"decay,omitempty"`
+	// Epochs before the group begins to move, with a reset optimiser.
+	After int `json:"after,omitempty"`
 }
 
-// Search is what is tried on folds of the training pictures: each depth with each rate, and each mix of those.
+// Search lists what is tried on folds of the training pictures: each depth with each rate, and each
+// mix of the results.
 type Search struct {
 	Folds      int       `json:"folds"`
-	Depths     []string  `json:"depths"` // the first stage that moves, shallow ones first
-	Rates      []float64 `json:"rates"`  // of the last stage
+	Depths     []string  `json:"depths"` // first stage that moves, shallow depths first
+	Rates      []float64 `json:"rates"`  // rates of the last stage
 	Mixes      []float64 `json:"mixes"`
-	LayerDecay float64   `json:"layer_decay"` // factor of the rate from a stage to the one before
-	HeadRate   float64   `json:"head_rate"`   // factor of the head's rate
+	LayerDecay float64   `json:"layer_decay"` // factor of the rate from a stage to the previous one
+	HeadRate   float64   `json:"head_rate"`   // factor of the rate for the head
 	Decay      float64   `json:"decay"`
 }
 
-// groupOf gives the group of each stage that moves.
+// groupOf returns the index of the group of each stage that moves.
 func (p *Plan) groupOf() map[string]int {
 	out := map[string]int{}
 	for i, g := range p.Groups {
@@ -108,8 +130,8 @@ func (p *Plan) batchNorm(stage string, moves bool) bool {
 	return false
 }
 
-// border is the last frozen stage: everything up to it gives the same for a picture in every step. "" = there is none,
-// or every epoch has other pictures.
+// border returns the last frozen stage: everything up to it gives the same output for a picture in
+// every step. It returns "" if there is none, or if every epoch has other pictures.
 func (p *Plan) border(net *zoo.Net) string {
 	last, group := "", p.groupOf()
 	if p.Norms == DriftNorms || p.Augment && p.Views == 0 {
@@ -124,14 +146,14 @@ func (p *Plan) border(net *zoo.Net) string {
 	return last
 }
 
-// borders are the stages behind which maps are kept, in order.
+// borders returns the stages whose output maps are cached, in order.
 func (p *Plan) borders(net *zoo.Net) []string {
 	want := map[string]bool{p.border(net): true}
 	if p.Search != nil {
 		want = map[string]bool{}
-		for _, from := range p.Search.Depths {
+		for _, first := range p.Search.Depths {
 			q := *p
-			q.Groups = p.groupsFrom(stages(net), from, p.Search.Rates[0], p.Search)
+			q.Groups = p.groupsFrom(stages(net), first, p.Search.Rates[0], p.Search)
 			want[q.border(net)] = true
 		}
 	}
@@ -147,7 +169,7 @@ func (p *Plan) borders(net *zoo.Net) []string {
 	return out
 }
 
-// Check reports what is wrong with a plan for a network before it runs, and what to change.
+// Check reports what is wrong with a plan for a network, and what to change.
 func (p *Plan) Check(net *zoo.Net) error {
 	err := p.checkNumbers()
 	if err == nil {
@@ -159,7 +181,7 @@ func (p *Plan) Check(net *zoo.Net) error {
 	if err == nil && p.Search != nil {
 		err = p.Search.check(stages(net), net.Row.Name)
 		if p.Patience > 0 || p.Fresh {
-			err = errors.Join(err, errors.New("a search chooses by folds and starts from the fitted head: patience and a fresh head do not go with it"))
+			err = errors.Join(err, errors.New("a search chooses by folds and starts from the fitted head, so patience and a fresh head are not possible; leave them out"))
 		}
 	}
 	if err != nil {
@@ -170,7 +192,7 @@ func (p *Plan) Check(net *zoo.Net) error {
 
 func (p *Plan) checkNumbers() error {
 	if p.Epochs < 1 || p.Epochs > maxEpochs || p.Batch < 1 || p.Views < 0 || p.Patience < 0 {
-		return fmt.Errorf("%d epochs, batch %d, %d views, patience %d: want 1 to %d epochs, at least 1 picture, 0 or more of the others", p.Epochs, p.Batch, p.Views, p.Patience, maxEpochs)
+		return fmt.Errorf("%d epochs, batch %d, %d views, patience %d, want 1 to %d epochs, a batch of at least 1, and 0 or more views and patience", p.Epochs, p.Batch, p.Views, p.Patience, maxEpochs)
 	}
 	if err := p.Rule.Check(); err != nil {
 		return err
@@ -197,33 +219,33 @@ func (p *Plan) checkNorms() error {
 	case !slices.Contains([]Norms{FrozenNorms, BatchNorms, DriftNorms, Reestimated}, p.Norms):
 		return fmt.Errorf("norms %q, want %s, %s, %s or %s", p.Norms, FrozenNorms, BatchNorms, DriftNorms, Reestimated)
 	case p.Microbatch < 0 || p.Microbatch > 0 && p.Microbatch < p.Batch && p.Norms != FrozenNorms:
-		return fmt.Errorf("micro-batches of %d with norms %q: want 0 or more, and fewer than the batch of %d only with norms %q, which do not look at the other pictures", p.Microbatch, p.Norms, p.Batch, FrozenNorms)
+		return fmt.Errorf("micro-batches of %d with norms %q, want 0 or more, and fewer than the batch of %d only with norms %q, which do not depend on the other pictures", p.Microbatch, p.Norms, p.Batch, FrozenNorms)
 	case p.Batch == 1 && p.Norms != FrozenNorms:
-		return fmt.Errorf("batch norms cannot follow batches of 1 picture: norms %q, or a larger batch", FrozenNorms)
+		return fmt.Errorf("batch norms cannot follow batches of 1 picture; use norms %q, or a larger batch", FrozenNorms)
 	}
 	return nil
 }
 
 func (p *Plan) checkGroups(net *zoo.Net) error {
 	if len(p.Groups) == 0 {
-		return errors.New("no group: nothing would move; to train the head alone use learner.FitHead")
+		return errors.New("no group, so nothing would move; to train the head alone, use learner.FitHead")
 	}
 	known := append(stages(net), HeadStage)
 	seen := map[string]string{}
 	for _, g := range p.Groups {
-		// A rate of 0 is a frozen stage, which is said by leaving it out.
+		// A frozen stage is left out of the groups instead of having rate 0.
 		if !(g.Rate > 0 && g.Rate <= maxRate) || !(g.Decay >= 0 && g.Decay <= 10) || g.After < 0 || g.After >= p.Epochs {
-			return fmt.Errorf("group %s with rate %v, decay %v, after %d epochs: want a rate above 0 and at most %d, decay 0 to 10, fewer epochs of rest than %d; a stage that is to stay frozen is left out", g.Name, g.Rate, g.Decay, g.After, maxRate, p.Epochs)
+			return fmt.Errorf("group %s with rate %v, decay %v, after %d epochs: want a rate above 0 and at most %d, decay 0 to 10, fewer epochs of rest than %d; leave out a stage that is to stay frozen", g.Name, g.Rate, g.Decay, g.After, maxRate, p.Epochs)
 		}
 		if len(g.Stages) == 0 {
-			return fmt.Errorf("group %s has no stages", g.Name)
+			return fmt.Errorf("group %s has no stages; remove it", g.Name)
 		}
 		for _, s := range g.Stages {
 			if !slices.Contains(known, s) {
 				return fmt.Errorf("group %s names stage %q; the stages of %s are %s", g.Name, s, net.Row.Name, strings.Join(known, ", "))
 			}
 			if other, twice := seen[s]; twice {
-				return fmt.Errorf("stage %s is in group %s and in group %s", s, other, g.Name)
+				return fmt.Errorf("stage %s is in group %s and in group %s; remove it from one", s, other, g.Name)
 			}
 			seen[s] = g.Name
 		}
@@ -234,7 +256,7 @@ func (p *Plan) checkGroups(net *zoo.Net) error {
 // check reports what is wrong with a search over these stages.
 func (s *Search) check(stages []string, network string) error {
 	if s.Folds < 2 || len(s.Depths) == 0 || len(s.Rates) == 0 || len(s.Mixes) == 0 || !(s.LayerDecay > 0 && s.LayerDecay <= 1) || !(s.HeadRate > 0) {
-		return fmt.Errorf("a search of %d folds, %d depths, %d rates, %d mixes, layer decay %v: want at least 2 folds and one of each, a decay in (0, 1]", s.Folds, len(s.Depths), len(s.Rates), len(s.Mixes), s.LayerDecay)
+		return fmt.Errorf("a search of %d folds, %d depths, %d rates, %d mixes, layer decay %v, want at least 2 folds, one of each of the others, and a decay in (0, 1]", s.Folds, len(s.Depths), len(s.Rates), len(s.Mixes), s.LayerDecay)
 	}
 	for _, d := range s.Depths {
 		if !slices.Contains(stages, d) {
@@ -258,7 +280,7 @@ func (p *Plan) because(format string, args ...any) {
 	p.Reasons = append(p.Reasons, fmt.Sprintf(format, args...))
 }
 
-// String is the plan for a person, one line and its reasons below.
+// String formats the plan for a reader: one line, followed by its reasons.
 func (p Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "fine-tuning, plan %s: %d epochs, batch %d, %s", p.Name, p.Epochs, p.Batch, p.Rule.Name)
@@ -272,7 +294,7 @@ func (p Plan) String() string {
 	}
 	fmt.Fprintf(&b, ", %s, batch norms %s, seed %d", strings.ReplaceAll(string(p.Schedule.Kind), "_", " "), p.Norms, p.Seed)
 	if p.Mix < 1 {
-		fmt.Fprintf(&b, ", %g of the way", p.Mix)
+		fmt.Fprintf(&b, ", mix %g", p.Mix)
 	}
 	for _, r := range p.Reasons {
 		b.WriteString("\n  · " + r)

@@ -12,7 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// Plans that cannot work are refused before anything runs, with what to change.
+// Plans that cannot work are errors before anything runs, and say what to change.
 func TestImpossiblePlansAreRefused(t *testing.T) {
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
 	for words, spoil := range map[string]func(*Plan){
@@ -54,7 +54,7 @@ func TestImpossiblePlansAreRefused(t *testing.T) {
 	}
 }
 
-// So is what a plan cannot do with these pictures.
+// So are plans that cannot work with these pictures.
 func TestImpossibleDataIsRefused(t *testing.T) {
 	e := xla(t)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
@@ -62,14 +62,14 @@ func TestImpossibleDataIsRefused(t *testing.T) {
 	for words, spoil := range map[string]func(*Data, *Plan){
 		"a batch of 40 with 34 training pictures; take at most 34": func(_ *Data, p *Plan) { p.Batch = 40 },
 		"call learner.FitHead first":                               func(d *Data, _ *Plan) { d.Head = nil },
-		"pictures of two classes": func(d *Data, p *Plan) {
+		"want at least two classes": func(d *Data, p *Plan) {
 			p.Mixup = 0.4
 			d.Train = slices.Clone(d.Train)
 			for i := range d.Train {
 				d.Train[i].Class = 1
 			}
 		},
-		"want at least 2 classes": func(d *Data, p *Plan) { p.Mixup, d.Outputs = 0.4, 1 },
+		"want pictures of at least 2 classes": func(d *Data, p *Plan) { p.Mixup, d.Outputs = 0.4, 1 },
 		"has class 2": func(d *Data, _ *Plan) {
 			d.Train = append(slices.Clone(d.Train[:33]), datasets.Item{Rel: "x", Class: 2})
 		},
@@ -125,7 +125,8 @@ func TestPlansStartWhereTheyAreTold(t *testing.T) {
 	}
 }
 
-// Without kept views every epoch sees new ones, through the frozen part too, and only what moves moves.
+// Without cached views, every epoch has new ones, which run through the frozen part too, and only
+// the moving part changes.
 func TestFrozenPartWithNewViews(t *testing.T) {
 	e := xla(t)
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
@@ -145,13 +146,15 @@ func TestFrozenPartWithNewViews(t *testing.T) {
 			t.Errorf("%s is frozen and moved", w.Name)
 		}
 	}
-	// Without augmentation the pictures are the same, kept or not, and so is the network but for rounding.
+	// Without augmentation, the pictures are the same, cached or not, and so is the network, up to
+	// rounding.
 	p.Augment = false
 	kept, err := Train(context.Background(), d, p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Augment, p.Norms = false, DriftNorms // no border, but the norms of all stages follow: another network
+	// No border, because the norms of all stages follow the batch: another network.
+	p.Augment, p.Norms = false, DriftNorms
 	if p.border(net) != "" {
 		t.Fatal("norms that drift in the frozen part have no border")
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Options are what a person may ask of a ready plan.
+// Options are the choices open to the caller of [NewPlan].
 type Options struct {
 	Epochs int    // 0 = the recipe's own number, see [Recipe.Epochs]
-	From   string // first stage that moves; "" = the recipe's choice; HeadStage = the head alone
+	From   string // first stage that moves; "" = the recipe's choice; HeadStage = only the head
 	Seed   uint64
 }
 
-// Epochs is the recipe's own number of epochs.
+// Epochs returns the recipe's default number of epochs.
 func (r Recipe) Epochs() int {
 	switch r {
 	case PytorchTutorial:
@@ -31,14 +31,15 @@ func (r Recipe) Epochs() int {
 	return standardEpochs
 }
 
-// NewPlan is a ready plan for the network and the training pictures of d; "" stands for Tlkit. Of
-// d only Net, Task and Train are looked at.
+// NewPlan returns the plan of a recipe for the network and the training pictures of d; "" stands
+// for Tlkit. It only uses Net, Task, Train and Outputs of d. It is an error if the recipe or the
+// stage From is unknown.
 func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	r = cmp.Or(r, Tlkit)
 	p := Plan{Name: r, Epochs: cmp.Or(o.Epochs, r.Epochs()), Seed: o.Seed, Norms: FrozenNorms, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant}}
 	names := append(stages(d.Net), HeadStage)
 	if o.From != "" && !slices.Contains(names, o.From) || o.From == HeadStage && r == Tlkit {
-		return p, fmt.Errorf("finetune: plan %s from stage %q on, which is none; the stages of %s are %s", r, o.From, d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
+		return p, fmt.Errorf("finetune: plan %s from unknown stage %q; the stages of %s are %s", r, o.From, d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
 	}
 	p.augmentFor(d.task())
 	switch r {
@@ -51,7 +52,7 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	case Fastai:
 		p.fastai(stages(d.Net))
 	default:
-		return p, fmt.Errorf("finetune: there is no plan %q; take %s, %s, %s or %s", r, Tlkit, PytorchTutorial, KerasGuide, Fastai)
+		return p, fmt.Errorf("finetune: there is no plan %q; use %s, %s, %s or %s", r, Tlkit, PytorchTutorial, KerasGuide, Fastai)
 	}
 	if o.From != "" && p.Search == nil {
 		p.startAt(d.Net, o.From)
@@ -63,16 +64,16 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	return p, p.Check(d.Net)
 }
 
-// augmentFor turns crops and flips on where they leave the truth about a picture as it is.
+// augmentFor turns crops and flips on if they keep the labels of a picture valid.
 func (p *Plan) augmentFor(t task.Task) {
 	p.Augment = t.Name() != datasets.Values
 	if !p.Augment {
-		p.because("pictures as they are, no crops and flips: those change where a thing is and which way it points, and the numbers would be wrong; augment where yours do not depend on that")
+		p.because("no crops and flips: they change positions and directions, which the values may depend on; set Augment if yours do not")
 	}
 }
 
-// tlkit is our own plan. It leaves depth, rate and mix to the training pictures.
-func (p *Plan) tlkit(d Data, from string) {
+// tlkit is our own plan. Folds of the training pictures choose depth, rate and mix.
+func (p *Plan) tlkit(d Data, first string) {
 	p.Batch = largeBatch
 	if len(d.Train) < manyPictures {
 		p.Batch = smallBatch
@@ -84,17 +85,17 @@ func (p *Plan) tlkit(d Data, from string) {
 	}
 	names := stages(d.Net)
 	depths := []string{lastOf(names, shallow, 1), lastOf(names, deep, 2)}
-	if from != "" {
-		depths = []string{from}
+	if first != "" {
+		depths = []string{first}
 	}
 	s := &Search{Folds: searchFolds, Depths: depths, Rates: []float64{lowRate, highRate}, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
 	truth := d.task().Samples(d.Train, nil, d.outputs())
 	s.Folds = min(s.Folds, len(datasets.Folds(d.Train, s.Folds, p.Seed)), d.task().Rarest(truth))
-	p.because("starts from the fitted head, so that the first gradients do not tear up what the backbone knows")
-	p.because("batch norms keep the checkpoint's statistics: %d pictures a batch are too few for better ones", p.Batch)
+	p.because("starts from the fitted head, so that the first gradients do not destroy the backbone's features")
+	p.because("batch norms keep the checkpoint's statistics: batches of %d pictures are too small for better ones", p.Batch)
 	if s.Folds < 2 {
 		p.Groups = p.groupsFrom(names, depths[0], s.Rates[0], s)
-		p.because("a single training picture of its kind leaves nothing to hold out and choose by: the last stage moves, at the smallest rate")
+		p.because("a class or label with a single training picture leaves nothing to hold out, so nothing is chosen: the last stage moves, at the smallest rate")
 		return
 	}
 	p.Search = s
@@ -102,7 +103,7 @@ func (p *Plan) tlkit(d Data, from string) {
 	for _, depth := range depths {
 		p.explainPrice(d.Net, depth)
 	}
-	p.because("depth, rate and mix with the head alone are chosen by loss on %d folds of the training pictures; what falls behind on the first folds is given up; what does not beat the head alone by twice the standard error is not taken, and then the head alone is the result; of what cannot be told apart the smallest rate is taken", s.Folds)
+	p.because("depth, rate and mix are chosen by loss on %d folds of the training pictures, with the head alone as a candidate; trials that fall behind on the first folds are dropped; fine-tuning must beat the head alone by twice the standard error; of trials that are not distinguishable, the smallest rate is taken", s.Folds)
 }
 
 // pytorchTutorial is https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html.
@@ -111,7 +112,7 @@ func (p *Plan) pytorchTutorial(names []string) {
 	p.Rule = optim.Rule{Name: optim.SGD, Momentum: 0.9}
 	p.Schedule = optim.Schedule{Kind: optim.Step, Every: 7, Drop: 0.1}
 	p.Groups = []Group{{Name: "everything", Stages: names, Rate: tutorialRate}}
-	p.because("rate, momentum, batch, schedule and the batch norms that follow each batch of 4 are those of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
+	p.because("rate, momentum, batch, schedule and batch norms that follow each batch of 4 are those of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
 }
 
 // kerasGuide is https://keras.io/guides/transfer_learning/.
@@ -119,7 +120,7 @@ func (p *Plan) kerasGuide(names []string) {
 	p.Batch = 32
 	p.Rule = optim.Rule{Name: optim.AdamW}
 	p.Groups = []Group{{Name: "everything", Stages: names, Rate: guideRate}}
-	p.because("Keras' guide: the head first, then everything at 1e-5 with the batch norms in inference")
+	p.because("Keras' guide: the head first, then everything at 1e-5 with the batch norms in inference mode")
 }
 
 // fastai is the second half of Learner.fine_tune, https://docs.fast.ai/callback.schedule.html.
@@ -132,7 +133,7 @@ func (p *Plan) fastai(names []string) {
 		p.Groups = append(p.Groups, Group{Name: fmt.Sprintf("part %d", i+1), Stages: part, Rate: fastaiRate / math.Pow(100, 1-float64(i)/3), Decay: weightDecay})
 	}
 	p.Groups = append(p.Groups, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: fastaiRate, Decay: weightDecay})
-	p.because("fastai's fine_tune: one cycle, rates from base/100 at the pictures to base at the head")
+	p.because("fastai's fine_tune: one cycle, rates from base/100 in the first stages to base in the head")
 }
 
 // startAt freezes everything before a stage.
@@ -155,46 +156,46 @@ func (p *Plan) startAt(net *zoo.Net, stage string) {
 	}
 }
 
-// explainPrice is the reason that a depth gives: what a step from there on costs.
-func (p *Plan) explainPrice(net *zoo.Net, from string) {
+// explainPrice adds the cost of a step from a stage on to the reasons.
+func (p *Plan) explainPrice(net *zoo.Net, first string) {
 	once := "once"
 	if p.Views > 0 {
 		once = fmt.Sprintf("once for each of %d views", p.Views)
 	}
-	p.because("from %s on: a step costs about 1/%.0f of one through the whole network, the rest is computed %s and kept", from, 1/price(net, from), once)
+	p.because("from %s on: a step costs about 1/%.0f of one through the whole network; the rest is computed %s and cached", first, 1/price(net, first), once)
 }
 
-// groupsFrom has a group for each stage from one on and for the head; going back, each stage has a
+// groupsFrom returns a group for each stage from one on, and for the head. Each earlier stage has a
 // smaller rate.
-func (p *Plan) groupsFrom(names []string, from string, rate float64, s *Search) []Group {
+func (p *Plan) groupsFrom(names []string, first string, rate float64, s *Search) []Group {
 	var out []Group
-	for i := slices.Index(names, from); i < len(names); i++ {
+	for i := slices.Index(names, first); i < len(names); i++ {
 		out = append(out, Group{Name: names[i], Stages: []string{names[i]}, Rate: rate * math.Pow(s.LayerDecay, float64(len(names)-1-i)), Decay: s.Decay})
 	}
 	return append(out, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: rate * s.HeadRate, Decay: s.Decay})
 }
 
-// lastOf is the stage from which one in so many of all stages moves, at least some.
+// lastOf returns the stage from which one in share of all stages moves, and at least least stages.
 func lastOf(names []string, share, least int) string {
 	n := len(names)
 	return names[n-max(min(least, n), int(math.Round(float64(n)/float64(share))))]
 }
 
-// thirds deals stages into three parts of about the same length.
+// thirds divides stages into three parts of about the same length.
 func thirds(names []string) [][]string {
 	n := len(names)
 	return [][]string{names[:n/3], names[n/3 : 2*n/3], names[2*n/3:]}
 }
 
-// price is what a training step from a stage on costs, as a share of one through everything: the
-// multiplications of the kernels behind it over all.
-func price(net *zoo.Net, from string) float64 {
+// price returns the cost of a training step from a stage on, as a share of one through the whole
+// network: the multiplications in the kernels after it, over those in all.
+func price(net *zoo.Net, first string) float64 {
 	d := net.Declaration()
 	area := map[string]int{}
-	behind, moves := map[string]bool{}, false
+	after, moves := map[string]bool{}, false
 	for _, s := range d.Stages {
-		moves = moves || s.Name == from
-		area[s.Name], behind[s.Name] = s.Shape[0]*s.Shape[1], moves
+		moves = moves || s.Name == first
+		area[s.Name], after[s.Name] = s.Shape[0]*s.Shape[1], moves
 	}
 	var part, whole float64
 	for _, w := range d.Weights {
@@ -203,7 +204,7 @@ func price(net *zoo.Net, from string) float64 {
 		}
 		cost := float64(w.Size() * area[w.Stage])
 		whole += cost
-		if behind[w.Stage] {
+		if after[w.Stage] {
 			part += cost
 		}
 	}

@@ -31,7 +31,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// stripes makes n pictures of 40x36 pixels in dir: stripes along one way or the other, in every colour and with noise.
+// stripes writes n pictures of 40x36 pixels into dir: stripes in one direction or the other, in any
+// colour, with noise.
 func stripes(tb testing.TB, dir string, n int) []datasets.Item {
 	tb.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -69,7 +70,7 @@ func stripes(tb testing.TB, dir string, n int) []datasets.Item {
 	return items
 }
 
-// job is a small network of the formula, its fitted head and pictures to go on with.
+// job returns a small network of the formula with its fitted head and pictures.
 func job(tb testing.TB, e *engine.Engine, net *zoo.Net, dir string) Data {
 	tb.Helper()
 	items := stripes(tb, filepath.Join(dir, "pictures"), 44)
@@ -105,7 +106,7 @@ func fingerprint(tb testing.TB, t *Result) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-// small is a plan whose steps take some milliseconds: the last stage of a CIFAR network.
+// small returns a plan whose steps take milliseconds: it trains the last stage of a CIFAR network.
 func small(name Recipe) Plan {
 	p := Plan{Name: name, Epochs: 4, Batch: 8, Norms: FrozenNorms, Mix: 1, Augment: true, Views: 2, Seed: 5,
 		Rule: optim.Rule{Name: optim.AdamW, Clip: 1}, Schedule: optim.Schedule{Kind: optim.Cosine, Warmup: 0.2},
@@ -128,7 +129,8 @@ func small(name Recipe) Plan {
 	return p
 }
 
-// interrupting runs a plan and stops it after each so many steps, to go on with the same call, until it is done.
+// interrupting runs a plan, interrupts it after each so many steps, and continues with the same
+// call, until it is done.
 func interrupting(t *testing.T, d Data, p Plan, every int, to learner.Recorder) (*Result, int) {
 	t.Helper()
 	for n := 0; ; n++ {
@@ -156,7 +158,8 @@ func interrupting(t *testing.T, d Data, p Plan, every int, to learner.Recorder) 
 	}
 }
 
-// The promise of the checkpoints: a training that was stopped, wherever, ends with the bits of one that was not.
+// The promise of checkpoints: a training that was interrupted anywhere ends with the same bits as
+// an uninterrupted one.
 func TestResumedIsTheSameToTheBit(t *testing.T) {
 	e := xla(t)
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
@@ -205,8 +208,8 @@ func TestResumedIsTheSameToTheBit(t *testing.T) {
 	}
 }
 
-// A damaged checkpoint is skipped for the one before, and a sentence says so; one of another plan is refused with the
-// difference.
+// A damaged checkpoint is skipped in favour of the previous one, and a sentence reports it. A
+// checkpoint of another plan is an error that lists the differences.
 func TestDamagedCheckpointsAreSkipped(t *testing.T) {
 	e := xla(t)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
@@ -258,9 +261,9 @@ func TestDamagedCheckpointsAreSkipped(t *testing.T) {
 				t.Fatal(err)
 			}
 			if fingerprint(t, got) != fingerprint(t, straight) {
-				t.Error("another network than the straight run's")
+				t.Error("the network differs from that of the uninterrupted run")
 			}
-			if all := strings.Join(said, "\n"); !strings.Contains(all, "skipped") || !strings.Contains(all, "damaged") || !strings.Contains(all, "going on after step") {
+			if all := strings.Join(said, "\n"); !strings.Contains(all, "skipped") || !strings.Contains(all, "damaged") || !strings.Contains(all, "continuing after step") {
 				t.Errorf("said %q", said)
 			}
 		})
@@ -272,7 +275,7 @@ func TestDamagedCheckpointsAreSkipped(t *testing.T) {
 	if _, err := Train(context.Background(), d, other, nil); !errors.Is(err, ErrOtherPlan) || !strings.Contains(err.Error(), "0.0005") {
 		t.Errorf("another plan: %v", err)
 	}
-	// A save that fails leaves the good one.
+	// A failed save leaves the previous checkpoint intact.
 	if err := c.save(&saved{Cursor: cursor{Step: 9}, tensors: map[string][]float32{"w": {float32(nan())}}}); err == nil {
 		t.Error("a state that is not finite is saved")
 	}
@@ -283,7 +286,8 @@ func TestDamagedCheckpointsAreSkipped(t *testing.T) {
 
 func nan() float64 { z := 0.0; return z / z }
 
-// Numbers that run away are caught in the step they do, with the pictures named; what is saved is the state before.
+// A diverging training is caught in the step where it happens, with the pictures named; the saved
+// state is the one before that step.
 func TestDivergence(t *testing.T) {
 	e := xla(t)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
@@ -347,8 +351,9 @@ func TestKillChild(t *testing.T) {
 	}
 }
 
-// TestKill kills a training with SIGKILL at random moments, in the middle of writing too, and starts it again until it
-// is done: the final weights must be those of a training that was left alone, and no state may be unreadable.
+// TestKill kills a training with SIGKILL at random moments, also while it writes, and restarts it
+// until it is done. The final weights must equal those of an uninterrupted training, and no state
+// may be unreadable.
 //
 //	go test ./tlkit/finetune -run Kill -v -kills 200
 func TestKill(t *testing.T) {
@@ -412,14 +417,14 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills in %d trainings of %.1f s, every one with the weights of the straight one", *kills, runs, whole.Seconds())
 }
 
-// A finder's suggestion lies where the loss falls, and nothing of the search for it stays.
+// The suggested rate lies where the loss falls, and finding it leaves no trace.
 func TestFindRate(t *testing.T) {
 	e := xla(t)
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
 	d := job(t, e, net, t.TempDir())
 	t.Setenv("TLKIT_CACHE", t.TempDir())
 	p := small("plain")
-	p.Fresh = true // a fitted head leaves the loss no way to fall
+	p.Fresh = true // with a fitted head, the loss could not fall
 	before := fmt.Sprint(d.Head.Head.Weight[:4])
 	f, err := FindRate(context.Background(), d, p)
 	if err != nil {
@@ -457,7 +462,7 @@ func TestFindRate(t *testing.T) {
 }
 
 func TestFormulaPicturesAreLearnt(t *testing.T) {
-	// The fixtures above mean something only if training moves the network the right way.
+	// The tests above mean something only if training improves the network.
 	e := xla(t)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
 	t.Setenv("TLKIT_CACHE", t.TempDir())

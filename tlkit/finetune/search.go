@@ -17,24 +17,28 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
-// Trial is what the folds of the training pictures said about one way to fine-tune: every picture is
-// judged by a network that did not see it.
+// Trial is the result of one way to fine-tune on folds of the training pictures. Every picture is
+// predicted by a network that did not see it.
 type Trial struct {
-	From   string         `json:"from,omitempty"` // first stage that moves; "" = none, the head alone
-	Rate   float64        `json:"rate,omitempty"`
-	Mix    float64        `json:"mix,omitempty"`
-	Loss   float64        `json:"loss"` // mean over the pictures: cross-entropy, of several labels binary, nats; of values squared error in variances
+	From string  `json:"from,omitempty"` // first stage that moves; "" = the head alone
+	Rate float64 `json:"rate,omitempty"`
+	Mix  float64 `json:"mix,omitempty"`
+	// Mean over the pictures: cross-entropy in nats, binary for several labels; for values, squared
+	// error in units of the variance.
+	Loss   float64        `json:"loss"`
 	Metric metrics.Metric `json:"metric"`
-	Score  float64        `json:"score"`           // in that metric
-	Right  int            `json:"right,omitempty"` // of Total; of accuracy
-	Total  int            `json:"total"`           // pictures judged; fewer than all where the first folds were enough to give it up
-	Gain   float64        `json:"gain,omitempty"`  // loss of the head alone minus this one's, mean over the pictures
-	Error  float64        `json:"error,omitempty"` // standard error of Gain
+	Score  float64        `json:"score"`           // in the task's metric
+	Right  int            `json:"right,omitempty"` // correct pictures of Total; accuracy only
+	// Number of pictures; fewer than all if the trial was dropped after the first folds.
+	Total int `json:"total"`
+	// Mean loss of the head alone minus this loss, on the same pictures.
+	Gain  float64 `json:"gain,omitempty"`
+	Error float64 `json:"error,omitempty"` // standard error of Gain
 
 	logits []float32 // [N, K]
 }
 
-// brief is what it got, for a sentence: "235 of 244", "mAP 89.6 %", "R² 0.110".
+// brief formats the score for use in a sentence: "235 of 244", "mAP 89.6 %", "R² 0.110".
 func (t Trial) brief() string {
 	if t.Metric.Counts() {
 		return metrics.Fraction{Correct: t.Right, Total: t.Total}.Score().Brief()
@@ -42,13 +46,13 @@ func (t Trial) brief() string {
 	return metrics.NewScore(t.Metric, t.Score, metrics.Unknown(), t.Total).Brief()
 }
 
-// judged takes loss and score of its logits.
+// judged sets the loss and the score of logits.
 func (t *Trial) judged(known truth, logits []float32) {
 	loss, score := known.judge(logits)
 	t.Loss, t.Metric, t.Score, t.Right, t.Total = loss, score.Metric, score.Value, score.Fraction().Correct, known.len()
 }
 
-// part is what one training of the search found: the held-out logits of one fold at every mix.
+// part is the result of one training of the search: the held-out logits of one fold at every mix.
 type part struct {
 	From   string      `json:"from"`
 	Rate   float64     `json:"rate"`
@@ -56,16 +60,17 @@ type part struct {
 	Logits [][]float32 `json:"logits"` // by mix, [held, K]
 }
 
-// searched is the search on disk, so that an interrupted one goes on where it stopped.
+// searched is the search on disk, from which an interrupted one continues.
 type searched struct {
-	Of    map[string]string `json:"of"`
-	Parts []part            `json:"parts"`
-	path  string
+	Identity map[string]string `json:"of"`
+	Parts    []part            `json:"parts"`
+	path     string
 }
 
-// openSearch reads what an earlier process left. Whatever is damaged or of another training is done again.
-func openSearch(folder string, of map[string]string, resume bool) *searched {
-	s := &searched{Of: of}
+// openSearch reads the parts that an earlier process finished. It ignores a file that is damaged or
+// belongs to another training.
+func openSearch(folder string, identity map[string]string, resume bool) *searched {
+	s := &searched{Identity: identity}
 	if folder == "" {
 		return s
 	}
@@ -76,15 +81,15 @@ func openSearch(folder string, of map[string]string, resume bool) *searched {
 	}
 	sum := sha256.Sum256(raw[65:])
 	var old searched
-	if hex.EncodeToString(sum[:]) == string(raw[:64]) && json.Unmarshal(raw[65:], &old) == nil && difference(old.Of, of) == "" {
+	if hex.EncodeToString(sum[:]) == string(raw[:64]) && json.Unmarshal(raw[65:], &old) == nil && difference(old.Identity, identity) == "" {
 		s.Parts = old.Parts
 	}
 	return s
 }
 
-func (s *searched) find(from string, rate float64, fold int) *part {
+func (s *searched) find(first string, rate float64, fold int) *part {
 	for i, p := range s.Parts {
-		if p.From == from && p.Rate == rate && p.Fold == fold {
+		if p.From == first && p.Rate == rate && p.Fold == fold {
 			return &s.Parts[i]
 		}
 	}
@@ -110,51 +115,52 @@ func (s *searched) add(p part) error {
 	return nil
 }
 
-// search tries what the plan lists and returns the trials, the head alone first.
+// search tries everything in the plan and returns the trials, the head alone first.
 func (j *training) search(ctx context.Context, train *pictures) ([]Trial, error) {
-	s := &searching{of: j, plan: j.plan.Search, train: train, folds: datasets.Folds(j.data.Train, j.plan.Search.Folds, j.plan.Seed)}
+	s := &searching{training: j, plan: j.plan.Search, train: train, folds: datasets.Folds(j.data.Train, j.plan.Search.Folds, j.plan.Seed)}
 	if len(s.folds) < 2 {
-		return nil, fmt.Errorf("finetune: %d training pictures cannot be dealt into %d folds", len(j.data.Train), s.plan.Folds)
+		return nil, fmt.Errorf("finetune: %d training pictures cannot be dealt into %d folds; use fewer", len(j.data.Train), s.plan.Folds)
 	}
 	s.known = j.objective.truthOf(j.data.Train, all(len(j.data.Train)))
 	alone, err := s.headAlone(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.trials, s.done = []Trial{alone}, openSearch(j.data.Folder, j.of, j.data.Resume)
+	s.trials, s.searched = []Trial{alone}, openSearch(j.data.Folder, j.identity, j.data.Resume)
 	s.total = len(s.plan.Depths) * len(s.plan.Rates) * len(s.folds)
-	for _, from := range s.plan.Depths {
-		if err := s.depth(ctx, from); err != nil {
+	for _, first := range s.plan.Depths {
+		if err := s.depth(ctx, first); err != nil {
 			return nil, err
 		}
 	}
 	return s.trials, nil
 }
 
-// searching is a search under way.
+// searching is a search in progress.
 type searching struct {
-	of    *training
-	plan  *Search
-	train *pictures
-	folds [][]int
-	known truth
-	heads []*head.Linear // of each fold, without its held-out pictures, in the units of training
+	training *training
+	plan     *Search
+	train    *pictures
+	folds    [][]int
+	known    truth
+	// Fitted without each fold's held-out pictures, in the units of training.
+	heads []*head.Linear
 
-	trials    []Trial
-	done      *searched
-	at, total int // trainings
+	trials      []Trial
+	searched    *searched
+	done, total int // trainings
 }
 
-// headAlone judges every picture by the head of the fold that did not see it.
+// headAlone predicts every picture with a head that did not see it.
 func (s *searching) headAlone(ctx context.Context) (Trial, error) {
-	d, k := s.of.data, s.of.objective.k
+	d, k := s.training.data, s.training.objective.k
 	alone := Trial{logits: make([]float32, len(d.Train)*k)}
 	for _, held := range s.folds {
 		h, err := d.headWithout(ctx, held)
 		if err != nil {
 			return alone, err
 		}
-		h = s.of.objective.loss.inTraining(h)
+		h = s.training.objective.loss.inTraining(h)
 		s.heads = append(s.heads, h)
 		logits, err := d.headLogits(h, held)
 		if err != nil {
@@ -166,8 +172,8 @@ func (s *searching) headAlone(ctx context.Context) (Trial, error) {
 	return alone, nil
 }
 
-// depth tries every rate from one stage on. All of them share the compiled programs.
-func (s *searching) depth(ctx context.Context, from string) error {
+// depth tries every rate from one stage on. They all share the compiled programs.
+func (s *searching) depth(ctx context.Context, first string) error {
 	var t *tuner
 	defer func() {
 		if t != nil {
@@ -175,30 +181,32 @@ func (s *searching) depth(ctx context.Context, from string) error {
 		}
 	}()
 	for _, rate := range s.plan.Rates {
-		q := s.of.plan
-		q.Groups = q.groupsFrom(stages(s.of.data.Net), from, rate, s.plan)
-		c := newCandidate(s, from, rate)
+		q := s.training.plan
+		q.Groups = q.groupsFrom(stages(s.training.data.Net), first, rate, s.plan)
+		c := newCandidate(s, first, rate)
 		for f, held := range s.folds {
-			found := s.done.find(from, rate, f)
+			found := s.searched.find(first, rate, f)
 			if found == nil {
 				var err error
 				if t == nil {
-					if t, err = newTuner(s.of.data.Net, s.of.data.Engine, s.of.objective, s.heads[f], q); err != nil {
+					t, err = newTuner(s.training.data.Net, s.training.data.Engine, s.training.objective, s.heads[f], q)
+					if err != nil {
 						return err
 					}
 				}
 				t.plan = q
-				if found, err = s.try(ctx, t, f); err != nil {
+				found, err = s.try(ctx, t, f)
+				if err != nil {
 					return err
 				}
-				found.From, found.Rate, found.Fold = from, rate, f
-				if err := s.done.add(*found); err != nil {
+				found.From, found.Rate, found.Fold = first, rate, f
+				if err := s.searched.add(*found); err != nil {
 					return err
 				}
 			}
-			s.at++
+			s.done++
 			if !c.judge(found, held, s.trials, s.known) {
-				s.at += len(s.folds) - 1 - f // the other folds are not tried
+				s.done += len(s.folds) - 1 - f // the other folds are skipped
 				break
 			}
 		}
@@ -209,21 +217,21 @@ func (s *searching) depth(ctx context.Context, from string) error {
 
 // candidate is one depth and rate, with its mixes.
 type candidate struct {
-	rows   []int // pictures judged so far
+	rows   []int // pictures predicted so far
 	trials []Trial
 }
 
-func newCandidate(s *searching, from string, rate float64) *candidate {
+func newCandidate(s *searching, first string, rate float64) *candidate {
 	c := &candidate{trials: make([]Trial, len(s.plan.Mixes))}
 	for m, mix := range s.plan.Mixes {
-		c.trials[m] = Trial{From: from, Rate: rate, Mix: mix, logits: make([]float32, s.known.len()*s.of.objective.k)}
+		c.trials[m] = Trial{From: first, Rate: rate, Mix: mix, logits: make([]float32, s.known.len()*s.training.objective.k)}
 	}
 	return c
 }
 
-// judge adds what a fold said, and reports whether it is worth going on: not when every mix is
-// behind the best of what was tried before by more than a standard error, on the pictures that both
-// have judged.
+// judge adds the result of a fold, and reports whether the candidate is worth continuing. It is not
+// if every mix is behind the best earlier trial by more than a standard error, on the pictures that
+// both have predicted.
 func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool {
 	c.rows = append(c.rows, held...)
 	k, mine := known.objective.k, known.pick(c.rows)
@@ -254,16 +262,17 @@ func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool
 	return hope
 }
 
-// try trains on all but the held-out pictures of a fold and judges those.
+// try trains without the held-out pictures of a fold and predicts those.
 func (s *searching) try(ctx context.Context, t *tuner, fold int) (*part, error) {
 	held := s.folds[fold]
 	l := &loop{tuner: t, feed: newFeeder(t, s.train, rest(held, s.known.len())), report: func(step, steps int) {
-		s.of.data.state("choosing how to fine-tune", s.at*steps+step, s.total*steps)
+		s.training.data.state("choosing how to fine-tune", s.done*steps+step, s.total*steps)
 	}}
 	if err := l.begin(s.heads[fold]); err != nil {
 		return nil, err
 	}
-	// A rate that blows up is a bad rate, not the end of the search: its logits say nothing for any class.
+	// A diverging rate is a bad rate, but does not end the search: its logits are 0 for every
+	// class.
 	failed := l.train(ctx)
 	var diverged *DivergedError
 	if failed != nil && !errors.As(failed, &diverged) {
@@ -276,7 +285,7 @@ func (s *searching) try(ctx context.Context, t *tuner, fold int) (*part, error) 
 	}
 	for _, mix := range s.plan.Mixes {
 		if failed != nil {
-			p.Logits = append(p.Logits, make([]float32, len(held)*s.of.objective.k))
+			p.Logits = append(p.Logits, make([]float32, len(held)*s.training.objective.k))
 			continue
 		}
 		if err := t.put(t.mixed(tuned, mix)); err != nil {
@@ -291,33 +300,35 @@ func (s *searching) try(ctx context.Context, t *tuner, fold int) (*part, error) 
 	return p, nil
 }
 
-// choose gives the trial to follow among those that beat the head alone by more than chance would and have no lower
-// score: the one with the lowest loss, or the one at a smaller rate that is no more than a standard error behind it. A
-// large rate may work on every fold and still break the network when it is trained on all pictures. -1 = none.
+// choose returns the index of the trial to follow, or -1 for none. It considers the trials that
+// beat the head alone by more than chance and do not have a lower score. Of these, it takes the one
+// with the lowest loss, or one with a smaller rate whose loss is at most a standard error higher: a
+// large rate may work on every fold and still break the network on all pictures.
 func choose(trials []Trial, known truth) int {
 	best := -1
 	var fit []int
 	for i, t := range trials {
 		if i > 0 && t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score {
-			if fit = append(fit, i); best < 0 || t.Loss < trials[best].Loss {
+			fit = append(fit, i)
+			if best < 0 || t.Loss < trials[best].Loss {
 				best = i
 			}
 		}
 	}
-	at := best
+	choice := best
 	for _, i := range fit {
 		t := trials[i]
-		behind, err := known.paired(t.logits, trials[best].logits)
-		if behind <= err && (t.Rate < trials[at].Rate || t.Rate == trials[at].Rate && t.Loss < trials[at].Loss) {
-			at = i
+		difference, err := known.paired(t.logits, trials[best].logits)
+		if difference <= err && (t.Rate < trials[choice].Rate || t.Rate == trials[choice].Rate && t.Loss < trials[choice].Loss) {
+			choice = i
 		}
 	}
-	return at
+	return choice
 }
 
-func scatter(to, from []float32, rows []int, k int) {
+func scatter(out, values []float32, rows []int, k int) {
 	for i, r := range rows {
-		copy(to[r*k:(r+1)*k], from[i*k:(i+1)*k])
+		copy(out[r*k:(r+1)*k], values[i*k:(i+1)*k])
 	}
 }
 
@@ -333,25 +344,26 @@ func (d Data) headWithout(ctx context.Context, held []int) (*head.Linear, error)
 			rows = append(rows, r)
 		}
 	}
-	strength := cmp.Or(d.Head.Strength, searchStrength) // a head of SGD has none
+	strength := cmp.Or(d.Head.Strength, searchStrength) // an SGD head has none
 	fit, err := head.FitAt(ctx, d.task().Heads()[0], d.Features.Select(rows), strength)
 	if err != nil {
-		return nil, fmt.Errorf("finetune: a head for the search: %w", err)
+		return nil, fmt.Errorf("finetune: fitting a head for the search: %w", err)
 	}
 	return fit.Head, nil
 }
 
-// headLogits judges pictures by a head in the units of training, on their features.
+// headLogits returns the logits of pictures from a head in the units of training, on their
+// features.
 func (d Data) headLogits(h *head.Linear, rows []int) ([]float32, error) {
-	at := map[int]int{}
+	rowOf := map[int]int{}
 	for r := d.Features.Len() - 1; r >= 0; r-- {
-		at[d.item(r)] = r
+		rowOf[d.item(r)] = r
 	}
 	var out []float32
 	for _, i := range rows {
-		r, ok := at[i]
+		r, ok := rowOf[i]
 		if !ok {
-			return nil, fmt.Errorf("finetune: %s has no features", d.Train[i].Rel)
+			return nil, fmt.Errorf("finetune: %s has no row of features; compute features for all training pictures", d.Train[i].Rel)
 		}
 		out = append(out, h.Logits(d.Features.Row(r))...)
 	}

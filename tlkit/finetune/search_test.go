@@ -7,8 +7,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/head"
 )
 
-// Of trials that beat the head alone and cannot be told apart the one at the smallest rate is followed; a clear winner is
-// followed at any rate.
+// Of trials that beat the head alone and are not distinguishable, the one with the smallest rate is
+// taken; a clear winner is taken at any rate.
 func TestTheSmallestRateThatIsAsGood(t *testing.T) {
 	const n = 40
 	known := truth{classes(2), head.Samples{Classes: 2}}
@@ -54,7 +54,8 @@ func TestTheSmallestRateThatIsAsGood(t *testing.T) {
 	}
 }
 
-// A network that says less about the pictures it learnt from than the head alone about unseen ones is not the result.
+// A network whose loss on its own training pictures is higher than that of the head alone on unseen
+// ones is not the result.
 func TestAstray(t *testing.T) {
 	e := xla(t)
 	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())

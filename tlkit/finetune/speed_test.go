@@ -12,7 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// processor is the processor time of this process so far, in seconds.
+// processor returns the processor time of this process so far, in seconds.
 func processor() float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -21,7 +21,8 @@ func processor() float64 {
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// Pictures per second of a training step (forward, backward, SGD with momentum) from different stages on, frozen part not counted.
+// Pictures per second of a training step (forward, backward, SGD with momentum) from different
+// stages on, without the frozen part.
 func BenchmarkStep(b *testing.B) {
 	e := xla(b)
 	for _, c := range []struct {
@@ -61,7 +62,8 @@ func BenchmarkStep(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.N*c.batch)/b.Elapsed().Seconds(), "pictures/s")
-			b.ReportMetric((processor()-before)/float64(b.N*c.batch)*1000, "cpu-ms/picture") // what other processes do shows less in this one
+			// Depends less on other processes.
+			b.ReportMetric((processor()-before)/float64(b.N*c.batch)*1000, "cpu-ms/picture")
 		})
 	}
 }

@@ -13,38 +13,41 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// A training step is one program, or it is taken in micro-batches: the gradients of some pictures at a time are added up,
-// then the step is taken once. With frozen norms no picture knows of the others, so both give the same up to rounding;
-// the second needs memory for the micro-batch only, and on a processor it is faster, because what one layer writes is
-// still near when the next one reads it.
+// A training step is one program, or it is taken in micro-batches: the gradients of some pictures
+// at a time are summed, and then the step is taken once. With frozen norms, pictures do not depend
+// on each other, so both give the same result up to rounding. Micro-batches need less memory, and
+// on a CPU they are faster, because the output of a layer is still in the cache when the next one
+// reads it.
 
 const (
-	// nearest is how many pictures of 224 by 224 pixels stay near a processor. On two cores of an AMD EPYC a step of
-	// ResNet-18 makes 7.8 pictures a second in batches of 32 and 10.8 in batches of 8; of MobileNetV2 10.3 and 12.7.
-	nearest = 8
-	// Where less comes in, the cached maps behind most of a network, the batch is small enough as it is.
-	largeInput = 1 << 16 // numbers of one picture
+	// cachedPictures is how many pictures of 224 by 224 pixels fit into a CPU's cache. On two cores
+	// of an AMD EPYC, a step of ResNet-18 takes 7.8 pictures a second in batches of 32 and 10.8 in
+	// batches of 8; MobileNetV2, 10.3 and 12.7.
+	cachedPictures = 8
+	// Smaller inputs, such as cached maps late in a network, do not need micro-batches.
+	largeInput = 1 << 16 // number of values of one picture
 )
 
-// microbatch is how many pictures the gradients are taken of at once: the plan's word, or what suits the engine.
+// microbatch returns how many pictures' gradients are computed at once: the plan's number, or what
+// suits the engine.
 func (t *tuner) microbatch() int {
 	n := t.plan.Batch
 	switch {
 	case len(t.statistics) > 0:
-		return n // the norms want to see the whole batch
+		return n // norms need the whole batch
 	case t.plan.Microbatch > 0:
 		return min(t.plan.Microbatch, n)
 	case t.engine != "xla:cpu" || t.width() < largeInput:
 		return n
 	}
-	pieces := (n + nearest - 1) / nearest
+	pieces := (n + cachedPictures - 1) / cachedPictures
 	return (n + pieces - 1) / pieces
 }
 
-// width is the numbers of one picture's input.
-func (t *tuner) width() int { return t.in[0] * t.in[1] * t.in[2] }
+// width returns the number of values of one picture's input.
+func (t *tuner) width() int { return t.input[0] * t.input[1] * t.input[2] }
 
-// forward is the loss of each picture, [B], and the logits before the step.
+// forward returns the loss of each picture, [B], and the logits before the step.
 func (t *tuner) forward(scope *model.Scope, x, targets *graph.Node, n backbone.Norms, keep []*graph.Node) (each, logits *graph.Node) {
 	features := t.features(scope, x, n)
 	if t.plan.Dropout > 0 {
@@ -54,18 +57,18 @@ func (t *tuner) forward(scope *model.Scope, x, targets *graph.Node, n backbone.N
 	return t.objective.loss.graph(logits, targets), logits
 }
 
-// step is the graph of a whole training step. targets [B,K] are what the network should say, rows [B] the weights of the
-// pictures, 0 for one that only fills the batch up, now the numbers of the step, and the last [B,C] the features that
-// dropout leaves, scaled.
-func (t *tuner) step(scope *model.Scope, in []*graph.Node) []*graph.Node {
-	x, targets, rows, now := in[0], in[1], in[2], in[3]
+// step is the graph of a complete training step. Its inputs are the pictures; targets [B, K]; rows
+// [B], the weights of the pictures, 0 for padding; now, the numbers of the step; and, with dropout,
+// the factors of the features [B, C].
+func (t *tuner) step(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
+	x, targets, rows, now := inputs[0], inputs[1], inputs[2], inputs[3]
 	g := x.Graph()
 	before := map[string]*graph.Node{}
 	for _, key := range t.statistics {
 		before[key] = scope.GetVariable(key).NodeValue(g)
 	}
-	here := graph.ConvertDType(graph.GreaterThan(rows, graph.ScalarZero(g, rows.DType())), rows.DType())
-	each, logits := t.forward(scope, x, targets, t.norms(here), in[4:])
+	counts := graph.ConvertDType(graph.GreaterThan(rows, graph.ScalarZero(g, rows.DType())), rows.DType())
+	each, logits := t.forward(scope, x, targets, t.norms(counts), inputs[4:])
 	loss := graph.Div(graph.ReduceAllSum(graph.Mul(each, rows)), graph.ReduceAllSum(rows))
 	norm, finite := t.plan.Rule.Update(scope, t.params, loss, now)
 	for _, key := range t.statistics {
@@ -76,12 +79,12 @@ func (t *tuner) step(scope *model.Scope, in []*graph.Node) []*graph.Node {
 	return []*graph.Node{loss, norm, finite, logits}
 }
 
-// add is the graph that adds the gradients of a micro-batch to those of the step. first is true for its first
-// micro-batch, all the sum of rows over the batch.
-func (t *tuner) add(scope *model.Scope, in []*graph.Node) []*graph.Node {
-	x, targets, rows, first, all := in[0], in[1], in[2], in[3], in[4]
+// add is the graph that adds the gradients of a micro-batch to those of the step. first is true for
+// the first micro-batch; all is the sum of rows over the batch.
+func (t *tuner) add(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
+	x, targets, rows, first, all := inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]
 	g := x.Graph()
-	each, logits := t.forward(scope, x, targets, backbone.Norms{}, in[5:])
+	each, logits := t.forward(scope, x, targets, backbone.Norms{}, inputs[5:])
 	loss := graph.Div(graph.ReduceAllSum(graph.Mul(each, rows)), all)
 	for i, d := range optim.Gradients(scope, t.params, loss) {
 		sum := scope.At(gradients).GetVariable(t.params[i].Key)
@@ -90,7 +93,7 @@ func (t *tuner) add(scope *model.Scope, in []*graph.Node) []*graph.Node {
 	return []*graph.Node{loss, logits}
 }
 
-// descend is the graph that takes the step with the gradients that were added up.
+// descend is the graph that takes the step with the summed gradients.
 func (t *tuner) descend(scope *model.Scope, loss, now *graph.Node) []*graph.Node {
 	g := loss.Graph()
 	sums := make([]*graph.Node, len(t.params))
@@ -102,7 +105,7 @@ func (t *tuner) descend(scope *model.Scope, loss, now *graph.Node) []*graph.Node
 	return []*graph.Node{norm, finite}
 }
 
-// average lets the moving averages of the weights follow.
+// average updates the moving averages of the weights.
 func (t *tuner) average(scope *model.Scope, g *graph.Graph) {
 	d := t.plan.Average
 	if d == 0 {
@@ -114,15 +117,15 @@ func (t *tuner) average(scope *model.Scope, g *graph.Graph) {
 	}
 }
 
-// batch is what one step sees.
+// batch is the input of one step.
 type batch struct {
 	x, targets, rows, keep []float32
-	items                  []int // of the rows that count
+	items                  []int // of the rows that are not padding
 	epoch, index           int
 	err                    error
 }
 
-// outcome is what one step found.
+// outcome is the result of one step.
 type outcome struct {
 	loss, norm float64
 	finite     bool
@@ -145,29 +148,30 @@ func (t *tuner) run(b *batch, now []float32) (o outcome, err error) {
 	}
 	o.loss, o.norm = float64(tensors.ToScalar[float32](out[0])), float64(tensors.ToScalar[float32](out[1]))
 	o.finite = tensors.ToScalar[bool](out[2])
-	if o.logits, err = tensors.CopyFlatData[float32](out[3]); err != nil {
+	o.logits, err = tensors.CopyFlatData[float32](out[3])
+	if err != nil {
 		return o, fmt.Errorf("finetune: %w", err)
 	}
 	free(out)
 	return o, nil
 }
 
-// runPieces is run in micro-batches. A last one is filled up; those that nothing but filling would be in are left out.
+// runPieces is run in micro-batches. The last one is padded; those of padding only are skipped.
 func (t *tuner) runPieces(b *batch, now []float32) (o outcome, err error) {
 	n, m := t.plan.Batch, t.micro
 	var all float32
-	last := 0 // row that counts
+	last := 0 // last row that is not padding
 	for i, r := range b.rows {
 		if all += r; r > 0 {
 			last = i
 		}
 	}
 	o.logits = make([]float32, n*t.objective.k)
-	for at := 0; at <= last; at += m {
-		args := append(t.inputs(b, at), tensors.FromScalar(at == 0), tensors.FromScalar(all))
+	for start := 0; start <= last; start += m {
+		args := append(t.inputs(b, start), tensors.FromScalar(start == 0), tensors.FromScalar(all))
 		if t.plan.Dropout > 0 {
 			c := len(b.keep) / n
-			args = append(args, piece(b.keep, at, m, c))
+			args = append(args, piece(b.keep, start, m, c))
 		}
 		out, err := t.called(t.gather, m, args)
 		if err != nil {
@@ -178,7 +182,7 @@ func (t *tuner) runPieces(b *batch, now []float32) (o outcome, err error) {
 		if err != nil {
 			return o, fmt.Errorf("finetune: %w", err)
 		}
-		copy(o.logits[at*t.objective.k:], logits)
+		copy(o.logits[start*t.objective.k:], logits)
 		free(out)
 	}
 	out, err := t.called(t.apply, m, []any{tensors.FromScalar(float32(o.loss)), tensors.FromFlatDataAndDimensions(now, len(now))})
@@ -190,25 +194,25 @@ func (t *tuner) runPieces(b *batch, now []float32) (o outcome, err error) {
 	return o, nil
 }
 
-// inputs are the pictures, targets and weights of a micro-batch that begins at a row.
-func (t *tuner) inputs(b *batch, at int) []any {
-	return []any{piece(b.x, at, t.micro, t.in...), piece(b.targets, at, t.micro, t.objective.k), piece(b.rows, at, t.micro)}
+// inputs returns the pictures, targets and weights of the micro-batch that begins at a row.
+func (t *tuner) inputs(b *batch, start int) []any {
+	return []any{piece(b.x, start, t.micro, t.input...), piece(b.targets, start, t.micro, t.objective.k), piece(b.rows, start, t.micro)}
 }
 
-// piece is rows at to at+n of values as a tensor, with zeros behind the last one.
-func piece(values []float32, at, n int, row ...int) *tensors.Tensor {
+// piece returns rows start to start+n of values as a tensor, padded with zeros.
+func piece(values []float32, start, n int, row ...int) *tensors.Tensor {
 	width := 1
 	for _, d := range row {
 		width *= d
 	}
-	part := values[at*width : min((at+n)*width, len(values))]
+	part := values[start*width : min((start+n)*width, len(values))]
 	if len(part) < n*width {
 		part = append(make([]float32, 0, n*width), part...)[:n*width]
 	}
 	return tensors.FromFlatDataAndDimensions(part, append([]int{n}, row...)...)
 }
 
-// called runs one of the programs over so many pictures and lets go of what it was given.
+// called runs one of the programs over so many pictures and frees its arguments.
 func (t *tuner) called(program *model.Exec, pictures int, args []any) ([]*tensors.Tensor, error) {
 	out, err := program.Call(args...)
 	finalize(args)
@@ -232,21 +236,21 @@ func free(out []*tensors.Tensor) {
 func (t *tuner) compiled() (err error) {
 	defer caught(&err, "compiling the training step")
 	f := func(dims ...int) shapes.Shape { return shapes.Make(dtypes.Float32, dims...) }
-	in := []shapes.Shape{f(append([]int{t.micro}, t.in...)...), f(t.micro, t.objective.k), f(t.micro)}
+	inputs := []shapes.Shape{f(append([]int{t.micro}, t.input...)...), f(t.micro, t.objective.k), f(t.micro)}
 	now := optim.NowShape(len(t.plan.Groups))
 	program := t.train
 	if program == nil {
 		program = t.gather
-		in = append(in, shapes.Make(dtypes.Bool), f())
+		inputs = append(inputs, shapes.Make(dtypes.Bool), f())
 		if _, err := t.apply.Compile(f(), now); err != nil {
 			return err
 		}
 	} else {
-		in = append(in, now)
+		inputs = append(inputs, now)
 	}
 	if t.plan.Dropout > 0 {
-		in = append(in, f(t.micro, t.net.Row.Features))
+		inputs = append(inputs, f(t.micro, t.net.Row.Features))
 	}
-	_, err = program.Compile(in...)
+	_, err = program.Compile(inputs...)
 	return err
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// A step in micro-batches is the step of the whole batch: losses, norms, logits, weights, memory of the rule and moving
-// averages agree, also where the last micro-batch or the last batch is not full. What is left is the order of sums, on
-// every processor: no ReLU is near its kink.
+// A step in micro-batches equals the step of the whole batch: losses, norms, logits, weights,
+// memory of the rule and moving averages agree, even if the last micro-batch or the last batch is
+// incomplete. Only the order of sums differs, on every processor, because no ReLU is near its kink.
 func TestMicrobatchesGiveTheSame(t *testing.T) {
 	e := xla(t)
 	net := clearNet(t)
@@ -40,7 +40,7 @@ func TestMicrobatchesGiveTheSame(t *testing.T) {
 		for s := range steps {
 			full := n
 			if s%2 == 1 {
-				full = 5 // a last batch: the other places weigh nothing
+				full = 5 // the last batch: the other places are padding
 			}
 			b := &batch{x: make([]float32, n*width), targets: make([]float32, n*3), rows: make([]float32, n), keep: make([]float32, n*net.Row.Features)}
 			copy(b.x, x[:full*width])
@@ -97,7 +97,7 @@ func TestMicrobatchesGiveTheSame(t *testing.T) {
 		t.Logf("micro-batches of %d: at most %.1g off, in %s", micro, largest, worst)
 	}
 
-	// Numbers that are none change nothing, wherever in the batch they are.
+	// NaN anywhere in the batch leaves the weights unchanged.
 	p := small("plain")
 	p.Batch, p.Microbatch = 4, 2
 	p.Groups = []Group{{Name: "everything", Stages: everything, Rate: 1e-3}}
@@ -144,12 +144,13 @@ func TestMicrobatchIsChosen(t *testing.T) {
 		{"xla:cpu", []int{224, 224, 3}, 20, 0, nil, 7},
 		{"xla:cpu", []int{224, 224, 3}, 8, 0, nil, 8},
 		{"xla:cpu", []int{224, 224, 3}, 4, 0, nil, 4},
-		{"xla:cpu", []int{7, 7, 160}, 32, 0, nil, 32},              // cached maps
-		{"xla:cuda", []int{224, 224, 3}, 32, 0, nil, 32},           // a card wants the whole batch
-		{"xla:cuda", []int{224, 224, 3}, 32, 6, nil, 6},            // unless it is told otherwise
+		{"xla:cpu", []int{7, 7, 160}, 32, 0, nil, 32}, // cached maps
+		// A graphics card gets the whole batch.
+		{"xla:cuda", []int{224, 224, 3}, 32, 0, nil, 32},
+		{"xla:cuda", []int{224, 224, 3}, 32, 6, nil, 6},            // unless the plan sets it
 		{"xla:cpu", []int{224, 224, 3}, 32, 0, []string{"bn"}, 32}, // norms follow the batch
 	} {
-		tu := &tuner{plan: Plan{Batch: c.batch, Microbatch: c.asks}, engine: c.engine, in: c.in, statistics: c.statistics}
+		tu := &tuner{plan: Plan{Batch: c.batch, Microbatch: c.asks}, engine: c.engine, input: c.in, statistics: c.statistics}
 		if got := tu.microbatch(); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}

@@ -9,17 +9,18 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Stepper takes training steps of a plan on one made-up batch, again and again, to measure what a
-// step costs. The learning rates are those of the plan's groups; what it learns means nothing.
+// Stepper takes training steps of a plan on one made-up batch, to measure the cost of a step. The
+// learning rates are those of the plan's groups; what it learns is meaningless.
 type Stepper struct {
 	t     *tuner
 	batch *batch
 	now   []float32
 
-	Compiled time.Duration // what making the program ready took, or finding it in the engine's cache
+	Compiled time.Duration // time to compile the program, or to find it in the engine's cache
 }
 
-// NewStepper builds the training step of a plan for net with a head of so many classes, and compiles it.
+// NewStepper builds and compiles the training step of a plan, for net with a head of so many
+// classes.
 func NewStepper(net *zoo.Net, e *engine.Engine, classes int, p Plan) (*Stepper, error) {
 	if err := p.Check(net); err != nil {
 		return nil, err
@@ -57,11 +58,11 @@ func NewStepper(net *zoo.Net, e *engine.Engine, classes int, p Plan) (*Stepper, 
 	return s, nil
 }
 
-// Step takes one.
+// Step takes one step.
 func (s *Stepper) Step() error {
 	_, err := s.t.run(s.batch, s.now)
 	return err
 }
 
-// Close frees the network.
+// Close frees the memory of the network.
 func (s *Stepper) Close() { s.t.close() }

@@ -17,37 +17,38 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Keys of the head's variables; no checkpoint has such names.
+// Keys of variables that no checkpoint has.
 const (
 	headWeight = "tlkit.head.weight" // [K, C]
 	headBias   = "tlkit.head.bias"   // [K]
 	averages   = "average"           // scope of the moving averages
-	gradients  = "gradient"          // scope of the gradients of a step that is taken in micro-batches
+	gradients  = "gradient"          // scope of the summed gradients of micro-batches
 )
 
-// tuner is the moving part of a network with its head, compiled once: a training step and a forward pass. What does not
-// move lies before it and is not part of it.
+// tuner is the moving part of a network with its head, compiled once: a training step and a forward
+// pass. The frozen part before it is not included.
 type tuner struct {
 	objective objective
 	plan      Plan
 	net       *zoo.Net
-	in        []int  // shape of one picture's input: [S,S,3], or the map behind the last frozen stage
-	from      string // the last frozen stage; "" = none
-	engine    string
+	// Shape of one picture's input: [S, S, 3], or the output map of the last frozen stage.
+	input  []int
+	border string // the last frozen stage; "" = none
+	engine string
 
 	store      *model.Store
 	params     []optim.Param
 	statistics []string // running statistics that move
 	start      map[string][]float32
-	micro      int         // pictures whose gradients are taken at once
-	train      *model.Exec // a whole step; nil where it is taken in micro-batches, by the next two
-	gather     *model.Exec // adds up the gradients of some pictures
-	apply      *model.Exec // takes the step with them
+	micro      int         // pictures whose gradients are computed at once
+	train      *model.Exec // a complete step; nil with micro-batches, which use the next two
+	gather     *model.Exec // sums the gradients of some pictures
+	apply      *model.Exec // takes the step with the summed gradients
 	eval       *model.Exec
-	estimate   *model.Exec // feeds the running statistics; nil unless the plan wants it
+	estimate   *model.Exec // updates the running statistics; nil unless the plan re-estimates them
 }
 
-// stages are the names of the net's stages in order.
+// stages returns the names of the net's stages in order.
 func stages(net *zoo.Net) []string {
 	var names []string
 	for _, s := range net.Declaration().Stages {
@@ -56,13 +57,13 @@ func stages(net *zoo.Net) []string {
 	return names
 }
 
-// newTuner readies net and head, which is in the units of training, for the groups of the plan.
-// Programs are compiled when they are first called.
+// newTuner prepares net and head, which is in the units of training, for the groups of the plan.
+// Programs are compiled when first called.
 func newTuner(net *zoo.Net, e *engine.Engine, o objective, h *head.Linear, p Plan) (t *tuner, err error) {
 	defer caught(&err, "building the training step")
 	t = &tuner{objective: o, plan: p, net: net, engine: e.Name, store: model.NewStore(), start: map[string][]float32{}}
-	t.from = p.border(net)
-	t.in = t.inputShape()
+	t.border = p.border(net)
+	t.input = t.inputShape()
 	if err := t.createBackbone(); err != nil {
 		return nil, err
 	}
@@ -81,25 +82,26 @@ func newTuner(net *zoo.Net, e *engine.Engine, o objective, h *head.Linear, p Pla
 	return t, t.compile(e)
 }
 
-// inputShape is the shape of the pictures, or of the map behind the last frozen stage.
+// inputShape returns the shape of the pictures, or of the output map of the last frozen stage.
 func (t *tuner) inputShape() []int {
 	for _, s := range t.net.Declaration().Stages {
-		if s.Name == t.from {
+		if s.Name == t.border {
 			return s.Shape
 		}
 	}
 	return []int{t.net.Preset.Size, t.net.Preset.Size, 3}
 }
 
-// createBackbone makes the variables of what lies behind the last frozen stage.
+// createBackbone creates the variables of the stages after the last frozen one.
 func (t *tuner) createBackbone() error {
-	behind := t.from == ""
-	inside := map[string]bool{backbone.Classifier: true} // its weights are asked for, though nothing comes of them
+	moving := t.border == ""
+	// The graph asks for its weights, although they are not used.
+	inside := map[string]bool{backbone.Classifier: true}
 	for _, s := range t.net.Declaration().Stages {
-		if behind {
+		if moving {
 			inside[s.Name] = true
 		}
-		behind = behind || s.Name == t.from
+		moving = moving || s.Name == t.border
 	}
 	group := t.plan.groupOf()
 	for _, w := range t.net.Declaration().Weights {
@@ -124,7 +126,7 @@ func (t *tuner) createBackbone() error {
 	return nil
 }
 
-// createHead makes the head's variables.
+// createHead creates the head's variables.
 func (t *tuner) createHead(h *head.Linear) error {
 	root := t.store.RootScope()
 	if err := t.create(root, headWeight, slices.Clone(h.Weight), []int{h.Classes, h.Features}); err != nil {
@@ -140,7 +142,7 @@ func (t *tuner) createHead(h *head.Linear) error {
 	return nil
 }
 
-// createAverages makes the moving averages, where the plan keeps them.
+// createAverages creates the moving averages, if the plan keeps them.
 func (t *tuner) createAverages() error {
 	if t.plan.Average == 0 {
 		return nil
@@ -154,9 +156,10 @@ func (t *tuner) createAverages() error {
 	return nil
 }
 
-// createGradients makes the sums of the gradients, where a step is taken in micro-batches.
+// createGradients creates the sums of the gradients, if a step is taken in micro-batches.
 func (t *tuner) createGradients() error {
-	if t.micro = t.microbatch(); t.micro == t.plan.Batch {
+	t.micro = t.microbatch()
+	if t.micro == t.plan.Batch {
 		return nil
 	}
 	root := t.store.RootScope()
@@ -169,7 +172,8 @@ func (t *tuner) createGradients() error {
 	return nil
 }
 
-// decayOf is the weight decay of a tensor: matrices and kernels have one, biases and the gains of norms have none.
+// decayOf returns the weight decay of a tensor: that of the group for matrices and kernels, 0 for
+// biases and the gains of norms.
 func decayOf(decay float64, shape []int) float64 {
 	if len(shape) < 2 {
 		return 0
@@ -182,30 +186,34 @@ func (t *tuner) create(scope *model.Scope, key string, values []float32, shape [
 	if err != nil {
 		return fmt.Errorf("finetune: %w", err)
 	}
-	v.SetTrainable(false) // gradients are asked for by name
+	v.SetTrainable(false) // gradients are requested by name
 	return nil
 }
 
 func (t *tuner) compile(e *engine.Engine) (err error) {
 	p := t.plan
 	if t.micro == p.Batch {
-		if t.train, err = model.NewExec(e.Backend, t.store, t.step); err != nil {
+		t.train, err = model.NewExec(e.Backend, t.store, t.step)
+		if err != nil {
 			return err
 		}
 		t.train.WithName("train:" + t.net.Row.Name)
 	} else {
-		if t.gather, err = model.NewExec(e.Backend, t.store, t.add); err != nil {
+		t.gather, err = model.NewExec(e.Backend, t.store, t.add)
+		if err != nil {
 			return err
 		}
-		if t.apply, err = model.NewExec(e.Backend, t.store, t.descend); err != nil {
+		t.apply, err = model.NewExec(e.Backend, t.store, t.descend)
+		if err != nil {
 			return err
 		}
 		t.gather.WithName("gradients:" + t.net.Row.Name)
 		t.apply.WithName("apply:" + t.net.Row.Name)
 	}
-	if t.eval, err = model.NewExec(e.Backend, t.store, func(scope *model.Scope, x *graph.Node) *graph.Node {
+	t.eval, err = model.NewExec(e.Backend, t.store, func(scope *model.Scope, x *graph.Node) *graph.Node {
 		return t.logits(scope, t.features(scope, x, backbone.Norms{}))
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	t.eval.WithName("eval:" + t.net.Row.Name)
@@ -223,7 +231,7 @@ func (t *tuner) compile(e *engine.Engine) (err error) {
 	return nil
 }
 
-// norms lets the norms follow the batch that the plan says.
+// norms returns the norms that follow the batch, as the plan says.
 func (t *tuner) norms(rows *graph.Node) backbone.Norms {
 	if len(t.statistics) == 0 {
 		return backbone.Norms{}
@@ -236,7 +244,7 @@ func (t *tuner) norms(rows *graph.Node) backbone.Norms {
 }
 
 func (t *tuner) features(scope *model.Scope, x *graph.Node, n backbone.Norms) *graph.Node {
-	return backbone.Part{From: t.from, Size: t.net.Preset.Size, Norms: n}.Graph(t.net.Row.Arch(), scope, x).Features
+	return backbone.Part{From: t.border, Size: t.net.Preset.Size, Norms: n}.Graph(t.net.Row.Arch(), scope, x).Features
 }
 
 func (t *tuner) logits(scope *model.Scope, features *graph.Node) *graph.Node {
@@ -251,12 +259,12 @@ func finalize(args []any) {
 	}
 }
 
-// predict gives the logits of a batch of inputs, [B, K].
+// predict returns the logits of a batch of inputs, [B, K].
 func (t *tuner) predict(x []float32) (logits []float32, err error) {
 	defer caught(&err, "running the network")
-	in := tensors.FromFlatDataAndDimensions(x, append([]int{t.plan.Batch}, t.in...)...)
-	out, err := t.eval.Call1(in)
-	in.MustFinalizeAll()
+	input := tensors.FromFlatDataAndDimensions(x, append([]int{t.plan.Batch}, t.input...)...)
+	out, err := t.eval.Call1(input)
+	input.MustFinalizeAll()
 	if err != nil {
 		return nil, fmt.Errorf("finetune: %w", err)
 	}
@@ -264,11 +272,11 @@ func (t *tuner) predict(x []float32) (logits []float32, err error) {
 	return tensors.CopyFlatData[float32](out)
 }
 
-// follow lets the running statistics follow a batch with this momentum.
+// follow updates the running statistics from a batch with this momentum.
 func (t *tuner) follow(b *batch, momentum float32) (err error) {
 	defer caught(&err, "estimating statistics")
 	n := t.plan.Batch
-	args := []any{tensors.FromFlatDataAndDimensions(b.x, append([]int{n}, t.in...)...), tensors.FromFlatDataAndDimensions(b.rows, n), tensors.FromScalar(momentum)}
+	args := []any{tensors.FromFlatDataAndDimensions(b.x, append([]int{n}, t.input...)...), tensors.FromFlatDataAndDimensions(b.rows, n), tensors.FromScalar(momentum)}
 	out, err := t.estimate.Call1(args...)
 	finalize(args)
 	if err != nil {
@@ -278,7 +286,8 @@ func (t *tuner) follow(b *batch, momentum float32) (err error) {
 	return nil
 }
 
-// variables are all tensors that training changes, with the rule's memory and the averages, by name.
+// variables returns all tensors that training changes, including the rule's memory and the
+// averages, by name.
 func (t *tuner) variables() map[string]*model.Variable {
 	out := t.plan.Rule.Memory(t.store, t.params)
 	for _, p := range t.params {
@@ -293,7 +302,7 @@ func (t *tuner) variables() map[string]*model.Variable {
 	return out
 }
 
-// values reads the tensors of some keys.
+// values returns the tensors of some keys.
 func (t *tuner) values(keys []string) (map[string][]float32, error) {
 	out := make(map[string][]float32, len(keys))
 	for _, key := range keys {
@@ -314,7 +323,7 @@ func value(v *model.Variable) ([]float32, error) {
 	return tensors.CopyFlatData[float32](t)
 }
 
-// put sets tensors by key; the programs go on with them.
+// put sets tensors by key; the programs continue with them.
 func (t *tuner) put(values map[string][]float32) error {
 	for key, data := range values {
 		if err := put(t.store.RootScope().GetVariable(key), data); err != nil {
@@ -331,7 +340,7 @@ func put(v *model.Variable, data []float32) error {
 	return v.SetValue(tensors.FromFlatDataAndDimensions(slices.Clone(data), v.Shape().Dimensions...))
 }
 
-// restart puts everything back to the beginning, with another head, nothing left in the rule's memory.
+// restart sets everything to the initial values, with another head, and clears the rule's memory.
 func (t *tuner) restart(h *head.Linear) error {
 	t.start[headWeight], t.start[headBias] = h.Weight, h.Bias
 	if err := t.put(t.start); err != nil {
@@ -347,21 +356,22 @@ func (t *tuner) restart(h *head.Linear) error {
 	return t.plan.Rule.Reset(t.store, t.params)
 }
 
-// tuned are the values that training arrived at: the averages where the plan keeps them.
+// tuned returns the trained values: the averages if the plan keeps them.
 func (t *tuner) tuned() (map[string][]float32, error) {
 	out, err := t.values(t.keys())
 	if err != nil || t.plan.Average == 0 {
 		return out, err
 	}
 	for _, p := range t.params {
-		if out[p.Key], err = value(t.store.RootScope().At(averages).GetVariable(p.Key)); err != nil {
+		out[p.Key], err = value(t.store.RootScope().At(averages).GetVariable(p.Key))
+		if err != nil {
 			return nil, fmt.Errorf("finetune: %s: %w", p.Key, err)
 		}
 	}
 	return out, nil
 }
 
-// keys are the weights and statistics that move, in order, head included.
+// keys returns the keys of the weights and statistics that move, sorted, including the head's.
 func (t *tuner) keys() []string {
 	keys := slices.Clone(t.statistics)
 	for _, p := range t.params {
@@ -376,27 +386,28 @@ func (t *tuner) keys() []string {
 	return keys
 }
 
-// mixed is the way from the start to the tuned values, share 0 to 1 of it; 0 and 1 give them to the bit.
+// mixed interpolates between initial and tuned values; share is 0 to 1. Shares of 0 and 1 give
+// either one bit for bit.
 func (t *tuner) mixed(tuned map[string][]float32, share float64) map[string][]float32 {
 	out := make(map[string][]float32, len(tuned))
-	for key, to := range tuned {
-		from, at := t.start[key], make([]float32, len(to))
-		for i := range to {
+	for key, end := range tuned {
+		start, mix := t.start[key], make([]float32, len(end))
+		for i := range end {
 			switch share {
 			case 0:
-				at[i] = from[i]
+				mix[i] = start[i]
 			case 1:
-				at[i] = to[i]
+				mix[i] = end[i]
 			default:
-				at[i] = float32(float64(from[i]) + share*(float64(to[i])-float64(from[i])))
+				mix[i] = float32(float64(start[i]) + share*(float64(end[i])-float64(start[i])))
 			}
 		}
-		out[key] = at
+		out[key] = mix
 	}
 	return out
 }
 
-// result is a head, in the units of the pictures, and a net of these values.
+// result returns the head, in the units of the pictures, and the net with these values.
 func (t *tuner) result(values map[string][]float32) (*head.Linear, *zoo.Net, error) {
 	h := t.objective.loss.written(&head.Linear{Classes: t.objective.k, Features: t.net.Row.Features, Weight: values[headWeight], Bias: values[headBias]})
 	if err := h.Check(); err != nil {
@@ -427,7 +438,7 @@ func (t *tuner) close() {
 	t.store.Finalize()
 }
 
-// caught turns a panic of graph code into an error: nothing panics across the border of this package.
+// caught turns a panic of graph code into an error, so that no panic leaves this package.
 func caught(err *error, doing string) {
 	switch r := recover().(type) {
 	case nil:

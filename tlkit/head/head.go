@@ -2,7 +2,8 @@
 // label a picture ([Logistic], [SGD]), for several labels ([Logistic]) and for real values
 // ([Ridge]). [KNN] is a baseline without training.
 //
-//	fit, err := head.Logistic(ctx, head.Samples{X: x, Features: 1280, Y: y, Classes: 2}, head.LogisticOptions{Folds: folds})
+//	samples := head.Samples{X: x, Features: 1280, Y: y, Classes: 2}
+//	fit, err := head.Logistic(ctx, samples, head.LogisticOptions{Folds: folds})
 //	logits := fit.Head.Logits(valid) // [N, K]
 //
 // A head takes features, not pictures: X is [N, C] row-major, one row of C = Features float32

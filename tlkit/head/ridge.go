@@ -232,7 +232,7 @@ func (q *ridge) solve(strength float64) ([]float64, error) {
 	}
 	var beta mat.Dense
 	if err := chol.SolveTo(&beta, q.right); err != nil {
-		if !errors.As(err, new(mat.Condition)) { // an ill-conditioned system is solved all the same
+		if !errors.As(err, new(mat.Condition)) { // an ill-conditioned system is still solved
 			return nil, fmt.Errorf("head: ridge regression at strength %g: %w", strength, err)
 		}
 	}

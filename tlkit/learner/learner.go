@@ -1,7 +1,8 @@
 // Package learner fits a head on cached features by a [Plan] and records the history.
 //
 //	plan, err := learner.NewPlan(task.Classes{}, train, learner.Options{Seed: 1})
-//	result, err := learner.FitHead(ctx, learner.Data{Train: train, Valid: valid, Folds: folds}, plan, recorder)
+//	data := learner.Data{Train: train, Valid: valid, Folds: folds}
+//	result, err := learner.FitHead(ctx, data, plan, recorder)
 //
 // Every choice is made on folds of the training pictures. Validation pictures are only measured,
 // for the curve; they decide nothing. To train the backbone too, see package finetune.

@@ -55,7 +55,8 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 		return LabelScores{}, fmt.Errorf("metrics: %d labels and %d thresholds for %d columns of scores", len(labels), len(thresholds), k)
 	}
 	out := LabelScores{LogLoss: loss, Labels: make([]LabelScore, k)}
-	if out.MAP, out.Counted, err = MeanAveragePrecision(logits, truth); err != nil {
+	out.MAP, out.Counted, err = MeanAveragePrecision(logits, truth)
+	if err != nil {
 		return LabelScores{}, err
 	}
 	columns := make([]ranking, k)

@@ -80,7 +80,7 @@ func TestFinetune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !said.has("going on after step 1") || !said.has("plan fastai") {
+	if !said.has("continuing after step 1") || !said.has("plan fastai") {
 		t.Errorf("said %q", said.lines)
 	}
 	if r.Probe == nil || r.Probe.Correct != alone.Correct || r.Probe.Total != r.Total || r.Finetune == nil || !r.Finetune.Pays || r.Finetune.Changed < 90 {
@@ -174,7 +174,7 @@ func TestFinetune(t *testing.T) {
 		"no --folds":             {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
 		"only with":              {Data: folder, Model: frozen.Model, Plan: "fastai"},
 		"-1 epochs":              {Data: folder, Model: frozen.Model, Finetune: -1},
-		`from stage "layer9" on`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, From: "layer9", Seed: 1},
+		`unknown stage "layer9"`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, From: "layer9", Seed: 1},
 		`no plan "quickly"`:      {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
 	} {
 		if _, err := Train(ctx, bad, Place{Folder: t.TempDir()}, nil); err == nil || !strings.Contains(err.Error(), word) {

@@ -20,8 +20,8 @@ import (
 //	plan.Groups[0].Rate = 1e-4
 //	tuned, err := finetune.Train(ctx, d, plan, recorder)
 //
-// Prepare makes no run folder. A program that calls it many times should close d.Engine. Folds and
-// Seeds of the spec must be 0 or, for Seeds, 1. p may be nil.
+// Prepare makes no run folder. A program that calls it many times should close d.Engine. Folds
+// of the spec must be 0, and Seeds at most 1. p may be nil.
 func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Data, error) {
 	nothing := finetune.Data{}
 	p = orSilent(p)

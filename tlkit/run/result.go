@@ -81,9 +81,10 @@ type One struct {
 type Probe struct {
 	metrics.Score
 	LogLoss float64 `json:"log_loss,omitempty"` // nats, of the first seed; absent for values
-	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures. Its 95
-	// % interval is that of metrics.Compare, CompareMAP or CompareR2 for one seed. For several
-	// seeds, it is Student's t interval of the differences, unless they are all equal.
+	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures.
+	// GainInterval covers it with 95 %: it is the interval of metrics.Compare, CompareMAP or
+	// CompareR2 for one seed, and Student's t interval of the differences for several seeds, unless
+	// these are all equal.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
 }

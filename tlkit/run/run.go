@@ -1,7 +1,8 @@
 // Package run does complete jobs: from a spec it makes a result and a folder with everything about
 // the run. The command line and package tlkit both call it, so they give the same numbers.
 //
-//	result, err := run.Train(ctx, run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}, run.Place{}, nil)
+//	spec := run.Spec{Data: "hymenoptera", Model: "mobilenetv2", Seed: 1}
+//	result, err := run.Train(ctx, spec, run.Place{}, nil)
 //	fmt.Println(result.Line()) // accuracy 96.1 % (147 of 153, 95 % 91.7-98.2) on valid
 //
 // A run lives in .tlkit/NAME of the working folder:

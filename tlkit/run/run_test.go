@@ -193,7 +193,7 @@ func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
 		"statistics":       {spec: Spec{Data: folder, Model: "mobilenetv2", Statistics: "imagnet"}, word: "imagenet"},
 		"split":            {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
 		"out is a folder":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: folder}, word: "is a folder"},
-		"out is a picture": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: filepath.Join(folder, "discs", "00.png")}, word: "no head file"},
+		"out is a picture": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: filepath.Join(folder, "discs", "00.png")}, word: "not a head file"},
 		"weights device":   {spec: Spec{Data: folder, Model: "mobilenetv2", Weights: os.DevNull}, word: "ordinary file"},
 		"many folds":       {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 100_000}, word: "at most"},
 		"head":             {spec: Spec{Data: folder, Model: "mobilenetv2", Head: "forest"}, word: "logistic"},
@@ -265,7 +265,7 @@ func TestFailedRunDoesNotHoldItsName(t *testing.T) {
 	testpictures.Write(t, f.file("head.safetensors"), []byte("learnt"))
 	f.close()
 	if _, _, err := openFolder(place, Spec{Data: "insects"}, func(string) {}); err == nil || !strings.Contains(err.Error(), "data: hymenoptera there, insects now") {
-		t.Errorf("a run with a head gives way to another spec: %v", err)
+		t.Errorf("a run with a head is replaced by another spec: %v", err)
 	}
 }
 

@@ -124,11 +124,11 @@ func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample,
 			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
 		}
 		part := eval.s.Select(rows)
-		said := fitted.Fit.Head.Logits(part.X)
+		outputs := fitted.Fit.Head.Logits(part.X)
 		for i, r := range rows {
-			copy(logits[r*k:], said[i*k:(i+1)*k])
+			copy(logits[r*k:], outputs[i*k:(i+1)*k])
 		}
-		score, err := o.task.Measure(part, said)
+		score, err := o.task.Measure(part, outputs)
 		if err != nil {
 			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
 		}
