@@ -16,7 +16,7 @@ type Classifier struct {
 	Weights string // the backbone's weights file, if it is not the published one
 }
 
-// Open returns the classifier in a head file. The file is opened by [Classifier.Classify].
+// Open returns a Classifier for a head file. It does not read the file; [Classifier.Classify] does.
 func Open(path string) Classifier { return Classifier{Path: path} }
 
 // Classify predicts pictures, given by their paths. It shows the predictions as a table and returns

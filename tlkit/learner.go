@@ -36,10 +36,11 @@ type Learner struct {
 	// Weights is a weights file to use instead of the published one.
 	Weights string
 
-	// Set Statistics or Preset if the network's own preset is unknown, or to try a wrong one.
-
-	Statistics string // "imagenet", "half", "caffe", ..., or a network to take them from
-	Preset     string // a network to take resize, crop and statistics from
+	// Statistics is "imagenet", "half", "caffe", ..., or a network to take the statistics from. Set it
+	// if the network's own statistics are unknown, or to try wrong ones.
+	Statistics string
+	// Preset is a network to take resize, crop and statistics from.
+	Preset string
 
 	// Head is "" for the default of the task, such as logistic regression, or "sgd" for the head of
 	// PyTorch's tutorial.
@@ -280,7 +281,7 @@ func (l Learner) Evaluate() {
 			tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Caption: w.Caption,
 				Image: thumbnail(filepath.Join(set.Root, filepath.FromSlash(w.File)))})
 		}
-		if err := pictures(set, "top-losses", plots.Grid("Worst mistakes", tiles)); err != nil {
+		if err := pictures(set, "top-losses", plots.Grid("Most wrong about", tiles)); err != nil {
 			return err
 		}
 		show.Default.Text(e.Score.String())

@@ -34,8 +34,9 @@ func (c *Comparison) rank(truth []int) error {
 	return nil
 }
 
-// Sentence names the first of the ranking and the backbones that are not distinguishable from it:
-// among those, the first is not a winner.
+// Sentence returns a sentence for the reader: which backbones are not distinguishable from the
+// first of the ranking, so that the first is not clearly the best; or that it is better than all
+// others.
 func (c *Comparison) Sentence() string {
 	switch len(c.Ranked) {
 	case 0:

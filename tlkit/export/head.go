@@ -66,7 +66,7 @@ import (
 
 // Head is the content of a head file.
 type Head struct {
-	// "" in files from before there were several tasks: one label a picture
+	// Task is "" in files from before there were several tasks: one label a picture.
 	Task     datasets.Task     `json:"task,omitempty"`
 	Labels   []string          `json:"labels"` // K names of classes, labels or values
 	Preset   transforms.Preset `json:"preset"`
@@ -91,7 +91,7 @@ type Head struct {
 	Changed []weights.Tensor `json:"-"`
 
 	Linear head.Linear `json:"-"`
-	Parity []float32   `json:"-"` // [len(ParityPictures), K] logits of the built-in pictures
+	Parity []float32   `json:"-"` // [ParityPictures, K] logits of the built-in pictures
 }
 
 // Backbone identifies the network below the head.
@@ -107,7 +107,7 @@ type Backbone struct {
 type Data struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
-	Train       int    `json:"train"` // pictures
+	Train       int    `json:"train"` // number of training pictures
 	Licence     string `json:"licence,omitempty"`
 }
 
