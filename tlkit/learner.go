@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -70,7 +71,7 @@ func onlyDrawn() bool { return os.Getenv(drawnVar) == "drawn" || os.Getenv(quick
 func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 	p := place(l.Name)
 	if l.Name == "" || l.Data == "" {
-		return run.Spec{}, p, fmt.Errorf("a learner with name %q and data %q, want both; write tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}", l.Name, l.Data)
+		return run.Spec{}, p, advice.New(fmt.Errorf("a learner with name %q and data %q, want both", l.Name, l.Data), "write tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}")
 	}
 	names := l.Data
 	if onlyDrawn() {
@@ -119,7 +120,7 @@ func (l Learner) FitHead() {
 func (l Learner) FineTune(epochs int) {
 	l.verb("FineTune", func(ctx context.Context) error {
 		if epochs < 0 {
-			return fmt.Errorf("%d epochs of fine-tuning, want 0 or more; use 0 for the number of the recipe", epochs)
+			return advice.New(fmt.Errorf("%d epochs of fine-tuning, want 0 or more", epochs), "use 0 for the number of the recipe")
 		}
 		if epochs == 0 {
 			epochs = l.Plan.Epochs()
@@ -236,7 +237,7 @@ func (l Learner) Result() run.Result {
 func (l Learner) stored() (*run.Stored, error) {
 	s, err := run.Find(place(l.Name).Folder, l.Name)
 	if errors.Is(err, run.ErrNoRun) {
-		return nil, fmt.Errorf("%s is not trained yet; call its FitHead() first", l.Name)
+		return nil, advice.New(fmt.Errorf("%s is not trained yet", l.Name), "call its FitHead() first")
 	}
 	if err == nil {
 		show.Default.Folder = s.Folder // a program's figures are saved with its run
@@ -334,7 +335,7 @@ func (l Learner) ShowBatch(n int) {
 		}
 		items := set.In(datasets.Train)
 		if n < 1 || n > 60 || len(items) == 0 {
-			return fmt.Errorf("a batch of %d of %d training pictures, want 1 to 60; change the number", n, len(items))
+			return advice.New(fmt.Errorf("a batch of %d of %d training pictures, want 1 to 60", n, len(items)), "change the number")
 		}
 		pipeline := preset.Eval()
 		var tiles []plots.Picture

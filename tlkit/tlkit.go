@@ -26,10 +26,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -56,8 +56,7 @@ func Show(v any) {
 		case metrics.Confusion:
 			return show.Default.Figure("confusion", plots.Confusion(v))
 		case *finetune.RateFind:
-			rates, losses := v.Series()
-			return show.Default.Figure("rates", plots.Rates(rates, losses, v.Suggested))
+			return show.Default.Figure("rates", plots.Rates(v.Rates, v.Losses, v.Suggested))
 		default:
 			return show.Default.Value(v)
 		}
@@ -142,7 +141,7 @@ func verbIn(what, where string, do func(context.Context) error) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		status = 130 // what shells expect: 128 + SIGINT
 		if errors.Is(err, finetune.ErrInterrupted) {
-			err = errors.New("interrupted, and the state is saved; run it again: it continues from there")
+			err = advice.New(errors.New("interrupted, and the state is saved"), "run it again: it continues from there")
 		} else {
 			err = errInterrupted
 		}
@@ -152,7 +151,7 @@ func verbIn(what, where string, do func(context.Context) error) {
 	os.Exit(status)
 }
 
-var errInterrupted = errors.New("interrupted; run it again: features computed so far are kept")
+var errInterrupted = advice.New(errors.New("interrupted"), "run it again: features computed so far are kept")
 
 // grace is how long an interrupted verb may take to end by itself. GoNB kills a cell after five
 // seconds, without any message.
@@ -172,13 +171,10 @@ func lastWords(what, where string, finished <-chan struct{}) {
 	os.Exit(130)
 }
 
-// card formats an error for the user: what failed, why, and what to do. The text of an error is
-// "what happened; what to do".
+// card formats an error for the user: what failed, why, and what to do.
 func card(what, where string, err error) show.Card {
-	c := show.Card{What: what, Where: where, Why: invoke.Hints(err.Error())}
-	if i := strings.LastIndex(c.Why, "; "); i >= 0 {
-		c.Why, c.Fix = c.Why[:i], c.Why[i+2:]
-	}
+	why, fix := advice.Split(err)
+	c := show.Card{What: what, Where: where, Why: invoke.Hints(why), Fix: invoke.Hints(fix)}
 	if c.Fix == "" && errors.Is(err, syscall.ENAMETOOLONG) {
 		c.Fix = "choose a shorter name"
 	}

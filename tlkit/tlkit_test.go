@@ -89,7 +89,7 @@ var programs = map[string]func(){
 		tlkit.Show(few)
 		tlkit.Show([]export.Prediction{{Label: "<b>", Probability: 0.5}})
 		tlkit.Show(few.History())
-		tlkit.Show(&finetune.RateFind{Points: []finetune.RatePoint{{Rate: 1e-4, Loss: 0.7}, {Rate: 1e-3, Loss: 0.6}}, Suggested: 1e-3})
+		tlkit.Show(&finetune.RateFind{Rates: []float64{1e-4, 1e-3}, Losses: []float64{0.7, 0.6}, Suggested: 1e-3})
 	},
 	"stubborn": func() {
 		tlkit.Show("before")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/machine"
@@ -49,24 +50,21 @@ func MeasureStep(ctx context.Context, job Step) (Stepped, error) {
 	if err != nil {
 		return Stepped{}, err
 	}
-	s, err := finetune.NewStepper(net, e, 2, plan)
-	if err != nil {
-		return Stepped{}, err
-	}
-	defer s.Close()
-	steps, before := -1, machine.ProcessorTime() // the first one is not counted
-	rate, err := repeat(job.Seconds, job.Batch, func() error {
-		if steps++; steps == 1 {
-			before = machine.ProcessorTime()
-		}
-		return s.Step()
+	out := Stepped{Engine: e.Name, Threads: e.Threads}
+	err = finetune.MeasureSteps(net, e, plan, func(step func() error, compiled time.Duration) error {
+		steps, before := -1, machine.ProcessorTime() // the first one is not counted
+		out.Rate, err = repeat(job.Seconds, job.Batch, func() error {
+			if steps++; steps == 1 {
+				before = machine.ProcessorTime()
+			}
+			return step()
+		})
+		used := (machine.ProcessorTime() - before).Seconds()
+		out.CPU, out.Compiled = 1000*used/float64(steps*job.Batch), compiled.Seconds()
+		out.Peak = float64(machine.PeakMemory()) / (1 << 20)
+		return err
 	})
-	if err != nil {
-		return Stepped{}, err
-	}
-	used := (machine.ProcessorTime() - before).Seconds()
-	return Stepped{Rate: rate, CPU: 1000 * used / float64(steps*job.Batch), Compiled: s.Compiled.Seconds(),
-		Peak: float64(machine.PeakMemory()) / (1 << 20), Engine: e.Name, Threads: e.Threads}, nil
+	return out, err
 }
 
 // stepPlan has every stage from job.From on move at one rate.

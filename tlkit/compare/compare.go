@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -129,7 +130,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 		return c, fmt.Errorf("compare: %w", err)
 	}
 	if len(c.Ranked) == 0 && len(s.Models) == 0 && !s.All {
-		return nil, fmt.Errorf("compare: no backbone is available%s; name some with --models, or fetch one first: tlkit setup", why(c.Skipped))
+		return nil, advice.New(fmt.Errorf("compare: no backbone is available%s", why(c.Skipped)), "name some with --models, or fetch one first: tlkit setup")
 	}
 	return c, nil
 }
@@ -146,7 +147,7 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, rows []zoo.
 			return truth
 		}
 		if err == nil && truth != nil && !slices.Equal(judged, truth) {
-			err = fmt.Errorf("the pictures changed during the comparison; run it again")
+			err = advice.New(errors.New("the pictures changed during the comparison"), "run it again")
 		}
 		if err != nil {
 			why := reason(row, err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
@@ -115,7 +116,7 @@ func (c *Comparison) List() []any {
 func (c *Comparison) write(folder string) error {
 	c.Folder = filepath.Join(folder, run.Home, "compare-"+run.SafeName(c.Data))
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
-		return fmt.Errorf("compare: %w; change to a folder that you can write to", err)
+		return advice.New(fmt.Errorf("compare: %w", err), "change to a folder that you can write to")
 	}
 	var text strings.Builder
 	for _, row := range c.Table() {

@@ -1,9 +1,11 @@
 package evaluate
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
@@ -24,7 +26,7 @@ func Channels(x transforms.Tensor) (plots.Figure, error) {
 		low, high = min(low, float64(v)), max(high, float64(v))
 	}
 	if math.IsNaN(low) || math.IsInf(low, 0) || math.IsInf(high, 0) {
-		return nil, fmt.Errorf("evaluate: the prepared picture holds values that are not finite; check the preset's statistics")
+		return nil, advice.New(errors.New("evaluate: the prepared picture holds values that are not finite"), "check the preset's statistics")
 	}
 	low, high = min(low, -2.5), max(high, 2.5)
 	channels := make([]plots.Channel, 3)

@@ -10,8 +10,10 @@
 package evaluate
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
@@ -74,14 +76,14 @@ func New(t task.Task, input Input) (Report, error) {
 	case task.Values:
 		return NewValues(ValuesInput{Names: input.Names, Truth: input.Truth.Targets, Predicted: input.Logits, Files: input.Files})
 	}
-	return nil, fmt.Errorf("evaluate: no report for the task %q; use the version of tlkit that knows it", t.Name())
+	return nil, advice.New(fmt.Errorf("evaluate: no report for the task %q", t.Name()), "use the version of tlkit that knows it")
 }
 
 // rows returns the number of pictures behind targets = n·k.
 func rows(targets, k int, files []string) (int, error) {
 	switch {
 	case targets == 0 || k == 0:
-		return 0, fmt.Errorf("evaluate: no pictures in the split; choose another one with --split")
+		return 0, advice.New(errors.New("evaluate: no pictures in the split"), "choose another one with --split")
 	case targets%k != 0:
 		return 0, fmt.Errorf("evaluate: %d targets for %d names, want one target for each name and picture", targets, k)
 	case files != nil && len(files) != targets/k:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
@@ -36,7 +37,7 @@ func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 			}
 		}
 		if missing != nil {
-			return nil, fmt.Errorf("evaluate: the network has no label %s; say which of its labels count as it: --zero-shot %s=LABEL", words.Some(missing), missing[0])
+			return nil, advice.New(fmt.Errorf("evaluate: the network has no label %s", words.Some(missing)), "say which of its labels count as it: --zero-shot %s=LABEL", missing[0])
 		}
 		return m, nil
 	}
@@ -56,7 +57,7 @@ func ParseMeaning(text string, labels, classifier []string) (Meaning, error) {
 	}
 	for i, outputs := range m {
 		if outputs == nil {
-			return nil, fmt.Errorf("evaluate: --zero-shot gives no meaning for label %s; add %s=NAME", labels[i], labels[i])
+			return nil, advice.New(fmt.Errorf("evaluate: --zero-shot gives no meaning for label %s", labels[i]), "add %s=NAME", labels[i])
 		}
 	}
 	return m, nil

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -113,7 +114,7 @@ func answersOf(name datasets.Task) (answers, error) {
 	case task.Values:
 		return valueAnswers{}, nil
 	}
-	return nil, fmt.Errorf("export: no predictions for the task %q; use the version of tlkit that knows it", name)
+	return nil, advice.New(fmt.Errorf("export: no predictions for the task %q", name), "use the version of tlkit that knows it")
 }
 
 // classAnswers are the answers for one label a picture.

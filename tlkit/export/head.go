@@ -55,6 +55,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -249,7 +250,7 @@ func digestAt(data []byte) (int, error) {
 	// A label may contain the field's name, but its quotes are escaped inside a JSON string.
 	found := digestField.FindAllSubmatchIndex(data, 2)
 	if len(found) != 1 {
-		return 0, fmt.Errorf("export: %w: %d sha256 fields in the header, want 1; is this a head file that tlkit wrote?", ErrDamaged, len(found))
+		return 0, advice.New(fmt.Errorf("export: %w: %d sha256 fields in the header, want 1", ErrDamaged, len(found)), "is this a head file that tlkit wrote?")
 	}
 	return found[0][2], nil
 }
@@ -308,10 +309,10 @@ func verified(path string) (*weights.File, error) {
 
 func verify(f *weights.File, data []byte) error {
 	if f.Metadata[headKey] == "" {
-		return fmt.Errorf("weights without a head: no %q in the metadata; pass a file that tlkit train -o wrote", headKey)
+		return advice.New(fmt.Errorf("weights without a head: no %q in the metadata", headKey), "pass a file that tlkit train -o wrote")
 	}
 	if v := f.Metadata[formatKey]; v != format {
-		return fmt.Errorf("head format %q, want %q; use the version of tlkit that wrote the file, or train again", v, format)
+		return advice.New(fmt.Errorf("head format %q, want %q", v, format), "use the version of tlkit that wrote the file, or train again")
 	}
 	offset, err := digestAt(data)
 	if err != nil {
@@ -320,7 +321,7 @@ func verify(f *weights.File, data []byte) error {
 	want := string(data[offset : offset+digestChars])
 	copy(data[offset:], bytes.Repeat([]byte("0"), digestChars))
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
-		return fmt.Errorf("%w: its sha256 is %x, its header has %s; get a fresh copy", ErrDamaged, sum, want)
+		return advice.New(fmt.Errorf("%w: its sha256 is %x, its header has %s", ErrDamaged, sum, want), "get a fresh copy")
 	}
 	return nil
 }

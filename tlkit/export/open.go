@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -49,7 +50,7 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 		return nil, fmt.Errorf("export: the head needs its backbone: %w", err)
 	}
 	if net.SHA256 != h.Backbone.SHA256 {
-		return nil, fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s; pass the right file with --weights", h.Backbone.Name, h.Backbone.SHA256, net.SHA256)
+		return nil, advice.New(fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s", h.Backbone.Name, h.Backbone.SHA256, net.SHA256), "pass the right file with --weights")
 	}
 	net, err = net.With(h.Changed)
 	if err != nil {
@@ -73,7 +74,7 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 	}
 	c.Parity = h.off(logits)
 	if !(c.Parity <= parityTolerance) {
-		return nil, fmt.Errorf("export: %w: off by %.2g of the largest logit, allowed %.0e; run tlkit verify %s", ErrParity, c.Parity, parityTolerance, h.Backbone.Name)
+		return nil, advice.New(fmt.Errorf("export: %w: off by %.2g of the largest logit, allowed %.0e", ErrParity, c.Parity, parityTolerance), "run tlkit verify %s", h.Backbone.Name)
 	}
 	return c, nil
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -25,9 +26,9 @@ import (
 // before an older one is removed. The last two are kept, and the best one if held-out pictures
 // choose it. Resuming takes the newest one whose content matches the hash in its name.
 
-// ErrOtherPlan is wrapped if the checkpoints were made by another plan, from other pictures or for
+// errOtherPlan is wrapped if the checkpoints were made by another plan, from other pictures or for
 // another network.
-var ErrOtherPlan = errors.New("the checkpoints belong to another training")
+var errOtherPlan = errors.New("the checkpoints belong to another training")
 
 // cursor is the position of a training.
 type cursor struct {
@@ -103,7 +104,7 @@ func (c checkpoints) save(s *saved) error {
 	for name, v := range s.tensors {
 		for i, x := range v {
 			if !finite(float64(x)) {
-				return fmt.Errorf("finetune: value %d of %s is %v, want finite numbers in a checkpoint; use a smaller rate", i, name, x)
+				return advice.New(fmt.Errorf("finetune: value %d of %s is %v, want finite numbers in a checkpoint", i, name, x), "use a smaller rate")
 			}
 		}
 		list = append(list, weights.FromFloat32(name, []int{len(v)}, v))
@@ -202,7 +203,7 @@ func (c checkpoints) newest(identity map[string]string) (s *saved, skipped []str
 			continue
 		}
 		if d := difference(s.Identity, identity); d != "" {
-			return nil, skipped, fmt.Errorf("finetune: %s: %w:\n%sdelete that folder, or train without --resume", c.dir, ErrOtherPlan, d)
+			return nil, skipped, fmt.Errorf("finetune: %s: %w:\n%sdelete that folder, or train without --resume", c.dir, errOtherPlan, d)
 		}
 		return s, skipped, nil
 	}
@@ -224,7 +225,7 @@ func (c checkpoints) at(step int) (*saved, error) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("finetune: the checkpoint of step %d is missing from %s; train without --resume", step, c.dir)
+	return nil, advice.New(fmt.Errorf("finetune: the checkpoint of step %d is missing from %s", step, c.dir), "train without --resume")
 }
 
 // clear removes all checkpoints.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -72,13 +73,13 @@ func (d Data) say(format string, a ...any) {
 func (d Data) check(p Plan) (o objective, err error) {
 	switch {
 	case d.Net == nil || d.Engine == nil || d.Head == nil || d.Head.Head == nil:
-		return o, errors.New("finetune: no net, engine or fitted head, want all three; call learner.FitHead first")
+		return o, advice.New(errors.New("finetune: no net, engine or fitted head, want all three"), "call learner.FitHead first")
 	case len(d.Train) == 0 || d.Outputs < 1 || d.Outputs == 1 && d.task().Name() == datasets.Classes:
 		return o, fmt.Errorf("finetune: %d training pictures of %d classes, want pictures of at least 2 classes", len(d.Train), d.Outputs)
 	case d.Head.Head.Classes != d.Outputs || d.Head.Head.Features != d.Net.Row.Features:
-		return o, fmt.Errorf("finetune: a head of %d classes on %d features, but the pictures have %d classes and the net gives %d features; fit the head to this data", d.Head.Head.Classes, d.Head.Head.Features, d.Outputs, d.Net.Row.Features)
+		return o, advice.New(fmt.Errorf("finetune: a head of %d classes on %d features, but the pictures have %d classes and the net gives %d features", d.Head.Head.Classes, d.Head.Head.Features, d.Outputs, d.Net.Row.Features), "fit the head to this data")
 	case d.Rows == nil && d.Features.Len() != len(d.Train) || d.Rows != nil && len(d.Rows) != d.Features.Len():
-		return o, fmt.Errorf("finetune: %d rows of features for %d training pictures, want a row for each; set Data.Rows if there are views", d.Features.Len(), len(d.Train))
+		return o, advice.New(fmt.Errorf("finetune: %d rows of features for %d training pictures, want a row for each", d.Features.Len(), len(d.Train)), "set Data.Rows if there are views")
 	}
 	o, err = newObjective(d)
 	if err != nil {

@@ -11,24 +11,11 @@ import (
 
 // RateFind is the result of [FindRate].
 type RateFind struct {
-	Points []RatePoint `json:"points"`
+	Rates  []float64 `json:"rates"`  // of the group with the largest rate, one for each step
+	Losses []float64 `json:"losses"` // of the step's batch
 	// Rate at which the smoothed loss falls fastest; 0 = it never fell.
 	Suggested float64 `json:"suggested"`
 	Why       string  `json:"why"`
-}
-
-// Series returns the rates and losses of the steps, for plots.Rates.
-func (f *RateFind) Series() (rates, losses []float64) {
-	for _, p := range f.Points {
-		rates, losses = append(rates, p.Rate), append(losses, p.Loss)
-	}
-	return rates, losses
-}
-
-// RatePoint is one step of a rate finder.
-type RatePoint struct {
-	Rate float64 `json:"rate"` // of the group with the largest rate
-	Loss float64 `json:"loss"` // of the step's batch
 }
 
 // FindRate trains with a rate that grows from step to step, keeping the proportions of the plan's
@@ -82,7 +69,7 @@ func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report fun
 		if b.err != nil {
 			return b.err
 		}
-		step := len(f.Points)
+		step := len(f.Rates)
 		rate := findFrom * math.Pow(findTo/findFrom, float64(step)/(findSteps-1))
 		for i, g := range t.plan.Groups {
 			rates[i], moved[i] = rate*g.Rate/top, step
@@ -95,7 +82,7 @@ func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report fun
 			return nil
 		}
 		report("trying rates", step+1, findSteps)
-		f.Points = append(f.Points, RatePoint{rate, o.loss})
+		f.Rates, f.Losses = append(f.Rates, rate), append(f.Losses, o.loss)
 		smooth := f.smooth()
 		last := smooth[len(smooth)-1].Value
 		lowest = min(lowest, last)
@@ -107,9 +94,9 @@ func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report fun
 }
 
 func (f *RateFind) smooth() []curves.Point {
-	points := make([]curves.Point, len(f.Points))
-	for i, p := range f.Points {
-		points[i] = curves.Point{Step: i, Value: p.Loss}
+	points := make([]curves.Point, len(f.Losses))
+	for i, loss := range f.Losses {
+		points[i] = curves.Point{Step: i, Value: loss}
 	}
 	return curves.Smooth(points, 0.9)
 }
@@ -122,12 +109,12 @@ func (f *RateFind) suggest() {
 	steepest := 0.0
 	for i := reach; i+reach < len(smooth); i++ {
 		if slope := smooth[i+reach].Value - smooth[i-reach].Value; slope < steepest {
-			steepest, f.Suggested = slope, f.Points[i].Rate
+			steepest, f.Suggested = slope, f.Rates[i]
 		}
 	}
 	if f.Suggested == 0 {
 		f.Why = "the loss never fell: the fitted head cannot be improved at these rates; keep the plan's rate"
 		return
 	}
-	f.Why = fmt.Sprintf("the loss falls fastest at %.2g; rates up to %.2g were tried", f.Suggested, f.Points[len(f.Points)-1].Rate)
+	f.Why = fmt.Sprintf("the loss falls fastest at %.2g; rates up to %.2g were tried", f.Suggested, f.Rates[len(f.Rates)-1])
 }

@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -56,7 +57,7 @@ type Result struct {
 // When ctx is cancelled, Train finishes the current step, saves the state and returns an error that
 // wraps ErrInterrupted. The same call with Resume continues, and on a CPU ends with the same bits
 // as an uninterrupted training. A [DivergedError] reports a loss that is not finite, a
-// [MemoryError] a step that does not fit into memory.
+// memoryError a step that does not fit into memory.
 func Train(ctx context.Context, d Data, p Plan, recorder learner.Recorder) (*Result, error) {
 	j, err := newTraining(d, p, recorder)
 	if err != nil {
@@ -93,7 +94,7 @@ func newTraining(d Data, p Plan, recorder learner.Recorder) (*training, error) {
 		return nil, err
 	}
 	if p.Batch > len(d.Train) {
-		return nil, fmt.Errorf("finetune: plan %s: a batch of %d with %d training pictures; take at most %d", p.Name, p.Batch, len(d.Train), len(d.Train))
+		return nil, advice.New(fmt.Errorf("finetune: plan %s: a batch of %d with %d training pictures", p.Name, p.Batch, len(d.Train)), "take at most %d", len(d.Train))
 	}
 	j := &training{data: d, objective: o, plan: p, recorder: recorder}
 	j.identity, err = d.identity(p)

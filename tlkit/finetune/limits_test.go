@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
@@ -105,21 +106,19 @@ func TestMemoryChild(t *testing.T) {
 	net := formulaNet(t, "resnet20_cifar10", 0.8)
 	p := Plan{Name: "large", Epochs: 1, Batch: 4096, Norms: FrozenNorms, Mix: 1, Rule: optim.Rule{Name: optim.SGD}, Schedule: optim.Schedule{Kind: optim.Constant},
 		Groups: []Group{{Name: "everything", Stages: append(stages(net), HeadStage), Rate: 1e-3}}}
-	s, err := NewStepper(net, e, 2, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	raw, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pages uint64
-	fmt.Sscan(string(raw), &pages)
-	limited(t, syscall.RLIMIT_AS, pages*uint64(os.Getpagesize())+2<<30, func() {
-		err = s.Step()
+	err := MeasureSteps(net, e, p, func(step func() error, _ time.Duration) error {
+		raw, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pages uint64
+		fmt.Sscan(string(raw), &pages)
+		limited(t, syscall.RLIMIT_AS, pages*uint64(os.Getpagesize())+2<<30, func() {
+			err = step()
+		})
+		return err
 	})
-	var m *MemoryError
+	var m *memoryError
 	if !errors.As(err, &m) || m.Batch != 4096 {
 		t.Fatalf("a step that cannot fit: %v", err)
 	}

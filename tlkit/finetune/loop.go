@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
@@ -81,7 +82,7 @@ func (l *loop) begin(h *head.Linear) error {
 func (l *loop) resume(s *saved) error {
 	vars := l.tuner.variables()
 	if len(vars) != len(s.tensors) {
-		return fmt.Errorf("finetune: the checkpoint has %d tensors, the training %d; train without --resume", len(s.tensors), len(vars))
+		return advice.New(fmt.Errorf("finetune: the checkpoint has %d tensors, the training %d", len(s.tensors), len(vars)), "train without --resume")
 	}
 	for name, data := range s.tensors {
 		if err := put(vars[name], data); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -55,7 +56,7 @@ func newObjective(d Data) (objective, error) {
 	case task.Values:
 		o.loss, err = newValueLoss(d)
 	default:
-		err = fmt.Errorf("finetune: no loss for the task %q; use the version of tlkit that knows it", t.Name())
+		err = advice.New(fmt.Errorf("finetune: no loss for the task %q", t.Name()), "use the version of tlkit that knows it")
 	}
 	return o, err
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -30,7 +31,7 @@ func newClassLoss(d Data) (loss, error) {
 			return classLoss{k: d.Outputs}, nil
 		}
 	}
-	return nil, fmt.Errorf("finetune: all %d training pictures have class %d, want at least two classes; add pictures of another class", len(d.Train), first)
+	return nil, advice.New(fmt.Errorf("finetune: all %d training pictures have class %d, want at least two classes", len(d.Train), first), "add pictures of another class")
 }
 
 func (classLoss) suits(Plan) error { return nil }

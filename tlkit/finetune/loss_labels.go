@@ -6,6 +6,7 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -33,7 +34,7 @@ func (labelLoss) suits(p Plan) error { return noClassWeights(p, datasets.Labels)
 // noClassWeights reports class weights, which need one class a picture.
 func noClassWeights(p Plan, t datasets.Task) error {
 	if p.ClassWeights {
-		return fmt.Errorf("finetune: plan %s: class weights need one class a picture, and these pictures have %s; leave them out", p.Name, t)
+		return advice.New(fmt.Errorf("finetune: plan %s: class weights need one class a picture, and these pictures have %s", p.Name, t), "leave them out")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -47,7 +48,7 @@ func newValueLoss(d Data) (loss, error) {
 	for c := range l.sd {
 		l.sd[c] = math.Sqrt(l.sd[c])
 		if !(l.sd[c] > 1e-12*math.Abs(l.mean[c])) {
-			return nil, fmt.Errorf("finetune: value %d is %g in every training picture, so there is nothing to learn; remove it", c, d.Train[0].Targets[c])
+			return nil, advice.New(fmt.Errorf("finetune: value %d is %g in every training picture, so there is nothing to learn", c, d.Train[0].Targets[c]), "remove it")
 		}
 	}
 	return l, nil
@@ -55,7 +56,7 @@ func newValueLoss(d Data) (loss, error) {
 
 func (valueLoss) suits(p Plan) error {
 	if p.Smoothing > 0 {
-		return fmt.Errorf("finetune: plan %s: smoothing %v, which does not apply to real values; leave it out", p.Name, p.Smoothing)
+		return advice.New(fmt.Errorf("finetune: plan %s: smoothing %v, which does not apply to real values", p.Name, p.Smoothing), "leave it out")
 	}
 	return noClassWeights(p, datasets.Values)
 }

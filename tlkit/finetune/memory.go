@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// MemoryError reports a training step that does not fit into the memory of the device.
-type MemoryError struct {
+// memoryError reports a training step that does not fit into the memory of the device.
+type memoryError struct {
 	Batch int  // pictures whose gradients are computed at once
 	Fits  int  // about how many fit; 0 = unknown
 	Whole bool // norms follow the batch, so micro-batches are not possible
 	Cause error
 }
 
-func (e *MemoryError) Error() string {
+func (e *memoryError) Error() string {
 	next, fewer := "use half as many", e.Batch/2
 	if e.Fits > 0 {
 		next, fewer = fmt.Sprintf("use a batch of %d, which fits into the free memory", e.Fits), e.Fits
@@ -28,7 +28,7 @@ func (e *MemoryError) Error() string {
 	return fmt.Sprintf("finetune: a training step of %d pictures does not fit into memory (%v); %s", e.Batch, e.Cause, next)
 }
 
-func (e *MemoryError) Unwrap() error { return e.Cause }
+func (e *memoryError) Unwrap() error { return e.Cause }
 
 // exhausted matches the out-of-memory errors of XLA and CUDA; PJRT's code 8 is RESOURCE_EXHAUSTED.
 // XLA allocates the intermediate results of a step in one piece, proportional to the batch.
@@ -39,11 +39,11 @@ var (
 
 // outOfMemory returns err as a MemoryError if it is one, with the batch that fits into free bytes;
 // free 0 stands for unknown.
-func outOfMemory(err error, batch int, free float64) (*MemoryError, bool) {
+func outOfMemory(err error, batch int, free float64) (*memoryError, bool) {
 	if err == nil || !exhausted.MatchString(err.Error()) {
 		return nil, false
 	}
-	m := &MemoryError{Batch: batch, Cause: err}
+	m := &memoryError{Batch: batch, Cause: err}
 	found := wanted.FindStringSubmatch(err.Error())
 	if found == nil || free == 0 {
 		return m, true

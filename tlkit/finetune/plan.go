@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -181,7 +182,7 @@ func (p *Plan) Check(net *zoo.Net) error {
 	if err == nil && p.Search != nil {
 		err = p.Search.check(stages(net), net.Row.Name)
 		if p.Patience > 0 || p.Fresh {
-			err = errors.Join(err, errors.New("a search chooses by folds and starts from the fitted head, so patience and a fresh head are not possible; leave them out"))
+			err = errors.Join(err, advice.New(errors.New("a search chooses by folds and starts from the fitted head, so patience and a fresh head are not possible"), "leave them out"))
 		}
 	}
 	if err != nil {
@@ -221,31 +222,31 @@ func (p *Plan) checkNorms() error {
 	case p.Microbatch < 0 || p.Microbatch > 0 && p.Microbatch < p.Batch && p.Norms != FrozenNorms:
 		return fmt.Errorf("micro-batches of %d with norms %q, want 0 or more, and fewer than the batch of %d only with norms %q, which do not depend on the other pictures", p.Microbatch, p.Norms, p.Batch, FrozenNorms)
 	case p.Batch == 1 && p.Norms != FrozenNorms:
-		return fmt.Errorf("batch norms cannot follow batches of 1 picture; use norms %q, or a larger batch", FrozenNorms)
+		return advice.New(errors.New("batch norms cannot follow batches of 1 picture"), "use norms %q, or a larger batch", FrozenNorms)
 	}
 	return nil
 }
 
 func (p *Plan) checkGroups(net *zoo.Net) error {
 	if len(p.Groups) == 0 {
-		return errors.New("no group, so nothing would move; to train the head alone, use learner.FitHead")
+		return advice.New(errors.New("no group, so nothing would move"), "to train the head alone, use learner.FitHead")
 	}
 	known := append(stages(net), HeadStage)
 	seen := map[string]string{}
 	for _, g := range p.Groups {
 		// A frozen stage is left out of the groups instead of having rate 0.
 		if !(g.Rate > 0 && g.Rate <= maxRate) || !(g.Decay >= 0 && g.Decay <= 10) || g.After < 0 || g.After >= p.Epochs {
-			return fmt.Errorf("group %s with rate %v, decay %v, after %d epochs: want a rate above 0 and at most %d, decay 0 to 10, fewer epochs of rest than %d; leave out a stage that is to stay frozen", g.Name, g.Rate, g.Decay, g.After, maxRate, p.Epochs)
+			return advice.New(fmt.Errorf("group %s with rate %v, decay %v, after %d epochs: want a rate above 0 and at most %d, decay 0 to 10, fewer epochs of rest than %d", g.Name, g.Rate, g.Decay, g.After, maxRate, p.Epochs), "leave out a stage that is to stay frozen")
 		}
 		if len(g.Stages) == 0 {
-			return fmt.Errorf("group %s has no stages; remove it", g.Name)
+			return advice.New(fmt.Errorf("group %s has no stages", g.Name), "remove it")
 		}
 		for _, s := range g.Stages {
 			if !slices.Contains(known, s) {
-				return fmt.Errorf("group %s names stage %q; the stages of %s are %s", g.Name, s, net.Row.Name, strings.Join(known, ", "))
+				return advice.New(fmt.Errorf("group %s names stage %q", g.Name, s), "the stages of %s are %s", net.Row.Name, strings.Join(known, ", "))
 			}
 			if other, twice := seen[s]; twice {
-				return fmt.Errorf("stage %s is in group %s and in group %s; remove it from one", s, other, g.Name)
+				return advice.New(fmt.Errorf("stage %s is in group %s and in group %s", s, other, g.Name), "remove it from one")
 			}
 			seen[s] = g.Name
 		}
@@ -260,7 +261,7 @@ func (s *Search) check(stages []string, network string) error {
 	}
 	for _, d := range s.Depths {
 		if !slices.Contains(stages, d) {
-			return fmt.Errorf("depth %q; the stages of %s are %s", d, network, strings.Join(stages, ", "))
+			return advice.New(fmt.Errorf("depth %q", d), "the stages of %s are %s", network, strings.Join(stages, ", "))
 		}
 	}
 	for _, r := range s.Rates {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -39,7 +40,7 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	p := Plan{Name: r, Epochs: cmp.Or(o.Epochs, r.Epochs()), Seed: o.Seed, Norms: FrozenNorms, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant}}
 	names := append(stages(d.Net), HeadStage)
 	if o.From != "" && !slices.Contains(names, o.From) || o.From == HeadStage && r == Tlkit {
-		return p, fmt.Errorf("finetune: plan %s from unknown stage %q; the stages of %s are %s", r, o.From, d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
+		return p, advice.New(fmt.Errorf("finetune: plan %s from unknown stage %q", r, o.From), "the stages of %s are %s", d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
 	}
 	p.augmentFor(d.task())
 	switch r {
@@ -52,7 +53,7 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	case Fastai:
 		p.fastai(stages(d.Net))
 	default:
-		return p, fmt.Errorf("finetune: there is no plan %q; use %s, %s, %s or %s", r, Tlkit, PytorchTutorial, KerasGuide, Fastai)
+		return p, advice.New(fmt.Errorf("finetune: there is no plan %q", r), "use %s, %s, %s or %s", Tlkit, PytorchTutorial, KerasGuide, Fastai)
 	}
 	if o.From != "" && p.Search == nil {
 		p.startAt(d.Net, o.From)

@@ -272,7 +272,7 @@ func TestDamagedCheckpointsAreSkipped(t *testing.T) {
 	other := p
 	other.Groups = append([]Group(nil), p.Groups...)
 	other.Groups[0].Rate = 5e-4
-	if _, err := Train(context.Background(), d, other, nil); !errors.Is(err, ErrOtherPlan) || !strings.Contains(err.Error(), "0.0005") {
+	if _, err := Train(context.Background(), d, other, nil); !errors.Is(err, errOtherPlan) || !strings.Contains(err.Error(), "0.0005") {
 		t.Errorf("another plan: %v", err)
 	}
 	// A failed save leaves the previous checkpoint intact.
@@ -430,9 +430,9 @@ func TestFindRate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := f.Points[len(f.Points)-1]
-	if len(f.Points) < 20 || !(f.Suggested > findFrom && f.Suggested < last.Rate) || !strings.Contains(f.Why, "fastest") {
-		t.Errorf("%d points up to %v: suggests %v, %s", len(f.Points), last, f.Suggested, f.Why)
+	last := f.Rates[len(f.Rates)-1]
+	if len(f.Rates) < 20 || !(f.Suggested > findFrom && f.Suggested < last) || !strings.Contains(f.Why, "fastest") {
+		t.Errorf("%d points up to %v: suggests %v, %s", len(f.Rates), last, f.Suggested, f.Why)
 	}
 	if fmt.Sprint(d.Head.Head.Weight[:4]) != before || net.Changes() != nil {
 		t.Error("the finder leaves traces")
@@ -452,9 +452,9 @@ func TestFindRate(t *testing.T) {
 	if good, tiny := loss(f.Suggested), loss(1e-6); !(good < tiny) {
 		t.Errorf("the suggested rate %v ends at loss %v, a rate of 1e-6 at %v", f.Suggested, good, tiny)
 	}
-	flat := &RateFind{Points: make([]RatePoint, 30)}
-	for i := range flat.Points {
-		flat.Points[i] = RatePoint{Rate: math.Pow(10, float64(i)/5-6), Loss: float64(i)}
+	flat := &RateFind{}
+	for i := range 30 {
+		flat.Rates, flat.Losses = append(flat.Rates, math.Pow(10, float64(i)/5-6)), append(flat.Losses, float64(i))
 	}
 	if flat.suggest(); flat.Suggested != 0 || !strings.Contains(flat.Why, "never fell") {
 		t.Errorf("a loss that only rises suggests %v", flat.Suggested)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -119,7 +120,7 @@ func (s *searched) add(p part) error {
 func (j *training) search(ctx context.Context, train *pictures) ([]Trial, error) {
 	s := &searching{training: j, plan: j.plan.Search, train: train, folds: datasets.Folds(j.data.Train, j.plan.Search.Folds, j.plan.Seed)}
 	if len(s.folds) < 2 {
-		return nil, fmt.Errorf("finetune: %d training pictures cannot be dealt into %d folds; use fewer", len(j.data.Train), s.plan.Folds)
+		return nil, advice.New(fmt.Errorf("finetune: %d training pictures cannot be dealt into %d folds", len(j.data.Train), s.plan.Folds), "use fewer")
 	}
 	s.known = j.objective.truthOf(j.data.Train, all(len(j.data.Train)))
 	alone, err := s.headAlone(ctx)
@@ -363,7 +364,7 @@ func (d Data) headLogits(h *head.Linear, rows []int) ([]float32, error) {
 	for _, i := range rows {
 		r, ok := rowOf[i]
 		if !ok {
-			return nil, fmt.Errorf("finetune: %s has no row of features; compute features for all training pictures", d.Train[i].Rel)
+			return nil, advice.New(fmt.Errorf("finetune: %s has no row of features", d.Train[i].Rel), "compute features for all training pictures")
 		}
 		out = append(out, h.Logits(d.Features.Row(r))...)
 	}

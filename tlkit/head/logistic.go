@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/optimize"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -192,7 +193,7 @@ func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
 			}
 		}
 		if len(train) == 0 || len(rows) == 0 {
-			return nil, fmt.Errorf("head: fold %d holds out %d of %d samples, want some held out and some to learn from; use fewer folds", f, len(rows), s.Len())
+			return nil, advice.New(fmt.Errorf("head: fold %d holds out %d of %d samples, want some held out and some to learn from", f, len(rows), s.Len()), "use fewer folds")
 		}
 		b := d.basis(train)
 		folds = append(folds, fold{b: b, s: s.pick(train), held: rows, x: b.heldOut(rows)})

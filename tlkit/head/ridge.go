@@ -8,6 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -40,7 +41,7 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 		return nil, err
 	}
 	if s.Targets == nil {
-		return nil, fmt.Errorf("head: ridge regression of classes, want real values in Samples.Targets; use Logistic for classes")
+		return nil, advice.New(errors.New("head: ridge regression of classes, want real values in Samples.Targets"), "use Logistic for classes")
 	}
 	strengths, err := ladder(o.Strengths, DefaultRidge, o.Folds)
 	if err != nil {
@@ -159,7 +160,7 @@ func spread(s Samples) ([]float64, error) {
 	for c := range sd {
 		sd[c] = math.Sqrt(sd[c])
 		if !(sd[c] > 1e-12*math.Abs(mean[c])) {
-			return nil, fmt.Errorf("head: value %d is %g in every training sample, so there is nothing to learn; remove it", c, mean[c])
+			return nil, advice.New(fmt.Errorf("head: value %d is %g in every training sample, so there is nothing to learn", c, mean[c]), "remove it")
 		}
 	}
 	return out, nil
@@ -228,7 +229,7 @@ func (q *ridge) solve(strength float64) ([]float64, error) {
 	}
 	var chol mat.Cholesky
 	if !chol.Factorize(a) {
-		return nil, fmt.Errorf("head: ridge regression at strength %g has no solution; use a larger one", strength)
+		return nil, advice.New(fmt.Errorf("head: ridge regression at strength %g has no solution", strength), "use a larger one")
 	}
 	var beta mat.Dense
 	if err := chol.SolveTo(&beta, q.right); err != nil {

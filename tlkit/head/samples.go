@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -83,11 +84,11 @@ func (s Samples) Check() error {
 	case s.Targets != nil && len(s.Targets) != s.Len()*s.Classes:
 		return fmt.Errorf("head: %d targets, want %d for each sample", len(s.Targets), s.Classes)
 	case s.Targets == nil && s.Classes < 2:
-		return fmt.Errorf("head: %d class, want at least 2; a classifier needs classes to tell apart", s.Classes)
+		return advice.New(fmt.Errorf("head: %d class, want at least 2", s.Classes), "a classifier needs classes to tell apart")
 	}
 	for i, v := range s.X {
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("head: feature %d of sample %d is %v: want a finite number; check the picture and the backbone's weights", i%s.Features, i/s.Features, v)
+			return advice.New(fmt.Errorf("head: feature %d of sample %d is %v: want a finite number", i%s.Features, i/s.Features, v), "check the picture and the backbone's weights")
 		}
 	}
 	if s.Targets != nil {
@@ -107,7 +108,7 @@ func (s Samples) Check() error {
 	}
 	for k, ok := range seen {
 		if !ok {
-			return fmt.Errorf("head: class %d has no training sample; add pictures of it or remove the class", k)
+			return advice.New(fmt.Errorf("head: class %d has no training sample", k), "add pictures of it or remove the class")
 		}
 	}
 	return nil
@@ -118,13 +119,13 @@ func (s Samples) checkLabels() error {
 	positives := make([]int, s.Classes)
 	for i, v := range s.Targets {
 		if v != 0 && v != 1 {
-			return fmt.Errorf("head: target %d of sample %d is %v, want 0 or 1; use Ridge for real values", i%s.Classes, i/s.Classes, v)
+			return advice.New(fmt.Errorf("head: target %d of sample %d is %v, want 0 or 1", i%s.Classes, i/s.Classes, v), "use Ridge for real values")
 		}
 		positives[i%s.Classes] += int(v)
 	}
 	for k, n := range positives {
 		if n == 0 || n == s.Len() {
-			return fmt.Errorf("head: label %d is on %d of %d training samples, want some with it and some without; add pictures or remove the label", k, n, s.Len())
+			return advice.New(fmt.Errorf("head: label %d is on %d of %d training samples, want some with it and some without", k, n, s.Len()), "add pictures or remove the label")
 		}
 	}
 	return nil

@@ -2,9 +2,12 @@ package head
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // SGDOptions are the hyperparameters of PyTorch's transfer learning tutorial. Zero values stand for
@@ -59,7 +62,7 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 		return nil, err
 	}
 	if s.Targets != nil {
-		return nil, fmt.Errorf("head: SGD on Samples.Targets, want one label a picture in Samples.Y; use Logistic for several labels, Ridge for values")
+		return nil, advice.New(errors.New("head: SGD on Samples.Targets, want one label a picture in Samples.Y"), "use Logistic for several labels, Ridge for values")
 	}
 	o, err := o.filled()
 	if err != nil {
@@ -82,7 +85,7 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 			r.epoch(s, o, rate)
 		}
 		if err := fit.Head.Check(); err != nil {
-			return nil, fmt.Errorf("head: SGD diverged in epoch %d at rate %v: %w; use a smaller rate", epoch, rate, err)
+			return nil, advice.New(fmt.Errorf("head: SGD diverged in epoch %d at rate %v: %w", epoch, rate, err), "use a smaller rate")
 		}
 		for f, rows := range o.Folds {
 			for _, i := range rows {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -55,7 +56,7 @@ type Recorder interface {
 // steps.
 func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, error) {
 	if p.Folds > 0 && len(d.Folds) < 2 {
-		return nil, fmt.Errorf("learner: the plan has %d folds and Data.Folds has %d; make them with datasets.Folds", p.Folds, len(d.Folds))
+		return nil, advice.New(fmt.Errorf("learner: the plan has %d folds and Data.Folds has %d", p.Folds, len(d.Folds)), "make them with datasets.Folds")
 	}
 	folds := d.Folds
 	if p.Folds == 0 {

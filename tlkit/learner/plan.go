@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -66,9 +67,9 @@ func (o Options) Check() error {
 	case o.Head != "" && !slices.Contains([]head.Kind{head.LogisticKind, head.SGDKind, head.RidgeKind}, o.Head):
 		return fmt.Errorf("learner: head %q, want %q, %q or %q", o.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
 	case o.Epochs > 0 && o.Head == head.RidgeKind:
-		return fmt.Errorf("learner: %d epochs for ridge regression, which is solved in one step; leave the epochs out", o.Epochs)
+		return advice.New(fmt.Errorf("learner: %d epochs for ridge regression, which is solved in one step", o.Epochs), "leave the epochs out")
 	case o.Epochs > 0 && o.Head != head.SGDKind:
-		return fmt.Errorf("learner: %d epochs for a logistic head, which is fitted to its optimum; use --head sgd --epochs %d", o.Epochs, o.Epochs)
+		return advice.New(fmt.Errorf("learner: %d epochs for a logistic head, which is fitted to its optimum", o.Epochs), "use --head sgd --epochs %d", o.Epochs)
 	}
 	return nil
 }

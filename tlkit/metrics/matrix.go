@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // Matrix holds scores of shape [Rows, Cols], row after row: one row a picture,
@@ -65,7 +67,7 @@ func (m Matrix) check() error {
 	}
 	for i, v := range m.Data {
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("metrics: score [%d, %d] is %v: want finite numbers; check the picture and the weights behind it", i/m.Cols, i%m.Cols, v)
+			return advice.New(fmt.Errorf("metrics: score [%d, %d] is %v: want finite numbers", i/m.Cols, i%m.Cols, v), "check the picture and the weights behind it")
 		}
 	}
 	return nil
@@ -97,12 +99,12 @@ func (m Matrix) checkProbabilities(labels []int) error {
 		sum := 0.0
 		for k, v := range m.Row(i) {
 			if v < 0 || v > 1.001 {
-				return fmt.Errorf("metrics: probability [%d, %d] is %g: want 0..1; pass logits through Softmax first", i, k, v)
+				return advice.New(fmt.Errorf("metrics: probability [%d, %d] is %g: want 0..1", i, k, v), "pass logits through Softmax first")
 			}
 			sum += float64(v)
 		}
 		if math.Abs(sum-1) > 1e-3 {
-			return fmt.Errorf("metrics: the probabilities of row %d sum to %.4g: want 1; pass logits through Softmax first", i, sum)
+			return advice.New(fmt.Errorf("metrics: the probabilities of row %d sum to %.4g: want 1", i, sum), "pass logits through Softmax first")
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -38,7 +39,7 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 		return nil, err
 	}
 	if ds.Task != datasets.Classes {
-		return nil, fmt.Errorf("run: the task of %s is %s, and backbones are ranked by one label a picture; give its CSV file the columns path,label, or train each one: tlkit train %s --model MODEL", ds.Name, ds.Task, s.Data)
+		return nil, advice.New(fmt.Errorf("run: the task of %s is %s, and backbones are ranked by one label a picture", ds.Name, ds.Task), "give its CSV file the columns path,label, or train each one: tlkit train %s --model MODEL", s.Data)
 	}
 	introduce(ds, p)
 	_, _, b.Split, err = parts(ds, s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -134,10 +135,10 @@ func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p P
 	}
 	m.items = ds.In(datasets.Split(m.split))
 	if len(m.items) == 0 {
-		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", m.split, s.Data, ds.Splits())
+		return nil, advice.New(fmt.Errorf("run: split %q of %s has no pictures", m.split, s.Data), "it has %v", ds.Splits())
 	}
 	if ds.Task != m.task.Name() {
-		return nil, fmt.Errorf("run: the head predicts %s and %s has %s; evaluate it on pictures of its own kind", m.task.Name().Words(h.Labels), ds.Name, ds.Task.Words(ds.Labels))
+		return nil, advice.New(fmt.Errorf("run: the head predicts %s and %s has %s", m.task.Name().Words(h.Labels), ds.Name, ds.Task.Words(ds.Labels)), "evaluate it on pictures of its own kind")
 	}
 	return m, m.task.Renumber(h.Labels, ds, m.items)
 }
@@ -153,7 +154,7 @@ func splitFor(h *export.Head, ds *datasets.Dataset, asked string) (split, warnin
 	if split == "" {
 		switch {
 		case ds.Dealt && same && byFolds:
-			return "", "", fmt.Errorf("run: this head learnt from all pictures of %s; its score is the one by folds, %s; evaluate it on other pictures, or pass --split all to evaluate it on its training pictures", ds.Name, h.Result.Score)
+			return "", "", advice.New(fmt.Errorf("run: this head learnt from all pictures of %s; its score is the one by folds, %s", ds.Name, h.Result.Score), "evaluate it on other pictures, or pass --split all to evaluate it on its training pictures")
 		case ds.Dealt && !same || ds.Evaluation() == "":
 			split = "all"
 		default:

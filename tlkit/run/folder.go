@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
@@ -28,14 +29,14 @@ func (p Place) ready() error {
 	}
 	info, err := os.Stat(p.Out)
 	if os.IsPathSeparator(p.Out[len(p.Out)-1]) || err == nil && info.IsDir() {
-		return fmt.Errorf("run: %s is a folder, want a file name for the head; write %s", p.Out, filepath.Join(p.Out, "my.head.safetensors"))
+		return advice.New(fmt.Errorf("run: %s is a folder, want a file name for the head", p.Out), "write %s", filepath.Join(p.Out, "my.head.safetensors"))
 	}
 	if err == nil {
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("run: %s is not an ordinary file; choose another name for the head", p.Out)
+			return advice.New(fmt.Errorf("run: %s is not an ordinary file", p.Out), "choose another name for the head")
 		}
 		if _, err := export.Read(p.Out); err != nil && info.Size() > 0 {
-			return fmt.Errorf("run: %s exists and is not a head file, so it is not overwritten; choose another name, or delete it", p.Out)
+			return advice.New(fmt.Errorf("run: %s exists and is not a head file, so it is not overwritten", p.Out), "choose another name, or delete it")
 		}
 	}
 	dir := filepath.Dir(p.Out)
@@ -94,11 +95,11 @@ func lockFolder(p Place, s Spec) (*folder, error) {
 		return nil, fmt.Errorf("run: name %q, want letters, digits, '-', '_' and '.', without a leading dot, because it names a folder", name)
 	}
 	if len(name) > longestName {
-		return nil, fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d, because it names a folder; choose a shorter name", len(name), name, longestName)
+		return nil, advice.New(fmt.Errorf("run: a name of %d bytes (%.40s…), want at most %d, because it names a folder", len(name), name, longestName), "choose a shorter name")
 	}
 	home := filepath.Join(p.Folder, Home)
 	if err := os.MkdirAll(home, 0o755); err != nil {
-		return nil, fmt.Errorf("run: cannot make the folder for runs: %w; change to a folder that you can write to", err)
+		return nil, advice.New(fmt.Errorf("run: cannot make the folder for runs: %w", err), "change to a folder that you can write to")
 	}
 	f := &folder{path: filepath.Join(home, name), lock: flock.New(filepath.Join(home, "."+name+".lock"))}
 	locked, err := f.lock.TryLock()
@@ -106,7 +107,7 @@ func lockFolder(p Place, s Spec) (*folder, error) {
 		return nil, fmt.Errorf("run: cannot lock %s: %w", f.path, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("run: another process%s is working on %s; wait for it, or give this run another name", holder(f.lock.Path()), f.path)
+		return nil, advice.New(fmt.Errorf("run: another process%s is working on %s", holder(f.lock.Path()), f.path), "wait for it, or give this run another name")
 	}
 	// For the error message of the next process.
 	_ = os.WriteFile(f.lock.Path(), fmt.Appendf(nil, "%d %s", os.Getpid(), time.Now().Format("15:04:05")), 0o644)
@@ -134,7 +135,7 @@ func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err err
 		return nil, fmt.Errorf("run: %w", err)
 	default:
 		if entries, err := os.ReadDir(f.path); err == nil && len(entries) > 0 && !f.bare() {
-			return nil, fmt.Errorf("run: %s has files and is not a run of tlkit; give this run another name", f.path)
+			return nil, advice.New(fmt.Errorf("run: %s has files and is not a run of tlkit", f.path), "give this run another name")
 		}
 	}
 	if err := os.MkdirAll(f.path, 0o755); err != nil {
@@ -146,7 +147,7 @@ func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err err
 // earlier returns the spec of the run in the folder.
 func (f *folder) earlier(raw []byte) (before Spec, err error) {
 	if err := json.Unmarshal(raw, &before); err != nil {
-		return Spec{}, fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is unknown what was trained there; delete that folder, or give this run another name", f.path, err)
+		return Spec{}, advice.New(fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is unknown what was trained there", f.path, err), "delete that folder, or give this run another name")
 	}
 	return before, nil
 }
@@ -184,7 +185,7 @@ func (f *folder) makeRoom(p Place, before, s Spec, say func(string)) error {
 		return nil
 	}
 	if p.Keep {
-		return fmt.Errorf("run: %s has a run with other settings:\n%s; give this one another name, or delete that folder", f.path, strings.TrimRight(difference(before, s), "\n"))
+		return advice.New(fmt.Errorf("run: %s has a run with other settings:\n%s", f.path, strings.TrimRight(difference(before, s), "\n")), "give this one another name, or delete that folder")
 	}
 	aside, err := moveAside(f.path)
 	if err != nil {

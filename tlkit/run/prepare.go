@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
@@ -26,7 +27,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	nothing := finetune.Data{}
 	p = orSilent(p)
 	if s.Folds > 0 || s.Seeds > 1 {
-		return nothing, fmt.Errorf("run: %d folds and %d seeds, want a single training; leave both out", s.Folds, s.Seeds)
+		return nothing, advice.New(fmt.Errorf("run: %d folds and %d seeds, want a single training", s.Folds, s.Seeds), "leave both out")
 	}
 	o, err := open(ctx, s, place, p)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -60,7 +61,7 @@ func (s *sample) enough(ds *datasets.Dataset) error {
 	left := datasets.Dataset{Name: ds.Name, Task: ds.Task, Labels: ds.Labels, Items: slices.Clone(items)}
 	for i, item := range left.Items {
 		if item.Class == datasets.Unlabelled && item.Targets == nil {
-			return fmt.Errorf("run: %s has no label; put the pictures of each label in a folder of its own", item.Rel)
+			return advice.New(fmt.Errorf("run: %s has no label", item.Rel), "put the pictures of each label in a folder of its own")
 		}
 		left.Items[i].Split = "train"
 	}
@@ -72,7 +73,7 @@ func twoLabels(labels []string) error {
 	if len(labels) >= 2 {
 		return nil
 	}
-	return fmt.Errorf("run: %d label(s) %q, want at least 2; put the pictures of each label in a folder of its own", len(labels), labels)
+	return advice.New(fmt.Errorf("run: %d label(s) %q, want at least 2", len(labels), labels), "put the pictures of each label in a folder of its own")
 }
 
 // folds returns the held-out rows of each fold. Views and duplicates of a picture stay together,
@@ -108,7 +109,7 @@ func (s *sample) without(others []datasets.Item) *sample {
 func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample, p Progress) ([]float32, []One, error) {
 	held := datasets.Folds(eval.items, s.Folds, s.Seed)
 	if len(held) < 2 {
-		return nil, nil, fmt.Errorf("run: %d pictures cannot be dealt into %d folds; ask for fewer", len(eval.items), s.Folds)
+		return nil, nil, advice.New(fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(eval.items), s.Folds), "ask for fewer")
 	}
 	k := train.s.Classes
 	logits := make([]float32, eval.s.Len()*k)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 )
@@ -28,7 +29,7 @@ func (s *Stored) History() (curves.Run, error) {
 		err = fmt.Errorf("run: %s has %d of its %d points", f.file("history.jsonl"), len(run.Points), want)
 	}
 	if err != nil {
-		return run, fmt.Errorf("%w; the head is not affected; to get the curve, delete %s and train again: features are kept", err, s.Folder)
+		return run, advice.New(fmt.Errorf("%w; the head is not affected", err), "to get the curve, delete %s and train again: features are kept", s.Folder)
 	}
 	return run, nil
 }
@@ -45,10 +46,10 @@ func Find(workDir, name string) (*Stored, error) {
 	f := &folder{path: filepath.Join(workDir, Home, name)}
 	r, err := f.result()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("run: %s: %w; train it first", f.path, ErrNoRun)
+		return nil, advice.New(fmt.Errorf("run: %s: %w", f.path, ErrNoRun), "train it first")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run: %s: result.json cannot be read: %w; train again", f.path, err)
+		return nil, advice.New(fmt.Errorf("run: %s: result.json cannot be read: %w", f.path, err), "train again")
 	}
 	return &Stored{Folder: f.path, Result: r}, nil
 }
@@ -110,8 +111,13 @@ func (p Place) taken(names []string) string {
 	return ""
 }
 
+// firstLine is what went wrong first, without what to do about it.
 func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	line, _, _ = strings.Cut(line, ";")
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) && len(several.Unwrap()) > 0 {
+		err = several.Unwrap()[0]
+	}
+	why, _ := advice.Split(err)
+	line, _, _ := strings.Cut(why, "\n")
 	return line
 }

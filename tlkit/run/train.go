@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -167,7 +168,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	}
 	h, err := export.Read(f.file(headFile))
 	if err != nil {
-		return nil, fmt.Errorf("%w; to train it again, delete %s (features are kept)", err, f.path)
+		return nil, advice.New(err, "to train it again, delete %s (features are kept)", f.path)
 	}
 	done.Head = f.file(headFile)
 	if place.Out != "" {
@@ -179,7 +180,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	done.Run = f.path
 	report, err := os.ReadFile(f.file("report.txt"))
 	if err != nil {
-		return nil, fmt.Errorf("run: %w; to train it again, delete %s (features are kept)", err, f.path)
+		return nil, advice.New(fmt.Errorf("run: %w", err), "to train it again, delete %s (features are kept)", f.path)
 	}
 	_, done.Details, _ = strings.Cut(string(report), "\n") // without the line of the score
 	p.Say("resumed " + f.path + ": " + f.note)
@@ -193,7 +194,7 @@ func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Plac
 		return err
 	}
 	if got := ds.Fingerprint(); got != done.Fingerprint {
-		return fmt.Errorf("run: the pictures of %s changed since %s was trained (fingerprint %.12s now, %.12s then); give this run another name to train on them, delete the folder, or run without --resume", s.Data, f.path, got, done.Fingerprint)
+		return advice.New(fmt.Errorf("run: the pictures of %s changed since %s was trained (fingerprint %.12s now, %.12s then)", s.Data, f.path, got, done.Fingerprint), "give this run another name to train on them, delete the folder, or run without --resume")
 	}
 	if file, own := zoo.OwnFile(s.Model); own && s.Weights == "" {
 		s.Weights = file
@@ -202,7 +203,7 @@ func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Plac
 		return nil
 	}
 	if got, err := zoo.Sum(ctx, s.Weights); err != nil || got != done.Weights {
-		return fmt.Errorf("run: %s is not the weights file that %s was trained with (sha256 %.12s there, %.12s now); give this run another name, or run without --resume", s.Weights, f.path, done.Weights, got)
+		return advice.New(fmt.Errorf("run: %s is not the weights file that %s was trained with (sha256 %.12s there, %.12s now)", s.Weights, f.path, done.Weights, got), "give this run another name, or run without --resume")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -276,7 +277,7 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 			}
 		}
 		if k := len(datasets.Folds(train, s.Folds, s.Seed)); k != s.Folds {
-			return nil, nil, "", fmt.Errorf("run: %d pictures cannot be dealt into %d folds; ask for at most %d", len(train), s.Folds, k)
+			return nil, nil, "", advice.New(fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(train), s.Folds), "ask for at most %d", k)
 		}
 		return train, nil, fmt.Sprintf("%d folds of %d pictures", s.Folds, len(train)), nil
 	}
@@ -294,7 +295,7 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 	}
 	eval = ds.In(datasets.Split(split))
 	if len(eval) == 0 {
-		return nil, nil, "", fmt.Errorf("run: split %q of %s has no pictures to report on; choose another of %v (train is for learning)", split, s.Data, ds.Splits())
+		return nil, nil, "", advice.New(fmt.Errorf("run: split %q of %s has no pictures to report on", split, s.Data), "choose another of %v (train is for learning)", ds.Splits())
 	}
 	return train, eval, split, nil
 }

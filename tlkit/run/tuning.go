@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -89,7 +90,7 @@ func (u *tuning) judge(ctx context.Context, t *training, before []float32) (logi
 			return nil, err
 		}
 		if after.s.Len() != t.eval.s.Len() {
-			return nil, fmt.Errorf("run: %d pictures could be read before fine-tuning, %d after it, so they changed on disk; train again", t.eval.s.Len(), after.s.Len())
+			return nil, advice.New(fmt.Errorf("run: %d pictures could be read before fine-tuning, %d after it, so they changed on disk", t.eval.s.Len(), after.s.Len()), "train again")
 		}
 		logits = u.result.Head.Logits(after.s.X)
 	}

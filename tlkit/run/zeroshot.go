@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -75,7 +76,7 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 		return nil, err
 	}
 	if o.data.Task != datasets.Classes {
-		return nil, fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s has %s; train a head on it", o.data.Name, o.data.Task.Words(o.data.Labels))
+		return nil, advice.New(fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s has %s", o.data.Name, o.data.Task.Words(o.data.Labels)), "train a head on it")
 	}
 	o.introduce(p)
 	outputs, err := o.net.Labels()
@@ -92,18 +93,18 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 	}
 	z.items = o.data.In(datasets.Split(z.split))
 	if len(z.items) == 0 {
-		return nil, fmt.Errorf("run: split %q of %s has no pictures; it has %v", z.split, s.Data, o.data.Splits())
+		return nil, advice.New(fmt.Errorf("run: split %q of %s has no pictures", z.split, s.Data), "it has %v", o.data.Splits())
 	}
 	for _, item := range z.items {
 		if item.Class < 0 {
-			return nil, fmt.Errorf("run: %s has no label to compare with; put the pictures of each label in a folder of its own", item.Rel)
+			return nil, advice.New(fmt.Errorf("run: %s has no label to compare with", item.Rel), "put the pictures of each label in a folder of its own")
 		}
 	}
 	return z, nil
 }
 
 func errTrunk(row zoo.Row) error {
-	return fmt.Errorf("run: %s has no classifier of its own; train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, row.Name, strings.Join(classifiers(), ", "))
+	return advice.New(fmt.Errorf("run: %s has no classifier of its own", row.Name), "train a head on it (tlkit train --model %s), or evaluate one of %s", row.Name, strings.Join(classifiers(), ", "))
 }
 
 // classifiers returns the rows that have a classifier.

@@ -3,6 +3,7 @@ package task
 import (
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -86,5 +87,5 @@ func (Classes) Renumber(names []string, set *datasets.Dataset, items []datasets.
 }
 
 func unknownLabel(item datasets.Item, label string, names []string) error {
-	return fmt.Errorf("task: %s is labelled %q, want a label of the head; its labels are %s", item.Rel, label, words.Some(names))
+	return advice.New(fmt.Errorf("task: %s is labelled %q, want a label of the head", item.Rel, label), "its labels are %s", words.Some(names))
 }

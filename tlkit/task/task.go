@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -96,7 +97,7 @@ func Named(name datasets.Task) (Task, error) {
 		}
 		known = append(known, string(t.Name()))
 	}
-	return nil, fmt.Errorf("task: unknown task %q, want one of %s; use the version of tlkit that wrote it", name, strings.Join(known, ", "))
+	return nil, advice.New(fmt.Errorf("task: unknown task %q, want one of %s", name, strings.Join(known, ", ")), "use the version of tlkit that wrote it")
 }
 
 // HeadKind returns kind, or the task's default if kind is "". It is an error if that kind of head
@@ -110,7 +111,7 @@ func HeadKind(t Task, kind head.Kind) (head.Kind, error) {
 			return k, nil
 		}
 	}
-	return "", fmt.Errorf("task: a %s head cannot predict %s; leave --head out", kind, t.Name())
+	return "", advice.New(fmt.Errorf("task: a %s head cannot predict %s", kind, t.Name()), "leave --head out")
 }
 
 // matrix returns logits as a Matrix of package metrics.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -86,7 +87,7 @@ func (Values) Reading(s head.Samples, _ []float32) (Reading, error) {
 func (Values) Renumber(names []string, set *datasets.Dataset, items []datasets.Item) error {
 	for _, n := range names {
 		if !slices.Contains(set.Labels, n) {
-			return fmt.Errorf("task: %s has no value %q, which the head predicts; it has %s", set.Name, n, words.Some(set.Labels))
+			return advice.New(fmt.Errorf("task: %s has no value %q, which the head predicts", set.Name, n), "it has %s", words.Some(set.Labels))
 		}
 	}
 	number := numbers(names)
