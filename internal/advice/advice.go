@@ -22,22 +22,29 @@ func New(cause error, format string, args ...any) error {
 }
 
 // Error is the cause, then what to do, behind a semicolon.
-func (e *Error) Error() string { return e.Cause.Error() + "; " + e.Fix }
+func (e *Error) Error() string { return e.Cause.Error() + Join(e.Fix) }
+
+// Advice returns what to do next.
+func (e *Error) Advice() string { return e.Fix }
+
+// Join is how an error with an Advice method ends its text with that advice.
+func Join(fix string) string { return "; " + fix }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Split returns what went wrong and, apart from it, the outermost advice in the chain of err. The fix
-// is "" where no error of the chain has any, and where text follows it.
+// Split returns what went wrong and, apart from it, the outermost advice in the chain of err: that of
+// an *Error, or of any error with a method Advice. The fix is "" where no error of the chain has any,
+// and where text follows it.
 func Split(err error) (why, fix string) {
 	why = err.Error()
-	var e *Error
+	var e interface{ Advice() string }
 	if !errors.As(err, &e) {
 		return why, ""
 	}
-	before, ok := strings.CutSuffix(why, "; "+e.Fix)
+	before, ok := strings.CutSuffix(why, Join(e.Advice()))
 	if !ok {
 		return why, ""
 	}
-	return before, e.Fix
+	return before, e.Advice()
 }

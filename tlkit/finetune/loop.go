@@ -39,9 +39,12 @@ func (e *DivergedError) Error() string {
 	if e.Saved {
 		state = "the state before the step is saved"
 	}
-	return fmt.Sprintf("finetune: step %d (epoch %d) gave loss %v and a gradient of norm %v at rate %.3g; the pictures of the batch are %s%s, and %s; try half the rate",
-		e.Step+1, e.Epoch+1, e.Loss, e.Norm, e.Rate, strings.Join(files, ", "), more, state)
+	return fmt.Sprintf("finetune: step %d (epoch %d) gave loss %v and a gradient of norm %v at rate %.3g; the pictures of the batch are %s%s, and %s",
+		e.Step+1, e.Epoch+1, e.Loss, e.Norm, e.Rate, strings.Join(files, ", "), more, state) + advice.Join(e.Advice())
 }
+
+// Advice says what to try.
+func (e *DivergedError) Advice() string { return "try half the rate" }
 
 // loop is one training: a tuner, its batches and its position.
 type loop struct {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // memoryError reports a training step that does not fit into the memory of the device.
@@ -17,6 +19,11 @@ type memoryError struct {
 }
 
 func (e *memoryError) Error() string {
+	return fmt.Sprintf("finetune: a training step of %d pictures does not fit into memory (%v)", e.Batch, e.Cause) + advice.Join(e.Advice())
+}
+
+// Advice says which batch fits.
+func (e *memoryError) Advice() string {
 	next, fewer := "use half as many", e.Batch/2
 	if e.Fits > 0 {
 		next, fewer = fmt.Sprintf("use a batch of %d, which fits into the free memory", e.Fits), e.Fits
@@ -24,8 +31,7 @@ func (e *memoryError) Error() string {
 	if !e.Whole && fewer > 0 {
 		next += fmt.Sprintf(", or set Microbatch to %d in the plan", fewer)
 	}
-	next += ", or train fewer stages"
-	return fmt.Sprintf("finetune: a training step of %d pictures does not fit into memory (%v); %s", e.Batch, e.Cause, next)
+	return next + ", or train fewer stages"
 }
 
 func (e *memoryError) Unwrap() error { return e.Cause }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/onnx"
@@ -135,5 +136,10 @@ type PresetError struct{ File string }
 
 // Error says how to give a preset.
 func (e *PresetError) Error() string {
-	return fmt.Sprintf("zoo: %s does not say which pixels it was trained on, and with others it is wrong without a word: add --statistics NAME (imagenet: most of PyTorch; half: -1 to 1, most of TensorFlow; caffe; unit: 0 to 1; raw; clip; cifar10), or --preset MODEL for resize, crop and statistics of a model of the list (tlkit models); in a notebook the learner's Statistics or Preset", e.File)
+	return fmt.Sprintf("zoo: %s does not say which pixels it was trained on, and with others it is silently wrong", e.File) + advice.Join(e.Advice())
+}
+
+// Advice says how to give a preset.
+func (e *PresetError) Advice() string {
+	return "add --statistics NAME (imagenet: most of PyTorch, half: -1 to 1, most of TensorFlow, caffe, unit: 0 to 1, raw, clip, cifar10), or --preset MODEL for resize, crop and statistics of a model of the list (tlkit models); in a notebook set the learner's Statistics or Preset"
 }

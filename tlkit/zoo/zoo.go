@@ -28,6 +28,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
@@ -157,7 +158,12 @@ type UnknownError struct {
 
 // Error proposes the nearest names.
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("zoo: no model %.60q; nearest are %s (all: tlkit models)", e.Name, strings.Join(e.Nearest, ", "))
+	return fmt.Sprintf("zoo: no model %.60q", e.Name) + advice.Join(e.Advice())
+}
+
+// Advice names the nearest ones.
+func (e *UnknownError) Advice() string {
+	return fmt.Sprintf("nearest are %s (all: tlkit models)", strings.Join(e.Nearest, ", "))
 }
 
 // nearest returns the names of the three rows that take the fewest edits to become name.
