@@ -91,7 +91,7 @@ func (c *Comparison) Warning() string {
 // Skipped is a backbone that could not be compared, with the reason.
 type Skipped struct {
 	Model   string `json:"model"`
-	Skipped string `json:"skipped"`
+	Skipped string `json:"skipped"` // the reason
 }
 
 // Run ranks backbones on a data set by linear probe. A backbone whose weights cannot be fetched or

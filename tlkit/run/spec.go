@@ -19,7 +19,7 @@ import (
 type Spec struct {
 	// Name of a ready set, a folder, or a CSV file.
 	Data  string `json:"data"`
-	Model string `json:"model"` // row of the zoo
+	Model string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
 	// A weights file instead of the published one.
 	Weights string `json:"weights,omitempty"`
 	// Take range, mean, std and channel order from these statistics or this row.
