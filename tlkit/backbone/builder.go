@@ -11,8 +11,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Builder hands an architecture its weights. It keeps a prefix of the checkpoint's names:
-// b.In("layer1.0") asks for "layer1.0.conv1.weight" where b asks for "conv1.weight".
+// Builder gives an architecture its weights. It keeps a prefix of the checkpoint's names:
+// b.In("layer1.0") asks for "layer1.0.conv1.weight" when b would ask for "conv1.weight".
 type Builder struct {
 	prefix string
 	form   *form

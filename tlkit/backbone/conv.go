@@ -22,7 +22,7 @@ type Conv struct {
 // four sides, as PyTorch counts, or Same.
 type Padding int
 
-// Same is TensorFlow's rule: the output has ceil(size/stride) pixels, and where an odd number of
+// Same is TensorFlow's rule: the output has ceil(size/stride) pixels, and if an odd number of
 // pixels is added, the bottom and the right get one more. With stride 2 and an even side this
 // differs from every symmetric padding.
 const Same Padding = -1

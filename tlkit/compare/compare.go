@@ -48,7 +48,7 @@ type Comparison struct {
 	Ranked  []Ranked // best first; of equal accuracy, the faster one first
 	Skipped []Skipped
 	Engine  string // name of the engine, such as xla:cpu
-	// Other programs used the processors during some of the timing; times are too long.
+	// Other programs used the processors during some of the timing, so times may be too long.
 	Busy   bool
 	Folder string // holds compare.json, compare.png and compare.txt
 }

@@ -41,7 +41,7 @@ type Point struct {
 	Split  string
 	Metric metrics.Metric
 	Value  float64
-	N      int // number of pictures that Value is a fraction of; 0 if it is none
+	N      int // number of pictures that Value is a fraction of; 0 if it is not a fraction
 }
 
 // Mark is an event on the x axis.

@@ -25,7 +25,7 @@ import (
 // Options of Load. The zero value fetches what is missing and reports no progress.
 type Options struct {
 	Weights string             // a file of yours instead of the row's; it must hold the same tensors
-	Preset  *transforms.Preset // other pixels than the row's, for example another size; nil = the row's
+	Preset  *transforms.Preset // another preset than the row's, for example another size; nil = the row's
 	Offline bool               // use no network
 	// NonCommercial says that your use is not commercial. The licences of some rows require it.
 	NonCommercial bool
@@ -123,8 +123,8 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 	return n.read()
 }
 
-// ErrNonCommercial is returned where a licence forbids commercial use and Options.NonCommercial is
-// not set.
+// ErrNonCommercial is returned if a licence forbids commercial use and Options.NonCommercial is not
+// set.
 var ErrNonCommercial = errors.New("for non-commercial use only")
 
 // allowed returns an error where the row's licence forbids what these options are for.

