@@ -85,7 +85,7 @@ holds the plan, the history, the figures and the head.`,
 	f.StringVar((*string)(&s.Head), "head", "", "logistic (L2 logistic regression, the default), sgd (PyTorch's tutorial), or ridge (for values, the only one)")
 	f.IntVar(&s.Epochs, "epochs", 0, "epochs of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached (default: only the picture itself)")
-	f.IntVar(&s.Folds, "folds", 0, "cross-validate over so many folds (default: do not)")
+	f.IntVar(&s.Folds, "folds", 0, "cross-validate over so many folds, at least 2; not with --seeds or --finetune (default: do not)")
 	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
 	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning after the head: the backbone is trained too (default: none)")
 	f.StringVar((*string)(&s.Plan), "plan", "", "plan of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")

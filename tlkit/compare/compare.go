@@ -36,7 +36,8 @@ type Spec struct {
 	Models []string
 	All    bool   // every row of the zoo; Models must be nil
 	Split  string // the split to report on; "" = valid, or test if there is no valid
-	// Cross-validate over all pictures in so many folds, instead of a split; 0 = do not.
+	// Cross-validate over all pictures in so many folds, at least 2, instead of a split; 0 = do
+	// not.
 	Folds int
 	Seed  uint64 // of splits and folds
 }
