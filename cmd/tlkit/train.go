@@ -36,9 +36,10 @@ DIR has a folder for each label, or train/ and valid/ or test/ with such folders
 CSV file. The first line of a CSV file names what is learnt: path,label is one label a
 picture; path,labels is several, as in a;b, or none (scored by mean average precision);
 path,x,y,… is a number in each further column, in its own unit (scored by R²). A column
-split holds train, valid or test. SET is a ready set: hymenoptera, food5, cats_dogs, or,
-drawn without a download, insects, insects-medium, insects-hard, insects-few,
-insects-labels, insects-values. The folder $TLKIT_DATA/SET is looked for first.
+split holds train, valid or test. SET is a ready set: hymenoptera, food5, cats_dogs (which
+you download yourself), or, drawn without a download, insects, insects-medium,
+insects-hard, insects-few, insects-labels, insects-values. The folder $TLKIT_DATA/SET is
+looked for first.
 
 With --finetune N the backbone is trained too, for N epochs after the head is fitted. The
 plan is printed first; the default one tries depths and rates on folds of the training
