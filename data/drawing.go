@@ -16,11 +16,11 @@ type Drawing struct {
 	Train int // pictures of each class in train
 	Test  int // pictures of each class in test
 
-	// Tells says what there is to learn beside the class; "" = nothing.
+	// Tells says what there is to learn besides the class; "" = nothing.
 	Tells Telling
 }
 
-// Telling says what a drawing tells about each of its pictures beside the class.
+// Telling says what a drawing tells about each of its pictures besides the class.
 type Telling string
 
 // What a drawing can tell.

@@ -14,15 +14,15 @@ func (c *command) predict() *cobra.Command {
 	var weights string
 	cmd := &cobra.Command{
 		Use:   "predict HEAD PICTURE...",
-		Short: "Predict what is on pictures, with a trained head",
-		Long: `Predict what is on pictures, with a head file that train has written. Each picture gets a
+		Short: "Predict what is in pictures, with a trained head",
+		Long: `Predict what is in pictures, with a head file that train has written. Each picture gets a
 line: path, label, probability. --json prints a list of path, label, probability and
 probabilities. A head for several labels prints those at or above their thresholds (labels
 and probabilities in JSON; labels may be []). A head for values prints numbers in the units
 of its training data (values in JSON).
 
-A picture that cannot be read is reported and the others go on; the exit status is 1 when
-none can be read.`,
+A picture that cannot be read is reported, and the others are still predicted; the exit
+status is 1 when none can be read.`,
 		Example: `  tlkit predict my.head.safetensors photos/*.jpg`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -32,18 +32,19 @@ func (c *command) train() *cobra.Command {
 		Short: "Train a head on a folder of pictures (default: drawn ants and bees)",
 		Long: `Train a head on the frozen features of a pretrained network.
 
-DIR has a folder for each label, or train/ and valid/ with such folders inside, or is a
+DIR has a folder for each label, or train/ and valid/ or test/ with such folders, or is a
 CSV file. The first line of a CSV file names what is learnt: path,label is one label a
 picture; path,labels is several, as in a;b, or none (scored by mean average precision);
 path,x,y,… is a number in each further column, in its own unit (scored by R²). A column
-split holds train, valid or test. SET is a ready set: insects, insects-medium,
-insects-hard (drawn, no download), hymenoptera, food5, cats_dogs. $TLKIT_DATA/SET is
-looked at first.
+split holds train, valid or test. SET is a ready set: hymenoptera, food5, cats_dogs (which
+you download yourself), or, drawn without a download, insects, insects-medium,
+insects-hard, insects-few, insects-labels, insects-values. The folder $TLKIT_DATA/SET is
+looked for first.
 
 With --finetune N the backbone is trained too, for N epochs after the head is fitted. The
 plan is printed first; the default one tries depths and rates on folds of the training
-pictures and leaves the backbone as it is where that is better. Ctrl-C saves the state,
---resume goes on from it.
+pictures and leaves the backbone as it is if none of them pays. Ctrl-C saves the state;
+--resume continues from it.
 
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
 holds the plan, the history, the figures and the head.`,
@@ -82,17 +83,17 @@ holds the plan, the history, the figures and the head.`,
 	specFlags(cmd, &s)
 	f := cmd.Flags()
 	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
-	f.StringVar((*string)(&s.Head), "head", "", "logistic (default: L2 logistic regression) or sgd (PyTorch's tutorial); for values ridge")
+	f.StringVar((*string)(&s.Head), "head", "", "logistic (L2 logistic regression, the default), sgd (PyTorch's tutorial), or ridge (for values, the only one)")
 	f.IntVar(&s.Epochs, "epochs", 0, "epochs of --head sgd (default 25)")
-	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached")
-	f.IntVar(&s.Folds, "folds", 0, "cross-validate over K folds")
+	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached (default: only the picture itself)")
+	f.IntVar(&s.Folds, "folds", 0, "cross-validate over so many folds, at least 2; not with --seeds or --finetune (default: do not)")
 	f.IntVar(&s.Seeds, "seeds", 1, "runs with seeds SEED, SEED+1, …: mean and interval over them")
-	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning after the head: the backbone is trained too")
+	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning after the head: the backbone is trained too (default: none)")
 	f.StringVar((*string)(&s.Plan), "plan", "", "plan of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
 	f.StringVar(&s.From, "from", "", "first stage of the backbone that is fine-tuned (default: the plan's choice)")
 	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
-	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; go on with an interrupted fine-tuning")
+	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; continue an interrupted fine-tuning")
 	return cmd
 }
 

@@ -1,10 +1,9 @@
 // Package insects draws as many pictures of ants and bees as wanted, with the same pixels on
 // every machine.
 //
-// A picture depends on four things: its level, split, class and number. The surroundings of
-// the insect (paper, leaf, flower, sand, light, blur) are chosen in the same way for both
-// classes, so that only the insect itself tells them apart: its waist, feelers, legs, fur and
-// wings.
+// A picture depends on four things: its level, split, class and number. The surroundings of the
+// insect (paper, leaf, flower, sand, light, blur) are chosen in the same way for both classes, so
+// that only the insect itself tells them apart: its waist, antennae, legs, fur and wings.
 package insects
 
 import (
@@ -45,12 +44,12 @@ func Draw(level Level, split string, class, index int) (*image.NRGBA, error) {
 // and what can be seen of it.
 type Facts struct {
 	X, Y     float64 // middle of the body, in pixels from the top left corner
-	Length   float64 // of the body without feelers and legs, in pixels, before foreshortening
+	Length   float64 // of the body without antennae and legs, in pixels, before foreshortening
 	Cos, Sin float64 // direction of the head: 1, 0 is right and 0, 1 is down
 
 	Ant, Bee bool
 	Wings    bool // wings can be seen
-	Bands    bool // the tail is banded
+	Bands    bool // the abdomen is banded
 	Covered  bool // something lies in front of the insect, or beside it
 }
 

@@ -1,5 +1,5 @@
-// Package bench measures this machine: how long tlkit takes for whole jobs and for their
-// parts, and how long PyTorch, ONNX Runtime or plain GoNB take for the same work.
+// Package bench measures this machine: how long tlkit takes for whole jobs and for their parts, and
+// how long a peer (PyTorch, ONNX Runtime or plain GoNB) takes for the same work.
 //
 // Rates are medians of three rounds, ours and the peer's in turn. Whole jobs and training
 // steps run in processes of their own, so that a warm cache or the memory of a compiler does
@@ -40,7 +40,7 @@ func All() []Measurement {
 	return []Measurement{Job, Head, Pictures, Forward, ONNX, Overlap, Tutorial, Finetune, Cells}
 }
 
-// Quick returns the measurements that need neither a peer nor a set-up, and no minutes.
+// Quick returns the measurements that need neither a peer nor a set-up and do not take minutes.
 func Quick() []Measurement {
 	return []Measurement{Job, Head, Pictures, Forward, Overlap}
 }
@@ -64,7 +64,7 @@ type Options struct {
 	Offline bool
 	// SetUp makes this machine ready for notebooks, which Cells needs; nil = it is ready.
 	SetUp func(context.Context) error
-	// Progress hears what is measured, and each figure; nil = silence.
+	// Progress receives what is being measured, and each figure; nil = no reports.
 	Progress run.Progress
 }
 

@@ -24,7 +24,7 @@ type Step struct {
 	Seconds float64        `json:"seconds"`
 }
 
-// Stepped is how fast the steps were, and what they took.
+// Stepped is how fast the steps were, and the resources they used.
 type Stepped struct {
 	Rate     float64 `json:"rate"`     // pictures/s
 	CPU      float64 `json:"cpu"`      // ms of processor time a picture, which other programs change little

@@ -72,7 +72,7 @@ func (r Report) Text() string {
 	return b.String()
 }
 
-// Probes are checks that need GoMLX, and are therefore the caller's.
+// Probes are checks that need GoMLX, and therefore come from the caller.
 type Probes struct {
 	// Engine is a program that calls engine.ProbeMain first thing, for the child process
 	// in which the engine is opened; "" = this one.
@@ -108,7 +108,8 @@ func Run(ctx context.Context, p Probes) Report {
 	return r
 }
 
-// Add adds findings to the report, with their commands as they work here.
+// Add adds findings to the report. It rewrites the commands in them as they must be typed here, such
+// as "go tool tlkit setup" inside a checkout.
 func (r *Report) Add(checks ...Check) {
 	for _, c := range checks {
 		c.Value, c.Repair = invoke.Hints(c.Value), invoke.Hints(c.Repair)

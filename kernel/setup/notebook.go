@@ -26,7 +26,7 @@ type Job struct {
 	Folder   string          `json:"folder"` // where cells run; "" = the notebook's
 	Kernel   string          `json:"kernel"` // "" = ours
 	Out      string          `json:"out"`    // the executed notebook
-	Failed   string          `json:"failed"` // where it goes instead when a cell fails; "" = Out
+	Failed   string          `json:"failed"` // path of the executed notebook if a cell fails; "" = Out
 	HTML     string          `json:"html"`   // a page that loads nothing; "" = none
 	Timeout  time.Duration   `json:"-"`      // for one cell; 0 = none
 	Env      []string        `json:"-"`      // added to ours

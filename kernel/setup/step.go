@@ -1,8 +1,8 @@
 // Package setup makes a machine ready for notebooks: GoNB and its helpers, JupyterLab, the
 // kernel, a warm build cache, and a notebook that shows that all of it works.
 //
-// Everything is a [Step], which knows whether it is done. A set-up that was interrupted therefore
-// goes on where it stopped, and a second one does nothing.
+// Everything is a [Step], which knows whether it is done. So a set-up that was interrupted
+// continues where it stopped, and a second one does nothing.
 package setup
 
 import (

@@ -37,8 +37,8 @@ func Tutorials(ctx context.Context, m kernelspec.Module) (string, error) {
 }
 
 // CopyTutorials copies the notebooks of a folder to another one, which it creates. A notebook that
-// is there already may hold somebody's work and is kept. It returns all their names and how many
-// it copied.
+// is there already may hold the user's work and is kept. It returns all their names and how many it
+// copied.
 func CopyTutorials(from, to string) (names []string, copied int, err error) {
 	paths, err := filepath.Glob(filepath.Join(from, "*.ipynb"))
 	if err != nil {

@@ -33,8 +33,8 @@ func Is(argv0 string) bool {
 	return strings.TrimSuffix(filepath.Base(argv0), ".exe") == Name
 }
 
-// Main does the shim's work in the current folder and becomes the real goimports with args.
-// It returns only where a process cannot be replaced, or when something failed.
+// Main does the shim's work in the current folder and becomes the real goimports with args. It
+// returns only if a process cannot be replaced on this system, or if something failed.
 func Main(args []string, stdout, stderr io.Writer) (status int) {
 	dir, err := os.Getwd()
 	if err == nil {

@@ -49,7 +49,7 @@ type Place struct {
 	Self   string            // our binary
 	Tools  string            // folder of gonb, goimports, gopls
 	Go     string            // the go command
-	Flags  string            // GOFLAGS that hold for the person, from everywhere Go looks
+	Flags  string            // the user's GOFLAGS, as go env prints them
 	Module kernelspec.Module // what cells compile against
 }
 

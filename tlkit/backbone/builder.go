@@ -11,8 +11,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Builder hands an architecture its weights. It keeps a prefix of the checkpoint's names:
-// b.In("layer1.0") asks for "layer1.0.conv1.weight" where b asks for "conv1.weight".
+// Builder gives an architecture its weights. It keeps a prefix of the checkpoint's names:
+// b.In("layer1.0") asks for "layer1.0.conv1.weight" when b would ask for "conv1.weight".
 type Builder struct {
 	prefix string
 	form   *form
@@ -58,8 +58,8 @@ type weightSource interface {
 	border(name string)                   // the end of a stage
 }
 
-// In returns a builder some levels further down: b.In("features", 3, "conv") stands at
-// "features.3.conv.".
+// In returns a builder with a longer prefix: b.In("features", 3, "conv") asks for names that begin
+// with "features.3.conv.".
 func (b *Builder) In(levels ...any) *Builder {
 	prefix := b.prefix
 	for _, level := range levels {
@@ -81,10 +81,10 @@ func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
 	return x
 }
 
-// Weight returns one tensor of the checkpoint as a node in the graph of x and in the number type of
-// x, for architectures that are read from a file. want.Name is taken below the prefix of b,
-// want.Shape is the shape in the file, and the node has want.Layout: for kernels
-// [H,W,in/groups,out]. A tensor that is not trainable stays as it is in training, as statistics do.
+// Weight returns one tensor of the checkpoint as a node in the graph of x and with the dtype of x,
+// for architectures that are read from a file. want.Name is taken below the prefix of b, want.Shape
+// is the shape in the file, and the node has want.Layout: for kernels [H,W,in/groups,out]. A tensor
+// that is not trainable stays as it is in training, as statistics do.
 func (b *Builder) Weight(x *graph.Node, want weights.Want, trainable bool) *graph.Node {
 	want.Name = b.key(want.Name)
 	w := b.walk.source(x).weight(x.Graph(), want, relaid(want.Layout, want.Shape), trainable)

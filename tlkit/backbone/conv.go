@@ -22,7 +22,7 @@ type Conv struct {
 // four sides, as PyTorch counts, or Same.
 type Padding int
 
-// Same is TensorFlow's rule: the output has ceil(size/stride) pixels, and where an odd number of
+// Same is TensorFlow's rule: the output has ceil(size/stride) pixels, and if an odd number of
 // pixels is added, the bottom and the right get one more. With stride 2 and an even side this
 // differs from every symmetric padding.
 const Same Padding = -1
@@ -129,7 +129,7 @@ func pointwise(x, kernel *graph.Node, stride [2]int) *graph.Node {
 	return graph.Reshape(y, d[0], d[1], d[2], k[3])
 }
 
-// Depthwise is a convolution without bias that treats each channel for itself, x [N,H,W,C] to
+// Depthwise is a convolution without bias that treats each channel on its own, x [N,H,W,C] to
 // [N,h,w,C]. Its weight is NAME.weight, [C,1,kernel,kernel] in the file; in Keras' form
 // NAME.depthwise_kernel, [kernel,kernel,C,1].
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// Declaration is what an architecture says about itself without weights.
+// Declaration lists the tensors, stages and outputs of an architecture, without weights.
 type Declaration struct {
 	Weights  []Weight // in the order in which the network asks for them
 	Stages   []Border
@@ -38,7 +38,7 @@ type Border struct {
 const Classifier = "classifier"
 
 // Declare walks arch without weights, for pictures of size x size pixels, and lists what it asks
-// for. It returns an error where the architecture does not fit that size, or asks for two tensors
+// for. It returns an error if the architecture does not fit that size, or asks for two tensors
 // under one name.
 func Declare(arch Arch, size int) (d *Declaration, err error) {
 	defer func() {

@@ -33,7 +33,7 @@ type Pool struct {
 }
 
 // MaxPool takes the largest value of each window and channel of x [N,H,W,C]. Pixels added by
-// padding never win, even where all values are negative, as in PyTorch and Keras. Keras' "same" is
+// padding never win, even if all values are negative, as in PyTorch and Keras. Keras' "same" is
 // Same, its "valid" is 0: what does not fill a window at the bottom and the right is left out.
 func MaxPool(x *graph.Node, p Pool) *graph.Node {
 	if p.Stride == 0 {
@@ -62,8 +62,8 @@ func Shortcut(x *graph.Node, out, stride int) *graph.Node {
 
 // AdaptiveAverage is the mean over size x size windows that cover x [N,H,W,C] evenly,
 // [N,size,size,C], as PyTorch's AdaptiveAvgPool2d: window i begins at i*H/size, rounded down, and
-// ends at (i+1)*H/size, rounded up. Windows overlap where they must, and repeat pixels where size
-// is larger than H. A map of size x size pixels stays as it is.
+// ends at (i+1)*H/size, rounded up. Windows overlap if H is not a multiple of size, and repeat
+// pixels if size is larger than H. A map of size x size pixels stays as it is.
 func AdaptiveAverage(x *graph.Node, size int) *graph.Node {
 	if size < 1 {
 		panic(fmt.Errorf("backbone: AdaptiveAverage of %s to %d pixels", x.Shape(), size))

@@ -32,7 +32,7 @@ const torchMomentum = 0.1
 // form NAME.gamma, .beta, .moving_mean and .moving_variance.
 //
 // There is no default for eps, because it belongs to the family: 1e-5 in PyTorch, 1e-3 in
-// TensorFlow. A checkpoint run with the other one is wrong by percents without looking wrong.
+// TensorFlow. A checkpoint run with the other one is a few percent off without looking wrong.
 func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node {
 	c := x.Shape().Dim(-1)
 	leaves := b.form.norm

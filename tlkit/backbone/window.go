@@ -20,7 +20,7 @@ type Window struct {
 // extent is the number of pixels that the window covers along an axis.
 func (w Window) extent(axis int) int { return (w.Size[axis]-1)*w.Dilation[axis] + 1 }
 
-// Check returns an error where the window does not fit x [N,H,W,C].
+// Check returns an error if the window does not fit x [N,H,W,C].
 func (w Window) Check(x *graph.Node) error {
 	d := x.Shape().Dimensions
 	if len(d) != 4 {

@@ -36,7 +36,8 @@ type Spec struct {
 	Models []string
 	All    bool   // every row of the zoo; Models must be nil
 	Split  string // the split to report on; "" = valid, or test if there is no valid
-	// Cross-validate over all pictures in so many folds, instead of a split; 0 = do not.
+	// Cross-validate over all pictures in so many folds, at least 2, instead of a split; 0 = do
+	// not.
 	Folds int
 	Seed  uint64 // of splits and folds
 }
@@ -48,7 +49,7 @@ type Comparison struct {
 	Ranked  []Ranked // best first; of equal accuracy, the faster one first
 	Skipped []Skipped
 	Engine  string // name of the engine, such as xla:cpu
-	// Other programs used the processors during some of the timing; times are too long.
+	// Other programs used the processors during some of the timing, so times may be too long.
 	Busy   bool
 	Folder string // holds compare.json, compare.png and compare.txt
 }
@@ -91,7 +92,7 @@ func (c *Comparison) Warning() string {
 // Skipped is a backbone that could not be compared, with the reason.
 type Skipped struct {
 	Model   string `json:"model"`
-	Skipped string `json:"skipped"`
+	Skipped string `json:"skipped"` // the reason
 }
 
 // Run ranks backbones on a data set by linear probe. A backbone whose weights cannot be fetched or

@@ -19,7 +19,7 @@ const (
 	Test  = "test"  // Split: the same, for sets without valid
 	Folds = "folds" // Split: out-of-fold predictions on the training pictures
 
-	Loss     metrics.Metric = "loss"           // in nats; for real values the squared error in variances
+	Loss     metrics.Metric = "loss"           // in nats; for real values the squared error in units of the variance
 	Accuracy                = metrics.Accuracy // 0..1
 	MAP                     = metrics.MAP      // 0..1: mean average precision, for several labels
 	R2                      = metrics.R2       // at most 1: explained variance of real values
@@ -41,7 +41,7 @@ type Point struct {
 	Split  string
 	Metric metrics.Metric
 	Value  float64
-	N      int // number of pictures that Value is a fraction of; 0 if it is none
+	N      int // number of pictures that Value is a fraction of; 0 if it is not a fraction
 }
 
 // Mark is an event on the x axis.

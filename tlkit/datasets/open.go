@@ -76,9 +76,9 @@ func (o *Options) complete() error {
 // Pictures without a label folder have no label.
 //
 // A CSV file has the columns path, label and optionally split. Its paths are relative to its
-// folder. With a column labels instead of label, each picture has any number of labels, as in
-// a;b (the task Labels). Without either, every further column is a number to learn (the task
-// Values). Labels are numbered in byte order of their names.
+// folder. With a column labels instead of label, each picture has any number of labels, as in a;b
+// (the task Labels). Without either, every further column is a number to learn (the task Values).
+// Labels are numbered in byte order of their names. Pictures are JPEG, PNG, GIF or WebP files.
 //
 // If the files of a folder are those of a ready set, the result is that set: Dataset.Set is
 // set, and files that are not on the set's list are left out and reported.

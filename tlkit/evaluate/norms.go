@@ -20,8 +20,8 @@ type Norms struct {
 // NormShift is the shift of one stage.
 type NormShift struct {
 	Stage string
-	Norms int
-	Shift float64 // mean over all channels, in standard deviations
+	Norms int     // number of batch norms
+	Shift float64 // mean absolute shift of their channels, in standard deviations
 }
 
 // CompareNorms compares the batch norms of a network before and after training. It is an error if

@@ -83,8 +83,8 @@ type Head struct {
 	// already in the same units.
 	Scales []task.Scale `json:"scales,omitempty"`
 
-	Plan     json.RawMessage   `json:"plan,omitempty"` // the learner's plan
-	Versions map[string]string `json:"versions,omitempty"`
+	Plan     json.RawMessage   `json:"plan,omitempty"`     // the learner's plan
+	Versions map[string]string `json:"versions,omitempty"` // of Go and the libraries that trained it
 
 	// Changed are the backbone tensors that training changed, under the checkpoint's own keys and
 	// in its layout; nil after feature extraction. [Head.Open] puts them in place of the

@@ -8,7 +8,7 @@
 // picture's bytes, in a file named by a digest of everything else that it depends on: the
 // backbone's identity (architecture, weights, engine and plugin), the preset, the batch size, and
 // the seed of augmented views. So a picture that was seen before costs nothing, whichever data set
-// it is in; a folder that grew by ten pictures costs ten pictures; and an interrupted run goes on
+// it is in; a folder that grew by ten pictures costs ten pictures; and an interrupted run continues
 // where it stopped. Each row carries a checksum; a damaged row is computed again.
 //
 // Rows are streamed to disk. Memory does not grow with the number of pictures until [Extract] reads
@@ -51,8 +51,8 @@ type Job struct {
 	Seed     uint64 // of the views
 	Workers  int    // goroutines that decode; 0 = one for each processor
 
-	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05: a twentieth
-	// is an accident, more is a wrong folder. 1 accepts any number.
+	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05, because
+	// more than that usually means a wrong folder; 1 accepts any number.
 	BadLimit float64
 	// Progress gets the number of rows done, of those found in the cache, and of all. It may be
 	// nil.
@@ -114,8 +114,8 @@ func Extract(ctx context.Context, job Job) (*Matrix, error) {
 	return m, nil
 }
 
-// Rows are the results of a job on disk, for those that do not fit into memory or are read again
-// and again in another order.
+// Rows are the features of a job, left on disk: for features that do not fit into memory, or that
+// are read repeatedly in another order.
 type Rows struct {
 	Bad []Bad // pictures that could not be read; they have no row
 

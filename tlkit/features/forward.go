@@ -15,8 +15,8 @@ type Pass struct {
 	Workers  int // goroutines that prepare; 0 = one for each processor
 	// Prepare returns picture i, [Size,Size,3]. It is called from several goroutines.
 	Prepare func(i int) (transforms.Tensor, error)
-	// Use gets the pictures of a batch, in order, with their features, [len(pictures),C] and what
-	// the padding gave. An error stops the pass.
+	// Use gets the pictures of a batch, in order, with features [Batch,C]: a row for each picture,
+	// then rows of padding if the batch is not full. An error stops the pass.
 	Use func(pictures []int, features []float32) error
 	// Bad gets a picture that could not be prepared.
 	Bad func(i int, err error)
@@ -30,8 +30,8 @@ type batch struct {
 
 // Forward runs prepared pictures through a backbone, without a cache. Preparing, network and Use
 // work at the same time. Two batches are in flight, so memory does not depend on the number of
-// pictures. Use and Bad are never called at the same time. Errors of Use and of the network stop
-// the pass and are returned; so is that of ctx.
+// pictures. Use and Bad are never called at the same time. An error of Use, of the network or of
+// ctx stops the pass and is returned.
 func Forward(ctx context.Context, b Backbone, p Pass) error {
 	f := &forward{b: b, p: p, free: make(chan *batch, 2), full: make(chan *batch, 1)}
 	for range cap(f.free) {

@@ -56,8 +56,8 @@ type Result struct {
 //
 // When ctx is cancelled, Train finishes the current step, saves the state and returns an error that
 // wraps ErrInterrupted. The same call with Resume continues, and on a CPU ends with the same bits
-// as an uninterrupted training. A [DivergedError] reports a loss that is not finite, a
-// memoryError a step that does not fit into memory.
+// as an uninterrupted training. A [DivergedError] reports a loss or a gradient that is not finite.
+// The error for a step that does not fit into memory says what to change.
 func Train(ctx context.Context, d Data, p Plan, recorder learner.Recorder) (*Result, error) {
 	j, err := newTraining(d, p, recorder)
 	if err != nil {

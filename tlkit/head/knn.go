@@ -6,9 +6,10 @@ import (
 	"sort"
 )
 
-// KNN predicts from the k training samples with the highest cosine similarity, each weighted by
-// exp(similarity/0.07), the usual temperature in the self-supervised literature. Nothing is
-// trained, so it is a quick measure of how good the features are.
+// KNN predicts from the k training samples (at least 1; all if there are fewer) with the highest
+// cosine similarity, each weighted by exp(similarity/0.07), the usual temperature in the
+// self-supervised literature. Nothing is trained, so it is a quick measure of how good the features
+// are.
 //
 // x is [N, C] row-major. The result is [N, K]: for classes, vote shares that sum to 1 in each row;
 // for several labels, the share of votes for each label; for real values, their weighted mean.

@@ -35,8 +35,8 @@ type Step struct {
 	// Of the training samples, without the penalty: mean cross-entropy in nats; for Ridge, squared
 	// error in units of the variance.
 	TrainLoss  float64
-	TrainRight int // training samples classified correctly; -1 except for classes
-	// Samples classified correctly out of fold; -1 without folds, and except for classes.
+	TrainRight int // training samples classified correctly; -1 if the samples have no classes
+	// Samples classified correctly out of fold; -1 without folds or classes.
 	FoldRight int
 	FoldLoss  float64 // out-of-fold loss; NaN without folds
 

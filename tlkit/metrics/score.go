@@ -11,7 +11,7 @@ type Score struct {
 	Metric Metric `json:"metric"`
 	// Fraction in 0..1, or R² up to 1; of several runs, the mean.
 	Value    float64  `json:"score"`
-	Interval Interval `json:"interval"` // 95 %; unknown where none was computed
+	Interval Interval `json:"interval"` // 95 %; unknown if none was computed
 	Total    int      `json:"total"`    // pictures
 
 	// Only accuracy has these two. In other metrics they are -1, and absent from the JSON.

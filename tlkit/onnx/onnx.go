@@ -14,9 +14,9 @@
 //
 // # The cut
 //
-// A head is trained on features, not on the answers of the network's own classifier. So a network
-// is cut: by default where the last layer of its classifier begins, and where you say otherwise,
-// at a value or a node. One line names both file and cut:
+// A head is trained on features, not on the logits of the network's own classifier. So a network is
+// cut: by default where the last layer of its classifier begins, or at a value or node that you
+// name. One string names both file and cut:
 //
 //	my.onnx                     the default cut
 //	my.onnx#pool/AvgPool:0      the value called pool/AvgPool:0
@@ -28,7 +28,7 @@
 // Networks with one input of square pictures, [N,3,H,W] or [N,H,W,3], in 32-bit or 16-bit floats,
 // operator versions 7 to 26. Graphs here are always fed [N,H,W,3] and compute in 32-bit floats.
 // Files are not trusted: size, graph and shapes are checked before anything is built, and an
-// operation that is not known is an [UnsupportedError] before anything runs.
+// operation that is not supported gives an [UnsupportedError] before anything runs.
 package onnx
 
 import (
@@ -46,8 +46,8 @@ type Ref struct {
 	Cut  string // name of a value or a node; "" = where the last layer of the classifier begins
 }
 
-// ParseRef takes apart a name such as "my.onnx" or "my.onnx#pool/AvgPool:0". It reports false for
-// a name that is not of an .onnx file. The file need not exist.
+// ParseRef parses a name such as "my.onnx" or "my.onnx#pool/AvgPool:0". ok is false if the name is
+// not that of an .onnx file. The file need not exist.
 func ParseRef(name string) (r Ref, ok bool) {
 	const extension = ".onnx"
 	i := strings.Index(strings.ToLower(name), extension)
@@ -61,7 +61,7 @@ func ParseRef(name string) (r Ref, ok bool) {
 	return Ref{File: file, Cut: strings.TrimPrefix(rest, "#")}, true
 }
 
-// String is the name that ParseRef takes apart.
+// String returns the name in the form that ParseRef parses.
 func (r Ref) String() string {
 	if r.Cut == "" {
 		return r.File
@@ -74,9 +74,9 @@ const maxFile = 2 << 30
 
 // Open reads the network in the file of r, up to its cut. The weights stay in the file.
 //
-// The error says what is wrong with the file: it is missing, no ONNX network, has more than one
-// input, a graph that goes in circles, no such cut. It is an *UnsupportedError where operations are
-// not known here.
+// The error says what is wrong: the file is missing or not an ONNX network, the network has several
+// inputs or a cycle, or there is no such cut. It is an *[UnsupportedError] if operations are not
+// supported.
 func Open(r Ref) (*Net, error) {
 	info, err := os.Stat(r.File)
 	if errors.Is(err, os.ErrNotExist) {
@@ -109,15 +109,15 @@ func Read(f *weights.File, cut string) (*Net, error) {
 	return a, nil
 }
 
-// Cut is the name of the value that gives the features, also where Open was left to find it.
+// Cut returns the name of the value that gives the features, even if Open chose it.
 func (a *Net) Cut() string { return a.cut }
 
 // Size is the side in pixels of the pictures that the file was exported for, 0 for any.
 func (a *Net) Size() int { return a.size }
 
 // Key is the name of a tensor of the file among the weights of the architecture, where a slash
-// becomes a bar, because GoMLX separates scopes by slashes. It is "" for a tensor that is no weight
-// of the network up to its cut and classifier. It has the form of weights.MatchOptions.Rename.
+// becomes a bar, because GoMLX separates scopes by slashes. It is "" for a tensor that the network
+// up to its cut, and its classifier, do not use. It has the form of weights.MatchOptions.Rename.
 func (a *Net) Key(tensor string) string {
 	if _, ok := a.weights[tensor]; !ok {
 		return ""
@@ -127,8 +127,8 @@ func (a *Net) Key(tensor string) string {
 
 func graphKey(name string) string { return strings.ReplaceAll(name, "/", "|") }
 
-// UnsupportedError lists the operations of a network that are not known here. Nothing of it was
-// run.
+// UnsupportedError lists the operations of a network that this package does not support. Nothing of
+// it was run.
 type UnsupportedError struct {
 	File string
 	Ops  []string // names, each once, sorted

@@ -3,7 +3,7 @@
 // schedule never compiles anything again.
 //
 //	rule := optim.Rule{Name: optim.AdamW, Clip: 1}
-//	err := rule.Reset(store, params)                       // before the first step: empty memory
+//	err := rule.Reset(store, params)                       // before the first step: zeroes the state
 //	norm, finite := rule.Update(scope, params, loss, now)  // in the graph; now is a parameter
 //	now := rule.Now(steps, rates, rule.Momentum)           // its value, in every step
 //
@@ -54,7 +54,7 @@ type Param struct {
 	Decay float64 // weight decay; 0 for biases and the gains of norms
 }
 
-// Check returns an error if the rule is not one that can be followed.
+// Check returns an error if the rule is invalid.
 func (r Rule) Check() error {
 	switch {
 	case r.Name != SGD && r.Name != AdamW:
@@ -94,8 +94,8 @@ func slot(scope *model.Scope, name, key string) *model.Variable {
 	return scope.Store().RootScope().At(memoryScope).At("%s", name).GetVariable(key)
 }
 
-// Reset gives each variable of params a memory of zeros. The variables must be in the root of
-// store. Programs compiled for the same rule and params go on working.
+// Reset sets the optimiser's state of each variable of params to zeros. The variables must be in
+// the root of store. Programs compiled for the same rule and params go on working.
 func (r Rule) Reset(store *model.Store, params []Param) error {
 	if err := r.Check(); err != nil {
 		return err
@@ -123,8 +123,8 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 	return nil
 }
 
-// Memory returns what the rule keeps for params, by name, so that it can be stored with a
-// checkpoint.
+// Memory returns the optimiser's state for params, such as velocities and moments, by name, to be
+// stored with a checkpoint.
 func (r Rule) Memory(store *model.Store, params []Param) map[string]*model.Variable {
 	out := map[string]*model.Variable{}
 	for _, p := range params {

@@ -14,12 +14,12 @@ const (
 	// OneCycle goes up and down again along cosines, and the momentum the other way: Smith 2018,
 	// https://arxiv.org/abs/1803.09820.
 	OneCycle Kind = "one_cycle"
-	Cosine   Kind = "cosine"  // up in a straight line, then down to zero along a cosine
+	Cosine   Kind = "cosine"  // up along a straight line, then down to zero along a cosine
 	Step     Kind = "step"    // times Drop after every Every epochs
 	Plateau  Kind = "plateau" // times Drop when the loss has not fallen for more than Patience epochs
 )
 
-// Schedule says how the learning rates move during training: by a factor for the rates of all
+// Schedule says how the learning rates change during training: by a factor for the rates of all
 // groups. It is plain data.
 type Schedule struct {
 	Kind     Kind    `json:"kind"`
@@ -34,7 +34,7 @@ type Schedule struct {
 	Momenta [2]float64 `json:"momenta,omitzero"`
 }
 
-// Check returns an error if the schedule is not one that can be followed.
+// Check returns an error if the schedule is invalid.
 func (s Schedule) Check() error {
 	switch s.Kind {
 	case Constant:
@@ -101,7 +101,7 @@ func (s Schedule) cycle(step, steps int, low, high, end float64) float64 {
 type Watch struct {
 	Factor float64 `json:"factor"` // 0 stands for 1
 	Best   float64 `json:"best"`   // smallest loss so far
-	Bad    int     `json:"bad"`    // epochs since then
+	Bad    int     `json:"bad"`    // epochs since the smallest loss
 	Seen   int     `json:"seen"`   // epochs
 }
 

@@ -7,7 +7,7 @@
 // describes itself in words made from the data. Curves, Confusion and Scatter also come as a
 // Vega-Lite v5 specification ([Hover]) that contains its data, and no expression made from names.
 //
-// Every chart has an example below; its picture is in the folder testdata.
+// Every chart has an example, whose picture is in the folder testdata.
 //
 // Drawing is deterministic: the same data give the same bytes on the same kind of machine. Names
 // of classes, files and runs may contain anything: control and direction characters, and

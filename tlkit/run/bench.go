@@ -12,8 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Bench is the common ground for probing several backbones: the same pictures, the same splits, the
-// same engine.
+// Bench is what several backbones are probed on: the same pictures, the same splits, the same
+// engine.
 type Bench struct {
 	Data   *datasets.Dataset
 	Task   task.Task // of Data

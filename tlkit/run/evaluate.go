@@ -34,7 +34,8 @@ type Evaluation struct {
 	Preset     string  `json:"preset,omitempty"`
 	Engine     string  `json:"engine"`
 	Seconds    float64 `json:"seconds"`
-	// For a head: the largest difference on its built-in pictures.
+	// For a head: the largest difference of logits on its built-in pictures, as a share of the
+	// largest logit.
 	Parity  *float64        `json:"parity,omitempty"`
 	Warning string          `json:"warning,omitempty"` // why the score may be too optimistic
 	Report  evaluate.Report `json:"report,omitempty"`  // for a head: the report of its task

@@ -29,7 +29,7 @@ type Result struct {
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
 	Choices  []head.Choice `json:"choices,omitempty"`  // out-of-fold result of each strength
 	Engine   string        `json:"engine"`
-	Steps    int           `json:"points,omitempty"` // of history.jsonl
+	Steps    int           `json:"points,omitempty"` // number of points in history.jsonl
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`
 
@@ -82,9 +82,9 @@ type Probe struct {
 	metrics.Score
 	LogLoss float64 `json:"log_loss,omitempty"` // nats, of the first seed; absent for values
 	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures.
-	// GainInterval covers it with 95 %: it is the interval of metrics.Compare, CompareMAP or
-	// CompareR2 for one seed, and Student's t interval of the differences for several seeds, unless
-	// these are all equal.
+	// GainInterval is its 95 % interval: for one seed that of metrics.Compare, CompareMAP or
+	// CompareR2; for several seeds Student's t interval of the differences, unless these are all
+	// equal.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
 }
@@ -102,7 +102,7 @@ type Finetuning struct {
 	Why    string          `json:"why"`
 	From   string          `json:"from,omitempty"` // first stage that moved
 	Rate   float64         `json:"rate,omitempty"` // the largest of all stages
-	// How far to go from the initial to the tuned weights, 0 to 1.
+	// Where the result lies between the initial weights (0) and the tuned ones (1).
 	Mix     float64          `json:"mix"`
 	Steps   int              `json:"steps"`
 	Changed int              `json:"changed"` // number of changed tensors

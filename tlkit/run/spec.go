@@ -19,7 +19,7 @@ import (
 type Spec struct {
 	// Name of a ready set, a folder, or a CSV file.
 	Data  string `json:"data"`
-	Model string `json:"model"` // row of the zoo
+	Model string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
 	// A weights file instead of the published one.
 	Weights string `json:"weights,omitempty"`
 	// Take range, mean, std and channel order from these statistics or this row.
@@ -29,7 +29,8 @@ type Spec struct {
 	Epochs     int       `json:"epochs,omitempty"` // for head.SGDKind; 0 = 25
 	// Augmented views of each training picture; 0 = the picture itself.
 	Views int `json:"views,omitempty"`
-	// Cross-validate: report the mean over so many held-out folds; 0 = do not.
+	// Cross-validate: report the mean over so many held-out folds, at least 2; 0 = do not. Not
+	// together with Finetune, or with several Seeds.
 	Folds int `json:"folds,omitempty"`
 	// The split to report on; "" = valid, or test if there is no valid.
 	Split string `json:"split,omitempty"`
@@ -38,7 +39,7 @@ type Spec struct {
 	Seeds int `json:"seeds,omitempty"`
 	// Epochs of fine-tuning after the head; 0 = none.
 	Finetune int `json:"finetune,omitempty"`
-	// Recipe of fine-tuning; "" = finetune.Tlkit.
+	// Recipe of fine-tuning; "" = finetune.Tlkit. Only with Finetune, as From.
 	Plan finetune.Recipe `json:"plan,omitempty"`
 	// First stage of the backbone that fine-tuning trains; "" = the plan's choice.
 	From string `json:"from,omitempty"`

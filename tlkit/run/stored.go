@@ -37,7 +37,7 @@ func (s *Stored) History() (curves.Run, error) {
 // Head returns the path of the run's head file.
 func (s *Stored) Head() string { return filepath.Join(s.Folder, "head.safetensors") }
 
-// ErrNoRun is wrapped if there is no finished run of a name.
+// ErrNoRun reports that there is no finished run of a name. The errors of [Find] wrap it.
 var ErrNoRun = errors.New("no finished run of that name")
 
 // Find reads the finished run called name below the folder workDir; "" stands for the current one.

@@ -35,8 +35,8 @@ func (Values) Samples(items []datasets.Item, x []float32, outputs int) head.Samp
 // Groups returns the number of samples and no group: any picture can be held out.
 func (Values) Groups(s head.Samples) (smallest int, group string) { return s.Len(), "" }
 
-// Rarest returns the number of pictures that do not have the most common number of a value, for the
-// value where there are fewest.
+// Rarest counts, for each value, the pictures that differ from its most common number, and returns
+// the smallest of these counts.
 func (Values) Rarest(s head.Samples) int {
 	smallest := s.Len()
 	for c := range s.Classes {

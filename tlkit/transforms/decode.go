@@ -21,7 +21,8 @@ type DecodeOptions struct {
 	// camera's EXIF data say. The loaders of torchvision, timm and Keras ignore them: set this
 	// to reproduce a published accuracy exactly.
 	IgnoreOrientation bool `json:"ignore_orientation,omitempty"`
-	// MaxPixels is the largest width times height that is decoded; 0 means 178,956,970.
+	// MaxPixels is the largest width times height that is decoded; 0 means 178,956,970, the most
+	// that Pillow opens.
 	MaxPixels int `json:"max_pixels,omitempty"`
 	// MaxBytes is the largest file that is read; 0 means 256 MB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`

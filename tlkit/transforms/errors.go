@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// DecodeKind says in one word why a picture could not be decoded.
+// DecodeKind says in a few words why a picture could not be decoded.
 type DecodeKind string
 
 // The kinds of a [DecodeError].
@@ -24,7 +24,7 @@ const (
 type DecodeError struct {
 	Path   string     // the file, empty when decoding from memory
 	Format string     // "jpeg", "png", "gif", "webp", or "" if not recognised
-	Kind   DecodeKind // in one word
+	Kind   DecodeKind // in a few words
 	Detail string     // what was found, what was wanted
 	Err    error      // the cause below, may be nil
 }

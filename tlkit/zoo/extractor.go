@@ -15,7 +15,7 @@ import (
 )
 
 // Extractor is a network compiled for a fixed number of pictures, with its weights on the device.
-// It is for one goroutine at a time.
+// Only one goroutine at a time may use it.
 type Extractor struct {
 	Batch    int // pictures per call
 	Size     int // side of a picture in pixels

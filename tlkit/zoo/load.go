@@ -25,20 +25,20 @@ import (
 // Options of Load. The zero value fetches what is missing and reports no progress.
 type Options struct {
 	Weights string             // a file of yours instead of the row's; it must hold the same tensors
-	Preset  *transforms.Preset // other pixels than the row's, for example another size; nil = the row's
+	Preset  *transforms.Preset // another preset than the row's, for example another size; nil = the row's
 	Offline bool               // use no network
 	// NonCommercial says that your use is not commercial. The licences of some rows require it.
 	NonCommercial bool
-	// Answer is how long a source may take until its first sign of life; 0 = as long as its own
-	// limits.
+	// Answer is how long to wait for a source to respond at all; 0 = the usual time limits of
+	// downloads.
 	Answer time.Duration
 	// Report gets the progress of a download: what is being done, with the bytes done and in
 	// total (0 = unknown). It may be nil.
 	Report func(what string, done, total int64)
 }
 
-// Net is a checkpoint in memory: its row, its tensors, and the pixels they want. It is read only
-// and may be used from several goroutines.
+// Net is a checkpoint in memory: its row, its tensors, and how pictures are prepared for them. It
+// is read only and may be used from several goroutines.
 type Net struct {
 	Row       Row
 	Preset    transforms.Preset // how to prepare pictures: the row's, or Options.Preset
@@ -59,7 +59,7 @@ type Net struct {
 // error is a *PresetError.
 //
 // Other errors: an *UnknownError; ErrNonCommercial; fetch errors, which list every source with its
-// answer; tensors that are missing, too many, or of another shape, each by name.
+// answer; tensors that are missing, unexpected, or of another shape, each by name.
 func Load(ctx context.Context, name string, o Options) (*Net, error) {
 	s, err := resolve(name)
 	if err != nil {
@@ -123,8 +123,8 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 	return n.read()
 }
 
-// ErrNonCommercial is returned where a licence forbids commercial use and Options.NonCommercial is
-// not set.
+// ErrNonCommercial is returned if a licence forbids commercial use and Options.NonCommercial is not
+// set.
 var ErrNonCommercial = errors.New("for non-commercial use only")
 
 // allowed returns an error where the row's licence forbids what these options are for.
@@ -204,7 +204,7 @@ type fitted interface {
 }
 
 // Sum returns the sha256 by which a Net knows a weights file. It is that of the file's bytes; for a
-// TensorFlow.js model, whose numbers are in other files beside it, those take part.
+// TensorFlow.js model, whose numbers are in other files beside it, it covers those too.
 func Sum(ctx context.Context, path string) (string, error) {
 	sum, err := hashFile(ctx, path)
 	if err != nil {

@@ -134,7 +134,7 @@ func loadOwn(ctx context.Context, ref onnx.Ref, o Options) (*Net, error) {
 // says which pixels its network was trained on.
 type PresetError struct{ File string }
 
-// Error says how to give a preset.
+// Error names the file and says how to give a preset.
 func (e *PresetError) Error() string {
 	return fmt.Sprintf("zoo: %s does not say which pixels it was trained on, and with others it is silently wrong", e.File) + advice.Join(e.Advice())
 }

