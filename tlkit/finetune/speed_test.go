@@ -1,25 +1,14 @@
-//go:build unix
-
 package finetune
 
 import (
 	"fmt"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
-
-// processor returns the processor time of this process so far, in seconds.
-func processor() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
-}
 
 // Pictures per second of a training step (forward, backward, SGD with momentum) from different
 // stages on, without the frozen part.
@@ -55,7 +44,7 @@ func BenchmarkStep(b *testing.B) {
 			}
 			b.ReportMetric(time.Since(began).Seconds(), "s/first")
 			b.ResetTimer()
-			before := processor()
+			before := machine.ProcessorTime()
 			for range b.N {
 				if _, err := t.run(in, p.Rule.Now(make([]int, len(rates)), rates, 0)); err != nil {
 					b.Fatal(err)
@@ -63,7 +52,7 @@ func BenchmarkStep(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N*c.batch)/b.Elapsed().Seconds(), "pictures/s")
 			// Depends less on other processes.
-			b.ReportMetric((processor()-before)/float64(b.N*c.batch)*1000, "cpu-ms/picture")
+			b.ReportMetric(((machine.ProcessorTime() - before).Seconds())/float64(b.N*c.batch)*1000, "cpu-ms/picture")
 		})
 	}
 }
