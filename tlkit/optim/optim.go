@@ -108,6 +108,7 @@ func (r Rule) Reset(store *model.Store, params []Param) error {
 		for _, name := range r.slots() {
 			zeros := tensors.FromShape(v.Shape())
 			if s := slot(store.RootScope(), name, p.Key); s != nil {
+				s.SetTrainable(false) // one that a GoMLX checkpoint made is trainable
 				if err := s.SetValue(zeros); err != nil {
 					return fmt.Errorf("optim: %w", err)
 				}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -285,10 +287,9 @@ func (n *Net) Tensor(key string) (values []float32, shape []int, ok bool) {
 //	out := net.Graph(scope.In("backbone"), images)
 //	logits := layers.Dense(scope.In("head"), StopGradient(out.Features), true, 2)
 //
-// The weights become variables of scope under the checkpoint's own keys. Those that are there
-// already stay, so a graph that is built again after some training keeps what was trained. Weights
-// are trainable, the statistics of batch norms are not. To freeze the network, cut with
-// StopGradient, or set Variable.Trainable. Graph panics on errors, as graph code does.
+// The weights become variables of scope under the checkpoint's own keys, see [Net.Variables]. To
+// freeze the network, cut with StopGradient, or set Variable.Trainable. Graph panics on errors, as
+// graph code does.
 func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
 	if err := n.Variables(scope); err != nil {
 		panic(err)
@@ -296,19 +297,30 @@ func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
 	return backbone.Graph(n.Row.arch, scope, images)
 }
 
-// Variables puts the weights into scope, each under its key. Variables that are there already stay
-// as they are.
+// Variables puts the weights into scope, each under its key. Variables that are there already keep
+// their values, so that a graph that is built again, or after GoMLX has loaded a checkpoint, goes on
+// from what was trained. Weights are trainable unless you have set them otherwise; the statistics of
+// batch norms never are, not even those that a checkpoint made: a
+// gradient step would turn variances negative.
+//
+// It is an error if a variable of scope has a weight's key but not its shape.
 func (n *Net) Variables(scope *model.Scope) error {
 	for _, w := range n.declared.Weights {
-		if scope.GetVariable(w.Name) != nil {
-			continue
-		}
 		t := n.tensors[w.Name]
-		v, err := scope.CreateVariable(w.Name, tensors.FromFlatDataAndDimensions(t.Data, t.Shape...))
-		if err != nil {
-			return fmt.Errorf("zoo: %s: variable %q: %w", n.Row.Name, w.Name, err)
+		v := scope.GetVariable(w.Name)
+		if v == nil {
+			var err error
+			v, err = scope.CreateVariable(w.Name, tensors.FromFlatDataAndDimensions(t.Data, t.Shape...))
+			if err != nil {
+				return fmt.Errorf("zoo: %s: variable %q: %w", n.Row.Name, w.Name, err)
+			}
 		}
-		v.SetTrainable(w.Trainable)
+		if want := shapes.Make(dtypes.Float32, t.Shape...); !v.Shape().Equal(want) {
+			return advice.New(fmt.Errorf("zoo: %s: scope %s has a variable %q of shape %s, want %s", n.Row.Name, scope.Scope(), w.Name, v.Shape(), want), "give the network a scope of its own, such as scope.In(%q), or load the checkpoint of the same network", "backbone")
+		}
+		if !w.Trainable {
+			v.SetTrainable(false)
+		}
 	}
 	return nil
 }
