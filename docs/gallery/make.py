@@ -34,7 +34,7 @@ def outputs(number):
     for cell in json.loads(path.read_text())["cells"]:
         for out in cell.get("outputs", []):
             data = {k: "".join(v) if isinstance(v, list) else v for k, v in out.get("data", {}).items()}
-            yield "".join(out.get("text", "")) or data.get("text/plain", ""), data.get("image/png")
+            yield "".join(out.get("text", "")) or data.get("text/plain", ""), data.get("image/png") or data.get("image/jpeg")
 
 
 def stored(number, begins):

@@ -42,7 +42,7 @@ type Outcome struct {
 	Out      string  `json:"out"`
 	HTML     string  `json:"html,omitempty"`
 	Cells    int     `json:"cells"`
-	Pictures int     `json:"pictures"` // image/png outputs
+	Pictures int     `json:"pictures"` // outputs with a picture
 	Seconds  float64 `json:"seconds"`
 }
 

@@ -128,7 +128,7 @@ def main():
     if job["html"]:
         write(job["html"], page(nb, os.path.splitext(os.path.basename(job["notebook"]))[0]))
         html = job["html"]
-    png = sum("image/png" in o.get("data", {}) for c in nb.cells if c.cell_type == "code" for o in c.outputs)
+    png = sum(any(m in o.get("data", {}) for m in ("image/png", "image/jpeg")) for c in nb.cells if c.cell_type == "code" for o in c.outputs)
     tell(event="end", ok=not why, cell=failed, why=why, last=says(done[-1]) if done else "", out=written, html=html,
          cells=len(code), pictures=png, seconds=round(time.monotonic() - begin, 2))
 

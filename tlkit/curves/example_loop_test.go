@@ -71,6 +71,6 @@ func ExampleRecorder_gomlxLoop() {
 	}
 	points := recorder.Run().Series(curves.Train, curves.Loss)
 	fmt.Println(len(points), "losses; the last below 0.1:", points[len(points)-1].Value < 0.1)
-	_ = plots.Curves(recorder.Run()) // a figure: PNG, SVG, Vega-Lite, words
+	_ = plots.Curves(recorder.Run()) // a figure: PNG, SVG, words
 	// Output: 40 losses; the last below 0.1: true
 }

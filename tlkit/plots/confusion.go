@@ -23,15 +23,14 @@ const (
 // that were predicted as each column, from light to blue, and the count. Empty cells stay blank.
 // To the right is the recall of each class with its 95 % interval. More than 15 classes are
 // ordered so that classes that are confused with each other are neighbours, and the worst mistakes
-// are listed. The result is a [Hover].
+// are listed.
 func Confusion(c metrics.Confusion) Figure {
 	if err := c.Check(); err != nil {
 		return failed("%w", err)
 	}
 	m := newMatrix(c)
-	f := hover{figure: m.figure()}
+	f := m.figure()
 	f.text = m.text()
-	f.spec = m.vega
 	return &f
 }
 

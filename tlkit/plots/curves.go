@@ -18,12 +18,11 @@ import (
 //
 // If a run has out-of-fold points, those chose the state that was kept; validation is dashed,
 // because it decides nothing. Without runs or points the figure says so, so that a live view can
-// start before training. The result is a [Hover].
+// start before training.
 func Curves(runs ...curves.Run) Figure {
 	ch := newCurvesChart(runs)
-	f := hover{figure: ch.figure()}
+	f := ch.figure()
 	f.text = ch.text()
-	f.spec = ch.vega
 	return &f
 }
 

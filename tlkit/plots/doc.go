@@ -4,8 +4,7 @@
 //
 // Each function takes plain data and returns a [Figure]. A figure draws itself as PNG (twice the
 // nominal size, on opaque white) or SVG (with text as outlines, so that no font is needed), and
-// describes itself in words made from the data. Curves, Confusion and Scatter also come as a
-// Vega-Lite v5 specification ([Hover]) that contains its data, and no expression made from names.
+// describes itself in words made from the data.
 //
 // Every chart has an example, whose picture is in the folder testdata.
 //

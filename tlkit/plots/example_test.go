@@ -161,13 +161,9 @@ func ExampleConfusion() {
 		Counts: [][]int{{31, 2, 0, 1, 4}, {1, 44, 0, 5, 0}, {0, 0, 27, 0, 2}, {2, 6, 0, 38, 0}, {5, 0, 1, 0, 33}},
 	})
 	fmt.Println(figure.Text())
-
-	_, interactive := figure.(plots.Hover)
-	fmt.Println("hovering:", interactive)
 	compare(figure, "testdata/confusion-5.png")
 	// Output:
 	// Confusion matrix of 5 classes: accuracy 85.6 % (173 of 202, 95 % 80.1-89.8). Lowest recall: bread, 81.6 % (31 of 38). Most confused: rice dishes taken for curry: 6 of 46; sweets taken for bread: 5 of 39; curry taken for rice dishes: 5 of 50.
-	// hovering: true
 }
 
 // Pixels scaled to 0..1, shown to weights that expect mean 0 and deviation 1.

@@ -2,7 +2,6 @@ package plots
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -34,13 +33,6 @@ type Figure interface {
 	Image(scale float64) (*image.RGBA, error)
 }
 
-// Hover is a Figure that also has an interactive version.
-type Hover interface {
-	Figure
-	// VegaLite returns a complete Vega-Lite v5 specification in JSON, with its data.
-	VegaLite() ([]byte, error)
-}
-
 // figure draws lazily: nothing is rasterised until PNG, SVG or Image is called.
 type figure struct {
 	width, height float64
@@ -48,13 +40,6 @@ type figure struct {
 	draw          func(c *canvas)
 	photos        bool // contains photos, which a palette would damage
 	err           error
-}
-
-// hover is a figure with a specification. It is a type of its own, so that a type assertion to
-// Hover fails for other figures.
-type hover struct {
-	figure
-	spec func() map[string]any
 }
 
 // failed returns a figure for data that cannot be drawn.
@@ -153,18 +138,4 @@ func (f *figure) SVG(w io.Writer) (err error) {
 		return fmt.Errorf("plots: %w", err)
 	}
 	return nil
-}
-
-func (h *hover) VegaLite() ([]byte, error) {
-	if h.err != nil {
-		return nil, h.err
-	}
-	spec := h.spec()
-	spec["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"
-	spec["description"] = h.text
-	b, err := json.Marshal(spec)
-	if err != nil {
-		return nil, fmt.Errorf("plots: %w", err)
-	}
-	return b, nil
 }

@@ -2,7 +2,6 @@ package plots
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"image"
@@ -38,13 +37,6 @@ func render(t *testing.T, name string, f Figure) *image.RGBA {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			t.Errorf("%s: the alt text holds the control character %U", name, r)
 		}
-	}
-	if v, ok := f.(Hover); ok {
-		b, err := v.VegaLite()
-		if err != nil {
-			t.Fatalf("%s: Vega-Lite: %v", name, err)
-		}
-		checkVega(t, name, b)
 	}
 	out, err := f.Image(1)
 	if err != nil {
@@ -85,40 +77,6 @@ func checkSVG(t *testing.T, name string, b []byte) {
 			}
 		}
 	}
-}
-
-// checkVega: JSON with its data inside, no address but the schema's, no
-// expression.
-func checkVega(t *testing.T, name string, b []byte) {
-	t.Helper()
-	var spec map[string]any
-	if err := json.Unmarshal(b, &spec); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	if bytes.ContainsAny(b, "<>") || bytes.Contains(b, []byte("\u2028")) {
-		t.Errorf("%s: the specification holds markup", name)
-	}
-	var walk func(key string, v any)
-	walk = func(key string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for k, w := range v {
-				if k == "url" || k == "expr" || k == "signal" || k == "href" {
-					t.Errorf("%s: the specification has a %q", name, k)
-				}
-				walk(k, w)
-			}
-		case []any:
-			for _, w := range v {
-				walk(key, w)
-			}
-		case string:
-			if strings.Contains(v, "://") && key != "$schema" {
-				t.Errorf("%s: the specification names %q", name, v)
-			}
-		}
-	}
-	walk("", spec)
 }
 
 func TestEveryPicture(t *testing.T) {
@@ -220,15 +178,6 @@ func TestHostileNamesStayInert(t *testing.T) {
 		odd := curves.Run{Name: n, Points: []curves.Point{{Metric: metrics.Metric(n + "m"), Split: n, Phase: n, Value: 1}, {Metric: metrics.Metric(n + "m"), Split: n, Epoch: 1, Value: 2}}, Marks: []curves.Mark{{Kind: n + "k", Text: n}}}
 		f["odd metric"] = Curves(odd)
 		for name, fig := range f {
-			if strings.Contains(n, "://") {
-				// an address in a name stays a string; only its use would matter
-				if h, ok := fig.(Hover); ok {
-					if _, err := h.VegaLite(); err != nil {
-						t.Error(err)
-					}
-				}
-				continue
-			}
 			render(t, name+" of "+shorten(strings.Split(n, ""), 20), fig)
 		}
 	}
@@ -379,9 +328,6 @@ func TestBadDataIsAnError(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "plots: ") {
 				t.Errorf("%s: %s: %v", name, kind, err)
 			}
-		}
-		if h, ok := f.(Hover); ok {
-			t.Errorf("%s: a failed figure offers %T", name, h)
 		}
 		if f.Text() == "" {
 			t.Errorf("%s: no words", name)

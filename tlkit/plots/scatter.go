@@ -22,7 +22,7 @@ const scatterLabels = 30
 // Scatter draws a value against a cost, such as accuracy against time. Less x and more y is
 // better: a line joins the dots that no other dot beats in both. The x axis is logarithmic if
 // its values span more than a factor of 20. Dots with coordinates that are not finite are left
-// out, and Text says how many. The result is a [Hover].
+// out, and Text says how many.
 func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	var shown []Dot
 	for _, d := range dots {
@@ -65,9 +65,7 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	const width = 560.0
 	height := 360 + 7*float64(min(max(len(shown)-8, 0), 22)) // names need room
 	arrange([]*panel{p}, padding, width-padding, padding, height-2*padding+8)
-	f := hover{figure: figure{width: width, height: height, text: s.text(), draw: s.draw}}
-	f.spec = s.vega
-	return &f
+	return &figure{width: width, height: height, text: s.text(), draw: s.draw}
 }
 
 type scatter struct {
@@ -234,53 +232,4 @@ func (s *scatter) text() string {
 		out += fmt.Sprintf(" %s without a finite place left out.", plural(s.missing, "entry", "entries"))
 	}
 	return out
-}
-
-func (s *scatter) vega() map[string]any {
-	var rows []any
-	fy, unit := 1.0, ""
-	if s.ys.Unit != "" {
-		unit = " (" + inert(s.ys.Unit) + ")"
-	}
-	if s.ys.Unit == "%" {
-		fy = 100
-	}
-	fx, xUnit := 1.0, ""
-	if s.xs.Unit != "" {
-		xUnit = " (" + inert(s.xs.Unit) + ")"
-	}
-	if s.xs.Unit == "%" {
-		fx = 100
-	}
-	for i, d := range s.dots {
-		row := map[string]any{"name": inert(d.Label), "x": d.X * fx, "y": d.Y * fy, "frontier": "beaten"}
-		if slices.Contains(s.front, i) {
-			row["frontier"] = "not beaten"
-		}
-		if d.Interval.Known() {
-			row["low"], row["high"] = d.Interval.Low*fy, d.Interval.High*fy
-		}
-		rows = append(rows, row)
-	}
-	x := map[string]any{"field": "x", "type": "quantitative", "title": inert(s.xs.Name) + xUnit}
-	if s.panel.x.log {
-		x["scale"] = map[string]any{"type": "log"}
-	}
-	yTitle := inert(s.ys.Name) + unit
-	return map[string]any{
-		"title": inert(s.title), "width": 420, "height": 280,
-		"data":     map[string]any{"values": nonNil(rows)},
-		"encoding": map[string]any{"x": x, "color": map[string]any{"field": "frontier", "type": "nominal", "title": nil, "scale": map[string]any{"domain": []any{"not beaten", "beaten"}, "range": []any{hexOf(blue.line), hexOf(grey.line)}}}},
-		"layer": []any{
-			map[string]any{"mark": map[string]any{"type": "rule", "opacity": 0.5}, "encoding": map[string]any{
-				"y": map[string]any{"field": "low", "type": "quantitative", "title": yTitle, "scale": map[string]any{"zero": false}}, "y2": map[string]any{"field": "high"}}},
-			map[string]any{"mark": map[string]any{"type": "point", "filled": true, "size": 70}, "encoding": map[string]any{
-				"y": map[string]any{"field": "y", "type": "quantitative", "title": yTitle, "scale": map[string]any{"zero": false}},
-				"tooltip": []any{
-					map[string]any{"field": "name", "type": "nominal"}, map[string]any{"field": "x", "type": "quantitative", "title": inert(s.xs.Name) + xUnit, "format": ".4~g"},
-					map[string]any{"field": "y", "type": "quantitative", "title": yTitle, "format": ".4~g"},
-					map[string]any{"field": "low", "type": "quantitative", "format": ".4~g"}, map[string]any{"field": "high", "type": "quantitative", "format": ".4~g"},
-				}}, "params": []any{map[string]any{"name": "zoom", "select": "interval", "bind": "scales"}}},
-		},
-	}
 }

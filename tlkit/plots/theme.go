@@ -1,7 +1,6 @@
 package plots
 
 import (
-	"fmt"
 	"image/color"
 	"math"
 )
@@ -112,5 +111,3 @@ const (
 	pageWidth = 760.0
 	padding   = 16.0 // white around everything, for dark pages
 )
-
-func hexOf(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }

@@ -3,9 +3,7 @@ package show
 import (
 	"bytes"
 	"encoding/gob"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"image/png"
 	"time"
 
@@ -19,8 +17,9 @@ type cell struct {
 }
 
 const (
-	patience = 2 * time.Second // for the pipe
-	vegaLite = protocol.MIMEType("application/vnd.vegalite.v5+json")
+	patience     = 2 * time.Second // for the pipe
+	pictureScale = 2               // pixels of a picture for each pixel on the page
+	jpegType     = protocol.MIMEType("image/jpeg")
 )
 
 // errGone says that the notebook no longer answers.
@@ -45,9 +44,8 @@ type bundle struct {
 	live  bool   // a newer one will replace it
 	text  string
 	html  string
-	png   []byte
-	scale int    // of png: pixels for each pixel on the page
-	vega  []byte // JSON
+	png   []byte // at pictureScale
+	jpeg  []byte // sent instead of png; nil for charts
 	kind  Kind
 }
 
@@ -58,20 +56,18 @@ func (c *cell) send(b bundle) error {
 		data[protocol.MIMETextHTML] = b.html
 	}
 	if b.png != nil {
-		data[protocol.MIMEImagePNG] = b.png
+		// One form only: a front end that is offered several chooses for itself.
+		kind, picture := protocol.MIMEImagePNG, b.png
+		if b.jpeg != nil {
+			kind, picture = jpegType, b.jpeg
+		}
+		data[kind] = picture
 		described := map[string]any{"alt": b.text}
 		if config, err := png.DecodeConfig(bytes.NewReader(b.png)); err == nil {
-			described["width"], described["height"] = config.Width/b.scale, config.Height/b.scale
+			described["width"], described["height"] = config.Width/pictureScale, config.Height/pictureScale
 		}
-		metadata[string(protocol.MIMEImagePNG)] = described
+		metadata[string(kind)] = described
 		metadata["tlkit"] = map[string]any{"pictures": string(b.kind)}
-	}
-	if b.vega != nil {
-		var spec map[string]any
-		if err := json.Unmarshal(b.vega, &spec); err != nil {
-			return fmt.Errorf("show: Vega-Lite: %w", err)
-		}
-		data[vegaLite] = spec
 	}
 	return c.deadline(func() {
 		gonbui.SendData(&protocol.DisplayData{Data: data, Metadata: metadata, DisplayID: b.place})

@@ -3,8 +3,7 @@
 //
 //	show.Default.Figure("curves", figure) // in a cell: the picture; on a terminal: its words
 //
-// A figure is anything with the methods PNG and Text; one that also has VegaLite reacts to
-// the mouse. Everything shown has a text form, and no output contains a script: a notebook
+// A figure is anything with the methods PNG and Text. Everything shown has a text form, and no output contains a script: a notebook
 // looks the same trusted and untrusted, online and offline.
 //
 // Nothing blocks when the notebook is gone: if its pipe does not answer within two seconds,
@@ -16,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/png"
+	"image/jpeg"
 	"io"
 	"os"
 	"path/filepath"
@@ -30,11 +29,6 @@ import (
 type Figure interface {
 	PNG(io.Writer) error
 	Text() string
-}
-
-// Hover is a figure that also comes as a Vega-Lite v5 specification with inline data.
-type Hover interface {
-	VegaLite() ([]byte, error)
 }
 
 // drawer is a figure that can draw itself at any scale.
@@ -114,26 +108,13 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var picture bytes.Buffer
-	scale := 2 // what PNG draws at
-	var err error
-	if d, ok := f.(drawer); ok && kind != Chart && s.inCell() {
-		// Photographs at twice their size would make a notebook of megabytes.
-		scale = 1
-		var img *image.RGBA
-		img, err = d.Image(1)
-		if err == nil {
-			err = png.Encode(&picture, img)
-		}
-	} else {
-		err = f.PNG(&picture)
-	}
-	if err != nil {
+	if err := f.PNG(&picture); err != nil {
 		return fmt.Errorf("show: %s: %w", name, err)
 	}
-	b := bundle{place: place, live: place != "", text: clean(f.Text()), png: picture.Bytes(), scale: scale, kind: kind}
-	if h, ok := f.(Hover); ok && !b.live && s.inCell() {
-		b.vega, err = h.VegaLite()
-		if err != nil {
+	b := bundle{place: place, live: place != "", text: clean(f.Text()), png: picture.Bytes(), kind: kind}
+	if d, ok := f.(drawer); ok && kind != Chart && s.inCell() {
+		var err error
+		if b.jpeg, err = photographic(d); err != nil {
 			return fmt.Errorf("show: %s: %w", name, err)
 		}
 	}
@@ -146,6 +127,18 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 		}
 	}
 	return s.keep(name, b)
+}
+
+// photographic draws a figure with photographs at the same scale as PNG, as a JPEG. As a PNG it
+// would be five times as large, and a notebook with a few of them would have megabytes.
+func photographic(d drawer) ([]byte, error) {
+	img, err := d.Image(pictureScale)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = jpeg.Encode(&b, img, &jpeg.Options{Quality: 88})
+	return b.Bytes(), err
 }
 
 // keep writes a figure to the terminal or a file, without a notebook.

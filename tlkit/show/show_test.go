@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/jpeg"
 	"image/png"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,9 +26,8 @@ import (
 // dot is a figure with everything a figure can have.
 type dot struct{ words string }
 
-func (d dot) PNG(w io.Writer) error     { return png.Encode(w, image.NewGray(image.Rect(0, 0, 8, 6))) }
-func (d dot) Text() string              { return d.words }
-func (d dot) VegaLite() ([]byte, error) { return []byte(`{"data":{"values":[{"x":1.5},null]}}`), nil }
+func (d dot) PNG(w io.Writer) error { return png.Encode(w, image.NewGray(image.Rect(0, 0, 8, 6))) }
+func (d dot) Text() string          { return d.words }
 
 const nasty = "<script>alert(1)</script>\u202e\x1b[31m'\"&" + "🐝"
 
@@ -99,6 +101,9 @@ func TestValue(t *testing.T) {
 	if img, err := (photograph{wide}).Image(1); err != nil || img.Bounds().Dx() != mostWidth || img.Bounds().Dy() != 190 {
 		t.Errorf("%v, %v", img.Bounds(), err)
 	}
+	if img, err := (photograph{image.NewGray(image.Rect(0, 0, 30, 20))}).Image(2); err != nil || img.Bounds() != image.Rect(0, 0, 60, 40) {
+		t.Errorf("%v, %v", img.Bounds(), err)
+	}
 	if err := (&Screen{Out: io.Discard}).Value(image.NewGray(image.Rectangle{})); err == nil {
 		t.Error("an empty picture was shown")
 	}
@@ -137,6 +142,9 @@ func TestMain(m *testing.M) {
 	_ = s.Live("live", dot{"first"})
 	_ = s.Live("live", dot{"second"})
 	if err := s.Figure("curves", dot{"a dot"}); err != nil {
+		fmt.Println(err)
+	}
+	if err := s.Value(image.NewGray(image.Rect(0, 0, 30, 20))); err != nil {
 		fmt.Println(err)
 	}
 	for i := range int64(500) { // faster than anybody can look
@@ -253,10 +261,14 @@ func TestInACell(t *testing.T) {
 		}
 	}
 	figure := got[2]
-	for _, m := range []protocol.MIMEType{protocol.MIMEImagePNG, protocol.MIMETextPlain, vegaLite} {
-		if figure.Data[m] == nil {
-			t.Errorf("the figure has no %s", m)
-		}
+	if len(figure.Data) != 2 || figure.Data[protocol.MIMEImagePNG] == nil || figure.Data[protocol.MIMETextPlain] == nil {
+		t.Errorf("the figure comes as %v, want a PNG and words: JupyterLab shows the form that it likes best", slices.Collect(maps.Keys(figure.Data)))
+	}
+	picture := got[3]
+	sent, err := jpeg.Decode(bytes.NewReader(picture.Data[jpegType].([]byte)))
+	size, _ := picture.Metadata[string(jpegType)].(map[string]any)
+	if err != nil || picture.Data[protocol.MIMEImagePNG] != nil || sent.Bounds() != image.Rect(0, 0, 60, 40) || size["width"] != 30 {
+		t.Errorf("a photograph comes with %v for the page, %v", size, err)
 	}
 	if tag, _ := figure.Metadata["tlkit"].(map[string]any); tag["pictures"] != string(Chart) {
 		t.Errorf("tag %v", figure.Metadata)

@@ -59,9 +59,9 @@ func (p photograph) Text() string {
 	return fmt.Sprintf("a picture of %d x %d pixels", b.Dx(), b.Dy())
 }
 
-// Image returns the picture at its own size, but at most as wide as a figure: the twelve
+// Image returns the picture at a scale: 1 is its own size, but at most as wide as a figure: the twelve
 // million pixels of a camera are too much for a notebook.
-func (p photograph) Image(float64) (*image.RGBA, error) {
+func (p photograph) Image(scale float64) (*image.RGBA, error) {
 	b := p.img.Bounds()
 	if b.Empty() {
 		return nil, fmt.Errorf("show: a picture of %d x %d pixels", b.Dx(), b.Dy())
@@ -70,13 +70,14 @@ func (p photograph) Image(float64) (*image.RGBA, error) {
 	if w > mostWidth {
 		w, h = mostWidth, max(1, h*mostWidth/w)
 	}
+	w, h = max(1, int(float64(w)*scale)), max(1, int(float64(h)*scale))
 	out := image.NewRGBA(image.Rect(0, 0, w, h))
 	draw.CatmullRom.Scale(out, out.Bounds(), p.img, b, draw.Src, nil)
 	return out, nil
 }
 
 func (p photograph) PNG(w io.Writer) error {
-	img, err := p.Image(1)
+	img, err := p.Image(pictureScale)
 	if err != nil {
 		return err
 	}
