@@ -101,19 +101,44 @@ func (f *RateFind) smooth() []curves.Point {
 	return curves.Smooth(points, 0.9)
 }
 
+// lowest returns the step at which the smoothed loss is lowest, or 0 if it is not lower than the
+// first steps by more than their noise. What falls after that step only comes back from above.
+func (f *RateFind) lowest(smooth []curves.Point) int {
+	n := min(10, len(f.Losses)/4)
+	if n < 3 {
+		return 0
+	}
+	mean, square, at := 0.0, 0.0, 0
+	for _, loss := range f.Losses[:n] {
+		mean += loss / float64(n)
+	}
+	for _, loss := range f.Losses[:n] {
+		square += (loss - mean) * (loss - mean) / float64(n-1)
+	}
+	for i := range smooth {
+		if i >= n && (at == 0 || smooth[i].Value < smooth[at].Value) {
+			at = i
+		}
+	}
+	if noise := math.Sqrt(square / float64(n)); smooth[at].Value > mean-noise {
+		return 0
+	}
+	return at
+}
+
 // suggest sets the rate at which the smoothed loss falls most steeply over the logarithm of the
 // rate.
 func (f *RateFind) suggest() {
 	smooth := f.smooth()
 	const reach = 4 // steps on each side, because a single batch says little
-	steepest := 0.0
-	for i := reach; i+reach < len(smooth); i++ {
+	steepest, end := 0.0, f.lowest(smooth)
+	for i := reach; i+reach <= end; i++ {
 		if slope := smooth[i+reach].Value - smooth[i-reach].Value; slope < steepest {
 			steepest, f.Suggested = slope, f.Rates[i]
 		}
 	}
 	if f.Suggested == 0 {
-		f.Why = "the loss never fell: the fitted head cannot be improved at these rates; keep the plan's rate"
+		f.Why = "no usable rate: the loss never fell by more than its noise; keep the plan's rate"
 		return
 	}
 	f.Why = fmt.Sprintf("the loss falls fastest at %.2g; rates up to %.2g were tried", f.Suggested, f.Rates[len(f.Rates)-1])

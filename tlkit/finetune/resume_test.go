@@ -425,6 +425,7 @@ func TestFindRate(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", t.TempDir())
 	p := small("plain")
 	p.Fresh = true // with a fitted head, the loss could not fall
+	p.Batch = 24   // a batch of few says too little
 	before := fmt.Sprint(d.Head.Head.Weight[:4])
 	f, err := FindRate(context.Background(), d, p)
 	if err != nil {
@@ -458,6 +459,15 @@ func TestFindRate(t *testing.T) {
 	}
 	if flat.suggest(); flat.Suggested != 0 || !strings.Contains(flat.Why, "never fell") {
 		t.Errorf("a loss that only rises suggests %v", flat.Suggested)
+	}
+	// From a fitted head: level but for noise, then away. A dip within the noise is no reason.
+	noisy := &RateFind{}
+	for i := range 60 {
+		loss := 0.06 + 0.03*math.Sin(float64(i*i)) + math.Pow(10, float64(i-55)/5)
+		noisy.Rates, noisy.Losses = append(noisy.Rates, math.Pow(10, float64(i)/12-6)), append(noisy.Losses, loss)
+	}
+	if noisy.suggest(); noisy.Suggested != 0 || !strings.Contains(noisy.Why, "no usable rate") {
+		t.Errorf("noise suggests %v: %s", noisy.Suggested, noisy.Why)
 	}
 }
 

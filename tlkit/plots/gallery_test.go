@@ -145,6 +145,15 @@ func calibrated(name string, power float64) Calibrated {
 	return Calibrated{name, c}
 }
 
+// fitted are the losses of a find that begins at the best head.
+func fitted(rates []float64) []float64 {
+	var out []float64
+	for i, r := range rates {
+		out = append(out, 0.06+0.05*math.Abs(sine(i, 1.3))+80*r*math.Abs(sine(i, 2.1))+900*r*r)
+	}
+	return out
+}
+
 func gallery() map[string]Figure {
 	seeds := []curves.Run{fineTuned("a", 1), fineTuned("a", 1.4), fineTuned("a", 1.9), fineTuned("a", 2.3)}
 	var rivals []curves.Run
@@ -202,6 +211,7 @@ func gallery() map[string]Figure {
 		"reliability-1":    Reliability(calibrated("", 3)),
 		"scatter":          Scatter("Accuracy against time", Scale{"time for ants and bees", "s"}, percent, dots),
 		"rates":            Rates(tried, lost, 2e-3),
+		"rates-none":       Rates(tried[:50], fitted(tried[:50]), 4e-4),
 		"strip":            Strip("Seeds", percent, groups),
 		"statistics-good":  Statistics("", false, bell("red", 0.05, 1.05, 0, 1, -2.2, 2.7), bell("green", -0.1, 1.02, 0, 1, -2.1, 2.5), bell("blue", 0.15, 0.98, 0, 1, -1.9, 2.7)),
 		"statistics-unit":  Statistics("", false, bell("red", 0.48, 0.24, 0, 1, 0, 1), bell("green", 0.45, 0.23, 0, 1, 0, 1), bell("blue", 0.41, 0.22, 0, 1, 0, 1)),

@@ -50,6 +50,16 @@ func arrange(row []*panel, x0, x1, top, height float64) {
 func (p *panel) px(v float64) float64 { return p.left + p.x.position(v)*p.w }
 func (p *panel) py(v float64) float64 { return p.top + (1-p.y.position(v))*p.h }
 
+// edged is py, at the edge for values outside the panel.
+func (p *panel) edged(v float64) float64 {
+	y := p.py(v)
+	switch {
+	case y < p.top && y > p.top-1e-6, y > p.top+p.h && y < p.top+p.h+1e-6:
+		return y // rounding
+	}
+	return min(max(y, p.top), p.top+p.h)
+}
+
 // start returns where title and subtitle begin: above the y labels.
 func (p *panel) start() float64 { return p.left - p.margin() }
 

@@ -3,6 +3,7 @@ package plots
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,9 +31,29 @@ func TestRates(t *testing.T) {
 	if text := Rates(rates, losses, 0).Text(); !strings.Contains(text, "No rate is suggested") {
 		t.Errorf("without a suggestion it says %q", text)
 	}
+	var rising, spiked []float64
+	for i, v := range losses {
+		rising = append(rising, 0.05+0.02*sine(i, 1.3)+2*rates[i])
+		if i == 40 {
+			v = 9
+		}
+		spiked = append(spiked, v)
+	}
+	// Whatever a finder suggests: where the loss does not fall, no rate is usable.
+	for _, suggested := range []float64{0, 2e-3, 5} {
+		if text := Rates(rates, rising, suggested).Text(); !strings.Contains(text, "does not fall. There is no usable rate.") {
+			t.Errorf("suggested %v for a loss that does not fall: %q", suggested, text)
+		}
+	}
+	for _, suggested := range []float64{5, 1e-7, math.NaN()} { // off the chart
+		if text := Rates(rates, losses, suggested).Text(); !strings.Contains(text, "No rate is suggested") {
+			t.Errorf("suggested %v: %q", suggested, text)
+		}
+	}
 	gone := append([]float64(nil), losses...)
 	gone[70], gone[75] = math.NaN(), math.Inf(1)
-	for name, f := range map[string]Figure{"found": Rates(rates, losses, 2e-3), "gone": Rates(rates, gone, 2), "one": Rates([]float64{1e-3}, []float64{0.5}, 1e-3), "zero": Rates(rates[:2], []float64{0, 0}, 0)} {
+	for name, f := range map[string]Figure{"found": Rates(rates, losses, 2e-3), "spiked": Rates(rates, spiked, 2e-3), "gone": Rates(rates, gone, 2), "one": Rates([]float64{1e-3}, []float64{0.5}, 1e-3), "zero": Rates(rates[:2], []float64{0, 0}, 0)} {
+		render(t, name, f)
 		var b bytes.Buffer
 		if err := f.PNG(&b); err != nil || b.Len() < 1000 {
 			t.Errorf("%s: %d bytes, %v", name, b.Len(), err)
@@ -44,6 +65,27 @@ func TestRates(t *testing.T) {
 	} {
 		if err := f.PNG(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("want an error with %q, got %v", words, err)
+		}
+	}
+}
+
+// A point above the frame is not dropped, so its neighbours are not joined by a line that was never
+// there: the line leads up to the edge and comes back from it.
+func TestClip(t *testing.T) {
+	nan := math.NaN()
+	for name, c := range map[string]struct{ line, want []point }{
+		"inside":         {[]point{{0, 5}, {1, 6}}, []point{{0, 5}, {1, 6}}},
+		"above":          {[]point{{0, 5}, {1, -5}, {2, 5}}, []point{{0, 5}, {0.5, 0}, {nan, nan}, {1.5, 0}, {2, 5}}},
+		"below":          {[]point{{0, 5}, {1, 15}}, []point{{0, 5}, {0.5, 10}}},
+		"through":        {[]point{{0, -5}, {1, 15}}, []point{{0.25, 0}, {0.75, 10}}},
+		"outside":        {[]point{{0, -5}, {1, -1}, {2, -1}}, nil},
+		"not a number":   {[]point{{0, 5}, {1, nan}, {2, 5}, {3, 6}}, []point{{2, 5}, {3, 6}}},
+		"along the edge": {[]point{{0, 0}, {1, 0}}, []point{{0, 0}, {1, 0}}},
+	} {
+		got := clip(c.line, 0, 10)
+		same := func(a, b point) bool { return a == b || math.IsNaN(a.x) && math.IsNaN(b.x) }
+		if !slices.EqualFunc(got, c.want, same) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -194,8 +194,8 @@ func (p *panel) drawSeries(c *canvas, s series) {
 	bandOf := func(start, end int) {
 		var upper, lower []point
 		for _, a := range s.samples[start:end] {
-			upper = append(upper, point{p.px(a.x), p.py(a.hi)})
-			lower = append(lower, point{p.px(a.x), p.py(a.lo)})
+			upper = append(upper, point{p.px(a.x), p.edged(a.hi)})
+			lower = append(lower, point{p.px(a.x), p.edged(a.lo)})
 		}
 		slices.Reverse(lower)
 		if end-start == 1 { // one epoch: a bar with ends instead of an area of no width
@@ -225,7 +225,7 @@ func (p *panel) drawSeries(c *canvas, s series) {
 		for i, q := range out {
 			out[i] = point{p.px(q.x), p.py(q.y)}
 		}
-		return out
+		return clip(out, p.top, p.top+p.h)
 	}
 	if s.raw != nil {
 		c.line(place(s.raw), 0.9, fade(s.hue.line, 0.3))
@@ -256,6 +256,9 @@ func (p *panel) drawSeries(c *canvas, s series) {
 			r = 2
 		}
 		x, y := p.px(a.x), p.py(a.y)
+		if y != p.edged(a.y) {
+			continue
+		}
 		c.mark(s.hue.mark, x, y, r, s.hue.line)
 		if s.dashed {
 			c.mark(s.hue.mark, x, y, r-1.1, white)

@@ -2,6 +2,7 @@ package plots
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -174,6 +175,7 @@ func decades(s span, unit string) axis {
 		marks = marks[:1]
 	}
 	every := max(1, (end-start)/8)
+	var values []float64
 	for e := start; e <= end; e++ {
 		if (e-start)%every != 0 {
 			continue
@@ -181,11 +183,31 @@ func decades(s span, unit string) axis {
 		for _, m := range marks {
 			v := m * math.Pow(10, float64(e))
 			if v >= s.lo*0.999999 && v <= s.hi*1.000001 {
-				a.ticks = append(a.ticks, tick{v, number(v) + unit})
+				values = append(values, v)
 			}
 		}
 	}
+	for i, label := range alike(values) {
+		a.ticks = append(a.ticks, tick{values[i], label + unit})
+	}
 	return a
+}
+
+// alike formats the ticks of a logarithmic axis in one style: all with exponents, or none.
+func alike(values []float64) []string {
+	out := make([]string, len(values))
+	exponents := slices.ContainsFunc(values, func(v float64) bool { return v < 0.9e-3 || v > 0.9e6 })
+	for i, v := range values {
+		switch {
+		case exponents && math.Abs(v-1) > 1e-9:
+			out[i] = exponent(strconv.FormatFloat(v, 'e', 2, 64))
+		case v >= 1e3:
+			out[i] = thousands(strconv.FormatFloat(v, 'f', 0, 64))
+		default:
+			out[i] = strconv.FormatFloat(v, 'g', 3, 64)
+		}
+	}
+	return out
 }
 
 // number formats three significant digits, as short as possible.

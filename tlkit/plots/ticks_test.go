@@ -34,8 +34,16 @@ func TestTicks(t *testing.T) {
 	if got := labels(whole(span{0, 34}, 8)); got != "0 5 10 15 20 25 30" {
 		t.Error(got)
 	}
-	if got := labels(decades(span{1.7, 75}, "")); got != "2 5 10 20 50" {
-		t.Error(got)
+	for _, c := range []struct {
+		lo, hi float64
+		want   string
+	}{
+		{1.7, 75, "2 5 10 20 50"}, {1e-6, 0.1, "1e-6 1e-5 1e-4 1e-3 1e-2 1e-1"}, {1e-5, 1e-3, "1e-5 2e-5 5e-5 1e-4 2e-4 5e-4 1e-3"},
+		{1e-3, 0.1, "0.001 0.002 0.005 0.01 0.02 0.05 0.1"}, {1, 2000, "1 10 100 1,000"}, {1e-2, 1e8, "1e-2 1e-1 1 1e1 1e2 1e3 1e4 1e5 1e6 1e7 1e8"},
+	} {
+		if got := labels(decades(span{c.lo, c.hi}, "")); got != c.want {
+			t.Errorf("%v to %v: %s, want %s", c.lo, c.hi, got, c.want)
+		}
 	}
 }
 
