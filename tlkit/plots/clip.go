@@ -2,6 +2,25 @@ package plots
 
 import "math"
 
+// clipArea cuts a polygon at two heights.
+func clipArea(pts []point, top, bottom float64) []point {
+	cut := func(pts []point, inside func(y float64) bool, edge float64) []point {
+		var out []point
+		for i, b := range pts {
+			a := pts[(i+len(pts)-1)%len(pts)]
+			if inside(a.y) != inside(b.y) {
+				out = append(out, point{a.x + (edge-a.y)/(b.y-a.y)*(b.x-a.x), edge})
+			}
+			if inside(b.y) {
+				out = append(out, b)
+			}
+		}
+		return out
+	}
+	pts = cut(pts, func(y float64) bool { return y >= top }, top)
+	return cut(pts, func(y float64) bool { return y <= bottom }, bottom)
+}
+
 // clip cuts a line at two heights and returns what lies between them, with gaps. Points outside
 // are not dropped: the line leads to the edge where it leaves, and from the edge where it returns.
 func clip(pts []point, top, bottom float64) []point {

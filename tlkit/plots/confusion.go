@@ -132,8 +132,15 @@ func (m *matrix) figure() figure {
 	width := max(l+side+rightCol+padding, 400)
 	height := top + side + foot + list + padding - 6
 	sub := m.c.Accuracy().String()
+	switch { // what the numbers in the cells are
+	case k <= 6:
+	case k <= countedBelow:
+		sub += "; in the cells: % of the row, pictures"
+	case k <= valuedBelow:
+		sub += "; in the cells: % of the row"
+	}
 	if m.ordered {
-		sub += ", classes that are confused are neighbours"
+		sub += "; classes that are confused are neighbours"
 	}
 	return figure{width: width, height: height, draw: func(c *canvas) {
 		c.text(point{padding, padding + 12}, left, titleStyle, ink, "Confusion matrix")

@@ -1,7 +1,6 @@
 package plots
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -34,6 +33,7 @@ type curvesChart struct {
 	panels []*curvesPanel
 	notes  []string // small print below
 	border float64  // where fine-tuning starts; NaN = nowhere
+	solved float64  // where the axis of the head's solver ends and that of epochs begins; 0 = one axis
 }
 
 // group is the repetitions of one name.
@@ -51,6 +51,8 @@ type curvesPanel struct {
 	series []series
 	broken []float64 // where a value is not finite
 
+	groupWords string // of the rates, for the text
+
 	ends     bool // lines are labelled at their ends
 	whiskers int  // rivals that have an interval beside the data
 	decimals int  // of the values in labels; -1 = each its own
@@ -59,14 +61,7 @@ type curvesPanel struct {
 func newCurvesChart(runs []curves.Run) *curvesChart {
 	ch := &curvesChart{axis: curves.Epochs, border: math.NaN()}
 	byName := map[string]int{}
-	for _, r := range runs {
-		if len(r.Points) == 0 {
-			continue
-		}
-		r = r.Clone()
-		// Points that a file cannot hold may still come from a program.
-		r.Points = slices.DeleteFunc(r.Points, func(p curves.Point) bool { return p.Check() != nil })
-		r.Marks = slices.DeleteFunc(r.Marks, func(m curves.Mark) bool { return m.Check() != nil })
+	for _, r := range ch.usable(runs) {
 		i, seen := byName[r.Name]
 		if !seen {
 			i = len(ch.groups)
@@ -86,13 +81,8 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 		all = append(all, g.runs...)
 		kept := newSpan()
 		for _, r := range g.runs {
-			if r.Axis == curves.Iterations || r.Axis == curves.Strengths {
+			if bySolver(r) {
 				ch.axis = r.Axis
-				if ch.axis == curves.Strengths {
-					if _, tuned := r.Unfrozen(); tuned { // steps of fine-tuning are not strengths
-						ch.axis = "step"
-					}
-				}
 			}
 			if x, why, ok := r.Kept(); ok {
 				kept.add(x)
@@ -115,6 +105,23 @@ func newCurvesChart(runs []curves.Run) *curvesChart {
 	ch.axes()
 	ch.note()
 	return ch
+}
+
+// usable returns copies of the runs that have points, on the axes of the figure.
+func (ch *curvesChart) usable(runs []curves.Run) []curves.Run {
+	var out []curves.Run
+	for _, r := range runs {
+		if len(r.Points) == 0 {
+			continue
+		}
+		r = r.Clone()
+		// Points that a file cannot hold may still come from a program.
+		r.Points = slices.DeleteFunc(r.Points, func(p curves.Point) bool { return p.Check() != nil })
+		r.Marks = slices.DeleteFunc(r.Marks, func(m curves.Mark) bool { return m.Check() != nil })
+		out = append(out, r)
+	}
+	ch.separate(out)
+	return out
 }
 
 func pointsOf(runs []curves.Run) []curves.Point {
@@ -143,7 +150,11 @@ func splitHue(split string, other int) hue {
 
 func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPanel {
 	p := &curvesPanel{metric: metric}
-	p.title, p.xName = title(metric), ch.axis
+	p.title = title(metric)
+	if metric == curves.Rate {
+		ch.rates(p)
+		return p
+	}
 	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
 	if ch.rivals {
 		// One line per run: the deciding split among those that all runs have.
@@ -177,57 +188,56 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 	for _, split := range splits {
 		s := gather(ch.groups[0].runs, split, metric)
 		s.hue = splitHue(split, other)
-		if metric == curves.Rate {
-			s.hue = []hue{{purple.line, purple.text, disc}, {green.line, green.text, square}, blue, orange}[other%4]
-			other++
-		} else if split != curves.Train && split != curves.Folds && !reported(split) {
+		if split != curves.Train && split != curves.Folds && !reported(split) {
 			other++
 		}
 		s.dashed = reported(split) && chooses
-		s.dots = s.dots && metric != curves.Rate
 		p.series = append(p.series, s)
 	}
-	p.sub = p.subtitle()
 	return p
 }
 
-// subtitle names the lines and what is shaded.
-func (p *curvesPanel) subtitle() string {
-	if p.metric == curves.Rate && len(p.series) == 1 {
-		top := newSpan()
-		for _, a := range p.series[0].samples {
-			top.add(a.y)
-		}
-		if top.empty() {
-			return ""
-		}
-		return "peak " + number(top.hi)
-	}
-	var words []string
-	runs, interval := 0, false
+// subtitle says, in the colour of the deciding line, which state was kept and how good it is, or
+// else names the lines. A value at its place in the panel would lie on lines.
+func (ch *curvesChart) subtitle(p *curvesPanel) {
+	var names []string
 	for _, s := range p.series {
-		w := drawable(s.split)
-		if s.raw != nil {
-			w += " (smoothed)"
-		}
-		if w != "" {
-			words = append(words, w)
-		}
-		runs = max(runs, s.runs)
-		for _, a := range s.samples {
-			interval = interval || finite(a.lo) && s.runs == 1 && !s.dashed
+		if s.split != "" {
+			names = append(names, drawable(s.split))
 		}
 	}
-	switch out := strings.Join(words, ", "); {
-	case runs > 1:
-		return fmt.Sprintf("%s, range of %d runs", out, runs)
-	case interval && len(words) == 1:
-		return out + ", 95 % interval shaded"
-	case interval:
-		return out + ", 95 % shaded"
-	default:
-		return out
+	p.sub = strings.Join(names, ", ")
+	g := ch.groups[0]
+	s, here, found := p.keptBy(g)
+	if !found {
+		return
 	}
+	word := "best"
+	if g.why == curves.Chosen {
+		word = "kept"
+	}
+	if !score(p.metric) {
+		p.sub = word + ": " + ch.where(g.kept)
+		return
+	}
+	p.sub, p.subColour = word+": "+p.short(here.y), &s.hue
+	if here.n > 0 && p.share() && len(g.runs) == 1 {
+		p.sub += " (" + counted(int(math.Round(here.y*float64(here.n)))) + " of " + counted(here.n) + ")"
+	}
+	p.sub += ", " + drawable(s.split)
+}
+
+// keptBy returns the line that decided which state was kept, or else one that is reported, and its
+// value there.
+func (p *curvesPanel) keptBy(g group) (series, sample, bool) {
+	for _, want := range []string{curves.Folds, curves.Valid, curves.Test} {
+		for _, s := range p.series {
+			if a, ok := s.sampleAt(g.kept); ok && s.split == want {
+				return s, a, true
+			}
+		}
+	}
+	return series{}, sample{}, false
 }
 
 // title returns a metric's name as a heading.

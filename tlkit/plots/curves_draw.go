@@ -22,7 +22,7 @@ func (ch *curvesChart) figure() figure {
 			c.text(point{padding, padding + 34}, left, subStyle, muted, "No measurement yet: the first one appears after the first step.")
 		}}
 	}
-	width := []float64{460, 640, pageWidth}[min(len(ch.panels), curvesInRow)-1]
+	width := []float64{480, 700, 920}[min(len(ch.panels), curvesInRow)-1]
 	top := padding
 	var keys [][]key
 	if ch.rivals {
@@ -56,8 +56,8 @@ func (ch *curvesChart) figure() figure {
 				k.draw(c, padding+10+20*float64(i))
 			}
 		}
-		for i, p := range ch.panels {
-			ch.drawPanel(c, p, i == 0)
+		for _, p := range ch.panels {
+			ch.drawPanel(c, p)
 		}
 		for i, n := range notes {
 			c.text(point{padding, height - padding + 2 - 13*float64(len(notes)-1-i)}, left, noteStyle, muted, n)
@@ -119,7 +119,7 @@ func (ch *curvesChart) standing(p *curvesPanel, s series, g group) (sample, bool
 	return s.last()
 }
 
-func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
+func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel) {
 	if finite(ch.border) {
 		c.rect(p.left, p.top, p.borderX(ch.border)-p.left, p.h, tint)
 	}
@@ -145,11 +145,12 @@ func (ch *curvesChart) drawPanel(c *canvas, p *curvesPanel, first bool) {
 			}
 		}
 	}
-	p.drawBroken(c, ch.axis)
+	p.drawBroken(c, ch)
 	if single {
 		p.drawEnds(c)
-		if len(p.series) > 0 && finite(ch.groups[0].kept) {
-			ch.drawKept(c, p, first)
+		if s, here, found := p.keptBy(ch.groups[0]); found {
+			c.mark(s.hue.mark, p.px(here.x), p.edged(here.y), 6.4, white)
+			c.mark(s.hue.mark, p.px(here.x), p.edged(here.y), 4.6, s.hue.line)
 		}
 		return
 	}
@@ -195,17 +196,24 @@ func (ch *curvesChart) drawPhases(c *canvas, p *curvesPanel) {
 	c.rect(p.left, strip, max(0, x-1-p.left), 3, edge)
 	c.rect(x+1, strip, max(0, p.left+p.w-x-1), 3, ink)
 	c.vline(x, strip-3, p.top+p.h, 1, muted)
-	for _, w := range []struct {
-		text   string
-		lo, hi float64
-	}{{"frozen", p.left, x}, {"fine-tuned", x, p.left + p.w}} {
-		if noteStyle.width(w.text) <= w.hi-w.lo-2 {
-			c.text(point{(w.lo + w.hi) / 2, strip - 4}, centre, noteStyle, muted, w.text)
+	word := func(text string, at, align, from, to float64) float64 {
+		w := noteStyle.width(text)
+		if at -= align * w; at < from || at+w > to {
+			return from
 		}
+		c.text(point{at, strip - 4}, left, noteStyle, muted, text)
+		return at + w
+	}
+	end := word("frozen", (p.left+x)/2, centre, p.left, x)
+	if p.left+p.w-x < noteStyle.width("fine-tuned") { // a short phase: its name ends with it
+		word("fine-tuned", p.left+p.w, right, end+6, p.left+p.w)
+	} else {
+		word("fine-tuned", (x+p.left+p.w)/2, centre, x, p.left+p.w)
 	}
 }
 
-// drawEnds labels each line at its end.
+// drawEnds labels each line at its end. A line that ends early, with the head, is dotted on to its
+// label.
 func (p *curvesPanel) drawEnds(c *canvas) {
 	if !p.ends {
 		return
@@ -214,7 +222,10 @@ func (p *curvesPanel) drawEnds(c *canvas) {
 	for i, s := range p.series {
 		ys[i] = p.top + p.h/2
 		if a, ok := s.last(); ok {
-			ys[i] = p.py(a.y)
+			ys[i] = p.edged(a.y)
+			if x := p.px(a.x); x < p.left+p.w-8 && s.hue != grey {
+				c.line([]point{{x, ys[i]}, {p.left + p.w + 4, ys[i]}}, 1.1, fade(s.hue.line, 0.7), 1.2, 3)
+			}
 		}
 	}
 	spread(ys, 13, p.top+2, p.top+p.h-2)
@@ -224,7 +235,7 @@ func (p *curvesPanel) drawEnds(c *canvas) {
 }
 
 // drawBroken shows where a value was not a finite number.
-func (p *curvesPanel) drawBroken(c *canvas, axis string) {
+func (p *curvesPanel) drawBroken(c *canvas, ch *curvesChart) {
 	if len(p.broken) == 0 {
 		return
 	}
@@ -235,46 +246,11 @@ func (p *curvesPanel) drawBroken(c *canvas, axis string) {
 			c.cross(p.px(x), p.top+8, 9, bad.line)
 		}
 	}
-	s := "not a number at " + axis + " " + place(first)
+	s := "not a number at " + ch.where(first)
 	if n := len(p.broken); n > 1 {
-		s = fmt.Sprintf("%d are not a number, first: %s %s", n, axis, place(first))
+		s = fmt.Sprintf("%d are not a number, first: %s", n, ch.where(first))
 	}
 	s = noteStyle.fit(s, p.w)
 	x := max(p.left, min(p.px(first)+8, p.left+p.w-noteStyle.width(s)))
 	c.halo(point{x, p.top + 24}, left, noteStyle, bad.text, s)
-}
-
-// drawKept marks the state that was kept: a dot on the deciding line, a rule through all
-// panels, and words where they cover the least.
-func (ch *curvesChart) drawKept(c *canvas, p *curvesPanel, first bool) {
-	g := ch.groups[0]
-	var s series
-	var here sample
-	found := false
-	for _, want := range []string{curves.Folds, curves.Valid, curves.Test} {
-		for _, have := range p.series {
-			if a, ok := have.sampleAt(g.kept); ok && have.split == want && !found {
-				s, here, found = have, a, true
-			}
-		}
-	}
-	x := p.px(g.kept)
-	if found {
-		c.mark(s.hue.mark, x, p.py(here.y), 6.4, white)
-		c.mark(s.hue.mark, x, p.py(here.y), 4.6, s.hue.line)
-	}
-	if first {
-		word := "best: "
-		if g.why == curves.Chosen {
-			word = "kept: "
-		}
-		p.words(c, lineLabel{x: x, y: p.top + p.h/2, style: noteStyle, col: muted, text: word + ch.axis + " " + place(g.kept)})
-	}
-	if found && score(p.metric) {
-		text := p.short(here.y)
-		if here.n > 0 && p.share() && len(g.runs) == 1 {
-			text += " (" + counted(int(math.Round(here.y*float64(here.n)))) + " of " + counted(here.n) + ")"
-		}
-		p.words(c, lineLabel{x: x, y: p.py(here.y), style: labelStyle, col: s.hue.text, text: text, dot: true})
-	}
 }

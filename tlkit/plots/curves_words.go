@@ -33,10 +33,10 @@ func (ch *curvesChart) text() string {
 		if g.why != curves.Chosen {
 			why = " (" + g.why + ")"
 		}
-		out = append(out, fmt.Sprintf("%s: %s %s%s.", word, ch.axis, place(g.kept), why))
+		out = append(out, fmt.Sprintf("%s: %s%s.", word, ch.where(g.kept), why))
 	}
 	if finite(ch.border) {
-		out = append(out, fmt.Sprintf("The backbone is frozen until %s %s, then fine-tuned.", ch.axis, place(ch.border)))
+		out = append(out, fmt.Sprintf("The backbone is frozen until %s, then fine-tuned.", ch.where(ch.border)))
 	}
 	return strings.Join(out, " ")
 }
@@ -70,9 +70,8 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 		return name + " was never a number."
 	}
 	last, _ := s.last()
-	axisPlace := func(x float64) string { return ch.axis + " " + place(x) }
 	if len(pts) == 1 {
-		return fmt.Sprintf("%s is %s at %s.%s", name, p.detail(last), axisPlace(last.x), suffix)
+		return fmt.Sprintf("%s is %s at %s.%s", name, p.detail(last), ch.where(last.x), suffix)
 	}
 	if p.metric == curves.Rate {
 		peak := first
@@ -81,7 +80,7 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 				peak = a
 			}
 		}
-		return fmt.Sprintf("%s starts at %s, peaks at %s at %s and ends at %s.%s", name, number(first.y), number(peak.y), axisPlace(peak.x), number(last.y), suffix)
+		return fmt.Sprintf("%s starts at %s, peaks at %s at %s and ends at %s.%s", name, number(first.y), number(peak.y), ch.where(peak.x), number(last.y), p.groupWords+suffix)
 	}
 	if s.split == curves.Train {
 		verb := "goes"
@@ -91,21 +90,24 @@ func (ch *curvesChart) seriesWords(p *curvesPanel, s series) string {
 		case last.y < first.y:
 			verb = "falls"
 		}
-		return fmt.Sprintf("%s %s from %s to %s at %s.%s", name, verb, p.value(first.y), p.value(last.y), axisPlace(last.x), suffix)
+		return fmt.Sprintf("%s %s from %s to %s at %s.%s", name, verb, p.value(first.y), p.value(last.y), ch.where(last.x), suffix)
 	}
 	best, _ := curves.Best(pts)
 	top, _ := s.sampleAt(best.Epoch)
 	if top.y == first.y && top.y == last.y {
-		return fmt.Sprintf("%s stays at %s up to %s.%s", name, p.detail(last), axisPlace(last.x), suffix)
+		return fmt.Sprintf("%s stays at %s up to %s.%s", name, p.detail(last), ch.where(last.x), suffix)
 	}
 	verb, back := "rises", "falls"
 	if top.y < first.y {
 		verb, back = back, verb
 	}
 	if top.x == first.x {
-		return fmt.Sprintf("%s is best at the start, %s at %s, and ends at %s.%s", name, p.detail(top), axisPlace(top.x), p.detail(last), suffix)
+		return fmt.Sprintf("%s is best at the start, %s at %s, and ends at %s.%s", name, p.detail(top), ch.where(top.x), p.detail(last), suffix)
 	}
-	out := fmt.Sprintf("%s %s from %s to %s at %s of %s", name, verb, p.value(first.y), p.detail(top), axisPlace(top.x), place(last.x))
+	out := fmt.Sprintf("%s %s from %s to %s at %s", name, verb, p.value(first.y), p.detail(top), ch.where(top.x))
+	if ch.solved == 0 {
+		out += " of " + place(last.x)
+	}
 	if top.x != last.x {
 		if p.value(last.y) == p.value(top.y) {
 			out += ", then holds"
@@ -144,7 +146,7 @@ func (ch *curvesChart) rivalWords(p *curvesPanel) string {
 			}
 			v := "never a number"
 			if a, ok := ch.standing(p, s, g); ok {
-				v = p.value(a.y) + " at " + ch.axis + " " + place(a.x)
+				v = p.value(a.y) + " at " + ch.where(a.x)
 			}
 			out = append(out, fmt.Sprintf("%s %s", inert(s.name), v))
 		}

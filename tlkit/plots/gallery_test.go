@@ -220,6 +220,11 @@ func gallery() map[string]Figure {
 		"curves-logistic":  Curves(logistic()),
 		"curves-seeds":     Curves(seeds...),
 		"curves-rivals":    Curves(rivals...),
+		"curves-head":      Curves(tuned(curves.Iterations, 129, 0)),
+		"curves-tuned":     Curves(tuned(curves.Iterations, 38, 8, "features.13", "features.14", "features.15", "features.16", "features.17", "features.18", "head")),
+		"curves-strengths": Curves(tuned(curves.Strengths, 10, 8, "everything")),
+		"curves-two-rates": Curves(tuned(curves.Iterations, 5, 6, "backbone", "m", "n", "o", "p", "q", "r", "s", "t", "head")),
+		"curves-stairs":    Curves(stairs()),
 		"confusion-2":      Confusion(metrics.Confusion{Labels: []string{"ants", "bees"}, Counts: [][]int{{65, 5}, {3, 80}}}),
 		"confusion-5":      Confusion(metrics.Confusion{Labels: []string{"bread", "curry", "fruit", "rice dishes", "sweets"}, Counts: [][]int{{31, 2, 0, 1, 4}, {1, 44, 0, 5, 0}, {0, 0, 27, 0, 2}, {2, 6, 0, 38, 0}, {5, 0, 1, 0, 33}}}),
 		"confusion-12":     Confusion(confused(12, 20)),
@@ -290,4 +295,61 @@ func TestGallery(t *testing.T) {
 		}
 		fmt.Fprintln(os.Stderr, name+":", f.Text())
 	}
+}
+
+// tuned is a head fitted by a solver, or by strengths, and then fine-tuned, as a learner writes it.
+func tuned(axis string, iterations, epochs int, groups ...string) curves.Run {
+	r := curves.Run{Name: "mobilenetv2 on insects", Axis: axis}
+	add := func(step int, epoch float64, phase, split string, metric metrics.Metric, v float64, n int) {
+		r.Points = append(r.Points, curves.Point{Step: step, Epoch: epoch, Phase: phase, Split: split, Metric: metric, Value: v, N: n})
+	}
+	for i := 1; i <= iterations; i++ {
+		x := float64(i)
+		add(i, x, curves.Head, curves.Train, curves.Loss, 0.004+0.689*math.Exp(-2*(x-1)), 0)
+		add(i, x, curves.Head, curves.Folds, curves.Loss, 0.082+0.04*math.Exp(-x/8)+0.57*math.Exp(-3*(x-1)), 0)
+		add(i, x, curves.Head, curves.Test, curves.Loss, 0.083+0.05*math.Exp(-x/6)+0.56*math.Exp(-3*(x-1)), 0)
+		add(i, x, curves.Head, curves.Train, curves.Accuracy, math.Round(244*(1-0.5*math.Exp(-2.2*(x-1))))/244, 244)
+		add(i, x, curves.Head, curves.Folds, curves.Accuracy, math.Round(244*(0.971-0.471*math.Exp(-3.4*(x-1))))/244, 244)
+		add(i, x, curves.Head, curves.Test, curves.Accuracy, math.Round(153*(0.967-0.467*math.Exp(-3.4*(x-1))))/153, 153)
+	}
+	end := float64(iterations)
+	last := iterations
+	r.Marks = append(r.Marks, curves.Mark{Kind: curves.Chosen, Step: last, Epoch: end})
+	for e := 1; e <= epochs; e++ {
+		x, step := float64(e), iterations+31*e
+		add(step, end+x, curves.Finetune, curves.Train, curves.Loss, 0.2*math.Exp(-x/4)+0.02, 0)
+		add(step, end+x, curves.Finetune, curves.Train, curves.Accuracy, math.Round(244*(0.99-0.06*math.Exp(-x/3)))/244, 244)
+		add(step, end+x, curves.Finetune, curves.Test, curves.Loss, 0.083-0.01*math.Sqrt(x), 0)
+		add(step, end+x, curves.Finetune, curves.Test, curves.Accuracy, math.Round(153*(0.967+0.006*math.Sqrt(x)))/153, 153)
+		for i, g := range groups {
+			add(step, end+x, curves.Finetune, g, curves.Rate, 1e-3*math.Pow(0.7, float64(len(groups)-1-i))*(1+math.Cos(math.Pi*x/float64(epochs)))/2, 0)
+		}
+	}
+	if epochs > 0 {
+		r.Marks = []curves.Mark{{Kind: curves.Unfreeze, Step: last, Epoch: end}, {Kind: curves.Chosen, Step: last + 31*epochs, Epoch: end + float64(epochs)}}
+	}
+	return r
+}
+
+// stairs is a head by SGD with a rate that falls in stairs, then fine-tuned.
+func stairs() curves.Run {
+	r := curves.Run{Name: "mobilenetv2 on insects-few", Marks: []curves.Mark{{Kind: curves.Unfreeze, Step: 25, Epoch: 25}, {Kind: curves.Chosen, Step: 31, Epoch: 31}}}
+	for e := 1; e <= 31; e++ {
+		phase, rate, split := curves.Head, 1e-3*math.Pow(0.1, float64(e/8)), ""
+		if e > 25 {
+			phase, rate, split = curves.Finetune, 1e-3, "everything"
+		}
+		add := func(split string, metric metrics.Metric, v float64, n int) {
+			r.Points = append(r.Points, curves.Point{Step: e, Epoch: float64(e), Phase: phase, Split: split, Metric: metric, Value: v, N: n})
+		}
+		x := float64(e)
+		add(split, curves.Rate, rate, 0)
+		add(curves.Train, curves.Loss, 0.1+0.4*math.Exp(-x/3)+float64(e/26)*0.5, 0)
+		add(curves.Train, curves.Accuracy, 0.99-0.3*math.Exp(-x/3)-float64(e/26)*0.3, 96)
+		add(curves.Test, curves.Accuracy, 0.8-0.1*math.Exp(-x/3)-float64(e/26)*0.1+0.02*sine(e, 2), 200)
+		if e <= 25 {
+			add(curves.Folds, curves.Accuracy, 0.75-0.1*math.Exp(-x/3), 96)
+		}
+	}
+	return r
 }

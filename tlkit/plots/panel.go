@@ -5,11 +5,15 @@ import (
 	"slices"
 )
 
+// box is a rectangle.
+type box struct{ x, y, w, h float64 }
+
 // panel is one small chart: title, subtitle, axes and what is drawn in them.
 type panel struct {
 	title, sub string
 	subColour  *hue // nil = muted
 	xName      string
+	headName   string // of the first part of x, if it has two
 	x, y       axis
 	// The rectangle of the data, set by arrange.
 	left, top, w, h float64
@@ -97,6 +101,9 @@ func (p *panel) drawX(c *canvas) {
 	}
 	if p.xName != "" {
 		c.text(point{p.left + p.w, bottom + 29}, right, tickStyle, muted, p.xName)
+	}
+	if p.headName != "" {
+		c.text(point{p.px(p.x.lo), bottom + 29}, right, tickStyle, muted, p.headName)
 	}
 }
 

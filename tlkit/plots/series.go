@@ -139,9 +139,9 @@ func smoothing(r curves.Run, pts []curves.Point) float64 {
 }
 
 // thin keeps at most about two points per device pixel: the lowest and the highest of each
-// column, in order, so that no peak is lost.
-func thin(pts []point, columns int, x0, x1 float64) []point {
-	if len(pts) <= 4*columns || !(x1 > x0) {
+// column, in order, so that no peak is lost. share is the place of an x, 0..1.
+func thin(pts []point, columns int, share func(x float64) float64) []point {
+	if len(pts) <= 4*columns {
 		return pts
 	}
 	var out []point
@@ -167,7 +167,7 @@ func thin(pts []point, columns int, x0, x1 float64) []point {
 			}
 			continue
 		}
-		pos := int((p.x - x0) / (x1 - x0) * float64(columns))
+		pos := int(share(p.x) * float64(columns))
 		if open && pos != column {
 			flush(lo, hi)
 			open = false
@@ -194,18 +194,19 @@ func (p *panel) drawSeries(c *canvas, s series) {
 	bandOf := func(start, end int) {
 		var upper, lower []point
 		for _, a := range s.samples[start:end] {
-			upper = append(upper, point{p.px(a.x), p.edged(a.hi)})
-			lower = append(lower, point{p.px(a.x), p.edged(a.lo)})
+			upper = append(upper, point{p.px(a.x), p.py(a.hi)})
+			lower = append(lower, point{p.px(a.x), p.py(a.lo)})
 		}
 		slices.Reverse(lower)
 		if end-start == 1 { // one epoch: a bar with ends instead of an area of no width
+			upper[0].y, lower[0].y = p.edged(s.samples[start].hi), p.edged(s.samples[start].lo)
 			c.line([]point{upper[0], lower[0]}, 2, fade(s.hue.line, 0.45))
 			for _, q := range []point{upper[0], lower[0]} {
 				c.line([]point{{q.x - 4, q.y}, {q.x + 4, q.y}}, 2, fade(s.hue.line, 0.45))
 			}
 			return
 		}
-		c.polygon(append(upper, lower...), fade(s.hue.line, 0.16))
+		c.polygon(clipArea(append(upper, lower...), p.top, p.top+p.h), fade(s.hue.line, 0.16))
 	}
 	if !s.dashed && !s.flat {
 		start := -1
@@ -221,7 +222,7 @@ func (p *panel) drawSeries(c *canvas, s series) {
 		}
 	}
 	place := func(pts []point) []point {
-		out := slices.Clone(thin(pts, int(p.w*c.scale), p.x.lo, p.x.hi))
+		out := slices.Clone(thin(pts, int(p.w*c.scale), p.x.position))
 		for i, q := range out {
 			out[i] = point{p.px(q.x), p.py(q.y)}
 		}

@@ -219,3 +219,21 @@ func (st style) fit(s string, width float64) string {
 	}
 	return "…"
 }
+
+// wrap breaks text at spaces into lines no wider than width.
+func wrap(st style, s string, width float64) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(strings.ReplaceAll(s, " %", "\x00")) {
+		word = strings.ReplaceAll(word, "\x00", " %") // a number keeps its unit
+		if line != "" && st.width(line+" "+word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + st.fit(word, width))
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}

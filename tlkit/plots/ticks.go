@@ -12,6 +12,21 @@ type axis struct {
 	lo, hi float64
 	ticks  []tick
 	log    bool
+	head   *axis // what comes before lo, on a scale of its own and in headShare of the room
+}
+
+// headShare is the part of an axis of two that its first one takes.
+const headShare = 0.38
+
+// after returns an axis of two parts: before, and from there a to the end.
+func (a axis) after(before axis) axis {
+	var later []tick
+	for _, t := range a.ticks {
+		if t.value > 0 { // 0 is where the other part ends
+			later = append(later, tick{before.hi + t.value, t.label})
+		}
+	}
+	return axis{lo: before.hi, hi: before.hi + a.hi, ticks: append(slices.Clone(before.ticks), later...), head: &before}
 }
 
 type tick struct {
@@ -21,7 +36,18 @@ type tick struct {
 
 // position returns the place of v on the axis, 0..1 if it is inside.
 func (a axis) position(v float64) float64 {
+	if a.head != nil {
+		if v <= a.lo {
+			return headShare * a.head.position(v)
+		}
+		rest := a
+		rest.head = nil
+		return headShare + (1-headShare)*rest.position(v)
+	}
 	if a.log {
+		if v <= 0 { // where a schedule ends: just below
+			return -0.02
+		}
 		return (math.Log(v) - math.Log(a.lo)) / (math.Log(a.hi) - math.Log(a.lo))
 	}
 	return min(max((v-a.lo)/(a.hi-a.lo), -10), 11)

@@ -124,7 +124,7 @@ func TestThinKeepsPeaks(t *testing.T) {
 		points = append(points, point{float64(i), 0})
 	}
 	points[5_003].y, points[7_777].y, points[1234].y = 9, -9, math.NaN()
-	out := thin(points, 100, 0, 10_000)
+	out := thin(points, 100, func(x float64) float64 { return x / 10_000 })
 	if len(out) > 250 {
 		t.Errorf("%d points left", len(out))
 	}
