@@ -12,6 +12,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -93,10 +94,16 @@ func matches(head []byte, magic string) bool {
 	return true
 }
 
+// An opener opens files below a folder: *os.Root, which follows no link out of it, or tree, which does.
+type opener interface {
+	Name() string
+	Stat(name string) (fs.FileInfo, error)
+	Open(name string) (*os.File, error)
+}
+
 // inspect reads one file below root: whether it is a picture, whether its header can be read, and
-// the hash of its content. It ignores the extension of the name, and follows links only to files
-// below root.
-func inspect(root *os.Root, rel string) finding {
+// the hash of its content. It ignores the extension of the name.
+func inspect(root opener, rel string) finding {
 	claims := pictureNames[strings.ToLower(filepath.Ext(rel))]
 	bad := func(format string, args ...any) finding {
 		f := finding{kind: notPicture, why: fmt.Sprintf(format, args...)}
@@ -182,7 +189,7 @@ func cause(err error) error {
 }
 
 // inspectAll inspects files on all cores. The findings are in the order of rels.
-func inspectAll(ctx context.Context, root *os.Root, rels []string) ([]finding, error) {
+func inspectAll(ctx context.Context, root opener, rels []string) ([]finding, error) {
 	out := make([]finding, len(rels))
 	next := make(chan int)
 	var wg sync.WaitGroup

@@ -41,6 +41,11 @@ type Options struct {
 	// Open skips and reports; above it, Open fails with ErrTooManyBad. 0 means 0.05; 1 skips
 	// any number.
 	BadLimit float64
+
+	// LabelFolders takes the top folders for labels, whatever they are called and whatever
+	// they hold. Otherwise Open recognises splits by their names and contents, and fails where
+	// it is unclear whether folders are splits or labels.
+	LabelFolders bool
 }
 
 func (o Options) report(what string, done, total int64) {
@@ -71,9 +76,12 @@ func (o *Options) complete() error {
 // in the table of ready sets (data.Sets), which are downloaded or drawn once and kept in the
 // cache, and as a folder or CSV file in the current folder. Anything with a slash is a path.
 //
-// A folder contains train/LABEL/PICTURE, and valid (or val, validation) or test in the same
-// form; or LABEL/PICTURE, and then Options.Seed chooses a share of each label as Valid.
-// Pictures without a label folder have no label.
+// A folder contains train/LABEL/PICTURE, and valid or test in the same form, or
+// LABEL/train/PICTURE; or LABEL/PICTURE, and then Options.Seed chooses a share of each label as
+// Valid. The names of splits may be others, such as val, training_set, seg_test or dev, and the
+// folder may be the only one in the folder named. Where folders look like splits and it is unclear
+// which is which, Open fails; see Options.LabelFolders. Symbolic links are followed, but not in
+// circles. What systems and editors leave between pictures (Thumbs.db, @eaDir, .git) is ignored.
 //
 // A CSV file has the columns path, label and optionally split. Its paths are relative to its
 // folder. With a column labels instead of label, each picture has any number of labels, as in a;b
@@ -150,7 +158,7 @@ func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 	}
 	var d *Dataset
 	if info.IsDir() {
-		d, err = readFolder(ctx, file)
+		d, err = readFolder(ctx, file, o)
 	} else {
 		d, err = readCSV(ctx, file)
 	}

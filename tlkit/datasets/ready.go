@@ -114,7 +114,7 @@ func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, mark(ErrNotFetched, fmt.Errorf("datasets: %s is not in the cache", set.Name))
 	}
-	read := func() (*Dataset, error) { return readFolder(ctx, dir) }
+	read := func() (*Dataset, error) { return readFolder(ctx, dir, Options{}) }
 	told := set.Drawing != nil && set.Drawing.Tells != ""
 	if told {
 		read = func() (*Dataset, error) { return readCSV(ctx, filepath.Join(dir, toldFile)) }

@@ -1,0 +1,259 @@
+package datasets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+)
+
+// Limits on a folder. They are far above what is labelled by hand, and stop a link that leads to
+// a whole disk, or links that multiply.
+const (
+	maxEntries = 5_000_000 // files and folders
+	maxDepth   = 64        // folders within folders
+	maxVisits  = 8         // ways to the same folder through links
+)
+
+// A listing is the content of a folder before any file is read.
+type listing struct {
+	dirs    []string // all folders below the root, slash paths, in order
+	files   []string // all files that may be pictures
+	skipped []Bad    // hidden files, system files, links that are not followed
+	unnamed []Bad    // files whose names are not UTF-8 text
+	broken  []Bad    // links named like pictures that lead nowhere
+	links   []link   // those that were followed
+
+	real   map[string]string // folder -> its path without links
+	behind map[string]bool   // folders that a link leads to, and those below them
+}
+
+// A link is a symbolic link that was followed.
+type link struct {
+	rel    string
+	target string // without links
+	dir    bool
+}
+
+// walk lists a folder. It follows links, as os.walk(followlinks=True) of torchvision's ImageFolder
+// does, but not in a circle.
+func walk(ctx context.Context, dir string) (listing, error) {
+	w := walker{ctx: ctx, visits: map[string]int{}}
+	w.real, w.behind = map[string]string{}, map[string]bool{}
+	real, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		err = w.folder(step{rel: ".", real: real, chain: []string{real}})
+	}
+	for err == nil && len(w.pending) > 0 {
+		next := w.pending[0]
+		w.pending = w.pending[1:]
+		err = w.follow(next)
+	}
+	if err != nil {
+		return w.listing, fmt.Errorf("datasets: listing %s: %w", dir, err)
+	}
+	for _, names := range [][]string{w.dirs, w.files} {
+		slices.SortFunc(names, byComponents)
+	}
+	for _, bad := range [][]Bad{w.skipped, w.unnamed, w.broken} {
+		slices.SortFunc(bad, func(a, b Bad) int { return byComponents(a.Rel, b.Rel) })
+	}
+	return w.listing, nil
+}
+
+// byComponents orders paths as a walk meets them: a/x before a-b/x.
+func byComponents(a, b string) int {
+	return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+}
+
+// A walker lists a folder. Links wait until everything that is not behind a link is listed.
+type walker struct {
+	listing
+	ctx     context.Context
+	entries int
+	visits  map[string]int // real path -> how often it was listed
+	pending []step
+}
+
+// A step is a folder or a link to go into.
+type step struct {
+	rel   string   // as it is named below the root
+	real  string   // the same without links; of a link, where it lies
+	chain []string // the real folders that lead there, one for each link on the way
+}
+
+func (w *walker) skip(rel, why string) { w.skipped = append(w.skipped, Bad{rel, why}) }
+
+// folder lists a folder and those below it.
+func (w *walker) folder(s step) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if strings.Count(s.rel, "/") >= maxDepth {
+		w.skip(s.rel, fmt.Sprintf("more than %d folders deep", maxDepth))
+		return nil
+	}
+	w.visits[s.real]++
+	w.real[s.rel], w.behind[s.rel] = s.real, len(s.chain) > 1
+	entries, err := os.ReadDir(s.real)
+	if err != nil {
+		return err
+	}
+	if w.entries += len(entries); w.entries > maxEntries {
+		return advice.New(fmt.Errorf("more than %d files and folders, up to %s", maxEntries, s.rel), "name a folder with pictures only, and check where its links lead")
+	}
+	for _, e := range entries {
+		next := step{rel: path.Join(s.rel, e.Name()), real: filepath.Join(s.real, e.Name()), chain: s.chain}
+		if err := w.entry(next, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry lists one entry of a folder.
+func (w *walker) entry(s step, e fs.DirEntry) error {
+	switch why := debris(e.Name()); {
+	case !utf8.ValidString(s.rel):
+		w.unnamed = append(w.unnamed, Bad{s.rel, "its name is not UTF-8 text; rename it"})
+	case why != "":
+		w.skip(s.rel, why+w.hiding(s.real, e))
+	case e.Type()&fs.ModeSymlink != 0:
+		w.pending = append(w.pending, s)
+	case e.IsDir():
+		w.dirs = append(w.dirs, s.rel)
+		return w.folder(s)
+	case !e.Type().IsRegular():
+		w.skip(s.rel, "not a regular file")
+	default:
+		w.files = append(w.files, s.rel)
+	}
+	return nil
+}
+
+// follow lists what is behind a link.
+func (w *walker) follow(s step) error {
+	target, err := filepath.EvalSymlinks(s.real)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(target)
+	}
+	switch {
+	case err != nil:
+		b := Bad{s.rel, "a link that leads nowhere" + w.destination(s.real)}
+		if pictureNames[strings.ToLower(path.Ext(s.rel))] {
+			w.broken = append(w.broken, b)
+		} else {
+			w.skipped = append(w.skipped, b)
+		}
+		return nil
+	case info.Mode().IsRegular():
+		w.files = append(w.files, s.rel)
+		w.links = append(w.links, link{rel: s.rel, target: target})
+		return nil
+	case !info.IsDir():
+		w.skip(s.rel, "a link to something that is neither a file nor a folder")
+		return nil
+	case slices.ContainsFunc(slices.Concat(s.chain, []string{filepath.Dir(s.real)}), func(dir string) bool { return within(dir, target) }):
+		w.skip(s.rel, "a link to a folder that it lies in; such links are not followed")
+		return nil
+	case w.visits[target] >= maxVisits:
+		w.skip(s.rel, fmt.Sprintf("a link to a folder that %d other links lead to; not followed", maxVisits))
+		return nil
+	}
+	w.dirs = append(w.dirs, s.rel)
+	w.links = append(w.links, link{rel: s.rel, target: target, dir: true})
+	return w.folder(step{rel: s.rel, real: target, chain: append(slices.Clone(s.chain), filepath.Dir(s.real))})
+}
+
+// destination says where a link wants to lead, in brackets.
+func (w *walker) destination(name string) string {
+	to, err := os.Readlink(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (to %s)", printable(to))
+}
+
+// within reports whether a folder is another one or lies in it.
+func within(dir, other string) bool {
+	rel, err := filepath.Rel(other, dir)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// hiding says how many pictures a hidden folder holds, because they may be meant to be used.
+func (w *walker) hiding(real string, e fs.DirEntry) string {
+	if !e.IsDir() || !strings.HasPrefix(e.Name(), ".") {
+		return ""
+	}
+	const enough = 10_000 // entries looked at
+	pictures, seen := 0, 0
+	stop := errors.New("enough")
+	_ = filepath.WalkDir(real, func(name string, d fs.DirEntry, err error) error {
+		if seen++; err != nil || seen > enough || w.ctx.Err() != nil {
+			return stop
+		}
+		if !d.IsDir() && pictureNames[strings.ToLower(filepath.Ext(name))] {
+			pictures++
+		}
+		return nil
+	})
+	if pictures == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d of its files are named like pictures", pictures)
+}
+
+// debrisNames are files and folders, in lower case, that systems leave between pictures. Hidden
+// ones (.DS_Store, .git, .idea, .thumbnails) are recognised by their dot.
+var debrisNames = map[string]string{
+	"thumbs.db": "Windows", "ehthumbs.db": "Windows", "ehthumbs_vista.db": "Windows", "desktop.ini": "Windows",
+	"$recycle.bin": "Windows", "recycler": "Windows", "recycled": "Windows", "system volume information": "Windows",
+	"__macosx": "macOS", "icon\r": "macOS", "network trash folder": "macOS", "temporary items": "macOS", "thefindbyfolder": "macOS",
+	"lost+found": "Linux",
+	"@eadir":     "a Synology disk station", "#recycle": "a Synology disk station", "#snapshot": "a Synology disk station", "@tmp": "a Synology disk station", "@sharebin": "a Synology disk station",
+	"@recycle": "a QNAP disk station", "@recently-snapshot": "a QNAP disk station", "@__thumb": "a QNAP disk station",
+	"picasa.ini": "Picasa", "zbthumbnail.info": "a camera's software", "ipod photo cache": "iTunes", "_vti_cnf": "FrontPage",
+	"__pycache__": "Python",
+}
+
+// debrisEnds are the ends of names of backups, unfinished downloads and previews.
+var debrisEnds = []string{"~", ".swp", ".swo", ".swx", ".bak", ".orig", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".aria2", ".lrdata", ".lnk"}
+
+// debris says why a file or folder of this name is never a picture or a label: "" if it may be.
+func debris(name string) string {
+	lower := strings.ToLower(name)
+	switch {
+	case strings.HasPrefix(name, "."):
+		return "hidden"
+	case debrisNames[lower] != "":
+		return "left there by " + debrisNames[lower]
+	case strings.HasPrefix(lower, "thumbs.db:"):
+		return "left there by Windows"
+	case strings.HasPrefix(name, "~$"), len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#':
+		return "left there by an editor"
+	}
+	for _, end := range debrisEnds {
+		if strings.HasSuffix(lower, end) {
+			return "a backup, shortcut, preview or unfinished file (" + end + ")"
+		}
+	}
+	return ""
+}
+
+// A tree opens the files of a folder by their slash paths, through links.
+type tree struct{ dir string }
+
+func (t tree) Name() string { return t.dir }
+
+func (t tree) Stat(name string) (fs.FileInfo, error) { return os.Stat(filepath.Join(t.dir, name)) }
+
+func (t tree) Open(name string) (*os.File, error) { return os.Open(filepath.Join(t.dir, name)) }
