@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/tlkit/compare"
+	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
 func (c *command) compare() *cobra.Command {
-	s := compare.Spec{}
+	s, place := compare.Spec{}, run.Place{}
 	cmd := &cobra.Command{
 		Use:   "compare [DIR|SET]",
 		Short: "Rank the networks on your pictures: accuracy, time, size",
@@ -35,8 +36,9 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
+			place.Offline, place.NonCommercial = c.offline, c.noncommercial
 			p := c.progress()
-			r, err := compare.Run(cmd.Context(), s, c.place(), p)
+			r, err := compare.Run(cmd.Context(), s, place, p)
 			p.close()
 			if r == nil {
 				return err
@@ -77,5 +79,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 	f.StringVar(&s.Split, "split", "", "split to report on: valid or test (default: valid, else test)")
 	f.IntVar(&s.Folds, "folds", 0, "instead of a split: every picture, predicted by a head that did not see it, over K folds")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits and folds")
+	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
+	limitFlags(cmd, &place)
 	return cmd
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func (c *command) evaluate() *cobra.Command {
-	s := run.Spec{}
+	s, place := run.Spec{}, run.Place{}
 	var zeroShot string
 	cmd := &cobra.Command{
 		Use:   "evaluate HEAD|MODEL DIR|SET",
@@ -26,6 +26,7 @@ on all pictures. --zero-shot maps its labels to yours.`,
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee --statistics imagenet`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			place.Offline, place.NonCommercial = c.offline, c.noncommercial
 			p := c.progress()
 			var e *run.Evaluation
 			var err error
@@ -35,11 +36,11 @@ on all pictures. --zero-shot maps its labels to yours.`,
 				} else if cmd.Flags().Changed("seed") {
 					err = fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
 				} else {
-					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights}, c.place(), p)
+					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 				}
 			} else {
 				s.Model, s.Data = args[0], args[1]
-				e, err = run.EvaluateModel(cmd.Context(), s, zeroShot, c.place(), p)
+				e, err = run.EvaluateModel(cmd.Context(), s, zeroShot, place, p)
 			}
 			p.close()
 			if err != nil {
@@ -57,6 +58,7 @@ on all pictures. --zero-shot maps its labels to yours.`,
 		},
 	}
 	specFlags(cmd, &s)
+	limitFlags(cmd, &place)
 	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels mean yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
 	return cmd
 }

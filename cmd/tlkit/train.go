@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -21,6 +24,37 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
+	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
+}
+
+// dataFlags are the flags of every command that opens labelled pictures.
+func dataFlags(cmd *cobra.Command, labelFolders *bool, minPerLabel *int) {
+	f := cmd.Flags()
+	f.BoolVar(labelFolders, "label-folders", false, "the top folders are labels, even where they look like splits")
+	f.IntVar(minPerLabel, "min-per-label", 0, "leave out labels with fewer pictures to train on (default: keep all)")
+}
+
+// limitFlags are the limits on files that cannot be used.
+func limitFlags(cmd *cobra.Command, p *run.Place) {
+	cmd.Flags().Float64Var(&p.BadLimit, "bad-limit", 0.05, "largest share of unusable files that are left out; with more, nothing is done")
+	least := map[string]int{"seeds": 1, "epochs": 1, "min-per-label": 0}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		for name, n := range least {
+			// The library takes 0 for its default; who types it means something else.
+			f := cmd.Flags().Lookup(name)
+			if f == nil || !f.Changed {
+				continue
+			}
+			if v, err := strconv.Atoi(f.Value.String()); err == nil && v < n {
+				return fmt.Errorf("%s: --%s is %d, want %d or more", cmd.Name(), name, v, n)
+			}
+		}
+		if !(p.BadLimit >= 0 && p.BadLimit <= 1) {
+			return advice.New(fmt.Errorf("%s: --bad-limit is %v, want a share from 0 to 1", cmd.Name(), p.BadLimit), "write 5 %% as 0.05")
+		}
+		p.BadLimit = max(p.BadLimit, math.SmallestNonzeroFloat64) // 0 stands for the default there
+		return nil
+	}
 }
 
 func defaultModel() string { return zoo.Rows()[0].Name }
@@ -81,6 +115,7 @@ holds the plan, the history, the figures and the head.`,
 		},
 	}
 	specFlags(cmd, &s)
+	limitFlags(cmd, &place)
 	f := cmd.Flags()
 	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
 	f.StringVar((*string)(&s.Head), "head", "", "logistic (L2 logistic regression, the default), sgd (PyTorch's tutorial), or ridge (for values, the only one)")

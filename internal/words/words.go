@@ -37,3 +37,65 @@ func Some(names []string) string {
 	}
 	return Plain(fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown))
 }
+
+// Nearest returns the name that is most like what was typed: one that it begins or that begins it,
+// or one that is few edits away. It returns "" if none is.
+func Nearest(typed string, names []string) string {
+	key := func(s string) string {
+		return strings.ToLower(strings.Map(func(c rune) rune {
+			if strings.ContainsRune("-_. ", c) {
+				return -1
+			}
+			return c
+		}, s))
+	}
+	want := key(typed)
+	if want == "" || len(want) > 64 {
+		return ""
+	}
+	best, least := "", 1+len(want)/3 // typing errors that still leave the word recognisable
+	for _, n := range names {
+		k := key(n)
+		d := edits(want, k)
+		if len(want) >= 3 && strings.HasPrefix(k, want) || len(k) >= 3 && strings.HasPrefix(want, k) {
+			d = min(d, 1)
+		}
+		if d < least || d == least && best == "" {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// DidYouMean returns "did you mean NAME? " for the nearest of the names, to begin an advice with; ""
+// if none is near.
+func DidYouMean(typed string, names []string) string {
+	if n := Nearest(typed, names); n != "" {
+		return fmt.Sprintf("did you mean %s? ", n)
+	}
+	return ""
+}
+
+// edits counts the insertions, deletions, replacements and swaps of neighbours between two words.
+func edits(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range x {
+		row[0] = i + 1
+		for j := range y {
+			cost := last[j]
+			if x[i] != y[j] {
+				cost++
+			}
+			row[j+1] = min(cost, row[j]+1, last[j+1]+1)
+			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(y)]
+}

@@ -26,3 +26,19 @@ func TestSome(t *testing.T) {
 		t.Errorf("of two: %q", got)
 	}
 }
+
+func TestNearest(t *testing.T) {
+	names := []string{"train", "evaluate", "predict", "insects", "insects-hard", "pytorch_tutorial", "keras_guide", "--min-per-label"}
+	for typed, want := range map[string]string{
+		"trian": "train", "tran": "train", "eval": "evaluate", "pedict": "predict", "insect": "insects", "insects_hard": "insects-hard", "INSECTS": "insects",
+		"pytorch": "pytorch_tutorial", "pytorch-tutorial": "pytorch_tutorial", "kears_guide": "keras_guide", "--min-per-lable": "--min-per-label",
+		"x": "", "": "", "banana": "", strings.Repeat("train", 1000): "",
+	} {
+		if got := Nearest(typed, names); got != want {
+			t.Errorf("%.20q: %q, want %q", typed, got, want)
+		}
+	}
+	if got := DidYouMean("trian", names); got != "did you mean train? " {
+		t.Errorf("%q", got)
+	}
+}

@@ -40,6 +40,9 @@ type Spec struct {
 	// not.
 	Folds int
 	Seed  uint64 // of splits and folds
+
+	LabelFolders bool // as in run.Spec
+	MinPerLabel  int  // as in run.Spec
 }
 
 // Comparison is the result of [Run].
@@ -112,7 +115,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
-	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Split: s.Split, Folds: s.Folds, Seed: s.Seed}, place, p)
+	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (labelKind) check(d *Dataset) []error {
 		}
 		switch {
 		case present < 2:
-			errs = append(errs, mark(errTooFew, advice.New(fmt.Errorf("datasets: label %q has %d picture(s) to train on, want at least 2", l, present), "add pictures or remove the label")))
+			errs = append(errs, mark(errTooFew, advice.New(fmt.Errorf("datasets: label %q has %d picture(s) to train on, want at least 2", l, present), "add pictures or remove the label%s", smallFix)))
 		case absent < 2:
 			errs = append(errs, mark(errConstant, advice.New(fmt.Errorf("datasets: label %q is on all but %d of the pictures to train on, want at least 2 without it", l, absent), "add pictures or remove the label")))
 		}

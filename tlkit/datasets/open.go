@@ -46,6 +46,11 @@ type Options struct {
 	// they hold. Otherwise Open recognises splits by their names and contents, and fails where
 	// it is unclear whether folders are splits or labels.
 	LabelFolders bool
+
+	// MinPerLabel leaves out labels with fewer pictures in Train, once Valid is chosen, and
+	// reports them; 0 keeps all. Of a picture with several labels, only those labels are left
+	// out. Numbers (the task Values) are not concerned.
+	MinPerLabel int
 }
 
 func (o Options) report(what string, done, total int64) {
@@ -65,7 +70,10 @@ func (o *Options) complete() error {
 		o.BadLimit = 0.05
 	}
 	if math.IsNaN(o.BadLimit) || o.BadLimit < 0 {
-		return advice.New(fmt.Errorf("datasets: BadLimit is %v, want 0 to 1", o.BadLimit), "0.05 is usual")
+		return advice.New(fmt.Errorf("datasets: BadLimit is %v, want 0 to 1 (--bad-limit)", o.BadLimit), "0.05 is usual")
+	}
+	if o.MinPerLabel < 0 {
+		return advice.New(fmt.Errorf("datasets: MinPerLabel is %d, want 0 or more (--min-per-label)", o.MinPerLabel), "2 is what a head needs at least")
 	}
 	return nil
 }
@@ -211,6 +219,7 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	d.split(o)
+	d.leaveOutSmall(o.MinPerLabel)
 	d.duplicates()
 	d.missingLabels()
 	d.recount()
@@ -261,21 +270,35 @@ func (d *Dataset) duplicates() {
 		}
 		d.Report.Duplicates = append(d.Report.Duplicates, dup)
 	}
-	leaks, contradictions := 0, 0
-	for _, dup := range d.Report.Duplicates {
-		if len(dup.Splits) > 1 {
-			leaks++
+	leaks := d.Report.Leaks()
+	contradictions := slices.DeleteFunc(slices.Clone(d.Report.Duplicates), func(dup Duplicate) bool { return len(dup.Labels) < 2 })
+	if n := len(leaks); n > 0 {
+		d.warn("%d picture(s) lie in more than one split as exact copies: the result will look better than it is; remove the copies from valid and test: %s", n, copies(leaks))
+	}
+	if n := len(contradictions); n > 0 {
+		d.warn("%s: %s", d.Task.kind().contradiction(n), copies(contradictions))
+	}
+}
+
+// copies names the files of some duplicates.
+func copies(dups []Duplicate) string {
+	const shown = 5
+	var out []string
+	for i, dup := range dups {
+		if i == shown {
+			return strings.Join(out, ", ") + fmt.Sprintf(" and %d more", len(dups)-shown)
 		}
-		if len(dup.Labels) > 1 {
-			contradictions++
+		files := make([]string, 0, shown)
+		for k, f := range dup.Files {
+			if k == shown {
+				files = append(files, "…")
+				break
+			}
+			files = append(files, printable(f))
 		}
+		out = append(out, strings.Join(files, " = "))
 	}
-	if leaks > 0 {
-		d.warn("%d picture(s) lie in more than one split as exact copies: the result will look better than it is; remove the copies from valid and test", leaks)
-	}
-	if contradictions > 0 {
-		d.warn("%s", d.Task.kind().contradiction(contradictions))
-	}
+	return strings.Join(out, ", ")
 }
 
 // missingLabels warns of labels without pictures in some split.

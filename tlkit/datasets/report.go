@@ -1,7 +1,11 @@
 package datasets
 
 import (
+	"cmp"
+	"encoding/csv"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -97,7 +101,7 @@ func (r Report) tooMany(limit float64) error {
 	if bad == 0 || float64(bad) <= limit*float64(all) {
 		return nil
 	}
-	return mark(ErrTooManyBad, advice.New(fmt.Errorf("datasets: %d of %d files are not usable pictures (%.1f %%; up to %.1f %% are skipped)", bad, all, 100*float64(bad)/float64(all), 100*limit), "repair or remove them%s", listed(slices.Concat(r.Unreadable, r.NotPicture), 20)))
+	return mark(ErrTooManyBad, advice.New(fmt.Errorf("datasets: %d of %d files are not usable pictures (%.1f %%; up to %.1f %% are skipped)", bad, all, 100*float64(bad)/float64(all), 100*limit), "repair or remove them, or allow a larger share with --bad-limit (in Go, BadLimit)%s", listed(slices.Concat(r.Unreadable, r.NotPicture), 20)))
 }
 
 // listed returns the files as a list to follow the text of an error, or "" if there are none.
@@ -119,6 +123,56 @@ func list(files []Bad, n int) string {
 		fmt.Fprintf(&b, "  %s: %s\n", printable(f.Rel), f.Why)
 	}
 	return b.String()
+}
+
+// SkippedLine says in a line how many files and folders were skipped and why, with an example of
+// each reason: "skipped: 2 left there by Windows (a/Thumbs.db, ...)"; "" if there are none.
+func (r Report) SkippedLine() string {
+	n, example := map[string]int{}, map[string]string{}
+	for _, b := range r.Skipped {
+		if n[b.Why] == 0 {
+			example[b.Why] = printable(b.Rel)
+		}
+		n[b.Why]++
+	}
+	why := slices.SortedFunc(maps.Keys(n), func(a, b string) int { return cmp.Or(n[b]-n[a], strings.Compare(a, b)) })
+	var parts []string
+	const shown = 5
+	for i, w := range why {
+		if i == shown {
+			parts = append(parts, fmt.Sprintf("%d other reasons", len(why)-shown))
+			break
+		}
+		more := ""
+		if n[w] > 1 {
+			more = ", …"
+		}
+		parts = append(parts, fmt.Sprintf("%d %s (%s%s)", n[w], w, example[w], more))
+	}
+	if parts == nil {
+		return ""
+	}
+	return "skipped: " + strings.Join(parts, "; ")
+}
+
+// WriteLeftOut writes a CSV file of everything that was left out: file, kind and reason. The kinds
+// are unreadable, no picture, and skipped.
+func (r Report) WriteLeftOut(w io.Writer) error {
+	c := csv.NewWriter(w)
+	_ = c.Write([]string{"file", "kind", "reason"})
+	for _, part := range []struct {
+		kind  string
+		files []Bad
+	}{{"unreadable", r.Unreadable}, {"no picture", r.NotPicture}, {"skipped", r.Skipped}} {
+		for _, b := range part.files {
+			_ = c.Write([]string{printable(b.Rel), part.kind, b.Why}) // Error has it
+		}
+	}
+	c.Flush()
+	if err := c.Error(); err != nil {
+		return fmt.Errorf("datasets: %w", err)
+	}
+	return nil
 }
 
 // printable quotes a file name with characters that could control the terminal.

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -29,7 +30,7 @@ type Bench struct {
 func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, error) {
 	p = orSilent(p)
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: p.State})
+	ds, err := datasets.Open(ctx, s.Data, place.pictures(s, p))
 	if err != nil {
 		return nil, err
 	}
@@ -89,16 +90,19 @@ func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, l
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := train.enough(o.data); err != nil {
-		return nil, nil, err
-	}
 	if s.Folds > 0 {
+		if err := cmp.Or(o.settle(p), train.enough(o.data)); err != nil {
+			return nil, nil, err
+		}
 		p.State("training", 0, 0)
 		logits, _, err = o.crossValidate(ctx, s, train, train, p)
 		return train, logits, err
 	}
 	eval, err = o.sample(ctx, b, evalItems, views{0, s.Seed}, p)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmp.Or(o.settle(p), train.enough(o.data)); err != nil {
 		return nil, nil, err
 	}
 	p.State("training", 0, 0)

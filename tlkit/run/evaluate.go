@@ -63,6 +63,9 @@ type HeadSpec struct {
 	Data    string // a ready set, a folder or a CSV file; its labels must be among the head's
 	Split   string // "" = the split that Train reports on
 	Weights string // the backbone's weights file, if it is not the published one
+
+	LabelFolders bool // as in [Spec]
+	MinPerLabel  int  // as in [Spec]
 }
 
 // EvaluateHead scores a head file on a data set. p may be nil.
@@ -87,6 +90,9 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	o := &opened{data: m.set, task: m.task, net: c.classifier.Net(), eng: c.eng}
 	x, err := o.extract(ctx, features.Job{Items: m.items, Preset: h.Preset, Backbone: features.FromNet(o.net, c.eng)}, p)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.settle(p); err != nil {
 		return nil, err
 	}
 	kept := &sample{}
@@ -117,7 +123,7 @@ type measured struct {
 // measuring opens the pictures to score a head on.
 func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*measured, error) {
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: h.Seed, Report: p.State})
+	ds, err := datasets.Open(ctx, s.Data, place.pictures(Spec{Seed: h.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, p))
 	if err != nil {
 		return nil, err
 	}

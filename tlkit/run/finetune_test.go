@@ -171,11 +171,11 @@ func TestFinetune(t *testing.T) {
 	}
 
 	for word, bad := range map[string]Spec{
-		"no --folds":             {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
-		"only with":              {Data: folder, Model: frozen.Model, Plan: "fastai"},
-		"-1 epochs":              {Data: folder, Model: frozen.Model, Finetune: -1},
-		`unknown stage "layer9"`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, From: "layer9", Seed: 1},
-		`no plan "quickly"`:      {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
+		"leave --folds out": {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
+		"--finetune 5":      {Data: folder, Model: frozen.Model, Plan: "fastai"},
+		"-1 epochs":         {Data: folder, Model: frozen.Model, Finetune: -1},
+		`no stage "layer9"`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, From: "layer9", Seed: 1},
+		`no plan "quickly"`: {Data: folder, Model: frozen.Model, Weights: frozen.Weights, Finetune: 1, Plan: "quickly", Seed: 1},
 	} {
 		if _, err := Train(ctx, bad, Place{Folder: t.TempDir()}, nil); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("want an error with %q, got %v", word, err)

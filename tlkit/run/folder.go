@@ -15,6 +15,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
@@ -247,7 +248,7 @@ func (f *folder) bare() bool {
 	for _, e := range entries {
 		n := e.Name()
 		half := strings.HasPrefix(n, ".") && strings.Contains(n, ".tmp-") // of a killed process
-		if n != "spec.json" && n != "plan.json" && n != "history.jsonl" && !half {
+		if n != "spec.json" && n != "plan.json" && n != "history.jsonl" && n != leftOutFile && !half {
 			return false
 		}
 	}
@@ -306,7 +307,7 @@ type kept struct {
 // clear removes what an earlier run of the same spec left. The result goes first, because a folder
 // without result.json is not a finished run.
 func (f *folder) clear(keep kept) error {
-	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", "plan.json", "finetune.json", headFile}
+	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", "plan.json", "finetune.json", leftOutFile, headFile}
 	if keep.head {
 		names = []string{"finetune.json"}
 	}
@@ -340,6 +341,22 @@ func (f *folder) write(name string, v any) error {
 	if err := atomicfile.WriteBytes(f.file(name), append(b, '\n'), 0o644); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
+	return nil
+}
+
+// leftOutFile is the list of the files of the data set that were not used.
+const leftOutFile = "left_out.csv"
+
+// writeLeftOut keeps the names and reasons of all files that were left out.
+func (f *folder) writeLeftOut(r datasets.Report, p Progress) error {
+	n := len(r.Unreadable) + len(r.NotPicture) + len(r.Skipped)
+	if n == 0 {
+		return nil
+	}
+	if err := atomicfile.Write(f.file(leftOutFile), 0o644, r.WriteLeftOut); err != nil {
+		return fmt.Errorf("run: %s: %w", leftOutFile, err)
+	}
+	p.Say(fmt.Sprintf("%d file(s) or folder(s) were not used: %s names them all", n, f.file(leftOutFile)))
 	return nil
 }
 

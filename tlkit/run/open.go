@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -20,7 +23,8 @@ type opened struct {
 	net  *zoo.Net
 	eng  *engine.Engine
 
-	fingerprint string // of the data when opened, before unreadable pictures were dropped
+	fingerprint string         // of the data when opened, before unreadable pictures were dropped
+	bad         []datasets.Bad // pictures that could not be decoded, until settle drops them
 }
 
 // openNet loads the checkpoint with the preset of the spec.
@@ -100,17 +104,21 @@ func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, 
 	return e, nil
 }
 
-func open(ctx context.Context, s Spec, place Place, p Progress) (*opened, error) {
-	p.State("opening data", 0, 0)
-	// Checking the name of the model is fast; checking the pictures takes longer.
-	if _, err := zoo.Find(s.Model); err != nil {
+// open opens the data, and only if check accepts it, the network and the engine.
+func open(ctx context.Context, s Spec, place Place, p Progress, check func(*datasets.Dataset) error) (*opened, error) {
+	// Checking names is fast; checking the pictures takes longer.
+	if err := s.checkNetwork(); err != nil {
 		return nil, err
 	}
-	ds, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: place.Offline, Seed: s.Seed, Report: p.State})
+	p.State("opening data", 0, 0)
+	ds, err := datasets.Open(ctx, s.Data, place.pictures(s, p))
 	if err != nil {
 		return nil, err
 	}
 	introduce(ds, p)
+	if err := check(ds); err != nil {
+		return nil, err
+	}
 	net, err := openNet(ctx, s, place, p)
 	if err != nil {
 		return nil, err
@@ -145,17 +153,24 @@ func introduce(ds *datasets.Dataset, p Progress) {
 		line += " (valid chosen by seed)"
 	}
 	p.Say(line)
-	bad := append(append([]datasets.Bad{}, ds.Report.Unreadable...), ds.Report.NotPicture...)
+	sayBad(slices.Concat(ds.Report.Unreadable, ds.Report.NotPicture), p)
+	if line := ds.Report.SkippedLine(); line != "" {
+		p.Say(line)
+	}
+	for _, w := range ds.Report.Warnings {
+		p.Say(w)
+	}
+}
+
+// sayBad names bad files, up to ten.
+func sayBad(bad []datasets.Bad, p Progress) {
 	const shown = 10
 	for i, b := range bad {
 		if i == shown {
 			p.Say(fmt.Sprintf("left out: %d more", len(bad)-shown))
 			break
 		}
-		p.Say(fmt.Sprintf("left out: %s: %s", b.Rel, b.Why))
-	}
-	for _, w := range ds.Report.Warnings {
-		p.Say(w)
+		p.Say(fmt.Sprintf("left out: %s: %s", words.Plain(b.Rel), words.Plain(b.Why)))
 	}
 }
 
@@ -168,7 +183,7 @@ func (o *opened) introduce(p Progress) {
 	p.Say(o.eng.String())
 }
 
-// extract computes features, and drops unreadable pictures from the data set.
+// extract computes features. Pictures that cannot be decoded wait in o.bad for settle.
 func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*features.Matrix, error) {
 	// No limit here, because Drop counts over the whole set: one bad picture of ten in valid is
 	// acceptable.
@@ -183,15 +198,27 @@ func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*fe
 	if err != nil {
 		return nil, err
 	}
-	var bad []datasets.Bad
 	for _, b := range m.Bad {
-		bad = append(bad, datasets.Bad{Rel: job.Items[b.Item].Rel, Why: b.Err.Error()})
-		p.Say(fmt.Sprintf("left out: %v", b.Err))
-	}
-	if bad != nil {
-		if err := o.data.Drop(bad...); err != nil {
-			return nil, err
+		rel := job.Items[b.Item].Rel
+		known := slices.ContainsFunc(o.bad, func(before datasets.Bad) bool { return before.Rel == rel })
+		if !known { // another view of it, or the same picture for the report
+			o.bad = append(o.bad, datasets.Bad{Rel: rel, Why: strings.TrimPrefix(b.Err.Error(), rel+": ")})
 		}
 	}
 	return m, nil
+}
+
+// settle drops pictures that could not be decoded, after all have been tried, and names each once:
+// in the error if there are too many of them, otherwise by a sentence.
+func (o *opened) settle(p Progress) error {
+	bad := o.bad
+	o.bad = nil
+	if len(bad) == 0 {
+		return nil
+	}
+	if err := o.data.Drop(bad...); err != nil {
+		return err
+	}
+	sayBad(bad, p)
+	return nil
 }

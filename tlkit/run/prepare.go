@@ -29,16 +29,24 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	if s.Folds > 0 || s.Seeds > 1 {
 		return nothing, advice.New(fmt.Errorf("run: %d folds and %d seeds, want a single training", s.Folds, s.Seeds), "leave both out")
 	}
-	o, err := open(ctx, s, place, p)
-	if err != nil {
+	if err := s.check(); err != nil {
 		return nothing, err
 	}
-	if err := o.data.CheckTraining(); err != nil {
+	o, err := open(ctx, s, place, p, (*datasets.Dataset).CheckTraining)
+	if err != nil {
 		return nothing, err
 	}
 	split := cmp.Or(s.Split, string(o.data.Evaluation()))
 	b := features.FromNet(o.net, o.eng)
 	train, err := o.sample(ctx, b, o.data.In("train"), views{s.Views, s.Seed}, p)
+	if err != nil {
+		return nothing, err
+	}
+	// Reading the pictures drops those that cannot be read.
+	valid, err := o.sample(ctx, b, o.data.In(datasets.Split(split)), views{0, s.Seed}, p)
+	if err == nil {
+		err = o.settle(p)
+	}
 	if err != nil {
 		return nothing, err
 	}
@@ -48,11 +56,6 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	}
 	d := o.tuneData(split, train, fitted, p)
 	d.Steps = 0 // there is no history of the head for the curve to continue
-	// Reading the pictures drops those that cannot be read.
-	valid, err := o.sample(ctx, b, o.data.In(datasets.Split(split)), views{0, s.Seed}, p)
-	if err != nil {
-		return nothing, err
-	}
 	d.Valid = valid.items
 	return d, nil
 }

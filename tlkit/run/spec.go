@@ -4,12 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
@@ -18,8 +18,12 @@ import (
 // Spec is what a run is asked for: everything that decides its numbers, and nothing else.
 type Spec struct {
 	// Name of a ready set, a folder, or a CSV file.
-	Data  string `json:"data"`
-	Model string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
+	Data string `json:"data"`
+	// The top folders of Data are labels, whatever they look like; see datasets.Options.
+	LabelFolders bool `json:"label_folders,omitempty"`
+	// Leave out labels with fewer pictures to train on; 0 = keep all.
+	MinPerLabel int    `json:"min_per_label,omitempty"`
+	Model       string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
 	// A weights file instead of the published one.
 	Weights string `json:"weights,omitempty"`
 	// Take range, mean, std and channel order from these statistics or this row.
@@ -56,6 +60,8 @@ type Place struct {
 	Offline bool // do not use the network
 	// NonCommercial confirms that the use is not commercial; some weights require it.
 	NonCommercial bool
+	// The largest share of bad files to leave out; 0 = the default of datasets.Options, 0.05.
+	BadLimit float64
 	// An older run of this name with another spec is an error, instead of being moved aside.
 	Keep bool
 
@@ -64,15 +70,12 @@ type Place struct {
 	Curves func(curves.Run)
 }
 
-// check reports a spec that is invalid for any data, before anything is fetched.
-func (s Spec) check() error {
-	if s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0 {
-		return fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
+// pictures returns the options for opening the data of a spec.
+func (p Place) pictures(s Spec, report Progress) datasets.Options {
+	return datasets.Options{
+		Offline: p.Offline, Seed: s.Seed, Report: report.State, BadLimit: p.BadLimit,
+		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel,
 	}
-	if s.Finetune < 0 || s.Finetune > 0 && s.Folds > 0 || s.Finetune == 0 && (s.Plan != "" || s.From != "") {
-		return fmt.Errorf("run: %d epochs of fine-tuning with plan %q from stage %q and %d folds, want 1 epoch or more, --plan and --from only with --finetune, and no --folds (fine-tuning has its own folds)", s.Finetune, s.Plan, s.From, s.Folds)
-	}
-	return s.learning().Check()
 }
 
 // learning returns the options of the head's plan.

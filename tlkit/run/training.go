@@ -80,25 +80,31 @@ func (t *training) run(ctx context.Context) error {
 // open opens the data set, the network and the engine, and reports early what the plans would
 // reject.
 func (t *training) open(ctx context.Context) (err error) {
-	t.opened, err = open(ctx, t.spec, t.place, t.progress)
+	t.opened, err = open(ctx, t.spec, t.place, t.progress, t.choose)
 	if err != nil {
 		return err
 	}
 	if t.first && !t.continues() {
 		t.opened.introduce(t.progress)
 	}
-	train, eval, split, err := parts(t.opened.data, t.spec)
+	if t.spec.Finetune > 0 {
+		_, err = t.opened.tunePlan(t.spec, t.train.items)
+	}
+	return err
+}
+
+// choose selects the pictures to learn from and to report on, and the kind of head.
+func (t *training) choose(ds *datasets.Dataset) error {
+	train, eval, split, err := parts(ds, t.spec)
 	if err != nil {
 		return err
 	}
 	t.split, t.train, t.eval = split, &sample{items: train}, &sample{items: eval}
-	t.spec.Head, err = task.HeadKind(t.opened.task, t.spec.Head)
+	kind, err := task.Named(ds.Task)
 	if err != nil {
 		return err
 	}
-	if t.spec.Finetune > 0 {
-		_, err = t.opened.tunePlan(t.spec, train)
-	}
+	t.spec.Head, err = task.HeadKind(kind, t.spec.Head)
 	return err
 }
 
@@ -122,6 +128,14 @@ func (t *training) extract(ctx context.Context) (err error) {
 	if t.spec.Folds == 0 || t.spec.Views > 0 {
 		t.eval, err = t.opened.sample(ctx, b, reported, views{0, t.spec.Seed}, t.progress)
 		if err != nil {
+			return err
+		}
+	}
+	if err := t.opened.settle(t.progress); err != nil {
+		return err
+	}
+	if t.first {
+		if err := t.folder.writeLeftOut(t.opened.data.Report, t.progress); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,9 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	if err != nil {
 		return nil, err
 	}
+	if err := z.settle(p); err != nil {
+		return nil, err
+	}
 	truth := make([]int, 0, logits.Rows())
 	for _, i := range logits.Items {
 		truth = append(truth, z.items[i].Class)
@@ -71,13 +74,12 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 	if row.Classes == "" && s.Weights == "" {
 		return nil, errTrunk(row)
 	}
-	o, err := open(ctx, s, place, p)
+	z := &zeroShot{split: cmp.Or(s.Split, "all")}
+	o, err := open(ctx, s, place, p, func(ds *datasets.Dataset) error { return z.choose(ds, s) })
 	if err != nil {
 		return nil, err
 	}
-	if o.data.Task != datasets.Classes {
-		return nil, advice.New(fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s has %s", o.data.Name, o.data.Task.Words(o.data.Labels)), "train a head on it")
-	}
+	z.opened = o
 	o.introduce(p)
 	outputs, err := o.net.Labels()
 	if err != nil {
@@ -86,21 +88,25 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 	if outputs == nil {
 		return nil, errTrunk(row)
 	}
-	z := &zeroShot{opened: o, split: cmp.Or(s.Split, "all")}
 	z.meaning, err = evaluate.ParseMeaning(meaning, o.data.Labels, outputs)
-	if err != nil {
-		return nil, err
+	return z, err
+}
+
+// choose selects the pictures to score the classifier on.
+func (z *zeroShot) choose(ds *datasets.Dataset, s Spec) error {
+	if ds.Task != datasets.Classes {
+		return advice.New(fmt.Errorf("run: a pretrained classifier is for one label a picture, and %s has %s", ds.Name, ds.Task.Words(ds.Labels)), "train a head on it")
 	}
-	z.items = o.data.In(datasets.Split(z.split))
+	z.items = ds.In(datasets.Split(z.split))
 	if len(z.items) == 0 {
-		return nil, advice.New(fmt.Errorf("run: split %q of %s has no pictures", z.split, s.Data), "it has %v", o.data.Splits())
+		return advice.New(fmt.Errorf("run: split %q of %s has no pictures", z.split, s.Data), "it has %v", ds.Splits())
 	}
 	for _, item := range z.items {
 		if item.Class < 0 {
-			return nil, advice.New(fmt.Errorf("run: %s has no label to compare with", item.Rel), "put the pictures of each label in a folder of its own")
+			return advice.New(fmt.Errorf("run: %s has no label to compare with", item.Rel), "put the pictures of each label in a folder of its own")
 		}
 	}
-	return z, nil
+	return nil
 }
 
 func errTrunk(row zoo.Row) error {

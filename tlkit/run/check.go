@@ -1,0 +1,78 @@
+package run
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// plans are the recipes of fine-tuning by name.
+var plans = []string{string(finetune.Tlkit), string(finetune.PytorchTutorial), string(finetune.KerasGuide), string(finetune.Fastai)}
+
+// check reports a spec that is invalid for any data, before anything is fetched or opened.
+func (s Spec) check() error {
+	switch {
+	case s.Seeds < 0 || s.Folds < 0 || s.Folds == 1 || s.Seeds > 1 && s.Folds > 0:
+		return fmt.Errorf("run: %d seeds and %d folds, want at least 1 seed, at least 2 folds, and not both", s.Seeds, s.Folds)
+	case s.Finetune < 0:
+		return fmt.Errorf("run: %d epochs of fine-tuning, want 1 or more (--finetune)", s.Finetune)
+	case s.Finetune > 0 && s.Folds > 0:
+		return advice.New(fmt.Errorf("run: fine-tuning with %d folds, want --finetune or --folds", s.Folds), "leave --folds out: fine-tuning has its own folds")
+	case s.Finetune == 0 && (s.Plan != "" || s.From != ""):
+		return advice.New(fmt.Errorf("run: plan %q from stage %q without fine-tuning", s.Plan, s.From), "say for how many epochs, as with --finetune 5: --plan and --from are of fine-tuning")
+	case s.MinPerLabel < 0:
+		return fmt.Errorf("run: at least %d pictures of each label, want 0 or more (--min-per-label)", s.MinPerLabel)
+	}
+	if s.Plan != "" && !slices.Contains(plans, string(s.Plan)) {
+		return advice.New(fmt.Errorf("run: there is no plan %q", s.Plan), "%suse %s", words.DidYouMean(string(s.Plan), plans), strings.Join(plans, ", "))
+	}
+	if s.Split != "" && s.Split != "all" {
+		if _, ok := data.SplitNamed(s.Split); !ok {
+			splits := []string{"train", "valid", "test", "all"}
+			return advice.New(fmt.Errorf("run: there is no split %q", s.Split), "%suse valid or test", words.DidYouMean(s.Split, splits))
+		}
+	}
+	if err := s.learning().Check(); err != nil {
+		return err
+	}
+	return s.checkNetwork()
+}
+
+// checkNetwork reports unknown names of the network, its preset, statistics, weights file or stage.
+func (s Spec) checkNetwork() error {
+	row, err := zoo.Find(s.Model)
+	if err != nil {
+		return err
+	}
+	if _, err := s.preset(); err != nil {
+		return err
+	}
+	if s.Weights != "" {
+		if _, err := os.Stat(s.Weights); err != nil {
+			return advice.New(fmt.Errorf("run: the weights file cannot be opened: %w", err), "check its name (--weights)")
+		}
+	}
+	if s.From == "" || row.Arch() == nil {
+		return nil
+	}
+	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
+	if err != nil {
+		return nil // loading the network explains it better
+	}
+	stages := []string{finetune.HeadStage}
+	for _, stage := range d.Stages {
+		stages = append(stages, stage.Name)
+	}
+	if !slices.Contains(stages, s.From) {
+		return advice.New(fmt.Errorf("run: %s has no stage %q", row.Name, s.From), "%sits stages are %s", words.DidYouMean(s.From, stages), strings.Join(stages[1:], ", "))
+	}
+	return nil
+}
