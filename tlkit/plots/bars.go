@@ -84,7 +84,7 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 			}
 			c.text(point{l - 10, y + 3.7}, right, subStyle, ink, names[i])
 			if finite(b.Value) {
-				if iv := b.Interval; iv.Known() {
+				if iv := b.Interval; iv.Known() && iv.Low < iv.High {
 					c.rect(px(iv.Low), y-3, max(1, px(iv.High)-px(iv.Low)), 6, fade(blue.line, 0.26))
 				}
 				c.mark(disc, px(b.Value), y, 4, white)

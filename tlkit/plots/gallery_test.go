@@ -214,6 +214,7 @@ func gallery() map[string]Figure {
 		"rates-none":       Rates(tried[:50], fitted(tried[:50]), 4e-4),
 		"strip":            Strip("Seeds", percent, groups),
 		"statistics-good":  Statistics("", false, bell("red", 0.05, 1.05, 0, 1, -2.2, 2.7), bell("green", -0.1, 1.02, 0, 1, -2.1, 2.5), bell("blue", 0.15, 0.98, 0, 1, -1.9, 2.7)),
+		"statistics-one":   Statistics("What reaches the network", false, bell("red", -1.43, 0.39, 0, 1, -2, 1), bell("green", -0.03, 0.43, 0, 1, -2, 1), bell("blue", -1.26, 0.27, 0, 1, -2, 1)),
 		"statistics-unit":  Statistics("", false, bell("red", 0.48, 0.24, 0, 1, 0, 1), bell("green", 0.45, 0.23, 0, 1, 0, 1), bell("blue", 0.41, 0.22, 0, 1, 0, 1)),
 		"statistics-bytes": Statistics("", false, bell("red", 123, 58, 0, 1, 0, 255), bell("green", 116, 57, 0, 1, 0, 255), bell("blue", 103, 57, 0, 1, 0, 255)),
 		"curves":           Curves(fineTuned("ants-and-bees", 1)),

@@ -292,6 +292,30 @@ func TestWildHistories(t *testing.T) {
 	render(t, "empty valid", Curves(noValid))
 }
 
+// A green check mark over lines outside their bands would be a lie. Whatever the title says, it is
+// green only when every channel is as expected.
+func TestCheckMarkOnlyWhereAllIsWell(t *testing.T) {
+	greens := func(f Figure) int {
+		img := render(t, "statistics", f)
+		n := 0
+		for y := range 40 { // the title
+			for x := range 40 {
+				if c := img.RGBAAt(x, y); int(c.G) > int(c.R)+60 && int(c.G) > int(c.B)+20 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	well, dark := bell("red", 0, 1, 0, 1, -2, 2), bell("blue", -1.4, 0.4, 0, 1, -2, 2)
+	if greens(Statistics("What reaches the network", false, well, well)) == 0 {
+		t.Error("no check mark where all is well")
+	}
+	if n := greens(Statistics("What reaches the network", false, well, dark)); n > 0 {
+		t.Errorf("%d green pixels before the title of a channel that is off", n)
+	}
+}
+
 func TestBadDataIsAnError(t *testing.T) {
 	stats := bell("red", 0, 1, 0, 1, -2, 2)
 	broken := func(change func(*Channel)) Figure {

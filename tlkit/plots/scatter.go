@@ -34,6 +34,15 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 		return failed("scatter: none of %d dots has a place: want finite x and y", len(dots))
 	}
 	s := &scatter{title: title, xs: x, ys: y, dots: shown, missing: len(dots) - len(shown)}
+	height := s.layOut()
+	return &figure{width: scatterWidth, height: height, text: s.text(), draw: s.draw}
+}
+
+const scatterWidth = 640.0
+
+// layOut sets the axes and the place of the panel, and returns the height of the figure.
+func (s *scatter) layOut() (height float64) {
+	shown, x, y := s.dots, s.xs, s.ys
 	s.front = frontier(shown)
 	extent, vertical := newSpan(), newSpan()
 	for _, d := range shown {
@@ -44,7 +53,7 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 		}
 	}
 	p := &s.panel
-	p.title, p.sub, p.xName = drawable(title), y.title(), x.title()
+	p.title, p.sub, p.xName = drawable(s.title), y.title(), x.title()
 	for _, d := range shown {
 		if d.Interval.Known() && d.Interval.Low < d.Interval.High {
 			p.sub = y.title() + ", 95 % interval"
@@ -62,10 +71,9 @@ func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	}
 	p.y = y.axis(vertical, 5)
 	p.rightLabels = 10
-	const width = 560.0
-	height := 360 + 7*float64(min(max(len(shown)-8, 0), 22)) // names need room
-	arrange([]*panel{p}, padding, width-padding, padding, height-2*padding+8)
-	return &figure{width: width, height: height, text: s.text(), draw: s.draw}
+	height = 380 + 7*float64(min(max(len(shown)-8, 0), 22)) // names need room
+	arrange([]*panel{p}, padding, scatterWidth-padding, padding, height-2*padding+8)
+	return height
 }
 
 type scatter struct {
@@ -100,45 +108,18 @@ func frontier(dots []Dot) []int {
 func (s *scatter) draw(c *canvas) {
 	p := &s.panel
 	p.draw(c)
-	var steps []point
-	for k, i := range s.front {
-		q := point{p.px(s.dots[i].X), p.py(s.dots[i].Y)}
-		if k > 0 {
-			steps = append(steps, point{q.x, steps[len(steps)-1].y})
-		}
-		steps = append(steps, q)
-	}
-	if len(s.front) > 1 {
-		c.line(steps, 1.2, fade(edge, 0.9), 3, 3)
-	}
+	c.line(s.steps(), 1.2, fade(edge, 0.9), 3, 3)
 	for i, d := range s.dots {
-		h := s.hue(i)
-		x := p.px(d.X)
 		if d.Interval.Known() {
-			c.vline(x, p.py(d.Interval.High), p.py(d.Interval.Low), 2, fade(h.line, 0.35))
+			c.vline(p.px(d.X), p.py(d.Interval.High), p.py(d.Interval.Low), 2, fade(s.hue(i).line, 0.35))
 		}
 	}
-	var taken []obstacle
-	for _, d := range s.dots {
-		x, y := p.px(d.X), p.py(d.Y)
-		if d.Interval.Known() {
-			hi := p.py(d.Interval.High)
-			taken = append(taken, obstacle{box{x - 1, hi, 2, p.py(d.Interval.Low) - hi}, 4})
+	for i, b := range s.names() {
+		x, y := p.px(s.dots[i].X), p.py(s.dots[i].Y)
+		if q, far := nearest(b.box, x, y); far > 12 { // a line connects a distant name with its dot
+			c.line([]point{q, {x, y}}, 0.8, fade(s.hue(i).line, 0.6))
 		}
-		taken = append(taken, obstacle{box{x - 6, y - 6, 12, 12}, 80})
-	}
-	if len(s.dots) <= scatterLabels {
-		for _, i := range s.byImportance() {
-			d := s.dots[i]
-			name := labelStyle.fit(drawable(d.Label), 215)
-			x, y := p.px(d.X), p.py(d.Y)
-			b := s.free(x, y, labelStyle.width(name), labelStyle.size, taken)
-			taken = append(taken, obstacle{b, 80})
-			if q, far := nearest(b, x, y); far > 12 { // a line connects a distant name with its dot
-				c.line([]point{q, {x, y}}, 0.8, fade(s.hue(i).line, 0.6))
-			}
-			c.halo(point{b.x, b.y + b.h*0.85}, left, labelStyle, s.hue(i).text, name)
-		}
+		c.halo(point{b.x, b.y + b.h*0.85}, left, labelStyle, s.hue(i).text, b.text)
 	}
 	// The dots come last, so that no name hides one.
 	for i, d := range s.dots {
@@ -146,6 +127,55 @@ func (s *scatter) draw(c *canvas) {
 		c.mark(s.hue(i).mark, x, y, 5.4, white)
 		c.mark(s.hue(i).mark, x, y, 4.4, s.hue(i).line)
 	}
+}
+
+// steps is the dashed line through the frontier.
+func (s *scatter) steps() []point {
+	var steps []point
+	for k, i := range s.front {
+		q := point{s.px(s.dots[i].X), s.py(s.dots[i].Y)}
+		if k > 0 {
+			steps = append(steps, point{q.x, steps[len(steps)-1].y})
+		}
+		steps = append(steps, q)
+	}
+	return steps
+}
+
+// name is where the name of a dot stands.
+type name struct {
+	box
+	text string
+}
+
+// names places the names of the dots, if they are few enough to read.
+func (s *scatter) names() map[int]name {
+	out := map[int]name{}
+	if len(s.dots) > scatterLabels {
+		return out
+	}
+	p := &s.panel
+	var taken []obstacle
+	for _, d := range s.dots {
+		x, y := p.px(d.X), p.py(d.Y)
+		if d.Interval.Known() {
+			hi := p.py(d.Interval.High)
+			taken = append(taken, obstacle{box{x - 1, hi, 2, p.py(d.Interval.Low) - hi}, 12})
+		}
+		taken = append(taken, obstacle{box{x - 6, y - 6, 12, 12}, 80})
+	}
+	steps := s.steps()
+	for i := 1; i < len(steps); i++ {
+		a, b := steps[i-1], steps[i]
+		taken = append(taken, obstacle{box{min(a.x, b.x) - 1, min(a.y, b.y) - 1, math.Abs(b.x-a.x) + 2, math.Abs(b.y-a.y) + 2}, 30})
+	}
+	for _, i := range s.byImportance() {
+		text := labelStyle.fit(drawable(s.dots[i].Label), 215)
+		b := s.free(p.px(s.dots[i].X), p.py(s.dots[i].Y), labelStyle.width(text), labelStyle.size, taken)
+		taken = append(taken, obstacle{b, 80})
+		out[i] = name{b, text}
+	}
+	return out
 }
 
 // obstacle is what a name should not cover, and how much that would cost beside the area.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,8 +28,8 @@ func (ch Channel) Off() bool {
 
 // Statistics draws the input of a network against what its weights expect: for each channel the
 // histogram of its values, the normal curve of the expected mean and deviation, and both as bars to
-// compare. The sentence is the verdict, drawn in red if off. If it is empty, both are derived from
-// the channels.
+// compare. The sentence is the title: red with a cross if off, green with a check mark if every channel
+// is as expected, and else plain. If it is empty, sentence and off are derived from the channels.
 func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	if len(channels) == 0 || len(channels) > 4 {
 		return failed("statistics: %d channels: want 1..4", len(channels))
@@ -62,6 +63,7 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 	if sentence == "" {
 		sentence, off = verdict(all)
 	}
+	strange := slices.ContainsFunc(all, Channel.Off)
 	const height, head = 216.0, 40.0
 	f := &figure{width: []float64{420, 600, pageWidth, pageWidth}[len(all)-1], height: padding + head + height + 2}
 	var words []string
@@ -81,15 +83,17 @@ func Statistics(sentence string, off bool, channels ...Channel) Figure {
 		panels, row = append(panels, p), append(row, &p.panel)
 	}
 	f.draw = func(c *canvas) {
-		colour := good.text
-		if off {
-			colour = bad.text
+		colour, start := ink, padding
+		switch {
+		case off:
+			colour, start = bad.text, padding+20
 			c.cross(padding+7, padding+8, 12, bad.line)
-		} else {
+		case !strange:
+			colour, start = good.text, padding+20
 			c.tick(padding+7, padding+8, 13, good.line)
 		}
-		c.text(point{padding + 20, padding + 13}, left, titleStyle, colour, titleStyle.fit(drawableTo(sentence, 300), f.width-2*padding-20))
-		c.text(point{padding + 20, padding + 29}, left, subStyle, muted, "values that reach the network, against the mean ± sd its weights were trained on")
+		c.text(point{start, padding + 13}, left, titleStyle, colour, titleStyle.fit(drawableTo(sentence, 300), f.width-padding-start))
+		c.text(point{start, padding + 29}, left, subStyle, muted, "values that reach the network, against the mean ± sd its weights were trained on")
 		arrange(row, padding, f.width-padding, padding+head, height)
 		for _, p := range panels {
 			p.draw(c)
@@ -175,7 +179,7 @@ func (p *channelPanel) draw(c *canvas) {
 		fill color.NRGBA
 		text color.NRGBA
 		s    string
-	}{{diamond, good.line, good.text, "expected " + spread2(p.WantMean, p.WantSD)}, {disc, ink, ink, "here " + spread2(p.Mean, p.SD)}} {
+	}{{diamond, want.line, want.text, "expected " + spread2(p.WantMean, p.WantSD)}, {disc, ink, ink, "here " + spread2(p.Mean, p.SD)}} {
 		c.mark(k.mark, x+4, base+26.6, 3.4, k.fill)
 		x += 12 + c.text(point{x + 12, base + 30}, left, noteStyle, k.text, k.s) + 12
 	}
@@ -200,8 +204,8 @@ func (p *channelPanel) draw(c *canvas) {
 	}
 	// The expected range is tinted through the whole panel.
 	lo, hi := clamp(p.WantMean-p.WantSD), clamp(p.WantMean+p.WantSD)
-	c.rect(lo, top, max(hi-lo, 1), bottom-top, fade(good.line, 0.1))
-	c.vline(px(p.WantMean), top, bottom, 1, fade(good.line, 0.5))
+	c.rect(lo, top, max(hi-lo, 1), bottom-top, fade(want.line, 0.1))
+	c.vline(px(p.WantMean), top, bottom, 1, fade(want.line, 0.5))
 	// From four deviations below to four above, so that a curve much narrower than the axis
 	// keeps its shape.
 	var line []point
@@ -211,12 +215,12 @@ func (p *channelPanel) draw(c *canvas) {
 			line = append(line, point{px(v), bottom - math.Exp(-z*z/2)*h*0.97})
 		}
 	}
-	c.line(line, 1.6, good.line)
+	c.line(line, 1.6, want.line)
 	for _, b := range []struct {
 		y, mean, sd float64
 		col         color.NRGBA
 		mark        marker
-	}{{top + 8, p.WantMean, p.WantSD, good.line, diamond}, {top + 20, p.Mean, p.SD, ink, disc}} {
+	}{{top + 8, p.WantMean, p.WantSD, want.line, diamond}, {top + 20, p.Mean, p.SD, ink, disc}} {
 		c.hline(clamp(b.mean-b.sd), clamp(b.mean+b.sd), b.y, 3, fade(b.col, 0.5))
 		c.mark(b.mark, clamp(b.mean), b.y, 4.2, b.col)
 	}

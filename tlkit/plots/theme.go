@@ -52,7 +52,8 @@ var (
 
 var (
 	good = green
-	bad  = orange
+	bad  = hue{rgb(0xC92A2A), rgb(0xB42318), disc} // a mistake; orange is validation
+	want = purple                                  // what weights expect, beside channels in red, green and blue
 )
 
 // rampStops are the colours of the blue ramp of heat maps.

@@ -1,0 +1,31 @@
+package plots
+
+import (
+	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+)
+
+// A name stands on no dashed line, where it would be read as struck through.
+func TestNamesKeepOffTheLine(t *testing.T) {
+	for name, dots := range map[string][]Dot{
+		"two":    {{"mobilenetv2", 1, 0.90, metrics.Interval{}}, {"resnet50", 9, 0.95, metrics.Interval{}}},
+		"stairs": {{"a network", 1, 0.90, metrics.Interval{}}, {"another one", 2, 0.91, metrics.Interval{}}, {"the third", 3, 0.93, metrics.Interval{}}, {"the best of all", 4, 0.94, metrics.Interval{}}},
+		"wide":   {{"efficientnet_lite0", 2, 0.935, metrics.Interval{Low: 0.9, High: 0.96}}, {"efficientnet_lite4", 5, 0.94, metrics.Interval{Low: 0.9, High: 0.96}}, {"vit", 90, 0.97, metrics.Interval{Low: 0.93, High: 0.99}}},
+	} {
+		s := &scatter{title: "x", xs: Scale{"time", "ms"}, ys: Scale{"accuracy", "%"}, dots: dots}
+		s.layOut()
+		steps := s.steps()
+		if len(steps) < 3 {
+			t.Fatalf("%s: a line of %d points", name, len(steps))
+		}
+		for i, n := range s.names() {
+			for k := 1; k < len(steps); k++ {
+				a, b := steps[k-1], steps[k]
+				if max(a.x, b.x) > n.x && min(a.x, b.x) < n.x+n.w && max(a.y, b.y) > n.y && min(a.y, b.y) < n.y+n.h {
+					t.Errorf("%s: the line from %v to %v runs through %q at %v", name, a, b, dots[i].Label, n.box)
+				}
+			}
+		}
+	}
+}
