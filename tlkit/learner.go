@@ -7,6 +7,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -276,19 +277,31 @@ func (l Learner) Evaluate() {
 		if err != nil {
 			return err
 		}
-		var tiles []plots.Picture
-		worst := e.Report.Worst()
-		for _, w := range worst[:min(8, len(worst))] {
-			tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Caption: w.Caption,
-				Image: thumbnail(filepath.Join(set.Root, filepath.FromSlash(w.File)))})
-		}
-		if err := pictures(set, "top-losses", plots.Grid("Most wrong about", tiles)); err != nil {
+		if err := pictures(set, "top-losses", topLosses(e.Report.Worst(), set.Root)); err != nil {
 			return err
 		}
 		show.Default.Text(e.Score.String())
 		return nil
 	})
 }
+
+// topLosses draws the worst mistakes; if there is none, what the network was least sure about.
+func topLosses(worst []evaluate.Mistake, root string) plots.Figure {
+	title := "Most wrong about"
+	wrong := slices.DeleteFunc(slices.Clone(worst), func(m evaluate.Mistake) bool { return m.Truth == m.Predicted })
+	if len(wrong) == 0 {
+		title, wrong = "No mistake; least sure about", worst
+	}
+	var tiles []plots.Picture
+	for _, w := range wrong[:min(8, len(wrong))] {
+		tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Probability: w.Probability, Loss: w.Loss, Caption: w.Caption,
+			Image: thumbnail(filepath.Join(root, filepath.FromSlash(w.File)))})
+	}
+	return plots.Grid(title, tiles)
+}
+
+// tilePixels is the side of the largest tile of a grid at twice its nominal size.
+const tilePixels = 336
 
 // thumbnail returns a picture small enough for a grid, or nil if it cannot be read; the grid then
 // shows an empty tile.
@@ -297,7 +310,7 @@ func thumbnail(path string) image.Image {
 	if err != nil {
 		return nil
 	}
-	small, err := transforms.Compose(transforms.Resize(160), transforms.CenterCrop(160)).Picture(picture, transforms.Rand{})
+	small, err := transforms.Compose(transforms.Resize(tilePixels), transforms.CenterCrop(tilePixels)).Picture(picture, transforms.Rand{})
 	if err != nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -28,6 +29,8 @@ type ClassesReport struct {
 	Classes     []metrics.Class     `json:"classes"`
 	Confusion   metrics.Confusion   `json:"confusion"`
 	TopLosses   []ClassLoss         `json:"top_losses"` // worst first, at most 16
+
+	worst []Mistake
 }
 
 // ClassLoss is one picture with the loss of the model on it.
@@ -80,10 +83,16 @@ func NewClasses(input ClassesInput) (*ClassesReport, error) {
 	}
 	r.Classes = r.Confusion.PerClass()
 	r.TopLosses = classLosses(input, logits, predicted)
+	all := make([]Mistake, n)
+	for _, l := range r.TopLosses {
+		all[l.Index] = Mistake{File: l.File, Truth: l.Truth, Predicted: l.Predicted, Loss: l.Loss, Probability: float64(probabilities.Row(l.Index)[predicted[l.Index]])}
+	}
+	r.worst = wrongFirst(all)
+	r.TopLosses = slices.Clip(r.TopLosses[:min(topLosses, n)])
 	return r, nil
 }
 
-// classLosses returns the pictures with the largest losses, worst first.
+// classLosses returns the losses on all pictures, worst first.
 func classLosses(input ClassesInput, logits metrics.Matrix, predicted []int) []ClassLoss {
 	var out []ClassLoss
 	for i, c := range input.Truth {
@@ -96,7 +105,7 @@ func classLosses(input ClassesInput, logits metrics.Matrix, predicted []int) []C
 		out = append(out, l)
 	}
 	sort.SliceStable(out, func(a, b int) bool { return out[a].Loss > out[b].Loss })
-	return out[:min(topLosses, len(out))]
+	return out
 }
 
 // Score returns the accuracy.
@@ -118,14 +127,9 @@ func (r *ClassesReport) Table() Table {
 	return t
 }
 
-// Worst returns the pictures with the largest losses.
-func (r *ClassesReport) Worst() []Mistake {
-	var out []Mistake
-	for _, l := range r.TopLosses {
-		out = append(out, Mistake{File: l.File, Truth: l.Truth, Predicted: l.Predicted, Caption: fmt.Sprintf("loss %.2f", l.Loss)})
-	}
-	return out
-}
+// Worst returns the wrong predictions with the largest losses, then the least sure right ones. It
+// needs a report that [NewClasses] made.
+func (r *ClassesReport) Worst() []Mistake { return r.worst }
 
 // Text formats the report in at most 80 columns.
 func (r *ClassesReport) Text() string { return fmt.Sprintf("accuracy %s\n", r.Accuracy) + r.Details() }

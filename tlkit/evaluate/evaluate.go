@@ -10,8 +10,10 @@
 package evaluate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/head"
@@ -35,7 +37,8 @@ type Report interface {
 	Table() Table
 	// Figure draws the report.
 	Figure() plots.Figure
-	// Worst returns the worst mistakes, at most 16, worst first.
+	// Worst returns the worst mistakes, at most 16, worst first. Where there are fewer, right
+	// predictions follow, the least sure first.
 	Worst() []Mistake
 }
 
@@ -47,10 +50,27 @@ type Table struct {
 
 // Mistake is a picture with a wrong or unlikely prediction.
 type Mistake struct {
-	File      string // its name in Input.Files; "" without names
-	Truth     string
-	Predicted string
-	Caption   string // how wrong, in a few words: "loss 2.31"
+	File        string // its name in Input.Files; "" without names
+	Truth       string
+	Predicted   string  // equal to Truth if the prediction was right, but unsure
+	Probability float64 // of Predicted; 0 for values
+	Loss        float64 // nats; 0 for values
+	Caption     string  // how wrong, in a few words: "off by 2.1 standard deviations"; may be empty
+}
+
+// wrongFirst returns the worst of the pictures: the wrong predictions, then the right ones, each by
+// its loss.
+func wrongFirst(all []Mistake) []Mistake {
+	right := func(m Mistake) int {
+		if m.Truth == m.Predicted {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b Mistake) int {
+		return cmp.Or(cmp.Compare(right(a), right(b)), cmp.Compare(b.Loss, a.Loss))
+	})
+	return slices.Clip(all[:min(topLosses, len(all))])
 }
 
 // topLosses is the number of mistakes that a report lists.

@@ -54,6 +54,31 @@ func TestReportAddsUp(t *testing.T) {
 	}
 }
 
+// A right prediction with a large loss is no mistake: it comes after the wrong ones, also where the
+// list of losses is cut before them.
+func TestWorstAreWrong(t *testing.T) {
+	in := ClassesInput{Labels: []string{"a", "b", "c", "d"}}
+	for i := range 20 { // right, with 27 %
+		in.Truth, in.Logits, in.Files = append(in.Truth, 0), append(in.Logits, 0.1, 0, 0, 0), append(in.Files, fmt.Sprint("unsure", i))
+	}
+	in.Truth, in.Logits, in.Files = append(in.Truth, 0), append(in.Logits, 5, 5.1, 0, 0), append(in.Files, "wrong")
+	r, err := NewClasses(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worst := r.Worst()
+	if len(worst) != 16 || len(r.TopLosses) != 16 {
+		t.Fatalf("%d mistakes, %d losses", len(worst), len(r.TopLosses))
+	}
+	first, second := worst[0], worst[1]
+	if first.File != "wrong" || first.Truth != "a" || first.Predicted != "b" || math.Abs(first.Probability-0.5216) > 1e-3 || math.Abs(first.Loss-0.7508) > 1e-3 {
+		t.Errorf("first %+v", first)
+	}
+	if second.Truth != second.Predicted || math.Abs(second.Probability-math.Exp(-second.Loss)) > 1e-6 {
+		t.Errorf("second %+v", second)
+	}
+}
+
 func TestBadInputIsNamed(t *testing.T) {
 	nan := float32(math.NaN())
 	for name, in := range map[string]ClassesInput{

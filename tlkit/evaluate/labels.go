@@ -25,6 +25,8 @@ type LabelsInput struct {
 type LabelsReport struct {
 	metrics.LabelScores
 	TopLosses []LabelLoss `json:"top_losses"` // worst first, at most 16
+
+	worst []Mistake
 }
 
 // LabelLoss is one label of one picture with the loss of the model on it.
@@ -62,6 +64,15 @@ func NewLabels(input LabelsInput) (*LabelsReport, error) {
 		r.TopLosses = append(r.TopLosses, l)
 	}
 	slices.SortStableFunc(r.TopLosses, func(a, b LabelLoss) int { return cmp.Compare(b.Loss, a.Loss) })
+	thresholds := map[string]float64{}
+	for _, s := range r.Labels {
+		thresholds[s.Label] = s.Threshold
+	}
+	all := make([]Mistake, len(r.TopLosses))
+	for i, l := range r.TopLosses {
+		all[i] = l.mistake(thresholds[l.Label])
+	}
+	r.worst = wrongFirst(all)
 	r.TopLosses = slices.Clip(r.TopLosses[:min(topLosses, len(r.TopLosses))])
 	return r, nil
 }
@@ -94,17 +105,20 @@ func (r *LabelsReport) Table() Table {
 // PerLabel returns the score of each label.
 func (r *LabelsReport) PerLabel() []metrics.LabelScore { return r.Labels }
 
-// Worst returns the labels of pictures with the largest losses.
-func (r *LabelsReport) Worst() []Mistake {
-	var out []Mistake
-	for _, l := range r.TopLosses {
-		m := Mistake{File: l.File, Truth: l.Label, Predicted: "no " + l.Label, Caption: fmt.Sprintf("loss %.2f", l.Loss)}
-		if !l.Truth {
-			m.Truth, m.Predicted = m.Predicted, m.Truth
-		}
-		out = append(out, m)
+// Worst returns the wrong labels of pictures with the largest losses, then the least sure right
+// ones. It needs a report that [NewLabels] made.
+func (r *LabelsReport) Worst() []Mistake { return r.worst }
+
+// mistake names what is true and what was predicted of a label.
+func (l LabelLoss) mistake(threshold float64) Mistake {
+	m := Mistake{File: l.File, Truth: "no " + l.Label, Predicted: "no " + l.Label, Probability: 1 - l.Probability, Loss: l.Loss}
+	if l.Truth {
+		m.Truth = l.Label
 	}
-	return out
+	if l.Probability >= threshold {
+		m.Predicted, m.Probability = l.Label, l.Probability
+	}
+	return m
 }
 
 // Figure draws the average precision of each label, best first.

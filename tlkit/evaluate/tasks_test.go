@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 func TestLabelsReport(t *testing.T) {
@@ -25,6 +27,10 @@ func TestLabelsReport(t *testing.T) {
 	}
 	if second := r.TopLosses[1]; second.File != "d" || second.Truth || math.Abs(second.Loss-math.Log1p(math.Exp(0.2))) > 1e-7 {
 		t.Errorf("second %+v", second)
+	}
+	if w := r.Worst(); len(w) != 12 || w[0].Truth != "wings" || w[0].Predicted != "no wings" || w[1].Truth != "no wings" || w[1].Predicted != "wings" ||
+		w[2].Truth != w[2].Predicted || math.Abs(w[0].Probability-metrics.Sigmoid(2.5)) > 1e-9 {
+		t.Errorf("worst %+v", w)
 	}
 	// wings: 1, then 2 of 4
 	if len(r.TopLosses) != 12 || r.Counted != 2 || math.Abs(r.MAP-(0.75+1)/2) > 1e-12 {

@@ -172,7 +172,8 @@ func gallery() map[string]Figure {
 		}
 		predictions = append(predictions, p)
 		if i < 5 {
-			p.Prediction, p.Caption = names[1-i%2], fmt.Sprintf("loss %.2f", 4.2-0.5*float64(i))
+			p.Prediction, p.Caption = names[1-i%2], ""
+			p.Loss = 4.2 - 0.5*float64(i)
 			if i == 1 {
 				p.Note = "near duplicate in train"
 			}
@@ -200,6 +201,7 @@ func gallery() map[string]Figure {
 		"grid-batch":       Grid("A batch as the network sees it", batch),
 		"grid-predictions": Grid("Predictions", predictions),
 		"grid-losses":      Grid("Top losses", losses),
+		"grid-long":        Grid("Long names", lengthy()),
 		"agreement":        Agreement(arms(1000, "x, px", "y, px", "reach, mm", "pressure, hPa")...),
 		"agreement-1":      Agreement(arms(153, "angle, degrees")...),
 		"agreement-2":      Agreement(arms(60, "angle, degrees", "reach, mm")...),
@@ -233,6 +235,20 @@ func gallery() map[string]Figure {
 		"confusion-37":     Confusion(confused(37, 100)),
 		"confusion-1000":   Confusion(confused(1000, 50)),
 	}
+}
+
+// lengthy are pictures with names and captions that are wider than a tile.
+func lengthy() []Picture {
+	var out []Picture
+	for i := range 7 {
+		p := Picture{Image: insect(i), Truth: "Golden-headed lion tamarin", Prediction: "Three-toed sloth, Bradypus tridactylus", Probability: 0.87, Loss: 2.31,
+			Caption: "valid/golden_headed_lion_tamarin/IMG_20240612_174503_HDR-edited (copy 2).jpeg"}
+		if i%3 == 1 {
+			p.Prediction, p.Note = p.Truth, "near duplicate of train/tamarin/IMG_20240612_174502.jpeg"
+		}
+		out = append(out, p)
+	}
+	return append(out, Picture{Image: insect(8), Truth: "ants", Caption: "angle 93.2 degrees, said 101.7 degrees"})
 }
 
 // arms are predictions of values of several sizes, good and bad.

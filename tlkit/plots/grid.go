@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,23 +15,57 @@ type Picture struct {
 	Truth       string      // "" = not known
 	Prediction  string      // "" = none: a batch grid
 	Probability float64     // of the prediction; 0 = not shown
-	Caption     string      // small print: a file name, a loss
+	Loss        float64     // of the model on it; 0 = not shown
+	Caption     string      // small print, such as a file name
 	Note        string      // a badge in the corner: "near duplicate"
 }
 
-const gridMost = 60
+const (
+	gridMost = 60
+	gridGap  = 12.0
+	gridLine = 15.0 // height of a line of text
+	gridName = 120  // characters of a name or caption
+)
+
+var (
+	gridBold  = style{11.5, true}
+	gridPlain = style{10.5, false}
+)
 
 // Grid draws pictures in rows: a batch with its labels, predictions with a check mark or a
-// cross, or the top losses. The tile of a wrong prediction also says what is right. Of more
-// than 60 pictures, the first 60 are drawn, and the title says so.
+// cross, or the top losses. The tile of a wrong prediction names both labels, what was predicted and
+// what is true. Texts that are wider than a tile take several lines. Of more than 60 pictures, the
+// first 60 are drawn, and the title says so.
 func Grid(title string, pictures []Picture) Figure {
 	if len(pictures) == 0 {
 		return failed("grid: no pictures: want at least one")
 	}
-	all := len(pictures)
-	pictures = slices.Clone(pictures[:min(all, gridMost)])
+	g := &grid{all: len(pictures), pictures: slices.Clone(pictures[:min(len(pictures), gridMost)])}
+	g.layOut()
+	text := gridText(title, g.pictures, g.all)
+	g.title = drawable(title)
+	if g.all > len(g.pictures) {
+		g.title += fmt.Sprintf(" (%d of %s)", len(g.pictures), counted(g.all))
+	}
+	return &figure{width: g.width, height: g.height, photos: true, text: text, draw: g.draw}
+}
+
+// grid is the content of [Grid].
+type grid struct {
+	title         string
+	all           int // of which pictures are shown
+	pictures      []Picture
+	tile          float64
+	places        []point         // top left corners
+	captions      [][]captionLine // the lines below each picture
+	width, height float64
+}
+
+// layOut places the pictures. A row is as high as its longest caption needs.
+func (g *grid) layOut() {
+	n := len(g.pictures)
 	columns := 6
-	switch n := len(pictures); {
+	switch {
 	case n <= 4:
 		columns = n
 	case n <= 8:
@@ -38,36 +73,35 @@ func Grid(title string, pictures []Picture) Figure {
 	case n <= 10:
 		columns = 5
 	}
-	const gap = 12.0
-	tile := 112.0
+	g.tile = 112.0
 	if columns < 6 {
-		tile = min(168, (pageWidth-2*padding-gap*float64(columns-1))/float64(columns))
+		g.tile = min(168, (pageWidth-2*padding-gridGap*float64(columns-1))/float64(columns))
 	}
-	lines, predictions := 0, false
-	for _, p := range pictures {
-		lines = max(lines, len(p.lines()))
-		predictions = predictions || p.Prediction != ""
+	classes := truths(g.pictures)
+	y := padding + 26
+	for first := 0; first < n; first += columns {
+		lines := 0
+		for i := first; i < min(first+columns, n); i++ {
+			caption := g.pictures[i].caption(g.tile, classes)
+			g.captions = append(g.captions, caption)
+			g.places = append(g.places, point{padding + (g.tile+gridGap)*float64(i-first), y})
+			lines = max(lines, len(caption))
+		}
+		y += g.tile + 7 + gridLine*float64(lines) + gridGap
 	}
-	rows := (len(pictures) + columns - 1) / columns
-	const head = 26.0
-	step := tile + 7 + 13.5*float64(lines) + gap
-	width := max(2*padding+tile*float64(columns)+gap*float64(columns-1), 240)
-	f := &figure{width: width, height: padding + head + step*float64(rows) - gap + padding, photos: true}
-	f.text = gridText(title, pictures, all)
-	heading := drawable(title)
-	if all > len(pictures) {
-		heading += fmt.Sprintf(" (%d of %s)", len(pictures), counted(all))
-	}
-	classes := truths(pictures)
-	f.draw = func(c *canvas) {
-		c.text(point{padding, padding + 12}, left, titleStyle, ink, titleStyle.fit(heading, width-2*padding))
-		for i, p := range pictures {
-			x := padding + (tile+gap)*float64(i%columns)
-			y := padding + head + step*float64(i/columns)
-			p.draw(c, x, y, tile, classes)
+	g.width = max(2*padding+g.tile*float64(columns)+gridGap*float64(columns-1), 240)
+	g.height = y - gridGap + padding
+}
+
+func (g *grid) draw(c *canvas) {
+	c.text(point{padding, padding + 12}, left, titleStyle, ink, titleStyle.fit(g.title, g.width-2*padding))
+	for i, p := range g.pictures {
+		at := g.places[i]
+		p.draw(c, at, g.tile)
+		for k, l := range g.captions[i] {
+			l.draw(c, point{at.x, at.y + g.tile + 17 + gridLine*float64(k)}, g.tile)
 		}
 	}
-	return f
 }
 
 // truths returns the classes of a batch, if they are few enough for a colour each.
@@ -89,43 +123,128 @@ func (p Picture) judged() (right, known bool) {
 	return p.Truth == p.Prediction, p.Truth != "" && p.Prediction != ""
 }
 
-// line is one line of text under a tile.
-type line struct {
-	text, end string
-	st        style
-	col       color.NRGBA
+// captionLine is one line of text below a picture: a shape, a word before, the text, and a number at
+// the end.
+type captionLine struct {
+	class             int // whose shape stands before; -1 = none
+	before, text, end string
+	st                style
+	col               color.NRGBA
 }
 
-func (p Picture) lines() []line {
-	var out []line
+// caption returns the lines below a picture.
+func (p Picture) caption(width float64, classes []string) []captionLine {
 	right, known := p.judged()
-	prob := ""
+	probability, loss := "", ""
 	if finite(p.Probability) && p.Probability > 0 {
-		prob = share(min(p.Probability, 1), false) + " %"
+		probability = share(min(p.Probability, 1), false) + " %"
 	}
+	if finite(p.Loss) && p.Loss > 0 {
+		loss = "loss " + strconv.FormatFloat(p.Loss, 'f', 2, 64)
+	}
+	var out []captionLine
+	add := func(l captionLine) { out = append(out, l.wrapped(width)...) }
+	class := -1
 	switch {
+	case known && !right:
+		add(captionLine{-1, "predicted", p.Prediction, probability, gridBold, bad.text})
+		add(captionLine{-1, "true", p.Truth, loss, gridBold, ink})
+		loss = ""
+	case known:
+		add(captionLine{-1, "", p.Prediction, probability, gridBold, good.text})
 	case p.Prediction != "":
-		col := ink
-		if known {
-			col = good.text
-			if !right {
-				col = bad.text
-			}
-		}
-		out = append(out, line{p.Prediction, prob, labelStyle, col})
-		if known && !right {
-			out = append(out, line{"is " + p.Truth, "", noteStyle, ink})
-		}
+		add(captionLine{-1, "", p.Prediction, probability, gridBold, ink})
 	case p.Truth != "":
-		out = append(out, line{p.Truth, prob, labelStyle, ink})
+		class = slices.Index(classes, p.Truth)
+		add(captionLine{class, "", p.Truth, "", gridBold, ink})
+	}
+	if loss != "" {
+		add(captionLine{-1, "", loss, "", gridPlain, muted})
 	}
 	if p.Caption != "" {
-		out = append(out, line{p.Caption, "", noteStyle, muted})
+		add(captionLine{-1, "", p.Caption, "", gridPlain, muted})
 	}
 	return out
 }
 
-func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
+// start returns where the text of a line begins.
+func (l captionLine) start() float64 {
+	x := 0.0
+	if l.class >= 0 {
+		x = 12
+	}
+	if l.before != "" {
+		x += gridPlain.width(l.before) + 4
+	}
+	return x
+}
+
+// wrapped breaks a line that is too wide. What stands before and at the end stays in the first.
+func (l captionLine) wrapped(width float64) []captionLine {
+	room := width - l.start()
+	if l.end != "" {
+		room -= gridPlain.width(l.end) + 5
+	}
+	parts := breakText(l.st, drawableTo(l.text, gridName), room, width)
+	out := []captionLine{l}
+	out[0].text = parts[0]
+	for _, part := range parts[1:] {
+		out = append(out, captionLine{-1, "", part, "", l.st, l.col})
+	}
+	return out
+}
+
+func (l captionLine) draw(c *canvas, at point, width float64) {
+	if l.class >= 0 {
+		c.mark(hues[l.class].mark, at.x+4, at.y-3.8, 3.8, hues[l.class].line)
+	}
+	if l.before != "" {
+		c.text(point{at.x, at.y}, left, gridPlain, muted, l.before)
+	}
+	c.text(point{at.x + l.start(), at.y}, left, l.st, l.col, l.text)
+	if l.end != "" {
+		c.text(point{at.x + width, at.y}, right, gridPlain, muted, l.end)
+	}
+}
+
+// breakText breaks text into lines, the first of which has less room: at spaces and after the signs in
+// file names, and inside a word that is wider than a line.
+func breakText(st style, s string, first, rest float64) []string {
+	var lines []string
+	line, room := "", first
+	for _, word := range pieces(s) {
+		if st.width(strings.TrimRight(line+word, " ")) <= room {
+			line += word
+			continue
+		}
+		if line != "" || first < rest && len(lines) == 0 {
+			lines, line, room = append(lines, strings.TrimRight(line, " ")), "", rest
+		}
+		for _, r := range word {
+			if line != "" && st.width(line+string(r)) > room {
+				lines, line, room = append(lines, line), "", rest
+			}
+			line += string(r)
+		}
+	}
+	return append(lines, strings.TrimRight(line, " "))
+}
+
+// pieces cuts text where it may be broken.
+func pieces(s string) []string {
+	var out []string
+	from := 0
+	for i, r := range s {
+		if strings.ContainsRune(" /_-", r) {
+			out = append(out, s[from:i+1])
+			from = i + 1
+		}
+	}
+	return append(out, s[from:])
+}
+
+func (p Picture) draw(c *canvas, at point, tile float64) {
+	x, y := at.x, at.y
 	c.rect(x, y, tile, tile, tint)
 	if p.Image == nil || p.Image.Bounds().Empty() {
 		c.text(point{x + tile/2, y + tile/2 + 3}, centre, noteStyle, muted, "no picture")
@@ -148,25 +267,16 @@ func (p Picture) draw(c *canvas, x, y, tile float64, classes []string) {
 		}
 	}
 	if p.Note != "" {
-		s := noteStyle.fit(drawable(p.Note), tile-12)
-		c.rect(x+1, y+tile-17, noteStyle.width(s)+10, 16, fade(white, 0.92))
-		c.text(point{x + 6, y + tile - 5.5}, left, noteStyle, bad.text, s)
-	}
-	pos := y + tile + 7 + 9
-	for i, l := range p.lines() {
-		lo := x
-		if k := slices.Index(classes, p.Truth); i == 0 && p.Prediction == "" && k >= 0 {
-			c.mark(hues[k].mark, x+4, pos-3.6, 3.8, hues[k].line)
-			lo += 12
+		lines := breakText(gridPlain, drawableTo(p.Note, gridName), tile-14, tile-14)
+		lines = lines[:min(len(lines), 4)] // the picture must stay visible
+		top, wide := y+tile-2-14*float64(len(lines)), 0.0
+		for _, l := range lines {
+			wide = max(wide, gridPlain.width(l))
 		}
-		room := tile - (lo - x)
-		if l.end != "" {
-			w := l.st.width(l.end)
-			c.text(point{x + tile, pos}, 1, style{l.st.size, false}, muted, l.end)
-			room -= w + 5
+		c.rect(x+1, top-1, wide+10, y+tile-top, fade(white, 0.92))
+		for i, l := range lines {
+			c.text(point{x + 6, top + 10 + 14*float64(i)}, left, gridPlain, bad.text, l)
 		}
-		c.text(point{lo, pos}, left, l.st, l.col, l.st.fit(drawable(l.text), room))
-		pos += 13.5
 	}
 }
 
@@ -183,6 +293,9 @@ func gridText(title string, pictures []Picture, all int) string {
 				w := fmt.Sprintf("%s called %s", inert(p.Truth), inert(p.Prediction))
 				if p.Probability > 0 && finite(p.Probability) {
 					w += fmt.Sprintf(" at %s %%", share(min(p.Probability, 1), false))
+				}
+				if p.Loss > 0 && finite(p.Loss) {
+					w += fmt.Sprintf(", loss %.2f", p.Loss)
 				}
 				if p.Caption != "" {
 					w += " (" + inert(p.Caption) + ")"

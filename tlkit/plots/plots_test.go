@@ -408,3 +408,43 @@ func TestAgreement(t *testing.T) {
 		t.Error("nothing is drawn")
 	}
 }
+
+// However long a name or a caption is, all of it can be read: in several lines, none wider than its
+// tile.
+func TestCaptionsAreNotCut(t *testing.T) {
+	long := "valid/golden_headed_lion_tamarin/IMG_20240612_174503_HDR-edited (copy 2).jpeg"
+	for _, p := range []Picture{
+		{Truth: "Golden-headed lion tamarin", Prediction: "Three-toed sloth, Bradypus tridactylus", Probability: 0.87, Loss: 2.31, Caption: long},
+		{Truth: "Donaudampfschifffahrtsgesellschaftskapitän", Prediction: "Donaudampfschifffahrtsgesellschaftskapitän", Probability: 1, Loss: 0.5},
+		{Truth: "ants", Caption: long},
+		{Caption: "angle 93.2 degrees, said 101.7 degrees"},
+	} {
+		for _, tile := range []float64{112, 168} {
+			text := ""
+			for _, l := range p.caption(tile, nil) {
+				w := l.start() + l.st.width(l.text)
+				if l.end != "" {
+					w += 5 + gridPlain.width(l.end)
+				}
+				if w > tile+1e-6 {
+					t.Errorf("%q is %.1f wide in a tile of %v", l.text, w, tile)
+				}
+				text += strings.ReplaceAll(l.text, " ", "") + strings.ReplaceAll(l.end, " ", "")
+			}
+			for _, want := range []string{p.Truth, p.Prediction, p.Caption} {
+				// What stands at the end of a first line is in between.
+				got := strings.NewReplacer("87%", "", "100%", "", "loss2.31", "").Replace(text)
+				if !strings.Contains(got, strings.ReplaceAll(want, " ", "")) {
+					t.Errorf("%q is not in %q", want, got)
+				}
+			}
+		}
+	}
+	words := ""
+	for _, l := range (Picture{Truth: "ants", Prediction: "bees", Probability: 0.87, Loss: 2.31}).caption(168, nil) {
+		words += l.before + " " + l.text + " " + l.end + ";"
+	}
+	if words != "predicted bees 87 %;true ants loss 2.31;" {
+		t.Errorf("a wrong prediction is captioned %q", words)
+	}
+}
