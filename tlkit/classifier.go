@@ -36,29 +36,38 @@ func (c Classifier) Classify(pictures ...string) []export.Prediction {
 			return err
 		}
 		show.Default.Clear()
-		t := show.Table{Header: []string{"picture", "label", "probability"}, Left: 2}
-		for i, p := range predictions {
-			name := pictures[i]
-			if filepath.IsAbs(name) { // the last folder and the name are enough for the table
-				name = filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name))
-			}
-			line := []string{name, p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
-			switch { // the words already contain the probabilities of several labels
-			case p.Labels != nil:
-				t.Header = []string{"picture", "labels", ""}
-				line = []string{name, p.Words(), ""}
-			case p.Values != nil:
-				t.Header = []string{"picture", "values", ""}
-				line = []string{name, p.Words(), ""}
-			}
-			if p.Error != "" {
-				line = []string{name, "cannot be read: " + p.Error, ""}
-			}
-			t.Rows = append(t.Rows, line)
-		}
-		show.Default.Table(t)
+		show.Default.Table(predicted(pictures, predictions))
 		out = predictions
 		return nil
 	})
 	return out
+}
+
+// predicted returns a table of predictions. The words of several labels, or of values, contain
+// their numbers, so that they need no column for them.
+func predicted(pictures []string, predictions []export.Prediction) show.Table {
+	t := show.Table{Header: []string{"picture", "label", "probability"}, Left: 2}
+	for _, p := range predictions {
+		switch {
+		case p.Labels != nil:
+			t.Header = []string{"picture", "labels"}
+		case p.Values != nil:
+			t.Header = []string{"picture", "values"}
+		}
+	}
+	for i, p := range predictions {
+		name := pictures[i]
+		if filepath.IsAbs(name) { // the last folder and the name are enough for the table
+			name = filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name))
+		}
+		line := []string{name, p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
+		switch {
+		case p.Error != "":
+			line = []string{name, "cannot be read: " + p.Error, ""}
+		case p.Labels != nil, p.Values != nil:
+			line = []string{name, p.Words()}
+		}
+		t.Rows = append(t.Rows, line[:len(t.Header)])
+	}
+	return t
 }

@@ -44,8 +44,8 @@ import (
 
 // Show displays any value, so that it can end any line of a cell. A figure, a curve, a confusion
 // matrix or the result of a rate finder is shown as a picture with a caption; an image as a
-// picture; a table or a slice of structs as a table; a value with a Text method as that text; and
-// anything else as fmt prints it.
+// picture; a table, a map, a struct or a slice of structs as a table; a value with a text form of its
+// own as that text; and anything else as fmt prints it.
 func Show(v any) {
 	verb("Show", func(context.Context) error {
 		switch v := v.(type) {

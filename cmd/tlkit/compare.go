@@ -11,6 +11,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
+// spareInRanking are the columns of the ranking that a narrow window goes without.
+var spareInRanking = []string{"weights", "right", "licence"}
+
 func (c *command) compare() *cobra.Command {
 	s, place := compare.Spec{}, run.Place{}
 	cmd := &cobra.Command{
@@ -46,7 +49,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 			c.result = r.List()
 			if !c.json {
 				table := r.Table()
-				c.say("%s", show.Table{Header: table[0], Rows: table[1:], Left: 2}.Text())
+				c.sayTable(show.Table{Header: table[0], Rows: table[1:], Left: 2}, spareInRanking...)
 				c.say("%s", r.Sentence())
 				c.say("accuracy of a linear probe on %s of %s · %s", r.Split, r.Data, r.Engine)
 				for _, why := range r.Reasons() {

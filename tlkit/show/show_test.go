@@ -49,6 +49,31 @@ func TestOutsideNotebooksFilesAndLines(t *testing.T) {
 	}
 }
 
+// described has what the values of this project have: a part with a text form of its own, an embedded
+// one, lists, and a pointer to a struct.
+type described struct {
+	Name string
+	score
+	Fraction
+	Shape  []int
+	Inner  *struct{ Rate float64 }
+	Steps  any
+	Figure func()
+}
+
+type score struct{ hidden int }
+
+// Fraction has a text form.
+type Fraction struct{ Correct, Total int }
+
+func (f Fraction) String() string { return fmt.Sprintf("%d of %d", f.Correct, f.Total) }
+
+// loop contains itself.
+type loop struct {
+	Self *loop
+	N    int
+}
+
 func TestOneDoorForHTML(t *testing.T) {
 	table := Table{Caption: nasty, Header: []string{nasty, "n"}, Rows: [][]string{{nasty, "1"}, {strings.Repeat("x", 10_000), "2"}}, Left: 1}
 	for what, html := range map[string]string{"table": table.HTML(), "card": Card{What: nasty, Where: nasty, Why: nasty, Fix: nasty}.HTML(), "progress": render(progressHTML, map[string]any{"Done": int64(1), "Total": int64(2), "Words": nasty})} {
@@ -68,6 +93,8 @@ func TestValue(t *testing.T) {
 		Probability float64
 		hidden      int
 	}
+	circle := &loop{N: 1}
+	circle.Self = circle
 	long := make([]hit, 57)
 	for i := range long {
 		long[i] = hit{Label: fmt.Sprint("n", i), Probability: 1.0 / 3}
@@ -86,7 +113,15 @@ func TestValue(t *testing.T) {
 		{nil, "<nil>"},
 		{(*hit)(nil), "<nil>"},
 		{[]hit{}, "[]"},
-		{struct{ A, B int }{1, 2}, "{A:1 B:2}"},
+		{struct{ A, B int }{1, 2}, "   value\nA  1\nB  2\n"},
+		{&described{Name: "x", score: score{1}, Fraction: Fraction{3, 4}, Shape: []int{3, 3, 16}, Inner: &struct{ Rate float64 }{1e-3}, Steps: []hit{{}, {}}},
+			"            value\nName        x\nFraction    3 of 4\nShape       3, 3, 16\nInner.Rate  0.001\nSteps       2 × hit\n"},
+		{[]*described{{Name: "x", Fraction: Fraction{3, 4}, Shape: []int{3}}, nil, {Name: "y"}}, "Name  Fraction  Shape\nx     3 of 4    3\n\ny     0 of 0\n"},
+		{[]described{{Name: "x", Fraction: Fraction{3, 4}, Shape: []int{3, 5}}, {Name: "y"}}, "Name  Fraction  Shape\nx     3 of 4    3, 5\ny     0 of 0\n"},
+		{map[string]float64{"bees": 0.25, "ants": 0.75}, "      value\nants  0.75\nbees  0.25\n"},
+		{struct{ Values []int }{make([]int, 9_000)}, "0, 0, 0, 0, … 9000 in all"},
+		{Fraction{1, 2}, "1 of 2"},
+		{circle, "Self.Self.Self.N  1\n"},
 		{make([]int, 9_000), "characters more"},
 	} {
 		var out bytes.Buffer

@@ -16,10 +16,14 @@ type Table struct {
 	Left    int // the first Left columns are aligned left (words), the others right (numbers)
 }
 
-// longest is the most characters of a name that are shown; of longer ones, both ends.
-const longest = 40
+// The most characters of a cell that are shown; of longer ones, both ends. A page breaks what is
+// wider than it, a terminal does not.
+const (
+	longestHTML = 300
+	longestText = 80
+)
 
-func shorten(s string) string {
+func shorten(s string, longest int) string {
 	s = strings.ReplaceAll(clean(s), "\n", " ")
 	if utf8.RuneCountInString(s) <= longest {
 		return s
@@ -28,6 +32,9 @@ func shorten(s string) string {
 	return string(r[:longest/2-1]) + "…" + string(r[len(r)-longest/2:])
 }
 
+func shortHTML(s string) string { return shorten(s, longestHTML) }
+func shortText(s string) string { return shorten(s, longestText) }
+
 // Text returns the table for a terminal.
 func (t Table) Text() string {
 	width := make([]int, len(t.Header))
@@ -35,7 +42,7 @@ func (t Table) Text() string {
 	for _, l := range lines {
 		for i, c := range l {
 			if i < len(width) {
-				width[i] = max(width[i], utf8.RuneCountInString(shorten(c)))
+				width[i] = max(width[i], utf8.RuneCountInString(shortText(c)))
 			}
 		}
 	}
@@ -49,7 +56,7 @@ func (t Table) Text() string {
 			if i >= len(width) {
 				break
 			}
-			c = shorten(c)
+			c = shortText(c)
 			gap := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
 			if i > 0 {
 				row.WriteString("  ")
@@ -67,7 +74,7 @@ func (t Table) Text() string {
 
 // tableHTML, like the other templates, escapes every text it is given. No HTML is built in
 // any other way.
-var tableHTML = template.Must(template.New("table").Funcs(template.FuncMap{"shorten": shorten, "clean": clean}).Parse(
+var tableHTML = template.Must(template.New("table").Funcs(template.FuncMap{"shorten": shortHTML, "clean": clean}).Parse(
 	`<table>{{if .Caption}}<caption>{{clean .Caption}}</caption>{{end}}<thead><tr>{{range $i, $h := .Header}}<th scope="col" style="text-align: {{if lt $i $.Left}}left{{else}}right{{end}}">{{shorten $h}}</th>{{end}}</tr></thead><tbody>{{range .Rows}}<tr>{{range $i, $c := .}}<td style="text-align: {{if lt $i $.Left}}left{{else}}right{{end}}">{{shorten $c}}</td>{{end}}</tr>{{end}}</tbody></table>`))
 
 var progressHTML = template.Must(template.New("progress").Funcs(template.FuncMap{"clean": clean}).Parse(

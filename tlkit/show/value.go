@@ -5,7 +5,6 @@ import (
 	"image"
 	"image/png"
 	"io"
-	"reflect"
 
 	"golang.org/x/image/draw"
 )
@@ -17,8 +16,8 @@ const (
 )
 
 // Value shows any value: a figure, an image or a table as such, a value with a Text method
-// as that text, a slice of structs as a table, and anything else as fmt prints it, without
-// its middle if it is long.
+// as that text, structs, slices of structs and maps as a table, and anything else as fmt prints it,
+// without its middle if it is long.
 func (s *Screen) Value(v any) error {
 	switch v := v.(type) {
 	case Figure:
@@ -82,51 +81,4 @@ func (p photograph) PNG(w io.Writer) error {
 		return err
 	}
 	return png.Encode(w, img)
-}
-
-// tableOf makes a table from a slice of structs, with a column for each exported field that
-// is a string, a number or a bool.
-func tableOf(v any) (Table, bool) {
-	list := reflect.ValueOf(v)
-	if !list.IsValid() || list.Kind() != reflect.Slice || list.Len() == 0 || list.Type().Elem().Kind() != reflect.Struct {
-		return Table{}, false
-	}
-	var t Table
-	var words, numbers []int
-	for i := range list.Type().Elem().NumField() {
-		switch f := list.Type().Elem().Field(i); {
-		case !f.IsExported():
-		case f.Type.Kind() == reflect.String || f.Type.Kind() == reflect.Bool:
-			words = append(words, i)
-		case f.Type.Kind() >= reflect.Int && f.Type.Kind() <= reflect.Float64:
-			numbers = append(numbers, i)
-		}
-	}
-	t.Left = len(words)
-	columns := append(words, numbers...)
-	if len(columns) == 0 {
-		return Table{}, false
-	}
-	for _, c := range columns {
-		t.Header = append(t.Header, list.Type().Elem().Field(c).Name)
-	}
-	for i := 0; i < list.Len(); i++ {
-		if i == mostRows/2 && list.Len() > mostRows {
-			i = list.Len() - mostRows/2
-			gap := make([]string, len(columns))
-			gap[0] = fmt.Sprintf("… %d more", list.Len()-mostRows)
-			t.Rows = append(t.Rows, gap)
-		}
-		row := make([]string, len(columns))
-		for k, c := range columns {
-			f := list.Index(i).Field(c)
-			if f.CanFloat() {
-				row[k] = fmt.Sprintf("%.4g", f.Float())
-			} else {
-				row[k] = fmt.Sprint(f.Interface())
-			}
-		}
-		t.Rows = append(t.Rows, row)
-	}
-	return t, true
 }
