@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"image"
 	"image/png"
 	"net"
 	"os"
@@ -80,8 +81,9 @@ func TestCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if img, err := png.Decode(f); err != nil || img.Bounds().Dx() != 1120 {
-		t.Errorf("compare.png: %v", err)
+	width, height := c.Figure().Size()
+	if img, err := png.Decode(f); err != nil || img.Bounds() != image.Rect(0, 0, 2*width, 2*height) {
+		t.Errorf("compare.png: %v, want twice %d x %d", err, width, height)
 	}
 
 	t.Run("over folds", func(t *testing.T) {
