@@ -32,6 +32,9 @@ type Learner struct {
 	// Data is a ready set, a folder or a CSV file; "hymenoptera|insects" takes the first one that
 	// is available.
 	Data string
+	// Columns says what columns of a CSV file hold where that cannot be seen, as in
+	// "patient=ignore, breed=label"; see datasets.Options.
+	Columns string
 	// Backbone is a network of [Models], or my.onnx, or my.onnx#VALUE to cut it at VALUE; "" stands
 	// for mobilenetv2.
 	Backbone string
@@ -83,7 +86,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Model: l.Backbone, Weights: l.Weights, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, Model: l.Backbone, Weights: l.Weights, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -273,7 +276,7 @@ func (l Learner) Evaluate() {
 		if err := show.Default.Figure(kind.Figure(), e.Report.Figure()); err != nil {
 			return err
 		}
-		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed})
+		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed, Columns: s.Columns})
 		if err != nil {
 			return err
 		}
@@ -342,7 +345,7 @@ func (l Learner) ShowBatch(n int) {
 		if err != nil {
 			return err
 		}
-		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed})
+		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed, Columns: s.Columns})
 		if err != nil {
 			return err
 		}

@@ -77,6 +77,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 		},
 	}
 	f := cmd.Flags()
+	columnFlag(cmd, &s.Columns)
 	f.StringSliceVar(&s.Models, "models", nil, "these networks only, wherever their weights come from: a,b,c")
 	f.BoolVar(&s.All, "all", false, "try every network of tlkit models")
 	f.StringVar(&s.Split, "split", "", "split to report on: valid or test (default: valid, else test)")

@@ -19,6 +19,7 @@ const defaultData = "insects"
 // specFlags are the flags of every command that prepares pictures for a model.
 func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f := cmd.Flags()
+	columnFlag(cmd, &s.Columns)
 	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin, .h5, .keras, model.json) instead of the model's own")
 	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
@@ -57,6 +58,25 @@ func limitFlags(cmd *cobra.Command, p *run.Place) {
 	}
 }
 
+// columnFlag adds the flag --column.
+func columnFlag(cmd *cobra.Command, columns *string) {
+	cmd.Flags().Var((*columnsFlag)(columns), "column", "what a column of a CSV file holds, as in breed=label,patient=ignore (roles: path, label, labels, value, split, ignore; fold=split:0 holds fold 0 out)")
+}
+
+// columnsFlag is the value of --column, which may be given several times.
+type columnsFlag string
+
+func (c *columnsFlag) String() string { return string(*c) }
+func (c *columnsFlag) Type() string   { return "NAME=ROLE" }
+
+func (c *columnsFlag) Set(more string) error {
+	if *c != "" {
+		more = string(*c) + "," + more
+	}
+	*c = columnsFlag(more)
+	return nil
+}
+
 func defaultModel() string { return zoo.Rows()[0].Name }
 
 func (c *command) train() *cobra.Command {
@@ -67,10 +87,12 @@ func (c *command) train() *cobra.Command {
 		Long: `Train a head on the frozen features of a pretrained network.
 
 DIR has a folder for each label, or train/ and valid/ or test/ with such folders, or is a
-CSV file. The first line of a CSV file names what is learnt: path,label is one label a
-picture; path,labels is several, as in a;b, or none (scored by mean average precision);
-path,x,y,… is a number in each further column, in its own unit (scored by R²). A column
-split holds train, valid or test. SET is a ready set: hymenoptera, food5, cats_dogs (which
+CSV or TSV file above the pictures. One of its columns names the pictures, with or without
+folder and ending. The others say what is learnt: a label; several, as in a;b or a column
+of 0 and 1 for each (scored by mean average precision); or numbers, in their own units
+(scored by R²). Columns such as split or is_valid give the split. The first lines of the
+output say how the table was read; a column that is not understood stops, and --column
+says what it holds. SET is a ready set: hymenoptera, food5, cats_dogs (which
 you download yourself), or, drawn without a download, insects, insects-medium,
 insects-hard, insects-few, insects-labels, insects-values. The folder $TLKIT_DATA/SET is
 looked for first.

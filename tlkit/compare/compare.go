@@ -32,6 +32,8 @@ const answerWithin = 5 * time.Second
 // Spec selects the data and the backbones of a comparison.
 type Spec struct {
 	Data string // name of a ready set, a folder, or a CSV file
+	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
+	Columns string
 	// Rows of the zoo; nil = those whose weights are on this machine or come in a small package.
 	Models []string
 	All    bool   // every row of the zoo; Models must be nil
@@ -115,7 +117,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
-	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
+	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package datasets
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
@@ -61,13 +60,17 @@ func (classKind) check(d *Dataset) []error {
 	return errs
 }
 
-func (classKind) read(c csvColumns, rec []string, row *csvRow) error {
-	row.label = strings.TrimSpace(strings.Clone(rec[c.label]))
-	switch {
-	case row.label == "":
-		return advice.New(fmt.Errorf("no label for %q", row.file), "if a picture may have none or several, call the column labels")
-	case strings.Contains(row.label, ";"):
-		return advice.New(fmt.Errorf("the label %q of %q has a semicolon in it", row.label, row.file), "if these are several labels, the first line must be path,labels, if it is one, write it without the semicolon")
+func (classKind) read(c *csvColumns, rec []string, row *csvRow) error {
+	if c.hot {
+		for k, column := range c.values {
+			if truth(rec[column]) {
+				row.label = c.names[k]
+			}
+		}
+		return nil
+	}
+	if row.label = rec[c.label[0]]; missing(row.label) {
+		return errBare
 	}
 	return nil
 }
@@ -79,11 +82,11 @@ func (classKind) names(d *Dataset, _ csvTable, rows []csvRow) ([]string, error) 
 	all, numbers := map[string]int{}, true
 	for _, row := range rows {
 		all[row.label] = 0
-		_, err := value(row.label)
+		_, err := value(row.label, false)
 		numbers = numbers && err == nil
 	}
 	if numbers && len(all) > 10 && 2*len(all) > len(rows) {
-		d.warn("the labels are %d different numbers; to learn them as numbers, name the column after what they measure, as in path,angle", len(all))
+		d.warn("the labels are %d different numbers; to learn them as numbers, declare their column: --column NAME=value", len(all))
 	}
 	return sortedKeys(all), nil
 }

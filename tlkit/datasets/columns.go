@@ -3,124 +3,428 @@ package datasets
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
 // headers lists the possible headers for messages.
 const headers = `"path,label" for one label a picture, "path,labels" for several as in a;b, "path,x,y" for numbers, each with a column "split" if you like`
 
-// columnWords maps the names that a header may use to the columns they mean.
-var columnWords = map[string]string{
-	"path": "path", "file": "path", "filename": "path", "file_name": "path", "image": "path", "picture": "path", "image_path": "path",
-	"label": "label", "class": "label", "class_name": "label", "category": "label", "target": "label",
-	"labels": "labels", "tags": "labels",
-	"split": "split", "set": "split", "subset": "split",
-}
+// A role is what a column is used for.
+type role string
 
-// Limits that keep a wrong file from filling the memory with targets.
 const (
-	maxValues  = 1000
-	maxTargets = 1 << 27 // pictures times labels
+	rolePath   role = "path"
+	roleLabel  role = "label"
+	roleLabels role = "labels"
+	roleValue  role = "value"
+	roleSplit  role = "split"
+	roleIgnore role = "ignore"
 )
 
-// csvColumns says what the columns of a CSV file hold.
-type csvColumns struct {
-	task               Task
-	path, label, split int // split -1 = no such column
-	values             []int
-	names              []string // of the values
+var roles = []role{rolePath, roleLabel, roleLabels, roleValue, roleSplit, roleIgnore}
+
+// A declaration is one entry of Options.Columns.
+type declaration struct {
+	column string
+	role   role
+	detail string // after the colon
 }
 
-// headerOf reads the first line. It returns nil if the line names no path and so is not a
-// header.
-func headerOf(rec []string) (*csvColumns, error) {
-	found, others := map[string]int{}, []int(nil)
-	for i, cell := range rec {
-		cell = strings.TrimSpace(cell)
-		what, known := columnWords[strings.ToLower(cell)]
-		if _, twice := found[what]; !known || twice {
-			others = append(others, i)
+// parseColumns reads the entries of Options.Columns.
+func parseColumns(columns string) ([]declaration, error) {
+	var all []declaration
+	for entry := range strings.SplitSeq(columns, ",") {
+		if strings.TrimSpace(entry) == "" {
 			continue
 		}
-		found[what] = i
-	}
-	path, ok := found["path"]
-	if !ok {
-		return nil, nil
-	}
-	c := &csvColumns{task: Classes, path: path, split: -1}
-	if column, ok := found["split"]; ok {
-		c.split = column
-	}
-	label, one := found["label"]
-	labels, several := found["labels"]
-	switch {
-	case one && several:
-		return nil, advice.New(fmt.Errorf("the columns %q and %q both hold labels", rec[label], rec[labels]), "keep one of them: %s", headers)
-	case one:
-		c.label = label
-		return c, nil
-	case several:
-		c.task, c.label = Labels, labels
-		return c, nil
-	case len(others) == 0:
-		return nil, advice.New(errors.New("the header names nothing to learn"), "want %s", headers)
-	case len(others) > maxValues:
-		return nil, fmt.Errorf("%d columns of values, want at most %d", len(others), maxValues)
-	}
-	c.task, c.values = Values, others
-	for _, i := range others {
-		name := strings.Clone(strings.TrimSpace(rec[i]))
+		i := strings.LastIndex(entry, "=")
+		if i < 0 {
+			return nil, badColumns(entry, "no =")
+		}
+		name, detail, has := strings.Cut(entry[i+1:], ":")
+		d := declaration{column: strings.TrimSpace(entry[:i]), role: role(strings.ToLower(strings.TrimSpace(name))), detail: strings.TrimSpace(detail)}
 		switch {
-		case name == "":
-			return nil, advice.New(fmt.Errorf("column %d has no name", i+1), "without a column label or labels each further column is a value to learn: name it, or remove it")
-		case slices.Contains(c.names, name):
-			return nil, advice.New(fmt.Errorf("two columns are called %q", name), "rename one")
+		case d.column == "":
+			return nil, badColumns(entry, "no name of a column")
+		case !slices.Contains(roles, d.role):
+			return nil, badColumns(entry, fmt.Sprintf("no role %q", d.role))
+		case has && d.role != roleSplit && d.role != roleLabels, has && d.detail == "":
+			return nil, badColumns(entry, "nothing to follow the colon there")
+		case d.role == roleLabels && has && separatorsOfLabels[d.detail] == "":
+			return nil, badColumns(entry, fmt.Sprintf("no separator %q: comma, semicolon, bar or space", d.detail))
 		}
-		c.names = append(c.names, name)
+		all = append(all, d)
 	}
-	return c, nil
+	return all, nil
 }
 
-// row reads one line.
-func (c csvColumns) row(rec []string) (csvRow, error) {
-	row := csvRow{file: strings.Clone(rec[c.path])}
-	if row.file == "" {
-		return row, errors.New("no path")
-	}
-	if err := c.task.kind().read(c, rec, &row); err != nil {
-		return row, err
-	}
-	if c.split >= 0 {
-		s, ok := data.SplitNamed(strings.TrimSpace(rec[c.split]))
-		if !ok {
-			return row, advice.New(fmt.Errorf("split %q, want train, valid or test", rec[c.split]), "with other columns the first line must name them: %s", headers)
-		}
-		row.split = s
-	}
-	return row, nil
+func badColumns(entry, why string) error {
+	return mark(errCSV, advice.New(fmt.Errorf("datasets: column declaration %q: %s", strings.TrimSpace(entry), why), "want NAME=ROLE, with a role path, label, labels, value, split or ignore, as in patient=ignore,breed=label"))
 }
 
-// value reads a number.
-func value(cell string) (float64, error) {
-	cell = strings.TrimSpace(cell)
-	if cell == "" {
-		return 0, advice.New(errors.New("it is empty"), "fill it in, or remove the line")
+// tell is the advice to declare columns, on the command line and in Go.
+func tell(names []string, r role) string {
+	entries := make([]string, len(names))
+	for i, n := range names {
+		entries[i] = n + "=" + string(r)
 	}
-	v, err := strconv.ParseFloat(cell, 64)
+	text := strings.Join(entries, ",")
+	if strings.ContainsAny(text, " '\"$&|;<>()*?[]#~`\\") {
+		return fmt.Sprintf("--column %q", text)
+	}
+	return "--column " + text
+}
+
+// The words that names of columns are made of.
+var (
+	pictureWords = wordsOf("path paths file files filename filenames filepath filepaths fname image images img picture pictures photo photos pic name uri url src location")
+	labelWord    = wordsOf("label class classname category target breed species diagnosis variety tag choice classification taxon")
+	severalWords = wordsOf("labels tags classes categories attributes targets keywords findings choices diagnoses")
+	besideLabel  = wordsOf("image picture photo img true gt ground truth final main primary finding name id idx index code num number no encoded")
+	splitNames   = wordsOf("split set subset partition")
+	maySplit     = wordsOf("dataset usage use phase stage purpose mode fold group type")
+	besideSplit  = wordsOf("data ml image train test name type is in")
+	foldWords    = wordsOf("fold folds kfold cv skfold")
+	besideFold   = wordsOf("k id idx no number stratified strat group n s index cv test valid val")
+	indexWords   = wordsOf("unnamed index idx id ids row rownum number no nr num key uuid guid serial")
+	besideIndex  = wordsOf("image picture photo img sample row line file n")
+	measureWords = wordsOf("x y z cx cy angle angles theta yaw pitch roll age count value values length distance speed steering")
+	unitWords    = wordsOf("mm cm km deg degrees rad kg mg ml ms celsius percent")
+	notMeasured  = wordsOf("confidence conf probability prob time timestamp date year month day id patient subject person fold seed xmin xmax ymin ymax bbox box")
+	bookkeeping  = map[string]bool{"annotator": true, "annotation_id": true, "created_at": true, "updated_at": true, "lead_time": true}
+
+	flagsOf = map[string]flag{
+		"valid": {yes: Valid}, "val": {yes: Valid}, "validation": {yes: Valid},
+		"test": {yes: Test}, "testing": {yes: Test}, "holdout": {yes: Test},
+		"train": {yes: Train, no: Valid}, "training": {yes: Train, no: Valid},
+	}
+)
+
+// A column is one column of a table and what it is used for.
+type column struct {
+	facts
+	number int // from 0
+	role   role
+	detail string
+	why    string // for roleIgnore, if it is worth saying
+	asked  bool   // declared by the user
+}
+
+// title names a column in messages.
+func (c *column) title() string {
+	if c.name == "" {
+		return strconv.Itoa(c.number + 1)
+	}
+	return strconv.Quote(c.name)
+}
+
+// key names a column in a declaration.
+func (c *column) key() string {
+	if c.name == "" || strings.ContainsAny(c.name, ",=\"\n") {
+		return strconv.Itoa(c.number + 1)
+	}
+	return c.name
+}
+
+func keys(cols []*column) []string {
+	all := make([]string, len(cols))
+	for i, c := range cols {
+		all[i] = c.key()
+	}
+	return all
+}
+
+func titles(cols []*column) string {
+	all := make([]string, len(cols))
+	for i, c := range cols {
+		all[i] = c.title()
+	}
+	return strings.Join(all, ", ")
+}
+
+// csvColumns says how the lines of a CSV file are read.
+type csvColumns struct {
+	task  Task
+	path  int
+	split splitRule
+	label []int // the columns of the labels
+	cut   labelCut
+	hot   bool // the names of the columns are the labels, and their cells say yes or no
+	// Of the task Values, and of labels that are names of columns.
+	values []int
+	names  []string
+
+	header bool
+	cols   []*column
+	said   []string // how the columns were understood, for the summary
+}
+
+// understand finds out what the columns hold, from the cells and the names, except for those that
+// are declared. It returns the lines below the header.
+func understand(g grid, pictures *finder, declared string) (*csvColumns, grid, error) {
+	told, err := parseColumns(declared)
+	if err != nil {
+		return nil, g, err
+	}
+	if len(g.rows) == 0 {
+		return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file names no pictures, it is empty"), "want rows path,label[,split]"))
+	}
+	if n := len(g.rows[0]); n < 2 {
+		return nil, g, csvErr(g.lines[0], advice.New(fmt.Errorf("%d column(s), want path,label or path,label,split", n), "with other columns the first line must name them: %s", headers))
+	}
+	c := &csvColumns{task: Classes}
+	if err := c.findPath(g, pictures, told); err != nil {
+		return nil, g, csvErr(g.lines[0], err)
+	}
+	first := g.lines[0]
+	var names []string
+	if c.header {
+		names = g.rows[0]
+		g.rows, g.lines = g.rows[1:], g.lines[1:]
+		if len(g.rows) == 0 {
+			return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file names no pictures, it has a header and no rows"), "want rows path,label[,split]"))
+		}
+	}
+	for i := range g.rows[0] {
+		name := ""
+		if names != nil {
+			name = names[i]
+		}
+		c.cols = append(c.cols, &column{facts: factsOf(g.rows, i, name), number: i})
+	}
+	c.cols[c.path].role = rolePath
+	if err := c.declare(told); err != nil {
+		return nil, g, csvErr(first, err)
+	}
+	if err := c.understandSplit(); err != nil {
+		return nil, g, csvErr(first, err)
+	}
+	c.passOver()
+	if err := c.understandTask(g); err != nil {
+		return nil, g, csvErr(first, err)
+	}
+	return c, g, nil
+}
+
+// findPath decides which column names the pictures and whether the first line is a header.
+func (c *csvColumns) findPath(g grid, pictures *finder, told []declaration) error {
+	head := g.rows[0]
+	named, chosen := false, -1
+	for _, d := range told {
+		i := columnNamed(head, d.column)
+		if i >= 0 {
+			named = true
+		} else if n, err := strconv.Atoi(d.column); err == nil && n >= 1 && n <= len(head) {
+			i = n - 1
+		}
+		if d.role == rolePath {
+			if chosen = i; i < 0 {
+				return noColumn(d.column, head)
+			}
+		}
+	}
+	if chosen < 0 {
+		var err error
+		if chosen, err = pictureColumn(head, g.rows, pictures, told); err != nil {
+			return err
+		}
+	}
+	c.path = chosen
+	c.header = named || isHeader(g, chosen, pictures)
+	return nil
+}
+
+// columnNamed returns the column with a name; -1 if there is none.
+func columnNamed(head []string, name string) int {
+	if i := slices.Index(head, name); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(head, func(h string) bool { return strings.EqualFold(h, name) })
+}
+
+func noColumn(name string, head []string) error {
+	return advice.New(fmt.Errorf("there is no column %q", name), "the columns are %s; or give the number, from 1", quoted(head))
+}
+
+// pictureColumn returns the column whose cells name pictures: files that exist or are called like
+// pictures, else names or numbers of pictures below the folder. The header decides only between
+// equals, and where no picture is there.
+func pictureColumn(head []string, rows [][]string, pictures *finder, told []declaration) (int, error) {
+	taken := map[int]bool{}
+	for _, d := range told {
+		taken[columnNamed(head, d.column)] = true
+	}
+	rows = sampled(rows, 200)
+	for _, finds := range []func(string) bool{
+		func(cell string) bool { return looksPicture(cell) || pictures.exists(cell) || outside(cell) },
+		pictures.known,
+		pictures.numbered,
+	} {
+		var found []int
+		most := 0
+		for i := range head {
+			n := 0
+			for _, rec := range rows {
+				if finds(rec[i]) {
+					n++
+				}
+			}
+			if taken[i] || n == 0 || 2*n < len(rows) {
+				continue
+			}
+			if n > most {
+				found, most = found[:0], n
+			}
+			if n == most {
+				found = append(found, i)
+			}
+		}
+		found = prefer(found, func(i int) bool { return pictureWords.has(head[i], indexWords) })
+		if len(found) > 1 {
+			found = mostDistinct(found, rows)
+		}
+		if len(found) > 1 {
+			return 0, advice.New(fmt.Errorf("the columns %q and %q both name pictures", head[found[0]], head[found[1]]), "say which one is to be used: %s", tell([]string{head[found[0]]}, rolePath))
+		}
+		if len(found) == 1 {
+			return found[0], nil
+		}
+	}
+	for i, h := range head {
+		some := pictures == nil || len(rows) == 1 || slices.ContainsFunc(rows, func(rec []string) bool { return pictures.numbered(rec[i]) })
+		if pictureWords.has(h, indexWords) && !taken[i] && some {
+			return i, nil
+		}
+	}
+	shown := rows[len(rows)-1]
+	return 0, advice.New(fmt.Errorf("no column names pictures that are below the folder of the table; one of its rows is %s", quoted(shown)), "put the table into the folder of the pictures, or above; if a column names them, say which one: --column NAME=path; the usual headers are %s", headers)
+}
+
+// mostDistinct returns the columns with the most different cells: a label may have the name of a
+// picture, but not every row another one.
+func mostDistinct(columns []int, rows [][]string) []int {
+	var best []int
+	most := 0
+	for _, i := range columns {
+		cells := map[string]bool{}
+		for _, rec := range rows {
+			cells[rec[i]] = true
+		}
+		if len(cells) > most {
+			best, most = nil, len(cells)
+		}
+		if len(cells) == most {
+			best = append(best, i)
+		}
+	}
+	return best
+}
+
+// sampled returns at most n rows, evenly spread.
+func sampled(rows [][]string, n int) [][]string {
+	if len(rows) <= n {
+		return rows
+	}
+	out := make([][]string, n)
+	for i := range out {
+		out[i] = rows[i*len(rows)/n]
+	}
+	return out
+}
+
+// prefer returns those that have a quality, or all of them if none has.
+func prefer[T any](found []T, good func(T) bool) []T {
+	var better []T
+	for _, i := range found {
+		if good(i) {
+			better = append(better, i)
+		}
+	}
+	if better == nil {
+		return found
+	}
+	return better
+}
+
+// isHeader reports whether the first line names the columns: where the others name a picture, it
+// does not, and none of its cells is one of the column's.
+func isHeader(g grid, path int, pictures *finder) bool {
+	head := g.rows[0]
 	switch {
-	case err != nil && strings.Count(cell, ",") == 1:
-		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "write decimals with a point")
-	case err != nil:
-		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "without a column label or labels each further column is a value to learn: remove those that are not, or call one label")
-	case math.IsNaN(v) || math.Abs(v) > math.MaxFloat32/4:
-		return 0, advice.New(fmt.Errorf("%q cannot be learnt", cell), "fill it in, or remove the line")
+	case looksPicture(head[path]) || pictures.exists(head[path]) || outside(head[path]):
+		return false
+	case pictureWords.has(head[path], indexWords):
+		return true
+	case pictures.known(head[path]):
+		return false
 	}
-	return v, nil
+	for i := range head {
+		if i == path || len(g.rows) < 3 {
+			continue
+		}
+		f := factsOf(g.rows[1:], i, head[i])
+		if f.distinct[head[i]] > 0 && 2*len(f.distinct) <= f.n {
+			return false
+		}
+		if _, err := strconv.ParseFloat(head[i], 64); err == nil && f.numbers && !f.boolean {
+			return false
+		}
+	}
+	return true
+}
+
+// declare applies what the user says about the columns.
+func (c *csvColumns) declare(told []declaration) error {
+	head := make([]string, len(c.cols))
+	for i, col := range c.cols {
+		head[i] = col.name
+	}
+	for _, d := range told {
+		i := columnNamed(head, d.column)
+		if n, err := strconv.Atoi(d.column); i < 0 && err == nil && n >= 1 && n <= len(c.cols) {
+			i = n - 1
+		}
+		if i < 0 {
+			return noColumn(d.column, head)
+		}
+		col := c.cols[i]
+		if col.asked && col.role != d.role || col.role == rolePath && d.role != rolePath {
+			return fmt.Errorf("the column %s is declared as %s and is used as %s too", col.title(), d.role, col.role)
+		}
+		col.role, col.detail, col.asked = d.role, d.detail, true
+	}
+	return nil
+}
+
+// of returns the columns with a role.
+func (c *csvColumns) of(r role) []*column {
+	var found []*column
+	for _, col := range c.cols {
+		if col.role == r {
+			found = append(found, col)
+		}
+	}
+	return found
+}
+
+// ignore marks a column as not used.
+func (c *column) ignore(why string) { c.role, c.why = roleIgnore, why }
+
+// passOver sets columns aside that say nothing about the picture: empty ones, numbers of rows, and
+// what annotation tools write about their own work.
+func (c *csvColumns) passOver() {
+	for _, col := range c.of("") {
+		switch {
+		case len(col.distinct) == 0 && !learnable(col):
+			col.ignore("it is empty")
+		case col.name == "" && c.header && col.counting(), col.unique() && indexWords.has(col.name, besideIndex):
+			col.ignore("it numbers the rows")
+		case bookkeeping[strings.ToLower(col.name)]:
+			col.ignore("kept by the annotation tool")
+		}
+	}
 }

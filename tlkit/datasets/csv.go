@@ -1,41 +1,33 @@
 package datasets
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
-// Limits on a CSV file: far above what is labelled by hand, and low enough that a wrong file
-// cannot fill the memory.
-const (
-	maxCSV  = 256 << 20
-	maxRows = 5_000_000
-)
-
-// A csvTable is a parsed CSV file whose paths have not been checked.
+// A csvTable is a parsed CSV file whose pictures have not been looked at.
 type csvTable struct {
 	task   Task
-	names  []string // of the values
+	names  []string // of the values, and of labels that are names of columns
 	header bool
 	rows   []csvRow
+	bare   []csvRow // rows without a label, or without one of the values
+	found  found
 }
 
 // A csvRow is one line of a CSV file.
 type csvRow struct {
 	line   int
-	file   string // slash path as written
+	file   string // as written
+	rel    string // slash path of the picture below the folder
 	label  string
 	labels []string  // of the task Labels: sorted, each once
 	values []float64 // of the task Values
@@ -49,101 +41,96 @@ func csvErr(line int, err error) error {
 	return mark(errCSV, fmt.Errorf("datasets: CSV line %d: %w", line, err))
 }
 
-// parseCSV reads lines path,label[,split] without a header, or with one that names a column
-// path; then the columns may have any order. The header says what is to be learnt:
-//
-//	path,label    one label for each picture; other columns are ignored
-//	path,labels   any number of labels, as in a;b
-//	path,x,y      no column of labels: every other column is a number to learn
-//
-// The separator is a comma, a semicolon or a tab.
-func parseCSV(text []byte) (csvTable, error) {
-	var t csvTable
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	if !utf8.Valid(text) {
-		return t, mark(errCSV, advice.New(errors.New("datasets: the CSV file is not UTF-8 text"), "save it as CSV UTF-8"))
-	}
-	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return t, mark(errCSV, fmt.Errorf("datasets: the CSV file has a zero byte at %d: it is not text", i))
-	}
-	r := csv.NewReader(bytes.NewReader(text))
-	r.Comma = separator(text)
-	r.FieldsPerRecord = -1 // counted below, with a message that says which columns are meant
-	r.ReuseRecord = true
+// errBare is what reading a row returns if nothing is known about its picture.
+var errBare = errors.New("no label")
 
-	columns := csvColumns{task: Classes, path: 0, label: 1, split: 2}
-	fields := 0
-	for first := true; ; first = false {
-		rec, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
+// parseCSV reads the lines of a table and what they say. Without a finder, no picture is looked
+// for. See [Open] for the forms that are understood.
+func parseCSV(text []byte, pictures *finder, declared string) (csvTable, *csvColumns, error) {
+	var t csvTable
+	g, err := parseGrid(text)
+	if err != nil {
+		return t, nil, err
+	}
+	c, g, err := understand(g, pictures, declared)
+	if err != nil {
+		return t, nil, err
+	}
+	c.said = slices.Insert(c.said, 0, g.words(c.header))
+	t.task, t.names, t.header = c.task, c.names, c.header
+	for i, rec := range g.rows {
+		if missing(rec[c.path]) {
+			return t, nil, csvErr(g.lines[i], errors.New("no path"))
 		}
-		var pe *csv.ParseError
-		if errors.As(err, &pe) {
-			return t, csvErr(pe.Line, pe.Err)
-		} else if err != nil {
-			return t, fmt.Errorf("datasets: CSV: %w", err)
+	}
+	if pictures != nil {
+		if t.found, err = pictures.resolve(g, c.path); err != nil {
+			return t, nil, err
 		}
-		line, _ := r.FieldPos(0)
-		if first {
-			fields = len(rec)
-			found, err := headerOf(rec)
-			if err != nil {
-				return t, csvErr(line, err)
-			}
-			if found != nil {
-				columns, t.header = *found, true
-				continue
-			}
-			if fields != 2 && fields != 3 {
-				return t, csvErr(line, advice.New(fmt.Errorf("%d column(s), want path,label or path,label,split", fields), "with other columns the first line must name them: %s", headers))
-			}
-			if fields == 2 {
-				columns.split = -1
-			}
+	}
+	for i, rec := range g.rows {
+		row := csvRow{line: g.lines[i], file: rec[c.path], rel: rec[c.path]}
+		if pictures != nil {
+			row.rel = t.found.rels[i]
 		}
-		if len(rec) != fields {
-			return t, csvErr(line, advice.New(fmt.Errorf("%d field(s), want %d as in the first line", len(rec), fields), "quote fields that hold the separator"))
+		switch err := c.task.kind().read(c, rec, &row); {
+		case errors.Is(err, errBare):
+			t.bare = append(t.bare, row)
+			continue
+		case err != nil:
+			return t, nil, csvErr(row.line, err)
 		}
-		if len(t.rows) == maxRows {
-			return t, csvErr(line, fmt.Errorf("more than %d rows", maxRows))
+		if row.split, err = c.split.of(rec); err != nil {
+			return t, nil, csvErr(row.line, err)
 		}
-		row, err := columns.row(rec)
-		if err != nil {
-			return t, csvErr(line, err)
-		}
-		row.line = line
 		t.rows = append(t.rows, row)
 	}
 	if len(t.rows) == 0 {
-		what := "it is empty"
-		if t.header {
-			what = "it has a header and no rows"
-		}
-		return t, mark(errCSV, advice.New(fmt.Errorf("datasets: the CSV file names no pictures, %s", what), "want rows path,label[,split]"))
+		return t, nil, mark(errCSV, advice.New(errors.New("datasets: what is to be learnt is empty on every line"), "fill it in, or declare another column: --column NAME=label"))
 	}
-	t.task, t.names = columns.task, columns.names
-	return t, nil
+	return t, c, nil
 }
 
-// separator guesses the separator from the first line: a comma if it has one, else a semicolon
-// (as spreadsheets write where the comma is the decimal separator) or a tab.
-func separator(text []byte) rune {
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	for _, sep := range []byte{',', ';', '\t'} {
-		if bytes.IndexByte(line, sep) >= 0 {
-			return rune(sep)
-		}
+// words describes the form of the file.
+func (g grid) words(header bool) string {
+	text := fmt.Sprintf("%d rows, separated by %s", len(g.rows), map[rune]string{',': "commas", ';': "semicolons", '\t': "tabs", '|': "bars", ' ': "spaces"}[g.sep])
+	if g.utf16 {
+		text += " in UTF-16"
 	}
-	return ','
+	if !header {
+		text += ", no header"
+	}
+	return text
 }
 
-// readCSV reads a CSV file. Its paths are relative to its folder and may not leave it.
-func readCSV(ctx context.Context, file string) (*Dataset, error) {
+// readCSV reads a CSV file. Its pictures are below its folder.
+func readCSV(ctx context.Context, file string, declared string) (*Dataset, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {
 		return nil, fmt.Errorf("datasets: %w", err)
 	}
+	text, err := readText(abs, file)
+	if err != nil {
+		return nil, err
+	}
+	pictures := &finder{ctx: ctx, tree: tree{filepath.Dir(abs)}, table: strings.ToLower(filepath.Base(abs))}
+	table, columns, err := parseCSV(text, pictures, declared)
+	if pictures.err != nil {
+		err = pictures.err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	d := &Dataset{Name: strings.TrimSuffix(filepath.Base(abs), filepath.Ext(abs)), Root: filepath.Dir(abs), Task: table.task}
+	if err := d.takeRows(ctx, table, columns); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	d.Report.Table = filepath.Base(abs) + ": " + strings.Join(columns.said, "; ")
+	return d, nil
+}
+
+// readText reads a file of bounded size.
+func readText(abs, file string) ([]byte, error) {
 	f, err := os.Open(abs)
 	if err != nil {
 		return nil, fmt.Errorf("datasets: opening the CSV file: %w", err)
@@ -156,84 +143,158 @@ func readCSV(ctx context.Context, file string) (*Dataset, error) {
 	if len(text) > maxCSV {
 		return nil, mark(errCSV, advice.New(fmt.Errorf("datasets: the CSV file %s has more than %d bytes", file, maxCSV), "is it a list of pictures?"))
 	}
-	table, err := parseCSV(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	root, err := os.OpenRoot(filepath.Dir(abs))
-	if err != nil {
-		return nil, fmt.Errorf("datasets: opening the folder of %s: %w", file, err)
-	}
-	defer root.Close()
+	return text, nil
+}
 
-	d := &Dataset{Name: strings.TrimSuffix(filepath.Base(abs), filepath.Ext(abs)), Root: filepath.Dir(abs), Task: table.task}
-	var rels []string
-	var kept []csvRow
-	first := map[string]csvRow{}
-	for _, row := range table.rows {
-		rel, err := localPath(root, row.file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, err))
-		}
-		if old, twice := first[rel]; twice {
-			if was, is := table.said(old), table.said(row); was != is || old.split != row.split {
-				return nil, fmt.Errorf("%s: %w", file, csvErr(row.line, advice.New(fmt.Errorf("%q is listed on line %d as %s %s and here as %s %s",
-					row.file, old.line, was, old.split, is, row.split), "keep one")))
-			}
-			d.Report.Skipped = append(d.Report.Skipped, Bad{rel, fmt.Sprintf("listed again on line %d", row.line)})
-			continue
-		}
-		first[rel] = row
-		rels = append(rels, rel)
-		kept = append(kept, row)
-	}
-	findings, err := inspectAll(ctx, root, rels)
+// takeRows makes items of the rows whose pictures can be read.
+func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColumns) error {
+	kept, err := d.distinctRows(table, columns.united())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	readable := func(i int) bool { return findings[i].kind == picture }
+	rels := make([]string, len(kept))
+	for i, row := range kept {
+		rels[i] = row.rel
+	}
+	findings, err := inspectAll(ctx, tree{d.Root}, rels)
+	if err != nil {
+		return err
+	}
 	var shown []csvRow
 	for i, row := range kept {
-		if readable(i) {
+		if findings[i].kind == picture {
 			shown = append(shown, row)
 		}
 	}
 	if d.Labels, err = d.Task.kind().names(d, table, shown); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	class := map[string]int{}
 	for i, l := range d.Labels {
 		class[l] = i
 	}
+	folders := []Split(nil)
+	if !columns.split.given() {
+		folders = splitsOfFolders(rels)
+	}
+	gone := 0
 	for i, row := range kept {
-		if f := findings[i]; !readable(i) {
-			// The file says that it is a picture, whatever its name is.
-			why := fmt.Sprintf("line %d: %s", row.line, f.why)
-			if row.line == 1 && !table.header {
-				why += "; if this line is meant as a header, it must name a column path: " + headers
+		f := findings[i]
+		if f.kind != picture {
+			// The table says that it is a picture, whatever its name is.
+			d.Report.Unreadable = append(d.Report.Unreadable, Bad{row.rel, fmt.Sprintf("line %d: %s", row.line, f.why)})
+			if f.absent {
+				gone++
 			}
-			d.Report.Unreadable = append(d.Report.Unreadable, Bad{rels[i], why})
 			continue
 		}
-		item := Item{Path: filepath.Join(d.Root, filepath.FromSlash(rels[i])), Rel: rels[i], Class: Unlabelled, Split: row.split, SHA256: findings[i].sum}
+		item := Item{Path: filepath.Join(d.Root, filepath.FromSlash(row.rel)), Rel: row.rel, Class: Unlabelled, Split: row.split, SHA256: f.sum}
+		if folders != nil {
+			item.Split = folders[i]
+		}
 		d.Task.kind().fill(&item, row, class)
 		d.Items = append(d.Items, item)
 	}
 	slices.SortFunc(d.Items, func(a, b Item) int { return strings.Compare(a.Rel, b.Rel) })
-	return d, nil
+	d.sayRows(table, columns, rowCounts{gone: gone, repeated: len(table.rows) - len(kept), united: columns.united(), folders: folders != nil})
+	return nil
 }
 
-// localPath cleans a path of a CSV file. If no file with exactly this name exists, backslashes
-// are separators: the list may come from Windows.
-func localPath(root *os.Root, name string) (string, error) {
-	if strings.Contains(name, `\`) {
-		if _, err := root.Lstat(name); err != nil {
-			name = strings.ReplaceAll(name, `\`, "/")
+// united reports whether a picture may have a row for each of its labels: where its column is
+// declared to hold several.
+func (c *csvColumns) united() bool {
+	return c.task == Labels && slices.ContainsFunc(c.of(roleLabels), func(col *column) bool { return col.asked })
+}
+
+// distinctRows returns a row for each picture: all that its rows say if they are united, else the
+// first one. Then rows that say something else about the same picture are an error.
+func (d *Dataset) distinctRows(table csvTable, united bool) ([]csvRow, error) {
+	var kept []csvRow
+	first := map[string]int{}
+	for _, row := range table.rows {
+		i, twice := first[row.rel]
+		if !twice {
+			first[row.rel] = len(kept)
+			kept = append(kept, row)
+			continue
+		}
+		old := kept[i]
+		if united && old.split == row.split {
+			all := slices.Concat(old.labels, row.labels)
+			slices.Sort(all)
+			kept[i].labels = slices.Compact(all)
+			continue
+		}
+		if was, is := table.said(old), table.said(row); was != is || old.split != row.split {
+			return nil, csvErr(row.line, advice.New(fmt.Errorf("%q is listed on line %d as %s %s and here as %s %s",
+				row.file, old.line, was, old.split, is, row.split), "keep one, or, if a picture has a row for each of its labels, declare their column: --column NAME=labels"))
+		}
+		d.Report.Skipped = append(d.Report.Skipped, Bad{row.rel, fmt.Sprintf("listed again on line %d", row.line)})
+	}
+	return kept, nil
+}
+
+// rowCounts are the rows that became no picture of their own, and how splits were found.
+type rowCounts struct {
+	gone     int // pictures that are not there
+	repeated int
+	united   bool // the repeated rows add labels
+	folders  bool // the folders of the pictures name the splits
+}
+
+// sayRows completes the summary of how the table was read.
+func (d *Dataset) sayRows(table csvTable, columns *csvColumns, n rowCounts) {
+	said := fmt.Sprintf("pictures in column %s", columns.cols[columns.path].title())
+	if table.found.moved > 0 {
+		said += table.found.words(len(columns.cols[columns.path].distinct))
+	}
+	columns.said = slices.Insert(columns.said, 1, said)
+	if n.folders {
+		columns.said = append(columns.said, "split by the folders of the pictures")
+	}
+	var ignored []string
+	for _, col := range columns.of(roleIgnore) {
+		if col.name == "" && len(col.distinct) == 0 {
+			continue
+		}
+		text := col.title()
+		if col.why != "" {
+			text += " (" + col.why + ")"
+		}
+		ignored = append(ignored, text)
+	}
+	if ignored != nil {
+		columns.said = append(columns.said, "ignored "+strings.Join(ignored, ", "))
+	}
+	for _, part := range []struct {
+		n    int
+		what string
+	}{
+		{n.repeated, map[bool]string{true: "add labels to a picture above", false: "listed again, left out"}[n.united]},
+		{len(table.bare), "without a label, left out"},
+		{n.gone, "whose picture is not there, left out"},
+	} {
+		if part.n > 0 {
+			columns.said = append(columns.said, fmt.Sprintf("%d row(s) %s", part.n, part.what))
 		}
 	}
-	local := filepath.FromSlash(name)
-	if !filepath.IsLocal(local) || path.IsAbs(name) || len(name) > 1 && name[1] == ':' {
-		return "", advice.New(fmt.Errorf("path %q leaves the folder of the CSV file", name), "put the CSV file above the pictures and write paths from there")
+	for _, row := range table.bare {
+		d.Report.Skipped = append(d.Report.Skipped, Bad{row.rel, fmt.Sprintf("line %d: no label", row.line)})
 	}
-	return path.Clean(name), nil
+}
+
+// words says how pictures were found that are not where the table says.
+func (f found) words(n int) string {
+	text := fmt.Sprintf(" (%s found", map[bool]string{true: "all", false: fmt.Sprint(f.moved)}[f.moved >= n])
+	if len(f.changes) == 1 {
+		for ch := range f.changes {
+			if ch.folder != "" {
+				text += " in " + printable(ch.folder) + "/"
+			}
+			if ch.ending != "" {
+				text += " as " + printable(ch.ending)
+			}
+		}
+	}
+	return text + fmt.Sprintf(": %s is %s)", printable(shorten(f.example[0])), printable(f.example[1]))
 }

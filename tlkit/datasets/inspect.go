@@ -44,6 +44,8 @@ type finding struct {
 	kind kind
 	why  string // for notPicture and broken
 	sum  string // sha256 in hex, for pictures
+
+	absent bool // there is no such file
 }
 
 // pictureNames are the extensions of picture files. They only decide how an unusable file is
@@ -115,7 +117,9 @@ func inspect(root opener, rel string) finding {
 	name := filepath.FromSlash(rel)
 	info, err := root.Stat(name)
 	if err != nil {
-		return bad("cannot be opened: %v", cause(err))
+		f := bad("cannot be opened: %v", cause(err))
+		f.absent = errors.Is(err, os.ErrNotExist)
+		return f
 	}
 	if !info.Mode().IsRegular() { // opening a pipe would block forever
 		return finding{kind: notPicture, why: "not a regular file"}

@@ -75,12 +75,16 @@ func (labelKind) check(d *Dataset) []error {
 	return errs
 }
 
-func (labelKind) read(c csvColumns, rec []string, row *csvRow) error {
-	for l := range strings.SplitSeq(rec[c.label], ";") {
-		l = strings.TrimSpace(l)
-		if l != "" {
-			row.labels = append(row.labels, strings.Clone(l))
+func (labelKind) read(c *csvColumns, rec []string, row *csvRow) error {
+	if c.hot {
+		for k, column := range c.values {
+			if truth(rec[column]) {
+				row.labels = append(row.labels, c.names[k])
+			}
 		}
+	}
+	for _, column := range c.label {
+		row.labels = append(row.labels, c.cut.labels(rec[column])...)
 	}
 	slices.Sort(row.labels)
 	row.labels = slices.Compact(row.labels)
@@ -90,8 +94,11 @@ func (labelKind) read(c csvColumns, rec []string, row *csvRow) error {
 func (labelKind) said(_ csvTable, r csvRow) string { return labelWords(r.labels) }
 
 // names warns where every picture has exactly one label.
-func (labelKind) names(d *Dataset, _ csvTable, rows []csvRow) ([]string, error) {
+func (labelKind) names(d *Dataset, t csvTable, rows []csvRow) ([]string, error) {
 	all, single := map[string]int{}, true
+	for _, l := range t.names { // columns of 0 and 1: a label may be on no picture
+		all[l] = 0
+	}
 	for _, row := range rows {
 		single = single && len(row.labels) == 1
 		for _, l := range row.labels {
@@ -100,11 +107,11 @@ func (labelKind) names(d *Dataset, _ csvTable, rows []csvRow) ([]string, error) 
 	}
 	switch {
 	case len(rows) > 0 && len(all) == 0:
-		return nil, mark(errCSV, errors.New("datasets: the column of labels is empty on every line"))
+		return nil, mark(errCSV, errors.New("datasets: what is to be learnt is empty on every line"))
 	case len(rows)*len(all) > maxTargets:
 		return nil, mark(errCSV, advice.New(fmt.Errorf("datasets: %d pictures with %d different labels", len(rows), len(all)), "is this a column of sentences?"))
 	case single && len(all) > 1:
-		d.warn("every picture has exactly one label; if the labels exclude each other, call the column label")
+		d.warn("every picture has exactly one label; if the labels exclude each other, declare the column: --column NAME=label")
 	}
 	return sortedKeys(all), nil
 }

@@ -51,6 +51,24 @@ type Options struct {
 	// reports them; 0 keeps all. Of a picture with several labels, only those labels are left
 	// out. Numbers (the task Values) are not concerned.
 	MinPerLabel int
+
+	// Columns says what columns of a CSV file hold, where that cannot be seen from their names and
+	// cells: "patient=ignore, breed=label, fold=split:0". Each entry is a column's name, or its
+	// number from 1, and what it is:
+	//
+	//   - path: the picture.
+	//   - label: its label.
+	//   - labels: its labels; labels:comma says how they are separated (comma, semicolon, bar,
+	//     space). Columns of 0 and 1 may be label or labels: then their names are the labels. A
+	//     picture may have a row for each of its labels.
+	//   - value: a number to learn.
+	//   - split: train, valid or test; split:3 means that the rows with a 3 are valid, all others
+	//     train.
+	//   - ignore: nothing that is learnt.
+	//
+	// If what is to be learnt is declared here, further columns that are not understood are
+	// ignored. It is an error for a folder, which has no columns.
+	Columns string
 }
 
 func (o Options) report(what string, done, total int64) {
@@ -91,9 +109,13 @@ func (o *Options) complete() error {
 // which is which, Open fails; see Options.LabelFolders. Symbolic links are followed, but not in
 // circles. What systems and editors leave between pictures (Thumbs.db, @eaDir, .git) is ignored.
 //
-// A CSV file has the columns path, label and optionally split. Its paths are relative to its
-// folder. With a column labels instead of label, each picture has any number of labels, as in a;b
-// (the task Labels). Without either, every further column is a number to learn (the task Values).
+// A CSV or TSV file has a column of pictures, which lie below its folder, and what is to be learnt
+// about them: a label; several labels in one cell, as in a;b, or a column of 0 and 1 for each
+// label (the task Labels, unless each picture has exactly one); or numbers (the task Values). It
+// may have a split: words, a column such as is_valid, or a fold that Options.Columns holds out. Names and
+// cells say which column is which, and Report.Table how they were understood. A column that is not
+// understood is an error, until Options.Columns says what it is. Whole numbers may be classes as well as
+// quantities: unless their name says that they are measured (x, age, reach_mm), declare them.
 // Labels are numbered in byte order of their names. Pictures are JPEG, PNG, GIF or WebP files.
 //
 // If the files of a folder are those of a ready set, the result is that set: Dataset.Set is
@@ -165,10 +187,13 @@ func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 		return nil, fmt.Errorf("datasets: %w", err)
 	}
 	var d *Dataset
+	if info.IsDir() && o.Columns != "" {
+		return nil, advice.New(fmt.Errorf("datasets: %s is a folder, which has no columns to declare as %q", file, o.Columns), "leave --column out, or name a CSV file")
+	}
 	if info.IsDir() {
 		d, err = readFolder(ctx, file, o)
 	} else {
-		d, err = readCSV(ctx, file)
+		d, err = readCSV(ctx, file, o.Columns)
 	}
 	if err != nil {
 		return nil, err

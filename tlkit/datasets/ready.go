@@ -35,6 +35,14 @@ const sumsFile = ".sums"
 // read instead of the folders.
 const toldFile = "told.csv"
 
+// toldColumns says what the columns of toldFile are.
+func toldColumns(set data.Set) string {
+	if set.Drawing.Tells == data.TellsLabels {
+		return "path=path,labels=labels:semicolon,split=split"
+	}
+	return "path=path,split=split," + strings.Join(set.Labels, "=value,") + "=value"
+}
+
 // openReady returns a set of the table from the cache. If it is not there, openReady downloads
 // or draws it first.
 func openReady(ctx context.Context, set data.Set, o Options) (*Dataset, error) {
@@ -117,7 +125,7 @@ func openCached(ctx context.Context, set data.Set, dir string) (*Dataset, error)
 	read := func() (*Dataset, error) { return readFolder(ctx, dir, Options{}) }
 	told := set.Drawing != nil && set.Drawing.Tells != ""
 	if told {
-		read = func() (*Dataset, error) { return readCSV(ctx, filepath.Join(dir, toldFile)) }
+		read = func() (*Dataset, error) { return readCSV(ctx, filepath.Join(dir, toldFile), toldColumns(set)) }
 	}
 	d, err := read()
 	if err != nil {

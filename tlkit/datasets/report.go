@@ -37,6 +37,8 @@ type Duplicate struct {
 
 // A Report says what was found while reading a data set. Text returns it in words.
 type Report struct {
+	// Table says in words how a CSV file was read; "" for a folder.
+	Table string `json:"table,omitempty"`
 	// Counts are in order of label and split. With the task Values, the label is "(pictures)".
 	Counts []Count `json:"counts"`
 	// Totals are the pictures of each split, with the label "". Only the task Labels has them.
@@ -188,6 +190,9 @@ func printable(name string) string {
 // Text returns the report in words and one table, for a terminal of 80 columns.
 func (r Report) Text() string {
 	var b strings.Builder
+	if r.Table != "" {
+		fmt.Fprintf(&b, "%s\n", r.Table)
+	}
 	r.table(&b)
 	for _, v := range r.Ranges {
 		fmt.Fprintf(&b, "%s: %.4g to %.4g, mean %.4g\n", printable(v.Name), v.Min, v.Max, v.Mean)

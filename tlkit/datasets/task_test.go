@@ -44,9 +44,14 @@ func TestCSVOfSeveralLabels(t *testing.T) {
 			}
 		})
 	}
-	one := open(t, written(t, 3, "path,labels\nimg/aa.png,ant\nimg/ab.png,bee\nimg/ac.png,ant\n"), Options{})
-	if one.Task != Labels || !strings.Contains(strings.Join(one.Report.Warnings, "\n"), "call the column label") {
-		t.Errorf("task %q, warnings %q", one.Task, one.Report.Warnings)
+	text := "path,labels\nimg/aa.png,ant\nimg/ab.png,bee\nimg/ac.png,ant\n"
+	one := open(t, written(t, 3, text), Options{})
+	if one.Task != Classes || !strings.Contains(one.Report.Table, "one on each line") {
+		t.Errorf("task %q, %q", one.Task, one.Report.Table)
+	}
+	declared := open(t, written(t, 3, text), Options{Columns: "labels=labels"})
+	if declared.Task != Labels || !strings.Contains(strings.Join(declared.Report.Warnings, "\n"), "--column NAME=label") {
+		t.Errorf("declared: task %q, warnings %q", declared.Task, declared.Report.Warnings)
 	}
 }
 
@@ -72,29 +77,32 @@ func TestCSVOfValues(t *testing.T) {
 	if other.Fingerprint() == d.Fingerprint() {
 		t.Error("a changed value leaves the fingerprint as it is")
 	}
-	var b strings.Builder
-	for i := range 12 {
-		fmt.Fprintf(&b, "img/a%c.png,%g\n", 'a'+i, 0.5*float64(i*i))
-	}
-	numbers := open(t, written(t, 12, "path,label\n"+b.String()), Options{})
-	if numbers.Task != Classes || !strings.Contains(strings.Join(numbers.Report.Warnings, "\n"), "path,angle") {
-		t.Errorf("labels that are all numbers: task %q, warnings %q", numbers.Task, numbers.Report.Warnings)
+	for factor, task := range map[float64]Task{1: Classes, 0.5: Values} {
+		var b strings.Builder
+		for i := range 12 {
+			fmt.Fprintf(&b, "img/a%c.png,%g\n", 'a'+i, factor*float64(i*i))
+		}
+		numbers := open(t, written(t, 12, "path,label\n"+b.String()), Options{})
+		if numbers.Task != task || task == Classes && !strings.Contains(strings.Join(numbers.Report.Warnings, "\n"), "--column NAME=value") {
+			t.Errorf("labels that are numbers: task %q, warnings %q", numbers.Task, numbers.Report.Warnings)
+		}
 	}
 }
 
 func TestCSVTasksRefuse(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"label and labels":   {"path,label,labels\nimg/aa.png,a,b\n", "both hold labels"},
+		"label and labels":   {"path,label,labels\nimg/aa.png,a,b\n", "each look like what is to be learnt"},
 		"nothing to learn":   {"path,split\nimg/aa.png,train\n", "nothing to learn"},
-		"a ; under label":    {"path,label\nimg/aa.png,ant\nimg/ab.png,ant;bee\n", "path,labels"},
-		"no label":           {"path,label\nimg/aa.png,\n", "call the column labels"},
+		"a ; under label":    {"path,label\nimg/aa.png,ant\nimg/ab.png,bug;bee\n", "--column label=labels:semicolon"},
+		"no label":           {"path,label\nimg/aa.png,\n", "empty on every line"},
 		"all empty":          {"path,labels\nimg/aa.png,\nimg/ab.png, ; \n", "empty on every line"},
-		"unnamed column":     {",path,angle\n0,img/aa.png,3\n", "column 1 has no name"},
+		"unnamed column":     {",path,angle\n7.5,img/aa.png,3\n", "column 1 has no name"},
 		"same name":          {"path,x,x\nimg/aa.png,1,2\n", `two columns are called "x"`},
-		"word":               {"path,x\nimg/aa.png,1\nimg/ab.png,left\n", `line 3: column "x" of "img/ab.png": "left" is not a number`},
-		"decimal comma":      {"path;x\nimg/aa.png;1,5\n", "decimals with a point"},
-		"missing":            {"path,x,y\nimg/aa.png,1,\n", `column "y" of "img/aa.png": it is empty`},
-		"not a number":       {"path,x\nimg/aa.png,NaN\n", "cannot be learnt"},
+		"word":               {"path,x\nimg/aa.png,1\nimg/ab.png,left\n", `the column "x" (another word in every row: 1, left) is not understood`},
+		"a word of many":     {"path,angle\nimg/aa.png,1\n" + strings.Repeat("img/ab.png,1\n", 20) + "img/ac.png,left\n", `(numbers, but for "left") is not understood`},
+		"decimal comma":      {"path;x\nimg/aa.png;1,5,2\n", "is not understood"},
+		"missing":            {"path,x,y\nimg/aa.png,1.5,\nimg/ab.png,,2.5\n", "empty on every line"},
+		"not a number":       {"path,x\nimg/aa.png,NaN\n", "empty on every line"},
 		"infinite":           {"path,x\nimg/aa.png,-Inf\n", "cannot be learnt"},
 		"numbers, no header": {"img/aa.png,1.5,2.5\n", "path,x,y"},
 		"contradiction":      {"path,x\nimg/aa.png,1\nimg/ab.png,2\nimg/aa.png,3\n", "listed on line 2 as x 1  and here as x 3"},
@@ -106,12 +114,6 @@ func TestCSVTasksRefuse(t *testing.T) {
 				t.Errorf("got %v, want errCSV with %q", err, c.want)
 			}
 		})
-	}
-	// A header without a path column is a picture that is not there; the reason says what a
-	// header is.
-	d := open(t, written(t, 3, "name,angle\nimg/aa.png,1\nimg/ab.png,2\n"), Options{BadLimit: 1})
-	if why := reason(d.Report.Unreadable, "name"); !strings.Contains(why, "path,x,y") {
-		t.Errorf("reason %q", why)
 	}
 }
 
@@ -131,7 +133,7 @@ func TestCheckTrainingOfTasks(t *testing.T) {
 		"rare":       {"path,labels,split\n" + rows(func(i int) string { return []string{"a;c", "b;a", "b", "", "a", "b"}[i%6] }), errTooFew},
 		"everywhere": {"path,labels,split\n" + rows(func(i int) string { return []string{"a", "b;a", "a;b"}[i%3] }), errConstant},
 		"values":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i * i) }), nil},
-		"constant":   {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(i / 6) }), errConstant},
+		"constant":   {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(7.5 + float64(i/6)) }), errConstant},
 		"narrow":     {"path,x,split\n" + rows(func(i int) string { return fmt.Sprint(1e7 + float64(i)) }), errConstant},
 		// dealt
 		"nothing held": {"path,x,split\n" + strings.ReplaceAll(rows(func(i int) string { return fmt.Sprint(i) }), "test", "train"), nil},

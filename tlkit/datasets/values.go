@@ -3,6 +3,7 @@ package datasets
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -73,9 +74,12 @@ func (valueKind) check(d *Dataset) []error {
 	return errs
 }
 
-func (valueKind) read(c csvColumns, rec []string, row *csvRow) error {
+func (valueKind) read(c *csvColumns, rec []string, row *csvRow) error {
 	for k, column := range c.values {
-		v, err := value(rec[column])
+		if missing(rec[column]) {
+			return errBare
+		}
+		v, err := value(rec[column], c.cols[column].comma)
 		if err != nil {
 			return fmt.Errorf("column %q of %q: %w", c.names[k], row.file, err)
 		}
@@ -97,4 +101,21 @@ func valueWords(names []string, values []float64) string {
 		words[k] = fmt.Sprintf("%s %v", names[k], v)
 	}
 	return strings.Join(words, ", ")
+}
+
+// value reads a number.
+func value(cell string, comma bool) (float64, error) {
+	if comma {
+		cell = strings.Replace(cell, ",", ".", 1)
+	}
+	v, err := strconv.ParseFloat(cell, 64)
+	switch {
+	case err != nil && strings.Count(cell, ",") == 1:
+		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "write decimals with a point")
+	case err != nil:
+		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "correct it, or declare the column as label or ignore")
+	case math.IsNaN(v) || math.Abs(v) > math.MaxFloat32/4:
+		return 0, advice.New(fmt.Errorf("%q cannot be learnt", cell), "correct it, or remove the line")
+	}
+	return v, nil
 }

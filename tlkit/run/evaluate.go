@@ -66,6 +66,8 @@ type HeadSpec struct {
 
 	LabelFolders bool // as in [Spec]
 	MinPerLabel  int  // as in [Spec]
+	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
+	Columns string
 }
 
 // EvaluateHead scores a head file on a data set. p may be nil.
@@ -123,7 +125,7 @@ type measured struct {
 // measuring opens the pictures to score a head on.
 func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*measured, error) {
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, place.pictures(Spec{Seed: h.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, p))
+	ds, err := datasets.Open(ctx, s.Data, place.pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, p))
 	if err != nil {
 		return nil, err
 	}

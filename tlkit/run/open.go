@@ -153,6 +153,9 @@ func introduce(ds *datasets.Dataset, p Progress) {
 		line += " (valid chosen by seed)"
 	}
 	p.Say(line)
+	if ds.Report.Table != "" && ds.Set == nil {
+		p.Say(ds.Report.Table)
+	}
 	sayBad(slices.Concat(ds.Report.Unreadable, ds.Report.NotPicture), p)
 	if line := ds.Report.SkippedLine(); line != "" {
 		p.Say(line)

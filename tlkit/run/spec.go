@@ -22,8 +22,11 @@ type Spec struct {
 	// The top folders of Data are labels, whatever they look like; see datasets.Options.
 	LabelFolders bool `json:"label_folders,omitempty"`
 	// Leave out labels with fewer pictures to train on; 0 = keep all.
-	MinPerLabel int    `json:"min_per_label,omitempty"`
-	Model       string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
+	MinPerLabel int `json:"min_per_label,omitempty"`
+	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
+	Columns string `json:"columns,omitempty"`
+
+	Model string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
 	// A weights file instead of the published one.
 	Weights string `json:"weights,omitempty"`
 	// Take range, mean, std and channel order from these statistics or this row.
@@ -73,7 +76,7 @@ type Place struct {
 // pictures returns the options for opening the data of a spec.
 func (p Place) pictures(s Spec, report Progress) datasets.Options {
 	return datasets.Options{
-		Offline: p.Offline, Seed: s.Seed, Report: report.State, BadLimit: p.BadLimit,
+		Offline: p.Offline, Seed: s.Seed, Report: report.State, BadLimit: p.BadLimit, Columns: s.Columns,
 		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel,
 	}
 }

@@ -31,7 +31,7 @@ func scene(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(3, 8))
-	labels, values := "path,labels,split\n", "height_mm,path,split,size\n"
+	labels, values := "path,labels,split\n", "height_mm,path,split,length\n"
 	for i := range n {
 		disc, bar := rng.IntN(4) > 0, rng.IntN(2) == 0
 		cy, r := 8+rng.IntN(40), 5+rng.IntN(10)
