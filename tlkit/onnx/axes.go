@@ -1,54 +1,22 @@
 package onnx
 
 import (
-	"errors"
-	"fmt"
-	"math"
 	"slices"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// axesOf returns the axes that a node names, counted from 0 and sorted; nil if it names none.
-func (e *walk) axesOf(n weights.ONNXNode, in []value, rank int) []int {
-	given := n.Attrs["axes"].Ints
-	if len(in) > 1 && in[1].there() {
-		if in[1].known == nil {
-			panic(errors.New("its axes depend on the picture"))
-		}
-		given = in[1].known.ints
-	}
-	var out []int
-	for _, a := range given {
-		if a < 0 {
-			a += int64(rank)
-		}
-		if a < 0 || a >= int64(rank) || slices.Contains(out, int(a)) {
-			panic(fmt.Errorf("axes %v of %d", given, rank))
-		}
-		out = append(out, int(a))
-	}
-	slices.Sort(out)
-	return out
-}
-
 // channelsBehind says where the axes of a map [N,C,H,W] are in [N,H,W,C].
 var channelsBehind = []int{0, 3, 1, 2}
 
-func reduceMean(e *walk, n weights.ONNXNode, in []value) value {
-	v := in[0]
-	axes := e.axesOf(n, in, len(v.dims()))
-	keep := intAttr(n, "keepdims", 1) != 0
-	if axes == nil {
-		if intAttr(n, "noop_with_empty_axes", 0) != 0 {
-			return v
-		}
-		for i := range v.dims() {
-			axes = append(axes, i)
-		}
+func reduceMean(e *walk, _ weights.ONNXNode, in []value) value {
+	v, axes, keep := in[0], slices.Sorted(slices.Values(e.params.axes)), e.params.keep
+	if len(axes) == 0 {
+		return v
 	}
 	if v.last && slices.Equal(axes, []int{2, 3}) {
 		if keep {
@@ -63,34 +31,67 @@ func reduceMean(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: ReduceMean(x, axes...)}
 }
 
-// axisOf returns the axis that a node names, counted from 0.
-func axisOf(n weights.ONNXNode, otherwise int64, rank int) int {
-	axis := intAttr(n, "axis", otherwise)
-	if axis < 0 {
-		axis += int64(rank)
+func reduce(f func(x *Node, axes ...int) *Node) operation {
+	return single(func(e *walk, _ weights.ONNXNode, in []value) value {
+		x := in[0].plain(e)
+		switch {
+		case len(e.params.axes) == 0:
+			return in[0]
+		case e.params.keep:
+			return value{node: ReduceAndKeep(x, f, e.params.axes...)}
+		}
+		return value{node: f(x, e.params.axes...)}
+	})
+}
+
+func reduceL2(e *walk, n weights.ONNXNode, in []value) value {
+	x := value{node: Square(in[0].plain(e))}
+	return value{node: Sqrt(reduce(ReduceSum)(e, n, []value{x})[0].node)}
+}
+
+// argMax builds ArgMax and ArgMin. Of equal numbers the first one counts.
+func argMax(e *walk, n weights.ONNXNode, in []value) value {
+	x, axis := in[0].plain(e), e.params.axes[0]
+	find := TopK
+	if n.Op == "ArgMin" {
+		find = BottomK
 	}
-	if axis < 0 || axis >= int64(rank) {
-		panic(fmt.Errorf("axis %d of %d", axis, rank))
+	_, at := find(x, 1, axis)
+	if at.DType() != dtypes.Int64 {
+		at = ConvertDType(at, dtypes.Int64)
 	}
-	return int(axis)
+	return value{node: Reshape(at, e.dims(e.survey.facts[n.Outputs[0]])...)}
+}
+
+func topK(e *walk, _ weights.ONNXNode, in []value) []value {
+	find := BottomK
+	if e.params.keep {
+		find = TopK
+	}
+	values, at := find(in[0].plain(e), e.params.sizes[0], e.params.axes[0])
+	if at.DType() != dtypes.Int64 {
+		at = ConvertDType(at, dtypes.Int64)
+	}
+	return []value{{node: values}, {node: at}}
 }
 
 func concat(e *walk, n weights.ONNXNode, in []value) value {
-	last := false
-	for _, v := range in {
-		if !v.there() || len(v.dims()) != len(in[0].dims()) {
-			panic(errors.New("its inputs have different numbers of axes"))
-		}
-		last = last || v.last
-	}
-	axis := axisOf(n, 0, len(in[0].dims()))
+	last := slices.ContainsFunc(in, func(v value) bool { return v.last })
+	out, axis := e.survey.facts[n.Outputs[0]], e.params.axes[0]
 	var nodes []*Node
-	for _, v := range in {
-		if last {
-			nodes = append(nodes, e.toLast(v))
-		} else {
-			nodes = append(nodes, v.plain(e))
+	for k, v := range in {
+		x := v.plain(e)
+		// What is the same for all pictures is repeated for each.
+		if f := e.survey.fact(n.Inputs[k]); out.batch >= 0 && f.batch < 0 {
+			d := e.dims(out)
+			d[axis] = f.shape[axis]
+			x = BroadcastToDims(x, d...)
+			v = value{node: x}
 		}
+		if last {
+			x = e.toLast(v)
+		}
+		nodes = append(nodes, x)
 	}
 	if last {
 		axis = channelsBehind[axis]
@@ -98,64 +99,62 @@ func concat(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: Concatenate(nodes, axis), last: last}
 }
 
-func pad(e *walk, n weights.ONNXNode, in []value) value {
-	if mode := textAttr(n, "mode", "constant"); mode != "constant" {
-		panic(fmt.Errorf("padding by %.20q", mode))
+func split(e *walk, _ weights.ONNXNode, in []value) (out []value) {
+	x, start := in[0].plain(e), 0
+	for _, size := range e.params.sizes {
+		out = append(out, value{node: SliceAxis(x, e.params.axes[0], AxisRange(start, start+size))})
+		start += size
 	}
+	return out
+}
+
+// slice takes a part of each axis. Backward steps are those of the reversed axis.
+func slice(e *walk, n weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
-	rank := len(v.dims())
-	pads, value := n.Attrs["pads"].Ints, floatAttr(n, "value", 0)
-	if len(in) > 1 && in[1].there() {
-		if in[1].known == nil || len(in) > 3 && in[3].there() {
-			panic(errors.New("its padding depends on the picture, or names axes"))
-		}
-		pads = in[1].known.ints
-		if len(in) > 2 && in[2].there() {
-			if in[2].known == nil || len(in[2].known.floats) != 1 {
-				panic(errors.New("the value it pads with is no number"))
-			}
-			value = float64(in[2].known.floats[0])
-		}
-	}
-	if len(pads) != 2*rank {
-		panic(fmt.Errorf("pads %v for %d axes", pads, rank))
-	}
-	all := make([]compute.PadAxis, rank)
-	for i := range rank {
-		for _, p := range []int64{pads[i], pads[i+rank]} {
-			if p < 0 || p > 4095 {
-				panic(fmt.Errorf("pads %v", pads))
-			}
-		}
+	x, batch := v.node, e.survey.fact(n.Inputs[0]).batch
+	specs := slices.Repeat([]SliceAxisSpec{AxisRange()}, x.Rank())
+	for i, r := range e.params.ranges {
 		axis := i
 		if v.last {
 			axis = channelsBehind[i]
 		}
-		all[axis] = compute.PadAxis{Start: int(pads[i]), End: int(pads[i+rank])}
+		d := x.Shape().Dim(axis)
+		switch {
+		case i == batch || r == [3]int{0, d, 1}:
+			continue
+		case r[2] < 0:
+			x = Reverse(x, axis)
+			r = [3]int{d - 1 - r[0], d - 1 - r[1], -r[2]}
+		}
+		spec := AxisRange(r[0], r[1])
+		if r[2] != 1 {
+			spec = spec.Stride(r[2])
+		}
+		specs[axis] = spec
 	}
-	return v.same(Pad(v.node, Scalar(v.node.Graph(), v.node.DType(), value), all...))
+	return v.same(Slice(x, specs...))
+}
+
+func pad(e *walk, n weights.ONNXNode, in []value) value {
+	v := e.elementwise(in[0])
+	with := floatAttr(n, "value", 0)
+	if len(in) > 2 && in[2].there() {
+		with = float64(in[2].known.floats[0])
+	}
+	all := make([]compute.PadAxis, len(e.params.ranges))
+	for i, r := range e.params.ranges {
+		axis := i
+		if v.last {
+			axis = channelsBehind[i]
+		}
+		all[axis] = compute.PadAxis{Start: r[0], End: r[1]}
+	}
+	return v.same(Pad(v.node, Scalar(v.node.Graph(), v.node.DType(), with), all...))
 }
 
 // transpose only renames the axes of a map where that is enough.
-func transpose(e *walk, n weights.ONNXNode, in []value) value {
-	v := in[0]
-	rank := len(v.dims())
-	perm := make([]int, 0, rank)
-	for i := range rank {
-		perm = append(perm, rank-1-i)
-	}
-	if p := n.Attrs["perm"].Ints; p != nil {
-		perm = perm[:0]
-		for _, a := range p {
-			if a < 0 || a >= int64(rank) || slices.Contains(perm, int(a)) {
-				panic(fmt.Errorf("perm %v of %d axes", p, rank))
-			}
-			perm = append(perm, int(a))
-		}
-	}
-	if len(perm) != rank {
-		panic(fmt.Errorf("perm %v of %d axes", perm, rank))
-	}
+func transpose(e *walk, _ weights.ONNXNode, in []value) value {
+	v, perm := in[0], e.params.axes
 	if v.last && slices.Equal(perm, []int{0, 2, 3, 1}) {
 		return value{node: v.node}
 	}
@@ -165,55 +164,110 @@ func transpose(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: TransposeAllDims(v.plain(e), perm...)}
 }
 
-func flatten(e *walk, n weights.ONNXNode, in []value) value {
-	d := in[0].dims()
-	axis := intAttr(n, "axis", 1)
-	if axis < 0 {
-		axis += int64(len(d))
-	}
-	if axis < 0 || axis > int64(len(d)) {
-		panic(fmt.Errorf("axis %d of %v", axis, d))
-	}
-	rows := 1
-	for _, v := range d[:axis] {
-		rows *= v
-	}
-	return value{node: reshaped(e, in[0], rows, -1)}
-}
-
-// reshaped is v in another shape. A map of one pixel has the same order in both layouts.
-func reshaped(e *walk, v value, dims ...int) *Node {
-	if d := v.dims(); v.last && d[2]*d[3] == 1 {
-		return Reshape(v.node, dims...)
-	}
-	return Reshape(v.plain(e), dims...)
-}
-
+// reshape builds every operation that keeps the numbers and their order. A map of one pixel has the
+// same order in both layouts.
 func reshape(e *walk, n weights.ONNXNode, in []value) value {
-	want := n.Attrs["shape"].Ints
-	if len(in) > 1 && in[1].there() {
-		if in[1].known == nil {
-			panic(errors.New("its shape depends on the picture"))
+	v, dims := in[0], e.dims(e.survey.facts[n.Outputs[0]])
+	if d := v.dims(); v.last && d[2]*d[3] == 1 {
+		return value{node: Reshape(v.node, dims...)}
+	}
+	return value{node: Reshape(v.plain(e), dims...)}
+}
+
+func where(e *walk, n weights.ONNXNode, in []value) value {
+	nodes, dims := e.plain(in), e.dims(e.survey.facts[n.Outputs[0]])
+	for i, x := range nodes {
+		if !x.IsScalar() && !slices.Equal(x.Shape().Dimensions, dims) {
+			nodes[i] = BroadcastToDims(x, dims...)
 		}
-		want = in[1].known.ints
 	}
-	d := in[0].dims()
-	if len(want) > 8 {
-		panic(fmt.Errorf("shape %v", want))
+	if nodes[0].IsScalar() && len(dims) > 0 {
+		nodes[0] = BroadcastToDims(nodes[0], dims...)
 	}
-	dims := make([]int, len(want))
-	for i, v := range want {
+	return value{node: Where(nodes[0], nodes[1], nodes[2])}
+}
+
+func expand(e *walk, n weights.ONNXNode, in []value) value {
+	x, dims := in[0].plain(e), e.dims(e.survey.facts[n.Outputs[0]])
+	if !x.IsScalar() && x.Rank() < len(dims) {
+		x = ExpandLeftToRank(x, len(dims))
+	}
+	return value{node: BroadcastToDims(x, dims...)}
+}
+
+func tile(e *walk, n weights.ONNXNode, in []value) value {
+	x := in[0].plain(e)
+	var apart, repeated []int
+	for i, d := range x.Shape().Dimensions {
+		apart, repeated = append(apart, 1, d), append(repeated, e.params.sizes[i], d)
+	}
+	x = BroadcastToDims(Reshape(x, apart...), repeated...)
+	return value{node: Reshape(x, e.dims(e.survey.facts[n.Outputs[0]])...)}
+}
+
+func trilu(e *walk, _ weights.ONNXNode, in []value) value {
+	if e.params.keep {
+		return value{node: TakeUpperTriangular(in[0].plain(e), e.params.sizes[0])}
+	}
+	return value{node: TakeLowerTriangular(in[0].plain(e), e.params.sizes[0])}
+}
+
+// fromFront counts indices from 0 where they count from the end.
+func fromFront(at *Node, size int) *Node {
+	zero := ScalarZero(at.Graph(), at.DType())
+	return Where(LessThan(at, zero), Add(at, Scalar(at.Graph(), at.DType(), size)), at)
+}
+
+func gather(e *walk, n weights.ONNXNode, in []value) value {
+	x, axis := in[0].plain(e), e.params.axes[0]
+	dims := e.dims(e.survey.facts[n.Outputs[0]])
+	if k := in[1].known; k != nil && k.len() == 1 { // one element is a slice, whose gradient is fast
+		i := int(k.ints[0])
+		if i < 0 {
+			i += x.Shape().Dim(axis)
+		}
+		return value{node: Reshape(SliceAxis(x, axis, AxisRange(i, i+1)), dims...)}
+	}
+	at := fromFront(in[1].plain(e), x.Shape().Dim(axis))
+	if axis == 0 {
+		return value{node: Gather(x, ExpandAxes(at, -1))}
+	}
+	// Gather works along the first axis.
+	perm := []int{axis}
+	for i := range x.Rank() {
+		if i != axis {
+			perm = append(perm, i)
+		}
+	}
+	y := Gather(TransposeAllDims(x, perm...), ExpandAxes(at, -1))
+	perm = perm[:0]
+	for i := range y.Rank() {
 		switch {
-		case v == 0 && intAttr(n, "allowzero", 0) == 0 && i < len(d):
-			dims[i] = d[i]
-		case v < -1 || v == 0 || v > math.MaxInt32:
-			panic(fmt.Errorf("shape %v for %v", want, d))
+		case i < axis:
+			perm = append(perm, at.Rank()+i)
+		case i < axis+at.Rank():
+			perm = append(perm, i-axis)
 		default:
-			dims[i] = int(v)
+			perm = append(perm, i)
 		}
 	}
-	if len(dims) > 0 && len(d) > 0 && e.single && dims[0] == 1 && d[0] == e.count {
-		dims[0] = e.count // the file was written for one picture
+	return value{node: TransposeAllDims(y, perm...)}
+}
+
+func gatherElements(e *walk, _ weights.ONNXNode, in []value) value {
+	x, at, axis := in[0].plain(e), in[1].plain(e), e.params.axes[0]
+	size, dims := at.Shape().Size(), at.Shape().Dimensions
+	var parts []*Node
+	for i := range x.Rank() {
+		part := fromFront(at, x.Shape().Dim(axis))
+		if i != axis {
+			part = Iota(x.Graph(), at.Shape(), i)
+		}
+		parts = append(parts, Reshape(part, size, 1))
 	}
-	return value{node: reshaped(e, in[0], dims...)}
+	return value{node: Reshape(Gather(x, Concatenate(parts, -1)), dims...)}
+}
+
+func gatherND(e *walk, _ weights.ONNXNode, in []value) value {
+	return value{node: Gather(in[0].plain(e), in[1].plain(e))}
 }

@@ -1,13 +1,11 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -40,12 +38,13 @@ func (v value) dims() []int {
 // walk builds the network once.
 type walk struct {
 	*Net
-	b       *backbone.Builder
-	ref     *Node // a node of the graph that is being built: stages may change graphs
-	count   int   // pictures
-	values  map[string]value
-	loaded  map[loadedWeight]*Node // each weight is asked for once in a graph
-	pending []int                  // nodes that are left to the library until their values are needed
+	b      *backbone.Builder
+	ref    *Node // a node of the graph that is being built: stages may change graphs
+	count  int   // pictures
+	values map[string]value
+	loaded map[loadedWeight]*Node // each weight is asked for once in a graph
+	survey *survey
+	params params // of the node that is being built
 }
 
 // loadedWeight is a weight in a graph.
@@ -57,16 +56,23 @@ type loadedWeight struct {
 // Build adds the network to the graph of x, pictures [N,S,S,3]; see [backbone.Arch]. It panics on
 // errors, as graph code does.
 func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
-	if d := x.Shape().Dimensions; a.size != 0 && d[1] != a.size {
+	if d := x.Shape().Dimensions; d[1] != d[2] || a.size != 0 && d[1] != a.size {
 		panic(fmt.Errorf("the file was exported for pictures of %d pixels, these have %d: take another preset, or export it with open height and width", a.size, d[1]))
 	}
-	e := &walk{Net: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]value{}, loaded: map[loadedWeight]*Node{}}
+	survey, err := a.survey(x.Shape().Dim(1))
+	if err != nil {
+		panic(err)
+	}
+	e := &walk{Net: a, b: b, ref: x, count: x.Shape().Dim(0), values: map[string]value{}, loaded: map[loadedWeight]*Node{}, survey: survey}
+	if a.kind == "U8" { // the network may rely on whole numbers
+		x = ClipScalar(Round(x), 0, 255)
+	}
 	e.values[a.input] = value{node: x, last: !a.last}
 
 	var out backbone.Output
 	stages := a.stages
 	for _, i := range a.sequence {
-		e.convert(i)
+		e.convert(i, 0)
 		outputs := a.nodes[i].Outputs
 		if len(stages) > 0 && slices.Contains(outputs, stages[0]) {
 			out.Map = e.stage(stages[0])
@@ -82,9 +88,9 @@ func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
 			}
 		}
 	}
-	out.Logits = e.get(a.logits).plain(e)
-	if d := out.Logits.Shape().Dimensions; len(d) != 2 || d[0] != e.count {
-		out.Logits = nil // not one row for a picture: no classifier
+	// Something else than one row for a picture is no classifier.
+	if f := survey.fact(a.logits); f.batch == 0 && f.places() == 1 && len(f.shape) == 2 && f.shape[0] == survey.batch {
+		out.Logits = e.get(a.logits).plain(e)
 	}
 	return out
 }
@@ -121,79 +127,101 @@ func (e *walk) cutHere(out *backbone.Output) {
 // features returns the cut as [N,C]. Maps are averaged over the picture.
 func (e *walk) features(v value) *Node {
 	d := v.dims()
-	if v.known != nil || len(d) < 2 || d[0] != e.count {
-		panic(fmt.Errorf("the cut %.100q is %v for %d pictures, want a row of numbers for each: if the file was exported for one picture, export it with an open first axis", e.cut, d, e.count))
-	}
-	switch len(d) {
-	case 2:
+	if len(d) == 2 {
 		return v.plain(e)
-	case 4:
-		x := e.toLast(v)
-		if d[2]*d[3] == 1 {
-			return Reshape(x, d[0], d[1])
-		}
-		return backbone.GlobalAverage(x)
 	}
-	panic(advice.New(fmt.Errorf("the cut %.100q is %v, want [N,C] or a map [N,C,h,w]", e.cut, d), "cut at another value, behind a # after the file's name"))
+	x := e.toLast(v)
+	if d[2]*d[3] == 1 {
+		return Reshape(x, d[0], d[1])
+	}
+	return backbone.GlobalAverage(x)
 }
 
-// convert computes one node, or leaves it to the library.
-func (e *walk) convert(i int) {
+// dims is the shape of a value for the pictures that are being built.
+func (e *walk) dims(f fact) []int {
+	d := slices.Clone(f.shape)
+	if f.batch >= 0 {
+		d[f.batch] = d[f.batch] / e.survey.batch * e.count
+	}
+	return d
+}
+
+// maxDepth is how many nodes are built again for one that is behind a stage.
+const maxDepth = 1000
+
+// convert builds one node. depth counts the nodes that wait for it.
+func (e *walk) convert(i, depth int) {
 	n := e.nodes[i]
 	defer func() {
 		if r := recover(); r != nil {
-			panic(fmt.Errorf("node %.100q (%.40s): %v", n.Name, n.Op, r))
+			panic(fmt.Errorf("node %.100q (%.40s): %w", n.Name, n.Op, own(r)))
 		}
 	}()
-	if prefix, ok := e.ownNorm(n); ok {
-		e.set(n.Outputs[0], e.norm(prefix, n))
+	if n.Op == "Identity" {
+		if end := e.behindIdentity(n.Inputs[0]); e.values[end] == (value{}) {
+			return // get looks behind it
+		}
+	}
+	known := true
+	for _, name := range n.Outputs {
+		if f, ok := e.survey.facts[name]; ok {
+			known = known && f.known != nil
+		}
+	}
+	if known {
+		for _, name := range n.Outputs {
+			if f, ok := e.survey.facts[name]; ok {
+				e.values[name] = value{known: f.known}
+			}
+		}
 		return
 	}
-	own := ownOps[n.Op]
-	if own == nil {
-		if !e.fold(n) {
-			e.pending = append(e.pending, i)
-		}
+	if prefix, ok := e.ownNorm(n); ok {
+		e.set(n.Outputs[0], e.norm(prefix, n))
 		return
 	}
 	in := make([]value, len(n.Inputs))
 	for k, name := range n.Inputs {
 		if name != "" {
-			in[k] = e.get(name)
+			in[k] = e.find(name, depth+1)
 		}
 	}
-	if len(n.Outputs) == 0 || n.Outputs[0] == "" {
-		panic(errors.New("it has no output"))
+	e.params = e.survey.params[i]
+	for k, v := range ops[n.Op](e, n, in) {
+		if k < len(n.Outputs) && n.Outputs[k] != "" {
+			e.set(n.Outputs[k], v)
+		}
 	}
-	if len(in) == 0 || !in[0].there() {
-		panic(errors.New("it has no input"))
-	}
-	if e.foldValues(n, in) {
-		return
-	}
-	e.set(n.Outputs[0], own(e, n, in))
 }
 
 // there reports whether v is a value at all: an input of a node may be left out.
 func (v value) there() bool { return v.node != nil || v.known != nil }
 
-// set keeps a value. It panics if the value is larger than any network's.
+// set keeps a value, which has to be what the survey said.
 func (e *walk) set(name string, v value) {
-	if v.node != nil {
-		total := 1.0
-		for _, d := range v.node.Shape().Dimensions {
-			total *= float64(d)
-		}
-		if total > maxValue*float64(max(1, e.count)) {
-			panic(fmt.Errorf("its result is %s, more than %d numbers for a picture", v.node.Shape(), maxValue))
-		}
+	if f := e.survey.facts[name]; v.node != nil && !slices.Equal(v.dims(), e.dims(f)) {
+		panic(fmt.Errorf("its result is %v, the standard says %v", v.dims(), e.dims(f)))
 	}
 	e.values[name] = v
 }
 
 // get returns a value that was computed, a weight or a constant.
-func (e *walk) get(name string) value {
-	if v, ok := e.values[name]; ok {
+func (e *walk) get(name string) value { return e.find(name, 0) }
+
+func (e *walk) find(name string, depth int) value {
+	v, ok := e.values[name]
+	if !ok {
+		name = e.behindIdentity(name)
+		v, ok = e.values[name]
+	}
+	if ok && v.node != nil && v.node.Graph() != e.ref.Graph() && e.survey.facts[name].batch == none && depth < maxDepth {
+		// It was made of weights in front of a stage, in another graph.
+		if i, made := e.maker[name]; made {
+			e.convert(i, depth)
+			v = e.values[name]
+		}
+	}
+	if ok {
 		return v
 	}
 	if c, ok := e.consts[name]; ok {
@@ -204,15 +232,12 @@ func (e *walk) get(name string) value {
 		node := e.loaded[key]
 		if node == nil {
 			node = e.b.Weight(e.ref, weights.Want{Name: graphKey(name), Shape: w.shape, Layout: w.layout}, !w.fixed)
+			if w.same {
+				node = SliceAxis(node, 0, AxisRange(0, 1))
+			}
 			e.loaded[key] = node
 		}
 		return value{node: node, kernel: w.layout == weights.OIHWtoHWIO}
-	}
-	if len(e.pending) > 0 {
-		e.runLibrary()
-		if v, ok := e.values[name]; ok {
-			return v
-		}
 	}
 	panic(fmt.Errorf("value %.100q is not there", name))
 }
@@ -223,7 +248,7 @@ func (e *walk) weightsAfterLastStage() bool {
 	for _, i := range e.sequence {
 		n := e.nodes[i]
 		for _, in := range n.Inputs {
-			if _, ok := e.weights[e.skip(in, "Identity")]; ok && passed {
+			if _, ok := e.weights[e.behindIdentity(in)]; ok && passed {
 				return true
 			}
 		}
@@ -258,25 +283,4 @@ func (v value) plain(e *walk) *Node {
 		return TransposeAllDims(v.node, 3, 2, 0, 1)
 	}
 	return v.node
-}
-
-// node returns the constant as a node of g. What counts or indexes keeps its type.
-func (c constant) node(g *Graph) *Node {
-	switch {
-	case c.floats != nil || c.dtype == "F32":
-		return constOf(g, c.floats, c.shape)
-	case c.dtype == "BOOL":
-		v := make([]bool, len(c.ints))
-		for i := range v {
-			v[i] = c.ints[i] != 0
-		}
-		return constOf(g, v, c.shape)
-	case c.dtype == "I32":
-		v := make([]int32, len(c.ints))
-		for i := range v {
-			v[i] = int32(c.ints[i])
-		}
-		return constOf(g, v, c.shape)
-	}
-	return constOf(g, c.ints, c.shape)
 }

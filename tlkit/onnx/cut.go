@@ -53,7 +53,7 @@ func (a *Net) findCut(g *weights.ONNX, cut string, tensors map[string]bool) erro
 // findClassifier sets logits and cut if the value called end is made by a matrix: the last layer of
 // a classifier.
 func (a *Net) findClassifier(end string, tensors map[string]bool) {
-	i, ok := a.maker[end]
+	i, ok := a.maker[a.skip(end, "QuantizeLinear", "DequantizeLinear")]
 	if !ok {
 		return
 	}

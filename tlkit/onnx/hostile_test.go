@@ -32,6 +32,14 @@ func model4(nodes ...*protos.NodeProto) *protos.ModelProto {
 	}}
 }
 
+func tensorType(kind int32, dims []int) *protos.TypeProto {
+	shape := &protos.TensorShapeProto{}
+	for _, d := range dims {
+		shape.Dim = append(shape.Dim, &protos.TensorShapeProto_Dimension{Value: &protos.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}})
+	}
+	return &protos.TypeProto{Value: &protos.TypeProto_TensorType{TensorType: &protos.TypeProto_Tensor{ElemType: kind, Shape: shape}}}
+}
+
 // names are the names of values, with spaces between them.
 type names string
 
@@ -106,21 +114,21 @@ func TestHostile(t *testing.T) {
 		"a value made twice":   {model4(node("Relu", "a", "b"), node("Tanh", "a", "b"), pooled()), `"b" is made twice`},
 		"a weight made again":  {model4(node("Relu", "a", "kernel"), node("Relu", "a", "b"), pooled()), `"kernel" is made twice`},
 		"no output":            {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output = nil }), "no output"},
-		"an output of nothing": {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q" is no value`},
+		"an output of nothing": {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q", which nothing makes`},
 		"two inputs": {changed(plain(), func(m *protos.ModelProto) {
 			m.Graph.Input = append(m.Graph.Input, &protos.ValueInfoProto{Name: "y", Type: tensorType(1, []int{1})})
 		}), "2 inputs"},
 		"text as pictures":             {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(7, []int{1, 128}) }), "I64 [1 128]"},
 		"five channels":                {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 5, 8, 8}) }), "[1 5 8 8]"},
 		"oblong pictures":              {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 8, 9}) }), "square"},
-		"pictures by eight":            {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{8, 3, 8, 8}) }), "exactly 8 pictures"},
+		"pictures by eight":            {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{8000, 3, 8, 8}) }), "for 8000 pictures"},
 		"a million pixels":             {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 1e6, 1e6}) }), "at most 4096"},
 		"version 3":                    {changed(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 3 }), "version 3"},
 		"version 99":                   {changed(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 99 }), "version 99"},
 		"a kernel of lists":            {model4(node("Conv", "a k", "b"), pooled()), `"k", which nothing makes`},
 		"a kernel that varies":         {model4(node("Conv", "a a", "b"), pooled()), ""},
 		"no kernel":                    {model4(node("Conv", "a", "b"), pooled()), "kernel"},
-		"no input":                     {model4(node("Relu", "", "b"), pooled()), "no input"},
+		"no input":                     {model4(node("Relu", "", "b"), pooled()), "0 inputs"},
 		"a stride of 0":                {model4(node("MaxPool", "a", "b", ints("kernel_shape", 2, 2), ints("strides", 0, 1)), pooled()), "strides"},
 		"a pad of a billion":           {model4(node("MaxPool", "a", "b", ints("kernel_shape", 2, 2), ints("pads", 1e9, 0, 0, 0)), pooled()), "pads"},
 		"a negative pad":               {model4(node("AveragePool", "a", "b", ints("kernel_shape", 2, 2), ints("pads", -5, 0, 0, 0)), pooled()), "pads"},
@@ -129,9 +137,9 @@ func TestHostile(t *testing.T) {
 		"groups":                       {model4(node("Conv", "a kernel", "b", &protos.AttributeProto{Name: "group", Type: protos.AttributeProto_INT, I: 1 << 40}), pooled()), "groups"},
 		"a broken perm":                {model4(node("Transpose", "a", "b", ints("perm", 0, 0, 1, 9)), pooled()), "perm"},
 		"a huge reshape":               {library([]int64{1 << 40, -1}, node("Reshape", "a k", "b")), "shape"},
-		"a reshape by pixels":          {model4(node("Cast", "a", "i", &protos.AttributeProto{Name: "to", Type: protos.AttributeProto_INT, I: 7}), node("Reshape", "a i", "b"), pooled()), "depends on the picture"},
-		"a huge tile":                  {library([]int64{1 << 20, 1 << 10, 1, 1}, node("Tile", "a k", "b")), "more than"},
-		"a huge expand":                {library([]int64{1 << 30, 4, 8, 8}, node("Expand", "a k", "b")), "more than"},
+		"a reshape by pixels":          {model4(node("Cast", "a", "i", &protos.AttributeProto{Name: "to", Type: protos.AttributeProto_INT, I: 7}), node("Reshape", "a i", "b"), pooled()), "want a list of integers"},
+		"a huge tile":                  {library([]int64{1, 1 << 20, 1 << 6, 1}, node("Tile", "a k", "b")), "more than"},
+		"a huge expand":                {library([]int64{1 << 30, 1, 4, 8, 8}, node("Expand", "a k", "b")), "more than"},
 		"a huge constant":              {library([]int64{1 << 40}, node("ConstantOfShape", "k", "c"), node("Add", "a c", "b")), "numbers of a shape"},
 		"a division by zero":           {library([]int64{0}, node("Div", "k k", "c"), node("Reshape", "a c", "b")), "division by zero"},
 		"a rest by zero":               {library([]int64{0}, node("Mod", "k k", "c"), node("Reshape", "a c", "b")), ""},
@@ -140,7 +148,7 @@ func TestHostile(t *testing.T) {
 		"an attribute of another kind": {model4(node("ReduceMax", "a", "b", &protos.AttributeProto{Name: "keepdims", Type: protos.AttributeProto_STRING, S: []byte("yes")}), pooled()), "keepdims"},
 		"training":                     {model4(node("BatchNormalization", "a kernel kernel kernel kernel", "b", &protos.AttributeProto{Name: "training_mode", Type: protos.AttributeProto_INT, I: 1}), pooled()), "training mode"},
 		"other shapes":                 {model4(node("MatMul", "a kernel", "b"), pooled()), "MatMul"},
-		"twenty thousand nodes":        {model4(append(deep, pooled())...), "-"},
+		"twenty thousand nodes":        {model4(append(deep, pooled())...), "more than 1117 operations"},
 		"quantised": {changed(plain(), func(m *protos.ModelProto) {
 			m.Graph.Initializer = append(m.Graph.Initializer, &protos.TensorProto{Name: "q", DataType: 3, Dims: []int64{1 << 17}, RawData: make([]byte, 1<<17)})
 			m.Graph.Node[1] = node("Add", "a q", "b")
@@ -192,31 +200,6 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// The onnx-gomlx that is linked knows every operation of libraryOps, if not always with these
-// inputs.
-func TestLibraryKnowsItsOperations(t *testing.T) {
-	ask := func(op string) (err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("%v", r)
-			}
-		}()
-		libraryOps[op] = true
-		m := model4(node(op, "a a a", "b"), pooled())
-		_, err = declared(write(t, m), "", 8)
-		return err
-	}
-	for op := range libraryOps {
-		if err := ask(op); err != nil && strings.Contains(err.Error(), "unimplemented ONNX op") {
-			t.Errorf("%s: %v", op, err)
-		}
-	}
-	if err := ask("NoSuchThing"); err == nil || !strings.Contains(err.Error(), "unimplemented ONNX op") {
-		t.Errorf("an operation that nobody knows: %v", err)
-	}
-	delete(libraryOps, "NoSuchThing")
-}
-
 var mutants = flag.Int("mutants", 600, "files that TestCampaign makes")
 
 // TestCampaign changes the small networks at their weak points: names, settings, shapes, constants,
@@ -237,13 +220,7 @@ func TestCampaign(t *testing.T) {
 		seeds = append(seeds, m)
 	}
 	var ops []string
-	for op := range ownOps {
-		ops = append(ops, op)
-	}
-	for op := range libraryOps {
-		ops = append(ops, op)
-	}
-	for op := range foldOps {
+	for op := range rules {
 		ops = append(ops, op)
 	}
 	slices.Sort(ops)

@@ -1,98 +1,30 @@
 package onnx
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/tlkit/transfer-learning/internal/advice"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// windowOf reads the settings that convolutions and pools share. size is that of the kernel, zero
-// for a pool.
-func windowOf(e *walk, n weights.ONNXNode, x *Node, size [2]int) backbone.Window {
-	w := backbone.Window{Size: size, Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}}
-	pair := func(name string, field *[2]int) {
-		v := n.Attrs[name].Ints
-		if v == nil {
-			return
-		}
-		if len(v) != 2 {
-			panic(advice.New(fmt.Errorf("%s is %v", name, v), "only operations on pictures are supported"))
-		}
-		for i := range field {
-			if v[i] < 1 || v[i] > 4096 {
-				panic(fmt.Errorf("%s is %v", name, v))
-			}
-			field[i] = int(v[i])
-		}
-	}
-	pair("kernel_shape", &w.Size)
-	pair("strides", &w.Stride)
-	pair("dilations", &w.Dilation)
-	if size != [2]int{} && w.Size != size {
-		panic(fmt.Errorf("kernel_shape is %v, the kernel %v", w.Size, size))
-	}
-	switch pad := textAttr(n, "auto_pad", "NOTSET"); pad {
-	case "NOTSET", "":
-		if v := n.Attrs["pads"].Ints; v != nil {
-			if len(v) != 4 {
-				panic(fmt.Errorf("pads are %v", v))
-			}
-			for i, p := range v {
-				if p < 0 || p > 4095 {
-					panic(fmt.Errorf("pads are %v", v))
-				}
-				w.Pads[i%2][i/2] = int(p)
-			}
-		}
-	case "VALID":
-	case "SAME_UPPER", "SAME_LOWER":
-		for i := range 2 {
-			d := x.Shape().Dimensions[1+i]
-			total := max(((d+w.Stride[i]-1)/w.Stride[i]-1)*w.Stride[i]+(w.Size[i]-1)*w.Dilation[i]+1-d, 0)
-			w.Pads[i] = [2]int{total / 2, total - total/2}
-			if pad == "SAME_LOWER" {
-				w.Pads[i] = [2]int{total - total/2, total / 2}
-			}
-		}
-	default:
-		panic(fmt.Errorf("auto_pad %.20q", pad))
-	}
-	return w
-}
-
 // conv builds a convolution.
 func conv(e *walk, n weights.ONNXNode, in []value) value {
-	if len(in) < 2 || !in[1].there() || in[1].known != nil || len(in[1].dims()) != 4 {
-		panic(advice.New(errors.New("its kernel is no [O,I,H,W]"), "only convolutions of pictures are supported"))
-	}
 	kernel := in[1].node
 	if !in[1].kernel {
 		kernel = TransposeAllDims(in[1].plain(e), 2, 3, 1, 0)
 	}
 	x := e.toLast(in[0])
-	d := kernel.Shape().Dimensions
-	groups := intAttr(n, "group", 1)
-	if groups < 1 || groups > 1<<20 {
-		panic(fmt.Errorf("%d groups", groups))
-	}
-	y := e.b.Convolution(x, kernel, int(groups), windowOf(e, n, x, [2]int{d[0], d[1]}))
+	y := e.b.Convolution(x, kernel, e.params.sizes[0], e.params.window)
 	if len(in) > 2 && in[2].there() {
-		y = Add(y, Reshape(in[2].plain(e), 1, 1, 1, d[3]))
+		y = Add(y, Reshape(in[2].plain(e), 1, 1, 1, kernel.Shape().Dim(3)))
 	}
 	return value{node: y, last: true}
 }
 
 func batchNorm(e *walk, n weights.ONNXNode, in []value) value {
-	if len(in) != 5 || !evaluates(n) {
-		panic(errors.New("it is in training mode: export the network in evaluation mode"))
-	}
 	v := in[0]
 	rank := len(v.dims())
 	channel := 1
@@ -153,33 +85,168 @@ func normEps(n weights.ONNXNode) float64 { return floatAttr(n, "epsilon", 1e-5) 
 
 func pool(e *walk, n weights.ONNXNode, in []value) value {
 	x := e.toLast(in[0])
-	if n.Attrs["kernel_shape"].Ints == nil || intAttr(n, "storage_order", 0) != 0 || len(n.Outputs) > 1 && n.Outputs[1] != "" {
-		panic(errors.New("a pool without kernel_shape, or one that gives indices"))
+	if n.Op == "AveragePool" {
+		return value{node: e.params.window.MeanPool(x, e.params.keep), last: true}
 	}
-	w := windowOf(e, n, x, [2]int{})
-	mean := n.Op == "AveragePool"
-	padded := intAttr(n, "count_include_pad", 0) != 0
-	if intAttr(n, "ceil_mode", 0) != 0 {
-		for i := range 2 {
-			d := x.Shape().Dim(1 + i)
-			rest := (d + w.Pads[i][0] + w.Pads[i][1] - w.Size[i]) % w.Stride[i]
-			// A last window that would begin in the padding behind the picture is left out.
-			if extra := w.Stride[i] - rest; rest > 0 && d+w.Pads[i][0]+w.Pads[i][1]+extra-w.Size[i] < d+w.Pads[i][0] {
-				if mean && padded {
-					panic(errors.New("ceil_mode together with count_include_pad"))
-				}
-				w.Pads[i][1] += extra
-			}
-		}
-	}
-	if mean {
-		return value{node: w.MeanPool(x, padded), last: true}
-	}
-	return value{node: w.MaxPool(x), last: true}
+	return value{node: e.params.window.MaxPool(x), last: true}
 }
 
 func globalPool(reduce func(x *Node, axes ...int) *Node) operation {
-	return func(e *walk, _ weights.ONNXNode, in []value) value {
+	return single(func(e *walk, _ weights.ONNXNode, in []value) value {
 		return value{node: ReduceAndKeep(e.toLast(in[0]), reduce, 1, 2), last: true}
+	})
+}
+
+// layerNorm normalises everything from an axis on.
+func layerNorm(e *walk, n weights.ONNXNode, in []value) value {
+	x := in[0].plain(e)
+	var axes, shape []int
+	for i, d := range x.Shape().Dimensions {
+		if i >= e.params.axes[0] {
+			axes = append(axes, i)
+		} else {
+			d = 1
+		}
+		shape = append(shape, d)
 	}
+	mean := ReduceAndKeep(x, ReduceMean, axes...)
+	centred := Sub(x, mean)
+	variance := ReduceAndKeep(Square(centred), ReduceMean, axes...)
+	y := Div(centred, Sqrt(AddScalar(variance, normEps(n))))
+	y = Mul(y, Reshape(in[1].plain(e), shape...))
+	if len(in) > 2 && in[2].there() {
+		y = Add(y, Reshape(in[2].plain(e), shape...))
+	}
+	return value{node: y}
+}
+
+func gemm(e *walk, n weights.ONNXNode, in []value) value {
+	a, b := "ij", "jk"
+	if intAttr(n, "transA", 0) != 0 {
+		a = "ji"
+	}
+	if intAttr(n, "transB", 0) != 0 {
+		b = "kj"
+	}
+	y := Einsum(a+","+b+"->ik", in[0].plain(e), in[1].plain(e))
+	if alpha := floatAttr(n, "alpha", 1); alpha != 1 {
+		y = MulScalar(y, alpha)
+	}
+	if len(in) > 2 && in[2].there() {
+		c := in[2].plain(e)
+		if beta := floatAttr(n, "beta", 1); beta != 1 {
+			c = MulScalar(c, beta)
+		}
+		if c.Rank() == 1 {
+			c = ExpandLeftToRank(c, 2)
+		}
+		y = Add(y, c)
+	}
+	return value{node: y}
+}
+
+func einsum(e *walk, n weights.ONNXNode, in []value) value {
+	return value{node: Einsum(strings.ReplaceAll(textAttr(n, "equation", ""), " ", ""), in[0].plain(e), in[1].plain(e))}
+}
+
+// pow avoids the general power, which is slow and has no gradient at 0, where the exponent is one of
+// the usual ones.
+func pow(e *walk, _ weights.ONNXNode, in []value) value {
+	if k := in[1].known; k != nil && k.len() == 1 && len(k.shape) == 0 {
+		v := e.elementwise(in[0])
+		exponent := 0.0
+		if k.floats != nil {
+			exponent = float64(k.floats[0])
+		} else {
+			exponent = float64(k.ints[0])
+		}
+		switch exponent {
+		case 2:
+			return v.same(Square(v.node))
+		case 1:
+			return v
+		case 0.5:
+			return v.same(Sqrt(v.node))
+		case -0.5:
+			return v.same(Reciprocal(Sqrt(v.node)))
+		case -1:
+			return v.same(Reciprocal(v.node))
+		case -2:
+			return v.same(Reciprocal(Square(v.node)))
+		}
+	}
+	nodes := e.plain(in)
+	if nodes[1].DType() != nodes[0].DType() {
+		nodes[1] = ConvertDType(nodes[1], nodes[0].DType())
+	}
+	return value{node: Pow(nodes[0], nodes[1])}
+}
+
+// resize multiplies each axis with its matrix.
+func resize(e *walk, _ weights.ONNXNode, in []value) value {
+	v := e.elementwise(in[0])
+	x := v.node
+	for _, r := range e.params.resizes {
+		axis := r.axis
+		if v.last {
+			axis = channelsBehind[axis]
+		}
+		m := constOf(x.Graph(), r.matrix, []int{r.old, r.new})
+		// The new axis comes last: move it back.
+		rank := x.Rank()
+		y := EinsumAxes(x, m, [][2]int{{axis, 0}}, nil)
+		perm := make([]int, 0, rank)
+		for i := range rank {
+			switch {
+			case i < axis:
+				perm = append(perm, i)
+			case i == axis:
+				perm = append(perm, rank-1)
+			default:
+				perm = append(perm, i-1)
+			}
+		}
+		x = TransposeAllDims(y, perm...)
+	}
+	return v.same(x)
+}
+
+// spread gives the scale or zero point of a quantisation the axes of x.
+func (e *walk) spread(v value, rank int) *Node {
+	x := v.plain(e)
+	if x.DType() != dtypes.Float32 {
+		x = ConvertDType(x, dtypes.Float32)
+	}
+	shape := slices.Repeat([]int{1}, rank)
+	if e.params.axes != nil {
+		shape[e.params.axes[0]] = x.Shape().Size()
+	}
+	return Reshape(x, shape...)
+}
+
+// bounds are the smallest and largest number of a type.
+var bounds = map[string][2]float64{"U8": {0, 255}, "I8": {-128, 127}, "U16": {0, 65535}, "I16": {-32768, 32767}}
+
+// quantize rounds to whole numbers, half to even, and keeps them in floats. Rounding lets the
+// gradient pass as if it were not there.
+func quantize(e *walk, n weights.ONNXNode, in []value) value {
+	x := in[0].plain(e)
+	q := Div(x, e.spread(in[1], x.Rank()))
+	q = Add(q, StopGradient(Sub(Round(q), q)))
+	if len(in) > 2 && in[2].there() {
+		q = Add(q, e.spread(in[2], x.Rank()))
+	}
+	b := bounds[e.survey.facts[n.Outputs[0]].kind]
+	return value{node: ClipScalar(q, b[0], b[1])}
+}
+
+func dequantize(e *walk, _ weights.ONNXNode, in []value) value {
+	x := in[0].plain(e)
+	if x.DType() != dtypes.Float32 {
+		x = ConvertDType(x, dtypes.Float32)
+	}
+	if len(in) > 2 && in[2].there() {
+		x = Sub(x, e.spread(in[2], x.Rank()))
+	}
+	return value{node: Mul(x, e.spread(in[1], x.Rank()))}
 }

@@ -25,10 +25,28 @@
 //
 // # What is read
 //
-// Networks with one input of square pictures, [N,3,H,W] or [N,H,W,3], in 32-bit or 16-bit floats,
-// operator versions 7 to 26. Graphs here are always fed [N,H,W,3] and compute in 32-bit floats.
-// Files are not trusted: size, graph and shapes are checked before anything is built, and an
-// operation that is not supported gives an [UnsupportedError] before anything runs.
+// Networks with one input of square pictures, [N,3,H,W] or [N,H,W,3], in 32-bit or 16-bit floats or
+// in bytes, operator versions 7 to 26. Graphs here are always fed [N,H,W,3] and compute in 32-bit
+// floats. What a file computes from shapes and constants is computed before the graph is built, and
+// weights that are stored as integers (QuantizeLinear, DequantizeLinear) become floats. Numbers may
+// be in other files in the folder of the network.
+//
+// A network that was exported for one picture at a time, or for eight, is built for any number: the
+// axis that counts pictures is followed through every operation. Where an operation would mix
+// pictures, the error says which.
+//
+// # Limits
+//
+// Files are not trusted. Before anything is built, every node is checked against the standard, and
+// the network's cost is counted and compared with what a file of its size may cost: for B bytes
+//
+//	operations to build      500 + B/1000, at most 20,000; a convolution counts four times
+//	multiply-adds            2e10 + 2000 B for a picture, at most 1e12
+//	numbers of a value       2^24 + 4 B for a picture, at most 2^26
+//	constants to compute     2^20 + B/4 numbers, at most 2^24
+//
+// These hold for all networks in use: the largest published classifiers need about 5e11
+// multiply-adds. An operation that is not supported gives an [UnsupportedError].
 package onnx
 
 import (
@@ -114,6 +132,10 @@ func (a *Net) Cut() string { return a.cut }
 
 // Size is the side in pixels of the pictures that the file was exported for, 0 for any.
 func (a *Net) Size() int { return a.size }
+
+// Bytes reports whether the network takes pictures as bytes, 0 to 255, and prepares them itself.
+// Its pictures are then the whole numbers that a preset with the statistics "raw" makes.
+func (a *Net) Bytes() bool { return a.kind == "U8" }
 
 // Key is the name of a tensor of the file among the weights of the architecture, where a slash
 // becomes a bar, because GoMLX separates scopes by slashes. It is "" for a tensor that the network

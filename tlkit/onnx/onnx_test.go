@@ -37,9 +37,11 @@ type runtimeGolden struct {
 	Logits   [][]float64 `json:"logits"`
 }
 
-func runtimeGoldens(t testing.TB) []runtimeGolden {
+func runtimeGoldens(t testing.TB) []runtimeGolden { return goldensIn(t, "testdata") }
+
+func goldensIn(t testing.TB, folder string) []runtimeGolden {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/golden.json")
+	raw, err := os.ReadFile(filepath.Join(folder, "golden.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ type loaded struct {
 // load reads a network of testdata for pictures of size pixels.
 func load(t testing.TB, file, cut string, size int) loaded {
 	t.Helper()
-	path := filepath.Join("testdata", file)
+	path := filepath.Join("testdata", filepath.FromSlash(file))
 	net, err := Open(Ref{File: path, Cut: cut})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +112,13 @@ func (n loaded) run(t testing.TB, b compute.Backend, size, count int) (features,
 		t.Fatal(err)
 	}
 	defer exec.Finalize()
-	out, err := exec.Call(tensors.FromFlatDataAndDimensions(golden.Input(size, count), count, size, size, 3))
+	input := golden.Input(size, count)
+	if n.kind == "U8" { // as the referee makes them
+		for i, v := range input {
+			input[i] = float32(min(max(math.RoundToEven(float64(v*48+120)), 0), 255))
+		}
+	}
+	out, err := exec.Call(tensors.FromFlatDataAndDimensions(input, count, size, size, 3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,9 +160,21 @@ const tolerance = 2e-5
 // that is read, as TensorFlow, an old and a new PyTorch write them. There are two pictures even
 // where a file was written for one.
 func TestAgainstRuntime(t *testing.T) {
+	againstRuntime(t, "")
+}
+
+// Networks as people bring them: vision transformers of torchvision and timm by both exporters of
+// PyTorch, for one picture, for eight, and for any number; networks that prepare bytes themselves;
+// quantised ones; numbers in a file beside the network. See internal/golden/referee/onnx_exports.py.
+func TestExportsAgainstRuntime(t *testing.T) {
+	againstRuntime(t, "exports")
+}
+
+func againstRuntime(t *testing.T, folder string) {
 	b := pureGo(t)
-	for _, g := range runtimeGoldens(t) {
+	for _, g := range goldensIn(t, filepath.Join("testdata", folder)) {
 		t.Run(g.File+"#"+g.Cut, func(t *testing.T) {
+			g.File = filepath.Join(folder, g.File)
 			n := load(t, g.File, g.Cut, g.Size)
 			if n.Cut() != g.Value {
 				t.Errorf("it is cut at %q, want %q", n.Cut(), g.Value)
@@ -200,7 +220,7 @@ func relative(want [][]float64, have []float32) float64 {
 // is the slope between two runs.
 func TestGradients(t *testing.T) {
 	b := pureGo(t)
-	for _, g := range runtimeGoldens(t) {
+	for _, g := range append(runtimeGoldens(t), exports(t, "torchvision_vit_script_one.onnx")...) {
 		if g.Cut != "" {
 			continue
 		}
@@ -209,6 +229,20 @@ func TestGradients(t *testing.T) {
 			slopes(t, b, n, g.Size)
 		})
 	}
+}
+
+// exports are the goldens of some of the networks as people bring them.
+func exports(t testing.TB, files ...string) (out []runtimeGolden) {
+	for _, g := range goldensIn(t, "testdata/exports") {
+		if slices.Contains(files, g.File) {
+			g.File = "exports/" + g.File
+			out = append(out, g)
+		}
+	}
+	if len(out) != len(files) {
+		t.Fatalf("%d of %v", len(out), files)
+	}
+	return out
 }
 
 func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
@@ -300,7 +334,7 @@ func slopes(t *testing.T, b compute.Backend, n loaded, size int) {
 // belongs to the stage that uses it.
 func TestParts(t *testing.T) {
 	b := xla(t) // the backend in pure Go stumbles over the second half of tensorflow.onnx
-	for _, g := range runtimeGoldens(t) {
+	for _, g := range append(runtimeGoldens(t), exports(t, "torchvision_vit_script_one.onnx", "timm_vit_dynamo_eight.onnx", "beside.onnx")...) {
 		if g.Cut != "" {
 			continue
 		}

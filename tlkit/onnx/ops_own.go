@@ -1,8 +1,6 @@
 package onnx
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 
@@ -14,38 +12,78 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// The operations that pictures flow through are built here and not by onnx-gomlx. It runs them as
-// [N,C,H,W], a tenth slower on the CPU; its gradients of even and depthwise kernels are wrong or
-// explode; it refuses SAME padding, and pools with dilations of 1, which PyTorch always writes; and
-// it ignores the bounds of a Clip before version 11. Everything else is left to it, see runLibrary.
+// The operations are built here and not by onnx-gomlx. It runs them as [N,C,H,W], a tenth slower on
+// the CPU; its gradients of even and depthwise kernels are wrong or explode; it works out shapes
+// and constants by compiling programs; and what it says about a file is meant for programmers.
 
-// operation builds a node; in[0] is always there.
-type operation func(e *walk, n weights.ONNXNode, in []value) value
+// operation builds a node. The survey has checked its inputs and settings.
+type operation func(e *walk, n weights.ONNXNode, in []value) []value
 
-var ownOps map[string]operation
+// single is an operation with one result.
+func single(f func(e *walk, n weights.ONNXNode, in []value) value) operation {
+	return func(e *walk, n weights.ONNXNode, in []value) []value { return []value{f(e, n, in)} }
+}
+
+var ops map[string]operation
 
 func init() { // not in the declaration, because some of them refer to it
-	ownOps = map[string]operation{
-		"Conv": conv, "BatchNormalization": batchNorm,
-		"MaxPool": pool, "AveragePool": pool,
+	ops = map[string]operation{
+		"Conv": single(conv), "BatchNormalization": single(batchNorm),
+		"MaxPool": single(pool), "AveragePool": single(pool),
 		"GlobalAveragePool": globalPool(ReduceMean), "GlobalMaxPool": globalPool(ReduceMax),
-		"ReduceMean": reduceMean, "Concat": concat, "Pad": pad,
-		"Transpose": transpose, "Flatten": flatten, "Reshape": reshape,
-		"Clip": clip, "Cast": cast, "Dropout": dropout, "PRelu": prelu,
-		"Softmax": softmax(Softmax), "LogSoftmax": softmax(LogSoftmax), "MatMul": matMul,
-		"Add": broadcast(Add), "Sub": broadcast(Sub), "Mul": broadcast(Mul), "Div": broadcast(Div), "Max": broadcast(Max), "Min": broadcast(Min), "Sum": broadcast(Add),
-		"Identity": func(_ *walk, _ weights.ONNXNode, in []value) value { return in[0] },
-		"Relu":     unary(backbone.ReLU), "Sigmoid": unary(Sigmoid), "Tanh": unary(Tanh), "Softplus": unary(Softplus),
+		"ReduceMean": single(reduceMean), "Concat": single(concat), "Pad": single(pad), "Transpose": single(transpose),
+		"Flatten": single(reshape), "Reshape": single(reshape), "Squeeze": single(reshape), "Unsqueeze": single(reshape),
+		"Clip": single(clip), "Cast": single(cast), "Dropout": single(first), "PRelu": single(prelu), "Identity": single(first),
+		"Softmax": softmax(Softmax), "LogSoftmax": softmax(LogSoftmax), "MatMul": single(matMul),
+		"Add": broadcast(Add), "Sub": broadcast(Sub), "Mul": broadcast(Mul), "Div": broadcast(Div),
+		"Max": broadcast(Max), "Min": broadcast(Min), "Sum": broadcast(Add),
+		"Relu": unary(backbone.ReLU), "Sigmoid": unary(Sigmoid), "Tanh": unary(Tanh), "Softplus": unary(Softplus),
 		"Exp": unary(Exp), "Log": unary(Log), "Sqrt": unary(Sqrt), "Erf": unary(Erf), "Abs": unary(Abs), "Neg": unary(Neg),
 		"Reciprocal": unary(Inverse), "HardSwish": unary(func(x *Node) *Node { return Mul(x, hardSigmoid(x, 1.0/6, 0.5)) }),
 		"Mish": unary(func(x *Node) *Node { return Mul(x, Tanh(Softplus(x))) }),
-		"Gelu": gelu,
+		"Gelu": single(gelu),
 		"LeakyRelu": withAlpha(0.01, func(x *Node, a float64) *Node {
 			return Where(GreaterThan(x, ScalarZero(x.Graph(), x.DType())), x, MulScalar(x, a))
 		}),
 		"Elu":         withAlpha(1, elu),
-		"HardSigmoid": hardSigmoidOp,
+		"HardSigmoid": single(hardSigmoidOp),
+		"Floor":       unary(Floor), "Ceil": unary(Ceil), "Round": unary(Round), "Sin": unary(Sin), "Cos": unary(Cos), "Sign": unary(Sign),
+		"Not": unary(LogicalNot), "IsNaN": unary(IsNaN),
+
+		"And": plainly(LogicalAnd), "Or": plainly(LogicalOr), "Xor": plainly(LogicalXor),
+		"Equal": plainly(Equal), "Less": plainly(LessThan), "LessOrEqual": plainly(LessOrEqual),
+		"Greater": plainly(GreaterThan), "GreaterOrEqual": plainly(GreaterOrEqual),
+		"Pow": single(pow), "Where": single(where),
+		"LayerNormalization": single(layerNorm), "Gemm": single(gemm), "Einsum": single(einsum),
+		"Slice": single(slice), "Split": split, "Gather": single(gather), "GatherElements": single(gatherElements), "GatherND": single(gatherND),
+		"Expand": single(expand), "Tile": single(tile), "Trilu": single(trilu),
+		"ReduceSum": reduce(ReduceSum), "ReduceMax": reduce(ReduceMax), "ReduceMin": reduce(ReduceMin), "ReduceProd": reduce(ReduceMultiply),
+		"ReduceL2": single(reduceL2), "ArgMax": single(argMax), "ArgMin": single(argMax), "TopK": topK,
+		"Resize": single(resize), "QuantizeLinear": single(quantize), "DequantizeLinear": single(dequantize),
 	}
+}
+
+// The settings of a node, which the survey has checked.
+
+func intAttr(n weights.ONNXNode, name string, otherwise int64) int64 {
+	if v := n.Attrs[name].Ints; len(v) == 1 {
+		return v[0]
+	}
+	return otherwise
+}
+
+func floatAttr(n weights.ONNXNode, name string, otherwise float64) float64 {
+	if v := n.Attrs[name].Floats; len(v) == 1 {
+		return float64(v[0])
+	}
+	return otherwise
+}
+
+func textAttr(n weights.ONNXNode, name, otherwise string) string {
+	if v := n.Attrs[name].Strings; len(v) == 1 {
+		return v[0]
+	}
+	return otherwise
 }
 
 // same is node with the axes of v.
@@ -60,17 +98,17 @@ func (e *walk) elementwise(v value) value {
 }
 
 func unary(f func(*Node) *Node) operation {
-	return func(e *walk, _ weights.ONNXNode, in []value) value {
+	return single(func(e *walk, _ weights.ONNXNode, in []value) value {
 		v := e.elementwise(in[0])
 		return v.same(f(v.node))
-	}
+	})
 }
 
 func withAlpha(otherwise float64, f func(x *Node, alpha float64) *Node) operation {
-	return func(e *walk, n weights.ONNXNode, in []value) value {
+	return single(func(e *walk, n weights.ONNXNode, in []value) value {
 		v := e.elementwise(in[0])
 		return v.same(f(v.node, floatAttr(n, "alpha", otherwise)))
-	}
+	})
 }
 
 // elu keeps the exponential away from large numbers, which would spoil the gradient. GoMLX's Expm1
@@ -101,9 +139,6 @@ func gelu(e *walk, n weights.ONNXNode, in []value) value {
 func (e *walk) align(in []value) (nodes []*Node, last bool) {
 	rank := 0
 	for _, v := range in {
-		if !v.there() {
-			panic(errors.New("an input is missing"))
-		}
 		last, rank = last || v.last, max(rank, len(v.dims()))
 	}
 	last = last && rank == 4
@@ -133,23 +168,43 @@ func toLast(x *Node) *Node {
 }
 
 func broadcast(f func(a, b *Node) *Node) operation {
-	return func(e *walk, n weights.ONNXNode, in []value) value {
-		if _, old := n.Attrs["axis"]; old || len(in) == 0 {
-			panic(errors.New("it has the broadcasting of version 6"))
-		}
+	return single(func(e *walk, _ weights.ONNXNode, in []value) value {
 		nodes, last := e.align(in)
 		out := nodes[0]
 		for _, x := range nodes[1:] {
 			out = f(out, x)
 		}
 		return value{node: out, last: last}
-	}
+	})
 }
 
-func matMul(e *walk, _ weights.ONNXNode, in []value) value {
-	if len(in) != 2 || !in[1].there() {
-		panic(errors.New("it wants two inputs"))
+// plainly is broadcast with the axes of the file.
+func plainly(f func(a, b *Node) *Node) operation {
+	return single(func(e *walk, _ weights.ONNXNode, in []value) value {
+		nodes := e.plain(in)
+		return value{node: f(nodes[0], nodes[1])}
+	})
+}
+
+// plain returns values with the axes of the file, and as many for each: missing ones are in front.
+func (e *walk) plain(in []value) (nodes []*Node) {
+	rank := 0
+	for _, v := range in {
+		rank = max(rank, len(v.dims()))
 	}
+	for _, v := range in {
+		x := v.plain(e)
+		if x.Rank() < rank && !x.IsScalar() {
+			x = ExpandLeftToRank(x, rank)
+		}
+		nodes = append(nodes, x)
+	}
+	return nodes
+}
+
+func first(_ *walk, _ weights.ONNXNode, in []value) value { return in[0] }
+
+func matMul(e *walk, _ weights.ONNXNode, in []value) value {
 	return value{node: MatMul(in[0].plain(e), in[1].plain(e))}
 }
 
@@ -157,9 +212,6 @@ func clip(e *walk, n weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
 	bound := func(k int, name string, otherwise float64) float64 {
 		if len(in) > k && in[k].there() {
-			if in[k].known == nil || len(in[k].known.floats) != 1 {
-				panic(errors.New("its bounds are no constants"))
-			}
 			return float64(in[k].known.floats[0])
 		}
 		return floatAttr(n, name, otherwise)
@@ -179,47 +231,37 @@ func clip(e *walk, n weights.ONNXNode, in []value) value {
 }
 
 // cast keeps to 32-bit floats: a network exported in 16-bit floats is computed more exactly here.
+// Bytes are floats here, too.
 func cast(e *walk, n weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
-	dtype, ok := map[int64]dtypes.DType{1: dtypes.Float32, 10: dtypes.Float32, 11: dtypes.Float32, 16: dtypes.Float32, 6: dtypes.Int32, 7: dtypes.Int64, 9: dtypes.Bool}[intAttr(n, "to", 0)]
-	if !ok {
-		panic(fmt.Errorf("to type %d", intAttr(n, "to", 0)))
+	to := kinds[int(intAttr(n, "to", 0))]
+	dtype := dtypes.Float32
+	switch to {
+	case "I32":
+		dtype = dtypes.Int32
+	case "I64":
+		dtype = dtypes.Int64
+	case "BOOL":
+		dtype = dtypes.Bool
 	}
 	if v.node.DType() == dtype {
 		return v
 	}
-	return v.same(ConvertDType(v.node, dtype))
-}
-
-func dropout(_ *walk, _ weights.ONNXNode, in []value) value {
-	if len(in) > 2 && in[2].there() && (in[2].known == nil || len(in[2].known.ints) != 1 || in[2].known.ints[0] != 0) {
-		panic(errors.New("it is in training mode: export the network in evaluation mode"))
+	if dtype == dtypes.Bool {
+		return v.same(NotEqual(v.node, ScalarZero(v.node.Graph(), v.node.DType())))
 	}
-	return in[0]
+	return v.same(ConvertDType(v.node, dtype))
 }
 
 func prelu(e *walk, _ weights.ONNXNode, in []value) value {
 	nodes, last := e.align(in)
-	if len(nodes) != 2 {
-		panic(errors.New("it wants two inputs"))
-	}
 	x := nodes[0]
 	zero := ScalarZero(x.Graph(), x.DType())
 	return value{node: Add(Max(x, zero), Mul(nodes[1], Min(x, zero))), last: last}
 }
 
-// softmax builds Softmax and LogSoftmax. Before version 13 everything from the axis on was one row.
 func softmax(f func(logits *Node, axes ...int) *Node) operation {
-	return func(e *walk, n weights.ONNXNode, in []value) value {
-		x := in[0].plain(e)
-		rank := x.Rank()
-		if e.opset >= 13 {
-			return value{node: f(x, axisOf(n, -1, rank))}
-		}
-		var axes []int
-		for a := axisOf(n, 1, rank); a < rank; a++ {
-			axes = append(axes, a)
-		}
-		return value{node: f(x, axes...)}
-	}
+	return single(func(e *walk, _ weights.ONNXNode, in []value) value {
+		return value{node: f(in[0].plain(e), e.params.axes...)}
+	})
 }

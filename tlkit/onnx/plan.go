@@ -3,7 +3,6 @@ package onnx
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -19,9 +18,13 @@ type Net struct {
 	uses     map[string]int // value or tensor: how many inputs of sequence it is
 	opset    int
 	input    string
-	last     bool // the input is [N,H,W,3], not [N,3,H,W]
-	size     int  // side of the pictures in pixels, 0 = any
-	single   bool // exported for one picture at a time
+	last     bool   // the input is [N,H,W,3], not [N,3,H,W]
+	size     int    // side of the pictures in pixels, 0 = any
+	fixed    int    // pictures at a time that the file was exported for, 0 = any number
+	kind     string // type of the input's numbers: F32, F16 or U8
+	bytes    int64  // of the file and those beside it
+	limits   limits
+	aliases  map[string]string // a value made by Identity: the value or tensor that it is
 
 	cut    string   // value that gives the features
 	logits string   // value before the softmax, "" = no classifier behind the cut
@@ -34,16 +37,15 @@ type Net struct {
 const (
 	oldestOpset = 7
 	newestOpset = 26
-
-	maxConstant = 1 << 16 // numbers; more integers than this are quantised weights
-	maxValue    = 1 << 26 // numbers of one value for one picture: 256 MB
+	maxFixed    = 1024 // pictures at a time
 )
 
 // plan checks the graph of f from its end to its beginning: everything that is needed is there and
 // made once, no value needs itself, all operations are known.
 func plan(f *weights.File, cut string) (*Net, error) {
 	g := f.ONNX()
-	a := &Net{nodes: g.Nodes, opset: g.Opset, maker: map[string]int{}, weights: map[string]weight{}, consts: map[string]constant{}}
+	a := &Net{nodes: g.Nodes, opset: g.Opset, maker: map[string]int{}, weights: map[string]weight{}, consts: map[string]constant{}, bytes: f.Size()}
+	a.limits = limitsFor(a.bytes)
 	if a.opset < oldestOpset || a.opset > newestOpset {
 		return nil, fmt.Errorf("operators of version %d, %d to %d are read: convert it, in Python with onnx.version_converter", a.opset, oldestOpset, newestOpset)
 	}
@@ -51,15 +53,16 @@ func plan(f *weights.File, cut string) (*Net, error) {
 	for _, name := range f.Names() {
 		tensors[name] = true
 	}
-	if err := a.findMakers(tensors); err != nil {
-		return nil, err
-	}
 	if err := a.findInput(g); err != nil {
 		return nil, err
 	}
-	if len(g.Outputs) == 0 {
-		return nil, errors.New("the graph has no output")
+	if err := a.findMakers(tensors); err != nil {
+		return nil, err
 	}
+	if err := a.checkOutputs(g, tensors); err != nil {
+		return nil, err
+	}
+	a.findAliases()
 	if err := a.findCut(g, cut, tensors); err != nil {
 		return nil, err
 	}
@@ -82,13 +85,66 @@ func (a *Net) findMakers(tensors map[string]bool) error {
 			if out == "" {
 				continue
 			}
-			if _, twice := a.maker[out]; twice || tensors[out] {
+			if _, twice := a.maker[out]; twice || tensors[out] || out == a.input {
 				return fmt.Errorf("value %.100q is made twice", out)
 			}
 			a.maker[out] = i
 		}
 	}
 	return nil
+}
+
+// checkOutputs checks that the results are there, each once.
+func (a *Net) checkOutputs(g *weights.ONNX, tensors map[string]bool) error {
+	if len(g.Outputs) == 0 {
+		return errors.New("the graph has no output")
+	}
+	seen := map[string]bool{}
+	for _, v := range g.Outputs {
+		if seen[v.Name] {
+			return fmt.Errorf("the graph gives %.100q twice", v.Name)
+		}
+		seen[v.Name] = true
+		if _, made := a.maker[v.Name]; !made && !tensors[v.Name] && v.Name != a.input {
+			return fmt.Errorf("the graph gives %.100q, which nothing makes", v.Name)
+		}
+	}
+	return nil
+}
+
+// findAliases notes for each value that Identity makes what it is: some writers share one tensor in
+// that way, and a file may have long chains of them.
+func (a *Net) findAliases() {
+	a.aliases = map[string]string{}
+	for _, n := range a.nodes {
+		if n.Op != "Identity" || n.Domain != "" || len(n.Inputs) != 1 || len(n.Outputs) != 1 {
+			continue
+		}
+		a.aliases[n.Outputs[0]] = n.Inputs[0]
+	}
+	for name := range a.aliases {
+		var chain []string
+		end := name
+		for range len(a.aliases) { // a ring of them would go on for ever
+			next, ok := a.aliases[end]
+			if !ok || next == end {
+				break
+			}
+			chain = append(chain, end)
+			end = next
+		}
+		for _, link := range chain {
+			a.aliases[link] = end
+		}
+	}
+}
+
+// behindIdentity returns what a value is, past all Identity nodes.
+func (a *Net) behindIdentity(name string) string {
+	if end, ok := a.aliases[name]; ok {
+		return end
+	}
+	return name
 }
 
 // findInput checks that the network takes pictures, and nothing else.
@@ -101,8 +157,8 @@ func (a *Net) findInput(g *weights.ONNX) error {
 		return fmt.Errorf("the network has %d inputs (%s), want one: pictures", len(g.Inputs), strings.Join(names[:min(5, len(names))], ", "))
 	}
 	in := g.Inputs[0]
-	bad := fmt.Errorf("input %.60q is %s %v, want pictures of 32-bit floats, [N,3,H,W] or [N,H,W,3]", in.Name, in.DType, in.Shape)
-	if in.DType != "F32" && in.DType != "F16" || len(in.Shape) != 4 {
+	bad := fmt.Errorf("input %.60q is %s %v, want pictures of 32-bit floats or bytes, [N,3,H,W] or [N,H,W,3]", in.Name, in.DType, in.Shape)
+	if in.DType != "F32" && in.DType != "F16" && in.DType != "U8" || len(in.Shape) != 4 {
 		return bad
 	}
 	s := in.Shape
@@ -116,10 +172,10 @@ func (a *Net) findInput(g *weights.ONNX) error {
 	if s[2] != s[3] {
 		return fmt.Errorf("input %.60q is %v: only square pictures are supported", in.Name, in.Shape)
 	}
-	if s[0] != -1 && s[0] != 1 {
-		return fmt.Errorf("input %.60q is %v, for exactly %d pictures at a time: export it with an open first axis, or for one picture", in.Name, in.Shape, s[0])
+	if s[0] > maxFixed {
+		return fmt.Errorf("input %.60q is %v, for %d pictures at a time, at most %d are supported", in.Name, in.Shape, s[0], maxFixed)
 	}
-	a.input, a.single = in.Name, s[0] == 1
+	a.input, a.kind, a.fixed = in.Name, in.DType, max(0, s[0])
 	if s[2] > 0 {
 		a.size = s[2]
 	}
@@ -158,7 +214,7 @@ func (a *Net) findSequence(tensors map[string]bool) error {
 func (a *Net) classifies(nodes []int) bool {
 	takesCut := func(i int) bool { return slices.Contains(a.nodes[i].Inputs, a.cut) }
 	return slices.ContainsFunc(nodes, takesCut) ||
-		a.skip(a.logits, "Add", "Gemm", "MatMul", "Flatten", "Reshape", "Identity", "Dropout") == a.cut
+		a.skip(a.logits, "Add", "Gemm", "MatMul", "Flatten", "Reshape", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear") == a.cut
 }
 
 type nodeState byte
@@ -229,9 +285,7 @@ func (a *Net) checkOperations() error {
 				name += " (with a " + at.Other + " inside)"
 			}
 		}
-		_, own := ownOps[name]
-		_, folded := foldOps[name]
-		if own || folded || libraryOps[name] {
+		if _, known := rules[name]; known {
 			continue
 		}
 		name = strings.Trim(fmt.Sprintf("%.60q", name), `"`)
@@ -244,28 +298,4 @@ func (a *Net) checkOperations() error {
 	}
 	slices.Sort(ops)
 	return &UnsupportedError{Ops: ops}
-}
-
-// The settings of a node. Each function returns otherwise if the file does not have that setting,
-// or not as one value.
-
-func intAttr(n weights.ONNXNode, name string, otherwise int64) int64 {
-	if v := n.Attrs[name].Ints; len(v) == 1 {
-		return v[0]
-	}
-	return otherwise
-}
-
-func floatAttr(n weights.ONNXNode, name string, otherwise float64) float64 {
-	if v := n.Attrs[name].Floats; len(v) == 1 && !math.IsNaN(float64(v[0])) {
-		return float64(v[0])
-	}
-	return otherwise
-}
-
-func textAttr(n weights.ONNXNode, name, otherwise string) string {
-	if v := n.Attrs[name].Strings; len(v) == 1 {
-		return v[0]
-	}
-	return otherwise
 }

@@ -42,6 +42,18 @@ func (a *Net) findStages() error {
 	return nil
 }
 
+// beside are operations whose result is not followed as a map, where a network could be frozen: they
+// index, compare, or belong to transformers.
+var beside = map[string]bool{
+	"And": true, "ArgMax": true, "ArgMin": true, "Ceil": true, "Cos": true, "Einsum": true, "Equal": true, "Expand": true,
+	"Floor": true, "Gather": true, "GatherElements": true, "GatherND": true, "Gemm": true, "Greater": true, "GreaterOrEqual": true,
+	"IsNaN": true, "LayerNormalization": true, "Less": true, "LessOrEqual": true, "Mod": true, "Not": true, "Or": true, "Pow": true,
+	"Range": true, "ReduceL2": true, "ReduceMax": true, "ReduceMin": true, "ReduceProd": true, "ReduceSum": true, "Sign": true,
+	"Sin": true, "Slice": true, "Split": true, "Squeeze": true, "Tile": true, "TopK": true, "Trilu": true, "Unsqueeze": true,
+	"Where": true, "Xor": true, "Shape": true, "Size": true, "ConstantOfShape": true,
+	"Reshape": true, "Flatten": true, "MatMul": true, "GlobalAveragePool": true, "GlobalMaxPool": true, "ReduceMean": true,
+}
+
 // stageFinder is the state of findStages.
 type stageFinder struct {
 	*Net
@@ -82,7 +94,7 @@ func (f *stageFinder) followPictures() {
 }
 
 func (f *stageFinder) dependsOnPicture(value string) bool {
-	_, constant := f.consts[f.skip(value, "Identity")]
+	_, constant := f.consts[f.behindIdentity(value)]
 	return value != "" && !constant && !f.still[value]
 }
 
@@ -99,12 +111,7 @@ func (f *stageFinder) inputNeeded() int {
 
 // isMap reports whether a node makes a map out of a map.
 func (f *stageFinder) isMap(op string, inputs, outputs []string) bool {
-	switch op {
-	case "Reshape", "Flatten", "MatMul", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean":
-		return false
-	}
-	_, own := ownOps[op]
-	return own && len(outputs) == 1 && slices.ContainsFunc(inputs, func(in string) bool { return f.maps[in] })
+	return !beside[op] && len(outputs) == 1 && slices.ContainsFunc(inputs, func(in string) bool { return f.maps[in] })
 }
 
 // branches counts how many ways lead on from each value. A gate that a value has on itself is not a

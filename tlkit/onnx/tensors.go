@@ -3,28 +3,19 @@ package onnx
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
 // weight is a tensor that is loaded as a weight of the architecture.
 type weight struct {
-	shape  []int // in the file
+	kind   string // type of its numbers in the file
+	shape  []int  // in the file
 	layout weights.Layout
 	fixed  bool // not trained: a statistic of a batch norm
+	same   bool // its first axis repeats one row for each picture of a file for several
 }
-
-// constant is a tensor that is known when the graph is built, and may shape it: an axis, a size, a
-// bound.
-type constant struct {
-	dtype  string // "I64", "F32" ...
-	shape  []int
-	ints   []int64   // of integers and booleans
-	floats []float32 // of everything else
-}
-
-func (c constant) len() int { return max(len(c.ints), len(c.floats)) }
 
 // readTensors sorts the tensors into weights, which are loaded later, and constants, which are read
 // now.
@@ -33,19 +24,18 @@ func (a *Net) readTensors(f *weights.File) error {
 		n := a.nodes[i]
 		if v := n.Attrs["value"].Strings; n.Op == "ConstantOfShape" && len(v) == 1 {
 			if t, ok := f.Tensor(v[0]); ok {
-				if err := a.readConst(t, strings.HasPrefix(t.DType, "F")); err != nil {
+				if err := a.readConst(t, isFloat(t.DType)); err != nil {
 					return err
 				}
 			}
 		}
 		for k, name := range n.Inputs {
-			// Some writers share one tensor by Identity nodes.
-			name = a.skip(name, "Identity")
+			name = a.behindIdentity(name)
 			t, ok := f.Tensor(name)
 			if !ok {
 				continue
 			}
-			float := strings.HasPrefix(t.DType, "F") || t.DType == "BF16"
+			float := isFloat(t.DType)
 			if !float || t.Len() <= 1 || staticInput(n.Op, k) {
 				if err := a.readConst(t, float); err != nil {
 					return err
@@ -55,7 +45,7 @@ func (a *Net) readTensors(f *weights.File) error {
 			w, seen := a.weights[name]
 			kernel := n.Op == "Conv" && k == 1 && len(t.Shape) == 4
 			if !seen {
-				w = weight{shape: t.Shape}
+				w = weight{kind: t.DType, shape: t.Shape}
 				if kernel {
 					w.layout = weights.OIHWtoHWIO
 				}
@@ -69,12 +59,49 @@ func (a *Net) readTensors(f *weights.File) error {
 	for name := range a.consts {
 		delete(a.weights, name)
 	}
+	if err := a.findRepeated(f); err != nil {
+		return err
+	}
 	keys := map[string]string{}
 	for name := range a.weights {
 		if other, twice := keys[graphKey(name)]; twice {
 			return fmt.Errorf("tensors %.100q and %.100q differ in a slash only", name, other)
 		}
 		keys[graphKey(name)] = name
+	}
+	return nil
+}
+
+// findRepeated finds weights that hold the same numbers for each of the pictures that the file was
+// exported for, such as the class token of a transformer. One row of them is enough.
+func (a *Net) findRepeated(f *weights.File) error {
+	if a.fixed < 2 {
+		return nil
+	}
+	other := map[string]bool{} // used in a way in which repeating matters
+	for _, i := range a.sequence {
+		n := a.nodes[i]
+		for _, name := range n.Inputs {
+			if !slices.Contains([]string{"Concat", "Add", "Sub", "Mul", "Div", "Where", "Identity"}, n.Op) {
+				other[a.behindIdentity(name)] = true
+			}
+		}
+	}
+	for name, w := range a.weights {
+		if other[name] || len(w.shape) < 2 || w.shape[0] != a.fixed {
+			continue
+		}
+		t, _ := f.Tensor(name)
+		values, err := t.Float32()
+		if err != nil {
+			return err
+		}
+		w.same = true
+		row := len(values) / a.fixed
+		for i, v := range values {
+			w.same = w.same && v == values[i%max(1, row)]
+		}
+		a.weights[name] = w
 	}
 	return nil
 }
@@ -94,7 +121,11 @@ func (a *Net) readConst(t weights.Tensor, float bool) error {
 		return nil
 	}
 	n := t.Len()
-	if n > maxConstant {
+	most := maxTensor
+	if t.DType == "I64" || t.DType == "I32" { // large tables of positions
+		most = maxIndices
+	}
+	if n > most {
 		return fmt.Errorf("tensor %.100q has %d numbers of type %s: quantised networks are not read, export it with 32-bit floats", t.Name, n, t.DType)
 	}
 	c := constant{dtype: t.DType, shape: t.Shape}
@@ -103,7 +134,7 @@ func (a *Net) readConst(t weights.Tensor, float bool) error {
 		if err != nil {
 			return err
 		}
-		c.dtype, c.floats = "F32", values
+		c.floats = append([]float32{}, values...)
 		for _, v := range values {
 			// The bounds of a clip may be infinite; nothing may be NaN.
 			if v != v {

@@ -76,6 +76,9 @@ type onnxReader struct {
 	window *protoWindow
 	graph  *ONNX
 	held   int // bytes of names and settings
+
+	beside                  map[string]*source // other files with numbers of this network
+	besideBytes, besideUsed int64              // what they hold, and what tensors of it
 }
 
 // model reads a ModelProto. The field numbers are those of onnx.proto:
@@ -181,7 +184,7 @@ func (r *onnxReader) graphProto(m protoMessage) error {
 		}
 	}
 	r.graph.Inputs = inputs
-	return nil
+	return r.dequantise()
 }
 
 func (r *onnxReader) node(field protoField) error {
@@ -264,10 +267,13 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 	var name string
 	var a ONNXAttr
 	var tensor *protoMessage
+	kind := uint64(0)
 	err := field.each(func(field protoField) (err error) {
 		switch field.num {
 		case 1:
 			name, err = r.text(field)
+		case 20:
+			kind, err = field.integer()
 		case 2, 7:
 			a.List = a.List || field.num == 7
 			held := len(a.Floats)
@@ -300,6 +306,7 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 	if err != nil {
 		return err
 	}
+	a.settle(kind)
 	if _, twice := n.Attrs[name]; twice {
 		return fmt.Errorf("node %s has attribute %s twice", printable(n.Name), printable(name))
 	}
@@ -309,6 +316,43 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 		*value = tensor
 	}
 	return nil
+}
+
+// settle compares an attribute with the type that it says it has. Some writers leave out zeros and
+// empty lists.
+func (a *ONNXAttr) settle(kind uint64) {
+	if a.Other != "" || kind == 0 {
+		return
+	}
+	list, zeros := kind >= 6 && kind <= 8, 1
+	if list {
+		zeros = 0
+	}
+	held := len(a.Floats) + len(a.Ints) + len(a.Strings)
+	fits := held == 0 || a.List == list
+	switch kind {
+	case 1, 6:
+		fits = fits && a.Ints == nil && a.Strings == nil
+		if held == 0 {
+			a.Floats = make([]float32, zeros)
+		}
+	case 2, 7:
+		fits = fits && a.Floats == nil && a.Strings == nil
+		if held == 0 {
+			a.Ints = make([]int64, zeros)
+		}
+	case 3, 8:
+		fits = fits && a.Floats == nil && a.Ints == nil
+		if held == 0 {
+			a.Strings = make([]string, zeros)
+		}
+	default:
+		fits = false
+	}
+	a.List = list
+	if !fits {
+		a.Other = "value of another type"
+	}
 }
 
 // text reads a name or a word. Long texts, such as documentation, are not read.

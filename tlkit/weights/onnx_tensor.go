@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // onnxTypes are the supported element types of TensorProto.DataType. Text and floats of 4 and 8
@@ -26,7 +30,7 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		single   []int64     // or integers one by one
 		oneByOne bool
 		outside  bool
-		where    string
+		beside   outsideData
 	)
 	err := m.each(func(field protoField) (err error) {
 		switch field.num {
@@ -53,16 +57,7 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 			}
 		case 13:
 			outside = true
-			err = field.each(func(field protoField) error {
-				if field.num != 2 {
-					return nil
-				}
-				text, err := field.bytes(maxName)
-				if where == "" {
-					where = string(text)
-				}
-				return err
-			})
+			err = beside.entry(field)
 		case 14:
 			var n uint64
 			n, err = field.integer()
@@ -72,10 +67,6 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("tensor %s: %w", printable(name), err)
-	}
-	if outside {
-		return fmt.Errorf("tensor %s keeps its numbers in another file, %s, and no other file is opened for a network: save it as one file, in Python with onnx.save(onnx.load(%q), \"single.onnx\"), or export with external_data=False",
-			printable(name), printable(where), r.file.Path)
 	}
 	t := Tensor{Name: name, DType: onnxTypes[kind], Shape: make([]int, len(shape))}
 	size := int64(itemSizes[t.DType])
@@ -93,6 +84,13 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		return fmt.Errorf("tensor %s: %w", printable(name), err)
 	}
 	switch {
+	case outside && (oneByOne || run != nil):
+		return fmt.Errorf("tensor %s has its numbers here and in another file", printable(name))
+	case outside:
+		t.st, err = r.outside(beside, n*size)
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", printable(name), err)
+		}
 	case oneByOne && run != nil:
 		return fmt.Errorf("tensor %s has its numbers twice", printable(name))
 	case oneByOne:
@@ -117,6 +115,86 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		t.st = &storage{src: r.file.src, base: run.pos, size: run.size}
 	}
 	return r.add(t)
+}
+
+// outsideData says where in another file a tensor has its numbers.
+type outsideData struct {
+	file         string
+	offset, size int64
+	sized        bool // the file says how many bytes
+}
+
+// entry reads one pair of a key and a value.
+func (d *outsideData) entry(field protoField) error {
+	var key, value string
+	err := field.each(func(field protoField) error {
+		text, err := field.bytes(maxName)
+		switch field.num {
+		case 1:
+			key = string(text)
+		case 2:
+			value = string(text)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	switch key {
+	case "location":
+		if d.file != "" {
+			return errors.New("it names two files")
+		}
+		d.file = value
+	case "offset":
+		d.offset, err = strconv.ParseInt(value, 10, 64)
+	case "length":
+		d.sized = true
+		d.size, err = strconv.ParseInt(value, 10, 64)
+	}
+	if err != nil || d.offset < 0 || d.size < 0 {
+		return fmt.Errorf("its %s in another file is %s", printable(key), printable(value))
+	}
+	return nil
+}
+
+// maxBeside is how many files a network may be spread over.
+const maxBeside = 512
+
+// outside returns the storage of a tensor that has its numbers in another file. Only files in the
+// folder of the network are opened, and below it. A tensor may share its numbers with others, but
+// all of them together may not hold more than twice what is in the files.
+func (r *onnxReader) outside(d outsideData, want int64) (*storage, error) {
+	up := slices.Contains(strings.Split(d.file, "/"), "..")
+	if r.file.src.sibling == nil || up || !filepath.IsLocal(d.file) || strings.ContainsAny(d.file, "\\:") {
+		return nil, fmt.Errorf("it has its numbers in the file %s, which is not beside the network: only files of its own folder are opened", printable(d.file))
+	}
+	if d.sized && d.size != want {
+		return nil, fmt.Errorf("it needs %d bytes, has %d in %s", want, d.size, printable(d.file))
+	}
+	if r.beside == nil {
+		r.beside = map[string]*source{}
+	}
+	src := r.beside[d.file]
+	if src == nil {
+		if len(r.beside) == maxBeside {
+			return nil, fmt.Errorf("the network is spread over more than %d files: save it as one, in Python with onnx.save(onnx.load(%q), \"single.onnx\")", maxBeside, r.file.Path)
+		}
+		reader, size, err := r.file.src.sibling(d.file)
+		if err != nil {
+			return nil, fmt.Errorf("the network has its numbers in the file %s beside it: %w", printable(d.file), err)
+		}
+		src = &source{name: d.file, r: reader, size: size, files: r.file.src.files}
+		r.beside[d.file] = src
+		r.besideBytes += size
+	}
+	if d.offset > src.size || want > src.size-d.offset {
+		return nil, fmt.Errorf("it needs bytes %d to %d of %s, which has %d", d.offset, d.offset+want, printable(d.file), src.size)
+	}
+	if r.besideUsed += want; r.besideUsed > 2*r.besideBytes {
+		return nil, fmt.Errorf("the tensors share their numbers: they hold more than twice the %d bytes of the files beside the network", r.besideBytes)
+	}
+	return &storage{src: src, base: d.offset, size: want}, nil
 }
 
 func (r *onnxReader) add(t Tensor) error {

@@ -72,11 +72,16 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("weights: %w", err)
 	}
 	src := &source{name: path, r: f, size: o.size, files: []opened{o}}
+	beside := map[string]opened{}
 	src.sibling = func(name string) (io.ReaderAt, int64, error) {
+		if o, ok := beside[name]; ok {
+			return o.file, o.size, nil
+		}
 		o, err := openBeside(path, name)
 		if err != nil {
 			return nil, 0, err
 		}
+		beside[name] = o
 		src.files = append(src.files, o)
 		return o.file, o.size, nil
 	}
@@ -210,6 +215,12 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	t.Shape = slices.Clone(t.Shape)
 	return t, true
 }
+
+// Size is the number of bytes of the file, and of those beside it that hold its numbers.
+func (f *File) Size() int64 { return f.src.bytes() }
+
+// Alone reports whether the file holds all its numbers itself, and not in other files beside it.
+func (f *File) Alone() bool { return len(f.src.files) < 2 }
 
 // Close closes the file. Its tensors cannot be read afterwards.
 func (f *File) Close() error {

@@ -64,6 +64,15 @@ func (s *source) unchanged() error {
 	return nil
 }
 
+// bytes is the size of all files.
+func (s *source) bytes() int64 {
+	total := int64(0)
+	for _, o := range s.files {
+		total += o.size
+	}
+	return max(total, s.size)
+}
+
 func (s *source) close() error {
 	var failed []error
 	for _, o := range s.files {

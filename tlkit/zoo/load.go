@@ -206,7 +206,8 @@ type fitted interface {
 }
 
 // Sum returns the sha256 by which a Net knows a weights file. It is that of the file's bytes; for a
-// TensorFlow.js model, whose numbers are in other files beside it, it covers those too.
+// TensorFlow.js model or an ONNX network, whose numbers are in other files beside it, it covers
+// those too.
 func Sum(ctx context.Context, path string) (string, error) {
 	sum, err := hashFile(ctx, path)
 	if err != nil {
@@ -223,7 +224,7 @@ func Sum(ctx context.Context, path string) (string, error) {
 // withNeighbours returns sum for a file that is complete in itself, and for any other a sum of it
 // and all its tensors.
 func withNeighbours(sum string, file *weights.File) (string, error) {
-	if file.Format != "tensorflow.js" {
+	if file.Format != "tensorflow.js" && file.Alone() {
 		return sum, nil
 	}
 	h := sha256.New()

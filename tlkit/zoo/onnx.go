@@ -22,7 +22,8 @@ import (
 //	tlkit train DIR --model my.onnx --statistics imagenet
 //	tlkit train DIR --model my.onnx#pool/AvgPool:0 --preset resnet18
 //
-// No ONNX file says which pixels its network was trained on, so Load wants Options.Preset.
+// Most ONNX files do not say which pixels their network was trained on, so Load wants
+// Options.Preset. A network that takes bytes does say so: it prepares them itself.
 
 const onnxFamily = "ONNX"
 
@@ -98,6 +99,13 @@ func findOwn(ref onnx.Ref, size int) (Row, error) {
 		Preset: transforms.Preset{Name: name, Size: size, Resize: (size*8 + 6) / 7, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear},
 		arch:   net,
 	}
+	if net.Bytes() {
+		raw, err := transforms.Statistics("raw")
+		if err != nil {
+			return Row{}, err
+		}
+		r.Preset = r.Preset.WithStatistics(raw)
+	}
 	d, err := backbone.Declare(net, size)
 	if err != nil {
 		return Row{}, fmt.Errorf("zoo: %s: %w", ref.File, err)
@@ -124,8 +132,12 @@ func loadOwn(ctx context.Context, ref onnx.Ref, o Options) (*Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Preset == nil {
+	takesBytes := row.Preset.Channels != ""
+	switch p := o.Preset; {
+	case p == nil && !takesBytes:
 		return nil, &PresetError{ref.File}
+	case p != nil && takesBytes && (p.Range != row.Preset.Range || p.Mean != row.Preset.Mean || p.Std != row.Preset.Std || p.Channels != row.Preset.Channels):
+		return nil, advice.New(fmt.Errorf("zoo: %s takes pictures as bytes and prepares them itself; the preset %s prepares them, too", ref.File, p.Name), "leave --statistics and --preset away, or say --statistics raw")
 	}
 	return row.load(ctx, o)
 }
