@@ -4,8 +4,32 @@ package words
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
+
+// quoted is the number of characters that Quote shows.
+const quoted = 60
+
+// Quote returns a value of a file that may be hostile in a form that is safe in messages and logs:
+// at most its first 60 characters, with what a terminal could obey escaped, in quotes if it is not
+// a plain name.
+func Quote(s string) string {
+	cut := ""
+	count := 0
+	for i := range s {
+		if count == quoted {
+			s, cut = s[:i], "..."
+			break
+		}
+		count++
+	}
+	q := strconv.QuoteToGraphic(s)
+	if inner := q[1 : len(q)-1]; inner == s && s != "" && !strings.ContainsAny(s, " ,:;") {
+		return s + cut
+	}
+	return q + cut
+}
 
 // Plain replaces characters that move the cursor or change the direction of the text by a
 // question mark.

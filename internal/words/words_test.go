@@ -42,3 +42,16 @@ func TestNearest(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestQuote(t *testing.T) {
+	long := strings.Repeat("é", 1_000_000)
+	for s, want := range map[string]string{
+		"layer1.0.conv1.weight": "layer1.0.conv1.weight", "": `""`, "two words": `"two words"`,
+		"\x1b]0;title\a": `"\x1b]0;title\a"`, "\x1b[2J": `"\x1b[2J"`, "\u202egnp": `"\u202egnp"`, "\xff": `"\xff"`, "a\x00b": `"a\x00b"`,
+		long: strings.Repeat("é", 60) + "...", long[:120]: long[:120],
+	} {
+		if got := Quote(s); got != want {
+			t.Errorf("%.20q: %s, want %s", s, got, want)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -34,7 +36,7 @@ func (f *File) readConfig(text []byte) (layers []string, err error) {
 		return nil, fmt.Errorf("the description of the network (model_config) is not readable: %w", err)
 	}
 	if c.code != "" {
-		return nil, fmt.Errorf("layer %s is a Lambda, Python code inside the file: it is never run here, and without it the network would compute something else. In Python replace it by a layer of Keras' own, or save the weights of the part before it", printable(c.code))
+		return nil, fmt.Errorf("layer %s is a Lambda, Python code inside the file: it is never run here, and without it the network would compute something else. In Python replace it by a layer of Keras' own, or save the weights of the part before it", words.Quote(c.code))
 	}
 	note := func(key, value string) { f.note(key, value, 200) }
 	if root.inner != nil && root.class == "" {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/weights/internal/hdf5"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const maxLayers = 10_000
@@ -150,11 +152,11 @@ func (k *h5Reader) object(place string) (*hdf5.Object, error) {
 	}
 	i, found := slices.BinarySearchFunc(g.links, base, func(l hdf5.Link, name string) int { return strings.Compare(l.Name, name) })
 	if !found {
-		return nil, fmt.Errorf("%s is named in the file, but is not in it", printable(place))
+		return nil, fmt.Errorf("%s is named in the file, but is not in it", words.Quote(place))
 	}
 	o, err := k.h.Follow(g.links[i])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", printable(place), err)
+		return nil, fmt.Errorf("%s: %w", words.Quote(place), err)
 	}
 	return o, nil
 }
@@ -175,11 +177,11 @@ func (k *h5Reader) group(place string) (h5Group, error) {
 
 func (k *h5Reader) keep(place string, o *hdf5.Object) (h5Group, error) {
 	if o.IsDataset() {
-		return h5Group{}, fmt.Errorf("%s is an array where a group should be", printable(place))
+		return h5Group{}, fmt.Errorf("%s is an array where a group should be", words.Quote(place))
 	}
 	links, err := o.Links()
 	if err != nil {
-		return h5Group{}, fmt.Errorf("group %s: %w", printable(place), err)
+		return h5Group{}, fmt.Errorf("group %s: %w", words.Quote(place), err)
 	}
 	g := h5Group{o, links}
 	k.groups[place] = g
@@ -198,7 +200,7 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 	for _, layer := range names {
 		place := path.Join(top, layer)
 		if layer == "" || path.Join("/", layer) != "/"+layer {
-			return fmt.Errorf("%s is not a valid name of a layer", printable(layer))
+			return fmt.Errorf("%s is not a valid name of a layer", words.Quote(layer))
 		}
 		g, err := k.group(place)
 		if err != nil {
@@ -206,12 +208,12 @@ func (k *h5Reader) legacy(top string, root h5Group, names []string) error {
 		}
 		weights, _, err := textList(g.object, "weight_names")
 		if err != nil {
-			return fmt.Errorf("layer %s: attribute weight_names: %w", printable(layer), err)
+			return fmt.Errorf("layer %s: attribute weight_names: %w", words.Quote(layer), err)
 		}
 		one := oneDir(weights)
 		for _, w := range weights {
 			if w == "" || path.Join("/", w) != "/"+w {
-				return fmt.Errorf("layer %s: %s is not a valid name of a weight", printable(layer), printable(w))
+				return fmt.Errorf("layer %s: %s is not a valid name of a weight", words.Quote(layer), words.Quote(w))
 			}
 			o, err := k.object(place + "/" + w)
 			if err != nil {
@@ -270,11 +272,11 @@ func (k *h5Reader) walk(place string, g h5Group, depth int) error {
 			target = place + "/" + target
 		}
 		if len(target) > maxName || strings.Contains(l.Name, "/") {
-			return fmt.Errorf("name %s of %d bytes, at most %d are allowed and no slash", printable(target), len(target), maxName)
+			return fmt.Errorf("name %s of %d bytes, at most %d are allowed and no slash", words.Quote(target), len(target), maxName)
 		}
 		o, err := k.h.Follow(l)
 		if err != nil {
-			return fmt.Errorf("%s: %w", printable(target), err)
+			return fmt.Errorf("%s: %w", words.Quote(target), err)
 		}
 		if !o.IsDataset() {
 			inner, err := k.keep(target, o)
@@ -356,17 +358,17 @@ func (k *h5Reader) add(id layerID, key, leaf string) *kerasLayer {
 // tensor adds an array under a name. It returns false if the array has no numbers.
 func (k *h5Reader) tensor(name string, o *hdf5.Object) (bool, error) {
 	if !o.IsDataset() {
-		return false, fmt.Errorf("%s is a group where an array should be", printable(name))
+		return false, fmt.Errorf("%s is a group where an array should be", words.Quote(name))
 	}
 	if len(name) > maxName {
-		return false, fmt.Errorf("name %s of %d bytes, at most %d are allowed", printable(name), len(name), maxName)
+		return false, fmt.Errorf("name %s of %d bytes, at most %d are allowed", words.Quote(name), len(name), maxName)
 	}
 	if len(k.f.tensors) == maxTensors {
 		return false, fmt.Errorf("more than %d tensors", maxTensors)
 	}
 	d, err := o.Dataset()
 	if err != nil {
-		return false, fmt.Errorf("tensor %s: %w", printable(name), err)
+		return false, fmt.Errorf("tensor %s: %w", words.Quote(name), err)
 	}
 	dtype := d.Type.Name
 	if dtype == "opaque" {
@@ -381,12 +383,12 @@ func (k *h5Reader) tensor(name string, o *hdf5.Object) (bool, error) {
 			if what == "" {
 				what = "bytes without a type"
 			}
-			k.f.Skipped = append(k.f.Skipped, fmt.Sprintf("%s: an array of %s", printable(name), what))
+			k.f.Skipped = append(k.f.Skipped, fmt.Sprintf("%s: an array of %s", words.Quote(name), what))
 		}
 		return false, nil
 	}
 	if len(d.Shape) > maxRank {
-		return false, fmt.Errorf("tensor %s: %d axes, at most %d are read", printable(name), len(d.Shape), maxRank)
+		return false, fmt.Errorf("tensor %s: %d axes, at most %d are read", words.Quote(name), len(d.Shape), maxRank)
 	}
 	st := &storage{src: k.f.src, size: d.Bytes()}
 	pos, whole := d.Place()

@@ -133,6 +133,9 @@ func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLaye
 			pair(w, home[i])
 		}
 	}
+	if byName {
+		pairElsewhere(have, want, pairs, taken)
+	}
 	if byName || len(want) == 0 || len(home) == 0 {
 		return pairs
 	}
@@ -159,6 +162,33 @@ func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLaye
 		}
 	}
 	return pairs
+}
+
+// pairElsewhere pairs the layers that Keras has numbered and that are not in the home container, such
+// as a classifier beside its network, if the rest of the file has as many of their class.
+func pairElsewhere(have []*kerasLayer, want []KerasLayer, pairs map[*KerasLayer]*kerasLayer, taken map[*kerasLayer]bool) {
+	free := map[string][]*kerasLayer{}
+	open := map[string][]*KerasLayer{}
+	for i := range want {
+		if w := &want[i]; pairs[w] == nil && autoNamed(w.Name, w.Class) {
+			open[w.Class] = append(open[w.Class], w)
+		}
+	}
+	for class := range open {
+		for _, l := range have {
+			if !taken[l] && (autoNamed(l.also, class) || !l.slot && autoNamed(l.name, class)) {
+				free[class] = append(free[class], l)
+			}
+		}
+	}
+	for class, all := range open {
+		if len(free[class]) != len(all) {
+			continue
+		}
+		for i, w := range all {
+			pairs[w], taken[free[class][i]] = free[class][i], true
+		}
+	}
 }
 
 // homeOf returns the container with most of the wanted names, or else with most layers: if a

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const kerasWeights = "model.weights.h5"
@@ -31,7 +33,7 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 	records := make(map[string]*zip.File, len(z.File))
 	for _, r := range z.File {
 		if records[r.Name] != nil {
-			return fmt.Errorf("two zip records are named %s", printable(r.Name))
+			return fmt.Errorf("two zip records are named %s", words.Quote(r.Name))
 		}
 		records[r.Name] = r
 	}

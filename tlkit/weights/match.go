@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // Want is one tensor that an architecture needs.
@@ -51,10 +53,10 @@ func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, er
 	for i := range want {
 		w := &want[i]
 		if err := w.Layout.check(w.Shape); err != nil {
-			return nil, r, fmt.Errorf("weights: wanted tensor %s: %w", printable(w.Name), err)
+			return nil, r, fmt.Errorf("weights: wanted tensor %s: %w", words.Quote(w.Name), err)
 		}
 		if wanted[w.Name] != nil {
-			return nil, r, fmt.Errorf("weights: tensor %s is wanted twice", printable(w.Name))
+			return nil, r, fmt.Errorf("weights: tensor %s is wanted twice", words.Quote(w.Name))
 		}
 		wanted[w.Name] = w
 	}
@@ -68,7 +70,7 @@ func Match(f *File, want []Want, o MatchOptions) (map[string]Loaded, *Report, er
 		switch {
 		case w != nil:
 			if earlier, twice := have[name]; twice {
-				r.Ambiguous = append(r.Ambiguous, fmt.Sprintf("%s: both %s and %s of the file", printable(name), printable(earlier.Name), printable(t.Name)))
+				r.Ambiguous = append(r.Ambiguous, fmt.Sprintf("%s: both %s and %s of the file", words.Quote(name), words.Quote(earlier.Name), words.Quote(t.Name)))
 				continue
 			}
 			have[name] = t

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // ONNX is the computation in an .onnx file. Its numbers, which are its initializers and the
@@ -241,7 +243,7 @@ func (r *onnxReader) node(field protoField) error {
 // constant makes a tensor of a Constant node.
 func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
 	if len(n.Outputs) != 1 || n.Outputs[0] == "" {
-		return fmt.Errorf("constant node %s has no single output", printable(n.Name))
+		return fmt.Errorf("constant node %s has no single output", words.Quote(n.Name))
 	}
 	name := n.Outputs[0]
 	if value != nil {
@@ -259,7 +261,7 @@ func (r *onnxReader) constant(n ONNXNode, value *protoMessage) error {
 			return r.add(FromFloat32(name, []int{len(a.Floats)}, a.Floats))
 		}
 	}
-	return fmt.Errorf("constant node %s holds no tensor of numbers", printable(n.Name))
+	return fmt.Errorf("constant node %s holds no tensor of numbers", words.Quote(n.Name))
 }
 
 // attribute reads one attribute. Of a tensor it keeps only the place.
@@ -308,7 +310,7 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 	}
 	a.settle(kind)
 	if _, twice := n.Attrs[name]; twice {
-		return fmt.Errorf("node %s has attribute %s twice", printable(n.Name), printable(name))
+		return fmt.Errorf("node %s has attribute %s twice", words.Quote(n.Name), words.Quote(name))
 	}
 	r.held += 64
 	n.Attrs[name] = a
@@ -409,7 +411,7 @@ func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 		return nil
 	}
 	if len(v.Shape) == maxRank {
-		return fmt.Errorf("%s has more than %d axes", printable(v.Name), maxRank)
+		return fmt.Errorf("%s has more than %d axes", words.Quote(v.Name), maxRank)
 	}
 	size := -1
 	err := field.each(func(field protoField) error {

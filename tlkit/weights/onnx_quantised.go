@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // dequantise replaces each DequantizeLinear node of a tensor of the file by the tensor of floats that
@@ -139,7 +141,7 @@ func (t Tensor) integers() ([]int32, error) {
 		case "I32":
 			out[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
 		default:
-			return nil, fmt.Errorf("weights: %s is of type %s", printable(t.Name), t.DType)
+			return nil, fmt.Errorf("weights: %s is of type %s", words.Quote(t.Name), t.DType)
 		}
 	}
 	return out, nil

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // onnxTypes are the supported element types of TensorProto.DataType. Text and floats of 4 and 8
@@ -66,51 +68,51 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("tensor %s: %w", printable(name), err)
+		return fmt.Errorf("tensor %s: %w", words.Quote(name), err)
 	}
 	t := Tensor{Name: name, DType: onnxTypes[kind], Shape: make([]int, len(shape))}
 	size := int64(itemSizes[t.DType])
 	if size == 0 {
-		return fmt.Errorf("tensor %s has elements of ONNX type %d, which is not read", printable(name), kind)
+		return fmt.Errorf("tensor %s has elements of ONNX type %d, which is not read", words.Quote(name), kind)
 	}
 	for i, d := range shape {
 		if d < 0 || d > math.MaxInt32 {
-			return fmt.Errorf("tensor %s has shape %v", printable(name), shape)
+			return fmt.Errorf("tensor %s has shape %v", words.Quote(name), shape)
 		}
 		t.Shape[i] = int(d)
 	}
 	n, err := elements(t.Shape)
 	if err != nil {
-		return fmt.Errorf("tensor %s: %w", printable(name), err)
+		return fmt.Errorf("tensor %s: %w", words.Quote(name), err)
 	}
 	switch {
 	case outside && (oneByOne || run != nil):
-		return fmt.Errorf("tensor %s has its numbers here and in another file", printable(name))
+		return fmt.Errorf("tensor %s has its numbers here and in another file", words.Quote(name))
 	case outside:
 		t.st, err = r.outside(beside, n*size)
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", printable(name), err)
+			return fmt.Errorf("tensor %s: %w", words.Quote(name), err)
 		}
 	case oneByOne && run != nil:
-		return fmt.Errorf("tensor %s has its numbers twice", printable(name))
+		return fmt.Errorf("tensor %s has its numbers twice", words.Quote(name))
 	case oneByOne:
 		if int64(len(single)) != n {
-			return fmt.Errorf("tensor %s of shape %v has %d numbers, want %d", printable(name), t.Shape, len(single), n)
+			return fmt.Errorf("tensor %s of shape %v has %d numbers, want %d", words.Quote(name), t.Shape, len(single), n)
 		}
 		if t.DType == "F32" || t.DType == "F64" || t.DType[0] == 'C' {
-			return fmt.Errorf("tensor %s of type %s is stored as integers", printable(name), t.DType)
+			return fmt.Errorf("tensor %s of type %s is stored as integers", words.Quote(name), t.DType)
 		}
 		t.st = inMemory(name, single, int(size))
 	case run == nil && n == 0:
 		t.st = inMemory(name, nil, int(size))
 	case run == nil:
-		return fmt.Errorf("tensor %s of shape %v has no numbers", printable(name), t.Shape)
+		return fmt.Errorf("tensor %s of shape %v has no numbers", words.Quote(name), t.Shape)
 	default:
 		if run.num == 4 && t.DType != "F32" || run.num == 10 && t.DType != "F64" {
-			return fmt.Errorf("tensor %s of type %s is stored as another type", printable(name), t.DType)
+			return fmt.Errorf("tensor %s of type %s is stored as another type", words.Quote(name), t.DType)
 		}
 		if run.size != n*size {
-			return fmt.Errorf("tensor %s of shape %v and type %s needs %d bytes, has %d", printable(name), t.Shape, t.DType, n*size, run.size)
+			return fmt.Errorf("tensor %s of shape %v and type %s needs %d bytes, has %d", words.Quote(name), t.Shape, t.DType, n*size, run.size)
 		}
 		t.st = &storage{src: r.file.src, base: run.pos, size: run.size}
 	}
@@ -153,7 +155,7 @@ func (d *outsideData) entry(field protoField) error {
 		d.size, err = strconv.ParseInt(value, 10, 64)
 	}
 	if err != nil || d.offset < 0 || d.size < 0 {
-		return fmt.Errorf("its %s in another file is %s", printable(key), printable(value))
+		return fmt.Errorf("its %s in another file is %s", words.Quote(key), words.Quote(value))
 	}
 	return nil
 }
@@ -167,10 +169,10 @@ const maxBeside = 512
 func (r *onnxReader) outside(d outsideData, want int64) (*storage, error) {
 	up := slices.Contains(strings.Split(d.file, "/"), "..")
 	if r.file.src.sibling == nil || up || !filepath.IsLocal(d.file) || strings.ContainsAny(d.file, "\\:") {
-		return nil, fmt.Errorf("it has its numbers in the file %s, which is not beside the network: only files of its own folder are opened", printable(d.file))
+		return nil, fmt.Errorf("it has its numbers in the file %s, which is not beside the network: only files of its own folder are opened", words.Quote(d.file))
 	}
 	if d.sized && d.size != want {
-		return nil, fmt.Errorf("it needs %d bytes, has %d in %s", want, d.size, printable(d.file))
+		return nil, fmt.Errorf("it needs %d bytes, has %d in %s", want, d.size, words.Quote(d.file))
 	}
 	if r.beside == nil {
 		r.beside = map[string]*source{}
@@ -182,14 +184,14 @@ func (r *onnxReader) outside(d outsideData, want int64) (*storage, error) {
 		}
 		reader, size, err := r.file.src.sibling(d.file)
 		if err != nil {
-			return nil, fmt.Errorf("the network has its numbers in the file %s beside it: %w", printable(d.file), err)
+			return nil, fmt.Errorf("the network has its numbers in the file %s beside it: %w", words.Quote(d.file), err)
 		}
 		src = &source{name: d.file, r: reader, size: size, files: r.file.src.files}
 		r.beside[d.file] = src
 		r.besideBytes += size
 	}
 	if d.offset > src.size || want > src.size-d.offset {
-		return nil, fmt.Errorf("it needs bytes %d to %d of %s, which has %d", d.offset, d.offset+want, printable(d.file), src.size)
+		return nil, fmt.Errorf("it needs bytes %d to %d of %s, which has %d", d.offset, d.offset+want, words.Quote(d.file), src.size)
 	}
 	if r.besideUsed += want; r.besideUsed > 2*r.besideBytes {
 		return nil, fmt.Errorf("the tensors share their numbers: they hold more than twice the %d bytes of the files beside the network", r.besideBytes)

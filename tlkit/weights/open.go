@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // File is an opened file of weights: a list of named tensors that are read on demand.
@@ -21,7 +21,8 @@ type File struct {
 
 	// Metadata is text of the file, to be shown. For safetensors it is __metadata__. For a PyTorch
 	// file, "entry" is the path of keys to the state dict ("state_dict") and "prefix" is what was
-	// stripped from every name ("module."). For a file of Keras it has "keras_version" and
+	// stripped from every name ("module."); [File.Whole] has "keys" instead, the keys of
+	// the outermost dict, joined with ", ". For a file of Keras it has "keras_version" and
 	// "backend" and, if the file describes its network, "class_name", "name", "input_shape"
 	// (",224,224,3") and "layers" with the number of each class ("InputLayer 1, Conv2D 35, ...").
 	Metadata map[string]string
@@ -35,6 +36,7 @@ type File struct {
 	index   map[string]int
 	keras   []*kerasLayer
 	onnx    *ONNX
+	root    any // the object of a PyTorch file, with all that is in it
 }
 
 // Open opens a file of weights and lists its tensors. The first bytes determine the format, not
@@ -97,6 +99,11 @@ func Open(path string) (*File, error) {
 func inFolder(path string) string {
 	for _, x := range []struct{ name, what string }{
 		{"saved_model.pb", ", a SavedModel of TensorFlow, which is not read here: in Python load it with Keras and save .keras or .weights.h5"},
+		{".metadata", ", a sharded checkpoint of torch.distributed.checkpoint, which is not read here: make one file of it with python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt"},
+		{"zero_to_fp32.py", ", a sharded checkpoint of DeepSpeed, which is not read here: make one file of it with python zero_to_fp32.py . weights.pt"},
+		{"_CHECKPOINT_METADATA", ", a checkpoint of JAX (Orbax), which is not read here: save the weights as safetensors"},
+		{"checkpoint", ", a checkpoint of TensorFlow, which is not read here: in Python load it with Keras and save .keras or .weights.h5"},
+		{"Manifest.json", ", a Core ML package, which is not read here: take the weights that it was made from"},
 		{"model.json", ": give model.json inside it"},
 	} {
 		if _, err := os.Stat(filepath.Join(path, x.name)); err == nil {
@@ -174,6 +181,8 @@ func open(src *source) (f *File, err error) {
 	}
 	if err == nil {
 		err = f.buildIndex()
+	} else if what := byName(src.name); what != "" {
+		err = fmt.Errorf("%w; %s", err, what)
 	}
 	if err != nil {
 		return nil, &FormatError{src.name, f.Format, err}
@@ -188,7 +197,7 @@ func (f *File) buildIndex() error {
 	f.index = make(map[string]int, len(f.tensors))
 	for i, t := range f.tensors {
 		if _, twice := f.index[t.Name]; twice {
-			return fmt.Errorf("two tensors are named %s", printable(t.Name))
+			return fmt.Errorf("two tensors are named %s", words.Quote(t.Name))
 		}
 		f.index[t.Name] = i
 	}
@@ -225,19 +234,4 @@ func (f *File) Alone() bool { return len(f.src.files) < 2 }
 // Close closes the file. Its tensors cannot be read afterwards.
 func (f *File) Close() error {
 	return f.src.close()
-}
-
-// printable quotes and shortens a name from an untrusted file, so that it is safe in messages
-// and logs.
-func printable(name string) string {
-	const most = 120
-	cut := ""
-	if len(name) > most {
-		name, cut = name[:most], "..."
-	}
-	q := strconv.QuoteToGraphic(name)
-	if inner := q[1 : len(q)-1]; inner == name && name != "" && !strings.ContainsAny(name, " ,:;") {
-		return name + cut
-	}
-	return q + cut
 }

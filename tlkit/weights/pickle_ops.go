@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // step runs one operation. All others are refused: INST, OBJ, EXT*, DUP, NEWOBJ_EX, the text
@@ -265,7 +267,7 @@ func (u *unpickler) pushBytes(n uint64) error {
 func (u *unpickler) pushGlobal(module, name string) error {
 	g := global{module, name}
 	if dangerous(g) {
-		return fmt.Errorf("the file asks Python to use %s. Weights never do: it would attack users of Python, so it is refused (nothing was executed)", printable(g.String()))
+		return fmt.Errorf("the file asks Python to use %s. Weights never do: it would attack users of Python, so it is refused (nothing was executed)", words.Quote(g.String()))
 	}
 	return u.push(g)
 }

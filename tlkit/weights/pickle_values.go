@@ -1,6 +1,10 @@
 package weights
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
+)
 
 // The values of a pickle. The stack and the memo also contain bool, int64, float64, string and
 // []byte.
@@ -101,9 +105,9 @@ func kind(v any) string {
 	case *pickledStorage:
 		return "a storage"
 	case global:
-		return "the Python name " + printable(v.String())
+		return "the Python name " + words.Quote(v.String())
 	case *object:
-		return "an object of the Python class " + printable(v.class.String())
+		return "an object of the Python class " + words.Quote(v.class.String())
 	}
 	return "an unknown value"
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // Report lists every difference between a file and what was wanted.
@@ -27,7 +29,7 @@ type Report struct {
 type Difference struct{ Name, Got, Want string }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s: got %s, want %s", printable(d.Name), d.Got, d.Want)
+	return fmt.Sprintf("%s: got %s, want %s", words.Quote(d.Name), d.Got, d.Want)
 }
 
 // OK reports whether the file has exactly what was wanted.
@@ -35,7 +37,10 @@ func (r *Report) OK() bool {
 	return len(r.Missing)+len(r.Unexpected)+len(r.WrongShape)+len(r.WrongType)+len(r.NonFinite)+len(r.Ambiguous) == 0
 }
 
-// String returns a line of counts, then a line for each difference.
+// shownLines is how many differences of a kind String shows. A file of another network has hundreds.
+const shownLines = 3
+
+// String returns a line of counts, then a line for each of the first differences of each kind.
 func (r *Report) String() string {
 	var b strings.Builder
 	if r.OK() {
@@ -62,8 +67,11 @@ func (r *Report) String() string {
 		b.WriteString("\n  " + hint)
 	}
 	list := func(what string, names []string) {
-		for _, n := range names {
+		for _, n := range names[:min(shownLines, len(names))] {
 			b.WriteString("\n  " + what + " " + n)
+		}
+		if more := len(names) - shownLines; more > 0 {
+			fmt.Fprintf(&b, "\n  %s %d more", what, more)
 		}
 	}
 	list("missing", quoted(r.Missing))
@@ -86,10 +94,10 @@ func (r *Report) prefixHint() string {
 		return ""
 	}
 	if p := prefixBefore(r.Missing, r.Unexpected); p != "" {
-		return fmt.Sprintf("the names in the file have %s before what is wanted: strip it with MatchOptions.Rename", printable(p))
+		return fmt.Sprintf("the names in the file have %s before what is wanted: MatchOptions.Rename can strip it", words.Quote(p))
 	}
 	if p := prefixBefore(r.Unexpected, r.Missing); p != "" {
-		return fmt.Sprintf("the names in the file lack %s before them: add it with MatchOptions.Rename", printable(p))
+		return fmt.Sprintf("the names in the file lack %s before them: MatchOptions.Rename can add it", words.Quote(p))
 	}
 	return ""
 }
@@ -119,7 +127,7 @@ candidates:
 func quoted(names []string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
-		out[i] = printable(n)
+		out[i] = words.Quote(n)
 	}
 	return out
 }

@@ -10,6 +10,8 @@ import (
 	"sort"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const maxHeader = 100_000_000 // bytes, the format's own limit
@@ -48,7 +50,7 @@ func (f *File) readSafetensors() error {
 	for i, e := range entries {
 		bytes, err := e.check(data)
 		if err != nil {
-			return fmt.Errorf("safetensors tensor %s: %w", printable(e.name), err)
+			return fmt.Errorf("safetensors tensor %s: %w", words.Quote(e.name), err)
 		}
 		st := &storage{src: f.src, base: 8 + int64(n) + e.begin, size: bytes}
 		f.tensors[i] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, st: st}
@@ -74,7 +76,7 @@ func (f *File) readSafetensors() error {
 			if e.begin < pos {
 				what = "an overlap"
 			}
-			return fmt.Errorf("safetensors tensor %s begins at byte %d of the data, expected %d: %s", printable(e.name), e.begin, pos, what)
+			return fmt.Errorf("safetensors tensor %s begins at byte %d of the data, expected %d: %s", words.Quote(e.name), e.begin, pos, what)
 		}
 		pos = e.end
 	}
@@ -94,7 +96,7 @@ type headerEntry struct {
 func (e headerEntry) check(data int64) (int64, error) {
 	size, ok := itemSizes[e.dtype]
 	if !ok || e.dtype == "C128" {
-		return 0, fmt.Errorf("dtype %s is not known", printable(e.dtype))
+		return 0, fmt.Errorf("dtype %s is not known", words.Quote(e.dtype))
 	}
 	n, err := elements(e.shape)
 	if err != nil {
@@ -122,17 +124,17 @@ func parseHeader(header []byte) ([]headerEntry, map[string]string, error) {
 	seen := map[string]bool{}
 	err := p.object(func(name string) error {
 		if seen[name] {
-			return fmt.Errorf("%s occurs twice", printable(name))
+			return fmt.Errorf("%s occurs twice", words.Quote(name))
 		}
 		seen[name] = true
 		if len(name) > maxName {
-			return fmt.Errorf("name %s of %d bytes, at most %d are allowed", printable(name), len(name), maxName)
+			return fmt.Errorf("name %s of %d bytes, at most %d are allowed", words.Quote(name), len(name), maxName)
 		}
 		if name == "__metadata__" {
 			metadata = map[string]string{}
 			return p.object(func(key string) error {
 				if _, twice := metadata[key]; twice {
-					return fmt.Errorf("metadata %s occurs twice", printable(key))
+					return fmt.Errorf("metadata %s occurs twice", words.Quote(key))
 				}
 				value, err := p.text()
 				metadata[key] = value
@@ -144,7 +146,7 @@ func parseHeader(header []byte) ([]headerEntry, map[string]string, error) {
 		}
 		e, err := p.entry(name)
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", printable(name), err)
+			return fmt.Errorf("tensor %s: %w", words.Quote(name), err)
 		}
 		entries = append(entries, e)
 		return nil
@@ -221,7 +223,7 @@ func (p *headerParser) numbers(most int) ([]int64, error) {
 		}
 		n, err := strconv.ParseInt(number.String(), 10, 64)
 		if err != nil || n < 0 {
-			return nil, fmt.Errorf("%s is not a size", printable(number.String()))
+			return nil, fmt.Errorf("%s is not a size", words.Quote(number.String()))
 		}
 		if len(out) == most {
 			return nil, fmt.Errorf("more than %d numbers", most)
@@ -236,7 +238,7 @@ func (p *headerParser) entry(name string) (headerEntry, error) {
 	seen := map[string]bool{}
 	err := p.object(func(field string) (err error) {
 		if seen[field] {
-			return fmt.Errorf("field %s occurs twice", printable(field))
+			return fmt.Errorf("field %s occurs twice", words.Quote(field))
 		}
 		seen[field] = true
 		switch field {
@@ -257,7 +259,7 @@ func (p *headerParser) entry(name string) (headerEntry, error) {
 			}
 			e.begin, e.end = pos[0], pos[1]
 		default:
-			err = fmt.Errorf("unknown field %s", printable(field))
+			err = fmt.Errorf("unknown field %s", words.Quote(field))
 		}
 		return err
 	})
@@ -284,7 +286,7 @@ func describe(t json.Token) string {
 	case nil:
 		return "null"
 	case string:
-		return printable(t)
+		return words.Quote(t)
 	}
 	return fmt.Sprint(t)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/maruel/safetensors"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // WriteSafetensors writes tensors and metadata to the file at path. It replaces an older file
@@ -52,7 +54,7 @@ func prepare(tensors []Tensor, metadata map[string]string) (*safetensors.File, e
 	}
 	for k, v := range metadata {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			return nil, fmt.Errorf("metadata %s is not valid UTF-8", printable(k))
+			return nil, fmt.Errorf("metadata %s is not valid UTF-8", words.Quote(k))
 		}
 	}
 	// Large elements first: every tensor then begins at a multiple of its element
@@ -66,16 +68,16 @@ func prepare(tensors []Tensor, metadata map[string]string) (*safetensors.File, e
 	for i, t := range sorted {
 		switch {
 		case seen[t.Name]:
-			return nil, fmt.Errorf("two tensors are named %s", printable(t.Name))
+			return nil, fmt.Errorf("two tensors are named %s", words.Quote(t.Name))
 		case t.Name == "" || t.Name == "__metadata__" || len(t.Name) > maxName || !utf8.ValidString(t.Name):
-			return nil, fmt.Errorf("%s is not a name for a tensor, want 1 to %d bytes of valid UTF-8, and not __metadata__", printable(t.Name), maxName)
+			return nil, fmt.Errorf("%s is not a name for a tensor, want 1 to %d bytes of valid UTF-8, and not __metadata__", words.Quote(t.Name), maxName)
 		case len(t.Shape) > maxRank:
-			return nil, fmt.Errorf("tensor %s has %d axes, at most %d are written", printable(t.Name), len(t.Shape), maxRank)
+			return nil, fmt.Errorf("tensor %s has %d axes, at most %d are written", words.Quote(t.Name), len(t.Shape), maxRank)
 		}
 		seen[t.Name] = true
 		dtype := safetensors.DType(t.DType)
 		if dtype.WordSize() == 0 {
-			return nil, fmt.Errorf("tensor %s has elements of type %s, which safetensors does not store", printable(t.Name), t.DType)
+			return nil, fmt.Errorf("tensor %s has elements of type %s, which safetensors does not store", words.Quote(t.Name), t.DType)
 		}
 		b, err := t.Bytes()
 		if err != nil {

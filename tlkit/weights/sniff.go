@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -43,6 +46,34 @@ var foreign = []struct{ magic, what string }{
 	{"\xff\xd8\xff", "this is a JPEG picture, not weights"},
 	{"%PDF-", "this is a PDF, not weights"},
 	{"\x7fELF", "this is a program, not weights"},
+}
+
+// endings are names of files that have no first bytes of their own.
+var endings = []struct{ end, what string }{
+	{".caffemodel", "Caffe's weights"},
+	{".pb", "a graph of TensorFlow"},
+	{".index", "the index of a TensorFlow checkpoint"},
+	{".data-00000-of-00001", "the numbers of a TensorFlow checkpoint"},
+	{".msgpack", "weights of JAX (Flax)"},
+	{".params", "weights of MXNet"},
+	{".pdparams", "weights of PaddlePaddle"},
+	{".pdiparams", "weights of PaddlePaddle"},
+	{".weights", "weights of Darknet"},
+	{".mlmodel", "a model of Core ML"},
+	{".engine", "a program of TensorRT"},
+	{".plan", "a program of TensorRT"},
+	{".distcp", "a part of a checkpoint of torch.distributed.checkpoint"},
+}
+
+// byName says what a file of a format that is not read most likely is, judging by its name.
+func byName(path string) string {
+	lower := strings.ToLower(path)
+	for _, e := range endings {
+		if strings.HasSuffix(lower, e.end) {
+			return "its name is that of " + e.what + ", which is not read here; save the weights as safetensors, or the network as ONNX"
+		}
+	}
+	return ""
 }
 
 // sniff returns the format of a file by its first bytes, or "" and what the file is instead.
@@ -108,7 +139,7 @@ func sniff(head []byte, size int64) (format, why string) {
 		return "", "this is JSON text, not weights"
 	}
 	if isText(head, size) {
-		return "", fmt.Sprintf("this is text, not weights; it begins with %s", printable(firstLine(head)))
+		return "", fmt.Sprintf("this is text, not weights; it begins with %s", words.Quote(firstLine(head)))
 	}
 	if size < 9 {
 		return "", fmt.Sprintf("%d bytes are too few for a weights file: a download or copy did not finish", size)

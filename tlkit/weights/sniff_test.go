@@ -63,6 +63,7 @@ func TestForeignFilesAreNamed(t *testing.T) {
 		"without PyTorch's data.pkl":    {zipped("archive/dada.pkl")},
 		"office document":               {string(torchLike("[Content_Types].xml"))},
 		"TorchScript":                   {string(script)},
+		"torch.export":                  {string(torchLike("archive_format")), string(torchLike("serialized_exported_program.json"))},
 		"PyTorch's tar format":          {tarWith("sys_info", "pickle", "storages", "tensors"), tarWith("pickle")},
 		"GGUF":                          {"GGUF\x03\x00\x00\x00"},
 		"ONNX":                          {"\x08\x03\x12\x07pytorch"},
@@ -152,17 +153,28 @@ func TestNothingIsReadAfterClose(t *testing.T) {
 	checkRefusal(t, readAll(f), "closed")
 }
 
-func TestNamesFromStrangersCannotTakeTheTerminal(t *testing.T) {
-	for name, want := range map[string]string{
-		"layer1.0.conv":          "layer1.0.conv",
-		"a\x1b[2Jb":              `"a\x1b[2Jb"`,
-		"a\u202eb":               `"a\u202eb"`,
-		"two words":              `"two words"`,
-		"":                       `""`,
-		strings.Repeat("x", 500): strings.Repeat("x", 120) + "...",
+// A folder that is a checkpoint of some framework, and a file without first bytes of its own, are
+// named too.
+func TestForeignNames(t *testing.T) {
+	for inside, want := range map[string]string{
+		".metadata": "torch.distributed.checkpoint", "saved_model.pb": "SavedModel", "zero_to_fp32.py": "DeepSpeed", "_CHECKPOINT_METADATA": "Orbax",
+		"checkpoint": "TensorFlow", "model.json": "give model.json", "readme": "give the weights file",
 	} {
-		if got := printable(name); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, inside), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a folder with %s: %v, want %q", inside, err, want)
+		}
+	}
+	for _, e := range endings {
+		path := filepath.Join(t.TempDir(), "net"+strings.ToUpper(e.end))
+		if err := os.WriteFile(path, []byte(strings.Repeat("\x01\x02\xfe\x00", 40)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), e.what) {
+			t.Errorf("%s: %v, want %q", path, err, e.what)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // source is the opened file. Everything is read through ReadAt and not mapped into memory: a
@@ -219,7 +221,7 @@ func (s *source) once(st *storage, work func() ([]byte, error)) ([]byte, error) 
 }
 
 func (s *storage) recordError(err error) error {
-	return fmt.Errorf("%s: record %s is damaged: %w", s.src.name, printable(s.record.Name), err)
+	return fmt.Errorf("%s: record %s is damaged: %w", s.src.name, words.Quote(s.record.Name), err)
 }
 
 // openRecord returns the content of a record. finish, called after its last byte, compares

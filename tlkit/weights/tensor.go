@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -50,7 +52,7 @@ func (t Tensor) Len() int {
 func (t Tensor) Float32() ([]float32, error) {
 	convert := converters[t.DType]
 	if convert == nil {
-		return nil, fmt.Errorf("weights: tensor %s has elements of type %s, which have no float32 form here: convert it first, in Python with .float()", printable(t.Name), t.DType)
+		return nil, fmt.Errorf("weights: tensor %s has elements of type %s, which have no float32 form here: convert it first, in Python with .float()", words.Quote(t.Name), t.DType)
 	}
 	n, err := t.checked()
 	if err != nil {
@@ -200,13 +202,13 @@ func (t Tensor) checked() (int64, error) {
 		return 0, t.wrap(fmt.Errorf("shape %v is more than this machine can address", t.Shape))
 	}
 	if t.st == nil && (t.DType != "F32" || int64(len(t.data)) != n) {
-		return 0, fmt.Errorf("weights: tensor %s of shape %v and type %s needs %d values, got %d: make it with FromFloat32", printable(t.Name), t.Shape, t.DType, n, len(t.data))
+		return 0, fmt.Errorf("weights: tensor %s of shape %v and type %s needs %d values, got %d: make it with FromFloat32", words.Quote(t.Name), t.Shape, t.DType, n, len(t.data))
 	}
 	return n, nil
 }
 
 func (t Tensor) wrap(err error) error {
-	return fmt.Errorf("weights: tensor %s: %w", printable(t.Name), err)
+	return fmt.Errorf("weights: tensor %s: %w", words.Quote(t.Name), err)
 }
 
 // elements returns the product of a shape, or an error if it would overflow.
@@ -238,7 +240,7 @@ func elements(shape []int) (int64, error) {
 func newView(st *storage, dtype string, offset int64, shape []int, stride []int64) (Tensor, error) {
 	size, ok := itemSizes[dtype]
 	if !ok {
-		return Tensor{}, fmt.Errorf("element type %s is not known", printable(dtype))
+		return Tensor{}, fmt.Errorf("element type %s is not known", words.Quote(dtype))
 	}
 	have := st.size / int64(size)
 	if len(shape) > maxRank {

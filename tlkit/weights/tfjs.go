@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -119,7 +121,7 @@ func (f *File) readTFJS() error {
 		for _, w := range group.Weights {
 			t, n, err := w.tensor(all, pos)
 			if err != nil {
-				return fmt.Errorf("tensor %s: %w", printable(w.Name), err)
+				return fmt.Errorf("tensor %s: %w", words.Quote(w.Name), err)
 			}
 			pos += n
 			if len(f.tensors) == maxTensors {
@@ -137,7 +139,7 @@ func (f *File) readTFJS() error {
 			l.keys, l.leaves = append(l.keys, w.Name), append(l.leaves, leaf)
 		}
 		if pos != all.size {
-			return fmt.Errorf("the files %s have %d bytes, model.json describes %d: one of them is cut off or belongs to another model", printable(strings.Join(group.Paths, ", ")), all.size, pos)
+			return fmt.Errorf("the files %s have %d bytes, model.json describes %d: one of them is cut off or belongs to another model", words.Quote(strings.Join(group.Paths, ", ")), all.size, pos)
 		}
 	}
 	// The converter of TensorFlow.js sorts weights by name, but layers without a name of their own
@@ -154,13 +156,13 @@ func (w tfjsWeight) tensor(all *storage, pos int64) (t Tensor, n int64, err erro
 		case q.DType == "float16" && dtype == "F32":
 			dtype = "F16"
 		case q.DType != "uint8" && q.DType != "uint16" || dtype != "F32" && dtype != "I32":
-			return t, 0, fmt.Errorf("%s quantised to %s", printable(w.DType), printable(q.DType))
+			return t, 0, fmt.Errorf("%s quantised to %s", words.Quote(w.DType), words.Quote(q.DType))
 		case q.Min == nil || q.Scale == nil:
 			return t, 0, errors.New("it is quantised, but min or scale is missing")
 		}
 	}
 	if stored == "" || w.Quantization == nil && (w.DType == "uint16" || w.DType == "float16") {
-		return t, 0, fmt.Errorf("dtype %s is not read", printable(w.DType))
+		return t, 0, fmt.Errorf("dtype %s is not read", words.Quote(w.DType))
 	}
 	if len(w.Shape) > maxRank {
 		return t, 0, fmt.Errorf("%d axes, at most %d are read", len(w.Shape), maxRank)
@@ -219,7 +221,7 @@ func (f *File) openShards(paths []string, bundle bool) (*storage, error) {
 	var parts joined
 	for _, p := range paths {
 		if !filepath.IsLocal(p) || strings.ContainsAny(p, "\\:") {
-			return nil, fmt.Errorf("model.json names the file %s, which is not beside it: only files of its own folder are opened", printable(p))
+			return nil, fmt.Errorf("model.json names the file %s, which is not beside it: only files of its own folder are opened", words.Quote(p))
 		}
 		if bundle {
 			p += bundleSuffix
@@ -231,7 +233,7 @@ func (f *File) openShards(paths []string, bundle bool) (*storage, error) {
 			r, size = bytes.NewReader(b), int64(len(b))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the model needs the file %s beside it: %w", printable(p), err)
+			return nil, fmt.Errorf("the model needs the file %s beside it: %w", words.Quote(p), err)
 		}
 		parts = append(parts, shard{r, parts.size(), size})
 	}

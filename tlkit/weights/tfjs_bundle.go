@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -65,7 +67,7 @@ func (p *literal) accept(s string) bool {
 }
 
 func (p *literal) unexpected() error {
-	return fmt.Errorf("%s at byte %d", printable(string(p.src[p.pos:min(len(p.src), p.pos+20)])), p.pos)
+	return fmt.Errorf("%s at byte %d", words.Quote(string(p.src[p.pos:min(len(p.src), p.pos+20)])), p.pos)
 }
 
 func (p *literal) value(depth int) error {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // torchMagic is the number 0x1950a86a20f9469cfc6c that a legacy file begins with,
@@ -65,31 +67,31 @@ func (f *File) placeStorages(found *storages, keys []any, pos int64) error {
 		key, _ := k.(string)
 		st := found.byKey[key]
 		if st == nil {
-			return fmt.Errorf("storage %s is listed but belongs to no tensor, so its size is not known", printable(key))
+			return fmt.Errorf("storage %s is listed but belongs to no tensor, so its size is not known", words.Quote(key))
 		}
 		if st.bytes != nil {
-			return fmt.Errorf("storage %s is listed twice", printable(key))
+			return fmt.Errorf("storage %s is listed twice", words.Quote(key))
 		}
 		if f.src.size-pos < 8 {
-			return fmt.Errorf("the file ends before storage %s: it is cut off", printable(key))
+			return fmt.Errorf("the file ends before storage %s: it is cut off", words.Quote(key))
 		}
 		var b [8]byte
 		if _, err := f.src.r.ReadAt(b[:], pos); err != nil {
 			return err
 		}
 		if n := binary.LittleEndian.Uint64(b[:]); n != uint64(st.length) {
-			return fmt.Errorf("storage %s has %d elements, the pickle says %d", printable(key), n, st.length)
+			return fmt.Errorf("storage %s has %d elements, the pickle says %d", words.Quote(key), n, st.length)
 		}
 		pos += 8
 		if st.size() > f.src.size-pos {
-			return fmt.Errorf("storage %s needs %d bytes, %d are left: the file is cut off", printable(key), st.size(), f.src.size-pos)
+			return fmt.Errorf("storage %s needs %d bytes, %d are left: the file is cut off", words.Quote(key), st.size(), f.src.size-pos)
 		}
 		st.bytes = &storage{src: f.src, base: pos, size: st.size()}
 		pos += st.size()
 	}
 	for key, st := range found.byKey {
 		if st.bytes == nil {
-			return fmt.Errorf("storage %s is not in the file", printable(key))
+			return fmt.Errorf("storage %s is not in the file", words.Quote(key))
 		}
 	}
 	return nil

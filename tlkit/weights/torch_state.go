@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -26,6 +29,7 @@ var wrappers = []string{"module.", "_orig_mod."}
 
 // readState finds the tensors in the object of the file.
 func (f *File) readState(root any) error {
+	f.root = root
 	w := &walker{onPath: map[any]bool{}}
 	var path []string
 	for range 4 {
@@ -42,14 +46,14 @@ func (f *File) readState(root any) error {
 		return err
 	}
 	if len(w.found) == 0 {
-		return fmt.Errorf("there are no tensors in this PyTorch file: it holds %s", kind(root))
+		return noTensors(root)
 	}
 	prefix := commonWrapper(w.found)
 	for _, n := range w.found {
 		name := strings.TrimPrefix(n.name, prefix)
 		t, err := n.tensor.tensor(name)
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", printable(name), err)
+			return fmt.Errorf("tensor %s: %w", words.Quote(name), err)
 		}
 		f.tensors = append(f.tensors, t)
 	}
@@ -64,12 +68,76 @@ func (f *File) readState(root any) error {
 	return nil
 }
 
+// Whole returns the file with all tensors of a PyTorch file, each under its full path of keys:
+// "state_dict.module.conv1.weight", "model_ema.conv1.weight", "optimizer.state.0.exp_avg". It is
+// for callers that look for a network in a checkpoint themselves. Tensors that cannot be read are
+// in Skipped, with the reason. For files of other formats, and where what is beside the state dict
+// is beyond the limits, it returns f. Closing one of the two closes both.
+func (f *File) Whole() *File {
+	root := f.root
+	if root == nil {
+		return f
+	}
+	whole := &File{Path: f.Path, Format: f.Format, src: f.src, Metadata: map[string]string{}}
+	if d := asDict(root); d != nil && len(d.keys) > 0 {
+		whole.Metadata["keys"] = someKeys(d)
+	}
+	if t, ok := root.(*pickledTensor); ok { // a single tensor was saved
+		root = tuple{t}
+	}
+	w := &walker{whole: true, onPath: map[any]bool{}}
+	if err := w.walk("", root, 0); err != nil || len(w.found) == 0 {
+		return f
+	}
+	seen := make(map[string]bool, len(w.found))
+	for _, n := range w.found {
+		t, err := n.tensor.tensor(n.name)
+		if err == nil && seen[n.name] {
+			err = errors.New("a second tensor of this name")
+		}
+		if err != nil {
+			w.note(n.name, err.Error())
+			continue
+		}
+		seen[n.name] = true
+		whole.tensors = append(whole.tensors, t)
+	}
+	whole.Skipped = w.skipped
+	if whole.buildIndex() != nil {
+		return f
+	}
+	return whole
+}
+
+func noTensors(root any) error {
+	what := kind(root)
+	if d := asDict(root); d != nil && len(d.keys) > 0 {
+		what += " with the keys " + someKeys(d)
+	}
+	return advice.New(fmt.Errorf("there are no tensors with names in this PyTorch file: it holds %s", what), "in Python torch.save(model.state_dict(), \"weights.pt\")")
+}
+
+// someKeys returns the first keys of a dict, for people.
+func someKeys(d *dict) string {
+	const most = 20
+	var keys []string
+	for i, key := range d.keys {
+		if i == most {
+			keys = append(keys, "...")
+			break
+		}
+		keys = append(keys, words.Quote(key))
+	}
+	return strings.Join(keys, ", ")
+}
+
 type namedTensor struct {
 	name   string
 	tensor *pickledTensor
 }
 
 type walker struct {
+	whole   bool // look for modules in the attributes of other objects too
 	found   []namedTensor
 	skipped []string
 	visits  int
@@ -169,6 +237,7 @@ func (w *walker) walk(name string, v any, depth int) error {
 		items = v.values
 	case *object:
 		w.skip(name, v)
+		return w.walkAttributes(name, v, depth)
 	}
 	for i, item := range items {
 		switch item.(type) {
@@ -206,12 +275,29 @@ func (w *walker) walkModule(name string, state *dict, depth int) error {
 	return nil
 }
 
+// walkAttributes collects the modules that an object of another class holds, as a trainer or a
+// fastai Learner does.
+func (w *walker) walkAttributes(name string, o *object, depth int) error {
+	state, _ := o.state.(*dict)
+	if !w.whole || state == nil {
+		return nil
+	}
+	for i, key := range state.keys {
+		if isModule(state.values[i]) {
+			if err := w.walk(join(name, key), state.values[i], depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (w *walker) add(name string, t *pickledTensor) error {
 	if len(w.found) == maxTensors {
 		return fmt.Errorf("more than %d tensors", maxTensors)
 	}
 	if len(name) > maxName || !utf8.ValidString(name) {
-		return fmt.Errorf("name %s of %d bytes: at most %d of valid UTF-8 are read", printable(name), len(name), maxName)
+		return fmt.Errorf("name %s of %d bytes: at most %d of valid UTF-8 are read", words.Quote(name), len(name), maxName)
 	}
 	if name == "" {
 		return errors.New("a tensor without a name")
@@ -222,14 +308,17 @@ func (w *walker) add(name string, t *pickledTensor) error {
 
 // skip records what v is; nil means a container that contains itself.
 func (w *walker) skip(name string, v any) {
-	if len(w.skipped) == maxSkipped {
-		return
-	}
 	what := "it contains itself"
 	if v != nil {
 		what = kind(v)
 	}
-	w.skipped = append(w.skipped, printable(name)+": "+what)
+	w.note(name, what)
+}
+
+func (w *walker) note(name, what string) {
+	if len(w.skipped) < maxSkipped {
+		w.skipped = append(w.skipped, words.Quote(name)+": "+what)
+	}
 }
 
 // join joins "layer1.0" and "weight". Names stop growing at the length that add refuses, so

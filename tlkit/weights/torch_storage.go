@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // pickledStorage is what a pickle says about bytes outside it. bytes is set when the container
@@ -53,7 +55,7 @@ func (s *storages) persistent(id any) (any, error) {
 	}
 	length, ok := t[4].(int64)
 	if !ok || length < 0 || length > math.MaxInt64/16 {
-		return nil, fmt.Errorf("storage %s has no sane length (%v)", printable(key), t[4])
+		return nil, fmt.Errorf("storage %s has no sane length (%v)", words.Quote(key), t[4])
 	}
 	st := s.byKey[key]
 	if st == nil {
@@ -64,7 +66,7 @@ func (s *storages) persistent(id any) (any, error) {
 		s.byKey[key] = st
 	}
 	if st.dtype != dtype || st.length != length {
-		return nil, fmt.Errorf("storage %s is described in two ways: %d of %s, and %d of %s", printable(key), st.length, st.dtype, length, dtype)
+		return nil, fmt.Errorf("storage %s is described in two ways: %d of %s, and %d of %s", words.Quote(key), st.length, st.dtype, length, dtype)
 	}
 	if len(t) == 6 {
 		switch view := t[5].(type) {
@@ -86,7 +88,7 @@ func (s *storages) view(parent *pickledStorage, t tuple) (any, error) {
 	first, ok1 := t[1].(int64)
 	length, ok2 := t[2].(int64)
 	if !ok1 || !ok2 || first < 0 || length < 0 || first > parent.length || length > parent.length-first {
-		return nil, fmt.Errorf("a view of elements %v and %v more of storage %s, which has %d", t[1], t[2], printable(parent.key), parent.length)
+		return nil, fmt.Errorf("a view of elements %v and %v more of storage %s, which has %d", t[1], t[2], words.Quote(parent.key), parent.length)
 	}
 	if len(s.views) == maxTensors {
 		return nil, fmt.Errorf("more than %d storage views", maxTensors)
@@ -111,7 +113,7 @@ func (p *pickledTensor) tensor(name string) (Tensor, error) {
 		return Tensor{}, err
 	}
 	if p.storage.bytes == nil {
-		return Tensor{}, fmt.Errorf("its storage %s is not in the file", printable(p.storage.key))
+		return Tensor{}, fmt.Errorf("its storage %s is not in the file", words.Quote(p.storage.key))
 	}
 	t, err := newView(p.storage.bytes, p.dtype, p.offset, shape, p.stride)
 	t.Name = name

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 const (
@@ -61,7 +62,7 @@ func (f *File) readZip() error {
 			return err
 		}
 		if string(order) != "little" {
-			return fmt.Errorf("its numbers are stored in %s-endian order, only little is read: load and save it on an ordinary machine", printable(string(order)))
+			return fmt.Errorf("its numbers are stored in %s-endian order, only little is read: load and save it on an ordinary machine", words.Quote(string(order)))
 		}
 	}
 	pickle, err := smallRecord(records[root+"data.pkl"], maxPickle)
@@ -77,10 +78,10 @@ func (f *File) readZip() error {
 	for key, st := range found.byKey {
 		r := records[root+"data/"+key]
 		if r == nil {
-			return fmt.Errorf("storage %s is not in the file", printable(key))
+			return fmt.Errorf("storage %s is not in the file", words.Quote(key))
 		}
 		if st.size() != int64(r.UncompressedSize64) {
-			return fmt.Errorf("storage %s has %d bytes, the pickle says %d", printable(key), r.UncompressedSize64, st.size())
+			return fmt.Errorf("storage %s has %d bytes, the pickle says %d", words.Quote(key), r.UncompressedSize64, st.size())
 		}
 		st.bytes = &storage{src: f.src, size: st.size(), record: r}
 	}
@@ -96,7 +97,7 @@ func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err
 	pickles, names := 0, map[string]bool{}
 	for _, r := range z.File {
 		if records[r.Name] != nil {
-			return nil, "", fmt.Errorf("two zip records are named %s", printable(r.Name))
+			return nil, "", fmt.Errorf("two zip records are named %s", words.Quote(r.Name))
 		}
 		records[r.Name] = r
 		dir, base := path.Split(r.Name)
@@ -107,6 +108,8 @@ func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err
 		}
 	}
 	switch {
+	case names["archive_format"] || names["serialized_exported_program.json"]:
+		return nil, "", errors.New("this is a program that torch.export has saved (.pt2), which is not read here: in Python torch.save(torch.export.load(FILE).state_dict, \"weights.pt\")")
 	case names["constants.pkl"] || names["bytecode.pkl"]:
 		return nil, "", errors.New("this is TorchScript (torch.jit.save): a program with its weights. Load it with torch.jit.load and torch.save(model.state_dict(), ...)")
 	case pickles == 1:
@@ -121,7 +124,7 @@ func torchRecords(z *zip.Reader) (records map[string]*zip.File, root string, err
 		case ".npy":
 			return nil, "", errors.New("this is a NumPy archive (.npz), which is not read here: save it as safetensors")
 		case ".pth", ".pt", ".safetensors", ".bin":
-			return nil, "", fmt.Errorf("this is a zip archive that contains %s: unpack it first", printable(base))
+			return nil, "", fmt.Errorf("this is a zip archive that contains %s: unpack it first", words.Quote(base))
 		}
 	}
 	return nil, "", errors.New("this is a zip archive without PyTorch's data.pkl: not weights, or unpack it first")
@@ -132,7 +135,7 @@ func checkRecords(z *zip.Reader, size int64) error {
 	var inflated, packed uint64
 	for _, r := range z.File {
 		if err := checkRecord(r, size); err != nil {
-			return fmt.Errorf("record %s: %w", printable(r.Name), err)
+			return fmt.Errorf("record %s: %w", words.Quote(r.Name), err)
 		}
 		// No overflow: the sizes are below the file's times maxDeflate, and there are less than
 		// 2^20.
@@ -173,11 +176,11 @@ func checkRecord(r *zip.File, size int64) error {
 
 func smallRecord(r *zip.File, most uint64) ([]byte, error) {
 	if r.UncompressedSize64 > most {
-		return nil, fmt.Errorf("record %s has %d bytes, at most %d are read", printable(r.Name), r.UncompressedSize64, most)
+		return nil, fmt.Errorf("record %s has %d bytes, at most %d are read", words.Quote(r.Name), r.UncompressedSize64, most)
 	}
 	b, err := readRecord(r)
 	if err != nil {
-		return nil, fmt.Errorf("record %s: %w", printable(r.Name), err)
+		return nil, fmt.Errorf("record %s: %w", words.Quote(r.Name), err)
 	}
 	return b, nil
 }
