@@ -99,7 +99,8 @@ type Head struct {
 type Backbone struct {
 	Name     string `json:"name"` // in the zoo
 	SHA256   string `json:"sha256"`
-	Features int    `json:"features"` // C
+	Entry    string `json:"entry,omitempty"` // where in the weights file the weights are, see zoo.Net
+	Features int    `json:"features"`        // C
 	Origin   string `json:"origin,omitempty"`
 	Licence  string `json:"licence,omitempty"`
 }

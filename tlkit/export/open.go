@@ -45,12 +45,18 @@ type Options struct {
 // give other logits (ErrParity).
 func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifier, error) {
 	o.Zoo.Preset = &h.Preset
+	if o.Zoo.Entry == "" {
+		o.Zoo.Entry = h.Backbone.Entry
+	}
 	net, err := zoo.Load(ctx, h.Backbone.Name, o.Zoo)
 	if err != nil {
 		return nil, fmt.Errorf("export: the head needs its backbone: %w", err)
 	}
 	if net.SHA256 != h.Backbone.SHA256 {
 		return nil, advice.New(fmt.Errorf("export: the head was trained on %s weights with sha256 %s, the ones here have %s", h.Backbone.Name, h.Backbone.SHA256, net.SHA256), "pass the right file with --weights")
+	}
+	if in := h.Backbone.Entry; in != "" && net.Entry != in {
+		return nil, advice.New(fmt.Errorf("export: the head was trained on the weights under %s in that file, not on those under %s", in, net.Entry), "leave out --entry")
 	}
 	net, err = net.With(h.Changed)
 	if err != nil {

@@ -70,11 +70,14 @@ func (n *Net) Changes() []weights.Tensor {
 }
 
 // Identity names what the network computes, for caches: the sha256 of the file, the place where an
-// ONNX network is cut, and one sha256 of all changed tensors.
+// ONNX network is cut, where in a checkpoint the weights are, and one sha256 of all changed tensors.
 func (n *Net) Identity() string {
 	file := n.SHA256
 	if a, ok := n.Row.arch.(*onnx.Net); ok {
 		file += " cut at " + a.Cut()
+	}
+	if n.Entry != "" {
+		file += " under " + n.Entry
 	}
 	if len(n.changed) == 0 {
 		return file

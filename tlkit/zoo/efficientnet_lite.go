@@ -17,21 +17,21 @@ import (
 // Fed with the ImageNet statistics of other PyTorch checkpoints they lose 19 points of accuracy
 // without any error.
 var efficientNetLiteRows = []Row{
-	liteRow(0, efficientNetLite{width: 1.0, depth: 1.0}, Row{
+	liteRow(0, efficientNetLite{width: 1.0, depth: 1.0, classes: 1000}, Row{
 		file: fetch.File{
 			Name: "efficientnet-lite0-57934424.pth", Bytes: 18826032,
 			SHA256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 		},
 		Preset: litePreset(224), Params: 4652008, Top1: 75.1,
 	}, "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"),
-	liteRow(1, efficientNetLite{width: 1.0, depth: 1.1}, Row{
+	liteRow(1, efficientNetLite{width: 1.0, depth: 1.1, classes: 1000}, Row{
 		file: fetch.File{
 			Name: "efficientnet-lite1-77cc7160.pth", Bytes: 21946926,
 			SHA256: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
 		},
 		Preset: litePreset(240), Params: 5416680, Top1: 76.7,
 	}, "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24"),
-	liteRow(2, efficientNetLite{width: 1.1, depth: 1.2}, Row{
+	liteRow(2, efficientNetLite{width: 1.1, depth: 1.2, classes: 1000}, Row{
 		file: fetch.File{
 			Name: "efficientnet-lite2-9656183e.pth", Bytes: 24666229,
 			SHA256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -67,7 +67,54 @@ func litePreset(size int) transforms.Preset {
 
 // efficientNetLite scales the width and the number of blocks of Lite0. Stem, last convolution,
 // first and last stage stay as they are.
-type efficientNetLite struct{ width, depth float64 }
+type efficientNetLite struct {
+	width, depth float64
+	classes      int // 0 = without a classifier
+	names        liteNames
+}
+
+func (e efficientNetLite) trunk() backbone.Arch {
+	e.classes = 0
+	return e
+}
+
+// otherNames are timm's. Its efficientnet_lite0 has the names of its tf_efficientnet_lite0, but was
+// trained with PyTorch's padding: no file says which of the two it is.
+func (e efficientNetLite) otherNames() []otherNames {
+	if e.names == timmLite {
+		return nil
+	}
+	e.names = timmLite
+	return []otherNames{{"timm", e}}
+}
+
+// liteNames is how a checkpoint names the layers.
+type liteNames int
+
+const (
+	publishedLite liteNames = iota // _conv_stem, _blocks.3._expand_conv, ...
+	timmLite                       // conv_stem, blocks.2.0.conv_pw, ...
+)
+
+// ends returns the names of the first and the last layer, and of the classifier.
+func (l liteNames) ends() (stem, last layerNames, classifier string) {
+	if l == timmLite {
+		return layerNames{"conv_stem", "bn1"}, layerNames{"conv_head", "bn2"}, "classifier"
+	}
+	return layerNames{"_conv_stem", "_bn0"}, layerNames{"_conv_head", "_bn1"}, "_fc"
+}
+
+// layers returns the names of the three layers of a block. A block that does not expand has no
+// first layer.
+func (l liteNames) layers(expands bool) [3]layerNames {
+	switch {
+	case l == timmLite && expands:
+		return [3]layerNames{{"conv_pw", "bn1"}, {"conv_dw", "bn2"}, {"conv_pwl", "bn3"}}
+	case l == timmLite:
+		return [3]layerNames{{}, {"conv_dw", "bn1"}, {"conv_pw", "bn2"}}
+	}
+	return [3]layerNames{{"_expand_conv", "_bn0"}, {"_depthwise_conv", "_bn1"}, {"_project_conv", "_bn2"}}
+}
 
 // liteStage is a row of Table 1 of the paper. The first of its blocks has the stride.
 type liteStage struct{ repeat, kernel, stride, expand, width int }
@@ -78,8 +125,9 @@ var liteStages = []liteStage{
 }
 
 func (e efficientNetLite) Build(b *backbone.Builder, x *Node) backbone.Output {
-	x = b.Conv("_conv_stem", x, backbone.Conv{Out: 32, Kernel: 3, Stride: 2, Pad: backbone.Same})
-	x = b.Stage("stem", backbone.ReLU6(b.BatchNorm("_bn0", x, tensorflowEps))) // [N,H/2,W/2,32]
+	stem, last, classifier := e.names.ends()
+	x = b.Conv(stem.conv, x, backbone.Conv{Out: 32, Kernel: 3, Stride: 2, Pad: backbone.Same})
+	x = b.Stage("stem", backbone.ReLU6(b.BatchNorm(stem.norm, x, tensorflowEps))) // [N,H/2,W/2,32]
 
 	n := 0
 	for i, s := range liteStages {
@@ -87,30 +135,36 @@ func (e efficientNetLite) Build(b *backbone.Builder, x *Node) backbone.Output {
 			s.repeat = int(math.Ceil(e.depth * float64(s.repeat)))
 		}
 		s.width = scaledWidth(s.width, e.width)
-		for range s.repeat {
+		for j := range s.repeat {
 			name := fmt.Sprintf("_blocks.%d", n)
-			x = b.Stage(name, s.block(b.In(name), x))
+			if e.names == timmLite {
+				name = fmt.Sprintf("blocks.%d.%d", i, j)
+			}
+			x = b.Stage(name, s.block(b.In(name), x, e.names.layers(s.expand != 1)))
 			s.stride = 1
 			n++
 		}
 	}
 
-	x = b.Conv("_conv_head", x, backbone.Conv{Out: 1280})
-	x = b.Stage("head", backbone.ReLU6(b.BatchNorm("_bn1", x, tensorflowEps))) // [N,H/32,W/32,1280]
-	features := backbone.GlobalAverage(x)
-	return backbone.Output{Map: x, Features: features, Logits: b.Linear("_fc", features, 1000)}
+	x = b.Conv(last.conv, x, backbone.Conv{Out: 1280})
+	x = b.Stage("head", backbone.ReLU6(b.BatchNorm(last.norm, x, tensorflowEps))) // [N,H/32,W/32,1280]
+	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
+	if e.classes > 0 {
+		out.Logits = b.Linear(classifier, out.Features, e.classes)
+	}
+	return out
 }
 
-func (s liteStage) block(b *backbone.Builder, x *Node) *Node {
+func (s liteStage) block(b *backbone.Builder, x *Node, names [3]layerNames) *Node {
 	y := x
 	if s.expand != 1 {
-		y = b.Conv("_expand_conv", y, backbone.Conv{Out: s.expand * x.Shape().Dim(-1)})
-		y = backbone.ReLU6(b.BatchNorm("_bn0", y, tensorflowEps))
+		y = b.Conv(names[0].conv, y, backbone.Conv{Out: s.expand * x.Shape().Dim(-1)})
+		y = backbone.ReLU6(b.BatchNorm(names[0].norm, y, tensorflowEps))
 	}
-	y = b.Depthwise("_depthwise_conv", y, backbone.Conv{Kernel: s.kernel, Stride: s.stride, Pad: backbone.Same})
-	y = backbone.ReLU6(b.BatchNorm("_bn1", y, tensorflowEps))
-	y = b.Conv("_project_conv", y, backbone.Conv{Out: s.width})
-	y = b.BatchNorm("_bn2", y, tensorflowEps)
+	y = b.Depthwise(names[1].conv, y, backbone.Conv{Kernel: s.kernel, Stride: s.stride, Pad: backbone.Same})
+	y = backbone.ReLU6(b.BatchNorm(names[1].norm, y, tensorflowEps))
+	y = b.Conv(names[2].conv, y, backbone.Conv{Out: s.width})
+	y = b.BatchNorm(names[2].norm, y, tensorflowEps)
 	if s.stride == 1 && x.Shape().Dim(-1) == s.width {
 		y = Add(x, y)
 	}

@@ -26,7 +26,12 @@ import (
 
 // Options of Load. The zero value fetches what is missing and reports no progress.
 type Options struct {
-	Weights string             // a file of yours instead of the row's; it must hold the same tensors
+	// Weights is a file of yours instead of the row's. It must hold the network up to its features;
+	// what else it holds is found out and said in Net.Notes.
+	Weights string
+	// Entry is the path of keys to the weights inside that file, such as "state_dict_ema"; "" = where
+	// they are found, averaged ones before others.
+	Entry   string
 	Preset  *transforms.Preset // another preset than the row's, for example another size; nil = the row's
 	Offline bool               // use no network
 	// NonCommercial says that your use is not commercial. The licences of some rows require it.
@@ -47,6 +52,8 @@ type Net struct {
 	Path      string            // the weights file
 	SHA256    string            // of that file
 	Published bool              // it is the row's published file, not another one from Options.Weights
+	Entry     string            // where in the file the weights are: "state_dict.model"; "" = outermost
+	Notes     []string          // what was found out about a file of yours, a line each, for people
 
 	declared *backbone.Declaration
 	tensors  map[string]weights.Loaded
@@ -112,6 +119,10 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
+	if info, err := os.Stat(n.Path); err == nil && info.IsDir() {
+		_, err := weights.Open(n.Path) // says what kind of folder it is
+		return err
+	}
 	n.SHA256, err = hashFile(ctx, n.Path)
 	if err != nil {
 		return err
@@ -122,7 +133,7 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	return n.read()
+	return n.read(o.Entry)
 }
 
 // ErrNonCommercial is returned if a licence forbids commercial use and Options.NonCommercial is not
@@ -157,7 +168,7 @@ func (r Row) Fetch(ctx context.Context, o Options) (string, error) {
 }
 
 // read opens the file and matches its tensors with the architecture.
-func (n *Net) read() error {
+func (n *Net) read(entry string) error {
 	path := n.Path
 	if n.Row.unwrap != nil {
 		dir, err := os.MkdirTemp("", "tlkit-weights-")
@@ -194,6 +205,12 @@ func (n *Net) read() error {
 	o := weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore}
 	if a, ok := n.Row.arch.(*onnx.Net); ok {
 		o.Rename = a.Key
+	} else if !n.Published {
+		file = file.Whole()
+		o, err = n.fit(file, entry)
+		if err != nil {
+			return err
+		}
 	}
 	n.tensors, _, err = weights.Match(file, n.declared.Wants(), o)
 	return err

@@ -105,11 +105,31 @@ type mobileNetV2Dialect int
 const (
 	nested mobileNetV2Dialect = iota // torchvision: features.2.conv.0.0, .conv.0.1, .conv.1.0, ...
 	flat                             // tonylins: features.2.conv.0, .1, .3, .4, ...
+	timm                             // blocks.1.0.conv_pw, .bn1, .conv_dw, .bn2, .conv_pwl, .bn3
 	keras                            // block_1_expand, block_1_expand_BN, ...
 )
 
 func mobileNetV2Torch(d mobileNetV2Dialect, classes int) mobileNetV2 {
 	return mobileNetV2{dialect: d, eps: torchEps, pad: 1, alpha: 1, classes: classes}
+}
+
+func (m mobileNetV2) trunk() backbone.Arch {
+	m.classes = 0
+	return m
+}
+
+func (m mobileNetV2) otherNames() (others []otherNames) {
+	for _, d := range []struct {
+		by      string
+		dialect mobileNetV2Dialect
+	}{{"torchvision", nested}, {"tonylins", flat}, {"timm", timm}} {
+		if m.dialect != keras && m.dialect != d.dialect {
+			other := m
+			other.dialect = d.dialect
+			others = append(others, otherNames{d.by, other})
+		}
+	}
+	return others
 }
 
 func mobileNetV2Keras(alpha float64, classes int) mobileNetV2 {
@@ -164,8 +184,11 @@ func (m mobileNetV2) Build(b *backbone.Builder, x *Node) backbone.Output {
 	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
 	if m.classes > 0 {
 		classifier := "classifier.1"
-		if m.dialect == keras {
+		switch m.dialect {
+		case keras:
 			classifier = "predictions"
+		case timm:
+			classifier = "classifier"
 		}
 		out.Logits = b.Linear(classifier, out.Features, m.classes)
 	}
@@ -187,8 +210,11 @@ type stageNames struct {
 
 // names returns the names of stage n. A block that does not expand has no first layer.
 func (m mobileNetV2) names(n int, expands bool) stageNames {
-	if m.dialect == keras {
+	switch m.dialect {
+	case keras:
 		return kerasMobileNetV2Names(n)
+	case timm:
+		return timmMobileNetV2Names(n)
 	}
 	stage := fmt.Sprintf("features.%d", n)
 	s := stageNames{stage: stage}
@@ -208,6 +234,30 @@ func (m mobileNetV2) names(n int, expands bool) stageNames {
 		layers(stage+".conv.", "0.0", "0.1", "1.0", "1.1", "2", "3")
 	default:
 		layers(stage+".conv.", "0.0", "0.1", "1", "2")
+	}
+	return s
+}
+
+// timmMobileNetV2Names counts blocks by stage: block 4 of the network is blocks.2.0.
+func timmMobileNetV2Names(n int) stageNames {
+	switch n {
+	case 0:
+		return stageNames{stage: "stem", layers: [3]layerNames{{"conv_stem", "bn1"}}}
+	case mobileNetV2Last:
+		return stageNames{stage: "head", layers: [3]layerNames{{"conv_head", "bn2"}}}
+	}
+	stage, i := 0, n-1
+	for i >= mobileNetV2Stages[stage].repeat {
+		i -= mobileNetV2Stages[stage].repeat
+		stage++
+	}
+	s := stageNames{stage: fmt.Sprintf("blocks.%d.%d", stage, i)}
+	parts := []string{"conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"}
+	if n == 1 { // it does not expand
+		parts = []string{"", "", "conv_dw", "bn1", "conv_pw", "bn2"}
+	}
+	for i := range s.layers {
+		s.layers[i] = layerNames{s.stage + "." + parts[2*i], s.stage + "." + parts[2*i+1]}
 	}
 	return s
 }

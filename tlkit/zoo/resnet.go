@@ -43,16 +43,22 @@ func resNetRow(depth int, r Row) Row {
 }
 
 var resNets = map[int]resNet{
-	18:  {blocks: [4]int{2, 2, 2, 2}},
-	34:  {blocks: [4]int{3, 4, 6, 3}},
-	50:  {blocks: [4]int{3, 4, 6, 3}, bottleneck: true},
-	101: {blocks: [4]int{3, 4, 23, 3}, bottleneck: true},
-	152: {blocks: [4]int{3, 8, 36, 3}, bottleneck: true},
+	18:  {blocks: [4]int{2, 2, 2, 2}, classes: 1000},
+	34:  {blocks: [4]int{3, 4, 6, 3}, classes: 1000},
+	50:  {blocks: [4]int{3, 4, 6, 3}, bottleneck: true, classes: 1000},
+	101: {blocks: [4]int{3, 4, 23, 3}, bottleneck: true, classes: 1000},
+	152: {blocks: [4]int{3, 8, 36, 3}, bottleneck: true, classes: 1000},
 }
 
 type resNet struct {
 	blocks     [4]int
 	bottleneck bool
+	classes    int // 0 = without a classifier
+}
+
+func (n resNet) trunk() backbone.Arch {
+	n.classes = 0
+	return n
 }
 
 // complete fills in what all rows of the family share.
@@ -84,8 +90,11 @@ func (n resNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 		}
 		x = b.Stage(layer, x)
 	}
-	features := backbone.GlobalAverage(x)
-	return backbone.Output{Map: x, Features: features, Logits: b.Linear("fc", features, 1000)}
+	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
+	if n.classes > 0 {
+		out.Logits = b.Linear("fc", out.Features, n.classes)
+	}
+	return out
 }
 
 // basicBlock is two 3x3 convolutions and a shortcut (Figure 2, left).

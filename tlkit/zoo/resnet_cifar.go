@@ -36,11 +36,16 @@ func resNetCIFARRow(depth int, sha256 string, r Row) Row {
 	r.Licence, r.Origin = "BSD-2-Clause", "https://github.com/akamaster/pytorch_resnet_cifar10"
 	r.Preset = short(r.Name, 32, 32, transforms.Bilinear)
 	r.Classes, r.Features = "cifar10", 64
-	r.arch, r.golden = resNetCIFAR{n: (depth - 2) / 6}, r.Name
+	r.arch, r.golden = resNetCIFAR{n: (depth - 2) / 6, classes: 10}, r.Name
 	return r
 }
 
-type resNetCIFAR struct{ n int }
+type resNetCIFAR struct {
+	n       int // blocks of a stage
+	classes int // 0 = without a classifier
+}
+
+func (r resNetCIFAR) trunk() backbone.Arch { return resNetCIFAR{n: r.n} }
 
 func (r resNetCIFAR) Build(b *backbone.Builder, x *Node) backbone.Output {
 	x = b.Conv("conv1", x, backbone.Conv{Out: 16, Kernel: 3, Pad: 1})
@@ -56,8 +61,11 @@ func (r resNetCIFAR) Build(b *backbone.Builder, x *Node) backbone.Output {
 		}
 		x = b.Stage(layer, x)
 	}
-	features := backbone.GlobalAverage(x)
-	return backbone.Output{Map: x, Features: features, Logits: b.Linear("linear", features, 10)}
+	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
+	if r.classes > 0 {
+		out.Logits = b.Linear("linear", out.Features, r.classes)
+	}
+	return out
 }
 
 // cifarBlock is the basic block with a shortcut that has no weights (option A of the paper).

@@ -27,6 +27,8 @@ type resNetKeras struct {
 	classes int // 0 = without a classifier
 }
 
+func (r resNetKeras) trunk() backbone.Arch { return resNetKeras{blocks: r.blocks} }
+
 const caffeEps = 1.001e-5
 
 func (r resNetKeras) Build(b *backbone.Builder, x *Node) backbone.Output {

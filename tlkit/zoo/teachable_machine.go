@@ -1,16 +1,20 @@
 package zoo
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -19,7 +23,8 @@ import (
 // teachableMachineRow is what https://teachablemachine.withgoogle.com exports under
 // "Tensorflow.js": Keras' MobileNetV2 of width 0.35, trained on ImageNet, with a classifier trained
 // in the browser: a hidden layer of 100 and one output for each class. Of its three files this row
-// wants model.json; weights.bin, and metadata.json with the labels, lie beside it.
+// wants model.json; weights.bin, and metadata.json with the labels, lie beside it. The export for
+// Keras, keras_model.h5 with labels.txt, is read too.
 var teachableMachineRow = Row{
 	Name: "mobilenetv2_035.teachable_machine", Tag: "teachable_machine", Family: "MobileNetV2",
 	Aliases: []string{"teachable_machine"},
@@ -41,6 +46,8 @@ type teachableMachine struct{ hidden, classes int } // 0 = the trunk alone
 // Teachable Machine numbers its two layers. The numbers go on rising while a page is open.
 const hiddenLayer, lastLayer = "dense_Dense1", "dense_Dense2"
 
+func (teachableMachine) trunk() backbone.Arch { return teachableMachine{} }
+
 func (t teachableMachine) Build(b *backbone.Builder, x *Node) backbone.Output {
 	out := mobileNetV2Keras(0.35, 0).Build(b, x)
 	if t.classes > 0 {
@@ -59,17 +66,14 @@ func (t teachableMachine) fit(f *weights.File) (backbone.Arch, error) {
 			matrices = append(matrices, tensor)
 		}
 	}
-	switch {
-	case len(matrices) == 0:
-		return t, nil
-	case len(matrices) == 2 && matrices[0].Shape[1] == matrices[1].Shape[0] && matrices[1].Shape[1] > 0:
+	if len(matrices) == 2 && matrices[0].Shape[1] == matrices[1].Shape[0] && matrices[1].Shape[1] > 0 {
 		return teachableMachine{hidden: matrices[0].Shape[1], classes: matrices[1].Shape[1]}, nil
 	}
-	return nil, advice.New(fmt.Errorf("%s has %d matrices, want the two of a Teachable Machine classifier, or none", f.Path, len(matrices)), "export it again from Teachable Machine")
+	return t, nil // without a classifier, or with one of another form, which features do not need
 }
 
 // Labels returns the names of the outputs of the network's own classifier, nil without one. For a
-// Teachable Machine model they are read from the metadata.json beside it.
+// Teachable Machine model they are read from the metadata.json or labels.txt beside it.
 func (n *Net) Labels() ([]string, error) {
 	if n.Row.Classes != "" {
 		return data.Labels(n.Row.Classes)
@@ -78,19 +82,52 @@ func (n *Net) Labels() ([]string, error) {
 		return nil, nil
 	}
 	path := filepath.Join(filepath.Dir(n.Path), "metadata.json")
+	read := readMetadata
+	if lines := filepath.Join(filepath.Dir(n.Path), "labels.txt"); !exists(path) && exists(lines) { // of the export for Keras
+		path, read = lines, readNumbered
+	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, advice.New(fmt.Errorf("zoo: %s: the labels: %w", n.Row.Name, err), "put the metadata.json of the same export beside %s", filepath.Base(n.Path))
+		return nil, advice.New(fmt.Errorf("zoo: %s: the labels: %w", n.Row.Name, err), "put the metadata.json or labels.txt of the same export beside %s", filepath.Base(n.Path))
 	}
 	defer f.Close()
+	labels, err := read(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("zoo: %s: the labels in %s: %w", n.Row.Name, path, err)
+	}
+	if len(labels) != n.declared.Classes {
+		return nil, advice.New(fmt.Errorf("zoo: %s: %s has %d labels, the classifier %d outputs", n.Row.Name, path, len(labels), n.declared.Classes), "take both files from one export")
+	}
+	return labels, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// readMetadata reads the labels of a metadata.json.
+func readMetadata(r io.Reader) ([]string, error) {
 	var metadata struct {
 		Labels []string `json:"labels"`
 	}
-	if err := json.NewDecoder(io.LimitReader(f, 1<<20)).Decode(&metadata); err != nil {
-		return nil, fmt.Errorf("zoo: %s: the labels in %s: %w", n.Row.Name, path, err)
+	err := json.NewDecoder(r).Decode(&metadata)
+	return metadata.Labels, err
+}
+
+// readNumbered reads the lines "0 ants", "1 bees" of a labels.txt.
+func readNumbered(r io.Reader) (labels []string, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		number, label, _ := strings.Cut(line, " ")
+		if number != strconv.Itoa(len(labels)) {
+			return nil, fmt.Errorf("line %d begins with %s, want %d", len(labels)+1, words.Quote(number), len(labels))
+		}
+		labels = append(labels, strings.TrimSpace(label))
 	}
-	if len(metadata.Labels) != n.declared.Classes {
-		return nil, advice.New(fmt.Errorf("zoo: %s: %s has %d labels, the classifier %d outputs", n.Row.Name, path, len(metadata.Labels), n.declared.Classes), "take both files from one export")
-	}
-	return metadata.Labels, nil
+	return labels, lines.Err()
 }

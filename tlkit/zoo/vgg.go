@@ -104,6 +104,8 @@ type vgg struct {
 	classes int // 0 = without the matrices
 }
 
+func (v vgg) trunk() backbone.Arch { return vgg{keras: v.keras, layers: v.layers} }
+
 func (v vgg) Build(b *backbone.Builder, x *Node) backbone.Output {
 	if v.keras {
 		b = b.Keras()

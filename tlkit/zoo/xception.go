@@ -51,6 +51,8 @@ var xceptionRows = []Row{
 // names of their own in Keras, which numbers them; a file may have any four rising numbers.
 type xception struct{ classes int }
 
+func (xception) trunk() backbone.Arch { return xception{} }
+
 func (n xception) Build(b *backbone.Builder, x *Node) backbone.Output {
 	b = b.Keras()
 	x = b.Conv("block1_conv1", x, backbone.Conv{Out: 32, Kernel: 3, Stride: 2}) // [N,(H-1)/2,(W-1)/2,32]
@@ -111,6 +113,8 @@ func separable(b *backbone.Builder, name string, x *Node, width int) *Node {
 // all three the same. None of its layers has a name of its own: numbers are those of a fresh Keras
 // process, which counts the norm in the shortcut of a block before those inside.
 type miniXception struct{ classes int }
+
+func (miniXception) trunk() backbone.Arch { return miniXception{} }
 
 func (n miniXception) Build(b *backbone.Builder, x *Node) backbone.Output {
 	b = b.Keras()

@@ -1,0 +1,708 @@
+package zoo
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+)
+
+// A checkpoint of one's own rarely looks like a published one. Trainers put a dict around the
+// weights and prefixes before their names, keep an average (EMA) beside them, name the layers
+// otherwise, and train another classifier. fit finds the network in it: it looks for the place
+// where the file agrees with the architecture in names and shapes, tensor by tensor. All of the
+// network up to the features has to be there, and nothing may be there that could belong to it and
+// has no place in it. The classifier is left out if it is another one.
+
+// trunked is an architecture that can be built without its classifier.
+type trunked interface{ trunk() backbone.Arch }
+
+// otherNames is an architecture that computes the same as another one under other names, whose
+// tensors it asks for in the same order.
+type otherNames struct {
+	by   string // whose names: "timm"
+	arch backbone.Arch
+}
+
+// renamed is an architecture for which files with other names exist.
+type renamed interface{ otherNames() []otherNames }
+
+// naming is one way to name the tensors of a network in a file.
+type naming struct {
+	by     string   // whose names; "" = the row's own
+	file   []string // names in the file, in the order of the declaration
+	wanted map[string]int
+}
+
+func (n *naming) index() {
+	n.wanted = make(map[string]int, len(n.file))
+	for i, name := range n.file {
+		n.wanted[name] = i
+	}
+}
+
+// candidate is a place of a file where the network may be.
+type candidate struct {
+	naming  *naming
+	prefix  string // before all names of the network
+	names   []string
+	keys    []string // of the file, in the order of the declaration; "" = not found
+	shapes  [][]int  // of tensors that are there with another shape
+	found   int      // tensors of the trunk
+	classes int      // tensors of the classifier
+}
+
+// fitter looks for a network in a file.
+type fitter struct {
+	net       *Net
+	file      *weights.File
+	entry     string // look only here
+	names     []string
+	shapes    map[string][]int
+	separator byte // between the levels of a name
+	need      int  // tensors of the trunk
+	heads     int  // tensors of the classifier
+	cands     []*candidate
+}
+
+// fit finds the network in a file and returns how to match it. It drops the classifier of n if the
+// file has another one or none.
+func (n *Net) fit(file *weights.File, entry string) (weights.MatchOptions, error) {
+	if file.Format == "onnx" {
+		return weights.MatchOptions{}, advice.New(fmt.Errorf("%s is an ONNX network, which has an architecture of its own", n.Path), "use it as a model: --model %s --statistics imagenet", n.Path)
+	}
+	f := newFitter(n, file, entry)
+	if !slices.ContainsFunc(f.names, f.inEntry) {
+		return weights.MatchOptions{}, advice.New(fmt.Errorf("%s has no tensors under %s", n.Path, brief(f.entry)), "leave out --entry, or take one of %s", f.places())
+	}
+	c := f.best()
+	if c == nil || c.found < f.need {
+		return weights.MatchOptions{}, f.refuse(c, nil)
+	}
+	left, foreign := f.leftovers(c)
+	if len(foreign) > 0 {
+		return weights.MatchOptions{}, f.refuse(c, foreign)
+	}
+	headless := f.heads > 0 && c.classes < f.heads
+	if headless {
+		a, ok := n.Row.arch.(trunked)
+		if !ok {
+			return weights.MatchOptions{}, f.refuse(c, nil)
+		}
+		d, err := backbone.Declare(a.trunk(), n.Preset.Size)
+		if err != nil {
+			return weights.MatchOptions{}, err
+		}
+		n.Row.arch, n.Row.Classes, n.declared = a.trunk(), "", d
+	}
+	n.Entry = f.place(c)
+	n.Notes = f.notes(c, left, headless)
+	rename := map[string]string{}
+	for i, key := range c.keys {
+		if i < len(n.declared.Weights) && key != "" {
+			rename[key] = n.declared.Weights[i].Name
+		}
+	}
+	return weights.MatchOptions{Rename: func(key string) string { return rename[key] }}, nil
+}
+
+// place is the path of keys to a candidate; "" for the outermost names. All of Keras 3's are in
+// "layers".
+func (f *fitter) place(c *candidate) string {
+	place := strings.TrimRight(c.prefix, "./")
+	if isKeras(f.file) && place == "layers" {
+		return ""
+	}
+	return place
+}
+
+func newFitter(n *Net, file *weights.File, entry string) *fitter {
+	f := &fitter{net: n, file: file, entry: strings.TrimRight(entry, "./"), names: file.Names(), shapes: map[string][]int{}, separator: '.'}
+	if isKeras(file) {
+		f.separator = '/'
+	}
+	f.names = slices.DeleteFunc(f.names, func(name string) bool {
+		return name == "num_batches_tracked" || strings.HasSuffix(name, ".num_batches_tracked")
+	})
+	for _, name := range f.names {
+		t, _ := file.Tensor(name)
+		f.shapes[name] = t.Shape
+	}
+	for _, w := range n.declared.Weights {
+		if w.Stage == backbone.Classifier {
+			f.heads++
+		} else {
+			f.need++
+		}
+	}
+	return f
+}
+
+func isKeras(file *weights.File) bool {
+	return strings.HasPrefix(file.Format, "keras") || file.Format == "tensorflow.js"
+}
+
+// inEntry reports whether a name is in the part of the file that was asked for.
+func (f *fitter) inEntry(name string) bool {
+	rest, ok := strings.CutPrefix(name, f.entry)
+	return ok && (f.entry == "" || rest == "" || rest[0] == '.' || rest[0] == '/')
+}
+
+// best returns the candidate that holds the whole trunk, or the one that is nearest to that.
+func (f *fitter) best() *candidate {
+	if isKeras(f.file) {
+		f.addKeras(f.net.declared)
+		if a, ok := f.net.Row.arch.(trunked); ok && (len(f.cands) == 0 || f.cands[0].classes < f.heads) {
+			if d, err := backbone.Declare(a.trunk(), f.net.Preset.Size); err == nil {
+				f.addKeras(d) // Keras' numbers of layers may be another way round without the classifier
+			}
+		}
+	} else {
+		f.addNamings()
+	}
+	var best *candidate
+	for _, c := range f.cands {
+		switch {
+		case best == nil || c.found > best.found:
+			best = c
+		case c.found == best.found && c.found == f.need && f.rank(c) > f.rank(best):
+			best = c
+		}
+	}
+	return best
+}
+
+// rank prefers averaged weights, then a classifier that fits, and takes what only follows another
+// network in its training last.
+func (f *fitter) rank(c *candidate) int {
+	rank := 0
+	if f.averaged(c.prefix) {
+		rank += 2
+	}
+	if hasWord(c.prefix, "target", "momentum", "k", "key") {
+		rank -= 2
+	}
+	if c.classes == f.heads {
+		rank++
+	}
+	return rank
+}
+
+// averaged reports whether a prefix names weights that were averaged over the training, which
+// trainers evaluate and publish.
+func (f *fitter) averaged(prefix string) bool {
+	// MMEngine swaps the two when it saves: its ema_state_dict holds the others.
+	swapped := slices.Contains(strings.Split(f.file.Metadata["keys"], ", "), "message_hub")
+	if swapped && strings.HasPrefix(prefix, "ema_state_dict.") {
+		return false
+	}
+	return hasWord(prefix, "ema", "emamodel", "modelema", "swa", "averaged", "average", "avg", "polyak", "shadow", "teacher")
+}
+
+// hasWord reports whether a name has one of the words.
+func hasWord(name string, words ...string) bool {
+	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) })
+	return slices.ContainsFunc(parts, func(p string) bool { return slices.Contains(words, p) })
+}
+
+// addNamings adds the places where the file has tensors of the network under one of its namings.
+func (f *fitter) addNamings() {
+	f.addDotted(f.own())
+	if f.complete() {
+		return
+	}
+	if a, ok := f.net.Row.arch.(renamed); ok {
+		for _, other := range a.otherNames() {
+			d, err := backbone.Declare(other.arch, f.net.Preset.Size)
+			if err != nil || len(d.Weights) != len(f.net.declared.Weights) {
+				continue
+			}
+			n := &naming{by: "in the names of " + other.by}
+			for _, w := range d.Weights {
+				n.file = append(n.file, w.Name)
+			}
+			n.index()
+			f.addDotted(n)
+		}
+	}
+	if !f.complete() {
+		f.addNumbered(f.own())
+	}
+}
+
+func (f *fitter) own() *naming {
+	n := &naming{}
+	for _, w := range f.net.declared.Weights {
+		n.file = append(n.file, w.Name)
+	}
+	n.index()
+	return n
+}
+
+func (f *fitter) complete() bool {
+	return slices.ContainsFunc(f.cands, func(c *candidate) bool { return c.found == f.need })
+}
+
+// addDotted adds a candidate for each prefix before which the names of the network stand.
+func (f *fitter) addDotted(n *naming) {
+	byPrefix := map[string]*candidate{}
+	for _, name := range f.names {
+		if !f.inEntry(name) {
+			continue
+		}
+		for start := 0; ; {
+			if i, ok := n.wanted[name[start:]]; ok {
+				c := byPrefix[name[:start]]
+				if c == nil {
+					c = f.candidate(n, name[:start], n.file)
+					byPrefix[name[:start]] = c
+				}
+				f.put(c, i, name)
+			}
+			next := strings.IndexByte(name[start:], '.')
+			if next < 0 {
+				break
+			}
+			start += next + 1
+		}
+	}
+}
+
+// candidate adds a place whose names are those given.
+func (f *fitter) candidate(n *naming, prefix string, names []string) *candidate {
+	c := &candidate{naming: n, prefix: prefix, names: names, keys: make([]string, len(names)), shapes: make([][]int, len(names))}
+	f.cands = append(f.cands, c)
+	return c
+}
+
+// put counts the tensor called key as number i of the declaration, if it has its shape.
+func (f *fitter) put(c *candidate, i int, key string) {
+	w := f.net.declared.Weights[i]
+	switch {
+	case c.keys[i] != "":
+	case !slices.Equal(f.shapes[key], w.Shape):
+		c.shapes[i] = f.shapes[key]
+	case w.Stage == backbone.Classifier:
+		c.keys[i] = key
+		c.classes++
+	default:
+		c.keys[i] = key
+		c.found++
+	}
+}
+
+// addNumbered adds the places where the modules of the network stand under numbers, as
+// nn.Sequential(*net.children()) and fastai write them: 0.weight for conv1.weight, 4.0.conv1.weight
+// for layer1.0.conv1.weight. Modules without tensors (ReLU, pooling) leave gaps.
+func (f *fitter) addNumbered(own *naming) {
+	type module struct {
+		name string
+		rest []int // tensors of the declaration
+	}
+	var modules []module
+	for i, w := range f.net.declared.Weights {
+		name, _, _ := strings.Cut(w.Name, ".")
+		if w.Stage == backbone.Classifier {
+			continue
+		}
+		if len(modules) == 0 || modules[len(modules)-1].name != name {
+			modules = append(modules, module{name: name})
+		}
+		last := &modules[len(modules)-1]
+		last.rest = append(last.rest, i)
+	}
+	fits := func(prefix string, m module) bool {
+		for _, i := range m.rest {
+			w := f.net.declared.Weights[i]
+			if shape, ok := f.shapes[prefix+w.Name[len(m.name):]]; !ok || !slices.Equal(shape, w.Shape) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, at := range f.numberedPlaces() {
+		names := slices.Clone(own.file)
+		number := 0
+		matched := 0
+		for _, m := range modules {
+			for number < len(at.numbers) && !fits(at.prefix+at.numbers[number], m) {
+				number++
+			}
+			if number == len(at.numbers) {
+				break
+			}
+			for _, i := range m.rest {
+				names[i] = at.numbers[number] + own.file[i][len(m.name):]
+			}
+			matched++
+			number++
+		}
+		if matched < len(modules) {
+			continue
+		}
+		c := f.candidate(&naming{by: "with numbers for modules"}, at.prefix, names)
+		for i, name := range names {
+			if _, ok := f.shapes[at.prefix+name]; ok {
+				f.put(c, i, at.prefix+name)
+			}
+		}
+	}
+}
+
+// numbered is a place of a file whose next level of names has numbers.
+type numberedPlace struct {
+	prefix  string
+	numbers []string // rising
+}
+
+func (f *fitter) numberedPlaces() (places []*numberedPlace) {
+	byPrefix := map[string]*numberedPlace{}
+	for _, name := range f.names {
+		if !f.inEntry(name) {
+			continue
+		}
+		for start := 0; ; {
+			next := strings.IndexByte(name[start:], '.')
+			if next < 0 {
+				break
+			}
+			level := name[start : start+next]
+			if level != "" && strings.Trim(level, "0123456789") == "" {
+				p := byPrefix[name[:start]]
+				if p == nil {
+					p = &numberedPlace{prefix: name[:start]}
+					byPrefix[name[:start]] = p
+					places = append(places, p)
+				}
+				if last := len(p.numbers) - 1; last < 0 || p.numbers[last] != level {
+					p.numbers = append(p.numbers, level)
+				}
+			}
+			start += next + 1
+		}
+	}
+	for _, p := range places { // safetensors has names in alphabetical order
+		slices.SortFunc(p.numbers, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) })
+		p.numbers = slices.Compact(p.numbers)
+	}
+	return places
+}
+
+// addKeras adds the network as weights.KerasNames finds its layers.
+func (f *fitter) addKeras(d *backbone.Declaration) {
+	if kerasLayers(d) == nil {
+		return
+	}
+	rename := kerasNames(f.file, d)
+	n := f.own()
+	c := f.candidate(n, "", n.file)
+	prefix, first := "", true
+	for _, key := range f.names {
+		if !f.inEntry(key) {
+			continue
+		}
+		i, ok := n.wanted[rename(key)]
+		if !ok {
+			continue
+		}
+		f.put(c, i, key)
+		if f.net.declared.Weights[i].Stage == backbone.Classifier {
+			continue
+		}
+		// What the network is in is before the name of the layer and that of the tensor.
+		in := upTo(key, 2)
+		if first {
+			prefix, first = in, false
+		}
+		for !strings.HasPrefix(in, prefix) {
+			prefix = upTo(strings.TrimSuffix(prefix, "/"), 1)
+		}
+	}
+	c.prefix = prefix
+}
+
+// upTo returns a key of Keras without its last levels, with the slash.
+func upTo(key string, levels int) string {
+	for range levels {
+		i := strings.LastIndexByte(strings.TrimSuffix(key, "/"), '/')
+		key = key[:i+1]
+	}
+	return key
+}
+
+// copies returns the other places that hold all of the trunk.
+func (f *fitter) copies(c *candidate) (others []*candidate) {
+	for _, other := range f.cands {
+		known := func(o *candidate) bool { return o.prefix == other.prefix }
+		if other.found == f.need && other.prefix != c.prefix && !slices.ContainsFunc(others, known) {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// leftovers returns the tensors that the network does not use. foreign are those that could belong
+// to its trunk and have no place in it; left are the others near it: another classifier, what
+// stands beside the network.
+func (f *fitter) leftovers(c *candidate) (left, foreign []string) {
+	used := map[string]bool{}
+	for _, key := range c.keys {
+		used[key] = true
+	}
+	inCopy := func(key string) bool {
+		return slices.ContainsFunc(f.copies(c), func(o *candidate) bool {
+			return strings.HasPrefix(key, o.prefix) && !strings.HasPrefix(c.prefix, o.prefix) || slices.Contains(o.keys, key)
+		})
+	}
+	trunk, heads := map[string]bool{}, map[string]bool{}
+	for i, w := range f.net.declared.Weights {
+		switch key := c.keys[i]; {
+		case w.Stage == backbone.Classifier:
+			heads[f.headKey(c, i)] = true
+			used[key] = used[key] && c.classes == f.heads
+		case key != "":
+			trunk[f.module(key[len(c.prefix):])] = true
+		}
+	}
+	var beside []string
+	groups, order := map[string][]string{}, []string{}
+	around := f.around(c.prefix)
+	for _, key := range f.names {
+		switch rest, inside := strings.CutPrefix(key, c.prefix); {
+		case used[key] || inCopy(key):
+		case !inside && strings.HasPrefix(key, around.prefix) && !around.whole:
+			beside = append(beside, key)
+		case !inside:
+		case slices.ContainsFunc(f.net.Row.ignore, func(p string) bool { return strings.HasPrefix(rest, p) }):
+		case heads[key]:
+			left = append(left, key)
+		case trunk[f.module(rest)]:
+			foreign = append(foreign, key)
+		default:
+			m := f.module(rest)
+			if groups[m] == nil {
+				order = append(order, m)
+			}
+			groups[m] = append(groups[m], key)
+		}
+	}
+	for _, m := range order {
+		if f.headLike(groups[m]) {
+			left = append(left, groups[m]...)
+		} else {
+			foreign = append(foreign, groups[m]...)
+		}
+	}
+	return append(left, beside...), foreign
+}
+
+// headKey is the key of the file that tensor i of the classifier has, or would have.
+func (f *fitter) headKey(c *candidate, i int) string {
+	if c.keys[i] != "" {
+		return c.keys[i]
+	}
+	name := c.names[i]
+	if f.separator == '/' {
+		name = strings.Replace(name, ".", "/", 1)
+	}
+	return c.prefix + name
+}
+
+// module is the first level of a name.
+func (f *fitter) module(rest string) string {
+	name, _, _ := strings.Cut(rest, string(f.separator))
+	return name
+}
+
+// around is what stands around a network: the state dict of which it is a part.
+type surroundings struct {
+	prefix string
+	whole  bool // it is the whole checkpoint, with whatever else a trainer saves
+}
+
+func (f *fitter) around(prefix string) surroundings {
+	if isKeras(f.file) {
+		return surroundings{}
+	}
+	trimmed := strings.TrimSuffix(prefix, string(f.separator))
+	if trimmed == "" {
+		return surroundings{whole: true}
+	}
+	outer := trimmed[:strings.LastIndexByte(trimmed, f.separator)+1]
+	whole := outer == "" && slices.Contains(strings.Split(f.file.Metadata["keys"], ", "), trimmed)
+	return surroundings{prefix: outer, whole: whole}
+}
+
+// headLike reports whether the tensors of a module that the network does not have can be a
+// classifier: there are matrices, or the first convolution takes the features. A lone vector can be
+// a counter or weights of a loss, but one of the width of the features or of a pixel may scale them.
+func (f *fitter) headLike(keys []string) bool {
+	features, matrices, vectors := f.net.declared.Features, 0, 0
+	for _, key := range keys {
+		switch shape := f.shapes[key]; len(shape) {
+		case 0:
+		case 1:
+			if strings.IndexByte(key, f.separator) >= 0 || shape[0] == features || shape[0] == 3 {
+				vectors++
+			}
+		case 2:
+			matrices++
+		default:
+			in := shape[1]
+			if f.separator == '/' {
+				in = shape[len(shape)-2]
+			}
+			if matrices == 0 && in != features {
+				return false
+			}
+			matrices++
+		}
+	}
+	return matrices > 0 || vectors == 0
+}
+
+// notes says what was found where, and what is not used.
+func (f *fitter) notes(c *candidate, left []string, headless bool) (notes []string) {
+	file := filepath.Base(f.net.Path)
+	var where []string
+	if f.net.Entry != "" {
+		where = append(where, "under "+brief(f.net.Entry))
+	}
+	if c.naming.by != "" {
+		where = append(where, c.naming.by)
+	}
+	var others []string
+	for _, other := range f.copies(c) {
+		if place := f.place(other); place != "" {
+			others = append(others, brief(place))
+		}
+	}
+	line := ""
+	if len(where) > 0 {
+		line = fmt.Sprintf("%s: the weights are those %s", file, strings.Join(where, ", "))
+	} else if len(others) > 0 {
+		line = file + ": the weights are the outermost ones"
+	}
+	if len(others) > 0 {
+		kind := ""
+		if f.averaged(c.prefix) {
+			kind = " (averaged, as the trainer evaluates them)"
+		}
+		line += fmt.Sprintf("%s; the file has others: --entry %s", kind, strings.Join(others[:min(3, len(others))], ", --entry "))
+	}
+	if line != "" {
+		notes = append(notes, line)
+	}
+	switch {
+	case len(left) > 0:
+		what := "not used"
+		if headless {
+			what = "its classifier is not used (features need none)"
+		}
+		notes = append(notes, fmt.Sprintf("%s: %s: %s", file, what, f.list(left)))
+	case headless:
+		notes = append(notes, file+": without a classifier (features need none)")
+	}
+	return notes
+}
+
+// list names the first tensors, those with most axes before others, with their shapes.
+func (f *fitter) list(keys []string) string {
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b string) int { return min(2, len(f.shapes[b])) - min(2, len(f.shapes[a])) })
+	var words []string
+	const most = 2
+	for _, key := range keys[:min(most, len(keys))] {
+		words = append(words, fmt.Sprintf("%s %v", brief(key), f.shapes[key]))
+	}
+	if more := len(keys) - most; more > 0 {
+		words = append(words, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(words, ", ")
+}
+
+// brief makes a name of a file safe and short enough for a line.
+func brief(name string) string { return words.Quote(name) }
+
+// refuse says how the file differs from the network where it comes nearest to it, and what to do.
+func (f *fitter) refuse(c *candidate, foreign []string) error {
+	d := f.net.declared
+	r := &weights.Report{Path: f.net.Path, Wanted: len(d.Weights), Unexpected: foreign, Skipped: f.file.Skipped}
+	if c == nil || 2*c.found < f.need { // another network: names by chance tell nothing
+		c = &candidate{naming: f.own(), keys: make([]string, len(d.Weights)), shapes: make([][]int, len(d.Weights))}
+		c.names = c.naming.file
+		r.Unexpected = f.names
+	}
+	for i, w := range d.Weights {
+		switch {
+		case w.Stage == backbone.Classifier || c.keys[i] != "":
+		case c.shapes[i] != nil:
+			r.WrongShape = append(r.WrongShape, weights.Difference{Name: c.prefix + c.names[i], Got: fmt.Sprint(c.shapes[i]), Want: fmt.Sprint(w.Shape)})
+		default:
+			r.Missing = append(r.Missing, c.prefix+c.names[i])
+		}
+	}
+	if c.found < f.need && len(r.Unexpected) == 0 {
+		_, r.Unexpected = f.leftovers(c)
+	}
+	return advice.New(errors.New("weights: "+r.String()), "%s", f.todo())
+}
+
+// todo says what to type next for a file that does not fit.
+func (f *fitter) todo() string {
+	if len(f.names) >= 20 {
+		var fits []string
+		for _, r := range Rows() {
+			if r.Name != f.net.Row.Name && f.fitsRow(r) {
+				fits = append(fits, "--model "+r.Name)
+			}
+		}
+		if len(fits) > 0 {
+			return "it fits " + strings.Join(fits[:min(3, len(fits))], ", ")
+		}
+	}
+	return "take a file of this network, or export yours as ONNX and pass --model FILE.onnx"
+}
+
+// places lists the first levels of the names.
+func (f *fitter) places() string {
+	var all []string
+	for _, name := range f.names {
+		if m := f.module(name); !slices.Contains(all, m) {
+			all = append(all, m)
+		}
+		if len(all) > 8 {
+			break
+		}
+	}
+	for i := range all {
+		all[i] = brief(all[i])
+	}
+	return strings.Join(all, ", ")
+}
+
+// fitsRow reports whether the file holds the network of a row.
+func (f *fitter) fitsRow(r Row) bool {
+	if _, ok := r.arch.(fitted); ok {
+		return false
+	}
+	d, err := backbone.Declare(r.arch, r.Preset.Size)
+	if err != nil {
+		return false
+	}
+	g := newFitter(&Net{Row: r, Preset: r.Preset, declared: d}, f.file, f.entry)
+	c := g.best()
+	if c == nil || c.found < g.need {
+		return false
+	}
+	_, foreign := g.leftovers(c)
+	return len(foreign) == 0
+}
