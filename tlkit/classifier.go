@@ -14,6 +14,7 @@ import (
 type Classifier struct {
 	Path    string // the head file
 	Weights string // the backbone's weights file, if it is not the published one
+	Entry   string // where in that file the weights are; "" = where the head's were
 }
 
 // Open returns a Classifier for a head file. It does not read the file; [Classifier.Classify] does.
@@ -31,7 +32,7 @@ func (c Classifier) Classify(pictures ...string) []export.Prediction {
 		for i, p := range pictures {
 			paths[i] = inFolder(p)
 		}
-		predictions, err := run.Predict(ctx, run.HeadSpec{Head: inFolder(c.Path), Weights: c.Weights}, paths, place(""), reporter{})
+		predictions, err := run.Predict(ctx, run.HeadSpec{Head: inFolder(c.Path), Weights: c.Weights, Entry: c.Entry}, paths, place(""), reporter{})
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,9 @@ type Learner struct {
 	Backbone string
 	// Weights is a weights file to use instead of the published one.
 	Weights string
+	// Entry says where in that file the weights are, such as "state_dict_ema"; "" = where they are
+	// found, averaged ones before others.
+	Entry string
 
 	// Statistics is "imagenet", "half", "caffe", ..., or a network to take the statistics from. Set it
 	// if the network's own statistics are unknown, or to try wrong ones.
@@ -86,7 +89,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, Model: l.Backbone, Weights: l.Weights, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -190,7 +193,7 @@ func (l Learner) ShowNorms() {
 		if err != nil {
 			return err
 		}
-		before, err := zoo.Load(ctx, h.Backbone.Name, zoo.Options{Weights: l.Weights, Offline: place("").Offline})
+		before, err := zoo.Load(ctx, h.Backbone.Name, zoo.Options{Weights: l.Weights, Entry: l.Entry, Offline: place("").Offline})
 		if err != nil {
 			return err
 		}
@@ -262,7 +265,7 @@ func (l Learner) Evaluate() {
 		if err != nil {
 			return err
 		}
-		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights}, p, reporter{})
+		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights, Entry: s.Entry}, p, reporter{})
 		if err != nil {
 			return err
 		}

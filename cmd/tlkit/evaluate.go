@@ -36,7 +36,7 @@ on all pictures. --zero-shot maps its labels to yours.`,
 				} else if cmd.Flags().Changed("seed") {
 					err = fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
 				} else {
-					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
+					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 				}
 			} else {
 				s.Model, s.Data = args[0], args[1]

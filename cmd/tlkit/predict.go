@@ -11,7 +11,7 @@ import (
 )
 
 func (c *command) predict() *cobra.Command {
-	var weights string
+	var weights, entry string
 	cmd := &cobra.Command{
 		Use:   "predict HEAD PICTURE...",
 		Short: "Predict what is in pictures, with a trained head",
@@ -27,7 +27,7 @@ status is 1 when none can be read.`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
-			predictions, err := run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights}, args[1:], c.place(), p)
+			predictions, err := run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights, Entry: entry}, args[1:], c.place(), p)
 			p.close()
 			if err != nil {
 				return err
@@ -54,6 +54,7 @@ status is 1 when none can be read.`,
 		},
 	}
 	cmd.Flags().StringVar(&weights, "weights", "", "the backbone's weights file, if it is not the published one")
+	cmd.Flags().StringVar(&entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
 	return cmd
 }
 

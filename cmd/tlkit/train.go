@@ -21,6 +21,7 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f := cmd.Flags()
 	columnFlag(cmd, &s.Columns)
 	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin, .h5, .keras, model.json) instead of the model's own")
+	f.StringVar(&s.Entry, "entry", "", "where in the weights file the weights are, as in state_dict_ema (default: found, averaged before others)")
 	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")

@@ -63,6 +63,7 @@ type HeadSpec struct {
 	Data    string // a ready set, a folder or a CSV file; its labels must be among the head's
 	Split   string // "" = the split that Train reports on
 	Weights string // the backbone's weights file, if it is not the published one
+	Entry   string // where in that file the weights are; "" = where the head's were
 
 	LabelFolders bool // as in [Spec]
 	MinPerLabel  int  // as in [Spec]
@@ -85,7 +86,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	if err != nil {
 		return nil, err
 	}
-	c, err := openHead(ctx, h, s.Weights, place, p)
+	c, err := openHead(ctx, h, s, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +188,7 @@ type openedHead struct {
 }
 
 // openHead opens the engine and the head's backbone.
-func openHead(ctx context.Context, h *export.Head, weights string, place Place, p Progress) (*openedHead, error) {
+func openHead(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*openedHead, error) {
 	eng, err := openEngine(ctx, place.Offline, p)
 	if err != nil {
 		return nil, err
@@ -195,10 +196,11 @@ func openHead(ctx context.Context, h *export.Head, weights string, place Place, 
 	if eng.Why != "" {
 		p.Say(eng.Why)
 	}
-	c, err := h.Open(ctx, eng, export.Options{Zoo: place.zoo(weights, nil, p)})
+	c, err := h.Open(ctx, eng, export.Options{Zoo: place.zoo(Spec{Weights: s.Weights, Entry: s.Entry}, nil, p)})
 	if err != nil {
 		return nil, err
 	}
+	sayNotes(c.Net(), p)
 	return &openedHead{c, eng}, nil
 }
 
@@ -210,7 +212,7 @@ func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p 
 	if err != nil {
 		return nil, err
 	}
-	c, err := openHead(ctx, h, s.Weights, place, p)
+	c, err := openHead(ctx, h, s, place, p)
 	if err != nil {
 		return nil, err
 	}

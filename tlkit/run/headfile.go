@@ -32,7 +32,7 @@ func (t *training) write(ctx context.Context) error {
 	t.head = &export.Head{
 		Task: t.opened.data.Task, Thresholds: t.reading.Thresholds, Scales: t.reading.Scales,
 		Labels: t.opened.data.Labels, Preset: net.Preset, Seed: t.spec.Seed, Plan: plan, Linear: *linear, Parity: parity,
-		Backbone: export.Backbone{Name: row.Name, SHA256: t.opened.net.SHA256, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
+		Backbone: export.Backbone{Name: row.Name, SHA256: t.opened.net.SHA256, Entry: t.opened.net.Entry, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
 		Data:     export.Data{Name: t.opened.data.Name, Fingerprint: t.opened.fingerprint, Train: t.train.pictures()},
 		Result:   export.Result{Split: t.split, Folds: t.spec.Folds, Score: t.figures.Score},
 		Versions: engine.Versions(),

@@ -34,7 +34,7 @@ func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, er
 		return nil, err
 	}
 	p.State("loading weights", 0, 0)
-	return zoo.Load(ctx, s.Model, place.zoo(s.Weights, preset, p))
+	return zoo.Load(ctx, s.Model, place.zoo(s, preset, p))
 }
 
 // Zoo returns the options for loading weights at this place.
@@ -42,11 +42,11 @@ func (place Place) Zoo(p Progress) zoo.Options {
 	return zoo.Options{Offline: place.Offline, NonCommercial: place.NonCommercial, Report: orSilent(p).State}
 }
 
-// zoo is Zoo with a weights file instead of the published one, and another preset; "" and nil stand
-// for none.
-func (place Place) zoo(weights string, preset *transforms.Preset, p Progress) zoo.Options {
+// zoo is Zoo with the weights file of s instead of the published one, and another preset; "" and nil
+// stand for none.
+func (place Place) zoo(s Spec, preset *transforms.Preset, p Progress) zoo.Options {
 	o := place.Zoo(p)
-	o.Weights, o.Preset = weights, preset
+	o.Weights, o.Entry, o.Preset = s.Weights, s.Entry, preset
 	return o
 }
 
@@ -183,7 +183,15 @@ func (o *opened) introduce(p Progress) {
 		p.Say(fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
 	}
 	p.Say(fmt.Sprintf("%s: licence %s, %s", o.net.Row.Name, o.net.Row.Licence, o.net.Row.Origin))
+	sayNotes(o.net, p)
 	p.Say(o.eng.String())
+}
+
+// sayNotes reports what was found out about a weights file of the user's.
+func sayNotes(net *zoo.Net, p Progress) {
+	for _, note := range net.Notes {
+		p.Say(note)
+	}
 }
 
 // extract computes features. Pictures that cannot be decoded wait in o.bad for settle.

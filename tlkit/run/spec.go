@@ -29,6 +29,8 @@ type Spec struct {
 	Model string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
 	// A weights file instead of the published one.
 	Weights string `json:"weights,omitempty"`
+	// Where in that file the weights are, such as "state_dict_ema"; "" = where they are found.
+	Entry string `json:"entry,omitempty"`
 	// Take range, mean, std and channel order from these statistics or this row.
 	Statistics string    `json:"statistics,omitempty"`
 	Preset     string    `json:"preset,omitempty"` // take the whole preset from this row
