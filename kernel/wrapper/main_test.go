@@ -7,4 +7,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/ownhome"
 )
 
-func TestMain(m *testing.M) { os.Exit(ownhome.Run(m)) }
+func TestMain(m *testing.M) {
+	beBound()
+	os.Exit(ownhome.Run(m))
+}

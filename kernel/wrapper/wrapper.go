@@ -60,6 +60,9 @@ func Main(ctx context.Context, connectionFile string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	signal.Ignore(os.Interrupt)
+	if isBound() {
+		go whenOrphaned(ctx, stop)
+	}
 	err = explain(ctx, connectionFile, func() []Problem {
 		_, now := look()
 		return now
@@ -92,6 +95,10 @@ func run(connectionFile string, place Place) (status int, problems []Problem) {
 	cmd.Env = Environ(os.Environ(), place, room.dir)
 	var tail tailWriter
 	cmd.Stdout, cmd.Stderr = os.Stdout, &tail
+	if isBound() {
+		adopt()
+		defer endOthers(room.dir)
+	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -99,6 +106,15 @@ func run(connectionFile string, place Place) (status int, problems []Problem) {
 	ended, err := startBound(cmd)
 	if err != nil {
 		return 1, []Problem{{What: "GoNB does not start", Detail: err.Error(), Repair: setupLine}}
+	}
+	if isBound() {
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		go whenOrphaned(ctx, func() {
+			signals <- syscall.SIGTERM
+			time.Sleep(saving)
+			killAll(descendants())
+		})
 	}
 	told := false // to end
 	for {
