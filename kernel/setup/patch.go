@@ -2,6 +2,7 @@ package setup
 
 import (
 	"bytes"
+	"embed"
 	"os"
 	"path/filepath"
 )
@@ -11,6 +12,24 @@ import (
 type patch struct {
 	name, file, old, new string
 	also                 []edit // in the same file; all of a patch or nothing of it
+	adds                 string // a file of [added] that goes beside it; "" = none
+}
+
+// added are files of ours, each for the folder of the file that its patch changes.
+//
+//go:embed patches
+var added embed.FS
+
+// text returns the file that the patch adds.
+func (p patch) text() []byte {
+	if p.adds == "" {
+		return nil
+	}
+	text, err := added.ReadFile("patches/" + p.adds + ".txt")
+	if err != nil {
+		panic(err) // TestPatchesApply
+	}
+	return text
 }
 
 type edit struct{ old, new string }
@@ -49,7 +68,111 @@ var patches = []patch{
 		also: []edit{
 			{"\tn := len(p) // Save original number of bytes.\n", "\tn := len(p) // Save original number of bytes.\n\tp = w.complete(p)\n"},
 			{"\terr := jpyExec.Exec()\n", "\terr := jpyExec.Exec()\n\tif annotator, ok := stderrWithAnnotator.(*jupyterStackTraceMapperWriter); ok {\n\t\tannotator.release()\n\t}\n"},
+			// These lines are only for messages in HTML; keeping an unfinished one took time in
+			// proportion to the square of its length.
+			{"\tw.lineBuffer.Write(p)\n", "\tif w.state.rawError {\n\t\treturn n, nil\n\t}\n\tw.lineBuffer.Write(p)\n"},
 		},
+	},
+	{
+		// A message for each print took minutes for long output, and a child in the background,
+		// which inherits the streams, held the cell up until it ended.
+		name: "output of any length, and children in the background",
+		file: "github.com/janpfeifer/gonb/internal/jpyexec/jpyexec.go",
+		adds: "output.go",
+		old: `	exec.cmdStdout, err = cmd.StdoutPipe()
+	if err != nil {
+		return errors.WithMessagef(err, "failed to create pipe for stdout")
+	}
+	exec.cmdStderr, err = cmd.StderrPipe()
+	if err != nil {
+		return errors.WithMessagef(err, "failed to create pipe for stderr")
+	}
+`,
+		new: "",
+		also: []edit{
+			{`	var streamersWG sync.WaitGroup
+	streamersWG.Add(2)
+	go func() {
+		defer streamersWG.Done()
+		_, err := io.Copy(exec.stdoutWriter, exec.cmdStdout)
+		if err != nil {
+			klog.Errorf("Failed copying execution stdout: %+v", err)
+		}
+	}()
+	go func() {
+		defer streamersWG.Done()
+		_, err := io.Copy(exec.stderrWriter, exec.cmdStderr)
+		if err != nil && err != io.EOF {
+			klog.Errorf("Failed copying execution stderr: %+v", err)
+		}
+	}()
+`, `	var streams [2]*output
+	for i, to := range []io.Writer{exec.stdoutWriter, exec.stderrWriter} {
+		stream, w, err := newOutput(to)
+		if err != nil {
+			return errors.WithMessagef(err, "failed to create a pipe for output")
+		}
+		defer w.Close()
+		if streams[i] = stream; i == 0 {
+			cmd.Stdout = w
+		} else {
+			cmd.Stderr = w
+		}
+		go stream.copy()
+	}
+`},
+			{`	// Wait for output pipes to finish.
+	streamersWG.Wait()
+	exec.exitError = cmd.Wait()
+`, `	cmd.Stdout.(io.Closer).Close()
+	cmd.Stderr.(io.Closer).Close()
+	exec.exitError = cmd.Wait()
+	for _, stream := range streams {
+		stream.settle()
+	}
+`},
+			{"\t_ = exec.cmdStderr.Close()\n\t_ = exec.cmdStdout.Close()\n", ""},
+			{"\tcmdStdout, cmdStderr                     io.ReadCloser\n", ""},
+			// A program that reads waits forever where nobody can type.
+			{"\tif exec.millisecondsToInput > 0 {\n\t\texec.handleJupyterInput()\n", "\tif exec.millisecondsToInput > 0 && !exec.withoutInput() {\n\t\texec.handleJupyterInput()\n"},
+			{"\tif exec.stdinContent != nil {\n\t\texec.handleStaticInput()\n\t}\n", "\tif exec.stdinContent != nil {\n\t\texec.handleStaticInput()\n\t} else if exec.withoutInput() {\n\t\t_ = exec.cmdStdin.Close()\n\t}\n"},
+		},
+	},
+	{
+		// The C code of a cgo cell is a comment above import "C", and GoNB composed main.go without
+		// it (this patch and the next three).
+		name: "cgo cells",
+		file: "github.com/janpfeifer/gonb/internal/goexec/goexec.go",
+		adds: "cgo.go",
+		old:  "\tPath, Alias                 string\n\tCursorInPath",
+		new:  "\tPath, Alias                 string\n\tPreamble                    string // the C code above import \"C\"\n\tCursorInPath",
+	},
+	{
+		name: "cgo cells: parser",
+		file: "github.com/janpfeifer/gonb/internal/goexec/parser.go",
+		old:  "\t\t\t\tpi.ParseImportEntry(decls, entry)\n\t\t\t}\n\n",
+		new:  "\t\t\t\tpi.ParseImportEntry(decls, entry)\n\t\t\t}\n\t\t\tkeepPreamble(decls, fileObj)\n\n",
+	},
+	{
+		name: "cgo cells: composer",
+		file: "github.com/janpfeifer/gonb/internal/goexec/composer.go",
+		old:  "\t\timportDecl := d.Imports[key]\n\t\tfile",
+		new:  "\t\timportDecl := d.Imports[key]\n\t\tif importDecl.Path == \"C\" {\n\t\t\tcontinue\n\t\t}\n\t\tfile",
+		also: []edit{{"\t\tw.Writef(\"%q\\n\", importDecl.Path)\n\t}\n\tw.Write(\")\\n\\n\")\n\treturn", "\t\tw.Writef(\"%q\\n\", importDecl.Path)\n\t}\n\tw.Write(\")\\n\\n\")\n\tfileToCellIdAndLine = d.renderC(w, fileToCellIdAndLine)\n\treturn"}},
+	},
+	{
+		// Our own setting links within Go, which is quicker and does for everything but C.
+		name: "cgo cells: linker",
+		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
+		old:  "\tcmd.Dir = s.TempDir\n\tif s.CellIsWasm {\n",
+		new:  "\tcmd.Dir = s.TempDir\n\tif s.usesC() {\n\t\tcmd.Env = append(cmd.Environ(), \"GO_EXTLINK_ENABLED=1\")\n\t}\n\tif s.CellIsWasm {\n",
+	},
+	{
+		name: "a gopls that outlives its gonb",
+		file: "github.com/janpfeifer/gonb/internal/goexec/goplsclient/exec_unix.go",
+		adds: "exec_linux.go",
+		old:  "//go:build !windows\n",
+		new:  "//go:build !windows && !linux\n",
 	},
 }
 
@@ -65,7 +188,7 @@ func (w *jupyterStackTraceMapperWriter) complete(p []byte) []byte {
 	for k := min(len(line), len(path)-1); k > 0 && !wait; k-- {
 		wait = bytes.HasSuffix(line, path[:k])
 	}
-	if wait {
+	if wait && len(line) < 4096 { // no longer path is printed
 		w.held = append([]byte(nil), line...)
 		p = p[:start]
 	}
@@ -84,7 +207,8 @@ func (w *jupyterStackTraceMapperWriter) release() {
 func patchText() string {
 	var b bytes.Buffer
 	for _, p := range patches {
-		b.WriteString(p.file + "\x00" + p.old + "\x00" + p.new + "\x00")
+		b.WriteString(p.file + "\x00" + p.old + "\x00" + p.new + "\x00" + p.adds + "\x00")
+		b.Write(p.text())
 		for _, e := range p.also {
 			b.WriteString(e.old + "\x00" + e.new + "\x00")
 		}
@@ -114,6 +238,11 @@ func applyPatches(dir string) (applied map[string]bool, err error) {
 		}
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, err
+		}
+		if p.adds != "" {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(path), p.adds), p.text(), 0o600); err != nil {
+				return nil, err
+			}
 		}
 		applied[p.name] = true
 	}
