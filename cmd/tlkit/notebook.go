@@ -41,7 +41,11 @@ setting up what is missing.
 
 The executed notebook and an HTML page that loads nothing from elsewhere go to .tlkit/out.
 The text of the last cell is printed. A cell that fails ends its notebook and makes the exit
-status 1.`,
+status 1.
+
+Output is saved whole, up to 250 million characters a notebook. What cells read from standard
+input is at its end. When the command ends, however it ends, so does everything that the cells
+started.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -70,7 +74,7 @@ status 1.`,
 	offline.add(cmd)
 	f.BoolVar(&jobs.inplace, "inplace", false, "write the executed notebook over the notebook itself, when no cell fails")
 	f.StringVarP(&jobs.dir, "out", "o", outDir, "folder for executed notebooks and pages")
-	f.DurationVar(&jobs.timeout, "timeout", 30*time.Minute, "time limit of one cell; 0 = none")
+	f.DurationVar(&jobs.timeout, "timeout", 30*time.Minute, "time limit of one cell, and of writing the files (plus a minute); 0 = none")
 	f.BoolVar(&prepare, "setup", true, "set up what is missing first")
 	return cmd
 }
@@ -155,7 +159,10 @@ func (c *command) sayOutcome(notebook string, r setup.Outcome) {
 			c.say("%s", otherVersion())
 		}
 	}
-	c.say("%s: %d cells, %d pictures, %.1f s\n  %s\n  %s", notebook, r.Cells, r.Pictures, r.Seconds, short(r.Out), short(r.HTML))
+	c.say("%s: %d cells, %d pictures, %.1f s\n  %s", notebook, r.Cells, r.Pictures, r.Seconds, short(r.Out))
+	if r.HTML != "" {
+		c.say("  %s", short(r.HTML))
+	}
 }
 
 // otherTlkit matches what the Go compiler prints about a name that tlkit has in another version.

@@ -1,18 +1,26 @@
 """Executes one notebook through its kernel and writes it, with an HTML page beside it.
 
-A job comes as JSON on standard input, events leave as JSON lines on standard output:
-{"event": "cell", "n": 1, "of": 9} before each cell and {"event": "end", ...} last.
+A job comes as one JSON line on standard input, events leave as JSON lines on standard output:
+{"event": "cell", "n": 1, "of": 9} before each cell, {"event": "save"} and {"event": "page"}
+before the files, and {"event": "end", ...} last. Standard input stays open; its end means that
+the program that asked is gone.
 """
 
 import json
 import os
+import queue
 import re
+import signal
 import sys
+import threading
 import time
 
 # The kernel inherits standard output; events need one of their own.
 events = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
+
+MOST = 250_000_000  # characters of output; more would take the machine's memory
+QUIET = 2.0  # seconds without a message after which a kernel that ended has nothing left to say
 
 
 def tell(**event):
@@ -24,21 +32,60 @@ def write(path, text):
     """Whole or not at all."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     part = "%s.%d.part" % (path, os.getpid())
-    with open(part, "w", encoding="utf-8", newline="\n") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "w", encoding="utf-8", errors="replace", newline="\n") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
 
 
-ROOM = re.compile(r"[^\s:]*/gonb_[0-9a-f]+/")  # where a cell was compiled says nothing to anybody
+class Stopped(Exception):
+    """Somebody interrupted the run, or the program that asked for it is gone."""
+
+
+class Failed(Exception):
+    """A cell failed; the notebook ends here."""
+
+
+# Texts. Each function takes time in proportion to the text, whatever is in it.
+
+ROOM = re.compile(r"/gonb_[0-9a-f]+/")  # where a cell was compiled says nothing to anybody
 NAME = re.compile(r"(?m)^# gonb_[0-9a-f]+\n?")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+LONGEST = 4096  # of a path
+
+
+def without_rooms(value):
+    """Drops the folder from paths of compiled cells."""
+    parts, at = [], 0
+    for m in ROOM.finditer(value):
+        start = m.start()
+        while start > max(at, m.start() - LONGEST) and not value[start - 1].isspace() and value[start - 1] != ":":
+            start -= 1
+        parts.append(value[at:start])
+        at = m.end()
+    return "".join(parts) + value[at:]
 
 
 def text(value):
     value = "".join(value) if isinstance(value, list) else str(value)
-    return NAME.sub("", ROOM.sub("", ANSI.sub("", value)))
+    return NAME.sub("", without_rooms(ANSI.sub("", value)))
+
+
+def overwritten(value):
+    """A text as a terminal shows it after carriage returns, which progress bars print."""
+    if "\r" not in value:
+        return value
+    lines = value.split("\n")
+    return "\n".join(l[l.rfind("\r", 0, len(l) - 1) + 1 :] if len(l) > 1 else l for l in lines)
+
+
+def short(line):
+    return line if len(line) <= 1000 else line[:1000] + "… (%d characters)" % len(line)
 
 
 def says(cell):
@@ -57,75 +104,252 @@ def trouble(cell):
     stderr = "".join(text(o.text) for o in cell.get("outputs", []) if o.output_type == "stream" and o.name == "stderr")
     for line in stderr.splitlines():
         if line.startswith(("panic:", "fatal error:")):
-            return line
-    lines = [l for l in stderr.splitlines() if l.strip() and not re.match(r"(exit status|signal: )", l)]
+            return short(line)
+    lines = [short(l) for l in stderr.splitlines() if l.strip() and not re.match(r"(exit status|signal: )", l)]
     for o in cell.get("outputs", []):
         if o.output_type == "error":
-            trace = "\n".join(text(t) for t in o.get("traceback", []))
+            trace = [short(l) for t in o.get("traceback", []) for l in text(t).strip().splitlines()]
             evalue = "" if o.evalue.startswith(("exit status", "main.go:")) or "/main.go:" in o.evalue else o.evalue
-            return "\n".join(lines[:12]) or evalue or "\n".join(trace.strip().splitlines()[:16]) or o.evalue
+            return "\n".join(lines[:12]) or short(evalue) or "\n".join(trace[:16]) or short(o.evalue)
     return "\n".join(lines[-12:])
 
 
-def page(nb, title):
-    """One HTML file that loads nothing from anywhere."""
-    from nbconvert import HTMLExporter
+class Outputs:
+    """The outputs of one cell, as JupyterLab would keep them.
 
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
-    for name in ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "widget_renderer_url"):
-        if exporter.has_trait(name):
-            setattr(exporter, name, "")
-    body, _ = exporter.from_notebook_node(nb, resources={"metadata": {"name": title}})
-    # Without its addresses the template still leaves loaders; they would load the page's own address.
-    body = re.sub(r'<script\b[^>]*\bsrc\s*=\s*["\']{2}[^>]*>\s*</script>', "", body)
-    body = re.sub(r'<script type="module">(?:(?!</script>).)*?mermaid(?:(?!</script>).)*?</script>', "", body, flags=re.S)
-    body = re.sub(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", "", body, flags=re.S)
-    return body
+    What is printed to one stream becomes one output: how prints are cut into pieces is chance.
+    """
+
+    def __init__(self, places):
+        self.all = []  # outputs; a stream is a list of its pieces until finish
+        self.streams = {}
+        self.places = places  # of every cell: outputs by display id
+        self.clear = False  # before the next output
+
+    def take(self, msg):
+        """Keeps what a message brings and returns how many characters that is."""
+        from nbformat.v4 import output_from_msg
+
+        kind, content = msg["msg_type"], msg["content"]
+        if kind == "clear_output":
+            self.clear = bool(content.get("wait"))
+            if not self.clear:
+                self.drop()
+            return 0
+        if kind == "stream":
+            self.before()
+            name, piece = content["name"], content["text"]
+            if name not in self.streams:
+                self.streams[name] = []
+                self.all.append((name, self.streams[name]))
+            self.streams[name].append(piece)
+            return len(piece)
+        if kind not in ("display_data", "update_display_data", "execute_result", "error"):
+            return 0
+        place = (content.get("transient") or {}).get("display_id")
+        if kind == "update_display_data":
+            for o in self.places.get(place, ()):
+                o["data"], o["metadata"] = content["data"], content["metadata"]
+            return 0  # it replaces something
+        self.before()
+        out = output_from_msg(msg)
+        if place:
+            for o in self.places.setdefault(place, []):
+                o["data"], o["metadata"] = out["data"], out["metadata"]
+            self.places[place].append(out)
+        self.all.append(out)
+        return sum(len(v) for v in content.get("data", {}).values() if isinstance(v, str))
+
+    def before(self):
+        if self.clear:
+            self.clear = False
+            self.drop()
+
+    def drop(self):
+        self.all, self.streams = [], {}
+
+    def finish(self):
+        """The outputs as a notebook has them, standard output before standard error."""
+        from nbformat.v4 import new_output
+
+        outs = []
+        for o in self.all:
+            if isinstance(o, tuple):
+                o = new_output("stream", name=o[0], text=overwritten("".join(o[1])))
+                last = outs[-1] if outs else None
+                if o.name == "stdout" and last is not None and last.output_type == "stream" and last.name == "stderr":
+                    outs.insert(len(outs) - 1, o)
+                    continue
+            outs.append(o)
+        return outs
+
+
+class Session:
+    """A kernel, and the messages between it and us."""
+
+    def __init__(self, job):
+        from jupyter_client import KernelManager
+
+        self.km = KernelManager(kernel_name=job["kernel"])
+        self.km.shutdown_wait_time = 10
+        self.kc = None
+        self.timeout = job["timeout"]  # seconds of one cell; 0 = none
+        self.startup = job["startup"]
+        self.folder = job["folder"]
+        self.group = 0
+        self.cells = {}  # outputs by the id of the request: what comes late still finds its cell
+        self.places = {}
+        self.size = 0
+
+    def start(self):
+        self.km.start_kernel(cwd=self.folder)
+        self.group = getattr(self.km.provisioner, "pgid", None) or 0
+        self.kc = self.km.blocking_client()
+        self.kc.start_channels()
+        self.kc.wait_for_ready(timeout=self.startup)
+        info = self.kc.kernel_info(reply=True, timeout=self.startup)
+        return info["content"]["language_info"]
+
+    def run(self, cell, outputs):
+        """Executes a cell and waits for its answer and for all of its output."""
+        import zmq
+
+        request = self.kc.execute(cell.source, store_history=True, allow_stdin=False)
+        self.cells[request] = outputs
+        poller = zmq.Poller()
+        for channel in (self.kc.iopub_channel, self.kc.shell_channel):
+            poller.register(channel.socket, zmq.POLLIN)
+        begin = heard = time.monotonic()
+        reply, idle = None, False
+        while reply is None or not idle:
+            if poller.poll(200):
+                heard = time.monotonic()
+                idle = self.listen(request) or idle
+                reply = self.answer(request) or reply
+                if self.size > MOST:
+                    raise Failed("the notebook printed more than %d million characters; write that much to a file instead" % (MOST // 1000000))
+            elif time.monotonic() - heard > QUIET and not self.km.is_alive():
+                raise Failed("the kernel ended while the cell ran")
+            if self.timeout and time.monotonic() - begin > self.timeout:
+                raise Failed("no end after %g s (--timeout)" % self.timeout)
+        return reply["content"]
+
+    def listen(self, request):
+        """Takes what waits on iopub; reports whether the request has been dealt with."""
+        idle, until = False, time.monotonic() + 1  # an endless output has a deadline too
+        while time.monotonic() < until:
+            try:
+                msg = self.kc.iopub_channel.get_msg(timeout=0)
+            except queue.Empty:
+                break
+            parent = msg["parent_header"].get("msg_id")
+            if parent in self.cells:
+                self.size += self.cells[parent].take(msg)
+            if parent == request and msg["msg_type"] == "status" and msg["content"]["execution_state"] == "idle":
+                idle = True
+        return idle
+
+    def answer(self, request):
+        try:
+            while True:
+                msg = self.kc.shell_channel.get_msg(timeout=0)
+                if msg["parent_header"].get("msg_id") == request:
+                    return msg
+        except queue.Empty:
+            return None
+
+    def end(self):
+        """Ends the kernel and everything that it started."""
+        try:
+            if self.km.has_kernel:
+                self.km.shutdown_kernel()
+        except (RuntimeError, OSError) as e:
+            print("the kernel does not end by itself:", e, file=sys.stderr)
+        finally:
+            self.kill()
+            if self.kc:
+                self.kc.stop_channels()
+            self.km.cleanup_resources()
+
+    def kill(self):
+        if self.group and hasattr(os, "killpg"):
+            try:
+                os.killpg(self.group, signal.SIGKILL)
+            except OSError:
+                pass  # nothing is left of it
+
+
+def execute(nb, code, session):
+    """Executes the cells and returns which one failed and why; (0, "") when none did."""
+    at, all_outputs = 0, []
+    try:
+        nb.metadata["language_info"] = session.start()
+        for n, cell in enumerate(code, 1):
+            tags = cell.metadata.get("tags", [])
+            if "skip-execution" in tags:
+                continue
+            at = n
+            tell(event="cell", n=n, of=len(code))
+            outputs = Outputs(session.places)
+            all_outputs.append((cell, outputs))
+            cell.execution_count = len(all_outputs)
+            content = session.run(cell, outputs)
+            if content["status"] != "ok" and "raises-exception" not in tags:
+                cell.outputs = outputs.finish()
+                return n, trouble(cell) or "%s: %s" % (content.get("ename", "error"), content.get("evalue", content["status"]))
+    except Failed as e:
+        return at, str(e)
+    except (RuntimeError, OSError) as e:  # the kernel does not start, or answers no more
+        return at, "%s: %s" % (type(e).__name__, e)
+    finally:
+        # Only now: a child in the background may print after its cell has ended.
+        for cell, outputs in all_outputs:
+            cell.outputs = outputs.finish()
+    return 0, ""
+
+
+def watch(session):
+    """Ends everything when the program that asked for the run is gone."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)  # for Stopped to be dealt with
+    session.kill()
+    os._exit(1)
 
 
 def main():
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
     import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    def stop(*_):
+        for s in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(s, signal.SIG_IGN)
+        raise Stopped("interrupted")
+
+    session = Session(job)
+    for s in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(s, stop)
+    threading.Thread(target=watch, args=(session,), daemon=True).start()
 
     begin = time.monotonic()
     nb = nbformat.read(job["notebook"], as_version=4)
-    code = [i for i, c in enumerate(nb.cells) if c.cell_type == "code" and c.source.strip()]
-    number = {i: n + 1 for n, i in enumerate(code)}
-    at = {"n": 0}
-
-    def started(cell, cell_index, **_):
-        if cell_index in number:
-            at["n"], at["cell"] = number[cell_index], cell
-            tell(event="cell", n=number[cell_index], of=len(code))
-
-    client = NotebookClient(
-        nb,
-        kernel_name=job["kernel"],
-        timeout=job["timeout"] or None,
-        startup_timeout=job["startup"],
-        record_timing=False,
-        coalesce_streams=True,  # how prints are cut into pieces is chance
-        resources={"metadata": {"path": job["folder"]}},
-        on_cell_start=started,
-    )
+    code = [c for c in nb.cells if c.cell_type == "code" and c.source.strip()]
     failed, why = 0, ""
     try:
-        client.execute()
-    except CellExecutionError as e:
-        failed, why = at["n"], trouble(at["cell"]) or str(e)
-    except CellTimeoutError:
-        failed, why = at["n"], "no end after %d s (--timeout)" % job["timeout"]
-    except DeadKernelError:
-        failed, why = at["n"], "the kernel ended while the cell ran"
-    except (RuntimeError, OSError, AssertionError) as e:  # nbclient asserts that a kernel is there when it has just gone
-        failed, why = at["n"], "%s: %s" % (type(e).__name__, e)
-    done = [nb.cells[i] for i in code if nb.cells[i].get("outputs")]
-    written = job["failed"] if failed and job["failed"] else job["out"]
+        try:
+            failed, why = execute(nb, code, session)
+        finally:
+            session.end()
+    except Stopped as e:
+        why = str(e)
+    done = [c for c in code if c.get("outputs")]
+    written = job["failed"] if why and job["failed"] else job["out"]
+    tell(event="save")
     write(written, nbformat.writes(nb))
     html = ""
-    if job["html"]:
+    if job["html"] and why != "interrupted":
+        tell(event="page", out=written)
         write(job["html"], page(nb, os.path.splitext(os.path.basename(job["notebook"]))[0]))
         html = job["html"]
     png = sum(any(m in o.get("data", {}) for m in ("image/png", "image/jpeg")) for c in nb.cells if c.cell_type == "code" for o in c.outputs)
