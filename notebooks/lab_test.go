@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,30 @@ import (
 // TestInJupyterLab is a person's first five minutes: `tlkit lab`, run all cells of 01, and
 // the curves are there to be seen. What the browser showed is kept when they are not.
 func TestInJupyterLab(t *testing.T) {
+	l := openLab(t, bare(t, "01_ants_and_bees.ipynb"))
+	l.run(5)
+	l.steps([]step{
+		{"the accuracy, in the last cell", holds(4*time.Minute, `/accuracy 9\d\.\d %/.test([...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].at(-1)?.querySelector('.jp-OutputArea')?.innerText)`)},
+		{"the curves under ShowCurves", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowCurves') && drawn(f))`)},
+		{"the pictures under ShowBatch", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowBatch') && drawn(f))`)},
+		{"pictures and no other form of a figure", holds(time.Second, noOtherForm)},
+		{"no error", holds(time.Second, `!document.querySelector('.jp-Notebook [data-mime-type="application/vnd.jupyter.stderr"]')`)},
+		// It asks a second or two after the page is up; the cells took longer.
+		{"nobody asking about news", holds(time.Second, `!/official Jupyter news/.test(document.body.innerText)`)},
+	})
+}
+
+// labPage is a notebook in JupyterLab, in a browser without a window.
+type labPage struct {
+	t     *testing.T
+	tab   context.Context
+	url   string
+	ended <-chan error // hears when JupyterLab ends too early
+}
+
+// openLab opens a notebook in a JupyterLab of its own, or skips the test where that cannot be done.
+func openLab(t *testing.T, notebook []byte) *labPage {
+	t.Helper()
 	if os.Getenv("TLKIT_KERNEL_TEST") != "1" {
 		t.Skip("set TLKIT_KERNEL_TEST=1 to drive JupyterLab in a browser")
 	}
@@ -35,56 +60,68 @@ func TestInJupyterLab(t *testing.T) {
 		t.Skip("no Chromium here (on Debian: apt-get install chromium), so JupyterLab is not driven")
 	}
 	page := filepath.Join(t.TempDir(), "01.ipynb")
-	if err := os.WriteFile(page, bare(t, "01_ants_and_bees.ipynb"), 0o600); err != nil {
+	if err := os.WriteFile(page, notebook, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ownJupyter(t)
 	t.Setenv("JUPYTER_CONFIG_DIR", t.TempDir()) // nothing that the person chose in JupyterLab
 	t.Setenv("TLKIT_QUICK", "1")
-	ctx, stop := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer stop()
-	url, ended := startLab(ctx, t, page)
-
+	// Not the test's context, which ends before the clean-up that looks at the page.
+	ctx, stop := context.WithTimeout(context.Background(), 8*time.Minute)
+	t.Cleanup(stop)
+	l := &labPage{t: t}
+	l.url, l.ended = startLab(ctx, t, page)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*time.Minute),
 		// As high as the notebook: JupyterLab draws only the cells that are in the window.
 		chromedp.WindowSize(1400, 7000))
 	within, closeBrowser := chromedp.NewExecAllocator(ctx, options...)
-	defer closeBrowser()
+	t.Cleanup(closeBrowser)
 	tab, closeTab := chromedp.NewContext(within)
-	defer closeTab()
-	defer func() { keepScreenshot(tab, t) }()
+	t.Cleanup(closeTab)
+	t.Cleanup(func() { keepScreenshot(tab, t) })
+	l.tab = tab
+	return l
+}
 
-	steps := []struct {
-		what string
-		do   chromedp.Action
-	}{
-		{"the page", chromedp.Navigate(url)},
-		{"the notebook's cells", holds(time.Minute, `document.querySelectorAll('.jp-Notebook .jp-CodeCell').length >= 5`)},
+// step is something that the browser does or waits for.
+type step struct {
+	what string
+	do   chromedp.Action
+}
+
+func (l *labPage) steps(steps []step) {
+	l.t.Helper()
+	for _, s := range steps {
+		begin := time.Now()
+		if err := chromedp.Run(l.tab, s.do); err != nil {
+			select {
+			case how := <-l.ended:
+				l.t.Fatalf("JupyterLab ended while the browser waited for %s: %v", s.what, how)
+			default:
+			}
+			l.t.Fatalf("%s: not seen after %.0f s: %v", s.what, time.Since(begin).Seconds(), err)
+		}
+		l.t.Logf("%-34s %5.1f s", s.what, time.Since(begin).Seconds())
+	}
+}
+
+// run opens the notebook, which has at least so many code cells, and runs all of it.
+func (l *labPage) run(cells int) {
+	l.t.Helper()
+	l.steps([]step{
+		{"the page", chromedp.Navigate(l.url)},
+		{"the notebook's cells", holds(time.Minute, fmt.Sprintf(`document.querySelectorAll('.jp-Notebook .jp-CodeCell').length >= %d`, cells))},
 		{"the kernel, waiting for work", holds(2*time.Minute, `document.querySelector('.jp-NotebookPanel .jp-Toolbar-kernelName')?.textContent.includes('Go (tlkit)') && document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'`)},
 		{"no figure before it runs", holds(time.Second, figures+`.length === 0`)},
 		{"the button that runs all", press(`[data-command="notebook:restart-run-all"]`)},
 		{"its question", press(`.jp-Dialog .jp-mod-accept`)},
-		{"the accuracy, in the last cell", holds(4*time.Minute, `/accuracy 9\d\.\d %/.test([...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].at(-1)?.querySelector('.jp-OutputArea')?.innerText)`)},
-		{"the curves under ShowCurves", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowCurves') && drawn(f))`)},
-		{"the pictures under ShowBatch", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowBatch') && drawn(f))`)},
-		{"no error", holds(time.Second, `!document.querySelector('.jp-Notebook [data-mime-type="application/vnd.jupyter.stderr"]')`)},
-		// It asks a second or two after the page is up; the cells took longer.
-		{"nobody asking about news", holds(time.Second, `!/official Jupyter news/.test(document.body.innerText)`)},
-	}
-	for _, s := range steps {
-		begin := time.Now()
-		if err := chromedp.Run(tab, s.do); err != nil {
-			select {
-			case how := <-ended:
-				t.Fatalf("JupyterLab ended while the browser waited for %s: %v", s.what, how)
-			default:
-			}
-			t.Fatalf("%s: not seen after %.0f s: %v", s.what, time.Since(begin).Seconds(), err)
-		}
-		t.Logf("%-34s %5.1f s", s.what, time.Since(begin).Seconds())
-	}
+	})
 }
+
+// noOtherForm is JavaScript that says whether every figure is a picture: JupyterLab would show a
+// chart for its Vega renderer rather than the picture beside it.
+const noOtherForm = `!document.querySelector('.vega-embed') && [...document.querySelectorAll('.jp-Notebook .jp-OutputArea-output img')].every(i => ['image/png', 'image/jpeg'].includes(i.closest('[data-mime-type]').dataset.mimeType))`
 
 // figures is JavaScript for the figures that take room in the notebook: a picture, or the
 // canvas that JupyterLab draws a Vega-Lite chart on.
@@ -182,11 +219,16 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// artifacts reports whether the test was started with -artifacts.
+func artifacts() bool {
+	f := flag.Lookup("test.artifacts")
+	return f != nil && f.Value.String() == "true"
+}
+
 // keepScreenshot writes what the browser shows: into the folder of go test -artifacts, or,
 // when the test failed without that flag, into .tlkit here.
 func keepScreenshot(tab context.Context, t *testing.T) {
-	f := flag.Lookup("test.artifacts")
-	asked := f != nil && f.Value.String() == "true"
+	asked := artifacts()
 	if !asked && !t.Failed() {
 		return
 	}

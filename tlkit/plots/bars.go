@@ -37,7 +37,7 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 	extent := newSpan()
 	for _, b := range rows {
 		extent.add(b.Value)
-		if b.Interval.Known() {
+		if drawn(b.Interval) {
 			extent.add(b.Interval.Low, b.Interval.High)
 		}
 	}
@@ -84,7 +84,7 @@ func Bars(title string, scale Scale, bars []Bar) Figure {
 			}
 			c.text(point{l - 10, y + 3.7}, right, subStyle, ink, names[i])
 			if finite(b.Value) {
-				if iv := b.Interval; iv.Known() && iv.Low < iv.High {
+				if iv := b.Interval; drawn(iv) {
 					c.rect(px(iv.Low), y-3, max(1, px(iv.High)-px(iv.Low)), 6, fade(blue.line, 0.26))
 				}
 				c.mark(disc, px(b.Value), y, 4, white)
@@ -101,7 +101,7 @@ func note(s string) string { return noteStyle.fit(drawable(s), 120) }
 
 func intervalWords(rows []Bar) string {
 	for _, b := range rows {
-		if b.Interval.Known() && b.Interval.Low < b.Interval.High {
+		if drawn(b.Interval) {
 			return ", 95 % interval"
 		}
 	}

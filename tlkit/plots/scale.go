@@ -18,10 +18,13 @@ func (s Scale) value(v float64) string {
 	return number(v) + " " + drawable(s.Unit)
 }
 
+// drawn reports whether there is an interval to draw: the zero value is none, as is an unknown one.
+func drawn(i metrics.Interval) bool { return i.Known() && i.Low < i.High }
+
 // words formats a value with its interval for a sentence.
 func (s Scale) words(v float64, i metrics.Interval) string {
 	out := s.value(v)
-	if i.Known() && i.Low < i.High {
+	if drawn(i) {
 		out += " (95 % " + s.ends(i) + ")"
 	}
 	return out

@@ -48,14 +48,14 @@ func (s *scatter) layOut() (height float64) {
 	for _, d := range shown {
 		extent.add(d.X)
 		vertical.add(d.Y)
-		if d.Interval.Known() {
+		if drawn(d.Interval) {
 			vertical.add(d.Interval.Low, d.Interval.High)
 		}
 	}
 	p := &s.panel
 	p.title, p.sub, p.xName = drawable(s.title), y.title(), x.title()
 	for _, d := range shown {
-		if d.Interval.Known() && d.Interval.Low < d.Interval.High {
+		if drawn(d.Interval) {
 			p.sub = y.title() + ", 95 % interval"
 		}
 	}
@@ -110,7 +110,7 @@ func (s *scatter) draw(c *canvas) {
 	p.draw(c)
 	c.line(s.steps(), 1.2, fade(edge, 0.9), 3, 3)
 	for i, d := range s.dots {
-		if d.Interval.Known() {
+		if drawn(d.Interval) {
 			c.vline(p.px(d.X), p.py(d.Interval.High), p.py(d.Interval.Low), 2, fade(s.hue(i).line, 0.35))
 		}
 	}
@@ -158,7 +158,7 @@ func (s *scatter) names() map[int]name {
 	var taken []obstacle
 	for _, d := range s.dots {
 		x, y := p.px(d.X), p.py(d.Y)
-		if d.Interval.Known() {
+		if drawn(d.Interval) {
 			hi := p.py(d.Interval.High)
 			taken = append(taken, obstacle{box{x - 1, hi, 2, p.py(d.Interval.Low) - hi}, 12})
 		}

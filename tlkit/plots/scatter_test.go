@@ -29,3 +29,15 @@ func TestNamesKeepOffTheLine(t *testing.T) {
 		}
 	}
 }
+
+// Dots and bars without an interval have none that begins at 0, which would set the axis.
+func TestNoIntervalSetsNoAxis(t *testing.T) {
+	s := &scatter{title: "x", xs: Scale{"time", "ms"}, ys: Scale{"accuracy", "%"}, dots: []Dot{{Label: "a", X: 1, Y: 0.94}, {Label: "b", X: 2, Y: 0.96}}}
+	if s.layOut(); s.y.lo < 0.9 {
+		t.Errorf("the axis begins at %v for 94 %% and 96 %%", s.y.lo)
+	}
+	wide := Bars("x", Scale{"accuracy", "%"}, []Bar{{Label: "a", Value: 0.94}, {Label: "b", Value: 0.96}})
+	if text := wide.Text(); text != "x, accuracy: a 94.0 %, b 96.0 %." {
+		t.Error(text)
+	}
+}
