@@ -258,15 +258,33 @@ func (m *matrix) heat(pixels int) image.Image {
 	return img
 }
 
+// recallFrom returns where the axis of recall begins: near the lowest interval.
+func (m *matrix) recallFrom() float64 {
+	lowest := 1.0
+	for _, r := range m.classes {
+		if r.Support > 0 {
+			lowest = min(lowest, r.RecallInterval.Low)
+		}
+	}
+	for _, start := range []float64{0.9, 0.8, 0.5} {
+		if lowest >= start {
+			return start
+		}
+	}
+	return 0
+}
+
 // recalls draws each class's recall beside its row: dot, interval, value.
 func (m *matrix) recalls(c *canvas, x, top, cell, w float64) {
 	k := len(m.order)
 	side := cell * float64(k)
 	c.text(point{x, top - 18}, left, labelStyle, ink, "recall")
 	c.text(point{x + labelStyle.width("recall") + 5, top - 18}, left, noteStyle, muted, "95 % interval")
-	for _, v := range []float64{0, 0.5, 1} {
-		c.vline(x+v*w, top, top+side, 1, faint)
-		c.text(point{x + v*w, top - 5}, centre, noteStyle, muted, strconv.Itoa(int(100*v)))
+	start := m.recallFrom()
+	px := func(v float64) float64 { return x + (v-start)/(1-start)*w }
+	for _, v := range []float64{start, (start + 1) / 2, 1} {
+		c.vline(px(v), top, top+side, 1, faint)
+		c.text(point{px(v), top - 5}, centre, noteStyle, muted, strconv.FormatFloat(100*v, 'f', -1, 64))
 	}
 	for i, o := range m.order {
 		y := top + (float64(i)+0.5)*cell
@@ -277,8 +295,8 @@ func (m *matrix) recalls(c *canvas, x, top, cell, w float64) {
 		}
 		thick := min(5, cell*0.5)
 		lo, hi := r.RecallInterval.Low, r.RecallInterval.High
-		c.rect(x+lo*w, y-thick/2, (hi-lo)*w, thick, fade(blue.line, 0.28))
-		c.mark(disc, x+r.Recall*w, y, min(3.4, cell*0.36), blue.line)
+		c.rect(px(lo), y-thick/2, px(hi)-px(lo), thick, fade(blue.line, 0.28))
+		c.mark(disc, px(r.Recall), y, min(3.4, cell*0.36), blue.line)
 		if cell >= 9 {
 			st := tickStyle
 			if cell < 14 {

@@ -448,3 +448,14 @@ func TestCaptionsAreNotCut(t *testing.T) {
 		t.Errorf("a wrong prediction is captioned %q", words)
 	}
 }
+
+// The axis of recall begins near the lowest interval, so that two good classes can be told apart.
+func TestRecallAxis(t *testing.T) {
+	for want, counts := range map[float64][][]int{0.9: {{490, 10}, {11, 489}}, 0.8: {{65, 5}, {3, 80}}, 0: {{4, 6}, {0, 10}}} {
+		c := metrics.Confusion{Labels: []string{"ants", "bees"}, Counts: counts}
+		if got := newMatrix(c).recallFrom(); got != want {
+			t.Errorf("%v: recall from %v, want %v", counts, got, want)
+		}
+		render(t, "recall", Confusion(c))
+	}
+}
