@@ -179,6 +179,7 @@ var (
 	errConstant        = errors.New("nothing to tell apart")
 	errNoSplit         = errors.New("no split to report on")
 	errCSV             = errors.New("bad CSV file")
+	errNotData         = errors.New("neither a folder nor a table")
 )
 
 // marked is an error with a text of its own that errors.Is recognises as kind, whose text is not

@@ -144,6 +144,12 @@ func inspect(root opener, rel string) finding {
 	head := buf[:n]
 	format, ours := sniff(head)
 	switch {
+	case format == "" && claims && foreignFile(head, "").what != "":
+		what := foreignFile(head, "")
+		if what.what == "a Git LFS pointer" {
+			return bad("%s; %s", what.what, what.fix)
+		}
+		return bad("its content is %s, not a picture", what.what)
 	case format == "" && claims:
 		return bad("its content is not a picture (neither JPEG, PNG, GIF nor WebP)")
 	case format == "":

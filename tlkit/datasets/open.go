@@ -13,6 +13,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // EnvVar is the environment variable with the folder where data sets are looked for first, as
@@ -155,7 +156,46 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("datasets: opening %s: %w", nameOrDir, err)
 	}
-	return nil, mark(ErrNotFound, fmt.Errorf("datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s", nameOrDir, EnvVar, names()))
+	missing := fmt.Errorf("datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s", nameOrDir, EnvVar, names())
+	if near := nearest(nameOrDir, plain); near != "" {
+		missing = advice.New(missing, "did you mean %s?", near)
+	}
+	return nil, mark(ErrNotFound, missing)
+}
+
+// nearest returns a folder, table or ready set with a name like the one typed; "" if there is none.
+func nearest(typed string, ready bool) string {
+	dir := filepath.Dir(typed)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !ready {
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+		up := nearest(dir, false) // the folder above is misspelt
+		if whole := filepath.Join(up, filepath.Base(typed)); up != "" {
+			if _, err := os.Stat(whole); err == nil {
+				return whole
+			}
+		}
+		return up
+	}
+	var all []string
+	if ready {
+		for _, s := range data.Sets() {
+			all = append(all, s.Name)
+		}
+	}
+	for _, e := range entries {
+		ext := strings.ToLower(filepath.Ext(e.Name()))
+		if (e.IsDir() || e.Type()&fs.ModeSymlink != 0 || ext == ".csv" || ext == ".tsv") && !strings.HasPrefix(e.Name(), ".") {
+			all = append(all, e.Name())
+		}
+	}
+	near := words.Nearest(filepath.Base(typed), all)
+	if near == "" {
+		return ""
+	}
+	return filepath.Join(dir, near)
 }
 
 // names lists the ready sets for messages.
@@ -192,7 +232,7 @@ func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 	}
 	if info.IsDir() {
 		d, err = readFolder(ctx, file, o)
-	} else {
+	} else if err = checkTable(file); err == nil {
 		d, err = readCSV(ctx, file, o.Columns)
 	}
 	if err != nil {
