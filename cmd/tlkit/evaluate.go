@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
@@ -18,13 +19,19 @@ func (c *command) evaluate() *cobra.Command {
 		Short: "Measure a head file, or a pretrained classifier as it is, on labelled pictures",
 		Long: `Measure a head file or a pretrained classifier on labelled pictures.
 
-HEAD is a file written by train: it is measured on the valid split (else test).
+HEAD is a file written by train, or the folder or name of a run: it is measured on the
+valid split (else test).
 MODEL is a network with a classifier of its own (tlkit models): it is measured zero-shot,
 on all pictures. --zero-shot maps its labels to yours.`,
 		Example: `  tlkit evaluate my.head.safetensors DIR
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee --statistics imagenet`,
-		Args: cobra.ExactArgs(2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return advice.New(fmt.Errorf("evaluate: %d name(s) given, want two: a head or network, and the pictures to measure it on", len(args)), "tlkit evaluate HEAD DIR")
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			place.Offline, place.NonCommercial = c.offline, c.noncommercial
 			p := c.progress()
@@ -63,9 +70,13 @@ on all pictures. --zero-shot maps its labels to yours.`,
 	return cmd
 }
 
-// isHead reports whether a name on the command line means a head file: it is a file, or ends like
-// one.
+// isHead reports whether a name on the command line means a head: it is a file, a run, or ends
+// like a head file.
 func isHead(name string) bool {
 	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors")
+	if err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors") {
+		return true
+	}
+	_, err = run.HeadPath("", name)
+	return err == nil
 }

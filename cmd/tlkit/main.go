@@ -113,7 +113,15 @@ func (c *command) root() *cobra.Command {
 		Short:         "Transfer learning on images: a folder of pictures becomes a classifier",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetFlagErrorFunc(unknownFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	c.showVersion(root)
 	help := root.HelpFunc()
@@ -129,7 +137,7 @@ func (c *command) root() *cobra.Command {
 	f.BoolVar(&c.offline, "offline", false, "never use the network, only what is cached")
 	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: also load weights whose licence demands that")
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.verify(), c.bench(),
-		c.lab(), c.runNotebooks(), c.uninstall(), c.kernel())
+		c.lab(), c.runNotebooks(), c.uninstall(), c.version(), c.kernel())
 	return root
 }
 

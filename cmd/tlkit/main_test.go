@@ -126,7 +126,7 @@ func TestErrorsSayWhatToTypeNext(t *testing.T) {
 		{[]string{"train", "insects", "--model", "mobilenet"}, "tlkit models"},
 		{[]string{"train", "./nowhere"}, "insects"},
 		{[]string{"evaluate", "mobilenetv2", "insects"}, "tlkit train --model mobilenetv2"},
-		{[]string{"predict", "x.safetensors"}, "at least 2"},
+		{[]string{"predict", "x.safetensors"}, "no head file x.safetensors"},
 	} {
 		status, _, errs := tlkit(t, c.args...)
 		if status == 0 || !strings.Contains(errs, c.word) {

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -41,14 +45,38 @@ func host(source string) string {
 	return source
 }
 
+// about reports whether a network has every one of some words in what is known about it.
+func about(r zoo.Row, all []string) bool {
+	text := strings.ToLower(strings.Join(slices.Concat(r.Aliases, []string{r.Name, r.Tag, r.Family, r.Licence, r.Classes, r.Source(), r.Origin}), "\n"))
+	return !slices.ContainsFunc(all, func(word string) bool { return !strings.Contains(text, strings.ToLower(word)) })
+}
+
+// noModels says which names are near to words that no network has.
+func noModels(args []string) error {
+	typed := strings.Join(args, " ")
+	missing := fmt.Errorf("models: no network has %q in its name, family, tag, licence or source", typed)
+	var unknown *zoo.UnknownError
+	if _, err := zoo.Find(typed); errors.As(err, &unknown) {
+		return advice.New(missing, "nearest are %s; all: tlkit models", strings.Join(unknown.Nearest, ", "))
+	}
+	return advice.New(missing, "all: tlkit models")
+}
+
 func (c *command) models() *cobra.Command {
 	return &cobra.Command{
-		Use:   "models",
+		Use:   "models [WORD...]",
 		Short: "List the networks a head can be trained on",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Long: `List the networks a head can be trained on. With words, only those that have every word
+in their name, family, tag, licence, classifier or the place where their weights are from.`,
+		Example: `  tlkit models resnet
+  tlkit models lite apache`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found := slices.DeleteFunc(zoo.Rows(), func(r zoo.Row) bool { return !about(r, args) })
+			if len(found) == 0 {
+				return noModels(args)
+			}
 			var rows []modelRow
-			for _, r := range zoo.Rows() {
+			for _, r := range found {
 				_, cached := r.Here()
 				m := modelRow{Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Params: r.Params, Features: r.Features,
 					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Origin: r.Origin, Bytes: r.Bytes(), Cached: cached, Verified: r.Verified()}

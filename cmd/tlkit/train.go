@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -133,7 +134,7 @@ holds the plan, the history, the figures and the head.`,
 			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), r.Engine, r.Model)
 			c.say("run   %s (curves.png, %s, history.jsonl, plan.json)", r.Run, r.FigureFile())
 			c.say("head  %s", r.Head)
-			c.say("next  tlkit predict %s PICTURE…", r.Head)
+			c.say("next  tlkit predict %s PICTURE…", invoke.Quote(r.Head))
 			return nil
 		},
 	}

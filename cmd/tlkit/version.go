@@ -25,6 +25,22 @@ func (c *command) showVersion(root *cobra.Command) {
 	root.SetVersionTemplate("{{tlkitVersion}}\n")
 }
 
+// version is the subcommand that prints the same as the flag.
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, as --version does",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c.result = map[string]string{"version": version()}
+			if !c.json {
+				fmt.Fprintln(c.out, "tlkit version "+version()) // say would take it for a command
+			}
+			return nil
+		},
+	}
+}
+
 // version is the module's version or the checkout's revision, and Go's version.
 func version() string {
 	info, ok := debug.ReadBuildInfo()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -38,12 +39,28 @@ func name(onPath bool, dir, self string) string {
 	case builtByGo(self) && base == plain, dir != "" && CheckoutAbove(dir) != "":
 		return "go tool tlkit"
 	case base == plain || strings.HasPrefix(base, plain+"-"): // a copy that set-up keeps
-		if strings.ContainsAny(self, " '\"$`\\") {
-			return "'" + strings.ReplaceAll(self, "'", `'\''`) + "'"
-		}
-		return self
+		return Quote(self)
 	}
 	return "go run " + ModulePath + "/cmd/tlkit"
+}
+
+var harmless = regexp.MustCompile(`^[\pL\pN_@%+=:,./\\-]+$`)
+
+// Quote returns a file name as it has to be typed in a shell.
+func Quote(name string) string {
+	if runtime.GOOS == "windows" { // cmd.exe knows double quotes only, and no name holds one
+		if harmless.MatchString(name) {
+			return name
+		}
+		return `"` + name + `"`
+	}
+	if strings.HasPrefix(name, "-") { // it is not a flag
+		name = "./" + name
+	}
+	if harmless.MatchString(name) && !strings.Contains(name, `\`) {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 var cached = regexp.MustCompile(`/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
@@ -82,7 +99,7 @@ func IsCheckout(dir string) bool {
 }
 
 // Verbs are the subcommands that messages name.
-var Verbs = []string{"setup", "doctor", "uninstall", "lab", "run", "models", "train", "evaluate", "predict", "compare", "verify", "bench"}
+var Verbs = []string{"setup", "doctor", "uninstall", "lab", "run", "models", "train", "evaluate", "predict", "compare", "verify", "bench", "version"}
 
 var hint = regexp.MustCompile(`(go tool |[\w./-])?\btlkit (\w+|--help)\b`)
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -68,6 +69,20 @@ func TestHints(t *testing.T) {
 		}
 		if got := Hints(Hints(message)); got != want {
 			t.Errorf("%q twice became %q", message, got)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("another shell")
+	}
+	for name, want := range map[string]string{
+		"a/b-1.jpg": "a/b-1.jpg", "größe.png": "größe.png", "my photo.jpg": "'my photo.jpg'", "it's.jpg": `'it'\''s.jpg'`, "$HOME": "'$HOME'",
+		"a;b": "'a;b'", "*.jpg": "'*.jpg'", "-x.jpg": "./-x.jpg", `a\b`: `'a\b'`, "": "''", "~": "'~'", "a\nb": "'a\nb'",
+	} {
+		if got := Quote(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
 		}
 	}
 }

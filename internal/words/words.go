@@ -77,7 +77,8 @@ func Nearest(typed string, names []string) string {
 	if want == "" || len(want) > 64 {
 		return ""
 	}
-	best, least := "", 1+len(want)/3 // typing errors that still leave the word recognisable
+	// So many typing errors leave the word recognisable.
+	best, least := "", max(1, len(want)/3)
 	for _, n := range names {
 		k := key(n)
 		d := edits(want, k)

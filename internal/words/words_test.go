@@ -32,7 +32,7 @@ func TestNearest(t *testing.T) {
 	for typed, want := range map[string]string{
 		"trian": "train", "tran": "train", "eval": "evaluate", "pedict": "predict", "insect": "insects", "insects_hard": "insects-hard", "INSECTS": "insects",
 		"pytorch": "pytorch_tutorial", "pytorch-tutorial": "pytorch_tutorial", "kears_guide": "keras_guide", "--min-per-lable": "--min-per-label",
-		"x": "", "": "", "banana": "", strings.Repeat("train", 1000): "",
+		"x": "", "": "", "banana": "", "trainer": "train", "paln": "", strings.Repeat("train", 1000): "",
 	} {
 		if got := Nearest(typed, names); got != want {
 			t.Errorf("%.20q: %q, want %q", typed, got, want)

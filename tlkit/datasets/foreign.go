@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/invoke"
 )
 
 // A foreign format is one of files that are given as data or as pictures by mistake.
@@ -93,7 +94,7 @@ func checkTable(file string) error {
 	}
 	head = head[:n]
 	if format, ours := sniff(head); format != "" && (ours || pictureNames[strings.ToLower(filepath.Ext(file))]) {
-		return mark(errNotData, advice.New(fmt.Errorf("datasets: %s is a picture (%s), want a folder of pictures or a CSV file", file, format), "name the folder above it; to classify a picture: tlkit predict HEAD %s", file))
+		return mark(errNotData, advice.New(fmt.Errorf("datasets: %s is a picture (%s), want a folder of pictures or a CSV file", file, format), "name the folder above it; to classify a picture: tlkit predict HEAD %s", invoke.Quote(file)))
 	}
 	if what := foreignFile(head, file); what.what != "" {
 		return mark(errNotData, advice.New(fmt.Errorf("datasets: %s is %s, want a folder of pictures or a CSV file", file, what.what), "%s", what.fix))

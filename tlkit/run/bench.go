@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -40,7 +41,7 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 		return nil, err
 	}
 	if ds.Task != datasets.Classes {
-		return nil, advice.New(fmt.Errorf("run: the task of %s is %s, and backbones are ranked by one label a picture", ds.Name, ds.Task), "give its CSV file the columns path,label, or train each one: tlkit train %s --model MODEL", s.Data)
+		return nil, advice.New(fmt.Errorf("run: the task of %s is %s, and backbones are ranked by one label a picture", ds.Name, ds.Task), "give its CSV file the columns path,label, or train each one: tlkit train %s --model MODEL", invoke.Quote(s.Data))
 	}
 	introduce(ds, p)
 	_, _, b.Split, err = parts(ds, s)

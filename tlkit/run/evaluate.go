@@ -59,7 +59,7 @@ func (e *Evaluation) Line() string {
 
 // HeadSpec is a head and what it is evaluated on.
 type HeadSpec struct {
-	Head    string // a head file
+	Head    string // a head file, a run's folder, or a run's name; see [HeadPath]
 	Data    string // a ready set, a folder or a CSV file; its labels must be among the head's
 	Split   string // "" = the split that Train reports on
 	Weights string // the backbone's weights file, if it is not the published one
@@ -78,7 +78,7 @@ type HeadSpec struct {
 func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Evaluation, error) {
 	p = orSilent(p)
 	clock := startClock()
-	h, err := export.Read(s.Head)
+	h, err := readHead(place, s.Head)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func openHead(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Pr
 // spec are not used. p may be nil. A picture that cannot be read gets a Prediction with Error.
 func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p Progress) ([]export.Prediction, error) {
 	p = orSilent(p)
-	h, err := export.Read(s.Head)
+	h, err := readHead(place, s.Head)
 	if err != nil {
 		return nil, err
 	}
