@@ -77,6 +77,6 @@ func isHead(name string) bool {
 	if err == nil && info.Mode().IsRegular() || strings.HasSuffix(name, ".safetensors") {
 		return true
 	}
-	_, err = run.HeadPath("", name)
+	_, err = here.HeadPath(name)
 	return err == nil
 }

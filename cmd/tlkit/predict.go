@@ -26,6 +26,9 @@ import (
 // stdin is where "-" reads the names of pictures from; tests replace it.
 var stdin io.Reader = os.Stdin
 
+// here is the current folder, for names of runs and heads.
+var here run.Place
+
 func (c *command) predict() *cobra.Command {
 	var weights, entry string
 	top := 1
@@ -51,7 +54,7 @@ status is 1 when none can be read.`,
 			if top < 1 {
 				return fmt.Errorf("predict: --top is %d, want 1 or more", top)
 			}
-			if _, err := run.HeadPath("", args[0]); err != nil {
+			if _, err := here.HeadPath(args[0]); err != nil {
 				return err
 			}
 			pictures, err := pictures(cmd.Context(), args[1:])
@@ -82,19 +85,19 @@ func predictArgs(_ *cobra.Command, args []string) error {
 	const usage = "tlkit predict HEAD PICTURE…, with pictures, folders or -"
 	if len(args) == 0 {
 		fix := usage
-		if heads := run.Heads(""); len(heads) > 0 {
+		if heads := here.Heads(); len(heads) > 0 {
 			fix += ", and as HEAD one of " + words.Some(heads[:min(len(heads), 3)])
 		}
 		return advice.New(errors.New("predict: neither a head nor a picture is named"), "%s", fix)
 	}
 	if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(args[0], ".safetensors") {
 		fix := usage
-		if heads := run.Heads(""); len(heads) > 0 {
+		if heads := here.Heads(); len(heads) > 0 {
 			fix = "name the head first: tlkit predict " + invoke.Quote(heads[0]) + " " + invoke.Quote(args[0])
 		}
 		return advice.New(fmt.Errorf("predict: %s is no head, and nothing else is named", args[0]), "%s", fix)
 	}
-	if _, err := run.HeadPath("", args[0]); err != nil {
+	if _, err := here.HeadPath(args[0]); err != nil {
 		return err
 	}
 	return advice.New(fmt.Errorf("predict: no picture is named for the head %s", args[0]), "%s", usage)

@@ -144,8 +144,8 @@ func TestPicturesThatCannotBeTold(t *testing.T) {
 			t.Errorf("%s: %v, want %q", table, err, want)
 		}
 	}
-	if d := open(t, filepath.Join(dir, "img_labels.csv"), Options{}); rels(d, All) != "img/aa.png=ant img/ab.png=bee img/ac.png=ant img/ad.png=bee" || !strings.Contains(d.Report.Table, "all found in img/ as .png") {
-		t.Errorf("%s\n%s", rels(d, All), d.Report.Table)
+	if d := open(t, filepath.Join(dir, "img_labels.csv"), Options{}); rels(d, "all") != "img/aa.png=ant img/ab.png=bee img/ac.png=ant img/ad.png=bee" || !strings.Contains(d.Report.Table, "all found in img/ as .png") {
+		t.Errorf("%s\n%s", rels(d, "all"), d.Report.Table)
 	}
 }
 

@@ -26,12 +26,11 @@ const Unlabelled = -1
 // Split names a part of a data set.
 type Split = data.Split
 
-// The splits, and All of them together for [Dataset.In].
+// The splits. [Dataset.In] takes "all" too.
 const (
-	Train       = data.Train // to learn from
-	Valid       = data.Valid // to report results on
-	Test        = data.Test  // the same; if there is Valid too, kept for the end
-	All   Split = "all"      // every picture
+	Train = data.Train // to learn from
+	Valid = data.Valid // to report results on
+	Test  = data.Test  // the same; if there is Valid too, kept for the end
 )
 
 // A Task says what is to be learnt about each picture.
@@ -76,10 +75,10 @@ type Dataset struct {
 	badLimit float64
 }
 
-// In returns the items of one split, in order; All means every item. Other names of a split,
+// In returns the items of one split, in order; "all" means every item. Other names of a split,
 // such as "val", work too; for an unknown name the result is nil.
 func (d *Dataset) In(split Split) []Item {
-	if split == All {
+	if split == "all" {
 		return slices.Clone(d.Items)
 	}
 	name, ok := data.SplitNamed(string(split))

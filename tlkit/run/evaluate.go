@@ -59,7 +59,7 @@ func (e *Evaluation) Line() string {
 
 // HeadSpec is a head and what it is evaluated on.
 type HeadSpec struct {
-	Head    string // a head file, a run's folder, or a run's name; see [HeadPath]
+	Head    string // a head file, a run's folder, or a run's name; see [Place.HeadPath]
 	Data    string // a ready set, a folder or a CSV file; its labels must be among the head's
 	Split   string // "" = the split that Train reports on
 	Weights string // the backbone's weights file, if it is not the published one

@@ -17,16 +17,16 @@ import (
 )
 
 // HeadPath returns the head file that a name stands for: the file itself, that of a run's folder,
-// or that of the run called name below the folder workDir; "" stands for the current one. The
-// error says what the name is instead, such as a network, and which heads there are.
-func HeadPath(workDir, name string) (string, error) {
+// or that of the run of this name. The error says what the name is instead, such as a network, and
+// which heads there are.
+func (p Place) HeadPath(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err == nil && info.Mode().IsRegular() {
 		return name, nil
 	}
 	dirs := []string{name}
 	if filepath.Base(name) == name {
-		dirs = append(dirs, filepath.Join(workDir, Home, name))
+		dirs = append(dirs, filepath.Join(p.Folder, Home, name))
 	}
 	for _, dir := range dirs {
 		if file := filepath.Join(dir, headFile); isFile(file) {
@@ -37,13 +37,13 @@ func HeadPath(workDir, name string) (string, error) {
 		return "", advice.New(fmt.Errorf("run: %s is a run without a head: it was not finished", name), "train it again")
 	}
 	if row, unknown := zoo.Find(name); err != nil && unknown == nil {
-		return "", advice.New(fmt.Errorf("run: %s is a network, not a trained head", row.Name), "train a head on it first: tlkit train DIR --model %s%s", row.Name, headsHere(workDir, ""))
+		return "", advice.New(fmt.Errorf("run: %s is a network, not a trained head", row.Name), "train a head on it first: tlkit train DIR --model %s%s", row.Name, p.headsHere(""))
 	}
 	if err == nil {
-		return "", advice.New(fmt.Errorf("run: %s is a folder without a head (%s)", name, headFile), "name the head first, then the pictures%s", headsHere(workDir, ""))
+		return "", advice.New(fmt.Errorf("run: %s is a folder without a head (%s)", name, headFile), "name the head first, then the pictures%s", p.headsHere(""))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", advice.New(fmt.Errorf("run: there is no head file %s", name), "train one: tlkit train DIR%s", headsHere(workDir, name))
+		return "", advice.New(fmt.Errorf("run: there is no head file %s", name), "train one: tlkit train DIR%s", p.headsHere(name))
 	}
 	return "", fmt.Errorf("run: %w", err)
 }
@@ -55,8 +55,8 @@ func isFile(name string) bool {
 
 // headsHere names the newest heads of a folder as the end of an advice, and the one that typed is
 // most like.
-func headsHere(workDir, typed string) string {
-	heads := Heads(workDir)
+func (p Place) headsHere(typed string) string {
+	heads := p.Heads()
 	if len(heads) == 0 {
 		return ""
 	}
@@ -76,18 +76,18 @@ func headsHere(workDir, typed string) string {
 	return ", or name one of " + words.Some(quoted[:min(len(quoted), 3)])
 }
 
-// Heads returns the head files in a folder and in its runs, the newest first.
-func Heads(workDir string) []string {
+// Heads returns the head files in the working folder and in its runs, the newest first.
+func (p Place) Heads() []string {
 	type found struct {
 		path string
 		age  int64
 	}
 	var all []found
-	for _, pattern := range []string{filepath.Join(workDir, Home, "*", headFile), filepath.Join(workDir, "*.head.safetensors")} {
+	for _, pattern := range []string{filepath.Join(p.Folder, Home, "*", headFile), filepath.Join(p.Folder, "*.head.safetensors")} {
 		paths, _ := filepath.Glob(pattern) // only a bad pattern is an error
-		for _, p := range paths {
-			if info, err := os.Stat(p); err == nil {
-				all = append(all, found{p, info.ModTime().UnixNano()})
+		for _, file := range paths {
+			if info, err := os.Stat(file); err == nil {
+				all = append(all, found{file, info.ModTime().UnixNano()})
 			}
 		}
 	}
@@ -101,7 +101,7 @@ func Heads(workDir string) []string {
 
 // readHead reads the head file that a name stands for.
 func readHead(place Place, name string) (*export.Head, error) {
-	file, err := HeadPath(place.Folder, name)
+	file, err := place.HeadPath(name)
 	if err != nil {
 		return nil, err
 	}
