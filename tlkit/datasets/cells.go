@@ -22,6 +22,7 @@ type facts struct {
 	lo, hi    float64
 	boolean   bool // two values, such as 0 and 1 or True and False
 	splits    int  // cells that name a split
+	maySplits int  // the same, with other words beside it
 }
 
 // factsOf looks at one column. Unless its name promises several labels, 1,5 is a number.
@@ -41,7 +42,11 @@ func factsOf(rows [][]string, column int, name string) facts {
 	f.lo, f.hi = math.Inf(1), math.Inf(-1)
 	wrong := 0
 	for cell, n := range f.distinct {
-		if _, ok := splitWord(cell); ok || unassigned(cell) {
+		split, ok := splitNamed(cell)
+		if ok || unassigned(cell) {
+			f.maySplits += n
+		}
+		if ok && split.sure || unassigned(cell) {
 			f.splits += n
 		}
 		v, err := strconv.ParseFloat(cell, 64)
@@ -73,7 +78,11 @@ func missing(cell string) bool {
 }
 
 // truths are the ways to write yes and no.
-var truths = map[string]bool{"true": true, "false": false, "t": true, "f": false, "yes": true, "no": false, "y": true, "n": false, "x": true}
+var truths = map[string]bool{
+	"true": true, "false": false, "t": true, "f": false, "yes": true, "no": false, "y": true, "n": false, "x": true,
+	"wahr": true, "falsch": false, "ja": true, "nein": false, "vrai": true, "faux": false, "oui": true, "non": false,
+	"verdadero": true, "falso": false, "vero": true,
+}
 
 // truth reads a cell of a column of two values. An empty cell is a no.
 func truth(cell string) bool {

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -69,8 +70,17 @@ func (classKind) read(c *csvColumns, rec []string, row *csvRow) error {
 		}
 		return nil
 	}
+	if c.byFolder {
+		if row.label = path.Base(path.Dir(row.rel)); row.label == "." {
+			return errBare
+		}
+		return nil
+	}
 	if row.label = rec[c.label[0]]; missing(row.label) {
 		return errBare
+	}
+	if c.cut.list {
+		row.label = c.cut.labels(row.label)[0]
 	}
 	return nil
 }

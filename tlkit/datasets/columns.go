@@ -55,7 +55,7 @@ func parseColumns(columns string) ([]declaration, error) {
 		case has && d.role != roleSplit && d.role != roleLabels, has && d.detail == "":
 			return nil, badColumns(entry, "nothing to follow the colon there")
 		case d.role == roleLabels && has && separatorsOfLabels[d.detail] == "":
-			return nil, badColumns(entry, fmt.Sprintf("no separator %q: comma, semicolon, bar or space", d.detail))
+			return nil, badColumns(entry, fmt.Sprintf("no separator %q: comma, semicolon, bar, space, slash or plus", d.detail))
 		}
 		all = append(all, d)
 	}
@@ -82,7 +82,7 @@ func tell(names []string, r role) string {
 // The words that names of columns are made of.
 var (
 	pictureWords = wordsOf("path paths file files filename filenames filepath filepaths fname image images img picture pictures photo photos pic name uri url src location")
-	labelWord    = wordsOf("label class classname category target breed species diagnosis variety tag choice classification taxon")
+	labelWord    = wordsOf("label class classname category target breed species diagnosis dx disease level grade emotion digit variety tag choice classification taxon")
 	severalWords = wordsOf("labels tags classes categories attributes targets keywords findings choices diagnoses")
 	besideLabel  = wordsOf("image picture photo img true gt ground truth final main primary finding name id idx index code num number no encoded")
 	splitNames   = wordsOf("split set subset partition")
@@ -91,11 +91,11 @@ var (
 	foldWords    = wordsOf("fold folds kfold cv skfold")
 	besideFold   = wordsOf("k id idx no number stratified strat group n s index cv test valid val")
 	indexWords   = wordsOf("unnamed index idx id ids row rownum number no nr num key uuid guid serial")
-	besideIndex  = wordsOf("image picture photo img sample row line file n")
+	besideIndex  = wordsOf("external image picture photo img sample row line file n")
 	measureWords = wordsOf("x y z cx cy angle angles theta yaw pitch roll age count value values length distance speed steering")
 	unitWords    = wordsOf("mm cm km deg degrees rad kg mg ml ms celsius percent")
 	notMeasured  = wordsOf("confidence conf probability prob time timestamp date year month day id patient subject person fold seed xmin xmax ymin ymax bbox box")
-	bookkeeping  = map[string]bool{"annotator": true, "annotation_id": true, "created_at": true, "updated_at": true, "lead_time": true}
+	bookkeeping  = map[string]bool{"annotator": true, "annotation id": true, "created at": true, "created by": true, "updated at": true, "updated by": true, "lead time": true}
 
 	flagsOf = map[string]flag{
 		"valid": {yes: Valid}, "val": {yes: Valid}, "validation": {yes: Valid},
@@ -121,6 +121,9 @@ func (c *column) title() string {
 	}
 	return strconv.Quote(c.name)
 }
+
+// in names a column in the summary.
+func (c *column) in() string { return "column " + c.title() }
 
 // key names a column in a declaration.
 func (c *column) key() string {
@@ -148,12 +151,13 @@ func titles(cols []*column) string {
 
 // csvColumns says how the lines of a CSV file are read.
 type csvColumns struct {
-	task  Task
-	path  int
-	split splitRule
-	label []int // the columns of the labels
-	cut   labelCut
-	hot   bool // the names of the columns are the labels, and their cells say yes or no
+	task     Task
+	path     int
+	split    splitRule
+	label    []int // the columns of the labels
+	cut      labelCut
+	byFolder bool // the folders of the pictures are the labels
+	hot      bool // the names of the columns are the labels, and their cells say yes or no
 	// Of the task Values, and of labels that are names of columns.
 	values []int
 	names  []string
@@ -173,7 +177,7 @@ func understand(g grid, pictures *finder, declared string) (*csvColumns, grid, e
 	if len(g.rows) == 0 {
 		return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file names no pictures, it is empty"), "want rows path,label[,split]"))
 	}
-	if n := len(g.rows[0]); n < 2 {
+	if n := len(g.rows[0]); n < 2 && pictures == nil {
 		return nil, g, csvErr(g.lines[0], advice.New(fmt.Errorf("%d column(s), want path,label or path,label,split", n), "with other columns the first line must name them: %s", headers))
 	}
 	c := &csvColumns{task: Classes}
@@ -421,9 +425,9 @@ func (c *csvColumns) passOver() {
 		switch {
 		case len(col.distinct) == 0 && !learnable(col):
 			col.ignore("it is empty")
-		case col.name == "" && c.header && col.counting(), col.unique() && indexWords.has(col.name, besideIndex):
+		case col.name == "" && col.counting(), col.unique() && indexWords.has(col.name, besideIndex):
 			col.ignore("it numbers the rows")
-		case bookkeeping[strings.ToLower(col.name)]:
+		case bookkeeping[strings.Join(nameWords(col.name), " ")]:
 			col.ignore("kept by the annotation tool")
 		}
 	}

@@ -85,10 +85,18 @@ func parseCSV(text []byte, pictures *finder, declared string) (csvTable, *csvCol
 		}
 		t.rows = append(t.rows, row)
 	}
+	if c.byFolder && !severalFolders(t.rows) {
+		return t, nil, csvErr(g.lines[0], advice.New(errors.New("no column says what is to be learnt, and the pictures are not in a folder for each label"), "want a header such as %s", headers))
+	}
 	if len(t.rows) == 0 {
 		return t, nil, mark(errCSV, advice.New(errors.New("datasets: what is to be learnt is empty on every line"), "fill it in, or declare another column: --column NAME=label"))
 	}
 	return t, c, nil
+}
+
+// severalFolders reports whether the rows have different labels.
+func severalFolders(rows []csvRow) bool {
+	return slices.ContainsFunc(rows, func(r csvRow) bool { return r.label != rows[0].label })
 }
 
 // words describes the form of the file.
@@ -112,6 +120,9 @@ func readCSV(ctx context.Context, file string, declared string) (*Dataset, error
 	text, err := readText(abs, file)
 	if err != nil {
 		return nil, err
+	}
+	if err := otherFile(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	pictures := &finder{ctx: ctx, tree: tree{filepath.Dir(abs)}, table: strings.ToLower(filepath.Base(abs))}
 	table, columns, err := parseCSV(text, pictures, declared)
@@ -244,7 +255,7 @@ type rowCounts struct {
 
 // sayRows completes the summary of how the table was read.
 func (d *Dataset) sayRows(table csvTable, columns *csvColumns, n rowCounts) {
-	said := fmt.Sprintf("pictures in column %s", columns.cols[columns.path].title())
+	said := fmt.Sprintf("pictures in %s", columns.cols[columns.path].in())
 	if table.found.moved > 0 {
 		said += table.found.words(len(columns.cols[columns.path].distinct))
 	}
@@ -257,7 +268,7 @@ func (d *Dataset) sayRows(table csvTable, columns *csvColumns, n rowCounts) {
 		if col.name == "" && len(col.distinct) == 0 {
 			continue
 		}
-		text := col.title()
+		text := col.in()
 		if col.why != "" {
 			text += " (" + col.why + ")"
 		}

@@ -48,7 +48,7 @@ func TestCSVRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":          {"", "empty"},
 		"header only":    {"path,label\n", "no rows"},
-		"one column":     {"img/aa.png\n", "1 column"},
+		"one column":     {"img/aa.png\n", "no column says what is to be learnt"},
 		"four columns":   {"img/aa.png,ant,train,x\n", "the columns 2 (always the same: ant), 4"},
 		"ragged":         {"img/aa.png,ant\nimg/ab.png,ant,bee\n", "line 2"},
 		"no label":       {"img/aa.png,\nimg/ab.png,\n", "empty on every line"},
@@ -63,8 +63,8 @@ func TestCSVRefuses(t *testing.T) {
 		"leaves later":   {"img/../../aa.png,ant\n", "leaves"},
 		"absolute":       {"/etc/passwd,ant\n", "leaves"},
 		"leaves by \\":   {`..\..\aa.png,ant` + "\n", "leaves"},
-		"drive":          {`C:\img\gone.png,ant` + "\n", "leaves"},
-		"drive, forward": {`C:/img/gone.png,ant` + "\n", "leaves"},
+		"drive":          {`C:\img\gone.png,ant` + "\n", "none of the 1 pictures"},
+		"drive, forward": {`C:/img/gone.png,ant` + "\n", "none of the 1 pictures"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := files{"list.csv": []byte(c.text)}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
@@ -84,7 +86,7 @@ func (f *finder) list() {
 		}
 		i := len(f.files)
 		f.files = append(f.files, rel)
-		base := strings.ToLower(path.Base(rel))
+		base := folded(path.Base(rel))
 		stem := stemOf(base)
 		f.byName[base] = append(f.byName[base], i)
 		f.byStem[stem] = append(f.byStem[stem], i)
@@ -93,6 +95,9 @@ func (f *finder) list() {
 		}
 	}
 }
+
+// folded is a name for comparing: macOS writes é as e and an accent, other systems as one letter.
+func folded(name string) string { return strings.ToLower(norm.NFC.String(name)) }
 
 // stemOf cuts the ending of a picture off.
 func stemOf(base string) string {
@@ -128,7 +133,7 @@ func plainCell(cell string) string {
 	if len(name) > 1 && name[1] == ':' {
 		name = name[2:]
 	}
-	return strings.ToLower(strings.Trim(path.Clean("/"+name), "/"))
+	return folded(strings.Trim(path.Clean("/"+name), "/"))
 }
 
 // candidates returns the files that a cell may mean: those of its name, else those of its name
@@ -153,7 +158,7 @@ func (f *finder) candidates(cell string, byNumber bool) []int {
 	want := strings.Split(path.Dir(name), "/")
 	most, best := 0, []int(nil)
 	for _, i := range found {
-		have := strings.Split(strings.ToLower(path.Dir(f.files[i])), "/")
+		have := strings.Split(folded(path.Dir(f.files[i])), "/")
 		n := 0
 		for n < len(want) && n < len(have) && want[len(want)-1-n] == have[len(have)-1-n] {
 			n++
@@ -225,6 +230,9 @@ func (f *finder) resolve(g grid, column int) (found, error) {
 		for _, file := range may[k] {
 			votes[f.changeOf(g.rows[i][column], file)]++
 		}
+	}
+	if len(votes) == 0 && len(open) == len(g.rows) {
+		return out, csvErr(g.lines[0], advice.New(fmt.Errorf("none of the %d pictures, such as %q, is in %s, the folder of the table, or below", len(open), g.rows[0][column], f.tree.dir), "put the table into the folder above its pictures"))
 	}
 	for k, i := range open {
 		rec := g.rows[i]

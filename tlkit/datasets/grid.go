@@ -32,18 +32,36 @@ type grid struct {
 	lines []int // the line of the file that each row begins on
 }
 
-// plainText returns the text as UTF-8 with lines that end in \n, without a byte order mark.
-func plainText(text []byte) (plain []byte, wide bool, err error) {
-	var order binary.ByteOrder
+// wideOrder returns the order of the bytes of UTF-16: by its mark, or by where the zeros of its
+// Latin letters are. It returns nil for other text.
+func wideOrder(text []byte) binary.ByteOrder {
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")):
-		order = binary.LittleEndian
+		return binary.LittleEndian
 	case bytes.HasPrefix(text, []byte("\xfe\xff")):
-		order = binary.BigEndian
+		return binary.BigEndian
 	}
-	if order != nil {
+	head := text[:min(len(text), 512)&^1]
+	zeros := [2]int{}
+	for i, b := range head {
+		if b == 0 {
+			zeros[i%2]++
+		}
+	}
+	switch {
+	case zeros[1]*4 > len(head) && zeros[0] == 0:
+		return binary.LittleEndian
+	case zeros[0]*4 > len(head) && zeros[1] == 0:
+		return binary.BigEndian
+	}
+	return nil
+}
+
+// plainText returns the text as UTF-8 with lines that end in \n, without a byte order mark.
+func plainText(text []byte) (plain []byte, wide bool, err error) {
+	if order := wideOrder(text); order != nil {
 		units := make([]uint16, 0, len(text)/2)
-		for i := 2; i+1 < len(text); i += 2 {
+		for i := 0; i+1 < len(text); i += 2 {
 			units = append(units, order.Uint16(text[i:]))
 		}
 		text, wide = []byte(string(utf16.Decode(units))), true

@@ -16,7 +16,7 @@ type labelCut struct {
 }
 
 // separatorsOfLabels are the separators, by their names.
-var separatorsOfLabels = map[string]string{"semicolon": ";", "bar": "|", "pipe": "|", "comma": ",", "space": " ", "line": "\n"}
+var separatorsOfLabels = map[string]string{"semicolon": ";", "bar": "|", "pipe": "|", "comma": ",", "slash": "/", "plus": "+", "space": " ", "line": "\n"}
 
 // A cutVerdict says whether cells hold several labels.
 type cutVerdict int
@@ -64,7 +64,7 @@ func cutOf(col *column, several bool) (labelCut, cutVerdict) {
 		return labelCut{list: true}, cutSeveral
 	}
 	tags := several && !slices.Contains([]string{"labels", "classes", "categories", "targets"}, strings.Join(nameWords(col.name), " "))
-	for _, word := range []string{"semicolon", "bar", "comma", "line", "space"} {
+	for _, word := range []string{"semicolon", "bar", "comma", "line", "slash", "plus", "space"} {
 		cut := labelCut{sep: separatorsOfLabels[word], word: word}
 		p := cut.pieces(col)
 		if p.cells == 0 {
@@ -82,6 +82,13 @@ func cutOf(col *column, several bool) (labelCut, cutVerdict) {
 			case several || p.alone > 0:
 				return cut, cutSeveral
 			case p.shared > 0:
+				return cut, cutUnsure
+			}
+		case "slash", "plus":
+			switch {
+			case several && p.alone > 0:
+				return cut, cutSeveral
+			case several && p.shared > 0:
 				return cut, cutUnsure
 			}
 		case "space":

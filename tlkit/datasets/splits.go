@@ -34,7 +34,8 @@ func (r splitRule) of(rec []string) (Split, error) {
 		return Train, nil
 	}
 	if r.words >= 0 {
-		s, ok := splitWord(rec[r.words])
+		n, ok := splitNamed(rec[r.words])
+		s := n.split
 		if !ok {
 			return "", advice.New(fmt.Errorf("split %q, want train, valid or test", rec[r.words]), "if this column is something else, declare it: --column %d=ignore", r.words+1)
 		}
@@ -93,7 +94,7 @@ func (c *csvColumns) understandSplit() error {
 		case col.role != "" || labelWord.has(col.name, besideLabel) || len(col.distinct) == 0:
 		case splitNames.has(col.name, besideSplit, maySplit):
 			named = append(named, col)
-		case col.splits == col.n-col.empty, !c.header && 2*col.splits >= col.n:
+		case col.splits == col.n-col.empty, col.maySplits == col.n-col.empty && col.splits > 0, !c.header && 2*col.splits >= col.n:
 			cells = append(cells, col)
 		}
 	}
@@ -106,6 +107,11 @@ func (c *csvColumns) understandSplit() error {
 	switch {
 	case len(named) > 1:
 		return advice.New(fmt.Errorf("the columns %s both name splits", titles(named)), "leave one out: %s", tell(keys(named[1:]), roleIgnore))
+	case len(named) == 1 && named[0].splits == 0 && named[0].detail == "" && len(named[0].distinct) > 0:
+		if _, ok := flagNamed(named[0].name); !ok || !named[0].boolean {
+			return heldOut(named[0], "it does not say train, valid or test")
+		}
+		c.useSplit(named[0])
 	case len(named) == 1:
 		c.useSplit(named[0])
 	default:
@@ -113,7 +119,7 @@ func (c *csvColumns) understandSplit() error {
 			if f, ok := flagNamed(col.name); ok && col.boolean {
 				f.column, col.role = col.number, roleSplit
 				c.split.flags = append(c.split.flags, f)
-				c.said = append(c.said, fmt.Sprintf("%s by column %s", f.yes, col.title()))
+				c.said = append(c.said, fmt.Sprintf("%s by %s", f.yes, col.in()))
 			}
 		}
 	}
@@ -140,10 +146,10 @@ func (c *csvColumns) useSplit(col *column) {
 	}
 	col.role, c.split.words, c.split.held = roleSplit, col.number, col.detail
 	if col.detail != "" {
-		c.said = append(c.said, fmt.Sprintf("valid where column %s is %s", col.title(), col.detail))
+		c.said = append(c.said, fmt.Sprintf("valid where %s is %s", col.in(), col.detail))
 		return
 	}
-	c.said = append(c.said, "split in column "+col.title())
+	c.said = append(c.said, "split in "+col.in())
 }
 
 // understandFolds stops at a column of folds, which does not say by itself which fold is held out.
@@ -156,14 +162,19 @@ func (c *csvColumns) understandFolds() error {
 			col.ignore("there is a split")
 			continue
 		}
-		folds := sortedKeys(col.distinct)
-		if len(folds) == 0 {
-			continue
+		if len(col.distinct) > 0 {
+			return heldOut(col, "it is not said which one is held out")
 		}
-		return advice.New(fmt.Errorf("the column %s deals the pictures into %d folds (%s), and it is not said which one is held out", col.title(), len(folds), shorten(strings.Join(folds, ", "))),
-			"to hold out fold %s: %s; to leave the folds out: %s", folds[0], tell([]string{col.key()}, roleSplit+role(":"+folds[0])), tell([]string{col.key()}, roleIgnore))
 	}
 	return nil
+}
+
+// heldOut is the error for a column that deals the pictures into parts without names.
+func heldOut(col *column, why string) error {
+	parts := sortedKeys(col.distinct)
+	key := []string{col.key()}
+	return advice.New(fmt.Errorf("the column %s deals the pictures into %d parts (%s), and %s", col.title(), len(parts), shorten(strings.Join(parts, ", ")), why),
+		"to hold out the rows with %s: %s; to leave the column out: %s", parts[0], tell(key, roleSplit+role(":"+parts[0])), tell(key, roleIgnore))
 }
 
 // splitsOfFolders returns the splits that the top folders of the pictures name, if all of them do

@@ -33,7 +33,7 @@ func (c *csvColumns) understandTask(g grid) error {
 		return c.learnHot(g, slices.Concat(label, labels), len(labels) > 0)
 	case len(label) == 1:
 		c.label = []int{label[0].number}
-		c.said = append(c.said, "label in column "+label[0].title())
+		c.said = append(c.said, "label in "+label[0].in())
 		return nil
 	case len(labels) > 0:
 		return c.learnLabels(labels)
@@ -62,9 +62,11 @@ func (c *csvColumns) guessTask(g grid) error {
 	case len(rest) == 0 && len(c.empty()) > 0:
 		return c.learnColumn(c.empty()[0])
 	case len(rest) == 0:
-		return advice.New(errors.New("the header names nothing to learn"), "want %s", headers)
+		c.byFolder = true
+		c.said = append(c.said, "label by the folder of the picture")
+		return nil
 	case len(named) > 1 && numberedNames(named):
-		if err := c.stopAt(others); err != nil {
+		if err := c.stopAt(others, named...); err != nil {
 			return err
 		}
 		return c.learnLabels(named)
@@ -73,7 +75,7 @@ func (c *csvColumns) guessTask(g grid) error {
 	case len(named) == 1 && len(others) > 0 && allBoolean(rest):
 		named = nil // one of the labels may be called tag
 	case len(named) == 1:
-		if err := c.stopAt(others); err != nil {
+		if err := c.stopAt(others, named...); err != nil {
 			return err
 		}
 		return c.learnColumn(named[0])
@@ -110,24 +112,58 @@ func (c *csvColumns) empty() []*column {
 	return slices.DeleteFunc(c.of(roleIgnore), func(col *column) bool { return len(col.distinct) > 0 || col.asked || c.header && col.name == "" })
 }
 
-// stopAt is the error for columns that are not understood.
-func (c *csvColumns) stopAt(cols []*column) error {
+// boxWords are words in names of columns of object detection.
+var boxWords = wordsOf("xmin xmax ymin ymax bbox box bndbox polygon region segmentation")
+
+// stopAt is the error for columns that are not understood, beside those that are.
+func (c *csvColumns) stopAt(cols []*column, understood ...*column) error {
 	if len(cols) == 0 {
 		return nil
 	}
-	learnt := ""
-	if likely := prefer(cols, func(col *column) bool { return !col.fractions && !col.unique() }); !likely[0].fractions {
-		learnt += "; if it is the label: " + tell(keys(likely[:1]), roleLabel)
-	}
-	numbers := slices.DeleteFunc(slices.Clone(cols), func(col *column) bool { return !col.numbers })
-	if len(numbers) > 0 {
-		learnt += "; to learn numbers: " + tell(keys(numbers), roleValue)
-	}
-	what, leave := "the column %s is not understood", "if it is not to be learnt, leave it out"
+	what := "the column %s is not understood"
 	if len(cols) > 1 {
-		what, leave = "the columns %s are not understood", "leave out those that are not to be learnt"
+		what = "the columns %s are not understood"
 	}
-	return advice.New(fmt.Errorf(what, described(cols)), "%s: %s%s (further roles: labels, split, path; in Go, the field Columns)", leave, tell(keys(cols), roleIgnore), learnt)
+	cause := fmt.Errorf(what, described(cols))
+	if slices.ContainsFunc(cols, func(col *column) bool { return boxWords.has(col.name, wordsOf("x y w h attributes id count shape")) }) {
+		cause = fmt.Errorf("%w: boxes are not learnt, only what a whole picture shows", cause)
+	}
+	ignore := tell(keys(cols), roleIgnore)
+	if len(understood) > 0 {
+		instead := ""
+		if len(cols) == 1 {
+			r := likelyRole(cols[0])
+			if cols[0].numbers && !cols[0].boolean {
+				r = roleValue
+			}
+			instead = "; to learn it instead: " + tell(keys(cols), r)
+		}
+		return advice.New(cause, "to leave %s out: %s; to learn only %s, whatever else there is: %s%s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)",
+			map[bool]string{true: "it", false: "them"}[len(cols) == 1], ignore, titles(understood), tell(keys(understood), likelyRole(understood[0])), instead)
+	}
+	likely := prefer(cols, func(col *column) bool { return measured([]*column{col}) })
+	text := tell(keys(likely), roleValue)
+	if !measured(likely) {
+		likely = prefer(cols, func(col *column) bool {
+			return !col.fractions && !col.unique() && !suspicious(col) && len(col.distinct) > 1
+		})[:1]
+		if text = tell(keys(likely), likelyRole(likely[0])); likely[0].numbers && !likely[0].boolean {
+			text = fmt.Sprintf("%s for classes, or %s for numbers", tell(keys(likely), roleLabel), tell(keys(likely), roleValue))
+		}
+	}
+	return advice.New(cause, "say what is to be learnt, and the others are left out: %s; or leave out what is not: %s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)", text, ignore)
+}
+
+// likelyRole is the role that fits the cells of a column to be learnt.
+func likelyRole(col *column) role {
+	_, verdict := cutOf(col, severalWords.has(col.name, besideLabel))
+	switch {
+	case measured([]*column{col}):
+		return roleValue
+	case verdict == cutSeveral:
+		return roleLabels
+	}
+	return roleLabel
 }
 
 // described lists columns with what they hold.
@@ -247,17 +283,30 @@ func (c *csvColumns) learnColumn(col *column) error {
 		return advice.New(fmt.Errorf("the column %s holds cells such as %q, which may be one label or several", col.title(), shorten(cut.example)),
 			"say what they are: %s, or %s", tell([]string{col.key()}, roleLabel), tell([]string{col.key()}, role("labels:"+cut.word)))
 	case cutSeveral:
-		return c.useLabels([]*column{col}, cut)
+		if !cut.list || col.empty > 0 || !onlyOne(col, cut) {
+			return c.useLabels([]*column{col}, cut)
+		}
+		several, c.cut = true, cut
 	}
 	if several && col.empty > 0 {
 		return c.useLabels([]*column{col}, labelCut{})
 	}
 	col.role, c.label = roleLabel, []int{col.number}
-	c.said = append(c.said, "label in column "+col.title())
+	c.said = append(c.said, "label in "+col.in())
 	if several {
 		c.said = append(c.said, "one on each line")
 	}
 	return nil
+}
+
+// onlyOne reports whether each cell holds exactly one label.
+func onlyOne(col *column, cut labelCut) bool {
+	for cell := range col.distinct {
+		if len(cut.labels(cell)) != 1 {
+			return false
+		}
+	}
+	return true
 }
 
 // learnLabels learns several labels a picture, from one column or several.
@@ -278,7 +327,7 @@ func (c *csvColumns) useLabels(cols []*column, cut labelCut) error {
 		col.role = roleLabels
 		c.label = append(c.label, col.number)
 	}
-	said := "labels in column " + titles(cols)
+	said := "labels in " + ins(cols)
 	switch {
 	case len(cols) > 1:
 	case cut.list:
@@ -322,6 +371,14 @@ func (c *csvColumns) learnHot(g grid, cols []*column, several bool) error {
 	return nil
 }
 
+// ins names columns in the summary.
+func ins(cols []*column) string {
+	if len(cols) == 1 {
+		return cols[0].in()
+	}
+	return "columns " + titlesShort(cols)
+}
+
 func titlesShort(cols []*column) string {
 	if len(cols) <= 4 {
 		return titles(cols)
@@ -335,7 +392,7 @@ func (c *csvColumns) learnValues(cols []*column) error {
 		col.role = roleValue
 	}
 	c.task = Values
-	c.said = append(c.said, "numbers to learn in column "+titlesShort(cols))
+	c.said = append(c.said, "numbers to learn in "+ins(cols))
 	return c.use(cols)
 }
 

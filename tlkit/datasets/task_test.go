@@ -92,7 +92,7 @@ func TestCSVOfValues(t *testing.T) {
 func TestCSVTasksRefuse(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"label and labels":   {"path,label,labels\nimg/aa.png,a,b\n", "each look like what is to be learnt"},
-		"nothing to learn":   {"path,split\nimg/aa.png,train\n", "nothing to learn"},
+		"nothing to learn":   {"path,split\nimg/aa.png,train\n", "no column says what is to be learnt"},
 		"a ; under label":    {"path,label\nimg/aa.png,ant\nimg/ab.png,bug;bee\n", "--column label=labels:semicolon"},
 		"no label":           {"path,label\nimg/aa.png,\n", "empty on every line"},
 		"all empty":          {"path,labels\nimg/aa.png,\nimg/ab.png, ; \n", "empty on every line"},

@@ -91,6 +91,19 @@ for column, values, held in (("fold", FOLD, "0"), ("kfold", FOLD, "3"), ("cv_fol
 case("splits by folders", "all.csv", csv(frame(path=[("valid/" if v else "train/") + f"{i:03d}.jpg" for i, v in enumerate(is_valid)], label=KIND)), plain(),
      labels("path", "label", lambda r: r.path.split("/")[0]), pictures=[("valid/" if v else "train/") + f"{i:03d}.jpg" for i, v in enumerate(is_valid)])
 
+case("FER's usage", "icml.csv", csv(frame(image=FLAT, emotion=[i % 3 for i in range(N)], Usage=[["Training", "Training", "PublicTest", "PrivateTest"][i % 4] for i in range(N)])), plain(),
+     labels("image", "emotion", lambda r: "train" if r.Usage == "Training" else "test"))
+case("is_training_image", "cub.csv", csv(frame(img=FLAT, class_name=KIND, is_training_image=[int(i % 4 > 0) for i in range(N)])), plain(), labels("img", "class_name", by("is_training_image", "train", "valid")))
+case("train_test", "t.csv", csv(frame(img=FLAT, **{"class": KIND}, train_test=["test" if v else "train" for v in is_valid])), plain(), labels("img", "class", lambda r: r.train_test))
+case("a set of numbers, held out", "t.csv", csv(frame(img=FLAT, **{"class": KIND}, set=[1 + i % 3 for i in range(N)])), plain(), labels("img", "class", lambda r: "valid" if r.set == "2" else "train"), columns="set=split:2")
+
+# Labels by folders
+NESTED = [f"images/{k}/{i:03d}.jpg" for i, k in enumerate(KIND)]
+parent = lambda path: lambda r: [r[path].split("/")[-2]]
+case("only paths", "list.txt", "".join(f + "\n" for f in NESTED), plain(header=None), labels(0, parent(0)), pictures=NESTED)
+case("CUB's images.txt", "images.txt", "".join(f"{i + 1} {f.removeprefix('images/')}\n" for i, f in enumerate(NESTED)), plain(header=None, sep=" "), labels(lambda r: "images/" + r[1], parent(1)), pictures=NESTED)
+case("paths and splits", "t.csv", csv(frame(path=NESTED, split=["val" if v else "train" for v in is_valid])), plain(), labels("path", parent("path"), lambda r: "valid" if r["split"] == "val" else "train"), pictures=NESTED)
+
 # A column for each label
 one = {"ANT": [k == "ants" for k in KIND], "BEE": [k == "bees" for k in KIND]}
 attributes = {"six_legs": [1] * N, "stripes": [int(k == "bees") for k in KIND], "wings": [int(i % 5 == 0 or k == "bees") for i, k in enumerate(KIND)]}
@@ -125,6 +138,12 @@ for name, sep in (("space", " "), ("comma", ","), ("comma and space", ", "), ("b
     text = [sep.join(t) for t in TAGS]
     for column in ("tags", "labels", "Finding Labels", "attributes"):
         case(f"{column} by {name}", "labels.csv", csv(pd.DataFrame({"image_name": FLAT, column: text})), plain(), labels("image_name", cut(column, sep)), task="labels")
+for name, sep in (("slash", "/"), ("plus", "+")):
+    text = [sep.join(t) if i % 2 else t[0] for i, t in enumerate(TAGS)]
+    case(f"labels by {name}", "labels.csv", csv(pd.DataFrame({"image_name": FLAT, "labels": text})), plain(), labels("image_name", cut("labels", sep)), task="labels")
+case("lists of one", "labels.csv", csv(frame(image=FLAT, label=[str([k]) for k in KIND])), plain(), labels("image", lambda r: ast.literal_eval(r.label)))
+case("makesense.ai", "labels.csv", "".join(f"[{k}],{f.removeprefix('train/')}\n" for k, f in zip(KIND, FLAT)), plain(header=None), labels(lambda r: "train/" + r[1], lambda r: [r[0].strip("[]")]))
+case("Labelbox", "export.csv", csv(pd.DataFrame({"External ID": [f"{i:03d}.jpg" for i in range(N)], "Label": KIND, "Created At": [f"2024-01-{i + 1:02d}" for i in range(N)], "Created By": "a@b.c"})), plain(), labels(lambda r: "train/" + r["External ID"], "Label"))
 case("Python lists", "labels.csv", csv(frame(image=FLAT, tags=[str(t) for t in TAGS])), plain(), labels("image", lambda r: ast.literal_eval(r.tags)), task="labels")
 case("JSON lists", "labels.csv", csv(frame(image=FLAT, labels=[json.dumps(t) for t in TAGS])), plain(), labels("image", lambda r: json.loads(r.labels)), task="labels")
 case("lists under an unknown name", "labels.csv", csv(frame(image=FLAT, attrs=[str(t) for t in TAGS])), plain(), labels("image", lambda r: ast.literal_eval(r["attrs"])), task="labels")
@@ -150,6 +169,7 @@ case("spaces, no header", "list.txt", csv(df, sep=" ", header=False), plain(sep=
 case("BOM and CRLF", "labels.csv", ("\ufeff" + csv(df, sep=";", lineterminator="\r\n")).encode(), plain(sep=";", encoding="utf-8-sig"), labels("file_name", "class"))
 case("Excel's Unicode text", "labels.txt", csv(df, sep="\t", lineterminator="\r\n").encode("utf-16"), plain(sep="\t", encoding="utf-16"), labels("file_name", "class"))
 case("UTF-16, big end first", "labels.txt", b"\xfe\xff" + csv(df, sep="\t").encode("utf-16-be"), plain(sep="\t", encoding="utf-16"), labels("file_name", "class"))
+case("UTF-16 without a mark", "labels.txt", csv(df, sep="\t", lineterminator="\r\n").encode("utf-16-le"), plain(sep="\t", encoding="utf-16-le"), labels("file_name", "class"))
 case("old Macintosh", "labels.csv", csv(df, lineterminator="\r"), plain(), labels("file_name", "class"))
 case("Excel's sep=", "labels.csv", "sep=;\r\n" + csv(df, sep=";", lineterminator="\r\n"), plain(sep=";", skiprows=1), labels("file_name", "class"))
 case("comments above", "labels.csv", "# exported by hand\n# twice\n" + csv(df), plain(comment="#"), labels("file_name", "class"))
