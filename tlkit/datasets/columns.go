@@ -68,9 +68,12 @@ func badColumns(entry, why string) error {
 
 // tell is the advice to declare columns, on the command line and in Go.
 func tell(names []string, r role) string {
-	entries := make([]string, len(names))
-	for i, n := range names {
-		entries[i] = n + "=" + string(r)
+	entries := make([]string, min(len(names), 30))
+	for i := range entries {
+		entries[i] = names[i] + "=" + string(r)
+	}
+	if len(names) > len(entries) {
+		entries = append(entries, "…")
 	}
 	text := strings.Join(entries, ",")
 	if strings.ContainsAny(text, " '\"$&|;<>()*?[]#~`\\") {
@@ -180,6 +183,9 @@ func understand(g grid, pictures *finder, declared string) (*csvColumns, grid, e
 	if n := len(g.rows[0]); n < 2 && pictures == nil {
 		return nil, g, csvErr(g.lines[0], advice.New(fmt.Errorf("%d column(s), want path,label or path,label,split", n), "with other columns the first line must name them: %s", headers))
 	}
+	if n := len(g.rows[0]); n > maxColumns {
+		return nil, g, csvErr(g.lines[0], fmt.Errorf("%d columns, want at most %d", n, maxColumns))
+	}
 	c := &csvColumns{task: Classes}
 	if err := c.findPath(g, pictures, told); err != nil {
 		return nil, g, csvErr(g.lines[0], err)
@@ -263,7 +269,7 @@ func pictureColumn(head []string, rows [][]string, pictures *finder, told []decl
 		taken[columnNamed(head, d.column)] = true
 	}
 	rows = sampled(rows, 200)
-	for _, finds := range []func(string) bool{
+	for pass, finds := range []func(string) bool{
 		func(cell string) bool { return looksPicture(cell) || pictures.exists(cell) || outside(cell) },
 		pictures.known,
 		pictures.numbered,
@@ -272,12 +278,16 @@ func pictureColumn(head []string, rows [][]string, pictures *finder, told []decl
 		most := 0
 		for i := range head {
 			n := 0
+			cells := map[string]bool{}
 			for _, rec := range rows {
 				if finds(rec[i]) {
 					n++
 				}
+				cells[rec[i]] = true
 			}
-			if taken[i] || n == 0 || 2*n < len(rows) {
+			// A label 1 is not picture 1: what names pictures has another cell in most rows.
+			same := pass > 0 && 2*len(cells) < len(rows) && !pictureWords.has(head[i], indexWords)
+			if taken[i] || n == 0 || 2*n < len(rows) || same {
 				continue
 			}
 			if n > most {

@@ -12,6 +12,7 @@ import (
 // Limits that keep a wrong file from filling the memory with targets.
 const (
 	maxValues  = 1000
+	maxColumns = 5 * maxValues
 	maxTargets = 1 << 27 // pictures times labels
 )
 
@@ -208,7 +209,7 @@ func numberedNames(cols []*column) bool {
 
 // sharedWords reports whether columns without names hold the same labels.
 func sharedWords(cols []*column) bool {
-	if len(cols) < 2 {
+	if len(cols) < 2 || len(cols) > 100 {
 		return false
 	}
 	for _, col := range cols {
