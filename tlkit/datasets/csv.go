@@ -121,9 +121,6 @@ func readCSV(ctx context.Context, file string, declared string) (*Dataset, error
 	if err != nil {
 		return nil, err
 	}
-	if err := otherFile(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
 	pictures := &finder{ctx: ctx, tree: tree{filepath.Dir(abs)}, table: strings.ToLower(filepath.Base(abs))}
 	table, columns, err := parseCSV(text, pictures, declared)
 	if pictures.err != nil {
