@@ -148,8 +148,16 @@ func (d *Dataset) take(files []placed, findings []finding, flat bool) {
 	for i, label := range d.Labels {
 		classes[label] = i
 	}
+	stems := map[string]bool{} // pictures with and without the ends of their names
+	for i, p := range files {
+		if findings[i].kind == picture {
+			stems[p.rel], stems[strings.TrimSuffix(p.rel, path.Ext(p.rel))] = true, true
+		}
+	}
 	for i, p := range files {
 		switch f := findings[i]; {
+		case f.kind == notPicture && goesWith(p.rel, stems):
+			d.Report.Skipped = append(d.Report.Skipped, Bad{p.rel, "goes with a picture of the same name"})
 		case f.kind == broken:
 			d.Report.Unreadable = append(d.Report.Unreadable, Bad{p.rel, f.why})
 		case f.kind == notPicture && flat:
@@ -167,6 +175,17 @@ func (d *Dataset) take(files []placed, findings []finding, flat bool) {
 			})
 		}
 	}
+}
+
+// goesWith reports whether a file is notes on a picture: x.json, x.xmp or x.jpg.json beside x.jpg.
+func goesWith(rel string, stems map[string]bool) bool {
+	for ext := path.Ext(rel); ext != "" && ext != path.Base(rel); ext = path.Ext(rel) {
+		rel = strings.TrimSuffix(rel, ext)
+		if stems[rel] {
+			return true
+		}
+	}
+	return false
 }
 
 // followed warns of links that lead out of the folder, because what is behind them is not copied

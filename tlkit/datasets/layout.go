@@ -209,7 +209,7 @@ func (r reading) splitsInLabels() (layout, bool) {
 		seen := map[Split]bool{}
 		for _, b := range kid.full() {
 			n, ok := splitNamed(b.name)
-			if !ok || !n.sure || seen[n.split] || kid.direct > 0 {
+			if !ok || !n.sure || seen[n.split] || kid.direct > 0 || b.direct == 0 && len(b.full()) > 1 {
 				return layout{}, false
 			}
 			seen[n.split] = true
@@ -355,6 +355,8 @@ func (r reading) withoutTrain(y layout, taken map[Split]candidate, others []*bra
 			y.apart[c.rel] = "in no label folder, so it has no label"
 		}
 	}
+	slices.Sort(inner)
+	inner = slices.Compact(inner)
 	if share(inner, called(others)) == 1 && len(others) >= 2 { // ants, bees, test/ants, test/bees
 		for _, o := range others {
 			y.labels[o.rel] = slot{Train, o.name}
@@ -422,11 +424,21 @@ func (r reading) tables() []string {
 // folders.
 func (r reading) noSplits(kids []*branch) (layout, error) {
 	y := labelsIn(r.root)
+	if sets := holders(kids); len(sets) == 1 && 10*sets[0].total >= 9*r.root.total {
+		return layout{inside: sets[0].rel}, nil
+	} else if len(sets) > 0 {
+		return y, advice.New(fmt.Errorf("datasets: %s of %s hold splits of their own (%s)", quoted(called(sets)), r.name, quoted(sets[0].inner())),
+			"name one of them, such as %s, %s", path.Join(filepath.ToSlash(r.name), sets[0].rel), labelFoldersFix)
+	}
+	if both := splitAndLabel(kids); len(both) > 0 {
+		return y, advice.New(fmt.Errorf("datasets: the names %s of %s seem to say both a split and a label", quoted(both), r.name),
+			"put each label into a folder of its split, as train/ants, %s", labelFoldersFix)
+	}
 	var same []*branch
 	pictures := 0
 	for _, kid := range kids {
-		inner := kid.unwrapped().inner()
-		if 10*kid.direct <= kid.total && (len(same) == 0 && len(inner) >= 2 || len(same) > 0 && alike(inner, same[0].unwrapped().inner())) {
+		inner := telling(kid.unwrapped().inner())
+		if 10*kid.direct <= kid.total && (len(same) == 0 && len(inner) >= 2 || len(same) > 0 && alike(inner, telling(same[0].unwrapped().inner()))) {
 			same = append(same, kid)
 			pictures += kid.total
 		}
@@ -439,22 +451,74 @@ func (r reading) noSplits(kids []*branch) (layout, error) {
 		}
 		if len(same) <= 3 {
 			return y, advice.New(fmt.Errorf("datasets: the folders %s of %s hold the same folders (%s), so they look like splits, and their names do not say which is which", quoted(called(same)), r.name, quoted(inner)),
-				"rename them train, valid and test, %s", labelFoldersFix)
+				"rename them train, valid and test, or name one of them alone, such as %s, %s", path.Join(filepath.ToSlash(r.name), same[0].rel), labelFoldersFix)
 		}
 		y.warn("each of %s holds the same folders (%s): the outer ones are taken for labels", quoted(called(same)), quoted(inner))
 		return y, nil
 	}
+	labels := map[string]bool{}
 	for _, kid := range kids {
-		rest := slices.DeleteFunc(slices.Clone(kids), func(o *branch) bool { return o == kid })
-		if inner := kid.inner(); len(inner) >= 2 && share(inner, called(rest)) == 1 && 10*kid.direct <= kid.total {
+		labels[kid.name] = true
+	}
+	for _, kid := range kids {
+		inner := kid.inner()
+		foreign := slices.ContainsFunc(inner, func(n string) bool { return !labels[n] || n == kid.name })
+		if len(inner) >= 2 && !foreign && 10*kid.direct <= kid.total {
 			delete(y.labels, kid.rel)
 			y.apart[kid.rel] = "in a folder that holds folders named like those beside it, as a copy does"
+		}
+	}
+	for _, kid := range kids {
+		if slices.Contains(containers, strings.ToLower(kid.name)) {
+			y.warn("the folder %q is taken for a label; if it is none, sort its pictures into label folders or list them in a CSV file", kid.name)
 		}
 	}
 	if outer := nested(kids); len(outer) > 0 {
 		y.warn("the labels are the outer folders, as %s; the folders in them (%s) are not told apart", quoted(called(outer[:1])), quoted(outer[0].inner()))
 	}
 	return y, nil
+}
+
+// containers are names that few people give a label.
+var containers = []string{"image", "images", "img", "imgs", "data", "dataset", "pictures", "files", "annotations", "masks", "labels"}
+
+// telling leaves out names such as images, which are no labels.
+func telling(names []string) []string {
+	return slices.DeleteFunc(names, saysNothing)
+}
+
+// holders returns the folders that hold splits with labels: data sets of their own.
+func holders(kids []*branch) []*branch {
+	return slices.DeleteFunc(slices.Clone(kids), func(b *branch) bool {
+		return !slices.ContainsFunc(b.full(), func(s *branch) bool {
+			n, ok := splitNamed(s.name)
+			return ok && n.sure && n.split == Train && s.direct == 0 && len(s.unwrapped().full()) > 1
+		})
+	})
+}
+
+// splitAndLabel returns the names of folders such as train_ants, test_ants, train_bees, test_bees.
+func splitAndLabel(kids []*branch) (names []string) {
+	rests := map[string]map[Split]bool{}
+	for _, k := range kids {
+		n, ok := splitNamed(k.name)
+		if !ok {
+			continue
+		}
+		words := slices.DeleteFunc(nameWords(k.name), func(w string) bool { _, split := folderWords[w]; return split })
+		rest := strings.Join(words, " ")
+		if rests[rest] == nil {
+			rests[rest] = map[Split]bool{}
+		}
+		rests[rest][n.split] = true
+		names = append(names, k.name)
+	}
+	for _, splits := range rests {
+		if len(splits) > 1 && len(rests) > 1 {
+			return names
+		}
+	}
+	return nil
 }
 
 // nested returns kids if each of them only holds several folders.

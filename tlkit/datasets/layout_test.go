@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,6 +97,16 @@ func TestLayouts(t *testing.T) {
 		"many alike":           {twoLabels(3, "cats", "dogs", "elks", "yaks"), "24 dealt: cats dogs elks yaks", "outer ones are taken for labels"},
 		"test among labels":    {files{}.many("ants", 3).many("bees", 3).many("test", 3), "stop: looks like a split", "--label-folders"},
 
+		"two sets":           {twoLabels(3, "insects/train", "other/train").and(twoLabels(2, "insects/val", "other/val")), "stop: hold splits of their own", "/insects"},
+		"numbered splits":    {twoLabels(3, "split1/train", "split2/train").and(twoLabels(2, "split1/test", "split2/test")), "stop: hold splits of their own", "/split1"},
+		"a set and a figure": {twoLabels(20, "insects/train", "insects/val").and(files{}.many("figures", 1)), "train 40, valid 40: ants bees", "insects is read"},
+		"split and label":    {files{}.many("train_ants", 3).many("train_bees", 3).many("test_ants", 2).many("test_bees", 2), "stop: both a split and a label", "train/ants"},
+		"domains":            {twoLabels(3, "color", "grayscale", "segmented"), "stop: look like splits", "/color"},
+		"apprentissage":      {twoLabels(3, "apprentissage").and(twoLabels(2, "validation"), twoLabels(1, "test")), "train 6, valid 4, test 2: ants bees", "taken for train"},
+		"fruits":             {twoLabels(3, "fruits/Training").and(twoLabels(2, "fruits/Test"), files{}.many("fruits/test-multiple_fruits", 2)), "train 6, test 4: ants bees", "in test-multiple_fruits"},
+		"fast.ai sample":     {twoLabels(3, "train", "sample/train").and(twoLabels(2, "valid", "sample/valid")), "train 6, valid 4: ants bees", "in sample"},
+		"signs":              {twoLabels(5, "Train").and(files{}.many("Test", 3).many("Meta", 2), text("Test.csv")), "10 dealt: ants bees", "2 file(s) named like pictures in Meta"},
+
 		// no labels
 		"flat test":      {twoLabels(5, "train").and(files{}.many("test", 3)), "10 dealt: ants bees", "3 file(s) named like pictures in test"},
 		"test/unknown":   {twoLabels(3, "train", "val").and(files{}.many("test/unknown", 3)), "train 6, valid 6: ants bees", "3 file(s) named like pictures in test"},
@@ -114,6 +125,9 @@ func TestLayouts(t *testing.T) {
 		"three too high":     {files{}.many("a/b/c/ants", 3).many("a/b/c/bees", 3), "6 dealt: ants bees", "a/b/c is read"},
 		"banner beside":      {twoLabels(15, "photos").and(files{"banner.png": pngOf(7)}), "30 dealt: ants bees", "photos is read"},
 		"copy one deeper":    {twoLabels(3, "flowers").and(files{}.many("ants", 3).many("bees", 3)), "6 dealt: ants bees", "as a copy does"},
+		"masks":              {files{}.many("covid/images", 3).many("covid/masks", 3).many("normal/images", 3).many("normal/masks", 3), "12 dealt: covid normal", "not told apart"},
+		"images beside":      {files{}.many("images", 3).many("trimaps", 3), "6 dealt: images trimaps", `"images" is taken for a label`},
+		"real and fake":      {files{}.many("training_real", 3).many("training_fake", 3), "6 dealt: training_fake training_real", ""},
 		"one label":          {files{}.many("ants", 3), "3 dealt: ants", ""},
 		"one label, deeper":  {files{}.many("ants/2020", 3), "3 dealt: ants", ""},
 		"empty folder":       {files{"val/": nil}.many("ants", 3).many("bees", 3), "6 dealt: ants bees", "the folder val holds no pictures"},
@@ -180,7 +194,7 @@ func TestDebris(t *testing.T) {
 	for _, name := range []string{
 		"@eaDir/", "#recycle/", "$RECYCLE.BIN/", "System Volume Information/", "lost+found/", "__MACOSX/", ".git/", ".svn/", ".idea/", ".vscode/", ".ipynb_checkpoints/",
 		".thumbnails/", ".Trash-1000/", "@Recycle/", ".@__thumb/", "@__thumb/", ".AppleDouble/", ".stversions/", "_vti_cnf/", "#snapshot/", "Previews.lrdata/",
-		"Thumbs.db", "desktop.ini", "ehthumbs.db", ".DS_Store", "._1.png", "x.png~", ".x.png.swp", "x.png.bak", "x.png.crdownload", "x.png.part", "#x.png#", "~$x.png", "Icon\r",
+		"x.png:Zone.Identifier", "Thumbs.db", "desktop.ini", "ehthumbs.db", ".DS_Store", "._1.png", "x.png~", ".x.png.swp", "x.png.bak", "x.png.crdownload", "x.png.part", "#x.png#", "~$x.png", "Icon\r",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if runtime.GOOS == "windows" && strings.ContainsAny(name, "\r") {
@@ -346,5 +360,22 @@ func TestFileLinks(t *testing.T) {
 	}
 	if reason(d.Report.NotPicture, "b/note.txt") == "" || reason(d.Report.Skipped, "none") == "" || reason(d.Report.Skipped, "a/null.png") == "" {
 		t.Errorf("not everything is reported: %+v", d.Report)
+	}
+}
+
+// Notes that lie beside each picture are no unusable pictures.
+func TestNotesBesidePictures(t *testing.T) {
+	f := files{}.many("a", 10).many("b", 10)
+	pictures := len(f)
+	for _, rel := range slices.Collect(maps.Keys(f)) {
+		stem := strings.TrimSuffix(rel, ".png")
+		for _, notes := range []string{stem + ".json", stem + ".xml", stem + ".txt", rel + ".xmp", rel + ".supplemental-metadata.json"} {
+			f[notes] = []byte("notes")
+		}
+	}
+	f["a/list.csv"] = []byte("x")
+	d := open(t, f.write(t), Options{})
+	if len(d.Items) != pictures || len(d.Report.Skipped) != 5*pictures || len(d.Report.NotPicture) != 1 {
+		t.Errorf("%d pictures, %d skipped, not pictures: %+v", len(d.Items), len(d.Report.Skipped), d.Report.NotPicture)
 	}
 }

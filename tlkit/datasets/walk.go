@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,18 @@ func walk(ctx context.Context, dir string) (listing, error) {
 
 // byComponents orders paths as a walk meets them: a/x before a-b/x.
 func byComponents(a, b string) int {
-	return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i] == b[i]:
+		case a[i] == '/':
+			return -1
+		case b[i] == '/':
+			return 1
+		default:
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
 // A walker lists a folder. Links wait until everything that is not behind a link is listed.
@@ -236,7 +248,7 @@ func debris(name string) string {
 		return "hidden"
 	case debrisNames[lower] != "":
 		return "left there by " + debrisNames[lower]
-	case strings.HasPrefix(lower, "thumbs.db:"):
+	case strings.HasPrefix(lower, "thumbs.db:"), strings.HasSuffix(lower, ":zone.identifier"):
 		return "left there by Windows"
 	case strings.HasPrefix(name, "~$"), len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#':
 		return "left there by an editor"
