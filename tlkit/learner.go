@@ -35,6 +35,12 @@ type Learner struct {
 	// Columns says what columns of a CSV file hold where that cannot be seen, as in
 	// "patient=ignore, breed=label"; see datasets.Options.
 	Columns string
+	// LabelFolders takes the top folders of Data for labels, even where they look like splits.
+	LabelFolders bool
+	// MinPerLabel leaves out labels with fewer pictures to train on; 0 = keep all.
+	MinPerLabel int
+	// BadLimit is the largest share of unusable files that are left out; 0 = 0.05.
+	BadLimit float64
 	// Backbone is a network of [Models], or my.onnx, or my.onnx#VALUE to cut it at VALUE; "" stands
 	// for mobilenetv2.
 	Backbone string
@@ -77,6 +83,7 @@ func onlyDrawn() bool { return os.Getenv(drawnVar) == "drawn" || os.Getenv(quick
 // spec returns the job for package run.
 func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 	p := place(l.Name)
+	p.BadLimit = l.BadLimit
 	if l.Name == "" || l.Data == "" {
 		return run.Spec{}, p, advice.New(fmt.Errorf("a learner with name %q and data %q, want both", l.Name, l.Data), "write tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}")
 	}
@@ -89,7 +96,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -279,7 +286,7 @@ func (l Learner) Evaluate() {
 		if err := show.Default.Figure(kind.Figure(), e.Report.Figure()); err != nil {
 			return err
 		}
-		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed, Columns: s.Columns})
+		set, err := datasets.Open(ctx, s.Data, p.Pictures(s, nil))
 		if err != nil {
 			return err
 		}
@@ -348,7 +355,7 @@ func (l Learner) ShowBatch(n int) {
 		if err != nil {
 			return err
 		}
-		set, err := datasets.Open(ctx, s.Data, datasets.Options{Offline: p.Offline, Seed: s.Seed, Columns: s.Columns})
+		set, err := datasets.Open(ctx, s.Data, p.Pictures(s, nil))
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ type Bench struct {
 func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, error) {
 	p = orSilent(p)
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, place.pictures(s, p))
+	ds, err := datasets.Open(ctx, s.Data, place.Pictures(s, p))
 	if err != nil {
 		return nil, err
 	}

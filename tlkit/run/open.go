@@ -111,7 +111,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 		return nil, err
 	}
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, place.pictures(s, p))
+	ds, err := datasets.Open(ctx, s.Data, place.Pictures(s, p))
 	if err != nil {
 		return nil, err
 	}

@@ -75,10 +75,10 @@ type Place struct {
 	Curves func(curves.Run)
 }
 
-// pictures returns the options for opening the data of a spec.
-func (p Place) pictures(s Spec, report Progress) datasets.Options {
+// Pictures returns the options for opening the data of a spec. report may be nil.
+func (p Place) Pictures(s Spec, report Progress) datasets.Options {
 	return datasets.Options{
-		Offline: p.Offline, Seed: s.Seed, Report: report.State, BadLimit: p.BadLimit, Columns: s.Columns,
+		Offline: p.Offline, Seed: s.Seed, Report: orSilent(report).State, BadLimit: p.BadLimit, Columns: s.Columns,
 		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel,
 	}
 }

@@ -189,7 +189,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 
 // unchanged reports pictures or weights that differ from those of a finished run.
 func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Place, p Progress) error {
-	ds, err := datasets.Open(ctx, s.Data, place.pictures(s, p))
+	ds, err := datasets.Open(ctx, s.Data, place.Pictures(s, p))
 	if err != nil {
 		return err
 	}
