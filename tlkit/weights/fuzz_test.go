@@ -2,14 +2,19 @@ package weights
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/maruel/safetensors"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 // fixtures are the committed files as bytes.
@@ -35,8 +40,40 @@ func fixtures(t testing.TB) map[string][]byte {
 	return out
 }
 
-// tryFile opens and reads everything; a panic that open caught is a failure.
+// The most that opening a file and reading all its tensors may allocate, garbage included, and the
+// time that it may take on a machine that does other things too.
+const (
+	allocBase, allocRate = 160 << 20, 32
+	longest              = 8 * time.Second
+)
+
+// tryFile opens and reads everything; a panic that open caught is a failure, and so is a file that
+// costs more than is in proportion to its size, or an error that shows what it should not.
 func tryFile(t testing.TB, b []byte) (*File, bool) {
+	t.Helper()
+	began := time.Now()
+	var f *File
+	var ok bool
+	before := allocations()
+	f, ok = tryContent(t, b)
+	used := allocations() - before
+	if most := uint64(allocBase + allocRate*len(b)); used > most {
+		t.Errorf("a file of %d bytes made %d bytes of allocations, at most %d are allowed", len(b), used, most)
+	}
+	if took := time.Since(began); took > longest {
+		t.Errorf("a file of %d bytes took %v", len(b), took)
+	}
+	return f, ok
+}
+
+// allocations is what the process has allocated since it began; runtime.ReadMemStats would stop it.
+func allocations() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+func tryContent(t testing.TB, b []byte) (*File, bool) {
 	t.Helper()
 	f, err := openBytes(b)
 	if err != nil && !errors.As(err, new(*FormatError)) {
@@ -47,6 +84,9 @@ func tryFile(t testing.TB, b []byte) (*File, bool) {
 	}
 	if err == nil {
 		return f, true
+	}
+	if text := err.Error(); len(text) > 2000 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {
+		t.Errorf("an error of %d bytes, or with a control character: %.200q", len(text), text)
 	}
 	if text := err.Error(); strings.Contains(text, "internal:") || !strings.HasPrefix(text, "weights: ") {
 		t.Errorf("a panic was caught, or an error has no name: %v", err)
@@ -81,7 +121,7 @@ func FuzzUnpickle(f *testing.F) {
 		// Once as a bare pickle, and once with all its storages present, so that
 		// what the pickle says about tensors is followed to the end.
 		found := &storages{byKey: map[string]*pickledStorage{}}
-		u := newUnpickler(bytes.NewReader(b), int64(len(b)), found.persistent)
+		u := newUnpickler(bytes.NewReader(b), int64(len(b)), budget.ForFile(context.Background(), int64(len(b))), found.persistent)
 		if _, err := u.load(); err != nil {
 			return
 		}

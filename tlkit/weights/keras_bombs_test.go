@@ -64,11 +64,11 @@ func TestKerasBombs(t *testing.T) {
 			}
 			return h.object(messages...)
 		}),
-		"has 7 bytes for 1073741824 elements":       crafted(func(h *h5Writer) uint64 { return h.object(attribute("layer_names", 1<<30, "abc")) }),
-		"would unpack to":                           kerasArchive(t, zip.Deflate, append(good, make([]byte, 100<<20)...)),
-		"weight 0 has a name of 0 bytes":            []byte(`{"modelTopology":null,"weightsManifest":[{"paths":[],"weights":[` + strings.Repeat("{},", 2_500_000) + `{}]}]}`),
-		"model.json has 9000000 bytes, at most":     []byte(`{"modelTopology":null` + strings.Repeat(" ", 9_000_000-21)),
-		"(model_config) is not readable: nested de": []byte(`{"modelTopology":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `,"weightsManifest":[{}]}`),
+		"has 7 bytes for 1073741824 elements":   crafted(func(h *h5Writer) uint64 { return h.object(attribute("layer_names", 1<<30, "abc")) }),
+		"would unpack to":                       kerasArchive(t, zip.Deflate, append(good, make([]byte, 100<<20)...)),
+		"what describes its content is too":     []byte(`{"modelTopology":null,"weightsManifest":[{"paths":[],"weights":[` + strings.Repeat("{},", 2_500_000) + `{}]}]}`),
+		"model.json has 9000000 bytes, at most": []byte(`{"modelTopology":null` + strings.Repeat(" ", 9_000_000-21)),
+		"model.json: nested deeper than":        []byte(`{"modelTopology":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `,"weightsManifest":[{}]}`),
 	} {
 		began := time.Now()
 		var err error

@@ -26,6 +26,9 @@ func (f *File) readConfig(text []byte) (layers []string, err error) {
 	if len(text) > maxConfig {
 		return nil, fmt.Errorf("the description of the network has %d bytes, at most %d are read", len(text), maxConfig)
 	}
+	if err := boundJSON(text, maxConfigDepth, f.src.budget); err != nil {
+		return nil, fmt.Errorf("the description of the network (model_config) is not readable: %w", err)
+	}
 	c := &configReader{dec: json.NewDecoder(bytes.NewReader(text)), count: map[string]int{}}
 	c.dec.UseNumber()
 	root, err := c.value(0, "")

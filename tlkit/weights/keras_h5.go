@@ -39,7 +39,7 @@ func (f *File) readHDF5() error {
 }
 
 func (f *File) readKeras(r io.ReaderAt, size int64, store *storage) error {
-	h, err := hdf5.Open(r, size)
+	h, err := hdf5.Open(r, size, f.src.budget)
 	if err != nil {
 		return err
 	}

@@ -74,13 +74,13 @@ func (f *File) readKerasZip(z *zip.Reader) error {
 	}
 	// Keras does not compress the record, but other programs may. Its parts are not in order, so it
 	// has to be unpacked into memory as a whole.
-	if most := 8*uint64(f.src.size) + 64<<20; r.UncompressedSize64 > most {
+	if most := 4*uint64(f.src.size) + 64<<20; r.UncompressedSize64 > most {
 		return fmt.Errorf("record %s would unpack to %d bytes, many times the file's size: a bomb, not weights", kerasWeights, r.UncompressedSize64)
 	}
 	b, err := readRecord(r)
 	if err != nil {
 		return fmt.Errorf("record %s is damaged: %w", kerasWeights, err)
 	}
-	f.src = &source{name: f.src.name, r: bytes.NewReader(b), size: int64(len(b)), files: f.src.files}
+	f.src = &source{name: f.src.name, r: bytes.NewReader(b), size: int64(len(b)), budget: f.src.budget, files: f.src.files}
 	return f.readKeras(f.src.r, f.src.size, nil)
 }

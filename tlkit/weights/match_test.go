@@ -1,16 +1,19 @@
 package weights
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 // memory is a File whose tensors are in memory.
 func memory(tensors ...Tensor) *File {
-	f := &File{Path: "memory", src: &source{name: "memory"}, tensors: tensors}
+	f := &File{Path: "memory", src: &source{name: "memory", budget: budget.ForFile(context.Background(), 1<<30)}, tensors: tensors}
 	if err := f.buildIndex(); err != nil {
 		panic(err)
 	}

@@ -182,7 +182,7 @@ func (r *onnxReader) outside(d outsideData, want int64) (*storage, error) {
 		if len(r.beside) == maxBeside {
 			return nil, fmt.Errorf("the network is spread over more than %d files: save it as one, in Python with onnx.save(onnx.load(%q), \"single.onnx\")", maxBeside, r.file.Path)
 		}
-		reader, size, err := r.file.src.sibling(d.file)
+		reader, size, err := r.file.src.beside(d.file)
 		if err != nil {
 			return nil, fmt.Errorf("the network has its numbers in the file %s beside it: %w", words.Quote(d.file), err)
 		}

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 // File is an opened file of weights: a list of named tensors that are read on demand.
@@ -157,6 +159,7 @@ func open(src *source) (f *File, err error) {
 			f, err = nil, &FormatError{src.name, "", fmt.Errorf("not a readable weights file (internal: %v)", p)}
 		}
 	}()
+	src.budget = budget.ForFile(context.Background(), src.size)
 	head := make([]byte, min(src.size, 1024))
 	if _, err := src.r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("weights: %w", err)
@@ -196,6 +199,10 @@ func (f *File) buildIndex() error {
 	}
 	f.index = make(map[string]int, len(f.tensors))
 	for i, t := range f.tensors {
+		// Views of the same bytes count each time: small files must not fill the memory.
+		if err := f.src.budget.Hold(t.held()); err != nil {
+			return fmt.Errorf("tensor %s: %w", words.Quote(t.Name), err)
+		}
 		if _, twice := f.index[t.Name]; twice {
 			return fmt.Errorf("two tensors are named %s", words.Quote(t.Name))
 		}

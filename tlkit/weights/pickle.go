@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 const (
@@ -25,11 +27,20 @@ type unpickler struct {
 	memo       map[uint64]any
 	ops        int
 	persistent func(id any) (any, error) // what PyTorch stores outside the pickle
+	budget     *budget.Budget
 }
 
-func newUnpickler(r io.ReaderAt, size int64, persistent func(any) (any, error)) *unpickler {
-	return &unpickler{window: window{r: r, size: min(size, maxPickle), whole: size}, persistent: persistent}
+func newUnpickler(r io.ReaderAt, size int64, b *budget.Budget, persistent func(any) (any, error)) *unpickler {
+	return &unpickler{window: window{r: r, size: min(size, maxPickle), whole: size}, budget: b, persistent: persistent}
 }
+
+// What values cost in memory, in bytes: on average an operation, a value in a list, and a value in
+// a map.
+const (
+	costOp   = 48
+	costItem = 16
+	costPair = 112
+)
 
 var errStack = errors.New("an operation finds too little on the stack")
 
@@ -45,6 +56,9 @@ func (u *unpickler) load() (any, error) {
 		}
 		if u.ops++; u.ops > maxOps {
 			return nil, fmt.Errorf("pickle: more than %d operations", maxOps)
+		}
+		if err := u.budget.Describe(costOp); err != nil {
+			return nil, fmt.Errorf("pickle: %w", err)
 		}
 		if op == '.' { // STOP
 			v, err := u.pop()
@@ -101,6 +115,9 @@ func (u *unpickler) popMark() ([]any, error) {
 	}
 	pos := u.floor()
 	u.marks = u.marks[:len(u.marks)-1]
+	if err := u.budget.Describe(costItem * int64(len(u.stack)-pos)); err != nil {
+		return nil, err
+	}
 	items := append([]any(nil), u.stack[pos:]...)
 	u.stack = u.stack[:pos]
 	return items, nil
@@ -118,6 +135,9 @@ func (u *unpickler) popTuple(n int) error {
 
 func (u *unpickler) memoize(index uint64) error {
 	v, err := u.top()
+	if err == nil {
+		err = u.budget.Describe(costPair)
+	}
 	if err == nil {
 		u.memo[index] = v
 	}

@@ -70,6 +70,12 @@ func (u *unpickler) step(op byte) error {
 			return err
 		}
 		return u.push(long(b))
+	case 0x8b: // LONG4, which Python writes for integers of more than 255 bytes
+		b, err := u.uint(4)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("an integer of %d bytes, at most 255 are read", b)
 	case 'G': // BINFLOAT, the one big-endian number
 		b, err := u.take(8)
 		if err != nil {
@@ -249,7 +255,7 @@ func (u *unpickler) step(op byte) error {
 }
 
 func (u *unpickler) pushText(n uint64) error {
-	b, err := u.counted(n)
+	b, err := u.text(n)
 	if err != nil {
 		return err
 	}
@@ -257,11 +263,20 @@ func (u *unpickler) pushText(n uint64) error {
 }
 
 func (u *unpickler) pushBytes(n uint64) error {
-	b, err := u.counted(n)
+	b, err := u.text(n)
 	if err != nil {
 		return err
 	}
 	return u.push(bytes.Clone(b))
+}
+
+// text reads a length of n bytes, and then as many as it says, which are going to be kept.
+func (u *unpickler) text(n uint64) ([]byte, error) {
+	b, err := u.counted(n)
+	if err == nil {
+		err = u.budget.Describe(int64(len(b)))
+	}
+	return b, err
 }
 
 func (u *unpickler) pushGlobal(module, name string) error {
@@ -306,6 +321,9 @@ func (u *unpickler) setItems(items []any) error {
 		d = v.items
 	default:
 		return fmt.Errorf("entries are written to %s, not to a dict", kind(v))
+	}
+	if err := u.budget.Describe(costPair * int64(len(items)/2)); err != nil {
+		return err
 	}
 	for i := 0; i < len(items); i += 2 {
 		d.put(items[i], items[i+1])

@@ -1,6 +1,8 @@
 package weights
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/words"
@@ -75,6 +77,17 @@ func (d *dict) get(key string) any {
 		return d.values[i]
 	}
 	return nil
+}
+
+// shown is a value for messages: a number itself, anything else only what it is.
+func shown(v any) string {
+	if n, ok := v.(int64); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	if b, ok := v.(bigInt); ok {
+		return fmt.Sprintf("an integer of %d bytes", len(b))
+	}
+	return kind(v)
 }
 
 // kind describes a value for messages.

@@ -14,7 +14,10 @@ import (
 	"github.com/tlkit/transfer-learning/internal/words"
 )
 
-const maxHeader = 100_000_000 // bytes, the format's own limit
+const (
+	maxHeader = 32 << 20 // bytes; the format allows 100 MB, files of 100,000 tensors need 15 MB
+	maxPairs  = 10_000   // of metadata
+)
 
 // readSafetensors reads and checks the header. github.com/maruel/safetensors is used for
 // writing but not for reading: it accepts names that occur twice, entries without dtype,
@@ -33,12 +36,18 @@ func (f *File) readSafetensors() error {
 	if int64(n) > f.src.size-8 {
 		return fmt.Errorf("safetensors header of %d bytes in a file of %d: the file is cut off or is not safetensors", n, f.src.size)
 	}
+	if err := f.src.budget.Describe(int64(n)); err != nil {
+		return err
+	}
 	header := make([]byte, n)
 	if _, err := io.ReadFull(io.NewSectionReader(f.src.r, 8, int64(n)), header); err != nil {
 		return err
 	}
 	if !utf8.Valid(header) {
 		return errors.New("the safetensors header is not valid UTF-8")
+	}
+	if err := boundJSON(header, 8, f.src.budget); err != nil {
+		return fmt.Errorf("safetensors header: %w", err)
 	}
 	data := f.src.size - 8 - int64(n)
 	entries, metadata, err := parseHeader(header)
@@ -135,6 +144,9 @@ func parseHeader(header []byte) ([]headerEntry, map[string]string, error) {
 			return p.object(func(key string) error {
 				if _, twice := metadata[key]; twice {
 					return fmt.Errorf("metadata %s occurs twice", words.Quote(key))
+				}
+				if len(metadata) == maxPairs {
+					return fmt.Errorf("more than %d pairs of metadata", maxPairs)
 				}
 				value, err := p.text()
 				metadata[key] = value

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 // source is the opened file. Everything is read through ReadAt and not mapped into memory: a
@@ -24,10 +26,13 @@ type source struct {
 	r    io.ReaderAt
 	size int64
 
+	budget *budget.Budget // for opening; see open
+
 	files []opened // none in tests that read from memory
 
 	// sibling opens another file of the same folder, for models in several files.
 	sibling func(name string) (io.ReaderAt, int64, error)
+	known   map[string]bool // those that were opened
 
 	mu       sync.Mutex
 	inflated *storage // the deflated record, or packed array, that was read last ...
@@ -49,6 +54,26 @@ func newOpened(f *os.File) (opened, error) {
 		return opened{}, err
 	}
 	return opened{f, info.Size(), info.ModTime()}, nil
+}
+
+// beside opens another file of the same folder. Errors do not repeat its name, which is the file's.
+func (s *source) beside(name string) (io.ReaderAt, int64, error) {
+	r, size, err := s.sibling(name)
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if !s.known[name] { // the same file again brings no more numbers
+		if s.known == nil {
+			s.known = map[string]bool{}
+		}
+		s.known[name] = true
+		s.budget.Grow(size)
+	}
+	return r, size, nil
 }
 
 // unchanged compares size and time with those at opening, so that parts of two checkpoints are

@@ -46,6 +46,15 @@ func (t Tensor) Len() int {
 	return int(n)
 }
 
+// held is the number of bytes that the tensor has when it is read, as float32 or as it is.
+func (t Tensor) held() int64 {
+	n, err := elements(t.Shape)
+	if err != nil {
+		return -1
+	}
+	return n * int64(max(4, itemSizes[t.DType]))
+}
+
 // Float32 reads the values of the tensor in row-major order, whatever strides it has in the
 // file. Narrower floats are widened exactly, 64-bit floats and integers beyond 2^24 are rounded
 // to the nearest float32, and booleans become 0 and 1. The caller owns the slice.

@@ -85,6 +85,9 @@ func (f *File) readTFJS() error {
 			return err
 		}
 	}
+	if err := boundJSON(text, maxConfigDepth, f.src.budget); err != nil {
+		return fmt.Errorf("model.json: %w", err)
+	}
 	var m tfjsModel
 	if err := json.Unmarshal(text, &m); err != nil {
 		return fmt.Errorf("this begins like a TensorFlow.js model.json, but: %w", err)
@@ -220,13 +223,13 @@ func unquantise(packed *storage, wide int, whole bool, low, step float64) ([]byt
 func (f *File) openShards(paths []string, bundle bool) (*storage, error) {
 	var parts joined
 	for _, p := range paths {
-		if !filepath.IsLocal(p) || strings.ContainsAny(p, "\\:") {
+		if !filepath.IsLocal(p) || strings.ContainsAny(p, "\\:\x00") {
 			return nil, fmt.Errorf("model.json names the file %s, which is not beside it: only files of its own folder are opened", words.Quote(p))
 		}
 		if bundle {
 			p += bundleSuffix
 		}
-		r, size, err := f.src.sibling(p)
+		r, size, err := f.src.beside(p)
 		if err == nil && bundle {
 			var b []byte
 			b, err = bundledShard(r, size)

@@ -18,7 +18,7 @@ var torchMagic = bigInt("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
 // storage after its length in elements.
 func (f *File) readTorchLegacy() error {
 	found := &storages{byKey: map[string]*pickledStorage{}}
-	u := newUnpickler(f.src.r, f.src.size, nil)
+	u := newUnpickler(f.src.r, f.src.size, f.src.budget, nil)
 	magic, err := u.load()
 	if err != nil {
 		return fmt.Errorf("this begins like a pickle, but not like PyTorch's: %w", err)
@@ -31,7 +31,7 @@ func (f *File) readTorchLegacy() error {
 		return err
 	}
 	if version != int64(1001) {
-		return fmt.Errorf("legacy format %v, 1001 is read", version)
+		return fmt.Errorf("legacy format %s, 1001 is read", shown(version))
 	}
 	machine, err := u.load()
 	if err != nil {

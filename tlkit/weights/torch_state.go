@@ -10,6 +10,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 const (
@@ -30,7 +31,7 @@ var wrappers = []string{"module.", "_orig_mod."}
 // readState finds the tensors in the object of the file.
 func (f *File) readState(root any) error {
 	f.root = root
-	w := &walker{onPath: map[any]bool{}}
+	w := &walker{budget: f.src.budget, onPath: map[any]bool{}}
 	var path []string
 	for range 4 {
 		key, inner := w.container(root)
@@ -85,7 +86,7 @@ func (f *File) Whole() *File {
 	if t, ok := root.(*pickledTensor); ok { // a single tensor was saved
 		root = tuple{t}
 	}
-	w := &walker{whole: true, onPath: map[any]bool{}}
+	w := &walker{budget: f.src.budget, whole: true, onPath: map[any]bool{}}
 	if err := w.walk("", root, 0); err != nil || len(w.found) == 0 {
 		return f
 	}
@@ -137,6 +138,7 @@ type namedTensor struct {
 }
 
 type walker struct {
+	budget  *budget.Budget
 	whole   bool // look for modules in the attributes of other objects too
 	found   []namedTensor
 	skipped []string
@@ -206,6 +208,9 @@ func (w *walker) walk(name string, v any, depth int) error {
 	}
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d objects inside each other", maxDepth)
+	}
+	if err := w.budget.Describe(int64(len(name))); err != nil {
+		return err
 	}
 	switch v := v.(type) {
 	case *pickledTensor:
@@ -301,6 +306,9 @@ func (w *walker) add(name string, t *pickledTensor) error {
 	}
 	if name == "" {
 		return errors.New("a tensor without a name")
+	}
+	if err := w.budget.Describe(int64(len(name)) + costPair); err != nil {
+		return err
 	}
 	w.found = append(w.found, namedTensor{name, t})
 	return nil

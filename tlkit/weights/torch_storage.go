@@ -55,7 +55,7 @@ func (s *storages) persistent(id any) (any, error) {
 	}
 	length, ok := t[4].(int64)
 	if !ok || length < 0 || length > math.MaxInt64/16 {
-		return nil, fmt.Errorf("storage %s has no sane length (%v)", words.Quote(key), t[4])
+		return nil, fmt.Errorf("storage %s has no sane length (%s)", words.Quote(key), shown(t[4]))
 	}
 	st := s.byKey[key]
 	if st == nil {
@@ -88,7 +88,7 @@ func (s *storages) view(parent *pickledStorage, t tuple) (any, error) {
 	first, ok1 := t[1].(int64)
 	length, ok2 := t[2].(int64)
 	if !ok1 || !ok2 || first < 0 || length < 0 || first > parent.length || length > parent.length-first {
-		return nil, fmt.Errorf("a view of elements %v and %v more of storage %s, which has %d", t[1], t[2], words.Quote(parent.key), parent.length)
+		return nil, fmt.Errorf("a view of elements %s and %s more of storage %s, which has %d", shown(t[1]), shown(t[2]), words.Quote(parent.key), parent.length)
 	}
 	if len(s.views) == maxTensors {
 		return nil, fmt.Errorf("more than %d storage views", maxTensors)

@@ -65,12 +65,15 @@ func (f *File) readZip() error {
 			return fmt.Errorf("its numbers are stored in %s-endian order, only little is read: load and save it on an ordinary machine", words.Quote(string(order)))
 		}
 	}
+	if err := f.src.budget.Describe(int64(min(records[root+"data.pkl"].UncompressedSize64, maxPickle))); err != nil {
+		return err
+	}
 	pickle, err := smallRecord(records[root+"data.pkl"], maxPickle)
 	if err != nil {
 		return err
 	}
 	found := &storages{byKey: map[string]*pickledStorage{}}
-	u := newUnpickler(bytes.NewReader(pickle), int64(len(pickle)), found.persistent)
+	u := newUnpickler(bytes.NewReader(pickle), int64(len(pickle)), f.src.budget, found.persistent)
 	object, err := u.load()
 	if err != nil {
 		return err

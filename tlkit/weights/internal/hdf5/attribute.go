@@ -20,9 +20,8 @@ func (o *Object) Attribute(name string) (*Attribute, error) {
 	var found *Attribute
 	look := func(b []byte) error {
 		// Searching costs time too: thousands of attributes, searched for thousands of names.
-		o.f.budget -= 16
-		if o.f.budget < 0 {
-			return fmt.Errorf("hdf5: %w: too many attributes", ErrTooLarge)
+		if err := o.f.spend(64, "too many attributes"); err != nil {
+			return err
 		}
 		a, err := o.f.attribute(b, name)
 		if a != nil {
@@ -145,9 +144,8 @@ func (a *Attribute) Strings() ([]string, error) {
 			return nil, damaged("a text of %d bytes in %d", n, len(b))
 		}
 		// Copies cost memory: many elements may refer to one long string.
-		a.f.budget -= int64(n)
-		if a.f.budget < 0 {
-			return nil, fmt.Errorf("hdf5: %w: texts that repeat each other", ErrTooLarge)
+		if err := a.f.spend(int64(n)+16, "texts that repeat each other"); err != nil {
+			return nil, err
 		}
 		out = append(out, strings.TrimRight(string(b[:n]), "\x00"))
 	}

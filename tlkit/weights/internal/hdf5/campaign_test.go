@@ -3,6 +3,7 @@ package hdf5
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -14,6 +15,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 var (
@@ -64,7 +67,7 @@ func readAll(t testing.TB, b []byte, anyChecksum bool) (arrays int) {
 		}
 		t.Errorf("an error of no kind: %v", err)
 	}
-	f, err := open(bytes.NewReader(b), int64(len(b)), anyChecksum)
+	f, err := open(bytes.NewReader(b), int64(len(b)), budget.ForFile(context.Background(), int64(len(b))), anyChecksum)
 	if err != nil {
 		known(err)
 		return 0

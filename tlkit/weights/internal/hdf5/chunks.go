@@ -3,6 +3,7 @@ package hdf5
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -56,10 +57,15 @@ func (d *Dataset) add(x chunk, pieces uint64) error {
 	if uint64(len(d.chunks)) == pieces {
 		return damaged("more chunks than the array has")
 	}
-	d.f.budget -= readCost
-	if d.f.budget < 0 {
-		return fmt.Errorf("hdf5: %w: so many chunks do not fit into a file of %d bytes", ErrTooLarge, d.f.size)
+	if err := d.f.spend(readCost, "so many chunks"); err != nil {
+		return err
 	}
+	// Chunks do not share their bytes: thousands that are all the same part of the file would be
+	// read and unpacked again and again.
+	if x.n > math.MaxInt64 || int64(x.n) > d.f.stored {
+		return fmt.Errorf("hdf5: %w: the chunks have more bytes together than a file of %d has", ErrTooLarge, d.f.size)
+	}
+	d.f.stored -= int64(x.n)
 	d.chunks = append(d.chunks, x)
 	return nil
 }
@@ -365,12 +371,12 @@ func (d *Dataset) fixedArray(address, pieces uint64) error {
 }
 
 // readChunk unpacks a chunk and copies its elements to their places in out.
-func (d *Dataset) readChunk(x chunk, out []byte) error {
+func (d *Dataset) readChunk(x chunk, out []byte, u *unpacker) error {
 	raw, err := d.f.data(x.address, x.n)
 	if err != nil {
 		return err
 	}
-	raw, err = d.unfilter(raw, x.skipped)
+	raw, err = d.unfilter(raw, x.skipped, u)
 	if err != nil {
 		return err
 	}

@@ -182,8 +182,9 @@ func (d *Dataset) Read() ([]byte, error) {
 			copy(out[pos:], d.fill)
 		}
 	}
+	u := &unpacker{}
 	for _, x := range d.chunks {
-		if err := d.readChunk(x, out); err != nil {
+		if err := d.readChunk(x, out, u); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 // Errors that reading wraps.
@@ -41,8 +43,9 @@ type File struct {
 	offsets    int    // bytes of an address
 	lengths    int    // bytes of a length
 	root       uint64
-	budget     int64 // remaining budget for descriptions
-	unpacked   int64 // remaining budget for unpacked datasets
+	budget     *budget.Budget // for descriptions
+	unpacked   int64          // remaining bytes of unpacked datasets
+	stored     int64          // remaining bytes of chunks as they are in the file
 	globalHeap map[uint64]map[uint64][]byte
 	fractal    map[uint64]*fractalHeap
 	seen       map[uint64]bool // objects that a link has reached
@@ -53,16 +56,20 @@ type File struct {
 const signature = "\x89HDF\r\n\x1a\n"
 
 // Open reads the superblock. It may be after a user block, at 512, 1024, ... bytes.
-func Open(r io.ReaderAt, size int64) (*File, error) { return open(r, size, false) }
+// What describes the content is drawn from b.
+func Open(r io.ReaderAt, size int64, b *budget.Budget) (*File, error) {
+	return open(r, size, b, false)
+}
 
-func open(r io.ReaderAt, size int64, anyChecksum bool) (*File, error) {
+func open(r io.ReaderAt, size int64, b *budget.Budget, anyChecksum bool) (*File, error) {
 	if size < 0 {
 		return nil, damaged("a file of %d bytes", size)
 	}
 	f := &File{
 		r: r, size: uint64(size), anyChecksum: anyChecksum,
-		budget:     min(4*min(size, 1<<40)+1<<20, 256<<20),
-		unpacked:   min(200*min(size, 1<<40), 8*min(size, 1<<40)+1<<30) + 4<<20,
+		budget:     b,
+		unpacked:   min(200*min(size, 1<<40), 4*min(size, 1<<40)+96<<20) + 4<<20,
+		stored:     2*min(size, 1<<40) + 1<<16,
 		globalHeap: map[uint64]map[uint64][]byte{},
 		fractal:    map[uint64]*fractalHeap{},
 		seen:       map[uint64]bool{},
@@ -142,9 +149,8 @@ func (f *File) read(address, n uint64) ([]byte, error) {
 	if err := f.checkRange(address, n); err != nil {
 		return nil, err
 	}
-	f.budget -= int64(n) + readCost
-	if f.budget < 0 {
-		return nil, fmt.Errorf("hdf5: %w: what describes the content costs more than a file of %d bytes may: its structures go round in circles", ErrTooLarge, f.size)
+	if err := f.spend(int64(n)+readCost, "its structures go round in circles"); err != nil {
+		return nil, err
 	}
 	b := make([]byte, n)
 	if _, err := f.r.ReadAt(b, int64(f.base+address)); err != nil {
@@ -154,6 +160,14 @@ func (f *File) read(address, n uint64) ([]byte, error) {
 		return nil, fmt.Errorf("hdf5: %w", err)
 	}
 	return b, nil
+}
+
+// spend draws from the budget of the file.
+func (f *File) spend(n int64, what string) error {
+	if err := f.budget.Describe(n); err != nil {
+		return fmt.Errorf("hdf5: %w: %s: %w", ErrTooLarge, what, err)
+	}
+	return nil
 }
 
 // checkRange returns an error unless n bytes at an address are inside the file.

@@ -2,11 +2,14 @@ package hdf5
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/weights/internal/budget"
 )
 
 func TestEveryFixtureIsReadWhole(t *testing.T) {
@@ -29,7 +32,7 @@ func TestChecksums(t *testing.T) {
 		t.Fatal("no layer_names in it")
 	}
 	b[i] = 'L'
-	f, err := Open(bytes.NewReader(b), int64(len(b)))
+	f, err := Open(bytes.NewReader(b), int64(len(b)), budget.ForFile(context.Background(), int64(len(b))))
 	if err == nil {
 		_, err = f.Root()
 	}
@@ -71,7 +74,7 @@ func TestStructuresThatBranch(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	f, err := Open(bytes.NewReader(b), int64(len(b)))
+	f, err := Open(bytes.NewReader(b), int64(len(b)), budget.ForFile(context.Background(), int64(len(b))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 
 type filter struct{ id, size int }
 
+const maxFilters = 8 // of an array; three are usual
+
 var filterNames = map[int]string{4: "szip", 5: "n-bit", 6: "scale-offset", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32015: "Zstandard"}
 
 func (f *File) parseFilters(b []byte) ([]filter, error) {
@@ -20,7 +22,7 @@ func (f *File) parseFilters(b []byte) ([]filter, error) {
 	} else if version != 2 {
 		c.fail("filters of version %d", version)
 	}
-	if n > 32 {
+	if n > maxFilters { // each passes over all the numbers
 		c.fail("%d filters", n)
 	}
 	var filters []filter
@@ -60,8 +62,22 @@ func (f *File) parseFilters(b []byte) ([]filter, error) {
 	return filters, c.err
 }
 
+// unpacker keeps the 40 kB of a decompressor from one chunk to the next.
+type unpacker struct{ z io.Reader }
+
+func (u *unpacker) reader(b []byte) (io.Reader, error) {
+	if again, ok := u.z.(zlib.Resetter); ok {
+		return u.z, again.Reset(bytes.NewReader(b), nil)
+	}
+	z, err := zlib.NewReader(bytes.NewReader(b))
+	if err == nil {
+		u.z = z
+	}
+	return z, err
+}
+
 // unfilter reverses the filters of a chunk, the last one first.
-func (d *Dataset) unfilter(b []byte, skipped uint32) ([]byte, error) {
+func (d *Dataset) unfilter(b []byte, skipped uint32, u *unpacker) ([]byte, error) {
 	want := d.chunkBytes()
 	for i := len(d.filters) - 1; i >= 0; i-- {
 		if skipped>>i&1 == 1 {
@@ -69,7 +85,7 @@ func (d *Dataset) unfilter(b []byte, skipped uint32) ([]byte, error) {
 		}
 		switch d.filters[i].id {
 		case 1:
-			z, err := zlib.NewReader(bytes.NewReader(b))
+			z, err := u.reader(b)
 			if err != nil {
 				return nil, damaged("a chunk: %v", err)
 			}

@@ -205,6 +205,9 @@ func (f *File) symbolNode(address uint64, names []byte, links []Link) ([]Link, e
 		if end <= 0 {
 			return nil, damaged("a name without end")
 		}
+		if err := f.spend(int64(end)+readCost, "the names of a group"); err != nil {
+			return nil, err
+		}
 		l.Name = string(names[pos:][:end])
 		if kind == 2 {
 			l.outside = "a soft link"
@@ -238,7 +241,11 @@ func (f *File) link(b []byte) (Link, error) {
 	if n == 0 || n > maxName {
 		c.fail("a name of %d bytes", n)
 	}
-	l.Name = string(c.take(int(min(n, maxName))))
+	name := c.take(int(min(n, maxName)))
+	if err := f.spend(int64(len(name))+readCost, "the names of a group"); err != nil {
+		return l, err
+	}
+	l.Name = string(name)
 	switch kind {
 	case 0:
 		l.address = c.address()

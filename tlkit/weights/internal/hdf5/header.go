@@ -153,9 +153,9 @@ func (f *File) headerV2(address uint64) ([]message, error) {
 // cycles of blocks.
 func (f *File) collect(messages []message, blocks []span, m message) ([]message, []span, error) {
 	if m.kind != msgContinuation {
-		f.budget -= 32
-		if f.budget < 0 { // an empty message has 8 bytes in the file and more in memory
-			return nil, nil, damaged("an object header without end")
+		// An empty message has 8 bytes in the file and more in memory.
+		if err := f.spend(48, "an object header without end"); err != nil {
+			return nil, nil, err
 		}
 		return append(messages, m), blocks, nil
 	}

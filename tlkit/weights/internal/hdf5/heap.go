@@ -104,13 +104,18 @@ func (h *fractalHeap) managed(pos, n uint64) ([]byte, error) {
 		}
 		found := false
 		position := begin
-		for i, child := range children {
-			row := i / int(h.width)
+		for row := range rows { // not block by block: there can be hundreds of thousands
 			size := h.rowSize(row)
-			if pos < position || pos-position >= size {
-				position += size
+			if pos < position || size == 0 {
+				break
+			}
+			if (pos-position)/size >= h.width {
+				position += size * h.width
 				continue
 			}
+			i := (pos - position) / size
+			child := children[uint64(row)*h.width+i]
+			position += i * size
 			if child == undefined {
 				return nil, damaged("an object in a part of a heap that does not exist")
 			}
