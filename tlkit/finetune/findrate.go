@@ -120,7 +120,7 @@ func (f *RateFind) lowest(smooth []curves.Point) int {
 			at = i
 		}
 	}
-	if noise := math.Sqrt(square / float64(n)); smooth[at].Value > mean-noise {
+	if noise := math.Sqrt(square / float64(n)); smooth[at].Value > mean-2*noise {
 		return 0
 	}
 	return at

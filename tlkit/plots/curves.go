@@ -157,10 +157,11 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 	}
 	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
 	if ch.rivals {
-		// One line per run: the deciding split among those that all runs have.
+		// One line per run: the deciding split among those that all runs have to their ends. Folds may
+		// end with the head.
 		split := splits[0]
 		for _, s := range []string{curves.Test, curves.Valid, curves.Folds} {
-			lacks := func(g group) bool { return len(gather(g.runs, s, metric).samples) == 0 }
+			lacks := func(g group) bool { return !reaches(g.runs, s, metric) }
 			if slices.Contains(splits, s) && !slices.ContainsFunc(ch.groups, lacks) {
 				split = s
 			}
@@ -238,6 +239,21 @@ func (p *curvesPanel) keptBy(g group) (series, sample, bool) {
 		}
 	}
 	return series{}, sample{}, false
+}
+
+// reaches reports whether the line of a split is as long as the longest of the metric.
+func reaches(runs []curves.Run, split string, metric metrics.Metric) bool {
+	end := func(split string) float64 {
+		x := newSpan()
+		for _, r := range runs {
+			for _, p := range r.Series(split, metric) {
+				x.add(r.X(p))
+			}
+		}
+		return x.hi
+	}
+	all := end("")
+	return !math.IsInf(all, 0) && end(split) == all
 }
 
 // title returns a metric's name as a heading.

@@ -53,7 +53,10 @@ func TestTwoPhasesHaveTwoAxes(t *testing.T) {
 	// Heads of different lengths end at the longest one's place.
 	a, b := tuned(curves.Iterations, 20, 3, "everything"), tuned(curves.Iterations, 90, 3, "everything")
 	b.Name = "other"
-	ch, _ := panelOf(t, curves.Loss, a, b)
+	ch, p := panelOf(t, curves.Loss, a, b)
+	if p.sub != curves.Test {
+		t.Errorf("two fine-tuned runs are compared on %s, which ends with the head", p.sub)
+	}
 	for _, g := range ch.groups {
 		if g.kept != 93 || ch.solved != 90 || ch.border != 90 {
 			t.Errorf("%s was kept at %v after a head of %v", g.name, g.kept, ch.solved)

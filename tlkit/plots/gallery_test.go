@@ -228,6 +228,8 @@ func gallery() map[string]Figure {
 		"curves-strengths": Curves(tuned(curves.Strengths, 10, 8, "everything")),
 		"curves-two-rates": Curves(tuned(curves.Iterations, 5, 6, "backbone", "m", "n", "o", "p", "q", "r", "s", "t", "head")),
 		"curves-stairs":    Curves(stairs()),
+		"curves-two":       Curves(tuned(curves.Iterations, 38, 8, "everything"), renamed(tuned(curves.Iterations, 90, 5, "everything"), "resnet18 on insects")),
+		"curves-tuned-3":   Curves(tuned(curves.Iterations, 38, 8, "everything"), tuned(curves.Iterations, 41, 8, "everything"), tuned(curves.Iterations, 30, 7, "everything")),
 		"confusion-2":      Confusion(metrics.Confusion{Labels: []string{"ants", "bees"}, Counts: [][]int{{65, 5}, {3, 80}}}),
 		"confusion-5":      Confusion(metrics.Confusion{Labels: []string{"bread", "curry", "fruit", "rice dishes", "sweets"}, Counts: [][]int{{31, 2, 0, 1, 4}, {1, 44, 0, 5, 0}, {0, 0, 27, 0, 2}, {2, 6, 0, 38, 0}, {5, 0, 1, 0, 33}}}),
 		"confusion-12":     Confusion(confused(12, 20)),
@@ -368,5 +370,10 @@ func stairs() curves.Run {
 			add(curves.Folds, curves.Accuracy, 0.75-0.1*math.Exp(-x/3), 96)
 		}
 	}
+	return r
+}
+
+func renamed(r curves.Run, name string) curves.Run {
+	r.Name = name
 	return r
 }

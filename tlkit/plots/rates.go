@@ -75,8 +75,8 @@ type ratesFigure struct {
 	verdict   string // in its place
 }
 
-// axes sets the axes and returns the mean loss of the first steps, less its standard error: of at
-// most ten, since one alone says little, and at most a quarter of all.
+// axes sets the axes and returns the mean loss of the first steps, less twice its standard error: of
+// at most ten, since one alone says little, and at most a quarter of all.
 func (f *ratesFigure) axes(x span, losses []float64) (level float64) {
 	var first []float64
 	for _, v := range losses {
@@ -91,7 +91,7 @@ func (f *ratesFigure) axes(x span, losses []float64) (level float64) {
 		square += (v - level) * (v - level)
 	}
 	if n > 2 {
-		level -= math.Sqrt(square / (n - 1) / n)
+		level -= 2 * math.Sqrt(square/(n-1)/n)
 	}
 	slices.Sort(first)
 	top, y := max(3*first[len(first)/2], 1.1*first[len(first)-1]), newSpan()

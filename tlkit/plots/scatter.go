@@ -114,7 +114,8 @@ func (s *scatter) draw(c *canvas) {
 			c.vline(p.px(d.X), p.py(d.Interval.High), p.py(d.Interval.Low), 2, fade(s.hue(i).line, 0.35))
 		}
 	}
-	for i, b := range s.names() {
+	for _, b := range s.names() {
+		i := b.dot
 		x, y := p.px(s.dots[i].X), p.py(s.dots[i].Y)
 		if q, far := nearest(b.box, x, y); far > 12 { // a line connects a distant name with its dot
 			c.line([]point{q, {x, y}}, 0.8, fade(s.hue(i).line, 0.6))
@@ -145,15 +146,16 @@ func (s *scatter) steps() []point {
 // name is where the name of a dot stands.
 type name struct {
 	box
+	dot  int
 	text string
 }
 
-// names places the names of the dots, if they are few enough to read.
-func (s *scatter) names() map[int]name {
-	out := map[int]name{}
+// names places the names of the dots, the most important first, if they are few enough to read.
+func (s *scatter) names() []name {
 	if len(s.dots) > scatterLabels {
-		return out
+		return nil
 	}
+	var out []name
 	p := &s.panel
 	var taken []obstacle
 	for _, d := range s.dots {
@@ -173,7 +175,7 @@ func (s *scatter) names() map[int]name {
 		text := labelStyle.fit(drawable(s.dots[i].Label), 215)
 		b := s.free(p.px(s.dots[i].X), p.py(s.dots[i].Y), labelStyle.width(text), labelStyle.size, taken)
 		taken = append(taken, obstacle{b, 80})
-		out[i] = name{b, text}
+		out = append(out, name{b, i, text})
 	}
 	return out
 }

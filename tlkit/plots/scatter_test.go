@@ -19,11 +19,11 @@ func TestNamesKeepOffTheLine(t *testing.T) {
 		if len(steps) < 3 {
 			t.Fatalf("%s: a line of %d points", name, len(steps))
 		}
-		for i, n := range s.names() {
+		for _, n := range s.names() {
 			for k := 1; k < len(steps); k++ {
 				a, b := steps[k-1], steps[k]
 				if max(a.x, b.x) > n.x && min(a.x, b.x) < n.x+n.w && max(a.y, b.y) > n.y && min(a.y, b.y) < n.y+n.h {
-					t.Errorf("%s: the line from %v to %v runs through %q at %v", name, a, b, dots[i].Label, n.box)
+					t.Errorf("%s: the line from %v to %v runs through %q at %v", name, a, b, n.text, n.box)
 				}
 			}
 		}
