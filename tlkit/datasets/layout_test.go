@@ -200,7 +200,7 @@ func TestDebris(t *testing.T) {
 			if runtime.GOOS == "windows" && strings.ContainsAny(name, "\r") {
 				t.Skip("no such names there")
 			}
-			f := twoLabels(30, "train", "val")
+			f := twoLabels(2, "train", "val")
 			folder := strings.HasSuffix(name, "/")
 			for _, above := range []string{"", "train/", "train/ants/", "train/ants/deep/"} {
 				if folder {
@@ -211,7 +211,7 @@ func TestDebris(t *testing.T) {
 				}
 			}
 			d := open(t, f.write(t), Options{})
-			if got := summary(d); got != "train 60, valid 60: ants bees" {
+			if got := summary(d); got != "train 4, valid 4: ants bees" {
 				t.Errorf("read as %s", got)
 			}
 			if len(d.Report.Skipped) != 4 || d.Report.Bad() != 0 {

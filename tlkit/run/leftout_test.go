@@ -105,6 +105,7 @@ func TestWrongIsSaidFirst(t *testing.T) {
 		"no statistics are called":       {Data: folder, Statistics: "imagnet"},
 		"weights file":                   {Data: folder, Weights: filepath.Join(folder, "none.pth")},
 		`"rings" has 1 picture(s)`:       {Data: lonely},
+		"want at least 2":                {Data: lonely, Folds: 3},
 		"--min-per-label 2":              {Data: lonely},
 		"no data set \"no-such-folder\"": {Data: "no-such-folder"},
 		"cannot be dealt into 99 folds":  {Data: folder, Folds: 99},

@@ -293,6 +293,9 @@ func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split str
 		if k := len(datasets.Folds(train, s.Folds, s.Seed)); k != s.Folds {
 			return nil, nil, "", advice.New(fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(train), s.Folds), "ask for at most %d", k)
 		}
+		if err := (&sample{items: train}).enough(ds); err != nil {
+			return nil, nil, "", err
+		}
 		return train, nil, fmt.Sprintf("%d folds of %d pictures", s.Folds, len(train)), nil
 	}
 	if err := ds.CheckTraining(); err != nil {
