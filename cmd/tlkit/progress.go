@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/pace"
 )
 
 // progress shows what a run does: on a terminal as a bar with rate and time left, elsewhere as a
@@ -21,9 +23,11 @@ type progress struct {
 	out  io.Writer
 	mode string
 
-	what  string
-	since time.Time
-	last  time.Time // of the last plain line
+	what        string
+	done, total int64
+	pace        pace.Pace
+	timer       *time.Timer  // of the next plain line
+	shown       atomic.Value // string: what speed returned last
 
 	bars *mpb.Progress
 	bar  *mpb.Bar
@@ -33,6 +37,7 @@ const plainEvery = 30 * time.Second
 
 func (c *command) progress() *progress {
 	p := &progress{out: c.err, mode: os.Getenv("TLKIT_PROGRESS")}
+	p.shown.Store("")
 	if p.mode == "" {
 		p.mode = "plain"
 		if f, ok := c.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
@@ -49,33 +54,34 @@ func (c *command) progress() *progress {
 func (p *progress) State(what string, done, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fresh := what != p.what
-	if fresh {
-		p.what, p.since = what, time.Now()
-	}
+	other := what != p.what
+	p.what, p.done, p.total = what, done, total
+	fresh := p.pace.Step(what, done, total, time.Now())
 	switch p.mode {
 	case "bar":
-		p.draw(fresh, done, total)
+		p.draw(fresh)
 	case "plain":
-		p.line(fresh, done, total)
+		if other {
+			fmt.Fprintln(p.out, what)
+			p.later()
+		}
 	}
 }
 
-func (p *progress) draw(fresh bool, done, total int64) {
+func (p *progress) draw(fresh bool) {
 	if fresh {
 		p.drop()
-		if total > 0 {
-			p.bar = p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
+		if p.total > 0 {
+			p.bar = p.bars.AddBar(p.total, mpb.BarRemoveOnComplete(),
 				mpb.PrependDecorators(decor.Name(p.what+" ", decor.WC{C: decor.DindentRight})),
-				mpb.AppendDecorators(decor.CurrentNoUnit("%d"), decor.TotalNoUnit("/%d"), decor.Name(" · "),
-					decor.AverageSpeed(0, "%.0f/s"), decor.Name(" · "), decor.AverageETA(decor.ET_STYLE_MMSS)))
+				mpb.AppendDecorators(decor.CurrentNoUnit("%d"), decor.TotalNoUnit("/%d"), decor.Any(p.speed)))
 		} else {
-			p.bar = p.bars.AddSpinner(0, mpb.BarWidth(1), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Name(" "+p.what)))
+			p.bar = p.bars.AddSpinner(0, mpb.BarWidth(1), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Name(" "+p.what), decor.Any(p.speed)))
 		}
 	}
-	if total > 0 {
-		p.bar.SetTotal(total, false)
-		p.bar.SetCurrent(done)
+	if p.total > 0 {
+		p.bar.SetTotal(p.total, false)
+		p.bar.SetCurrent(p.done)
 	}
 }
 
@@ -87,22 +93,56 @@ func (p *progress) drop() {
 	}
 }
 
-// line prints what begins, and every 30 s how far it is.
-func (p *progress) line(fresh bool, done, total int64) {
-	if fresh || time.Since(p.last) < plainEvery {
-		if fresh {
-			p.last = time.Now()
-			fmt.Fprintln(p.out, p.what)
+// later prints a line every 30 s, also when nothing is reported meanwhile.
+func (p *progress) later() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	var mine *time.Timer
+	mine = time.AfterFunc(plainEvery, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.timer == mine && p.mode == "plain" {
+			fmt.Fprintln(p.out, p.line(time.Now()))
+			p.later()
 		}
-		return
+	})
+	p.timer = mine
+}
+
+// line says how far the work is.
+func (p *progress) line(now time.Time) string {
+	words := p.what
+	if p.total > 0 {
+		words += fmt.Sprintf(": %d of %d", p.done, p.total)
 	}
-	p.last = time.Now()
-	if total > 0 && done > 0 {
-		left := time.Duration(float64(time.Since(p.since)) / float64(done) * float64(total-done)).Round(time.Second)
-		fmt.Fprintf(p.out, "%s: %d of %d, about %s left\n", p.what, done, total, left)
-		return
+	if left, ok := p.pace.Left(now); ok {
+		return words + fmt.Sprintf(", about %s left", left)
 	}
-	fmt.Fprintf(p.out, "%s: %s so far\n", p.what, time.Since(p.since).Round(time.Second))
+	return words + fmt.Sprintf(", %s so far", now.Sub(p.pace.Began()).Round(time.Second))
+}
+
+// speed is called by the bar, which must not wait for the lock: State holds it while it ends a bar.
+func (p *progress) speed(decor.Statistics) string {
+	if !p.mu.TryLock() {
+		return p.shown.Load().(string)
+	}
+	defer p.mu.Unlock()
+	p.shown.Store(tail(&p.pace, time.Now()))
+	return p.shown.Load().(string)
+}
+
+// tail is what follows the counts of a bar: rate and time left, or the time so far. A bar's own
+// clock would count what was cached.
+func tail(p *pace.Pace, now time.Time) string {
+	rate, known := p.Rate(now)
+	if left, ok := p.Left(now); ok && known {
+		return fmt.Sprintf(" · %.3g/s · %s left", rate, left)
+	}
+	if took := now.Sub(p.Began()).Round(time.Second); took >= time.Second {
+		return " · " + took.String()
+	}
+	return ""
 }
 
 // Say prints a message above the bar.
@@ -127,4 +167,7 @@ func (p *progress) close() {
 		p.bars.Wait()
 	}
 	p.mode = "off"
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 }

@@ -5,24 +5,28 @@ import (
 	"time"
 
 	"github.com/janpfeifer/gonb/gonbui"
+
+	"github.com/tlkit/transfer-learning/internal/pace"
 )
 
 const (
 	betweenStates = 200 * time.Millisecond // in a cell: at most five updates a second
 	firstLine     = 5 * time.Second        // elsewhere: the first line comes after this time,
 	betweenLines  = 30 * time.Second       // the next ones at this interval
+	signOfLife    = 10 * time.Second       // in a cell: how often the time is updated when nothing else is
 )
 
 // progress is what is being done and how far it has got.
 type progress struct {
 	what        string
 	done, total int64
-	began       time.Time // when this what started
+	pace        pace.Pace
 
 	place string // display id; "" = nothing is displayed in the cell
 	ended bool   // cleared: what is displayed is out of date
 	shown time.Time
 	timer *time.Timer // shows the newest state later
+	idle  bool        // the timer only updates the time
 }
 
 // Progress shows what is being done ("extracting features") and how far it has got: done of
@@ -33,19 +37,17 @@ func (s *Screen) Progress(what string, done, total int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, now := &s.doing, time.Now()
-	fresh := what != p.what || p.began.IsZero()
-	if fresh {
-		p.what, p.began = what, now
-	}
-	p.done, p.total = done, total
+	other := what != p.what
+	p.what, p.done, p.total = what, done, total
+	p.pace.Step(what, done, total, now)
 	if !s.inCell() {
-		if fresh {
+		if other || p.timer == nil {
 			s.later(firstLine, s.progressLine)
 		}
 		return
 	}
 	if wait := betweenStates - now.Sub(p.shown); wait > 0 && p.place != "" && !p.ended {
-		if p.timer == nil {
+		if p.timer == nil || p.idle {
 			s.later(wait, s.progressBlock)
 		}
 		return
@@ -57,6 +59,7 @@ func (s *Screen) Progress(what string, done, total int64) {
 func (s *Screen) later(wait time.Duration, do func()) {
 	p := &s.doing
 	p.stop()
+	p.idle = false
 	var mine *time.Timer
 	mine = time.AfterFunc(wait, func() {
 		s.mu.Lock()
@@ -89,19 +92,24 @@ func (s *Screen) progressBlock() {
 	p.shown, p.ended = now, false
 	words := p.words(now)
 	_ = s.cell.send(bundle{place: p.place, text: words, html: render(progressHTML, map[string]any{"Done": p.done, "Total": p.total, "Words": words})})
+	if s.inCell() {
+		s.later(signOfLife, s.progressBlock)
+		p.idle = true
+	}
 }
 
-// words returns the state as in "extracting features: 40 of 397, about 8s left".
+// words returns the state as in "extracting features: 40 of 397, about 8s left". Where the time that
+// is left is not known, they say how long it has taken so far.
 func (p *progress) words(now time.Time) string {
 	words := clean(p.what)
-	if p.total <= 0 {
-		return words
+	if p.total > 0 {
+		words += fmt.Sprintf(": %d of %d", p.done, p.total)
 	}
-	words += fmt.Sprintf(": %d of %d", p.done, p.total)
-	// Before a twentieth is done, an estimate would be too uncertain.
-	if p.done > 0 && 20*p.done > p.total && p.done < p.total {
-		each := float64(now.Sub(p.began)) / float64(p.done)
-		words += fmt.Sprintf(", about %s left", time.Duration(each*float64(p.total-p.done)).Round(time.Second))
+	if left, ok := p.pace.Left(now); ok {
+		return words + fmt.Sprintf(", about %s left", left)
+	}
+	if took := now.Sub(p.pace.Began()).Round(time.Second); took >= firstLine && p.done < max(p.total, 1) {
+		words += fmt.Sprintf(", %s so far", took)
 	}
 	return words
 }

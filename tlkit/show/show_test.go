@@ -76,7 +76,7 @@ type loop struct {
 
 func TestOneDoorForHTML(t *testing.T) {
 	table := Table{Caption: nasty, Header: []string{nasty, "n"}, Rows: [][]string{{nasty, "1"}, {strings.Repeat("x", 10_000), "2"}}, Left: 1}
-	for what, html := range map[string]string{"table": table.HTML(), "card": Card{What: nasty, Where: nasty, Why: nasty, Fix: nasty}.HTML(), "progress": render(progressHTML, map[string]any{"Done": int64(1), "Total": int64(2), "Words": nasty})} {
+	for what, html := range map[string]string{"table": table.HTML(), "card": Card{What: nasty, Where: nasty, Why: nasty, Fix: nasty}.HTML(), "folded": render(foldedHTML, map[string]any{"Summary": nasty, "Lines": []string{nasty}}), "progress": render(progressHTML, map[string]any{"Done": int64(1), "Total": int64(2), "Words": nasty})} {
 		if strings.Contains(html, "<script") || strings.ContainsAny(html, "\x1b") || len(html) > 2000 {
 			t.Errorf("%s: %q", what, html)
 		}
@@ -158,9 +158,41 @@ func TestLinesOutsideNotebooks(t *testing.T) {
 		s.Progress("saving", 0, 0)
 		s.Clear()
 		time.Sleep(time.Minute)
-		want := "extracting features: 49 of 700, about 1m6s left\nextracting features: 346 of 700, about 36s left\nextracting features: 643 of 700, about 6s left\ncompiling\n"
+		want := "extracting features: 49 of 700, about 1m6s left\nextracting features: 346 of 700, about 36s left\nextracting features: 643 of 700, about 6s left\ncompiling, 5s so far\n"
 		if out.String() != want {
 			t.Errorf("%q", out.String())
+		}
+	})
+}
+
+// A bar has its own clock, and what was cached does not count: half of these are there at once.
+func TestTimeLeftIsOfThisBar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := &Screen{Out: &out}
+		for range 2 {
+			s.Progress("extracting features", 0, 600)
+			s.Progress("extracting features", 500, 600)
+			for i := range int64(99) {
+				time.Sleep(time.Second)
+				s.Progress("extracting features", 501+i, 600)
+			}
+		}
+		s.Clear()
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) < 6 {
+			t.Errorf("%d lines: %q", len(lines), lines)
+		}
+		for _, l := range lines {
+			var done int
+			var left string
+			if _, err := fmt.Sscanf(l, "extracting features: %d of 600, about %s left", &done, &left); err != nil {
+				t.Errorf("%q: %v", l, err)
+				continue
+			}
+			if d, err := time.ParseDuration(left); err != nil || (d-time.Duration(600-done)*time.Second).Abs() > 2*time.Second {
+				t.Errorf("%q, where %d s are left", l, 600-done)
+			}
 		}
 	})
 }
@@ -277,7 +309,7 @@ func TestInACell(t *testing.T) {
 			states, newest = states+1, words
 		}
 	}
-	if states > 3 || newest != "training: 499 of 500, about 0s left" {
+	if states > 3 || newest != "training: 499 of 500" {
 		t.Errorf("%d states in a fifth of a second, the newest %q", states, newest)
 	}
 	if got[0].DisplayID == "" || got[0].DisplayID != got[1].DisplayID {
@@ -355,5 +387,18 @@ func TestDeafPipe(t *testing.T) {
 	_, took := asCell(t, t.TempDir(), func(display, back *os.File) { _, _ = io.Copy(io.Discard, display) })
 	if took > 10*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+// Outside of notebooks nothing can be opened: one line is shown.
+func TestFolded(t *testing.T) {
+	var out bytes.Buffer
+	(&Screen{Out: &out}).Folded("with a network", []string{"its hash", "its address"})
+	if out.String() != "with a network\n" {
+		t.Errorf("%q", out.String())
+	}
+	html := render(foldedHTML, map[string]any{"Summary": "with a network", "Lines": []string{"its hash", "<b>"}})
+	if !strings.Contains(html, "<details><summary>with a network</summary>") || !strings.Contains(html, "its hash") || strings.Contains(html, "<b>") {
+		t.Error(html)
 	}
 }
