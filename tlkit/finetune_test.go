@@ -92,7 +92,7 @@ func TestFineTuneGoesOn(t *testing.T) {
 			once.Do(func() { _ = cmd.Process.Signal(os.Interrupt) })
 		}
 	})
-	if last := words(got[len(got)-1]); status != 130 || !strings.Contains(last, "the state is saved") || !strings.Contains(last, "→ run it again: it continues from there") {
+	if last := words(got[len(got)-1]); status != 130 || !strings.HasPrefix(last, "⏸ FineTune of few is paused") || !strings.Contains(last, "what was trained so far is saved") || !strings.Contains(last, "→ run the cell again to go on") {
 		t.Fatalf("interrupted: status %d, %q\n%s", status, last, out)
 	}
 	if out, status := start(t, dir, "evaluate"); status != 0 || !accuracy.MatchString(lastLine(out)) {

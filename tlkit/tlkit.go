@@ -21,11 +21,14 @@ package tlkit
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -133,25 +136,31 @@ func verbIn(what, where string, do func(context.Context) error) {
 			return
 		}
 		// The interrupt came too late for this verb, but it was meant for the whole cell.
-		show.Default.Text("interrupted; " + what + " is done, the rest of the cell is not")
+		show.Default.Text("paused: " + what + " is done, the rest of the cell is not; run the cell again to go on")
 		show.Default.Flush()
 		os.Exit(130)
 	}
 	status := 1
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		status = 130 // what shells expect: 128 + SIGINT
+		kept := featuresKept
 		if errors.Is(err, finetune.ErrInterrupted) {
-			err = advice.New(errors.New("interrupted, and the state is saved"), "run it again: it continues from there")
-		} else {
-			err = errInterrupted
+			kept = "what was trained so far is saved"
 		}
+		show.Default.Card(paused(what, where, kept))
+	} else {
+		show.Default.Card(card(what, where, err))
 	}
-	show.Default.Card(card(what, where, err))
 	show.Default.Flush()
 	os.Exit(status)
 }
 
-var errInterrupted = advice.New(errors.New("interrupted"), "run it again: features computed so far are kept")
+const featuresKept = "features computed so far are kept"
+
+// paused is the card of an interrupt, which is no failure.
+func paused(what, where, kept string) show.Card {
+	return show.Card{What: what, Pause: true, Where: where, Why: "You interrupted it; " + kept + ".", Fix: "run the cell again to go on"}
+}
 
 // grace is how long an interrupted verb may take to end by itself. GoNB kills a cell after five
 // seconds, without any message.
@@ -166,7 +175,7 @@ func lastWords(what, where string, finished <-chan struct{}) {
 	case <-time.After(grace):
 	}
 	show.Default.Clear()
-	show.Default.Card(card(what, where, errInterrupted))
+	show.Default.Card(paused(what, where, featuresKept))
 	show.Default.Flush()
 	os.Exit(130)
 }
@@ -188,6 +197,28 @@ var _ run.Progress = reporter{}
 
 func (reporter) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
 func (reporter) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
+
+// Fold shows what a run works with: one line that opens. Later cells of the kernel do not repeat it.
+func (reporter) Fold(b run.Background) {
+	if show.Default.InCell() && said(os.Getenv("GONB_TMP_DIR"), b) {
+		return
+	}
+	show.Default.Folded(b.Summary, b.Lines)
+}
+
+// said reports whether the kernel whose folder is room has shown b before, and notes that it has now.
+func said(room string, b run.Background) bool {
+	if room == "" {
+		return false
+	}
+	sum := sha256.Sum256([]byte(b.Summary + "\n" + strings.Join(b.Lines, "\n")))
+	f, err := os.OpenFile(filepath.Join(room, fmt.Sprintf("said-%x", sum[:8])), os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return errors.Is(err, fs.ErrExist)
+	}
+	f.Close()
+	return false
+}
 
 // place returns where runs are stored: in the folder of the notebook, or in the current folder.
 func place(name string) run.Place {

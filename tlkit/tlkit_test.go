@@ -461,8 +461,8 @@ func TestInterrupts(t *testing.T) {
 		switch {
 		case !hit:
 			t.Logf("%s: over before it could be interrupted", state)
-		case status == 130 && strings.Contains(last, "interrupted") && strings.Contains(last, "→ run it again"):
-		case status == 130 && strings.HasPrefix(last, "interrupted; FitHead of few is done"): // it was faster than the interrupt
+		case status == 130 && strings.HasPrefix(last, "⏸ FitHead of few is paused") && strings.Contains(last, "→ run the cell again to go on"):
+		case status == 130 && strings.HasPrefix(last, "paused: FitHead of few is done"): // it was faster than the interrupt
 			t.Logf("%s: done before it could be stopped", state)
 		case status == 0 && accuracy.MatchString(last): // it was faster than the interrupt
 			t.Logf("%s: finished before the interrupt", state)

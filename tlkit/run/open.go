@@ -179,12 +179,20 @@ func sayBad(bad []datasets.Bad, p Progress) {
 
 // introduce reports the licences of pictures and weights, and the engine.
 func (o *opened) introduce(p Progress) {
+	row := o.net.Row
+	with := Background{Summary: fmt.Sprintf("with %s (licence %s)", row.Name, row.Licence)}
 	if s := o.data.Set; s != nil && s.Licence != "" {
-		p.Say(fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
+		with.Summary += fmt.Sprintf(", pictures %s (licence %s)", s.Name, s.Licence)
+		with.Lines = append(with.Lines, fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
 	}
-	p.Say(fmt.Sprintf("%s: licence %s, %s", o.net.Row.Name, o.net.Row.Licence, o.net.Row.Origin))
+	with.Summary += ", " + o.eng.Name
+	with.Lines = append(with.Lines, fmt.Sprintf("%s: licence %s, %s", row.Name, row.Licence, row.Origin), o.eng.String())
+	if folds, ok := p.(interface{ Fold(Background) }); ok {
+		folds.Fold(with)
+	} else {
+		p.Say(with.Summary)
+	}
 	sayNotes(o.net, p)
-	p.Say(o.eng.String())
 }
 
 // sayNotes reports what was found out about a weights file of the user's.
