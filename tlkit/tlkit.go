@@ -199,19 +199,19 @@ func (reporter) State(what string, done, total int64) { show.Default.Progress(wh
 func (reporter) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
 
 // Fold shows what a run works with: one line that opens. Later cells of the kernel do not repeat it.
-func (reporter) Fold(b run.Background) {
-	if show.Default.InCell() && said(os.Getenv("GONB_TMP_DIR"), b) {
+func (reporter) Fold(summary string, lines []string) {
+	if show.Default.InCell() && said(os.Getenv("GONB_TMP_DIR"), append(lines, summary)) {
 		return
 	}
-	show.Default.Folded(b.Summary, b.Lines)
+	show.Default.Folded(summary, lines)
 }
 
-// said reports whether the kernel whose folder is room has shown b before, and notes that it has now.
-func said(room string, b run.Background) bool {
+// said reports whether the kernel whose folder is room has shown lines before, and notes that it has now.
+func said(room string, lines []string) bool {
 	if room == "" {
 		return false
 	}
-	sum := sha256.Sum256([]byte(b.Summary + "\n" + strings.Join(b.Lines, "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	f, err := os.OpenFile(filepath.Join(room, fmt.Sprintf("said-%x", sum[:8])), os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return errors.Is(err, fs.ErrExist)

@@ -180,17 +180,19 @@ func sayBad(bad []datasets.Bad, p Progress) {
 // introduce reports the licences of pictures and weights, and the engine.
 func (o *opened) introduce(p Progress) {
 	row := o.net.Row
-	with := Background{Summary: fmt.Sprintf("with %s (licence %s)", row.Name, row.Licence)}
+	summary := fmt.Sprintf("with %s (licence %s)", row.Name, row.Licence)
+	var lines []string
 	if s := o.data.Set; s != nil && s.Licence != "" {
-		with.Summary += fmt.Sprintf(", pictures %s (licence %s)", s.Name, s.Licence)
-		with.Lines = append(with.Lines, fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
+		summary += fmt.Sprintf(", pictures %s (licence %s)", s.Name, s.Licence)
+		lines = append(lines, fmt.Sprintf("%s: licence %s", s.Name, s.Licence))
 	}
-	with.Summary += ", " + o.eng.Name
-	with.Lines = append(with.Lines, fmt.Sprintf("%s: licence %s, %s", row.Name, row.Licence, row.Origin), o.eng.String())
-	if folds, ok := p.(interface{ Fold(Background) }); ok {
-		folds.Fold(with)
+	summary += ", " + o.eng.Name
+	lines = append(lines, fmt.Sprintf("%s: licence %s, %s", row.Name, row.Licence, row.Origin), o.eng.String())
+	// A notebook folds the lines away.
+	if folds, ok := p.(interface{ Fold(string, []string) }); ok {
+		folds.Fold(summary, lines)
 	} else {
-		p.Say(with.Summary)
+		p.Say(summary)
 	}
 	sayNotes(o.net, p)
 }

@@ -33,13 +33,6 @@ type Progress interface {
 	Say(sentence string)
 }
 
-// Background is what a run works with: licences, addresses and hashes. A [Progress] that has a
-// method Fold(Background) gets it whole, to show it folded away; others get the summary to say.
-type Background struct {
-	Summary string // one line, with every licence
-	Lines   []string
-}
-
 // silent is a Progress that discards everything.
 type silent struct{}
 
