@@ -144,7 +144,7 @@ func TestKernelContract(t *testing.T) {
 			t.Logf("%.1f s: %s", e.Seconds, e.Note)
 		})
 	}
-	if err := cmd.Wait(); err != nil || made < 19 {
+	if err := cmd.Wait(); err != nil || made < 22 {
 		text := errs.String()
 		t.Errorf("%d checks made, %v\n%s", made, err, text[max(0, len(text)-2000):])
 	}

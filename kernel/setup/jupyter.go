@@ -122,7 +122,8 @@ func FindJupyter(ctx context.Context) (Jupyter, error) {
 }
 
 // Quiet keeps a private JupyterLab from asking on its first page whether it may fetch news from
-// the network. An installed JupyterLab is left as it is.
+// the network, and from dropping completions that take longer than a second. An installed JupyterLab
+// is left as it is.
 func (j Jupyter) Quiet() error {
 	if !j.Private {
 		return nil
@@ -138,7 +139,10 @@ func (j Jupyter) Quiet() error {
 }
 
 // quietSettings are defaults: the settings page overrides them.
-const quietSettings = `{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+const quietSettings = `{
+ "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false},
+ "@jupyterlab/completer-extension:manager": {"providerTimeout": 15000}
+}
 `
 
 // pythons returns the Pythons that may have a JupyterLab or make one, best first.

@@ -2,6 +2,8 @@ package setup
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,5 +169,44 @@ func TestExecuteEndsInTime(t *testing.T) {
 	})
 	if _, err := fake(t, "").Execute(context.Background(), Job{Timeout: -1}); err == nil || !strings.Contains(err.Error(), "want a positive one") {
 		t.Errorf("a negative limit: %v", err)
+	}
+}
+
+// The settings that set-up writes are settings that this JupyterLab has: one that it does not know
+// would be passed over without a word.
+func TestSettingsExist(t *testing.T) {
+	j, err := FindJupyter(context.Background())
+	if err != nil || !j.Private {
+		t.Skip("no private JupyterLab here")
+	}
+	var settings map[string]map[string]any
+	if err := json.Unmarshal([]byte(quietSettings), &settings); err != nil {
+		t.Fatal(err)
+	}
+	if settings["@jupyterlab/completer-extension:manager"]["providerTimeout"] == nil {
+		t.Error("nothing about completions that take long")
+	}
+	schemas := filepath.Join(filepath.Dir(filepath.Dir(j.Python)), "share", "jupyter", "lab", "schemas")
+	for plugin, values := range settings {
+		pkg, name, _ := strings.Cut(plugin, ":")
+		text, err := os.ReadFile(filepath.Join(schemas, filepath.FromSlash(pkg), name+".json"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var schema struct {
+			Properties map[string]struct {
+				Type string `json:"type"`
+			} `json:"properties"`
+		}
+		if err := json.Unmarshal(text, &schema); err != nil {
+			t.Error(err)
+		}
+		for key, value := range values {
+			want := map[bool]string{true: "number"}[fmt.Sprintf("%T", value) == "float64"]
+			if got := schema.Properties[key].Type; got == "" || want != "" && got != want {
+				t.Errorf("%s has no setting %s of that type: %q", plugin, key, got)
+			}
+		}
 	}
 }

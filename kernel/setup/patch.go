@@ -168,6 +168,86 @@ var patches = []patch{
 		new:  "\tcmd.Dir = s.TempDir\n\tif s.usesC() {\n\t\tcmd.Env = append(cmd.Environ(), \"GO_EXTLINK_ENABLED=1\")\n\t}\n\tif s.CellIsWasm {\n",
 	},
 	{
+		// It was started before go.work was there, looked for only once, and asked for its first
+		// answer after twelve seconds.
+		name: "gopls that comes later",
+		file: "github.com/janpfeifer/gonb/internal/goexec/goexec.go",
+		adds: "gopls.go",
+		old:  "\tif _, err = exec.LookPath(\"gopls\"); err == nil {\n\t\ts.gopls = goplsclient.New(s.TempDir)\n\t\terr = s.gopls.Start()\n\t\tif err != nil {\n\t\t\tklog.Errorf(\"Failed to start `gopls`: %v\", err)\n\t\t}\n\t\tklog.V(1).Infof(\"Started `gopls`.\")\n\t} else {\n",
+		new:  "\tif _, err = exec.LookPath(\"gopls\"); err != nil {\n",
+	},
+	{
+		name: "gopls that comes later: start",
+		file: "github.com/janpfeifer/gonb/main.go",
+		old:  "\t// Orchestrate dispatching of messages.\n\tdispatcher",
+		new:  "\t// Orchestrate dispatching of messages.\n\tgoExec.StartGopls()\n\tdispatcher",
+	},
+	{
+		name: "gopls that comes later: connection",
+		file: "github.com/janpfeifer/gonb/internal/goexec/goplsclient/exec.go",
+		adds: "warm.go",
+		old:  "\t\t\tcase <-time.After(ConnectTimeout):\n",
+		new:  "\t\t\tcase <-time.After(tick):\n",
+		also: []edit{
+			{"\t\t<-time.After(ConnectTimeout)\n", "\t\t<-time.After(tick)\n"},
+			// gopls takes auto for the name of a file. With the cell's go.work it would read and check
+			// the whole checkout; go.mod names what cells need.
+			{"\tc.goplsExec.Dir = c.dir\n", "\tc.goplsExec.Dir = c.dir\n\tc.goplsExec.Env = append(os.Environ(), \"GOWORK=off\")\n"},
+		},
+	},
+	{
+		name: "gopls on a busy machine",
+		file: "github.com/janpfeifer/gonb/internal/goexec/goplsclient/conn.go",
+		old:  "\tCommunicationTimeout = 8000 * time.Millisecond\n",
+		new:  "\tCommunicationTimeout = 20 * time.Second\n",
+	},
+	{
+		// The cursor is lost in declarations without braces, among others; gopls was asked about
+		// line 4294967295 then.
+		name: "a lost cursor",
+		file: "github.com/janpfeifer/gonb/internal/goexec/inspect.go",
+		old:  "\tif s.gopls == nil {\n\t\t// gopls not installed.\n\t\treturn make(kernel.MIMEMap), nil\n\t}\n",
+		new:  "\tif !s.StartGopls() {\n\t\treturn kernel.MIMEMap{string(protocol.MIMETextPlain): noGopls}, nil\n\t}\n",
+		also: []edit{
+			{"\tif s.gopls == nil {\n\t\t// gopls not installed.\n\t\treturn\n\t}\n", "\tif !s.StartGopls() {\n\t\treturn\n\t}\n"},
+			{"\t// Query `gopls`.\n\tctx := context.Background()\n\tvar desc string\n", "\tif !cursorInFile.HasCursor() {\n\t\tif cursorInFile = s.recoverCursor(lines, cursorInCell); !cursorInFile.HasCursor() {\n\t\t\treturn make(kernel.MIMEMap), nil\n\t\t}\n\t}\n\n\t// Query `gopls`.\n\tctx := context.Background()\n\tvar desc string\n"},
+			{"\t// Query `gopls`.\n\tctx := context.Background()\n\terr = s.notify", "\tif !cursorInFile.HasCursor() {\n\t\tif cursorInFile = s.recoverCursor(cellLines, cursorInCell); !cursorInFile.HasCursor() {\n\t\t\treturn\n\t\t}\n\t}\n\n\t// Query `gopls`.\n\tctx := context.Background()\n\terr = s.notify"},
+		},
+	},
+	{
+		// Completion runs GoImports too, and go get takes longer than gopls. Running the cell gets
+		// what is missing.
+		name: "completion that gets modules, and failures without words",
+		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
+		adds: "words.go",
+		old:  "\tif !s.AutoGet {\n\t\treturn\n",
+		new:  "\tif !s.AutoGet || msg == nil {\n\t\treturn\n",
+		also: []edit{
+			{"\tklog.V(1).Infof(\"ExecuteCell: %q\", lines)\n", "\tklog.V(1).Infof(\"ExecuteCell: %q\", lines)\n\tdefer noteLocals(cellId, lines)\n"},
+			{"\t\treturn exitErr\n", "\t\treturn howItEnded(msg, exitErr)\n"},
+		},
+	},
+	{
+		name: "messages of the compiler",
+		file: "github.com/janpfeifer/gonb/internal/goexec/gonberror.go",
+		old:  "\treturn nbErr.errMsg\n",
+		new:  "\treturn nbErr.message()\n",
+		also: []edit{
+			{"\ttraceback := make([]string, len(nbErr.Lines))\n\tfor ii, line := range nbErr.Lines {\n\t\ttraceback[ii] = line.getTraceback()\n\t}\n\treturn traceback\n", "\treturn nbErr.traceback()\n"},
+			// Only the line itself: around it is what the kernel has composed.
+			{"\tfromLines := lineNum - LinesForErrorContext\n", "\tfromLines := lineNum\n"},
+			{"\ttoLines := lineNum + LinesForErrorContext\n", "\ttoLines := lineNum + 1\n"},
+			{"Cell[%d]: Line %d", "cell [%d], line %d"},
+		},
+	},
+	{
+		// The status of a cell's program is an error already; a command's is not.
+		name: "a status that is told twice",
+		file: "github.com/janpfeifer/gonb/internal/jpyexec/jpyexec.go",
+		old:  "\tif exec.exitError != nil {\n",
+		new:  "\tif exec.exitError != nil && !exec.useNamedPipes {\n",
+	},
+	{
 		name: "a gopls that outlives its gonb",
 		file: "github.com/janpfeifer/gonb/internal/goexec/goplsclient/exec_unix.go",
 		adds: "exec_linux.go",

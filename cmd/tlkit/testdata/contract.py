@@ -77,6 +77,10 @@ def cell(body, *imports):
     return "import (\n%s)\n\n%%%%\n%s\n" % ("".join('\t"%s"\n' % i for i in imports), body)
 
 
+def errors(outputs):
+    return ["\n".join(m["content"]["traceback"]) for m in outputs if m["msg_type"] == "error"]
+
+
 HELLO = cell('fmt.Println("alive")', "fmt")
 
 
@@ -137,6 +141,7 @@ def interrupt_running():
         status, text, _ = k.run(cell('fmt.Println("started"); time.Sleep(time.Minute); fmt.Println("never")', "fmt", "time"), on=on)
         took = time.monotonic() - begin["t"]
         want(status == "error" and "never" not in text and took < 5, "%s %r after %.1f s" % (status, text, took))
+        want(errors(_) == ["interrupted"], "an interrupt is called %s" % errors(_))
         begin.clear()
         save = 'ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt); defer stop(); fmt.Println("started"); <-ctx.Done(); fmt.Println("saved")'
         status, text, _ = k.run(cell(save, "context", "fmt", "os", "os/signal"), on=on)
@@ -197,8 +202,10 @@ def panics():
             body = 'fmt.Fprint(os.Stderr, os.Getenv("GONB_TMP_DIR") + "%s"); time.Sleep(400*time.Millisecond); fmt.Fprintln(os.Stderr, "%s")' % (first, rest)
             _, text, _ = k.run(cell(body, "fmt", "os", "time"))
             want("Cell [" in text, "a location cut at %s names no cell: %r" % (first, text))
-        status, text, _ = k.run(cell("os.Exit(3)", "os"))
-        want(status == "error" and "exit status 3" in text, "%s %r" % (status, text))
+        status, text, outputs = k.run(cell("os.Exit(3)", "os"))
+        want(status == "error" and errors(outputs) == ["exit status 3"] and "exit status" not in text, "%s %r %s" % (status, text, errors(outputs)))
+        status, text, _ = k.run("!exit 4")
+        want(text.count("exit status 4") == 1, "a command: %r" % text)
         alive(k)
 
 
@@ -333,8 +340,108 @@ def dying_gonb():
     return broken("tlkit-e", lambda env: env.update(TLKIT_KERNEL_TOOLS=folder), "ended while it was starting", "the reason")
 
 
+def compiler_messages():
+    """A message comes first and once, with its place and its line, and with what to do."""
+    with Kernel() as k:
+        k.run("%%\nlearn := 3\nvar kept, other = 4, 5\n_, _, _ = learn, kept, other")
+        for code, message, hints, others in (
+            ("%%\nvar unused int", "declared and not used: unused", "cell [", ()),
+            ('import "fmt"\nfmt.Println("x")', "expected declaration, found fmt", "Put %% on a line of its own", ()),
+            ("x := 1", "expected declaration, found x", "Put %% on a line of its own", ()),
+            ("for i := range 3 {}", "expected declaration, found 'for'", "Put %% on a line of its own", ()),
+            ("%%\nprintln(learn)", "undefined: learn", "declared below %% in cell [1]", ()),
+            ("%%\nprintln(kept)", "undefined: kept", "declare it above %%: var kept", ()),
+            ("%%\nprintln(never)", "undefined: never", "", ("→",)),
+            ("%%\na := 1\nb := 2", "declared and not used: a", "declared and not used: b", ()),
+        ):
+            status, text, outputs = k.run(code)
+            said = errors(outputs)
+            want(status == "error" and len(said) == 1 and not text.strip(), "%r: %s %r %s" % (code, status, text, said))
+            said = re.sub("\x1b\\[[0-9;]*m", "", said[0])
+            want(said.startswith(message) and said.count(message) == 1 and hints in said, "%r: %s" % (code, said))
+            for other in ("flag.Parse", "func main", "gonb_", "exit status", "/main.go") + others:
+                want(other not in said, "%r: %r in %s" % (code, other, said))
+        alive(k)
+
+
+def ready():
+    tools = json.load(open(os.path.join(os.environ["JUPYTER_DATA_DIR"], "kernels", "tlkit", "kernel.json")))["env"]["TLKIT_KERNEL_TOOLS"]
+    return os.path.exists(os.path.join(tools, "gopls.sha256")), tools
+
+
+def ask(k, request, code, timeout=60):
+    at = code.index("|")
+    begin = time.monotonic()
+    reply = getattr(k.kc, request)(code.replace("|", ""), at, reply=True, timeout=timeout)["content"]
+    return reply, time.monotonic() - begin
+
+
+def settled():
+    """Waits until gopls has read what it was warmed up with: it stops using the processor."""
+    before, still = -1, 0
+    end = time.monotonic() + 120
+    while time.monotonic() < end and still < 4:
+        pids = [pid for name, pid in programs() if name == "gopls"]
+        now = sum(sum(int(n) for n in open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()[11:13]) for pid in pids)
+        still = still + 1 if pids and now - before <= 2 else 0
+        before = now
+        time.sleep(0.5)
+
+
+LEARNER = 'import "github.com/tlkit/transfer-learning/tlkit"\n\n'
+
+
+def completion():
+    """The first answer comes within a second once gopls is warm, as it is soon after the start."""
+    if not ready()[0]:
+        return "not made: gopls is not built"
+    with Kernel() as k:
+        k.run(LEARNER + 'var learn = tlkit.Learner{Name: "x"}')
+        settled()
+        reply, took = ask(k, "complete", "%%\nlearn.Fit|")
+        want(any(m.startswith("FitHead") for m in reply["matches"]), "%s" % reply)
+        limit = 1 if os.getloadavg()[0] < os.cpu_count() else 10  # a busy machine says nothing about us
+        want(took < limit, "the first answer took %.2f s" % took)
+        again, then = ask(k, "complete", "%%\nlearn.|")
+        want(len(again["matches"]) > 5, "%s" % again)
+        for code in ("var l2 = tlkit.Learner|", "var l2 = tlkit.Lear|ner", "var l2 = tlkit.Learner|{}", "%%\nl := tlkit.Learner|{}", "var l3 = tlkit.Must|", "var a, b = tlkit.Learner|{}, 1"):
+            reply, _ = ask(k, "inspect", code)
+            said = "".join(reply["data"].values())
+            want("4294967295" not in said and ("type Learner struct" in said or "func Must" in said), "%s: %s" % (code, said))
+        alive(k)
+        return "first %.2f s, then %.2f s" % (took, then)
+
+
+def gopls_later():
+    """A gopls that is built while the kernel runs is used, and until then its absence is said."""
+    built, tools = ready()
+    if not built:
+        return "not made: gopls is not built"
+    folder = tempfile.mkdtemp(dir=TEMP)
+    for name in ("gonb", "goimports"):
+        os.link(os.path.join(tools, name), os.path.join(folder, name)) if os.stat(folder).st_dev == os.stat(tools).st_dev else shutil.copy(os.path.join(tools, name), folder)
+    data = os.environ["JUPYTER_DATA_DIR"]
+    spec = json.load(open(os.path.join(data, "kernels", "tlkit", "kernel.json")))
+    spec["env"].update(TLKIT_KERNEL_TOOLS=folder, PATH="%s:/usr/bin:/bin" % os.path.dirname(shutil.which("go")))
+    os.makedirs(os.path.join(data, "kernels", "tlkit-g"), exist_ok=True)
+    with open(os.path.join(data, "kernels", "tlkit-g", "kernel.json"), "w") as f:
+        json.dump(spec, f)
+    try:
+        with Kernel("tlkit-g") as k:
+            alive(k)
+            reply, _ = ask(k, "inspect", 'import "strings"\n%%\nstrings.Cut|("a", "b")')
+            want("gopls is still being built" in "".join(reply["data"].values()), "%s" % reply)
+            shutil.copy(os.path.join(tools, "gopls"), os.path.join(folder, "gopls.part"))
+            os.rename(os.path.join(folder, "gopls.part"), os.path.join(folder, "gopls"))
+            reply, took = ask(k, "inspect", 'import "strings"\n%%\nstrings.Cut|("a", "b")')
+            want("func Cut" in "".join(reply["data"].values()) or "func strings.Cut" in "".join(reply["data"].values()), "%s" % reply)
+            return "%.1f s" % took
+    finally:
+        shutil.rmtree(os.path.join(data, "kernels", "tlkit-g"))
+
+
 CHECKS = [starts, interrupt_running, interrupt_compiling, restart, hard_kill, panics, stderr_lines, lines, picture, stdin, pins, traps, cleared_cache,
-          no_tools, old_go, no_go, read_only_home, moved, dying_gonb]
+          compiler_messages, completion, gopls_later, no_tools, old_go, no_go, read_only_home, moved, dying_gonb]
 
 for check in CHECKS:
     if sys.argv[1:] and check.__name__ not in sys.argv[1:]:
