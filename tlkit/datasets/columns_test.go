@@ -151,6 +151,27 @@ func TestPicturesThatCannotBeTold(t *testing.T) {
 	}
 }
 
+// A picture that is missing where the table says is not replaced by a namesake elsewhere.
+func TestNamesakesElsewhere(t *testing.T) {
+	f := files{}.many("images", 12).many("masks", 12)
+	delete(f, "images/ac.png")
+	delete(f, "images/ad.png")
+	f["images/AD.PNG"] = pngOf(9)
+	f["list.csv"] = []byte(strings.ReplaceAll(rowsOf("path,label", func(i int) string { return insect[i%2] }), "img/", "images/"))
+	d := open(t, filepath.Join(f.write(t), "list.csv"), Options{BadLimit: 0.2})
+	if len(d.Items) != 11 || reason(d.Report.Unreadable, "images/ac.png") == "" || !strings.Contains(strings.ToLower(rels(d, "all")), "images/ad.png=bee") {
+		t.Errorf("%d pictures: %s, %+v", len(d.Items), rels(d, "all"), d.Report.Unreadable)
+	}
+}
+
+// Labels that differ only in case stay apart, and are said.
+func TestSpellingsOfLabels(t *testing.T) {
+	d := open(t, written(t, 12, rowsOf("path,label", func(i int) string { return []string{"ant", "bee", "Ant"}[i%3] })), Options{})
+	if len(d.Labels) != 3 || !strings.Contains(strings.Join(d.Report.Warnings, "\n"), `"Ant" and "ant"`) {
+		t.Errorf("labels %q, warnings %q", d.Labels, d.Report.Warnings)
+	}
+}
+
 // What a cell, or a column of cells, is taken for.
 func TestParseList(t *testing.T) {
 	for cell, want := range map[string]string{

@@ -181,6 +181,7 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 	for i, l := range d.Labels {
 		class[l] = i
 	}
+	d.warnOfSpellings()
 	folders := []Split(nil)
 	if !columns.split.given() {
 		folders = splitsOfFolders(rels)
@@ -206,6 +207,18 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 	slices.SortFunc(d.Items, func(a, b Item) int { return strings.Compare(a.Rel, b.Rel) })
 	d.sayRows(table, columns, rowCounts{gone: gone, repeated: len(table.rows) - len(kept), united: columns.united(), folders: folders != nil})
 	return nil
+}
+
+// warnOfSpellings warns of labels that differ only in case, which are different labels.
+func (d *Dataset) warnOfSpellings() {
+	first := map[string]string{}
+	for _, l := range d.Labels {
+		if other, twice := first[folded(l)]; twice {
+			d.warn("the labels %q and %q differ only in upper and lower case, and are learnt as two", other, l)
+			continue
+		}
+		first[folded(l)] = l
+	}
 }
 
 // united reports whether a picture may have a row for each of its labels: where its column is

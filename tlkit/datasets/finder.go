@@ -227,6 +227,10 @@ func (f *finder) resolve(g grid, column int) (found, error) {
 	votes := map[change]int{}
 	for k, i := range open {
 		may[k] = f.candidates(g.rows[i][column], true)
+		if 2*len(open) < len(g.rows) {
+			// The table says where its pictures are: a namesake elsewhere is another picture.
+			may[k] = slices.DeleteFunc(slices.Clone(may[k]), func(file int) bool { return f.changeOf(g.rows[i][column], file).folder != "" })
+		}
 		for _, file := range may[k] {
 			votes[f.changeOf(g.rows[i][column], file)]++
 		}
