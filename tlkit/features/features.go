@@ -49,6 +49,8 @@ type Job struct {
 	Backbone Backbone
 	Views    int    // 0: each picture once, by Preset.Eval; K: K augmented views, by Preset.Train
 	Seed     uint64 // of the views
+	// MinArea is the smallest area of a view, as a share of the picture's; 0 = torchvision's 0.08.
+	MinArea float64
 	Workers  int    // goroutines that decode; 0 = one for each processor
 
 	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05, because
@@ -241,6 +243,9 @@ func (j Job) digest() string {
 	fmt.Fprintf(h, "features %s\n%s\n%s\nbatch %d width %d\n", version, j.Backbone.Identity, j.Preset.Digest(), j.Backbone.Batch, j.Backbone.Features)
 	if j.Views > 0 {
 		fmt.Fprintf(h, "train seed %d\n", j.Seed)
+		if j.MinArea > 0 {
+			fmt.Fprintf(h, "area from %g\n", j.MinArea)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
@@ -263,6 +268,9 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 	pipeline := job.Preset.Eval()
 	if job.Views > 0 {
 		pipeline = job.Preset.Train(job.Seed)
+		if job.MinArea > 0 {
+			pipeline = job.Preset.Train(job.Seed, transforms.Scale(job.MinArea, 1))
+		}
 	}
 	err := Forward(ctx, job.Backbone, Pass{
 		Size: job.Preset.Size, Pictures: len(missing), Workers: job.Workers,

@@ -39,8 +39,9 @@ type cursor struct {
 	Seen  int         `json:"seen"`
 	Watch optim.Watch `json:"watch"`
 	Best  *best       `json:"best,omitempty"`
-	Stale int         `json:"stale"` // epochs without a better loss on the held-out pictures
-	Over  bool        `json:"over"`  // ended early
+	Stale int         `json:"stale"`           // epochs without a better loss on the held-out pictures
+	Over  bool        `json:"over"`            // ended early
+	Retry int         `json:"retry,omitempty"` // trainings before this one that broke the network
 }
 
 // best is the epoch with the lowest loss on held-out training pictures.

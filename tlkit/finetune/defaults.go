@@ -5,21 +5,22 @@ import "time"
 // Defaults of plans and trainings.
 const (
 	// The plan Tlkit. Rates are those of the last stage.
-	smallBatch     = 8   // pictures a step, with fewer than manyPictures
-	largeBatch     = 16  // the same, with manyPictures or more
-	manyPictures   = 500 // training pictures
-	searchFolds    = 3   // folds of the training pictures to choose by
-	lowRate        = 3e-4
-	highRate       = 1e-3
-	layerDecay     = 0.9 // factor of the rate from a stage to the previous one
-	headRate       = 1   // factor of the rate for the head
+	standardBatch  = 16 // pictures a step
+	searchFolds    = 3  // folds of the training pictures to choose by
+	standardRate   = 5e-4
+	lowRate        = 1e-4 // tried where the standard one does not pay
+	layerDecay     = 0.9  // factor of the rate from a stage to the previous one
+	headRate       = 1    // factor of the rate for the head
 	weightDecay    = 0.01
-	clipNorm       = 1   // largest norm of the gradient
-	warmup         = 0.2 // share of the steps over which the rate rises
-	shallow        = 9   // one stage in 9 is trained, or
-	deep           = 3   // one stage in 3
-	standardViews  = 4   // cached augmented views of a picture
+	clipNorm       = 1       // largest norm of the gradient
+	warmup         = 0.1     // share of the steps over which the rate rises
+	movingShare    = 2. / 3  // largest share of the whole network's multiplications that moves
+	minArea        = 0.35    // of a random crop: smaller ones often miss what the label names
+	standardViews  = 4       // cached augmented views of a picture
+	viewBytes      = 4 << 30 // most memory on disk for them
 	standardEpochs = 5
+	retries        = 2   // new trainings after one that broke the network, each
+	retryFactor    = 0.3 // at the rates of the last times this
 	heldOutFolds   = 5   // with patience, one fold of this many is held out
 	searchStrength = 0.1 // L2 strength of the search's heads if the fitted one has none
 

@@ -18,6 +18,7 @@ package finetune
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -121,7 +122,7 @@ func (j *training) choose(ctx context.Context, out *Result, train *pictures) (pa
 		}
 		return false, err
 	}
-	alone, best := out.Trials[0], choose(out.Trials, j.objective.truthOf(j.data.Train, all(len(j.data.Train))))
+	alone, best := out.Trials[0], choose(out.Trials)
 	if best < 0 {
 		out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and no trial is better by more than chance (twice the standard error)", alone.brief(), alone.Loss)
 		out.Plan.Mix = 0
@@ -155,26 +156,54 @@ func (j *training) final(ctx context.Context, out *Result, train *pictures) erro
 	if err := j.resume(l); err != nil {
 		return err
 	}
-	if l.cursor.Step == 0 {
-		if err := j.mark(curves.Mark{Kind: curves.Unfreeze, Step: j.data.Steps, Epoch: float64(j.data.Steps), Text: "from " + out.Plan.Groups[0].Name + " on"}); err != nil {
+	for {
+		values, broke, err := j.attempt(ctx, out, l)
+		if err != nil {
 			return err
+		}
+		if broke == "" {
+			return j.accept(out, l, values)
+		}
+		if l.cursor.Retry == retries {
+			out.Pays, out.Why, out.Plan.Mix, out.OutOfFold = false, broke, 0, nil
+			return j.markHeadAlone()
+		}
+		j.data.say("%s; training starts again at %g of the rate", broke, math.Pow(retryFactor, float64(l.cursor.Retry+1)))
+		if err := l.again(start); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt trains once, from where the loop is. broke says why the result is of no use, "" if it is.
+func (j *training) attempt(ctx context.Context, out *Result, l *loop) (values map[string][]float32, broke string, err error) {
+	if l.cursor.Step == 0 {
+		if err := j.mark(curves.Mark{Kind: curves.Unfreeze, Step: l.startStep(), Epoch: float64(l.startStep()), Text: "from " + out.Plan.Groups[0].Name + " on"}); err != nil {
+			return nil, "", err
 		}
 	}
 	began := time.Now()
-	if err := l.train(ctx); err != nil {
-		return err
+	err = l.train(ctx)
+	out.Training, out.Saving, out.Steps = out.Training+time.Since(began), l.saving, l.cursor.Step
+	var diverged *DivergedError
+	if len(out.Trials) > 0 && errors.As(err, &diverged) {
+		return nil, fmt.Sprintf("fine-tuning on all pictures diverged at step %d, although it did well on folds, so the head alone is kept", diverged.Step+1), nil
 	}
-	out.Training, out.Saving, out.Steps = time.Since(began), l.saving, l.cursor.Step
+	if err != nil {
+		return nil, "", err
+	}
 	if out.Plan.Norms == Reestimated {
 		if err := l.reestimate(ctx); err != nil {
-			return err
+			return nil, "", err
 		}
 	}
-	values, err := t.tuned()
+	tuned, err := l.tuner.tuned()
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	return j.accept(ctx, out, l, t.mixed(values, out.Plan.Mix))
+	values = l.tuner.mixed(tuned, out.Plan.Mix)
+	broke, err = l.broke(ctx, values, out.Trials)
+	return values, broke, err
 }
 
 // startingHead returns the fitted head in the units of training, or a new one.
@@ -228,16 +257,8 @@ func (j *training) resume(l *loop) error {
 	return nil
 }
 
-// accept makes trained values the result, unless they broke the network.
-func (j *training) accept(ctx context.Context, out *Result, l *loop, values map[string][]float32) error {
-	broke, err := l.broke(ctx, values, out.Trials)
-	if err != nil {
-		return err
-	}
-	if broke != "" {
-		out.Pays, out.Why, out.Plan.Mix, out.OutOfFold = false, broke, 0, nil
-		return j.markHeadAlone()
-	}
+// accept makes trained values the result.
+func (j *training) accept(out *Result, l *loop, values map[string][]float32) (err error) {
 	out.Head, out.Net, err = l.tuner.result(values)
 	if err != nil {
 		return err
@@ -245,6 +266,9 @@ func (j *training) accept(ctx context.Context, out *Result, l *loop, values map[
 	chosen := l.chosen()
 	if out.Why == "" {
 		out.Why = fmt.Sprintf("plan %s, %s", out.Plan.Name, chosen.Text)
+	}
+	if n := l.cursor.Retry; n > 0 {
+		out.Why += fmt.Sprintf("; trained again at %g of the rate, because the network broke", math.Pow(retryFactor, float64(n)))
 	}
 	return j.mark(chosen)
 }
@@ -255,7 +279,7 @@ func (l *loop) chosen() curves.Mark {
 	if b := l.cursor.Best; b != nil {
 		step, text = b.Step, "lowest loss on held-out training pictures"
 	}
-	before := l.record.steps
+	before := l.startStep()
 	return curves.Mark{Kind: curves.Chosen, Step: before + step, Epoch: float64(before + step/l.feed.perEpoch()), Text: text}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -81,6 +82,19 @@ func (l *loop) begin(h *head.Linear) error {
 	return l.tuner.restart(h)
 }
 
+// again goes back to the start, for a training at smaller rates.
+func (l *loop) again(h *head.Linear) error {
+	retry := l.cursor.Retry + 1
+	if err := l.begin(h); err != nil {
+		return err
+	}
+	l.cursor.Retry, l.best = retry, nil
+	return l.save() // the checkpoints of the broken training go
+}
+
+// startStep is the step of the history after which this training begins.
+func (l *loop) startStep() int { return l.record.steps + l.cursor.Retry*l.total }
+
 // resume continues from a checkpoint.
 func (l *loop) resume(s *saved) error {
 	vars := l.tuner.variables()
@@ -131,6 +145,7 @@ func (l *loop) rates(step int) (rates []float64, momentum float64) {
 	if l.cursor.Watch.Factor != 0 {
 		factor *= l.cursor.Watch.Factor
 	}
+	factor *= math.Pow(retryFactor, float64(l.cursor.Retry))
 	for _, g := range l.tuner.plan.Groups {
 		if step/per < g.After {
 			rates = append(rates, 0)
@@ -332,7 +347,8 @@ type figures struct {
 func (l *loop) newFigures() *figures {
 	f := &figures{loop: l, base: curves.Point{Step: l.cursor.Step, Epoch: float64(l.cursor.Step / l.feed.perEpoch()), Phase: curves.Finetune}}
 	if l.record != nil {
-		f.base.Step, f.base.Epoch = f.base.Step+l.record.steps, f.base.Epoch+l.record.epochs
+		again := l.cursor.Retry * l.total
+		f.base.Step, f.base.Epoch = f.base.Step+l.record.steps+again, f.base.Epoch+l.record.epochs+float64(again/l.feed.perEpoch())
 	}
 	return f
 }

@@ -51,6 +51,9 @@ type view struct {
 func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 	net, p := d.Net, v.plan
 	out := &pictures{items: v.items, plan: p, eval: net.Preset.Eval(), train: net.Preset.Train(p.Seed), offset: map[string][2]int{}}
+	if p.MinArea > 0 {
+		out.train = net.Preset.Train(p.Seed, transforms.Scale(p.MinArea, 1))
+	}
 	if len(v.borders) == 0 {
 		return out, nil
 	}
@@ -74,7 +77,7 @@ func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 		return nil, err
 	}
 	if v.augmented && p.Augment && p.Views > 0 {
-		job.Views, job.Seed = p.Views, viewSeed
+		job.Views, job.Seed, job.MinArea = p.Views, viewSeed, p.MinArea
 		out.views, err = features.Open(ctx, job)
 		if err != nil {
 			out.close()

@@ -71,6 +71,8 @@ type Plan struct {
 	// Decay of a moving average of the weights, which is then the result; 0 = none.
 	Average float64 `json:"average,omitempty"`
 	Augment bool    `json:"augment"` // random crops and flips
+	// Smallest area of a random crop, as a share of the picture's; 0 = torchvision's 0.08.
+	MinArea float64 `json:"min_area,omitempty"`
 	// Cached augmented views of a picture, computed through the frozen part once; 0 = new views in
 	// each epoch, through the frozen part every time.
 	Views int `json:"views,omitempty"`
@@ -97,12 +99,12 @@ type Group struct {
 	After int `json:"after,omitempty"`
 }
 
-// Search lists what is tried on folds of the training pictures: each depth with each rate, and each
-// mix of the results.
+// Search lists what is tried on folds of the training pictures: each depth with each rate, in this
+// order, and each mix of the results. It ends at the first that pays.
 type Search struct {
 	Folds      int       `json:"folds"`
-	Depths     []string  `json:"depths"` // first stage that moves, shallow depths first
-	Rates      []float64 `json:"rates"`  // rates of the last stage
+	Depths     []string  `json:"depths"` // first stage that moves
+	Rates      []float64 `json:"rates"`  // rates of the last stage, the most promising first
 	Mixes      []float64 `json:"mixes"`
 	LayerDecay float64   `json:"layer_decay"` // factor of the rate from a stage to the previous one
 	HeadRate   float64   `json:"head_rate"`   // factor of the rate for the head

@@ -101,7 +101,7 @@ func TestPlansStartWhereTheyAreTold(t *testing.T) {
 		if p.border(net) != "layer2" {
 			t.Errorf("%s: frozen up to %q, want layer2", name, p.border(net))
 		}
-		if !strings.Contains(p.String(), "from layer3 on: a step costs about 1/") || strings.Contains(p.String(), "from layer2 on") {
+		if !strings.Contains(p.String(), "from layer3 on: a step costs about 32 %") || strings.Contains(p.String(), "from layer2 on") {
 			t.Errorf("%s says %s", name, p)
 		}
 		if p.Search != nil && !slices.Equal(p.Search.Depths, []string{"layer3"}) {

@@ -73,38 +73,49 @@ func (p *Plan) augmentFor(t task.Task) {
 	}
 }
 
-// tlkit is our own plan. Folds of the training pictures choose depth, rate and mix.
+// tlkit is our own plan. Folds of the training pictures choose rate and mix, or the head alone.
 func (p *Plan) tlkit(d Data, first string) {
-	p.Batch = largeBatch
-	if len(d.Train) < manyPictures {
-		p.Batch = smallBatch
-	}
+	p.Batch = standardBatch
 	p.Rule = optim.Rule{Name: optim.AdamW, Clip: clipNorm}
 	p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: warmup}
-	if p.Augment {
-		p.Views = standardViews
-	}
 	names := stages(d.Net)
-	depths := []string{lastOf(names, shallow, 1), lastOf(names, deep, 2)}
-	if first != "" {
-		depths = []string{first}
+	if first == "" {
+		first = within(d.Net, movingShare)
 	}
-	s := &Search{Folds: searchFolds, Depths: depths, Rates: []float64{lowRate, highRate}, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
+	p.cacheViews(d, first)
+	s := &Search{Folds: searchFolds, Depths: []string{first}, Rates: []float64{standardRate, lowRate}, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
 	truth := d.task().Samples(d.Train, nil, d.outputs())
 	s.Folds = min(s.Folds, len(datasets.Folds(d.Train, s.Folds, p.Seed)), d.task().Rarest(truth))
 	p.because("starts from the fitted head, so that the first gradients do not destroy the backbone's features")
 	p.because("batch norms keep the checkpoint's statistics: batches of %d pictures are too small for better ones", p.Batch)
 	if s.Folds < 2 {
-		p.Groups = p.groupsFrom(names, depths[0], s.Rates[0], s)
+		p.Groups = p.groupsFrom(names, names[len(names)-1], lowRate, s)
 		p.because("a class or label with a single training picture leaves nothing to hold out, so nothing is chosen: the last stage moves, at the smallest rate")
 		return
 	}
 	p.Search = s
-	p.Groups = p.groupsFrom(names, depths[len(depths)-1], s.Rates[0], s)
-	for _, depth := range depths {
-		p.explainPrice(d.Net, depth)
+	p.Groups = p.groupsFrom(names, first, s.Rates[0], s)
+	p.explainPrice(d.Net, first)
+	p.because("the rates are tried in this order on %d folds of the training pictures, and the first that beats the head alone by twice the standard error is taken, with the mix of the lowest loss; trials that fall behind on the first folds are dropped", s.Folds)
+}
+
+// cacheViews decides whether augmented views are cached in front of a stage.
+func (p *Plan) cacheViews(d Data, first string) {
+	if !p.Augment {
+		return
 	}
-	p.because("depth, rate and mix are chosen by loss on %d folds of the training pictures, with the head alone as a candidate; trials that fall behind on the first folds are dropped; fine-tuning must beat the head alone by twice the standard error; of trials that are not distinguishable, the smallest rate is taken", s.Folds)
+	p.MinArea, p.Views = minArea, standardViews
+	size := 4 * len(d.Train) * (p.Views + 1)
+	for _, s := range d.Net.Declaration().Stages {
+		if s.Name == first {
+			break
+		}
+		size = 4 * len(d.Train) * (p.Views + 1) * s.Shape[0] * s.Shape[1] * s.Shape[2]
+	}
+	if size > viewBytes {
+		p.Views = 0
+		p.because("every epoch computes new views: caching %d of %d pictures would take %d GB", standardViews, len(d.Train), size>>30)
+	}
 }
 
 // pytorchTutorial is https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html.
@@ -163,7 +174,7 @@ func (p *Plan) explainPrice(net *zoo.Net, first string) {
 	if p.Views > 0 {
 		once = fmt.Sprintf("once for each of %d views", p.Views)
 	}
-	p.because("from %s on: a step costs about 1/%.0f of one through the whole network; the rest is computed %s and cached", first, 1/price(net, first), once)
+	p.because("from %s on: a step costs about %.0f %% of one through the whole network; the rest is computed %s and cached", first, 100*price(net, first), once)
 }
 
 // groupsFrom returns a group for each stage from one on, and for the head. Each earlier stage has a
@@ -176,10 +187,16 @@ func (p *Plan) groupsFrom(names []string, first string, rate float64, s *Search)
 	return append(out, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: rate * s.HeadRate, Decay: s.Decay})
 }
 
-// lastOf returns the stage from which one in share of all stages moves, and at least least stages.
-func lastOf(names []string, share, least int) string {
-	n := len(names)
-	return names[n-max(min(least, n), int(math.Round(float64(n)/float64(share))))]
+// within returns the first stage from which a step costs at most a share of one through the whole
+// network, or the last stage.
+func within(net *zoo.Net, share float64) string {
+	names := stages(net)
+	for _, name := range names {
+		if price(net, name) <= share {
+			return name
+		}
+	}
+	return names[len(names)-1]
 }
 
 // thirds divides stages into three parts of about the same length.

@@ -116,7 +116,8 @@ func (s *searched) add(p part) error {
 	return nil
 }
 
-// search tries everything in the plan and returns the trials, the head alone first.
+// search tries what is in the plan until something pays, and returns the trials, the head alone
+// first.
 func (j *training) search(ctx context.Context, train *pictures) ([]Trial, error) {
 	s := &searching{training: j, plan: j.plan.Search, train: train, folds: datasets.Folds(j.data.Train, j.plan.Search.Folds, j.plan.Seed)}
 	if len(s.folds) < 2 {
@@ -132,6 +133,9 @@ func (j *training) search(ctx context.Context, train *pictures) ([]Trial, error)
 	for _, first := range s.plan.Depths {
 		if err := s.depth(ctx, first); err != nil {
 			return nil, err
+		}
+		if choose(s.trials) >= 0 {
+			break
 		}
 	}
 	return s.trials, nil
@@ -173,7 +177,7 @@ func (s *searching) headAlone(ctx context.Context) (Trial, error) {
 	return alone, nil
 }
 
-// depth tries every rate from one stage on. They all share the compiled programs.
+// depth tries the rates from one stage on until one pays. They all share the compiled programs.
 func (s *searching) depth(ctx context.Context, first string) error {
 	var t *tuner
 	defer func() {
@@ -212,6 +216,9 @@ func (s *searching) depth(ctx context.Context, first string) error {
 			}
 		}
 		s.trials = append(s.trials, c.trials...)
+		if choose(s.trials) >= 0 {
+			return nil
+		}
 	}
 	return nil
 }
@@ -301,30 +308,16 @@ func (s *searching) try(ctx context.Context, t *tuner, fold int) (*part, error) 
 	return p, nil
 }
 
-// choose returns the index of the trial to follow, or -1 for none. It considers the trials that
-// beat the head alone by more than chance and do not have a lower score. Of these, it takes the one
-// with the lowest loss, or one with a smaller rate whose loss is at most a standard error higher: a
-// large rate may work on every fold and still break the network on all pictures.
-func choose(trials []Trial, known truth) int {
+// choose returns the index of the trial to follow, or -1 for none: the one with the lowest loss of
+// those that beat the head alone by more than chance and do not have a lower score.
+func choose(trials []Trial) int {
 	best := -1
-	var fit []int
 	for i, t := range trials {
-		if i > 0 && t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score {
-			fit = append(fit, i)
-			if best < 0 || t.Loss < trials[best].Loss {
-				best = i
-			}
+		if i > 0 && t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score && (best < 0 || t.Loss < trials[best].Loss) {
+			best = i
 		}
 	}
-	choice := best
-	for _, i := range fit {
-		t := trials[i]
-		difference, err := known.paired(t.logits, trials[best].logits)
-		if difference <= err && (t.Rate < trials[choice].Rate || t.Rate == trials[choice].Rate && t.Loss < trials[choice].Loss) {
-			choice = i
-		}
-	}
-	return choice
+	return best
 }
 
 func scatter(out, values []float32, rows []int, k int) {

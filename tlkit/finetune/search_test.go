@@ -2,57 +2,152 @@ package finetune
 
 import (
 	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
 	"testing"
 
-	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// Of trials that beat the head alone and are not distinguishable, the one with the smallest rate is
-// taken; a clear winner is taken at any rate.
-func TestTheSmallestRateThatIsAsGood(t *testing.T) {
-	const n = 40
-	known := truth{classes(2), head.Samples{Classes: 2}}
-	for i := range n {
-		known.samples.Y = append(known.samples.Y, i%2)
+// Of trials that beat the head alone by more than chance, the one with the lowest loss is taken; a
+// trial that was dropped, or has a lower score, is not.
+func TestChoose(t *testing.T) {
+	alone := Trial{Total: 40, Loss: 0.5, Score: 0.8}
+	trial := func(loss, err, score float64) Trial {
+		return Trial{Total: 40, Loss: loss, Gain: alone.Loss - loss, Error: err, Score: score}
 	}
-	trial := func(rate float64, sure, wobble float32) Trial {
-		out := Trial{From: "layer3", Rate: rate}
-		for i := range n {
-			z := sure
-			if i%4 < 2 {
-				z += wobble
-			} else {
-				z -= wobble
-			}
-			if i%2 == 0 {
-				out.logits = append(out.logits, z, 0)
-			} else {
-				out.logits = append(out.logits, 0, z)
-			}
-		}
-		out.judged(known, out.logits)
-		return out
-	}
-	alone := trial(0, 0.5, 0)
-	for _, c := range []struct {
-		name   string
+	dropped := trial(0.1, 0.01, 1)
+	dropped.Total = 14
+	for name, c := range map[string]struct {
 		trials []Trial
 		want   int
 	}{
-		{"as good", []Trial{trial(3e-4, 1.95, 0.2), trial(1e-3, 2, -0.2)}, 1},
-		{"better by far", []Trial{trial(3e-4, 1.2, 0.2), trial(1e-3, 3, -0.2)}, 2},
-		{"no better than the head", []Trial{trial(3e-4, 0.5, 0), trial(1e-3, 0.4, 0)}, -1},
+		"the lowest loss":          {[]Trial{trial(0.3, 0.05, 0.9), trial(0.2, 0.05, 0.9)}, 2},
+		"no better than chance":    {[]Trial{trial(0.4, 0.06, 0.9)}, -1},
+		"a lower score":            {[]Trial{trial(0.2, 0.05, 0.7), trial(0.3, 0.05, 0.8)}, 2},
+		"dropped on the way":       {[]Trial{dropped}, -1},
+		"nothing but worse trials": {[]Trial{trial(0.6, 0.01, 0.9), trial(nan(), nan(), 0.9)}, -1},
 	} {
-		trials := []Trial{alone}
-		for _, tr := range c.trials {
-			tr.Gain, tr.Error = known.paired(alone.logits, tr.logits)
-			trials = append(trials, tr)
-		}
-		if got := choose(trials, known); got != c.want {
-			t.Errorf("%s: %d, want %d: %+v", c.name, got, c.want, trials)
+		if got := choose(append([]Trial{alone}, c.trials...)); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }
+
+// The search ends at the first rate that pays.
+func TestSearchEndsWhereItPays(t *testing.T) {
+	d := job(t, xla(t), formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
+	d.Folder, d.Resume = t.TempDir(), true
+	p := small("searching")
+	p.Search.Rates = []float64{1e-4, 1e-3, 1e-2}
+	j, err := newTraining(d, p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What an earlier process found: the first rate is no better than the head, the others are.
+	found := openSearch(d.Folder, j.identity, false)
+	for _, rate := range p.Search.Rates {
+		for f, held := range datasets.Folds(d.Train, p.Search.Folds, p.Seed) {
+			logits := make([]float32, 2*len(held))
+			for i, item := range held {
+				if rate > 1e-4 {
+					logits[2*i+d.Train[item].Class] = 5
+				}
+			}
+			if err := found.add(part{From: "layer3", Rate: rate, Fold: f, Logits: [][]float32{logits, logits}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	trials, err := j.search(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	best := choose(trials)
+	if best < 0 || trials[best].Rate != 1e-3 || trials[len(trials)-1].Rate != 1e-3 {
+		t.Errorf("chosen %d of %+v, want the search to end at 1e-3", best, trials)
+	}
+}
+
+// A training that broke the network is repeated at a smaller rate, which gives what that rate gives,
+// also when it is interrupted. After the last repetition the head alone is kept.
+func TestABrokenTrainingStartsAgain(t *testing.T) {
+	e := xla(t)
+	d := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	wild := small("plain")
+	wild.Rule = optim.Rule{Name: optim.SGD, Momentum: 0.9}
+	final := func(p Plan, alone float64, steps int) (*Result, string, error) {
+		var said []string
+		d.Say = func(s string) { said = append(said, s) }
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		d.State = func(what string, _, _ int) {
+			if what == "fine-tuning" {
+				if steps--; steps == 0 {
+					cancel()
+				}
+			}
+		}
+		j, err := newTraining(d, p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		train, err := openPictures(context.Background(), d, view{items: d.Train, plan: p, borders: p.borders(d.Net), augmented: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer train.close()
+		out := &Result{Plan: p, Net: d.Net, Head: d.Head.Head, Pays: true, Trials: []Trial{{Loss: alone}}}
+		err = j.final(ctx, out, train)
+		return out, strings.Join(said, "\n"), err
+	}
+	at := func(rate float64) Plan {
+		p := wild
+		p.Groups = slices.Clone(wild.Groups)
+		for i := range p.Groups {
+			p.Groups[i].Rate = rate
+		}
+		return p
+	}
+	want, said, err := final(at(0.3*brokenRate), 1e6, 0)
+	if err != nil || !want.Pays || said != "" {
+		t.Fatalf("a sound rate: %v, %s, %v", want.Pays, said, err)
+	}
+	straight, said, err := final(at(brokenRate), 1e6, 0)
+	if err != nil || !straight.Pays || !strings.Contains(said, "again at 0.3 of the rate") || !strings.Contains(straight.Why, "0.3 of the rate") {
+		t.Fatalf("a wild rate: %v, %q, %s, %v", straight.Pays, straight.Why, said, err)
+	}
+	for i, w := range want.Head.Weight {
+		if diff := math.Abs(float64(w - straight.Head.Weight[i])); diff > 1e-4 {
+			t.Fatalf("weight %d is %g after the repetition, %g at its rate", i, straight.Head.Weight[i], w)
+		}
+	}
+	d.Folder, d.Every = t.TempDir(), 2
+	var resumed *Result
+	for n := 0; ; n++ {
+		if resumed, _, err = final(at(brokenRate), 1e6, 3); err == nil {
+			break
+		}
+		if d.Resume = true; !errors.Is(err, ErrInterrupted) || n > 40 {
+			t.Fatal(n, err)
+		}
+	}
+	if a, b := fingerprint(t, straight), fingerprint(t, resumed); a != b {
+		t.Errorf("straight %.12s, resumed %.12s", a, b)
+	}
+	d.Folder, d.Resume = "", false
+	lost, said, err := final(at(0.3*brokenRate), 1e-9, 0)
+	if err != nil || lost.Pays || lost.Plan.Mix != 0 || strings.Count(said, "starts again") != retries || len(lost.Net.Changes()) > 0 {
+		t.Errorf("nothing is good enough: %v, %s, %s, %v", lost.Pays, lost.Why, said, err)
+	}
+}
+
+// brokenRate diverges on the pictures of job; 0.3 of it does not.
+const brokenRate = 0.1
 
 // A network whose loss on its own training pictures is higher than that of the head alone on unseen
 // ones is not the result.

@@ -136,12 +136,13 @@ func (p Preset) Eval() Pipeline {
 }
 
 // Train returns the usual pipeline for training: a random resized crop and a random flip, then
-// the same numbers as Eval. The random steps depend on seed and on [Rand].
-func (p Preset) Train(seed uint64) Pipeline {
+// the same numbers as Eval. The random steps depend on seed and on [Rand]. Options such as [Scale]
+// are those of the crop.
+func (p Preset) Train(seed uint64, crop ...Option) Pipeline {
 	if err := p.Validate(); err != nil {
 		return Pipeline{err: err}
 	}
-	steps := []Step{RandomResizedCrop(p.Size, p.Interpolation), RandomHorizontalFlip()}
+	steps := []Step{RandomResizedCrop(p.Size, append([]Option{p.Interpolation}, crop...)...), RandomHorizontalFlip()}
 	out := Compose(append(steps, p.tensor()...)...)
 	out.seed = seed
 	return out
