@@ -38,6 +38,7 @@ const (
 	// A trial must beat the head alone by so many standard errors of the difference. At two, chance
 	// alone passes one time in forty.
 	standardErrors = 2
+	maxTemperature = 20 // of logits, and its inverse the smallest
 
 	// Checkpoints.
 	checkpointShare = 100         // they may take one part in 100 of the time

@@ -48,6 +48,8 @@ type Result struct {
 	// trained by the chosen plan without that picture. nil without a search, and if Pays is false.
 	OutOfFold []float32
 
+	temperature float64 // of the chosen trial, 0 without a search
+
 	// Time of the final training in this process, and its part for checkpoints.
 	Training, Saving time.Duration
 }
@@ -131,7 +133,8 @@ func (j *training) choose(ctx context.Context, out *Result, train *pictures) (pa
 	t := out.Trials[best]
 	out.Plan.Groups, out.Plan.Mix = j.plan.groupsFrom(stages(j.data.Net), t.From, t.Rate, j.plan.Search), t.Mix
 	out.Why = fmt.Sprintf("from %s on at rate %g, mix %g: on folds of the training pictures %s with loss %.4f, the head alone %s with loss %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.brief(), t.Loss, alone.brief(), alone.Loss, t.Gain, t.Error)
-	out.OutOfFold = j.objective.loss.units(t.logits)
+	out.OutOfFold = j.objective.loss.units(divided(t.logits, t.Temperature))
+	out.temperature = t.Temperature
 	j.data.say("%s", out.Why)
 	return true, nil
 }
@@ -263,6 +266,9 @@ func (j *training) accept(out *Result, l *loop, values map[string][]float32) (er
 	if err != nil {
 		return err
 	}
+	if out.temperature > 0 {
+		out.Head = tempered(out.Head, out.temperature)
+	}
 	chosen := l.chosen()
 	if out.Why == "" {
 		out.Why = fmt.Sprintf("plan %s, %s", out.Plan.Name, chosen.Text)
@@ -339,6 +345,13 @@ func (j *training) mark(m curves.Mark) error {
 
 func (j *training) markHeadAlone() error {
 	return j.mark(curves.Mark{Kind: curves.Chosen, Step: j.data.Steps, Epoch: float64(j.data.Steps), Text: "the head alone"})
+}
+
+// tempered returns a head whose logits are divided by a temperature.
+func tempered(h *head.Linear, temperature float64) *head.Linear {
+	out := *h
+	out.Weight, out.Bias = divided(h.Weight, temperature), divided(h.Bias, temperature)
+	return &out
 }
 
 // freshHead returns a head with nn.Linear's initial weights: uniform within 1/√C.

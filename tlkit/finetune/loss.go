@@ -35,6 +35,9 @@ type loss interface {
 	inTraining(h *head.Linear) *head.Linear
 	written(h *head.Linear) *head.Linear
 	units(logits []float32) []float32
+	// tempered reports whether the logits are turned into probabilities, so that dividing all of
+	// them by a number changes how sure they are, and no prediction.
+	tempered() bool
 }
 
 // objective is the loss of a training and its task.
@@ -85,6 +88,7 @@ type plainUnits struct{}
 func (plainUnits) inTraining(h *head.Linear) *head.Linear { return h }
 func (plainUnits) written(h *head.Linear) *head.Linear    { return h }
 func (plainUnits) units(logits []float32) []float32       { return logits }
+func (plainUnits) tempered() bool                         { return true }
 
 // truth is the labels or values of some pictures, in the units of training.
 type truth struct {
@@ -126,6 +130,50 @@ func (t truth) judge(logits []float32) (loss float64, score metrics.Score) {
 		score = metrics.NewScore(t.objective.task.Metric(), math.NaN(), metrics.Unknown(), t.len())
 	}
 	return loss, score
+}
+
+// temperature returns the number to divide logits by for the lowest loss, 1 where the task has no
+// probabilities. A network that was fine-tuned on few pictures is too sure of itself; that is not
+// what the folds are asked about. Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+func (t truth) temperature(logits []float32) float64 {
+	if !t.objective.loss.tempered() {
+		return 1
+	}
+	loss := func(log float64) (sum float64) {
+		for _, l := range t.losses(divided(logits, math.Exp(log))) {
+			sum += l
+		}
+		return sum
+	}
+	// Golden section; the loss has one minimum.
+	const golden = 0.6180339887498949
+	low, high := math.Log(1./maxTemperature), math.Log(maxTemperature)
+	a, b := high-golden*(high-low), low+golden*(high-low)
+	atA, atB := loss(a), loss(b)
+	for high-low > 0.01 {
+		if atA <= atB {
+			high, b, atB = b, a, atA
+			a = high - golden*(high-low)
+			atA = loss(a)
+		} else {
+			low, a, atA = a, b, atB
+			b = low + golden*(high-low)
+			atB = loss(b)
+		}
+	}
+	return math.Exp((low + high) / 2)
+}
+
+// divided returns logits divided by a temperature.
+func divided(logits []float32, temperature float64) []float32 {
+	if temperature == 1 {
+		return logits
+	}
+	out := make([]float32, len(logits))
+	for i, v := range logits {
+		out[i] = v / float32(temperature)
+	}
+	return out
 }
 
 // paired returns the mean difference of the losses over the pictures, and its standard error.

@@ -102,6 +102,8 @@ func (l valueLoss) written(h *head.Linear) *head.Linear {
 	return scaled(h, func(c int, v float64) float64 { return v * l.sd[c] }, func(c int, v float64) float64 { return v*l.sd[c] + l.mean[c] })
 }
 
+func (valueLoss) tempered() bool { return false }
+
 func (l valueLoss) units(logits []float32) []float32 {
 	k := len(l.sd)
 	out := make([]float32, len(logits))

@@ -24,12 +24,14 @@ type Trial struct {
 	From string  `json:"from,omitempty"` // first stage that moves; "" = the head alone
 	Rate float64 `json:"rate,omitempty"`
 	Mix  float64 `json:"mix,omitempty"`
-	// Mean over the pictures: cross-entropy in nats, binary for several labels; for values, squared
-	// error in units of the variance.
-	Loss   float64        `json:"loss"`
-	Metric metrics.Metric `json:"metric"`
-	Score  float64        `json:"score"`           // in the task's metric
-	Right  int            `json:"right,omitempty"` // correct pictures of Total; accuracy only
+	// Mean over the pictures at the temperature: cross-entropy in nats, binary for several labels;
+	// for values, squared error in units of the variance.
+	Loss float64 `json:"loss"`
+	// What the logits are divided by, fitted on the same pictures; 1 for values.
+	Temperature float64        `json:"temperature"`
+	Metric      metrics.Metric `json:"metric"`
+	Score       float64        `json:"score"`           // in the task's metric
+	Right       int            `json:"right,omitempty"` // correct pictures of Total; accuracy only
 	// Number of pictures; fewer than all if the trial was dropped after the first folds.
 	Total int `json:"total"`
 	// Mean loss of the head alone minus this loss, on the same pictures.
@@ -49,7 +51,8 @@ func (t Trial) brief() string {
 
 // judged sets the loss and the score of logits.
 func (t *Trial) judged(known truth, logits []float32) {
-	loss, score := known.judge(logits)
+	t.Temperature = known.temperature(logits)
+	loss, score := known.judge(divided(logits, t.Temperature))
 	t.Loss, t.Metric, t.Score, t.Right, t.Total = loss, score.Metric, score.Value, score.Fraction().Correct, known.len()
 }
 
@@ -187,6 +190,8 @@ func (s *searching) depth(ctx context.Context, first string) error {
 	}()
 	for _, rate := range s.plan.Rates {
 		q := s.training.plan
+		// As many steps as the final training has: with fewer, it would look worse than it is.
+		q.Epochs = (q.Epochs*len(s.folds) + len(s.folds) - 2) / (len(s.folds) - 1)
 		q.Groups = q.groupsFrom(stages(s.training.data.Net), first, rate, s.plan)
 		c := newCandidate(s, first, rate)
 		for f, held := range s.folds {
@@ -256,13 +261,15 @@ func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool
 			leader = t
 		}
 	}
-	alone, first := pick(before[0].logits), pick(leader.logits)
+	tempered := func(logits []float32) []float32 { return divided(logits, mine.temperature(logits)) }
+	alone, first := tempered(pick(before[0].logits)), tempered(pick(leader.logits))
 	hope := false
 	for m := range c.trials {
 		t := &c.trials[m]
 		scatter(t.logits, p.Logits[m], held, k)
 		logits := pick(t.logits)
 		t.judged(mine, logits)
+		logits = divided(logits, t.Temperature)
 		t.Gain, t.Error = mine.paired(alone, logits)
 		lead, err := mine.paired(first, logits)
 		hope = hope || lead > -err
