@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
@@ -69,6 +71,66 @@ func TestSearchEndsWhereItPays(t *testing.T) {
 	best := choose(trials)
 	if best < 0 || trials[best].Rate != 1e-3 || trials[len(trials)-1].Rate != 1e-3 {
 		t.Errorf("chosen %d of %+v, want the search to end at 1e-3", best, trials)
+	}
+}
+
+// The trainings on folds have at least as many steps as the final one, and less than an epoch more.
+func TestFoldsTrainAsLongAsTheFinalTraining(t *testing.T) {
+	d := job(t, xla(t), formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	p, total := small("searching"), 0
+	p.Search.Rates = p.Search.Rates[:1]
+	ctx, cancel := context.WithCancel(context.Background())
+	d.State = func(what string, _, n int) {
+		if what == "choosing how to fine-tune" {
+			total = n
+			cancel()
+		}
+	}
+	if _, err := Train(ctx, d, p, nil); !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	// 17 of 34 pictures are 3 steps of 8; the final training has 2 epochs of 5 steps.
+	if total != 2*12 {
+		t.Errorf("%d steps on two folds, want 12 each", total)
+	}
+}
+
+// The temperature is the factor by which logits are too large, and no probabilities, no temperature.
+func TestTemperature(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const n = 4000
+	for _, scale := range []float32{0.5, 1, 4} {
+		known, logits := truth{classes(3), head.Samples{Classes: 3}}, []float32{}
+		for range n {
+			var p [3]float64
+			sum := 0.
+			for c := range p {
+				z := 2 * rng.NormFloat64()
+				logits = append(logits, scale*float32(z))
+				p[c] = math.Exp(z)
+				sum += p[c]
+			}
+			u, y := rng.Float64()*sum, 0
+			for y < 2 && u > p[y] {
+				u -= p[y]
+				y++
+			}
+			known.samples.Y = append(known.samples.Y, y)
+		}
+		got := known.temperature(logits)
+		if math.Abs(got/float64(scale)-1) > 0.08 {
+			t.Errorf("logits that are %g times too large have temperature %g", scale, got)
+		}
+		best, _ := known.judge(divided(logits, got))
+		for _, other := range []float64{got / 1.05, got * 1.05} {
+			if loss, _ := known.judge(divided(logits, other)); loss < best {
+				t.Errorf("scale %g: loss %g at %g, %g at %g", scale, best, got, loss, other)
+			}
+		}
+	}
+	if got := (truth{objective: objective{loss: &valueLoss{}}}).temperature([]float32{1, 2}); got != 1 {
+		t.Errorf("values have temperature %g", got)
 	}
 }
 
