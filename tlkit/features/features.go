@@ -51,7 +51,7 @@ type Job struct {
 	Seed     uint64 // of the views
 	// MinArea is the smallest area of a view, as a share of the picture's; 0 = torchvision's 0.08.
 	MinArea float64
-	Workers  int    // goroutines that decode; 0 = one for each processor
+	Workers int // goroutines that decode; 0 = one for each processor
 
 	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05, because
 	// more than that usually means a wrong folder; 1 accepts any number.

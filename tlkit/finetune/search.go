@@ -244,7 +244,7 @@ func newCandidate(s *searching, first string, rate float64) *candidate {
 
 // judge adds the result of a fold, and reports whether the candidate is worth continuing. It is not
 // if every mix is behind the best earlier trial by more than a standard error, on the pictures that
-// both have predicted.
+// both have predicted. The fewer folds are left, the less it may be behind.
 func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool {
 	c.rows = append(c.rows, held...)
 	k, mine := known.objective.k, known.pick(c.rows)
@@ -272,7 +272,8 @@ func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool
 		logits = divided(logits, t.Temperature)
 		t.Gain, t.Error = mine.paired(alone, logits)
 		lead, err := mine.paired(first, logits)
-		hope = hope || lead > -err
+		left := float64(len(t.logits)/k-len(c.rows)) / float64(len(t.logits)/k-len(held))
+		hope = hope || lead > -err*left
 	}
 	return hope
 }
