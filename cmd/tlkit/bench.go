@@ -35,6 +35,9 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
   finetune  the tutorial's other half, all layers, against our plan; training steps of
             ResNet-18 and MobileNetV2, their memory, steps of the last stages, checkpoints, plots
             (minutes; not part of the default)
+  recipes   pictures right after 5 epochs of our plan, next to a careful recipe in PyTorch and
+            fastai's fine_tune (if PY has fastai), --seeds times (minutes a seed; not part of
+            the default)
   cells     start of the notebook kernel and warm cells through it, in turn with plain
             GoNB (sets notebooks up; not part of the default)`,
 		ValidArgs: names,
@@ -71,8 +74,9 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
 	f := cmd.Flags()
 	f.StringVar(&o.Python, "python", "", "a Python with torch, to compare with")
 	f.Float64Var(&o.Seconds, "seconds", 4, "how long each rate is measured; three rounds, the median counts")
-	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial and finetune (default: hymenoptera when it is here, else insects)")
+	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial, finetune and recipes (default: hymenoptera when it is here, else insects)")
 	f.IntVar(&o.Epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
+	f.IntVar(&o.Seeds, "seeds", 1, "recipes: how many seeds")
 	cmd.AddCommand(c.benchStep())
 	return cmd
 }

@@ -32,12 +32,13 @@ const (
 	Overlap  Measurement = "overlap"  // extraction from files as a share of the network alone
 	Tutorial Measurement = "tutorial" // PyTorch's tutorial, frozen, against our job
 	Finetune Measurement = "finetune" // the tutorial with all layers; training steps; shares
+	Recipes  Measurement = "recipes"  // our plan's pictures right, next to careful recipes in PyTorch
 	Cells    Measurement = "cells"    // kernel start and warm cells, next to plain GoNB
 )
 
 // All returns every measurement.
 func All() []Measurement {
-	return []Measurement{Job, Head, Pictures, Forward, ONNX, Overlap, Tutorial, Finetune, Cells}
+	return []Measurement{Job, Head, Pictures, Forward, ONNX, Overlap, Tutorial, Finetune, Recipes, Cells}
 }
 
 // Quick returns the measurements that need neither a peer nor a set-up and do not take minutes.
@@ -52,12 +53,14 @@ type Options struct {
 	Python string
 	// Seconds is how long each rate is measured, in each of three rounds; 0 = 4.
 	Seconds float64
-	// Data is the data set of Job, Overlap, Tutorial and Finetune; "" = hymenoptera when it is
+	// Data is the data set of Job, Overlap, Tutorial, Finetune and Recipes; "" = hymenoptera when it is
 	// on this machine, else insects, which is drawn.
 	Data string
 	// Epochs is how many of the 25 epochs of Tutorial and Finetune PyTorch really runs, its
 	// time scaled up; 0 = all 25.
 	Epochs int
+	// Seeds is how many seeds Recipes repeats everything with; 0 = 1.
+	Seeds int
 	// Program is the tlkit that runs in processes of its own; "" = this program.
 	Program string
 	// Offline keeps every measurement off the network.
@@ -77,6 +80,9 @@ func (o Options) withDefaults(ctx context.Context) Options {
 	}
 	if o.Epochs == 0 {
 		o.Epochs = tutorialEpochs
+	}
+	if o.Seeds == 0 {
+		o.Seeds = 1
 	}
 	if o.Progress == nil {
 		o.Progress = silent{}
@@ -150,6 +156,8 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 		return s.tutorial(ctx)
 	case Finetune:
 		return s.finetune(ctx)
+	case Recipes:
+		return s.recipes(ctx)
 	case Cells:
 		return s.cells(ctx)
 	}

@@ -103,6 +103,92 @@ def step(model, batch, norms, seconds, threads):
     return {"rate": n / (time.perf_counter() - start), "cpu": (time.process_time() - cpu) / n * 1000, "peak": peak()}
 
 
+def trunk(torch, weights):
+    """torchvision's MobileNetV2 with the weights of our row, whose keys have other names."""
+    import torchvision
+    net = torchvision.models.mobilenet_v2(weights=None)
+    given = [v for k, v in torch.load(weights, map_location="cpu", weights_only=True).items() if "num_batches" not in k]
+    own = {k: v for k, v in net.state_dict().items() if "num_batches" not in k and not k.startswith("classifier")}
+    assert [tuple(v.shape) for v in given] == [tuple(v.shape) for v in own.values()], "not a MobileNetV2 trunk"
+    net.load_state_dict(dict(zip(own, given)), strict=False)
+    return net
+
+
+def folders(folder, valid, train_t, valid_t):
+    from torchvision import datasets
+    real = lambda p: not p.endswith(".gif")  # the archive's placeholder
+    return (datasets.ImageFolder(f"{folder}/train", train_t, is_valid_file=real),
+            datasets.ImageFolder(f"{folder}/{valid}", valid_t, is_valid_file=real))
+
+
+def careful(folder, valid, weights, seed, epochs, threads):
+    """One plain, careful recipe without any choice: first the head, on features of three
+    augmented passes; then all layers by AdamW, at rates that fall from the head towards the
+    pictures; batch norms keep their statistics. The last epoch counts."""
+    torch = torch_on(threads)
+    from torch import nn
+    from torchvision import transforms as T
+    begin, cpu = time.perf_counter(), time.process_time()
+    norm = T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    train, test = folders(folder, valid,
+                          T.Compose([T.RandomResizedCrop(224, scale=(0.35, 1)), T.RandomHorizontalFlip(), T.ToTensor(), norm]),
+                          T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), norm]))
+    torch.manual_seed(seed)
+    net = trunk(torch, weights)
+    net.classifier = nn.Linear(1280, len(train.classes))
+    net.eval()  # and so it stays: the norms keep their statistics
+    body = lambda x: net.features(x).mean((2, 3))
+    loader = torch.utils.data.DataLoader(train, batch_size=16, shuffle=True)
+    with torch.no_grad():
+        kept = [(body(x), y) for _ in range(3) for x, y in loader]
+    head = torch.optim.AdamW(net.classifier.parameters(), lr=3e-3, weight_decay=0.01)
+    for _ in range(60):
+        for x, y in kept:
+            head.zero_grad()
+            nn.functional.cross_entropy(net.classifier(x), y).backward()
+            head.step()
+    rate, blocks = 5e-4, list(net.features)
+    groups = [{"params": net.classifier.parameters(), "lr": rate}]
+    groups += [{"params": b.parameters(), "lr": rate * 0.8 ** (len(blocks) - 1 - i)} for i, b in enumerate(blocks)]
+    tuner, steps = torch.optim.AdamW(groups, weight_decay=0.01), epochs * len(loader)
+    warm = max(1, steps // 10)
+    import math
+    schedule = torch.optim.lr_scheduler.LambdaLR(tuner, lambda s: min((s + 1) / warm, (1 + math.cos(math.pi * max(0, s - warm) / (steps - warm))) / 2))
+    for _ in range(epochs):
+        for x, y in loader:
+            tuner.zero_grad()
+            nn.functional.cross_entropy(net.classifier(body(x)), y).backward()
+            tuner.step()
+            schedule.step()
+    return scored(torch, test, lambda x: net.classifier(body(x)), begin, cpu)
+
+
+def fastai(folder, valid, weights, seed, epochs, threads):
+    """fastai's vision_learner(...).fine_tune(epochs) with its defaults."""
+    torch = torch_on(threads)
+    import fastai
+    from fastai.vision.all import ImageDataLoaders, Normalize, Resize, accuracy, aug_transforms, imagenet_stats, set_seed, vision_learner
+    begin, cpu = time.perf_counter(), time.process_time()
+    set_seed(seed)
+    data = ImageDataLoaders.from_folder(folder, train="train", valid=valid, bs=32, num_workers=0, item_tfms=Resize(256), batch_tfms=[
+        *aug_transforms(size=224), Normalize.from_stats(*imagenet_stats)])
+    net = trunk(torch, weights)
+    learn = vision_learner(data, lambda pretrained=False: net, pretrained=False, metrics=accuracy, cut=lambda m: m.features)
+    learn.freeze()
+    with learn.no_bar(), learn.no_logging():
+        learn.fine_tune(epochs)
+    logits, y = learn.get_preds()
+    return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu, "correct": (logits.argmax(1) == y).sum().item(),
+            "total": len(y), "by": "fastai " + fastai.__version__}
+
+
+def scored(torch, test, logits, begin, cpu):
+    took, processor = time.perf_counter() - begin, time.process_time() - cpu
+    with torch.no_grad():
+        right = sum((logits(x).argmax(1) == y).sum().item() for x, y in torch.utils.data.DataLoader(test, batch_size=50))
+    return {"seconds": took, "cpu": processor, "correct": right, "total": len(test)}
+
+
 def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
     """PyTorch's transfer learning tutorial on MobileNetV2. "ConvNet as fixed feature
     extractor": the frozen network runs in every step of every epoch, batch norm in
@@ -110,23 +196,16 @@ def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
     follows each batch, as the tutorial has it. With timed < epochs only so many are run,
     and the seconds are scaled up."""
     torch = torch_on(threads)
-    import torchvision
     from PIL import ImageFile
-    from torchvision import datasets, transforms as T
+    from torchvision import transforms as T
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     begin = time.perf_counter()
     norm = T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     train_t = T.Compose([T.RandomResizedCrop(224), T.RandomHorizontalFlip(), T.ToTensor(), norm])
     valid_t = T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), norm])
-    real = lambda p: not p.endswith(".gif")  # the archive's placeholder
-    sets = {"train": datasets.ImageFolder(f"{folder}/train", train_t, is_valid_file=real),
-            "valid": datasets.ImageFolder(f"{folder}/{valid}", valid_t, is_valid_file=real)}
+    sets = dict(zip(("train", "valid"), folders(folder, valid, train_t, valid_t)))
     torch.manual_seed(1)
-    net = torchvision.models.mobilenet_v2(weights=None)
-    given = [v for k, v in torch.load(weights, map_location="cpu", weights_only=True).items() if "num_batches" not in k]
-    own = {k: v for k, v in net.state_dict().items() if "num_batches" not in k and not k.startswith("classifier")}
-    assert [tuple(v.shape) for v in given] == [tuple(v.shape) for v in own.values()], "not a MobileNetV2 trunk"
-    net.load_state_dict(dict(zip(own, given)), strict=False)
+    net = trunk(torch, weights)
     for p in net.parameters():
         p.requires_grad = everything
     net.classifier = torch.nn.Linear(1280, len(sets["train"].classes))
@@ -154,7 +233,8 @@ def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
     what = job.pop("what")
-    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx}[what](**job)
+    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx,
+              "careful": careful, "fastai": fastai}[what](**job)
     if "by" not in result:
         import torch
         result["by"] = "torch " + torch.__version__
