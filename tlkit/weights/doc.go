@@ -61,7 +61,7 @@
 // What a file may cost is in proportion to its size, too. Every reader draws from one budget: for
 // what describes the tensors, 16 MiB and 4 bytes for each byte of the file, at most 160 MiB; for
 // what all tensors hold together as float32, views of the same bytes counted each time, 32 MiB and
-// 6 bytes for each byte; and 10 seconds and a second for each 10 MB. JSON is measured before it is
+// 6 bytes for each byte; and 30 seconds and a second for each 10 MB. JSON is measured before it is
 // decoded: its values, depth, and the length of its texts and numbers. In errors, values of the
 // file are cut at 60 characters and escaped.
 //

@@ -44,7 +44,7 @@ func fixtures(t testing.TB) map[string][]byte {
 // time that it may take on a machine that does other things too.
 const (
 	allocBase, allocRate = 160 << 20, 32
-	longest              = 8 * time.Second
+	longest              = 20 * time.Second
 )
 
 // tryFile opens and reads everything; a panic that open caught is a failure, and so is a file that

@@ -251,21 +251,48 @@ func (f *fitter) complete() bool {
 	return slices.ContainsFunc(f.cands, func(c *candidate) bool { return c.found == f.need })
 }
 
-// addDotted adds a candidate for each prefix before which the names of the network stand.
+// maxCopies is how many copies of a network are looked at in one file.
+const maxCopies = 16
+
+// addDotted adds a candidate for each prefix before which the whole trunk stands, or for the one
+// with most of it.
 func (f *fitter) addDotted(n *naming) {
-	byPrefix := map[string]*candidate{}
+	votes, order := map[string]int{}, []string{}
+	f.eachSuffix(n, func(prefix, key string, i int) {
+		w := f.net.declared.Weights[i]
+		if w.Stage == backbone.Classifier || !slices.Equal(f.shapes[key], w.Shape) {
+			return
+		}
+		if votes[prefix]++; votes[prefix] == 1 {
+			order = append(order, prefix)
+		}
+	})
+	most := 0
+	for _, v := range votes {
+		most = max(most, v)
+	}
+	taken := map[string]*candidate{}
+	for _, prefix := range order {
+		if votes[prefix] == most && (most == f.need || len(taken) == 0) && len(taken) < maxCopies {
+			taken[prefix] = f.candidate(n, prefix, n.file)
+		}
+	}
+	f.eachSuffix(n, func(prefix, key string, i int) {
+		if c := taken[prefix]; c != nil {
+			f.put(c, i, key)
+		}
+	})
+}
+
+// eachSuffix visits the tensors whose names end in a name of the network.
+func (f *fitter) eachSuffix(n *naming, visit func(prefix, key string, i int)) {
 	for _, name := range f.names {
 		if !f.inEntry(name) {
 			continue
 		}
 		for start := 0; ; {
 			if i, ok := n.wanted[name[start:]]; ok {
-				c := byPrefix[name[:start]]
-				if c == nil {
-					c = f.candidate(n, name[:start], n.file)
-					byPrefix[name[:start]] = c
-				}
-				f.put(c, i, name)
+				visit(name[:start], name, i)
 			}
 			next := strings.IndexByte(name[start:], '.')
 			if next < 0 {
@@ -328,10 +355,10 @@ func (f *fitter) addNumbered(own *naming) {
 		}
 		return true
 	}
+	copies := 0
 	for _, at := range f.numberedPlaces() {
-		names := slices.Clone(own.file)
+		at.at = at.at[:0]
 		number := 0
-		matched := 0
 		for _, m := range modules {
 			for number < len(at.numbers) && !fits(at.prefix+at.numbers[number], m) {
 				number++
@@ -339,14 +366,18 @@ func (f *fitter) addNumbered(own *naming) {
 			if number == len(at.numbers) {
 				break
 			}
-			for _, i := range m.rest {
-				names[i] = at.numbers[number] + own.file[i][len(m.name):]
-			}
-			matched++
+			at.at = append(at.at, at.numbers[number])
 			number++
 		}
-		if matched < len(modules) {
+		if len(at.at) < len(modules) || copies == maxCopies {
 			continue
+		}
+		copies++
+		names := slices.Clone(own.file)
+		for k, m := range modules {
+			for _, i := range m.rest {
+				names[i] = at.at[k] + own.file[i][len(m.name):]
+			}
 		}
 		c := f.candidate(&naming{by: "with numbers for modules"}, at.prefix, names)
 		for i, name := range names {
@@ -361,6 +392,7 @@ func (f *fitter) addNumbered(own *naming) {
 type numberedPlace struct {
 	prefix  string
 	numbers []string // rising
+	at      []string // those of the network's modules
 }
 
 func (f *fitter) numberedPlaces() (places []*numberedPlace) {
@@ -457,9 +489,15 @@ func (f *fitter) leftovers(c *candidate) (left, foreign []string) {
 	for _, key := range c.keys {
 		used[key] = true
 	}
+	copies := f.copies(c)
+	for _, o := range copies {
+		for _, key := range o.keys {
+			used[key] = true
+		}
+	}
 	inCopy := func(key string) bool {
-		return slices.ContainsFunc(f.copies(c), func(o *candidate) bool {
-			return strings.HasPrefix(key, o.prefix) && !strings.HasPrefix(c.prefix, o.prefix) || slices.Contains(o.keys, key)
+		return slices.ContainsFunc(copies, func(o *candidate) bool {
+			return strings.HasPrefix(key, o.prefix) && !strings.HasPrefix(c.prefix, o.prefix)
 		})
 	}
 	trunk, heads := map[string]bool{}, map[string]bool{}
@@ -658,10 +696,19 @@ func (f *fitter) refuse(c *candidate, foreign []string) error {
 
 // todo says what to type next for a file that does not fit.
 func (f *fitter) todo() string {
-	if len(f.names) >= 20 {
+	if len(f.names) >= 20 && len(f.names) <= 5000 {
 		var fits []string
+		known := map[string]bool{} // by golden values, which rows of one architecture share
 		for _, r := range Rows() {
-			if r.Name != f.net.Row.Name && f.fitsRow(r) {
+			if r.Name == f.net.Row.Name {
+				continue
+			}
+			fit, done := known[r.golden]
+			if !done {
+				fit = f.fitsRow(r)
+				known[r.golden] = fit
+			}
+			if fit {
 				fits = append(fits, "--model "+r.Name)
 			}
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
@@ -264,6 +266,37 @@ func TestEveryTrunkStandsAlone(t *testing.T) {
 			if w.Name != full.Weights[i].Name || w.Stage == backbone.Classifier {
 				t.Fatalf("%s: tensor %d is %s of %s, in the whole network %s", r.Name, i, w.Name, w.Stage, full.Weights[i].Name)
 			}
+		}
+	}
+}
+
+// Files of many tensors that look like parts of many networks cost neither minutes nor gigabytes.
+func TestFitIsInProportion(t *testing.T) {
+	var parts, copies, numbers []weights.Tensor
+	for i := range 50_000 {
+		parts = append(parts, zeros(fmt.Sprintf("p%d.bn1.weight", i), 16))
+		numbers = append(numbers, zeros(fmt.Sprintf("p%d.%d.bn1.weight", i/3, i), 16))
+	}
+	for i := range 100 {
+		copies = append(copies, ofRow(t, cifar, fmt.Sprintf("copy%03d.", i), 0)...)
+	}
+	for _, c := range []struct {
+		what  string
+		all   []weights.Tensor
+		loads bool
+	}{{"parts", parts, false}, {"numbers", numbers, false}, {"copies", copies, true}} {
+		began := time.Now()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		n, err := load(t, cifar, "", c.all)
+		runtime.ReadMemStats(&after)
+		took, used := time.Since(began), (after.TotalAlloc-before.TotalAlloc)>>20
+		t.Logf("%s: %v, %d MB", c.what, took, used)
+		if (err == nil) != c.loads || took > 2*time.Minute || used > 300 {
+			t.Errorf("%s: %v, %d MB, %v", c.what, took, used, err)
+		}
+		if c.loads && (n.Entry != "copy000" || len(strings.Join(n.Notes, "\n")) > 500) {
+			t.Errorf("%s: under %s, notes %q", c.what, n.Entry, n.Notes)
 		}
 	}
 }

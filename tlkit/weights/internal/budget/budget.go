@@ -19,7 +19,7 @@ var ErrExhausted = errors.New("it asks for more than its size allows")
 const (
 	describeBase, describeRate, describeMost = 16 << 20, 4, 160 << 20
 	holdBase, holdRate                       = 32 << 20, 6
-	timeBase, timePerMB                      = 10 * time.Second, 100 * time.Millisecond
+	timeBase, timePerMB                      = 30 * time.Second, 100 * time.Millisecond
 )
 
 // Budget is what is left for a file. It is not safe for concurrent use.
@@ -36,7 +36,8 @@ type Budget struct {
 //   - 16 MiB and 4 bytes for each byte of the file, at most 160 MiB, for what describes its content;
 //   - 32 MiB and 6 bytes for each byte, for what its tensors hold together as float32, views of the
 //     same bytes counted each time: 8-bit numbers take four times their size;
-//   - 10 seconds and a second for each 10 MB, which no file reaches that keeps to the others.
+//   - 30 seconds and a second for each 10 MB, which no file reaches that keeps to the others: they
+//     take a second or two at most.
 func ForFile(ctx context.Context, size int64) *Budget {
 	size = max(0, min(size, 1<<50))
 	ctx, stop := context.WithTimeout(ctx, timeBase+time.Duration(size>>20)*timePerMB)
