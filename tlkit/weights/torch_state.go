@@ -209,7 +209,8 @@ func (w *walker) walk(name string, v any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d objects inside each other", maxDepth)
 	}
-	if err := w.budget.Describe(int64(len(name))); err != nil {
+	// Joining names and remembering the path take memory at every visit, shared values or not.
+	if err := w.budget.Describe(128 + int64(len(name))); err != nil {
 		return err
 	}
 	switch v := v.(type) {
