@@ -76,8 +76,10 @@ func checkClip(c *check) {
 	if !isFloat(c.in[0].kind) {
 		fail("it clips %s, only floats are supported", c.in[0])
 	}
-	c.number(1, c.float("min", 0))
-	c.number(2, c.float("max", 0))
+	low, high := c.number(1, c.float("min", -math.MaxFloat32)), c.number(2, c.float("max", math.MaxFloat32))
+	if old && low > high {
+		fail("from %g to %g", low, high)
+	}
 	for k := 1; k < len(c.in); k++ {
 		if c.has(k) && len(c.in[k].shape) > 0 && product(c.in[k].shape) != 1 {
 			fail("its bound is %s", c.in[k])
@@ -276,6 +278,9 @@ func checkGemm(c *check) {
 			fail("it adds %s to %s", c.in[2], out)
 		}
 		out.batch, out.outer = with.batch, with.outer
+	}
+	if c.survey.net.opset < 11 && !c.has(2) {
+		fail("version %d of the operators wants a third input", c.survey.net.opset)
 	}
 	c.float("alpha", 1)
 	c.float("beta", 1)
@@ -585,6 +590,35 @@ func checkTrilu(c *check) {
 	})
 }
 
+// checkCumSum adds up along an axis: of constants only, as tables of positions are computed.
+func checkCumSum(c *check) {
+	f := c.in[0]
+	if v := c.in[1].known; v == nil || len(v.ints) != 1 {
+		fail("its axis is no known number")
+	}
+	a := axis(c.in[1].known.ints[0], len(f.shape))
+	if c.flag("exclusive", 0) || c.flag("reverse", 0) || f.known == nil {
+		fail("only plain sums of constants are supported")
+	}
+	c.out[0] = f.result(f.shape)
+	c.fold(0, func() (*constant, error) {
+		out, step := f.known.pick(f.shape, shifted(f.shape, a, func(i int) int { return i })), strides(f.shape)[a]
+		for k := range out.len() {
+			switch {
+			case k/step%f.shape[a] == 0:
+			case out.floats != nil:
+				out.floats[k] += out.floats[k-step]
+			default:
+				out.ints[k] = wrapped(out.ints[k]+out.ints[k-step], out.dtype)
+			}
+		}
+		return out, nil
+	})
+	if c.out[0].known == nil {
+		fail("more than %d numbers", maxTensor)
+	}
+}
+
 var errNoScale = errors.New("its scale or zero point is no known number")
 
 // checkQuantize checks QuantizeLinear of floats that depend on the picture. Its result is kept in
@@ -610,6 +644,12 @@ func checkDequantize(c *check) {
 		fail("its zero point is %s, its input %s", c.in[2], c.in[0])
 	}
 	c.scale()
+	if c.in[0].kind == "I32" && c.has(2) {
+		zero := c.in[2].known
+		if zero == nil || slices.ContainsFunc(zero.ints, func(z int64) bool { return z != 0 }) {
+			fail("it has a zero point for 32-bit integers")
+		}
+	}
 	c.out[0] = c.in[0].as(c.in[1].kind)
 	c.macs += float64(product(c.in[0].shape)) * 2
 }
@@ -626,11 +666,12 @@ func (c *check) scale() {
 	if c.flag("saturate", 1); c.has(2) && product(c.in[2].shape) != product(s.shape) {
 		fail("its scale is %s, its zero point %s", s, c.in[2])
 	}
+	given := int64(c.int("axis", 1))
 	c.params = params{axes: nil}
 	if product(s.shape) == 1 && len(s.shape) <= 1 {
 		return
 	}
-	a := axis(int64(c.int("axis", 1)), len(f.shape))
+	a := axis(given, len(f.shape))
 	f.apart(a)
 	if len(s.shape) != 1 || s.shape[0] != f.shape[a] {
 		fail("its scale is %s for %s", s, f)

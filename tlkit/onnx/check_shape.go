@@ -46,16 +46,18 @@ func (c *check) inShape(f fact, shape []int) fact {
 		}
 		before *= d
 	}
-	likely := func(i int) int {
-		switch {
-		case shape[i] == f.shape[f.batch] && i == f.batch:
-			return 0
-		case shape[i] == f.shape[f.batch]:
-			return 1
-		case front == product(shape[:i]):
-			return 2
+	// An axis that counts pictures and nothing else is the likeliest, best at the place it had.
+	likely := func(i int) (unlikely int) {
+		if front != product(shape[:i]) {
+			unlikely += 4
 		}
-		return 3
+		if front/product(shape[:i])*c.batch != shape[i] {
+			unlikely += 2
+		}
+		if i != f.batch {
+			unlikely++
+		}
+		return unlikely
 	}
 	slices.SortStableFunc(axes, func(a, b int) int { return likely(a) - likely(b) })
 	if c.retry >= len(axes) {

@@ -35,6 +35,26 @@ func within(kind, types string) bool {
 	return types == anyType || slices.Contains(strings.Fields(types), kind)
 }
 
+// since are versions in which settings came, where that was later than their operation, or was still
+// to be when this one was first supported.
+var since = map[string]int{
+	"QuantizeLinear.axis": 13, "DequantizeLinear.axis": 13, "QuantizeLinear.saturate": 19, "Cast.saturate": 19,
+	"QuantizeLinear.block_size": 21, "DequantizeLinear.block_size": 21, "QuantizeLinear.output_dtype": 21, "DequantizeLinear.output_dtype": 23, "QuantizeLinear.precision": 23,
+	"Reshape.allowzero": 14, "Shape.start": 15, "Shape.end": 15, "BatchNormalization.training_mode": 14, "Dropout.seed": 12,
+	"Resize.antialias": 18, "Resize.axes": 18, "Resize.keep_aspect_ratio_policy": 18, "Resize.coordinate_transformation_mode": 11, "Resize.cubic_coeff_a": 11,
+	"Resize.exclude_outside": 11, "Resize.extrapolation_value": 11, "Resize.nearest_mode": 11, "Split.num_outputs": 18, "TopK.largest": 11, "TopK.sorted": 11,
+	"ReduceSum.noop_with_empty_axes": 13, "ReduceMean.noop_with_empty_axes": 18, "ReduceMax.noop_with_empty_axes": 18, "ReduceMin.noop_with_empty_axes": 18,
+	"ReduceProd.noop_with_empty_axes": 18, "ReduceL2.noop_with_empty_axes": 18, "ArgMax.select_last_index": 12, "ArgMin.select_last_index": 12,
+	"MaxPool.ceil_mode": 10, "MaxPool.dilations": 10, "AveragePool.ceil_mode": 10, "AveragePool.dilations": 19, "GatherND.batch_dims": 12, "Cast.round_mode": 24,
+}
+
+// until are the last versions of settings that became inputs, or went.
+var until = map[string]int{
+	"Clip.min": 10, "Clip.max": 10, "Pad.pads": 10, "Pad.value": 10, "Slice.axes": 9, "Slice.starts": 9, "Slice.ends": 9, "Dropout.ratio": 11,
+	"Squeeze.axes": 12, "Unsqueeze.axes": 12, "Split.split": 12, "ReduceSum.axes": 12, "ReduceMean.axes": 17, "ReduceMax.axes": 17,
+	"ReduceMin.axes": 17, "ReduceProd.axes": 17, "ReduceL2.axes": 17, "BatchNormalization.spatial": 8, "Reshape.shape": 4,
+}
+
 // judge checks what all rules have in common.
 func (r rule) judge(c *check, opset int) {
 	if opset < r.since {
@@ -43,6 +63,12 @@ func (r rule) judge(c *check, opset int) {
 	for name, a := range c.n.Attrs {
 		if !slices.Contains(strings.Fields(r.settings), name) {
 			fail("it has a setting %.40q, which the standard does not know", name)
+		}
+		if v := since[c.n.Op+"."+name]; opset < v {
+			fail("it has the setting %s, which is of version %d of the operators", name, v)
+		}
+		if v, ok := until[c.n.Op+"."+name]; ok && opset > v {
+			fail("it has the setting %s, which ended with version %d of the operators", name, v)
 		}
 		if a.Other != "" {
 			fail("its setting %.40q is a %s", name, a.Other)
@@ -136,6 +162,7 @@ func init() { // not in the declaration, because some checks refer to it
 		"TopK":            {since: 10, settings: "axis largest sorted", least: 2, outputs: 2, check: checkTopK},
 		"Range":           {since: 11, least: 3, types: "F32 F64 I16 I32 I64", same: 3, check: checkRange},
 		"ConstantOfShape": {since: 9, settings: "value", least: 1, types: "I64", check: checkConstantOfShape},
+		"CumSum":          {since: 11, settings: "exclusive reverse", least: 2, types: "F32 F64 I32 I64", check: checkCumSum},
 		"Trilu":           {since: 14, settings: "upper", least: 1, most: 2, check: checkTrilu},
 
 		"ReduceMean": reducing(numbers), "ReduceSum": reducing(numbers), "ReduceMax": reducing(numbers), "ReduceMin": reducing(numbers),

@@ -127,7 +127,7 @@ func (a *Net) survey(size int) (*survey, error) {
 		if first == nil {
 			first = err
 		}
-		if m := (*mixing)(nil); !errors.As(err, &m) || len(s.choices) == 0 || s.visits > 20*len(a.sequence)+2000 {
+		if m := (*mixing)(nil); !errors.As(err, &m) || len(s.choices) == 0 || s.visits > min(20*len(a.sequence)+5000, 200_000) {
 			return nil, first
 		}
 		last := s.choices[len(s.choices)-1]
@@ -265,9 +265,14 @@ func (s *survey) node(i int) (err error) {
 		s.facts[name] = f
 	}
 	if computed {
-		s.weighed++
-		if n.Op == "Conv" {
-			s.weighed += 3
+		switch n.Op {
+		case "Identity":
+		case "Conv":
+			s.weighed += 4
+		case "Concat", "Sum", "Max", "Min", "Split":
+			s.weighed += len(n.Inputs) + len(n.Outputs) - 1
+		default:
+			s.weighed++
 		}
 		s.params[i] = c.params
 	}

@@ -109,6 +109,8 @@ func (a *Net) findRepeated(f *weights.File) error {
 // staticInput reports whether an operation takes a few floats as settings at that input.
 func staticInput(op string, input int) bool {
 	switch op {
+	case "CumSum":
+		return true
 	case "Resize", "Clip", "Pad", "Pow", "Range":
 		return input >= 1
 	}

@@ -3,6 +3,7 @@ package weights
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/words"
@@ -120,7 +121,7 @@ func (r *onnxReader) model(m protoMessage) error {
 	case len(r.file.tensors) == 0:
 		return errors.New("no weights in it")
 	}
-	return nil
+	return r.dequantise()
 }
 
 func (r *onnxReader) operatorSet(field protoField, versions *int) error {
@@ -186,7 +187,7 @@ func (r *onnxReader) graphProto(m protoMessage) error {
 		}
 	}
 	r.graph.Inputs = inputs
-	return r.dequantise()
+	return nil
 }
 
 func (r *onnxReader) node(field protoField) error {
@@ -419,12 +420,12 @@ func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 			return nil // a name: the size is open
 		}
 		n, err := field.integer()
-		if n > 1<<31 {
-			n = 0
+		if n > math.MaxInt32 && n != math.MaxUint64 {
+			return fmt.Errorf("%s has an axis of %d", printable(v.Name), int64(n))
 		}
-		size = int(n)
+		size = int(int64(n))
 		if size == 0 {
-			size = -1 // some writers use it for an open size
+			size = -1 // some writers use it, or -1, for an open size
 		}
 		return err
 	})

@@ -23,6 +23,9 @@ func (r *onnxReader) dequantise() error {
 	total := int64(0)
 	for _, n := range r.graph.Nodes {
 		q, ok := quantisedTensor(n, tensors)
+		if _, axis := n.Attrs["axis"]; axis && r.graph.Opset < 13 {
+			ok = false
+		}
 		if !ok {
 			rest = append(rest, n)
 			continue
@@ -111,6 +114,9 @@ func (q quantised) unpack() ([]byte, error) {
 	if q.zero != nil {
 		if zero, err = q.zero.integers(); err != nil {
 			return nil, err
+		}
+		if q.packed.DType == "I32" && slices.ContainsFunc(zero, func(z int32) bool { return z != 0 }) {
+			return nil, fmt.Errorf("weights: %s has a zero point that is not 0, which 32-bit integers do not have", printable(q.packed.Name))
 		}
 	}
 	out := make([]byte, 4*len(whole))
