@@ -147,7 +147,10 @@ func pad(e *walk, n weights.ONNXNode, in []value) value {
 		if v.last {
 			axis = channelsBehind[i]
 		}
-		all[axis] = compute.PadAxis{Start: r[0], End: r[1]}
+		if r[0] < 0 || r[1] < 0 { // negative padding cuts off
+			v.node = SliceAxis(v.node, axis, AxisRange(max(0, -r[0]), v.node.Shape().Dim(axis)+min(0, r[1])))
+		}
+		all[axis] = compute.PadAxis{Start: max(0, r[0]), End: max(0, r[1])}
 	}
 	return v.same(Pad(v.node, Scalar(v.node.Graph(), v.node.DType(), with), all...))
 }

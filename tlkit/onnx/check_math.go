@@ -73,12 +73,15 @@ func checkClip(c *check) {
 	if old && len(c.in) > 1 || !old && (c.n.Attrs["min"].Floats != nil || c.n.Attrs["max"].Floats != nil) {
 		fail("its bounds are given as in another version of the operators")
 	}
-	if !isFloat(c.in[0].kind) {
+	whole := !isFloat(c.in[0].kind)
+	if whole && !c.allKnown(-1) {
 		fail("it clips %s, only floats are supported", c.in[0])
 	}
-	low, high := c.number(1, c.float("min", -math.MaxFloat32)), c.number(2, c.float("max", math.MaxFloat32))
-	if old && low > high {
-		fail("from %g to %g", low, high)
+	if !whole {
+		low, high := c.number(1, c.float("min", -math.MaxFloat32)), c.number(2, c.float("max", math.MaxFloat32))
+		if old && low > high {
+			fail("from %g to %g", low, high)
+		}
 	}
 	for k := 1; k < len(c.in); k++ {
 		if c.has(k) && len(c.in[k].shape) > 0 && product(c.in[k].shape) != 1 {
@@ -87,6 +90,24 @@ func checkClip(c *check) {
 	}
 	c.out[0] = c.in[0].result(c.in[0].shape)
 	c.macs += float64(product(c.in[0].shape))
+	c.fold(0, func() (out *constant, err error) {
+		out = c.in[0].known
+		for k, op := range []string{"Max", "Min"} {
+			bound, name := &constant{dtype: out.dtype, shape: []int{}}, []string{"min", "max"}[k]
+			switch _, given := c.n.Attrs[name]; {
+			case c.has(k + 1):
+				bound = c.in[k+1].known.reshaped([]int{})
+			case given:
+				bound.floats = []float32{float32(c.float(name, 0))}
+			default:
+				continue
+			}
+			if out, err = combine(arithmetics[op], out, bound, c.out[0].shape); out == nil || err != nil {
+				return nil, err
+			}
+		}
+		return out.reshaped(c.out[0].shape), nil
+	})
 }
 
 // broadcast works out the shape that values are brought to, with missing axes in front.

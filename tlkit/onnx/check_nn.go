@@ -192,6 +192,21 @@ func checkBatchNorm(c *check) {
 	c.macs += 2 * float64(product(f.shape))
 }
 
+func checkInstanceNorm(c *check) {
+	f := c.in[0]
+	if len(f.shape) < 3 || product(f.shape) == 0 {
+		fail("its input is %s", f)
+	}
+	for i := 1; i < len(f.shape); i++ {
+		f.apart(i)
+	}
+	c.vector(1, f.shape[1])
+	c.vector(2, f.shape[1])
+	c.float("epsilon", 0)
+	c.out[0] = f.result(f.shape)
+	c.macs += 8 * float64(product(f.shape))
+}
+
 func checkLayerNorm(c *check) {
 	f := c.in[0]
 	a := axis(int64(c.int("axis", -1)), len(f.shape))

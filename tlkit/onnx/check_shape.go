@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -433,11 +434,14 @@ func checkPad(c *check) {
 	shape, ranges := slices.Clone(f.shape), make([][3]int, rank)
 	for k, a := range axes {
 		before, behind := pads[k], pads[k+len(axes)]
-		if before < 0 || behind < 0 || before > 4095 || behind > 4095 {
+		if max(before, behind) > 4095 || min(before, behind) < -4095 { // negative ones cut off
 			fail("pads %v", pads)
 		}
-		if before+behind > 0 {
+		if before != 0 || behind != 0 {
 			f.apart(a)
+		}
+		if int64(shape[a])+min(before, 0)+min(behind, 0) < 1 {
+			fail("pads %v of %s: nothing is left", pads, f)
 		}
 		shape[a] += int(before + behind)
 		ranges[a] = [3]int{int(before), int(behind)}
@@ -613,4 +617,46 @@ func checkGatherND(c *check) {
 		out.batch, out.outer = f.batch-depth+q-1, f.outer
 	}
 	c.out[0] = out
+}
+
+// checkScatterND puts numbers into constants, as masks of attention are computed.
+func checkScatterND(c *check) {
+	f, index, update := c.in[0], c.in[1], c.in[2]
+	c.text("reduction", "none")
+	if !c.allKnown(-1) {
+		fail("only constants are supported")
+	}
+	q := len(index.shape)
+	if index.kind != "I64" || update.kind != f.kind || q < 1 || index.shape[q-1] < 1 || index.shape[q-1] > len(f.shape) {
+		fail("%s do not fit together", listed(c.in))
+	}
+	depth := index.shape[q-1]
+	if !slices.Equal(update.shape, slices.Concat(index.shape[:q-1], f.shape[depth:])) {
+		fail("%s do not fit together", listed(c.in))
+	}
+	c.out[0] = f.result(f.shape)
+	c.spend(product(update.shape))
+	c.fold(0, func() (*constant, error) {
+		out, steps, row := f.known.pick(f.shape, shifted(f.shape, 0, func(i int) int { return i })), strides(f.shape), product(f.shape[depth:])
+		for k := range product(index.shape[:q-1]) {
+			at := 0
+			for i := range depth {
+				v := index.known.ints[k*depth+i]
+				if v < 0 {
+					v += int64(f.shape[i])
+				}
+				if v < 0 || v >= int64(f.shape[i]) {
+					return nil, fmt.Errorf("element %d of %d", v, f.shape[i])
+				}
+				at += int(v) * steps[i]
+			}
+			for i := range row {
+				out.put(at+i, update.known, k*row+i)
+			}
+		}
+		return out, nil
+	})
+	if c.out[0].known == nil {
+		fail("more than %d numbers", maxTensor)
+	}
 }

@@ -97,6 +97,20 @@ func globalPool(reduce func(x *Node, axes ...int) *Node) operation {
 	})
 }
 
+// instanceNorm normalises each channel of each picture.
+func instanceNorm(e *walk, n weights.ONNXNode, in []value) value {
+	x := in[0].plain(e)
+	axes, shape := []int{}, slices.Repeat([]int{1}, x.Rank())
+	shape[1] = x.Shape().Dim(1)
+	for i := 2; i < x.Rank(); i++ {
+		axes = append(axes, i)
+	}
+	centred := Sub(x, ReduceAndKeep(x, ReduceMean, axes...))
+	variance := ReduceAndKeep(Square(centred), ReduceMean, axes...)
+	y := Div(centred, Sqrt(AddScalar(variance, normEps(n))))
+	return value{node: Add(Mul(y, Reshape(in[1].plain(e), shape...)), Reshape(in[2].plain(e), shape...))}
+}
+
 // layerNorm normalises everything from an axis on.
 func layerNorm(e *walk, n weights.ONNXNode, in []value) value {
 	x := in[0].plain(e)

@@ -45,7 +45,7 @@ var since = map[string]int{
 	"Resize.exclude_outside": 11, "Resize.extrapolation_value": 11, "Resize.nearest_mode": 11, "Split.num_outputs": 18, "TopK.largest": 11, "TopK.sorted": 11,
 	"ReduceSum.noop_with_empty_axes": 13, "ReduceMean.noop_with_empty_axes": 18, "ReduceMax.noop_with_empty_axes": 18, "ReduceMin.noop_with_empty_axes": 18,
 	"ReduceProd.noop_with_empty_axes": 18, "ReduceL2.noop_with_empty_axes": 18, "ArgMax.select_last_index": 12, "ArgMin.select_last_index": 12,
-	"MaxPool.ceil_mode": 10, "MaxPool.dilations": 10, "AveragePool.ceil_mode": 10, "AveragePool.dilations": 19, "GatherND.batch_dims": 12, "Cast.round_mode": 24,
+	"MaxPool.ceil_mode": 10, "MaxPool.dilations": 10, "AveragePool.ceil_mode": 10, "AveragePool.dilations": 19, "GatherND.batch_dims": 12, "ScatterND.reduction": 16, "Cast.round_mode": 24,
 }
 
 // until are the last versions of settings that became inputs, or went.
@@ -137,9 +137,10 @@ func init() { // not in the declaration, because some checks refer to it
 		"MaxPool":           {settings: "auto_pad ceil_mode dilations kernel_shape pads storage_order strides", least: 1, types: floats, outputs: 2, check: checkPool},
 		"AveragePool":       {settings: "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides", least: 1, types: floats, check: checkPool},
 		"GlobalAveragePool": {least: 1, types: floats, check: checkGlobalPool}, "GlobalMaxPool": {least: 1, types: floats, check: checkGlobalPool},
-		"BatchNormalization": {settings: "epsilon momentum training_mode spatial", least: 5, types: floats, outputs: 5, check: checkBatchNorm},
-		"LayerNormalization": {since: 17, settings: "axis epsilon stash_type", least: 2, most: 3, types: floats, outputs: 3, check: checkLayerNorm},
-		"Softmax":            {settings: "axis", least: 1, types: floats, check: checkSoftmax}, "LogSoftmax": {settings: "axis", least: 1, types: floats, check: checkSoftmax},
+		"BatchNormalization":    {settings: "epsilon momentum training_mode spatial", least: 5, types: floats, outputs: 5, check: checkBatchNorm},
+		"InstanceNormalization": {settings: "epsilon", least: 3, types: floats, same: 3, check: checkInstanceNorm},
+		"LayerNormalization":    {since: 17, settings: "axis epsilon stash_type", least: 2, most: 3, types: floats, outputs: 3, check: checkLayerNorm},
+		"Softmax":               {settings: "axis", least: 1, types: floats, check: checkSoftmax}, "LogSoftmax": {settings: "axis", least: 1, types: floats, check: checkSoftmax},
 		"MatMul": {least: 2, types: floats + " I32 I64 U32 U64", same: 2, check: checkMatMul},
 		"Gemm":   {settings: "alpha beta transA transB", least: 2, most: 3, types: floats, same: -1, check: checkGemm},
 		"Einsum": {since: 12, settings: "equation", least: 1, most: -1, types: numbers, same: -1, check: checkEinsum},
@@ -159,6 +160,7 @@ func init() { // not in the declaration, because some checks refer to it
 		"Expand":    {least: 2, check: checkExpand}, "Tile": {least: 2, check: checkTile},
 		"Gather": {settings: "axis", least: 2, check: checkGather}, "GatherElements": {since: 11, settings: "axis", least: 2, check: checkGatherElements},
 		"GatherND":        {since: 11, settings: "batch_dims", least: 2, check: checkGatherND},
+		"ScatterND":       {since: 11, settings: "reduction", least: 3, check: checkScatterND},
 		"TopK":            {since: 10, settings: "axis largest sorted", least: 2, outputs: 2, check: checkTopK},
 		"Range":           {since: 11, least: 3, types: "F32 F64 I16 I32 I64", same: 3, check: checkRange},
 		"ConstantOfShape": {since: 9, settings: "value", least: 1, types: "I64", check: checkConstantOfShape},

@@ -109,7 +109,7 @@ func (a *Net) findRepeated(f *weights.File) error {
 // staticInput reports whether an operation takes a few floats as settings at that input.
 func staticInput(op string, input int) bool {
 	switch op {
-	case "CumSum":
+	case "CumSum", "ScatterND":
 		return true
 	case "Resize", "Clip", "Pad", "Pow", "Range":
 		return input >= 1

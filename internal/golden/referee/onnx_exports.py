@@ -110,6 +110,24 @@ def classifier(model):
     return producer(model, name).input[0], end
 
 
+def tables():
+    """Settings that a file computes, as TensorFlow's padding and attention's masks are exported; negative padding."""
+    n = Net("tables", 17, ["batch", 3, 15, 15])
+    side = n.node("Cast", n.node("Slice", n.node("Shape", "pictures"), n.number([2]), n.number([3])), to=TensorProto.FLOAT)
+    total = n.node("Clip", n.node("Sub", n.node("Mul", n.node("Ceil", n.node("Div", side, n.number([2], np.float32))), n.number([2], np.float32)), n.node("Sub", side, n.number([3], np.float32))), n.number(0, np.float32))
+    half = n.node("Cast", n.node("Floor", n.node("Mul", total, n.number([0.5], np.float32))), to=TensorProto.INT64)
+    rest = n.node("Sub", n.node("Cast", total, to=TensorProto.INT64), half)
+    x = n.node("Pad", "pictures", n.node("Concat", n.number([0, 0]), half, half, n.number([0, 0]), rest, rest, axis=0), n.number(0, np.float32))
+    x = n.conv(x, "one", 6, 3, 3, strides=[2, 2])
+    x = n.node("Pad", x, n.number([0, 0, -1, 1, 0, 0, 0, -2]), n.number(0.5, np.float32))
+    x = n.node("InstanceNormalization", x, n.weight("norm.weight", 6), n.weight("norm.bias", 6), epsilon=1e-3)
+    mask = n.node("ScatterND", n.node("ConstantOfShape", n.number([8, 8]), value=numpy_helper.from_array(np.array([1], np.float32))),
+                  n.number([[0, 0], [3, -1], [6, 6]]), n.number([-1, 2, 3], np.float32))
+    x = n.node("Mul", x, n.node("Mul", mask, n.node("CumSum", mask, n.number(1))))
+    x = n.node("Flatten", n.node("GlobalAveragePool", n.node("Relu", x)))
+    return n.model(n.node("Gemm", x, n.weight("fc.weight", 5, 6), n.weight("fc.bias", 5), transB=1, out="logits"), 5)
+
+
 class Calibration(CalibrationDataReader):
     def __init__(self, name):
         self.rows = iter([{name: np.ascontiguousarray(pictures(16).transpose(0, 3, 1, 2))}])
@@ -199,6 +217,8 @@ def main():
     model, side, cuts = prepared()
     onnx.save(model, os.path.join(folder, "prepared.onnx"))
     add("prepared.onnx", side, cuts)
+    onnx.save(tables(), os.path.join(folder, "tables.onnx"))
+    add("tables.onnx", 15)
     for name, bytes in (("quantised.onnx", False), ("quantised_bytes.onnx", True)):
         quantised(os.path.join(folder, name), bytes)
         add(name, 16, optimise=False)
