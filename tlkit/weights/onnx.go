@@ -421,7 +421,7 @@ func (r *onnxReader) axis(field protoField, v *ONNXValue) error {
 		}
 		n, err := field.integer()
 		if n > math.MaxInt32 && n != math.MaxUint64 {
-			return fmt.Errorf("%s has an axis of %d", printable(v.Name), int64(n))
+			return fmt.Errorf("%s has an axis of %d", words.Quote(v.Name), int64(n))
 		}
 		size = int(int64(n))
 		if size == 0 {

@@ -116,7 +116,7 @@ func (q quantised) unpack() ([]byte, error) {
 			return nil, err
 		}
 		if q.packed.DType == "I32" && slices.ContainsFunc(zero, func(z int32) bool { return z != 0 }) {
-			return nil, fmt.Errorf("weights: %s has a zero point that is not 0, which 32-bit integers do not have", printable(q.packed.Name))
+			return nil, fmt.Errorf("weights: %s has a zero point that is not 0, which 32-bit integers do not have", words.Quote(q.packed.Name))
 		}
 	}
 	out := make([]byte, 4*len(whole))
