@@ -96,7 +96,7 @@ func (p *Plan) tlkit(d Data, first string) {
 	p.Search = s
 	p.Groups = p.groupsFrom(names, first, s.Rates[0], s)
 	p.explainPrice(d.Net, first)
-	p.because("the rates are tried in this order on %d folds of the training pictures, and the first that beats the head alone by twice the standard error is taken, with the mix of the lowest loss; trials that fall behind on the first folds are dropped", s.Folds)
+	p.because("the rates are tried in this order on %d folds of the training pictures, and the first that beats the head alone by twice the standard error is taken, with the mix of the highest score; trials that fall behind on the first folds are dropped", s.Folds)
 }
 
 // cacheViews decides whether augmented views are cached in front of a stage.

@@ -316,12 +316,14 @@ func (s *searching) try(ctx context.Context, t *tuner, fold int) (*part, error) 
 	return p, nil
 }
 
-// choose returns the index of the trial to follow, or -1 for none: the one with the lowest loss of
-// those that beat the head alone by more than chance and do not have a lower score.
+// choose returns the index of the trial to follow, or -1 for none. Of those whose loss beats that of
+// the head alone by more than chance, and whose score is no lower, it is the one with the highest
+// score, or the lowest loss if scores are equal.
 func choose(trials []Trial) int {
 	best := -1
 	for i, t := range trials {
-		if i > 0 && t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score && (best < 0 || t.Loss < trials[best].Loss) {
+		pays := i > 0 && t.Total == trials[0].Total && t.Gain > standardErrors*t.Error && t.Score >= trials[0].Score
+		if pays && (best < 0 || t.Score > trials[best].Score || t.Score == trials[best].Score && t.Loss < trials[best].Loss) {
 			best = i
 		}
 	}

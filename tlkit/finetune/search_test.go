@@ -14,8 +14,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
-// Of trials that beat the head alone by more than chance, the one with the lowest loss is taken; a
-// trial that was dropped, or has a lower score, is not.
+// Of trials that beat the head alone by more than chance, the one with the highest score is taken; a
+// trial that was dropped, or has a lower score than the head alone, is not.
 func TestChoose(t *testing.T) {
 	alone := Trial{Total: 40, Loss: 0.5, Score: 0.8}
 	trial := func(loss, err, score float64) Trial {
@@ -27,7 +27,8 @@ func TestChoose(t *testing.T) {
 		trials []Trial
 		want   int
 	}{
-		"the lowest loss":          {[]Trial{trial(0.3, 0.05, 0.9), trial(0.2, 0.05, 0.9)}, 2},
+		"the highest score":        {[]Trial{trial(0.2, 0.05, 0.9), trial(0.3, 0.05, 0.92)}, 2},
+		"the lower of two losses":  {[]Trial{trial(0.3, 0.05, 0.9), trial(0.2, 0.05, 0.9)}, 2},
 		"no better than chance":    {[]Trial{trial(0.4, 0.06, 0.9)}, -1},
 		"a lower score":            {[]Trial{trial(0.2, 0.05, 0.7), trial(0.3, 0.05, 0.8)}, 2},
 		"dropped on the way":       {[]Trial{dropped}, -1},
