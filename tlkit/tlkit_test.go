@@ -486,7 +486,7 @@ func TestInterruptOfWhatCannotBeStopped(t *testing.T) {
 			})
 		}
 	})
-	if took := time.Since(interrupted); status != 130 || took > 4900*time.Millisecond || !strings.Contains(words(got[len(got)-1]), "→ run it again") {
+	if took := time.Since(interrupted); status != 130 || took > 4900*time.Millisecond || !strings.Contains(words(got[len(got)-1]), "→ run the cell again") {
 		t.Errorf("status %d after %v, %d outputs\n%s", status, took, len(got), out)
 	}
 }
@@ -499,7 +499,7 @@ func TestInterruptBetweenVerbs(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 		}
 	})
-	if last := words(got[len(got)-1]); status != 130 || last != "interrupted; Show is done, the rest of the cell is not" {
+	if last := words(got[len(got)-1]); status != 130 || last != "paused: Show is done, the rest of the cell is not; run the cell again to go on" {
 		t.Errorf("status %d, %q\n%s", status, last, out)
 	}
 }
