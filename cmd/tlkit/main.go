@@ -136,7 +136,7 @@ func (c *command) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never use the network, only what is cached")
 	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: also load weights whose licence demands that")
-	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.verify(), c.bench(),
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.history(), c.verify(), c.bench(),
 		c.lab(), c.runNotebooks(), c.uninstall(), c.version(), c.kernel())
 	return root
 }
