@@ -25,6 +25,10 @@ type LogisticOptions struct {
 	// Indices of the held-out samples of each fold; required with several strengths.
 	Folds      [][]int
 	Iterations int // maximum number of solver iterations of the final fit; 0 = 200
+	// ClassWeights weighs the loss of each sample by N/(K n), where n of the N samples have its
+	// class, so that rare classes count as much as frequent ones; also where the strength is
+	// chosen. It needs one label a picture. Losses in Step stay without weights.
+	ClassWeights bool
 	// Step is called after each iteration of the final fit; may be nil.
 	Step func(Step)
 }
@@ -108,10 +112,20 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	if o.Iterations == 0 {
 		o.Iterations = 200
 	}
+	var weights []float64
+	if o.ClassWeights {
+		weights, err = s.classWeights()
+		if err != nil {
+			return nil, err
+		}
+	}
 	d := newDesign(s)
 	folds, err := makeFolds(d, s, o.Folds)
 	if err != nil {
 		return nil, err
+	}
+	for i := range folds {
+		folds[i].weights = weights
 	}
 	fit := &Fit{Strength: strengths[0]}
 	if len(strengths) > 1 {
@@ -142,7 +156,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		}
 		o.Step(row)
 	}
-	params, err := problem{z: b.z, Samples: s.pick(all), strength: fit.Strength}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
+	params, err := problem{z: b.z, Samples: s.pick(all), strength: fit.Strength, weights: weights}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +186,8 @@ type fold struct {
 	s    Samples // labels of the fold's training rows, without features
 	held []int
 	x    *mat.Dense // the held-out rows in the basis
+
+	weights []float64 // of the classes; nil = none
 }
 
 func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
@@ -230,7 +246,7 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 		var start []float64
 		for i, l := range strengths {
 			// The choice among strengths a factor of 3 apart does not need a precise optimum.
-			params, err := problem{z: fo.b.z, Samples: fo.s, strength: l}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
+			params, err := problem{z: fo.b.z, Samples: fo.s, strength: l, weights: fo.weights}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
 			if err != nil {
 				return err
 			}
@@ -247,6 +263,9 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 		c := Choice{Strength: l}
 		c.Loss, c.Score, c.Right = s.measure(logits[i])
 		c.Right = max(c.Right, 0)
+		if weights := folds[0].weights; weights != nil {
+			c.Loss = s.weighedLoss(logits[i], weights)
+		}
 		choices[i] = c
 	}
 	return choices, nil
@@ -296,7 +315,7 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64,
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
 		fo := folds[f]
-		params, err := problem{z: fo.b.z, Samples: fo.s, strength: strength}.solve(ctx, descent{iterations: iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
+		params, err := problem{z: fo.b.z, Samples: fo.s, strength: strength, weights: fo.weights}.solve(ctx, descent{iterations: iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
 			if keep {
 				byFold[f] = append(byFold[f], append([]float64(nil), p...))
 			}
@@ -329,6 +348,7 @@ type problem struct {
 	z        *mat.Dense // [n, r]
 	Samples             // without features
 	strength float64
+	weights  []float64 // of the classes; nil = none
 }
 
 // loss returns the value at params (β [r, K] then b [K]) and writes the gradient.
@@ -359,11 +379,16 @@ func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 			row[j] = math.Exp(v - top)
 			z += row[j]
 		}
-		ce += math.Log(z) - right
+		weight := 1.0
+		if p.weights != nil {
+			weight = p.weights[c]
+		}
+		ce += weight * (math.Log(z) - right)
 		for j := range row {
 			row[j] /= z * float64(n)
+			row[j] *= weight
 		}
-		row[c] -= 1 / float64(n)
+		row[c] -= weight / float64(n)
 		for j, v := range row {
 			gradBias[j] += v
 		}

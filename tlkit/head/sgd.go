@@ -22,6 +22,10 @@ type SGDOptions struct {
 	Seed     uint64     // initial weights and the order of the samples
 	Folds    [][]int    // held-out samples of each fold, for an out-of-fold curve; may be nil
 	Step     func(Step) // called after each epoch; may be nil
+	// ClassWeights weighs the loss of each sample by N/(K n), as in [LogisticOptions].
+	ClassWeights bool
+
+	weights []float64 // of the classes; nil = none
 }
 
 func (o SGDOptions) filled() (SGDOptions, error) {
@@ -67,6 +71,12 @@ func SGD(ctx context.Context, s Samples, o SGDOptions) (*Fit, error) {
 	o, err := o.filled()
 	if err != nil {
 		return nil, err
+	}
+	if o.ClassWeights {
+		o.weights, err = s.classWeights()
+		if err != nil {
+			return nil, err
+		}
 	}
 	runs, err := sgdRuns(s, o)
 	if err != nil {
@@ -164,8 +174,12 @@ func (r *sgdRun) epoch(s Samples, o SGDOptions, rate float64) {
 		for i, row := range batch {
 			softmaxRow(p, r.head.Logits(s.Row(row)))
 			p[s.Y[row]]--
+			weight := float32(1)
+			if o.weights != nil {
+				weight = float32(o.weights[s.Y[row]])
+			}
 			for j, v := range p {
-				delta[i*k+j] = v / float32(len(batch))
+				delta[i*k+j] = weight * v / float32(len(batch))
 			}
 		}
 		for j := range k {

@@ -84,14 +84,14 @@ func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, e
 func (p Plan) fit(ctx context.Context, train head.Samples, folds [][]int, step func(head.Step)) (*head.Fit, error) {
 	switch p.Head {
 	case head.LogisticKind:
-		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step})
+		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step, ClassWeights: p.ClassWeights})
 	case head.SGDKind:
 		momentum := p.Momentum
 		if momentum == 0 {
 			momentum = -1 // 0 stands for the default
 		}
 		return head.SGD(ctx, train, head.SGDOptions{Epochs: p.Epochs, Batch: p.Batch, Rate: p.Rate, Momentum: momentum,
-			Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step})
+			Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step, ClassWeights: p.ClassWeights})
 	case head.RidgeKind:
 		return head.Ridge(ctx, train, head.RidgeOptions{Strengths: p.Strengths, Folds: folds, Step: step})
 	}

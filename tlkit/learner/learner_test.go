@@ -125,4 +125,42 @@ func TestPlansSayWhy(t *testing.T) {
 	if _, err := NewPlan(task.Classes{}, two, Options{Epochs: 3}); err == nil {
 		t.Error("epochs are accepted for a head without epochs")
 	}
+	p, err := NewPlan(task.Classes{}, two, Options{ClassWeights: true})
+	if err != nil || !p.ClassWeights || !strings.Contains(p.String(), "rare classes") {
+		t.Errorf("class weights: %v, %v", p, err)
+	}
+	if _, err := NewPlan(task.Labels{}, head.Samples{Targets: []float64{0, 1}, Classes: 1}, Options{ClassWeights: true}); err == nil || !strings.Contains(err.Error(), "one label a picture") {
+		t.Errorf("class weights for several labels: %v", err)
+	}
+}
+
+// The plan's class weights reach the solvers.
+func TestClassWeightsReachTheFit(t *testing.T) {
+	train := blobs(80)
+	keep := []int{}
+	for i := range train.Len() {
+		if train.Y[i] == 0 || i%8 == 1 {
+			keep = append(keep, i)
+		}
+	}
+	train = train.Select(keep)
+	for _, kind := range []head.Kind{head.LogisticKind, head.SGDKind} {
+		var heads []*head.Linear
+		for _, weigh := range []bool{false, true} {
+			plan, err := NewPlan(task.Classes{}, train, Options{Head: kind, Seed: 1, ClassWeights: weigh})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan.Folds = 0
+			plan.Strengths = plan.Strengths[:min(1, len(plan.Strengths))]
+			r, err := FitHead(context.Background(), Data{Train: train}, plan, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			heads = append(heads, r.Fit.Head)
+		}
+		if !(heads[1].Bias[1]-heads[1].Bias[0] > heads[0].Bias[1]-heads[0].Bias[0]) {
+			t.Errorf("%s: the rare class has bias %v, with class weights %v", kind, heads[0].Bias, heads[1].Bias)
+		}
+	}
 }

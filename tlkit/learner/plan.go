@@ -2,12 +2,14 @@ package learner
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
@@ -31,9 +33,11 @@ type Plan struct {
 	Every     int       `json:"every,omitempty"` // epochs between drops of the rate
 	Drop      float64   `json:"drop,omitempty"`  // factor of a drop
 	// Augmented views per training picture; 0 = the picture itself.
-	Views   int      `json:"views,omitempty"`
-	Seed    uint64   `json:"seed"`
-	Reasons []string `json:"reasons"` // why, one sentence for each choice
+	Views int `json:"views,omitempty"`
+	// Weigh classes by N/(K n), so that rare ones count more.
+	ClassWeights bool     `json:"class_weights,omitempty"`
+	Seed         uint64   `json:"seed"`
+	Reasons      []string `json:"reasons"` // why, one sentence for each choice
 }
 
 // Defaults for folds and strengths, and the hyperparameters of PyTorch's tutorial.
@@ -56,7 +60,10 @@ type Options struct {
 	Epochs int       // of SGDKind; 0 = the tutorial's 25
 	// Augmented views of each training picture, up to MaxViews; 0 = the picture itself.
 	Views int
-	Seed  uint64
+	// Weigh classes by N/(K n), so that rare ones count as much as frequent ones; for one label a
+	// picture only.
+	ClassWeights bool
+	Seed         uint64
 }
 
 // Check reports options that are invalid for any data.
@@ -71,14 +78,31 @@ func (o Options) Check() error {
 	case o.Epochs > 0 && o.Head != head.SGDKind:
 		return advice.New(fmt.Errorf("learner: %d epochs for a logistic head, which is fitted to its optimum", o.Epochs), "use --head sgd --epochs %d", o.Epochs)
 	}
+	if o.ClassWeights && o.Head == head.RidgeKind {
+		return advice.New(errors.New("learner: class weights for ridge regression, which learns values"), "leave them out")
+	}
+	return nil
+}
+
+// CheckTask reports options that are invalid for a task.
+func (o Options) CheckTask(t task.Task) error {
+	if _, err := task.HeadKind(t, o.Head); err != nil {
+		return err
+	}
+	if o.ClassWeights && t.Name() != datasets.Classes {
+		return advice.New(fmt.Errorf("learner: class weights need one label a picture, and these pictures have %s", t.Name()), "leave them out")
+	}
 	return nil
 }
 
 // NewPlan makes a plan from the labels of the training samples; features may be absent. It is an
 // error if the options are invalid or the task has no such head.
 func NewPlan(t task.Task, train head.Samples, o Options) (Plan, error) {
-	p := Plan{Views: o.Views, Seed: o.Seed}
+	p := Plan{Views: o.Views, Seed: o.Seed, ClassWeights: o.ClassWeights}
 	if err := o.Check(); err != nil {
+		return p, err
+	}
+	if err := o.CheckTask(t); err != nil {
 		return p, err
 	}
 	var err error
@@ -163,6 +187,9 @@ func (p Plan) String() string {
 	}
 	if p.Views > 0 {
 		fmt.Fprintf(&b, ", %d augmented views a picture", p.Views)
+	}
+	if p.ClassWeights {
+		b.WriteString(", rare classes weighed up")
 	}
 	fmt.Fprintf(&b, ", seed %d", p.Seed)
 	for _, r := range p.Reasons {
