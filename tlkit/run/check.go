@@ -11,6 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -31,6 +32,9 @@ func (s Spec) check() error {
 	case s.MinPerLabel < 0:
 		return fmt.Errorf("run: at least %d pictures of each label, want 0 or more (--min-per-label)", s.MinPerLabel)
 	}
+	if err := s.checkChanges(); err != nil {
+		return err
+	}
 	if s.Plan != "" && !slices.Contains(plans, string(s.Plan)) {
 		return advice.New(fmt.Errorf("run: there is no plan %q", s.Plan), "%suse %s", words.DidYouMean(string(s.Plan), plans), strings.Join(plans, ", "))
 	}
@@ -44,6 +48,23 @@ func (s Spec) check() error {
 		return err
 	}
 	return s.checkNetwork()
+}
+
+// checkChanges reports settings of fine-tuning without fine-tuning, and settings that contradict each
+// other.
+func (s Spec) checkChanges() error {
+	c := s.changes()
+	c.ClassWeights = false // of the head, too
+	if s.Finetune == 0 && c != (finetune.Changes{}) {
+		if s.Head == head.SGDKind && (s.Rate != 0 || s.Batch != 0) {
+			return advice.New(fmt.Errorf("run: rate %g and batch %d for the head %s, which has those of PyTorch's tutorial", s.Rate, s.Batch, s.Head), "leave out --rate and --batch, or add --finetune 5: they are of fine-tuning")
+		}
+		return advice.New(fmt.Errorf("run: rate %g, batch %d, mixup %g, augment %q without fine-tuning", s.Rate, s.Batch, s.Mixup, s.Augment), "say for how many epochs, as with --finetune 5: --rate, --batch, --mixup and --augment are of fine-tuning")
+	}
+	if s.Augment == finetune.AugmentOff && s.Views > 0 {
+		return advice.New(fmt.Errorf("run: %d augmented views of each picture, and augmentation %q", s.Views, s.Augment), "leave out --views or --augment")
+	}
+	return c.Check()
 }
 
 // checkNetwork reports unknown names of the network, its preset, statistics, weights file or stage.

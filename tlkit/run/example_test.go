@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/tlkit/transfer-learning/internal/formulanet"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -40,4 +42,54 @@ func ExampleTrain() {
 		}
 	}
 	// Output: accuracy of 200 pictures of test
+}
+
+// A plan of your own, from the data to a head file that predicts like any other.
+func ExampleTunedHead() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	row, err := zoo.Find("resnet20_cifar10")
+	if err != nil {
+		log.Fatal(err)
+	}
+	weights := filepath.Join(dir, "weights.safetensors") // made up, so that nothing is downloaded
+	if err := formulanet.Write(weights, row.Arch(), row.Preset.Size, 1); err != nil {
+		log.Fatal(err)
+	}
+	ctx, spec := context.Background(), run.Spec{Data: "insects-few", Model: row.Name, Weights: weights, Seed: 1}
+
+	d, err := run.Prepare(ctx, spec, run.Place{}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan, err := finetune.NewPlan(finetune.KerasGuide, d, finetune.Options{Epochs: 1, From: "layer3", Seed: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan.Smoothing = 0.1 // whatever you like to change
+	tuned, err := finetune.Train(ctx, d, plan, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	h, err := run.TunedHead(ctx, run.Tuned{Spec: spec, Data: d, Result: tuned}, run.Place{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	file := filepath.Join(dir, "mine.head.safetensors")
+	if err := h.Write(file); err != nil {
+		log.Fatal(err)
+	}
+
+	h, err = export.Read(file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(h.Labels, h.Result.Metric, "of", h.Result.Total, "pictures of", h.Result.Split)
+	fmt.Println(len(h.Changed), "tensors changed")
+	// Output:
+	// [ants bees] accuracy of 200 pictures of test
+	// 18 tensors changed
 }

@@ -170,6 +170,29 @@ func TestFinetune(t *testing.T) {
 		t.Errorf("%d pictures of %s to measure, the run had %d of %s", len(d.Valid), d.Split, r.Total, r.Split)
 	}
 
+	// Its head file is that of the run, but for the plan of the head, and the score is the same.
+	byHand, err := TunedHead(ctx, Tuned{Spec: frozen, Data: d, Result: tuned}, Place{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byHand.Plan = h.Plan
+	other := filepath.Join(work, "by-hand.safetensors")
+	if err := byHand.Write(other); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := os.ReadFile(other); err != nil || !bytes.Equal(a, c) {
+		t.Errorf("the head file of a plan of one's own differs from the run's: %v, %+v", err, byHand.Result)
+	}
+	for word, bad := range map[string]Tuned{
+		"pass the data of run.Prepare":    {Spec: frozen, Data: d},
+		"pass the spec that Prepare got":  {Spec: Spec{Data: testpictures.Shapes(t, []string{"discs", "bars"}, 3), Seed: 1}, Data: d, Result: tuned},
+		"pass the spec that Prepare got.": {Spec: Spec{Data: folder, Seed: 2}, Data: d, Result: tuned},
+	} {
+		if _, err := TunedHead(ctx, bad, Place{}); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(word, ".")) {
+			t.Errorf("want an error with %q, got %v", word, err)
+		}
+	}
+
 	for word, bad := range map[string]Spec{
 		"leave --folds out": {Data: folder, Model: frozen.Model, Finetune: 1, Folds: 3},
 		"--finetune 5":      {Data: folder, Model: frozen.Model, Plan: "fastai"},

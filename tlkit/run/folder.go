@@ -19,6 +19,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
+// retrain says how to train although a run of the same name is there. Its folder does not show in
+// JupyterLab's file browser, so it is of little help to say that it can be deleted.
+const retrain = "train it again with --retrain (in a notebook, Retrain: true)"
+
 // Home is the folder of the runs, relative to the working folder.
 const Home = ".tlkit"
 
@@ -148,7 +152,7 @@ func (f *folder) claim(p Place, s Spec, say func(string)) (done *Result, err err
 // earlier returns the spec of the run in the folder.
 func (f *folder) earlier(raw []byte) (before Spec, err error) {
 	if err := json.Unmarshal(raw, &before); err != nil {
-		return Spec{}, advice.New(fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is unknown what was trained there", f.path, err), "delete that folder, or give this run another name")
+		return Spec{}, advice.New(fmt.Errorf("run: %s: spec.json cannot be read (%w), so it is unknown what was trained there", f.path, err), "give this run another name, or %s", retrain)
 	}
 	return before, nil
 }
@@ -186,7 +190,7 @@ func (f *folder) makeRoom(p Place, before, s Spec, say func(string)) error {
 		return nil
 	}
 	if p.Keep {
-		return advice.New(fmt.Errorf("run: %s has a run with other settings:\n%s", f.path, strings.TrimRight(difference(before, s), "\n")), "give this one another name, or delete that folder")
+		return advice.New(fmt.Errorf("run: %s has a run with other settings:\n%s", f.path, strings.TrimRight(difference(before, s), "\n")), "give this one another name, or %s; the other run is moved aside", retrain)
 	}
 	aside, err := moveAside(f.path)
 	if err != nil {

@@ -1,14 +1,24 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // headFile is the name of the head file in a run's folder.
@@ -16,38 +26,158 @@ const headFile = "head.safetensors"
 
 // write makes the content of the head file, and writes it into the folder for the first seed.
 func (t *training) write(ctx context.Context) error {
-	linear, net := t.fitted.Fit.Head, t.opened.net
-	if t.tuned != nil {
-		linear, net = t.tuned.result.Head, t.tuned.result.Net
-	}
-	parity, err := export.Parity(ctx, features.FromNet(net, t.opened.eng), net.Preset, linear)
-	if err != nil {
-		return err
-	}
 	plan, err := t.plans()
 	if err != nil {
 		return err
 	}
-	row := t.opened.net.Row
-	t.head = &export.Head{
-		Task: t.opened.data.Task, Thresholds: t.reading.Thresholds, Scales: t.reading.Scales,
-		Labels: t.opened.data.Labels, Preset: net.Preset, Seed: t.spec.Seed, Plan: plan, Linear: *linear, Parity: parity,
-		Backbone: export.Backbone{Name: row.Name, SHA256: t.opened.net.SHA256, Entry: t.opened.net.Entry, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
-		Data:     export.Data{Name: t.opened.data.Name, Fingerprint: t.opened.fingerprint, Train: t.train.pictures()},
-		Result:   export.Result{Split: t.split, Folds: t.spec.Folds, Score: t.figures.Score},
-		Versions: engine.Versions(),
-	}
-	t.head.Versions["go"] = runtime.Version()
-	if set := t.opened.data.Set; set != nil {
-		t.head.Data.Licence = set.Licence
+	c := headContent{
+		linear: t.fitted.Fit.Head, net: t.opened.net, reading: t.reading, plan: plan, seed: t.spec.Seed, train: t.train.pictures(),
+		result: export.Result{Split: t.split, Folds: t.spec.Folds, Score: t.figures.Score},
 	}
 	if t.tuned != nil {
-		t.head.Changed = net.Changes()
+		c.linear, c.net, c.tuned = t.tuned.result.Head, t.tuned.result.Net, true
 	}
-	if !t.first {
-		return nil
+	t.head, err = t.opened.head(ctx, c)
+	if err != nil || !t.first {
+		return err
 	}
 	return t.head.Write(t.folder.file(headFile))
+}
+
+// headContent is what a head file holds beside data set and backbone.
+type headContent struct {
+	linear  *head.Linear
+	net     *zoo.Net // the backbone, or the tuned network
+	tuned   bool     // it is the tuned one
+	reading task.Reading
+	plan    json.RawMessage
+	seed    uint64
+	train   int // pictures
+	result  export.Result
+}
+
+// head returns the content of a head file, with the logits of the built-in pictures.
+func (o *opened) head(ctx context.Context, c headContent) (*export.Head, error) {
+	parity, err := export.Parity(ctx, features.FromNet(c.net, o.eng), c.net.Preset, c.linear)
+	if err != nil {
+		return nil, err
+	}
+	row := o.net.Row
+	h := &export.Head{
+		Task: o.data.Task, Thresholds: c.reading.Thresholds, Scales: c.reading.Scales,
+		Labels: o.data.Labels, Preset: c.net.Preset, Seed: c.seed, Plan: c.plan, Linear: *c.linear, Parity: parity,
+		Backbone: export.Backbone{Name: row.Name, SHA256: o.net.SHA256, Entry: o.net.Entry, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
+		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: c.train},
+		Result:   c.result,
+		Versions: engine.Versions(),
+	}
+	h.Versions["go"] = runtime.Version()
+	if set := o.data.Set; set != nil {
+		h.Data.Licence = set.Licence
+	}
+	if c.tuned {
+		h.Changed = c.net.Changes()
+	}
+	return h, nil
+}
+
+// TunedHead returns the content of a head file for a network that was trained by your own plan, as
+// [finetune.Train] returned it for the data of [Prepare] and the same spec. It scores the network on
+// d.Valid, or, if that is empty, on the pictures that Train reports on; the score is in Result of the
+// head. Write it with [export.Head.Write]. The file then works like that of any run:
+//
+//	tuned, err := finetune.Train(ctx, d, plan, recorder)
+//	h, err := run.TunedHead(ctx, run.Tuned{Spec: spec, Data: d, Result: tuned}, run.Place{})
+//	err = h.Write("mine.head.safetensors")
+//
+// It is an error if the data set is not the one of d, or if its pictures cannot be read.
+func TunedHead(ctx context.Context, t Tuned, place Place) (*export.Head, error) {
+	d, r := t.Data, t.Result
+	if d.Net == nil || d.Engine == nil || d.Head == nil || r == nil || r.Net == nil || r.Head == nil {
+		return nil, advice.New(errors.New("run: no data or no trained network for a head file, want both"), "pass the data of run.Prepare and the result of finetune.Train")
+	}
+	ds, err := datasets.Open(ctx, t.Spec.Data, place.Pictures(t.Spec, nil))
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOpened(ds, d.Net, d.Engine)
+	if err != nil {
+		return nil, err
+	}
+	o.fingerprint = ds.Fingerprint()
+	if err := t.learntFrom(ds); err != nil {
+		return nil, err
+	}
+	reading, err := o.task.Reading(d.Features, t.outOfFold())
+	if err != nil {
+		return nil, err
+	}
+	split := cmp.Or(d.Split, t.Spec.Split, string(ds.Evaluation()))
+	score, err := t.score(ctx, o, reading, split)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := json.Marshal(map[string]any{"finetune": r.Plan})
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	return o.head(ctx, headContent{linear: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.Spec.Seed, train: len(d.Train),
+		result: export.Result{Split: split, Score: score}})
+}
+
+// Tuned is a network that was trained by your own plan.
+type Tuned struct {
+	Spec   Spec             // as for [Prepare]
+	Data   finetune.Data    // of Prepare
+	Result *finetune.Result // of [finetune.Train]
+}
+
+// learntFrom reports a data set that does not hold the pictures that were learnt from.
+func (t Tuned) learntFrom(ds *datasets.Dataset) error {
+	known := map[string]datasets.Item{}
+	for _, item := range ds.In(datasets.Train) {
+		known[item.Rel] = item
+	}
+	for _, item := range t.Data.Train {
+		if same := known[item.Rel]; same.SHA256 != item.SHA256 || same.Class != item.Class || len(ds.Labels) != t.Data.Outputs {
+			return advice.New(fmt.Errorf("run: %s was learnt from and is not among the training pictures of %s with that label", item.Rel, ds.Name), "pass the spec that Prepare got")
+		}
+	}
+	return nil
+}
+
+// outOfFold returns the logits of each row of the features by a network that did not see its
+// picture; nil if there are none.
+func (t Tuned) outOfFold() []float32 {
+	u := tuning{result: t.Result, rows: t.Data.Rows}
+	if u.rows == nil {
+		for i := range t.Data.Train {
+			u.rows = append(u.rows, i)
+		}
+	}
+	return u.outOfFold(t.Data.Outputs, t.Data.Head.OutOfFold)
+}
+
+// score measures the tuned network on pictures that it did not learn from.
+func (t Tuned) score(ctx context.Context, o *opened, reading task.Reading, split string) (metrics.Score, error) {
+	items := t.Data.Valid
+	if len(items) == 0 {
+		items = o.data.In(datasets.Split(split))
+	}
+	tuned := *o
+	tuned.net = t.Result.Net
+	seen, err := tuned.sample(ctx, features.FromNet(tuned.net, o.eng), items, views{0, t.Spec.Seed}, silent{})
+	if err == nil {
+		err = tuned.settle(silent{})
+	}
+	if err != nil {
+		return metrics.Score{}, err
+	}
+	report, err := evaluate.New(o.task, evaluate.Input{Names: o.data.Labels, Truth: seen.s, Logits: t.Result.Head.Logits(seen.s.X), Reading: reading, Files: seen.files()})
+	if err != nil {
+		return metrics.Score{}, err
+	}
+	return report.Score(), nil
 }
 
 // plans returns the plans of the head and of fine-tuning as JSON.

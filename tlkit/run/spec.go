@@ -38,6 +38,9 @@ type Spec struct {
 	Epochs     int       `json:"epochs,omitempty"` // for head.SGDKind; 0 = 25
 	// Augmented views of each training picture; 0 = the picture itself.
 	Views int `json:"views,omitempty"`
+	// Weigh classes by N/(K n), where n of the N training pictures have that class, in the head and
+	// in fine-tuning, so that rare ones count as much; for one label a picture.
+	ClassWeights bool `json:"class_weights,omitempty"`
 	// Cross-validate: report the mean over so many held-out folds, at least 2; 0 = do not. Not
 	// together with Finetune, or with several Seeds.
 	Folds int `json:"folds,omitempty"`
@@ -52,6 +55,11 @@ type Spec struct {
 	Plan finetune.Recipe `json:"plan,omitempty"`
 	// First stage of the backbone that fine-tuning trains; "" = the plan's choice.
 	From string `json:"from,omitempty"`
+	// What replaces the recipe's settings, only with Finetune; see finetune.Changes.
+	Rate    float64               `json:"rate,omitempty"`
+	Batch   int                   `json:"batch,omitempty"`
+	Mixup   float64               `json:"mixup,omitempty"`
+	Augment finetune.Augmentation `json:"augment,omitempty"`
 }
 
 // Place is where a run is stored and how it is carried out. Nothing in it changes a number.
@@ -85,7 +93,7 @@ func (p Place) Pictures(s Spec, report Progress) datasets.Options {
 
 // learning returns the options of the head's plan.
 func (s Spec) learning() learner.Options {
-	return learner.Options{Head: s.Head, Epochs: s.Epochs, Views: s.Views, Seed: s.Seed}
+	return learner.Options{Head: s.Head, Epochs: s.Epochs, Views: s.Views, ClassWeights: s.ClassWeights, Seed: s.Seed}
 }
 
 // tuning returns the options of the fine-tuning plan.
@@ -93,9 +101,15 @@ func (s Spec) tuning() finetune.Options {
 	return finetune.Options{Epochs: s.Finetune, From: s.From, Seed: s.Seed}
 }
 
+// changes returns what replaces the settings of the fine-tuning recipe.
+func (s Spec) changes() finetune.Changes {
+	return finetune.Changes{Rate: s.Rate, Batch: s.Batch, Mixup: s.Mixup, ClassWeights: s.ClassWeights, Augment: s.Augment}
+}
+
 // frozen returns the spec without fine-tuning.
 func (s Spec) frozen() Spec {
 	s.Finetune, s.Plan, s.From = 0, "", ""
+	s.Rate, s.Batch, s.Mixup, s.Augment = 0, 0, 0, ""
 	return s
 }
 

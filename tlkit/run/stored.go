@@ -29,7 +29,7 @@ func (s *Stored) History() (curves.Run, error) {
 		err = fmt.Errorf("run: %s has %d of its %d points", f.file("history.jsonl"), len(run.Points), want)
 	}
 	if err != nil {
-		return run, advice.New(fmt.Errorf("%w; the head is not affected", err), "to get the curve, delete %s and train again: features are kept", s.Folder)
+		return run, advice.New(fmt.Errorf("%w; the head is not affected", err), "to get the curve, %s; features are kept", retrain)
 	}
 	return run, nil
 }
@@ -64,7 +64,7 @@ func FirstOf(ctx context.Context, names string, place Place, p Progress) (string
 	all := strings.Split(names, "|")
 	if taken := place.taken(all); taken != "" {
 		if first := strings.TrimSpace(all[0]); taken != first {
-			p.Say(fmt.Sprintf("%s continues with %s, which it has learnt from; to use %s, choose another name", place.Name, taken, first))
+			p.Say(fmt.Sprintf("%s continues with %s, which it has learnt from; to use %s, choose another name or set Retrain", place.Name, taken, first))
 		}
 		return taken, nil
 	}

@@ -59,7 +59,7 @@ func TestHalfWrittenRun(t *testing.T) {
 	for name, words := range map[string]string{
 		"history.jsonl":    "", // its history is an error, see below
 		"spec.json":        "give this run another name",
-		"head.safetensors": "to train it again, delete",
+		"head.safetensors": "train it again with --retrain",
 		"report.txt":       "",
 		"plan.json":        "",
 		"result.json":      "",

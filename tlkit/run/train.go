@@ -168,7 +168,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	}
 	h, err := export.Read(f.file(headFile))
 	if err != nil {
-		return nil, advice.New(err, "to train it again, delete %s (features are kept)", f.path)
+		return nil, advice.New(err, "%s; features are kept", retrain)
 	}
 	done.Head = f.file(headFile)
 	if place.Out != "" {
@@ -180,7 +180,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 	done.Run = f.path
 	report, err := os.ReadFile(f.file("report.txt"))
 	if err != nil {
-		return nil, advice.New(fmt.Errorf("run: %w", err), "to train it again, delete %s (features are kept)", f.path)
+		return nil, advice.New(fmt.Errorf("run: %w", err), "%s; features are kept", retrain)
 	}
 	_, done.Details, _ = strings.Cut(string(report), "\n") // without the line of the score
 	p.Say("resumed " + f.path + ": " + f.note)
@@ -194,7 +194,7 @@ func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Plac
 		return err
 	}
 	if got := ds.Fingerprint(); got != done.Fingerprint {
-		return advice.New(fmt.Errorf("run: the pictures of %s changed since %s was trained (fingerprint %.12s now, %.12s then)", s.Data, f.path, got, done.Fingerprint), "give this run another name to train on them, delete the folder, or run without --resume")
+		return advice.New(fmt.Errorf("run: the pictures of %s changed since %s was trained (fingerprint %.12s now, %.12s then)", s.Data, f.path, got, done.Fingerprint), "to train on them, give this run another name, or %s", retrain)
 	}
 	if file, own := zoo.OwnFile(s.Model); own && s.Weights == "" {
 		s.Weights = file
@@ -203,7 +203,7 @@ func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Plac
 		return nil
 	}
 	if got, err := zoo.Sum(ctx, s.Weights); err != nil || got != done.Weights {
-		return advice.New(fmt.Errorf("run: %s is not the weights file that %s was trained with (sha256 %.12s there, %.12s now)", s.Weights, f.path, done.Weights, got), "give this run another name, or run without --resume")
+		return advice.New(fmt.Errorf("run: %s is not the weights file that %s was trained with (sha256 %.12s there, %.12s now)", s.Weights, f.path, done.Weights, got), "give this run another name, or %s", retrain)
 	}
 	return nil
 }

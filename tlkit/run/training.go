@@ -104,6 +104,9 @@ func (t *training) choose(ds *datasets.Dataset) error {
 	if err != nil {
 		return err
 	}
+	if err := t.spec.learning().CheckTask(kind); err != nil {
+		return err
+	}
 	t.spec.Head, err = task.HeadKind(kind, t.spec.Head)
 	return err
 }
