@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,14 @@ var otherWords = map[string]string{
 	"eval": "evaluate", "test": "evaluate", "validate": "evaluate", "score": "evaluate",
 	"list": "models", "ls": "models", "networks": "models", "zoo": "models",
 	"benchmark": "bench", "notebook": "lab", "jupyter": "lab", "install": "setup", "check": "doctor",
+}
+
+// otherFlags are what people type for a flag because other tools call it so.
+var otherFlags = map[string]string{
+	"lr": "rate", "learning-rate": "rate", "base-lr": "rate", "batch-size": "batch", "bs": "batch",
+	"augmentation": "augment", "balanced": "class-weights", "class-weight": "class-weights",
+	"arch": "model", "backbone": "model", "network": "model", "cv": "folds", "force": "retrain", "overwrite": "retrain",
+	"output": "out", "mixup-alpha": "mixup",
 }
 
 // unknownCommand is the error for a first word that is no subcommand.
@@ -75,7 +84,11 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 		}
 	}
 	unknown := fmt.Errorf("%s: unknown flag --%s", cmd.Name(), typed)
-	switch near := words.Nearest(typed, names); {
+	near := otherFlags[strings.ReplaceAll(typed, "_", "-")]
+	if !slices.Contains(names, near) {
+		near = words.Nearest(typed, names)
+	}
+	switch {
 	case near != "":
 		return advice.New(unknown, "did you mean --%s? See tlkit %s--help", near, sub(cmd))
 	case len(others) > 0:

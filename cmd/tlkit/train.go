@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -40,7 +41,7 @@ func dataFlags(cmd *cobra.Command, labelFolders *bool, minPerLabel *int) {
 // limitFlags are the limits on files that cannot be used.
 func limitFlags(cmd *cobra.Command, p *run.Place) {
 	cmd.Flags().Float64Var(&p.BadLimit, "bad-limit", 0.05, "largest share of unusable files that are left out; with more, nothing is done")
-	least := map[string]int{"seeds": 1, "epochs": 1, "min-per-label": 0}
+	least := map[string]int{"seeds": 1, "epochs": 1, "batch": 1, "min-per-label": 0}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		for name, n := range least {
 			// The library takes 0 for its default; who types it means something else.
@@ -51,6 +52,9 @@ func limitFlags(cmd *cobra.Command, p *run.Place) {
 			if v, err := strconv.Atoi(f.Value.String()); err == nil && v < n {
 				return fmt.Errorf("%s: --%s is %d, want %d or more", cmd.Name(), name, v, n)
 			}
+		}
+		if f := cmd.Flags().Lookup("rate"); f != nil && f.Changed && f.Value.String() == "0" {
+			return advice.New(fmt.Errorf("%s: --rate is 0, want above 0", cmd.Name()), "leave it out for the plan's own rate")
 		}
 		if !(p.BadLimit >= 0 && p.BadLimit <= 1) {
 			return advice.New(fmt.Errorf("%s: --bad-limit is %v, want a share from 0 to 1", cmd.Name(), p.BadLimit), "write 5 %% as 0.05")
@@ -82,7 +86,7 @@ func (c *columnsFlag) Set(more string) error {
 func defaultModel() string { return zoo.Rows()[0].Name }
 
 func (c *command) train() *cobra.Command {
-	s, place := run.Spec{}, run.Place{}
+	s, place, retrain := run.Spec{}, run.Place{}, false
 	cmd := &cobra.Command{
 		Use:   "train [DIR|SET]",
 		Short: "Train a head on a folder of pictures (default: drawn ants and bees)",
@@ -108,6 +112,9 @@ Every choice is made on folds of the training pictures. The run's folder .tlkit/
 holds the plan, the history, the figures and the head.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if retrain && place.Resume {
+				return advice.New(errors.New("train: --retrain computes a run again, and --resume does not"), "leave one of them out")
+			}
 			s.Data = defaultData
 			if len(args) > 0 {
 				s.Data = args[0]
@@ -150,9 +157,15 @@ holds the plan, the history, the figures and the head.`,
 	f.IntVar(&s.Finetune, "finetune", 0, "epochs of fine-tuning after the head: the backbone is trained too (default: none)")
 	f.StringVar((*string)(&s.Plan), "plan", "", "plan of fine-tuning: tlkit (default), pytorch_tutorial, keras_guide or fastai")
 	f.StringVar(&s.From, "from", "", "first stage of the backbone that is fine-tuned (default: the plan's choice)")
+	f.Float64Var(&s.Rate, "rate", 0, "learning rate of fine-tuning, the largest of all stages (default: the plan's, or its choice)")
+	f.IntVar(&s.Batch, "batch", 0, "pictures a step of fine-tuning (default: the plan's)")
+	f.Float64Var(&s.Mixup, "mixup", 0, "blend pictures and their labels in fine-tuning: alpha of the Beta distribution, such as 0.2 (default: do not)")
+	f.StringVar((*string)(&s.Augment), "augment", "", "crops and flips in fine-tuning: on or off (default: on, but off for values)")
+	f.BoolVar(&s.ClassWeights, "class-weights", false, "rare labels count as much as frequent ones, in the head and in fine-tuning (one label a picture)")
 	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
 	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; continue an interrupted fine-tuning")
+	f.BoolVar(&retrain, "retrain", false, "train again although there is a run of this name; with other settings, that run is moved aside (the default, without --resume)")
 	return cmd
 }
 
