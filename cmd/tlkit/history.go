@@ -39,11 +39,11 @@ tensorboard --logdir DIR.`,
 			if cmd.Flags().Changed("csv") && table == "" || cmd.Flags().Changed("tensorboard") && board == "" {
 				return errors.New("history: an empty name, want a file for --csv and a folder for --tensorboard")
 			}
-			h, err := here.Histories(args[0])
+			h, err := here.Stored(args[0])
 			if err != nil {
 				return err
 			}
-			if !h.Done {
+			if h.Result == nil {
 				c.note("%s is not finished; this is its history so far", h.Folder)
 			}
 			return c.writeHistories(h, table, board)
@@ -55,12 +55,16 @@ tensorboard --logdir DIR.`,
 }
 
 // writeHistories writes the histories where they are wanted; if nowhere, it prints a summary.
-func (c *command) writeHistories(h *run.Histories, table, board string) error {
-	lines := summarised(h.Runs)
+func (c *command) writeHistories(h *run.Stored, table, board string) error {
+	runs, _, err := h.Histories()
+	if err != nil {
+		return err
+	}
+	lines := summarised(runs)
 	c.result = lines
 	switch {
 	case table == "-" && !c.json:
-		if err := h.Runs[0].WriteCSV(c.out, h.Runs[1:]...); err != nil {
+		if err := runs[0].WriteCSV(c.out, runs[1:]...); err != nil {
 			return err
 		}
 	case table == "-":

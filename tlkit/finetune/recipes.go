@@ -9,6 +9,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -19,6 +20,16 @@ type Options struct {
 	Epochs int    // 0 = the recipe's own number, see [Recipe.Epochs]
 	From   string // first stage that moves; "" = the recipe's choice; HeadStage = only the head
 	Seed   uint64
+
+	// What follows replaces settings of the recipe. Rate is the largest learning rate of the plan, up
+	// to 10; 0 = the recipe's. The other rates keep their proportion to it. A search tries this rate
+	// alone.
+	Rate  float64
+	Batch int     // pictures a step, at most those of Train; 0 = the recipe's
+	Mixup float64 // alpha of the Beta distribution, up to 10; 0 = none
+	// ClassWeights weighs classes by N/(K n), for one label a picture.
+	ClassWeights bool
+	Augment      learner.Augmentation
 }
 
 // Epochs returns the recipe's default number of epochs.
@@ -34,15 +45,18 @@ func (r Recipe) Epochs() int {
 
 // NewPlan returns the plan of a recipe for the network and the training pictures of d; "" stands
 // for Tlkit. It only uses Net, Task, Train and Outputs of d. It is an error if the recipe or the
-// stage From is unknown.
+// stage From is unknown, or if an option does not suit the recipe or the pictures.
 func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	r = cmp.Or(r, Tlkit)
+	if err := o.Check(); err != nil {
+		return Plan{}, err
+	}
 	p := Plan{Name: r, Epochs: cmp.Or(o.Epochs, r.Epochs()), Seed: o.Seed, Norms: FrozenNorms, Mix: 1, Schedule: optim.Schedule{Kind: optim.Constant}}
 	names := append(stages(d.Net), HeadStage)
 	if o.From != "" && !slices.Contains(names, o.From) || o.From == HeadStage && r == Tlkit {
 		return p, advice.New(fmt.Errorf("finetune: plan %s from unknown stage %q", r, o.From), "the stages of %s are %s", d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
 	}
-	p.augmentFor(d.task())
+	p.augmentFor(d.task(), o.Augment)
 	switch r {
 	case Tlkit:
 		p.tlkit(d, o.From)
@@ -58,6 +72,9 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	if o.From != "" && p.Search == nil {
 		p.startAt(d.Net, o.From)
 	}
+	if err := p.change(o, d); err != nil {
+		return p, err
+	}
 	if n := len(d.Train); n > 0 && p.Batch > n {
 		p.Batch = n
 		p.because("batch %d: there are no more training pictures", n)
@@ -65,10 +82,15 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	return p, p.Check(d.Net)
 }
 
-// augmentFor turns crops and flips on if they keep the labels of a picture valid.
-func (p *Plan) augmentFor(t task.Task) {
-	p.Augment = t.Name() != datasets.Values
-	if !p.Augment {
+// augmentFor turns crops and flips on if they keep the labels of a picture valid, or as asked for.
+func (p *Plan) augmentFor(t task.Task, asked learner.Augmentation) {
+	p.Augment = asked == learner.AugmentOn || asked == learner.AugmentByTask && t.Name() != datasets.Values
+	switch {
+	case asked == learner.AugmentOff:
+		p.because("no crops and flips, as asked for")
+	case asked == learner.AugmentOn:
+		p.because("crops and flips, as asked for")
+	case !p.Augment:
 		p.because("no crops and flips: they change positions and directions, which the values may depend on; set Augment if yours do not")
 	}
 }

@@ -54,6 +54,16 @@ const (
 	tutorialDrop      = 0.1
 )
 
+// Augmentation says whether training on a picture's pixels uses random crops and flips.
+type Augmentation string
+
+// The choices of augmentation.
+const (
+	AugmentByTask Augmentation = ""    // on, except for real values, which a crop or a flip may change
+	AugmentOn     Augmentation = "on"  // random crops and flips
+	AugmentOff    Augmentation = "off" // the pictures as they are
+)
+
 // Options are the choices open to the caller of [NewPlan].
 type Options struct {
 	Head   head.Kind // "" = the task's default

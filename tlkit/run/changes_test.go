@@ -11,6 +11,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 )
 
 // Settings that make no sense, alone or together, are refused before anything is opened.
@@ -22,9 +23,9 @@ func TestChangesThatMakeNoSense(t *testing.T) {
 		{"without fine-tuning; say for how many epochs", Spec{Rate: 1e-3}},
 		{"without fine-tuning", Spec{Mixup: 0.2}},
 		{"without fine-tuning", Spec{Batch: 8}},
-		{"without fine-tuning", Spec{Augment: finetune.AugmentOff}},
+		{"without fine-tuning", Spec{Augment: learner.AugmentOff}},
 		{"which has those of PyTorch's tutorial", Spec{Head: "sgd", Rate: 1e-2}},
-		{"leave out --views or --augment", Spec{Finetune: 1, Views: 4, Augment: finetune.AugmentOff}},
+		{"leave out --views or --augment", Spec{Finetune: 1, Views: 4, Augment: learner.AugmentOff}},
 		{"learning rate -1", Spec{Finetune: 1, Rate: -1}},
 		{"learning rate NaN", Spec{Finetune: 1, Rate: math.NaN()}},
 		{"usual rates are between", Spec{Finetune: 1, Rate: 100}},
@@ -67,7 +68,7 @@ func TestChangesReachTheRun(t *testing.T) {
 	}
 	head := Spec{Data: folder, Model: "resnet20_cifar10", Weights: formula(t, "resnet20_cifar10"), Seed: 1, ClassWeights: true}
 	tuned := head
-	tuned.Finetune, tuned.Plan, tuned.From, tuned.Rate, tuned.Batch, tuned.Mixup, tuned.Augment = 1, finetune.Fastai, "layer3", 3e-4, 4, 0.2, finetune.AugmentOff
+	tuned.Finetune, tuned.Plan, tuned.From, tuned.Rate, tuned.Batch, tuned.Mixup, tuned.Augment = 1, finetune.Fastai, "layer3", 3e-4, 4, 0.2, learner.AugmentOff
 	place := Place{Folder: work, Name: "few", Keep: true, Resume: true}
 	train(t, head, place)
 	said := &heard{}

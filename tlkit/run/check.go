@@ -12,6 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -53,18 +54,16 @@ func (s Spec) check() error {
 // checkChanges reports settings of fine-tuning without fine-tuning, and settings that contradict each
 // other.
 func (s Spec) checkChanges() error {
-	c := s.changes()
-	c.ClassWeights = false // of the head, too
-	if s.Finetune == 0 && c != (finetune.Changes{}) {
+	if s.Finetune == 0 && (s.Rate != 0 || s.Batch != 0 || s.Mixup != 0 || s.Augment != "") {
 		if s.Head == head.SGDKind && (s.Rate != 0 || s.Batch != 0) {
 			return advice.New(fmt.Errorf("run: rate %g and batch %d for the head %s, which has those of PyTorch's tutorial", s.Rate, s.Batch, s.Head), "leave out --rate and --batch, or add --finetune 5: they are of fine-tuning")
 		}
 		return advice.New(fmt.Errorf("run: rate %g, batch %d, mixup %g, augment %q without fine-tuning", s.Rate, s.Batch, s.Mixup, s.Augment), "say for how many epochs, as with --finetune 5: --rate, --batch, --mixup and --augment are of fine-tuning")
 	}
-	if s.Augment == finetune.AugmentOff && s.Views > 0 {
+	if s.Augment == learner.AugmentOff && s.Views > 0 {
 		return advice.New(fmt.Errorf("run: %d augmented views of each picture, and augmentation %q", s.Views, s.Augment), "leave out --views or --augment")
 	}
-	return c.Check()
+	return s.tuning().Check()
 }
 
 // checkNetwork reports unknown names of the network, its preset, statistics, weights file or stage.

@@ -45,7 +45,7 @@ func ExampleTrain() {
 }
 
 // A plan of your own, from the data to a head file that predicts like any other.
-func ExampleTunedHead() {
+func ExampleSpec_TunedHead() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
 		log.Fatal(err)
@@ -74,7 +74,7 @@ func ExampleTunedHead() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	h, err := run.TunedHead(ctx, run.Tuned{Spec: spec, Data: d, Result: tuned}, run.Place{})
+	h, err := spec.TunedHead(ctx, d, tuned, run.Place{})
 	if err != nil {
 		log.Fatal(err)
 	}

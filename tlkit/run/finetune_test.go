@@ -171,7 +171,7 @@ func TestFinetune(t *testing.T) {
 	}
 
 	// Its head file is that of the run, but for the plan of the head, and the score is the same.
-	byHand, err := TunedHead(ctx, Tuned{Spec: frozen, Data: d, Result: tuned}, Place{})
+	byHand, err := frozen.TunedHead(ctx, d, tuned, Place{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,13 +183,12 @@ func TestFinetune(t *testing.T) {
 	if c, err := os.ReadFile(other); err != nil || !bytes.Equal(a, c) {
 		t.Errorf("the head file of a plan of one's own differs from the run's: %v, %+v", err, byHand.Result)
 	}
-	for word, bad := range map[string]Tuned{
-		"pass the data of run.Prepare":    {Spec: frozen, Data: d},
-		"pass the spec that Prepare got":  {Spec: Spec{Data: testpictures.Shapes(t, []string{"discs", "bars"}, 3), Seed: 1}, Data: d, Result: tuned},
-		"pass the spec that Prepare got.": {Spec: Spec{Data: folder, Seed: 2}, Data: d, Result: tuned},
-	} {
-		if _, err := TunedHead(ctx, bad, Place{}); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(word, ".")) {
-			t.Errorf("want an error with %q, got %v", word, err)
+	if _, err := frozen.TunedHead(ctx, d, nil, Place{}); err == nil || !strings.Contains(err.Error(), "pass the data of run.Prepare") {
+		t.Errorf("without a result: %v", err)
+	}
+	for _, bad := range []Spec{{Data: testpictures.Shapes(t, []string{"discs", "bars"}, 3), Seed: 1}, {Data: folder, Seed: 2}} {
+		if _, err := bad.TunedHead(ctx, d, tuned, Place{}); err == nil || !strings.Contains(err.Error(), "pass the spec that Prepare got") {
+			t.Errorf("%+v: %v", bad, err)
 		}
 	}
 

@@ -82,21 +82,21 @@ func (o *opened) head(ctx context.Context, c headContent) (*export.Head, error) 
 }
 
 // TunedHead returns the content of a head file for a network that was trained by your own plan, as
-// [finetune.Train] returned it for the data of [Prepare] and the same spec. It scores the network on
+// [finetune.Train] returned it in r for the data d of [Prepare] with this spec. It scores the network on
 // d.Valid, or, if that is empty, on the pictures that Train reports on; the score is in Result of the
 // head. Write it with [export.Head.Write]. The file then works like that of any run:
 //
 //	tuned, err := finetune.Train(ctx, d, plan, recorder)
-//	h, err := run.TunedHead(ctx, run.Tuned{Spec: spec, Data: d, Result: tuned}, run.Place{})
+//	h, err := spec.TunedHead(ctx, d, tuned, run.Place{})
 //	err = h.Write("mine.head.safetensors")
 //
 // It is an error if the data set is not the one of d, or if its pictures cannot be read.
-func TunedHead(ctx context.Context, t Tuned, place Place) (*export.Head, error) {
-	d, r := t.Data, t.Result
+func (s Spec) TunedHead(ctx context.Context, d finetune.Data, r *finetune.Result, place Place) (*export.Head, error) {
+	t := byHand{spec: s, data: d, result: r}
 	if d.Net == nil || d.Engine == nil || d.Head == nil || r == nil || r.Net == nil || r.Head == nil {
 		return nil, advice.New(errors.New("run: no data or no trained network for a head file, want both"), "pass the data of run.Prepare and the result of finetune.Train")
 	}
-	ds, err := datasets.Open(ctx, t.Spec.Data, place.Pictures(t.Spec, nil))
+	ds, err := datasets.Open(ctx, t.spec.Data, place.Pictures(t.spec, nil))
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func TunedHead(ctx context.Context, t Tuned, place Place) (*export.Head, error) 
 	if err != nil {
 		return nil, err
 	}
-	split := cmp.Or(d.Split, t.Spec.Split, string(ds.Evaluation()))
+	split := cmp.Or(d.Split, t.spec.Split, string(ds.Evaluation()))
 	score, err := t.score(ctx, o, reading, split)
 	if err != nil {
 		return nil, err
@@ -121,25 +121,25 @@ func TunedHead(ctx context.Context, t Tuned, place Place) (*export.Head, error) 
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	return o.head(ctx, headContent{linear: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.Spec.Seed, train: len(d.Train),
+	return o.head(ctx, headContent{linear: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.spec.Seed, train: len(d.Train),
 		result: export.Result{Split: split, Score: score}})
 }
 
-// Tuned is a network that was trained by your own plan.
-type Tuned struct {
-	Spec   Spec             // as for [Prepare]
-	Data   finetune.Data    // of Prepare
-	Result *finetune.Result // of [finetune.Train]
+// byHand is a network that was trained by a plan of one's own.
+type byHand struct {
+	spec   Spec
+	data   finetune.Data
+	result *finetune.Result
 }
 
 // learntFrom reports a data set that does not hold the pictures that were learnt from.
-func (t Tuned) learntFrom(ds *datasets.Dataset) error {
+func (t byHand) learntFrom(ds *datasets.Dataset) error {
 	known := map[string]datasets.Item{}
 	for _, item := range ds.In(datasets.Train) {
 		known[item.Rel] = item
 	}
-	for _, item := range t.Data.Train {
-		if same := known[item.Rel]; same.SHA256 != item.SHA256 || same.Class != item.Class || len(ds.Labels) != t.Data.Outputs {
+	for _, item := range t.data.Train {
+		if same := known[item.Rel]; same.SHA256 != item.SHA256 || same.Class != item.Class || len(ds.Labels) != t.data.Outputs {
 			return advice.New(fmt.Errorf("run: %s was learnt from and is not among the training pictures of %s with that label", item.Rel, ds.Name), "pass the spec that Prepare got")
 		}
 	}
@@ -148,32 +148,32 @@ func (t Tuned) learntFrom(ds *datasets.Dataset) error {
 
 // outOfFold returns the logits of each row of the features by a network that did not see its
 // picture; nil if there are none.
-func (t Tuned) outOfFold() []float32 {
-	u := tuning{result: t.Result, rows: t.Data.Rows}
+func (t byHand) outOfFold() []float32 {
+	u := tuning{result: t.result, rows: t.data.Rows}
 	if u.rows == nil {
-		for i := range t.Data.Train {
+		for i := range t.data.Train {
 			u.rows = append(u.rows, i)
 		}
 	}
-	return u.outOfFold(t.Data.Outputs, t.Data.Head.OutOfFold)
+	return u.outOfFold(t.data.Outputs, t.data.Head.OutOfFold)
 }
 
 // score measures the tuned network on pictures that it did not learn from.
-func (t Tuned) score(ctx context.Context, o *opened, reading task.Reading, split string) (metrics.Score, error) {
-	items := t.Data.Valid
+func (t byHand) score(ctx context.Context, o *opened, reading task.Reading, split string) (metrics.Score, error) {
+	items := t.data.Valid
 	if len(items) == 0 {
 		items = o.data.In(datasets.Split(split))
 	}
 	tuned := *o
-	tuned.net = t.Result.Net
-	seen, err := tuned.sample(ctx, features.FromNet(tuned.net, o.eng), items, views{0, t.Spec.Seed}, silent{})
+	tuned.net = t.result.Net
+	seen, err := tuned.sample(ctx, features.FromNet(tuned.net, o.eng), items, views{0, t.spec.Seed}, silent{})
 	if err == nil {
 		err = tuned.settle(silent{})
 	}
 	if err != nil {
 		return metrics.Score{}, err
 	}
-	report, err := evaluate.New(o.task, evaluate.Input{Names: o.data.Labels, Truth: seen.s, Logits: t.Result.Head.Logits(seen.s.X), Reading: reading, Files: seen.files()})
+	report, err := evaluate.New(o.task, evaluate.Input{Names: o.data.Labels, Truth: seen.s, Logits: t.result.Head.Logits(seen.s.X), Reading: reading, Files: seen.files()})
 	if err != nil {
 		return metrics.Score{}, err
 	}

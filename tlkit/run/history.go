@@ -22,44 +22,46 @@ import (
 // historyFile is the name of the history in a run's folder. Further seeds have one each.
 const historyFile = "history.jsonl"
 
-// Histories are the histories of a run.
-type Histories struct {
-	Folder string       // of the run
-	Runs   []curves.Run // one for each seed, the first seed first
-	End    time.Time    // when the last point was written
-	Done   bool         // the run is finished; if false, it may still be going on
+// Stored returns the run that a name stands for: that of the name, of a folder, or of a file in the
+// folder. The run need not be finished; its Result is nil until it is. It is an error if there is no
+// such run, or one without a history.
+func (p Place) Stored(name string) (*Stored, error) {
+	path, err := p.runFolder(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := (&folder{path: path}).result()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, advice.New(fmt.Errorf("run: %s: result.json cannot be read: %w", path, err), "%s", retrain)
+	}
+	return &Stored{Folder: path, Result: r}, nil
 }
 
-// Histories reads the histories of a run, given by its name, its folder or a file in that folder.
-// The run need not be finished. It is an error if there is no such run.
-func (p Place) Histories(name string) (*Histories, error) {
-	folder, err := p.runFolder(name)
+// Histories reads the histories of the run so far, the first seed's first, and the time at which the
+// last point was written. The name of each run says its seed if there are several.
+func (s *Stored) Histories() (runs []curves.Run, end time.Time, err error) {
+	files, err := historyFiles(s.Folder)
 	if err != nil {
-		return nil, err
+		return nil, end, err
 	}
-	files, err := historyFiles(folder)
-	if err != nil {
-		return nil, err
-	}
-	out := &Histories{Folder: folder, Done: isFile(filepath.Join(folder, "result.json"))}
 	for _, file := range files {
 		run, err := curves.ReadFile(file.path)
 		if err != nil {
-			return nil, fmt.Errorf("run: %w", err)
+			return nil, end, fmt.Errorf("run: %w", err)
 		}
 		info, err := os.Stat(file.path)
 		if err != nil {
-			return nil, fmt.Errorf("run: %w", err)
+			return nil, end, fmt.Errorf("run: %w", err)
 		}
 		if file.seed > 0 {
 			run.Name += fmt.Sprintf(", seed %d", file.seed)
 		}
-		if info.ModTime().After(out.End) {
-			out.End = info.ModTime()
+		if info.ModTime().After(end) {
+			end = info.ModTime()
 		}
-		out.Runs = append(out.Runs, run)
+		runs = append(runs, run)
 	}
-	return out, nil
+	return runs, end, nil
 }
 
 // runFolder returns the folder of a run that has a history.
@@ -119,11 +121,15 @@ func historyFiles(folder string) ([]seedFile, error) {
 	return out, nil
 }
 
-// WriteCSV writes all points into one table at path; see [curves.Run.WriteCSV].
-func (h *Histories) WriteCSV(path string) error {
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
+// WriteCSV writes the points of all histories into one table at path; see [curves.Run.WriteCSV].
+func (s *Stored) WriteCSV(path string) error {
+	runs, _, err := s.Histories()
+	if err != nil {
+		return err
+	}
+	err = os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
-		err = atomicfile.Write(path, 0o644, func(w io.Writer) error { return h.Runs[0].WriteCSV(w, h.Runs[1:]...) })
+		err = atomicfile.Write(path, 0o644, func(w io.Writer) error { return runs[0].WriteCSV(w, runs[1:]...) })
 	}
 	if err != nil {
 		return fmt.Errorf("run: cannot write the history: %w", err)
@@ -133,13 +139,17 @@ func (h *Histories) WriteCSV(path string) error {
 
 // WriteTensorBoard writes event files into dir; see [curves.Run.WriteTensorBoard]. With several
 // seeds, each has a folder of its own: dir/run1, dir/run2, and so on.
-func (h *Histories) WriteTensorBoard(dir string) error {
-	for i, r := range h.Runs {
+func (s *Stored) WriteTensorBoard(dir string) error {
+	runs, end, err := s.Histories()
+	if err != nil {
+		return err
+	}
+	for i, r := range runs {
 		to := dir
-		if len(h.Runs) > 1 {
+		if len(runs) > 1 {
 			to = filepath.Join(dir, fmt.Sprintf("run%d", i+1))
 		}
-		if err := r.WriteTensorBoard(to, h.End); err != nil {
+		if err := r.WriteTensorBoard(to, end); err != nil {
 			return err
 		}
 	}

@@ -18,18 +18,19 @@ func TestHistories(t *testing.T) {
 	line := `{"run":"net on bees","axis":"epoch"}` + "\n" + `{"step":3,"epoch":1,"split":"valid","metric":"loss","value":0.5}` + "\n"
 	testpictures.Write(t, filepath.Join(folder, "history.jsonl"), []byte(line+`{"step":4,"ep`)) // being written
 	for _, name := range []string{"bees", folder, filepath.Join(folder, "history.jsonl"), filepath.Join(folder, "head.safetensors")} {
-		h, err := Place{}.Histories(name)
+		h, err := Place{}.Stored(name)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if h.Done || h.Folder != folder || len(h.Runs) != 1 || len(h.Runs[0].Points) != 1 || h.Runs[0].Name != "net on bees" {
-			t.Errorf("%s: %+v", name, h)
+		runs, end, err := h.Histories()
+		if err != nil || h.Result != nil || h.Folder != folder || len(runs) != 1 || len(runs[0].Points) != 1 || runs[0].Name != "net on bees" || end.IsZero() {
+			t.Errorf("%s: %+v, %+v, %v, %v", name, h, runs, end, err)
 		}
 	}
-	if h, err := (Place{Folder: work}).Histories("bees"); err != nil || len(h.Runs) != 1 {
-		t.Errorf("from elsewhere: %+v, %v", h, err)
+	if _, err := (Place{Folder: work}).Stored("bees"); err != nil {
+		t.Errorf("from elsewhere: %v", err)
 	}
-	_, err := Place{}.Histories("bee")
+	_, err := Place{}.Stored("bee")
 	if err == nil || !strings.Contains(err.Error(), "did you mean bees?") {
 		t.Errorf("a name like it: %v", err)
 	}
@@ -38,12 +39,16 @@ func TestHistories(t *testing.T) {
 	for _, name := range []string{"history.seed10.jsonl", "history.seed9.jsonl", "history.seedx.jsonl"} {
 		testpictures.Write(t, filepath.Join(folder, name), []byte(line))
 	}
-	h, err := Place{}.Histories("bees")
+	h, err := Place{}.Stored("bees")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, _, err := h.Histories()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, r := range h.Runs {
+	for _, r := range runs {
 		names = append(names, r.Name)
 	}
 	if got := strings.Join(names, "; "); got != "net on bees, seed 8; net on bees, seed 9; net on bees, seed 10" {

@@ -55,11 +55,11 @@ type Spec struct {
 	Plan finetune.Recipe `json:"plan,omitempty"`
 	// First stage of the backbone that fine-tuning trains; "" = the plan's choice.
 	From string `json:"from,omitempty"`
-	// What replaces the recipe's settings, only with Finetune; see finetune.Changes.
-	Rate    float64               `json:"rate,omitempty"`
-	Batch   int                   `json:"batch,omitempty"`
-	Mixup   float64               `json:"mixup,omitempty"`
-	Augment finetune.Augmentation `json:"augment,omitempty"`
+	// What replaces the recipe's settings, only with Finetune; see finetune.Options.
+	Rate    float64              `json:"rate,omitempty"`
+	Batch   int                  `json:"batch,omitempty"`
+	Mixup   float64              `json:"mixup,omitempty"`
+	Augment learner.Augmentation `json:"augment,omitempty"`
 }
 
 // Place is where a run is stored and how it is carried out. Nothing in it changes a number.
@@ -98,12 +98,10 @@ func (s Spec) learning() learner.Options {
 
 // tuning returns the options of the fine-tuning plan.
 func (s Spec) tuning() finetune.Options {
-	return finetune.Options{Epochs: s.Finetune, From: s.From, Seed: s.Seed}
-}
-
-// changes returns what replaces the settings of the fine-tuning recipe.
-func (s Spec) changes() finetune.Changes {
-	return finetune.Changes{Rate: s.Rate, Batch: s.Batch, Mixup: s.Mixup, ClassWeights: s.ClassWeights, Augment: s.Augment}
+	return finetune.Options{
+		Epochs: s.Finetune, From: s.From, Seed: s.Seed,
+		Rate: s.Rate, Batch: s.Batch, Mixup: s.Mixup, ClassWeights: s.ClassWeights, Augment: s.Augment,
+	}
 }
 
 // frozen returns the spec without fine-tuning.

@@ -14,17 +14,20 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 )
 
-// Stored is a finished run on disk.
+// Stored is a run on disk.
 type Stored struct {
-	Folder string // .tlkit/NAME
-	Result *Result
+	Folder string  // .tlkit/NAME
+	Result *Result // nil if the run is not finished
 }
 
-// History reads every step of the training from history.jsonl. An incomplete file is an error: the
-// curve of half a training would be misleading.
+// History reads every step of the training from history.jsonl. An incomplete file of a finished run is
+// an error: the curve of half a training would be misleading.
 func (s *Stored) History() (curves.Run, error) {
 	f := &folder{path: s.Folder}
 	run, err := curves.ReadFile(f.file("history.jsonl"))
+	if s.Result == nil {
+		return run, err
+	}
 	if want := s.Result.Steps; err == nil && want > 0 && len(run.Points) != want {
 		err = fmt.Errorf("run: %s has %d of its %d points", f.file("history.jsonl"), len(run.Points), want)
 	}

@@ -75,16 +75,7 @@ func summarise(r *finetune.Result, took time.Duration) *Finetuning {
 
 // tunePlan returns the plan of fine-tuning for the spec.
 func (o *opened) tunePlan(s Spec, train []datasets.Item) (finetune.Plan, error) {
-	return s.planFor(finetune.Data{Net: o.net, Task: o.task, Train: train, Outputs: len(o.data.Labels)})
-}
-
-// planFor returns the plan of fine-tuning for the pictures and the network of d.
-func (s Spec) planFor(d finetune.Data) (finetune.Plan, error) {
-	plan, err := finetune.NewPlan(s.Plan, d, s.tuning())
-	if err != nil {
-		return plan, err
-	}
-	return plan.With(s.changes(), d)
+	return finetune.NewPlan(s.Plan, finetune.Data{Net: o.net, Task: o.task, Train: train, Outputs: len(o.data.Labels)}, s.tuning())
 }
 
 // judge returns the logits of the tuned network for the reported pictures. It runs the whole
