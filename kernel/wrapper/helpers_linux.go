@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// endHelpers ends gonb and gopls of the kernel whose private folder is dir. They are known
+// endHelpers ends gonb, gopls and go of the kernel whose private folder is dir. They are known
 // by two things together: the program's name and that folder in their environment.
 func endHelpers(dir string) {
 	mark := []byte("\x00TMPDIR=" + dir + "\x00")

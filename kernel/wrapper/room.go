@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -44,9 +45,27 @@ func newRoom() (*room, error) {
 
 // leave ends what gonb left behind and removes the folder.
 func (r *room) leave() {
-	endHelpers(r.dir)
-	os.RemoveAll(r.dir)
+	remove(r.dir)
 	r.lock.Unlock()
+}
+
+// remove ends the helper processes of a locked room and removes the folder. A process that was about
+// to end may still write into it, so it tries a few times. The lock file goes last: what cannot be
+// removed now is found by the next sweep.
+func remove(dir string) {
+	for range 5 {
+		endHelpers(dir)
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.Name() != lockName {
+				os.RemoveAll(filepath.Join(dir, e.Name()))
+			}
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) <= 1 && os.RemoveAll(dir) == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // sweep clears up after kernels that were killed: their folders and their helper processes.
@@ -66,13 +85,13 @@ func sweep(temp string) {
 		if ok, err := lock.TryLock(); err != nil || !ok {
 			continue
 		}
-		endHelpers(dir)
-		os.RemoveAll(dir)
+		remove(dir)
 		lock.Unlock()
 	}
 }
 
 // helpers are the programs of a kernel that have no reason to outlive it.
-var helpers = []string{"gonb", "gopls"}
+// The go command is there because gopls starts it, and a killed gopls leaves it behind.
+var helpers = []string{"gonb", "gopls", "go"}
 
 func isHelper(program string) bool { return slices.Contains(helpers, filepath.Base(program)) }

@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,6 +168,36 @@ func TestSweepTakesOnlyWhatLostItsKernel(t *testing.T) {
 	}
 }
 
+// A process that is about to end may write into the room while it is removed. Nothing stays, and
+// until it is gone the room can be told from a folder of somebody else by its lock file.
+func TestRemoveOutlastsALateWriter(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tlk-late")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, lockName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for begin := time.Now(); time.Since(begin) < 250*time.Millisecond; {
+			if os.Mkdir(filepath.Join(dir, "go-build1"), 0o700) == nil {
+				if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
+					return // between the look and the removal: the last try takes it
+				}
+			}
+		}
+	}()
+	remove(dir)
+	<-done
+	if entries, err := os.ReadDir(dir); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
+			t.Errorf("%v stays, without the lock file", entries)
+		}
+	}
+}
+
 // A helper left by a killed kernel is ended; a program of another room, or with another
 // name, is not.
 func TestHelpersOfTheRoomAreEnded(t *testing.T) {
@@ -195,15 +226,16 @@ func TestHelpersOfTheRoomAreEnded(t *testing.T) {
 		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 		return cmd
 	}
-	ours, cell, other := start("gopls", "/room/1"), start("gonb_cell", "/room/1"), start("gonb", "/room/12")
+	ours, list := start("gopls", "/room/1"), start("go", "/room/1")
+	cell, other := start("gonb_cell", "/room/1"), start("gonb", "/room/12")
 	time.Sleep(50 * time.Millisecond)
 	endHelpers("/room/1")
 	ended := make(chan error, 1)
-	go func() { ended <- ours.Wait() }()
+	go func() { ended <- errors.Join(ours.Wait(), list.Wait()) }()
 	select {
 	case <-ended:
 	case <-time.After(5 * time.Second):
-		t.Error("the helper lives on")
+		t.Error("a helper lives on")
 	}
 	for _, c := range []*exec.Cmd{cell, other} {
 		if state, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.Process.Pid), "stat")); err != nil || strings.Contains(string(state), ") Z ") {
