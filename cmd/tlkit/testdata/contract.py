@@ -392,7 +392,8 @@ LEARNER = 'import "github.com/tlkit/transfer-learning/tlkit"\n\n'
 
 
 def completion():
-    """The first answer comes within a second once gopls is warm, as it is soon after the start."""
+    """The first answer comes before JupyterLab stops waiting, 15 s, once gopls is warm. The note says
+    how long it really took: a second on a quiet machine."""
     if not ready()[0]:
         return "not made: gopls is not built"
     with Kernel() as k:
@@ -400,8 +401,8 @@ def completion():
         settled()
         reply, took = ask(k, "complete", "%%\nlearn.Fit|")
         want(any(m.startswith("FitHead") for m in reply["matches"]), "%s" % reply)
-        limit = 1 if os.getloadavg()[0] < os.cpu_count() else 10  # a busy machine says nothing about us
-        want(took < limit, "the first answer took %.2f s" % took)
+        busy = os.getloadavg()[0] > 2 * os.cpu_count()  # that says nothing about us
+        want(took < 15 or busy, "the first answer took %.2f s" % took)
         again, then = ask(k, "complete", "%%\nlearn.|")
         want(len(again["matches"]) > 5, "%s" % again)
         for code in ("var l2 = tlkit.Learner|", "var l2 = tlkit.Lear|ner", "var l2 = tlkit.Learner|{}", "%%\nl := tlkit.Learner|{}", "var l3 = tlkit.Must|", "var a, b = tlkit.Learner|{}, 1"):
