@@ -126,7 +126,7 @@ func (l Learner) FitHead() {
 
 // FineTune continues from the fitted head and trains the backbone too, for the given number of
 // epochs; 0 stands for the number of the plan's recipe. It prints the plan, with its reasons,
-// before it starts. The default plan tries depths and rates on folds of the training pictures; if
+// before it starts. The default plan tries two rates on folds of the training pictures; if
 // none of them pays, it says so and keeps the head as it is.
 //
 // An interrupted FineTune continues with the next call; until it is done, the results of FitHead

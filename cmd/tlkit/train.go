@@ -104,7 +104,7 @@ insects-hard, insects-few, insects-labels, insects-values. The folder $TLKIT_DAT
 looked for first.
 
 With --finetune N the backbone is trained too, for N epochs after the head is fitted. The
-plan is printed first; the default one tries depths and rates on folds of the training
+plan is printed first; the default one tries two rates on folds of the training
 pictures and leaves the backbone as it is if none of them pays. Ctrl-C saves the state;
 --resume continues from it.
 

@@ -8,7 +8,7 @@
 // is saved while training runs, and on a CPU an interrupted training ends with the same bits as an
 // uninterrupted one.
 //
-// Every choice (depth, rate, mix, when to stop) is made on training pictures. Validation pictures
+// Every choice (rate, mix, temperature, when to stop) is made on training pictures. Validation pictures
 // are only measured, for the curve; they decide nothing.
 //
 // Where to look: defaults.go has all default numbers, plan.go the fields of a plan, recipes.go the

@@ -16,7 +16,7 @@ type Recipe string
 
 // The ready plans.
 const (
-	// The default: depth, rate and mix chosen on folds of the training pictures, or the head alone.
+	// The default: rate and mix chosen on folds of the training pictures, or the head alone.
 	Tlkit Recipe = "tlkit"
 	// SGD at 1e-3, times 0.1 every 7 epochs, batches of 4, batch norms of all stages drifting.
 	PytorchTutorial Recipe = "pytorch_tutorial"
