@@ -69,7 +69,7 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest v
 func (c *command) replay(ctx context.Context, names []string, weights string) (verification, error) {
 	p := c.progress()
 	defer p.close()
-	e, err := engine.Open(ctx, engine.Options{Install: !c.offline, Report: p.State})
+	e, err := engine.Open(ctx, engine.Options{Install: !c.offline, Report: p.State, Note: p.Say})
 	if err != nil {
 		return verification{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -19,65 +20,108 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
-// Cached returns the path of the file when it is here and verified: in our cache,
-// or in one of Python's. It never touches the network.
+// Cached returns the path of the file when it is here: in our cache, or in one of Python's. It
+// never touches the network.
 //
-// A file is hashed in full when it arrives, and its size, times and inode are noted. It is
-// hashed again only when those differ. A file whose content has changed is not returned, and
-// the next Get replaces it.
+// It goes by what was noted when the file was last read: size, times and inode. That is for lists of
+// what is here. Who opens the file calls Get, or [Verify], which read it.
 func (f File) Cached() (string, bool) {
+	found := f.find(context.Background(), Sum)
+	return found.path, found.path != ""
+}
+
+// hashing returns the sha256 of a file: Sum, which believes a note, or reread.
+type hashing func(ctx context.Context, path string) (string, error)
+
+// found is what there is of a file on this machine.
+type found struct {
+	path    string   // of the file itself; "" = it is not here
+	damaged []string // files in our cache that have its name and another content
+	foreign []string // such files in the caches of Python
+}
+
+// find looks for the file in our cache and in Python's.
+func (f File) find(ctx context.Context, sum hashing) found {
+	var all found
 	if f.check() != nil {
-		return "", false
+		return all
 	}
 	root, err := cachedir.Root()
 	if err != nil {
-		return "", false
+		return all
 	}
 	f = f.known()
-	files := filepath.Join(root, "files")
-	sums := []string{strings.ToLower(f.SHA256)}
-	switch {
-	case f.SHA256 == "":
-		sums = nil // nothing of it has ever been here
-	case len(f.SHA256) < 64:
-		// A published prefix: the folder carries the full hash found at arrival.
-		dirs, _ := filepath.Glob(filepath.Join(files, sums[0]+"*"))
-		sums = sums[:0]
-		for _, d := range dirs {
-			sums = append(sums, filepath.Base(d))
+	for _, p := range f.places(root) {
+		whole, damaged := f.holds(ctx, p, sum)
+		if whole {
+			all.path = p
+			return all
+		}
+		if damaged {
+			all.damaged = append(all.damaged, p)
 		}
 	}
-	for _, sum := range sums {
-		p := filepath.Join(files, sum, f.Name)
-		if len(sum) == 64 && f.holds(p, sum) {
-			return p, true
-		}
-	}
-	return f.elsewhere()
+	all.path, all.foreign = f.elsewhere(ctx, sum)
+	return all
 }
 
-// holds reports whether the file at p is the wanted one and hashes to sum.
-func (f File) holds(p, sum string) bool {
-	if !f.sizeFits(p) {
-		return false
+// places returns where in our cache the file would be.
+func (f File) places(root string) []string {
+	files := filepath.Join(root, "files")
+	switch {
+	case f.SHA256 == "" && f.MD5 == "":
+		return nil // nothing of it has ever been here
+	case len(f.SHA256) == 64:
+		return []string{filepath.Join(files, strings.ToLower(f.SHA256), f.Name)}
 	}
-	got, err := Sum(context.Background(), p)
-	return err == nil && got == sum && strings.HasPrefix(got, strings.ToLower(f.SHA256))
+	// A published prefix: the folder carries the full hash found at arrival. So it does where only an
+	// md5 is published, and the note of that hash was lost.
+	all, _ := filepath.Glob(filepath.Join(files, strings.ToLower(f.SHA256)+"*"))
+	var out []string
+	for _, dir := range all {
+		if p := filepath.Join(dir, f.Name); len(filepath.Base(dir)) == 64 && regular(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// holds reports whether the file at p is whole: its content has the hash that its folder is named
+// by. If it can be read and is not, it is damaged.
+func (f File) holds(ctx context.Context, p string, sum hashing) (whole, damaged bool) {
+	if !regular(p) {
+		return false, false
+	}
+	want := filepath.Base(filepath.Dir(p))
+	if !f.sizeFits(p) {
+		return false, true
+	}
+	got, err := sum(ctx, p)
+	if err != nil {
+		return false, false
+	}
+	if got != want || !strings.HasPrefix(got, strings.ToLower(f.SHA256)) {
+		return false, got != want
+	}
+	if f.SHA256 == "" {
+		if md5, err := md5Of(p); err != nil || md5 != strings.ToLower(f.MD5) {
+			return false, false // another file of that name
+		}
+		if info, err := os.Stat(p); err == nil {
+			_ = f.note(record{SHA256: got, Bytes: info.Size()}) // best effort: our cache may be read-only
+		}
+	}
+	return true, false
 }
 
 // Damaged returns the path of the file in the cache when its content is not what it should
-// be: it arrived intact and was changed since. Get replaces it.
+// be: it arrived intact and was changed since. Get sets it aside and brings another.
 func (f File) Damaged() (string, bool) {
-	root, err := cachedir.Root()
-	if err != nil || len(f.SHA256) < 64 || f.check() != nil {
+	all := f.find(context.Background(), Sum)
+	if all.path != "" || len(all.damaged) == 0 {
 		return "", false
 	}
-	p := filepath.Join(root, "files", strings.ToLower(f.SHA256), f.Name)
-	if _, err := os.Stat(p); err != nil {
-		return "", false
-	}
-	_, whole := f.Cached()
-	return p, !whole
+	return all.damaged[0], true
 }
 
 func (f File) sizeFits(p string) bool {
@@ -90,40 +134,96 @@ func (f File) sizeFits(p string) bool {
 // otherwise the file is read.
 func Sum(ctx context.Context, p string) (string, error) {
 	if s, ok := readStamp(p); ok {
-		return s, nil
+		return s.SHA256, nil
 	}
 	return Rehash(ctx, p)
 }
 
+// Verify reads the file at p and returns a *HashError unless its sha256 is want. Where its CRC-32C
+// was noted together with that sha256, only the CRC is computed: 200 MB take a fifth of a second
+// less, which is paid by each process that opens the plugin.
+func Verify(ctx context.Context, p, want string) error {
+	got, err := reread(ctx, p)
+	if err == nil && got != want {
+		err = &HashError{What: p, Want: want, Got: got}
+	}
+	return err
+}
+
+// reread returns the sha256 of a file after reading its content, whatever its size and times say.
+func reread(ctx context.Context, p string) (string, error) {
+	s, ok := readStamp(p)
+	if !ok || s.CRC32C == "" {
+		return Rehash(ctx, p)
+	}
+	crc := crc32.New(castagnoli)
+	if _, err := hashFile(ctx, p, crc); err != nil {
+		return "", err
+	}
+	if hex.EncodeToString(crc.Sum(nil)) == s.CRC32C {
+		return s.SHA256, nil
+	}
+	// Not noted: the stamp stays as a witness of what the file was.
+	sum, _, err := sumFile(ctx, p)
+	return sum, err
+}
+
 // Rehash reads the file, whatever was noted about it, notes its sha256 and returns it.
 func Rehash(ctx context.Context, p string) (string, error) {
-	sum, info, err := hashFile(ctx, p)
+	h := newHashes()
+	info, err := hashFile(ctx, p, io.MultiWriter(h.sha256, h.crc))
 	if err != nil {
 		return "", err
 	}
+	got := h.sums()
 	// Best effort: with a read-only cache the file is hashed each time.
-	_ = writeStamp(p, info, sum)
-	return sum, nil
+	_ = writeStamp(p, info, got)
+	return got.sha256, nil
 }
 
-// hashFile reads a file through. The facts are taken before reading: a file that
-// is changed meanwhile fails the comparison with its stamp the next time.
-func hashFile(ctx context.Context, p string) (string, fs.FileInfo, error) {
+// SetAside renames a file of the cache whose content is wrong, so that it is not used again and can
+// be looked at, and returns its new name.
+func SetAside(p string) (string, error) {
+	aside := p + Aside
+	if err := os.Rename(p, aside); err != nil {
+		return "", fmt.Errorf("fetch: %s is damaged and cannot be set aside: %w", p, err)
+	}
+	if note, inCache, err := stampPath(p); err == nil && inCache {
+		os.Remove(note) // else it is of no use, and of no harm
+	}
+	return aside, nil
+}
+
+// Aside is the end of the names of files that were set aside.
+const Aside = ".damaged"
+
+// hashFile writes a file to the hash h. The facts are taken before reading: a file that is changed
+// meanwhile fails the comparison with its stamp the next time.
+func hashFile(ctx context.Context, p string, h io.Writer) (fs.FileInfo, error) {
 	info, err := os.Stat(p)
 	if err != nil {
-		return "", nil, fmt.Errorf("fetch: %w", err)
+		return nil, fmt.Errorf("fetch: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", nil, fmt.Errorf("fetch: %s is not a regular file (%s)", p, info.Mode().Type())
+		return nil, fmt.Errorf("fetch: %s is not a regular file (%s)", p, info.Mode().Type())
 	}
 	in, err := os.Open(p)
 	if err != nil {
-		return "", nil, fmt.Errorf("fetch: %w", err)
+		return nil, fmt.Errorf("fetch: %w", err)
 	}
 	defer in.Close()
-	h := sha256.New()
 	if _, err := copyBuffer(h, &ctxReader{ctx, in}); err != nil {
-		return "", nil, fmt.Errorf("fetch: reading %s: %w", p, err)
+		return nil, fmt.Errorf("fetch: reading %s: %w", p, err)
+	}
+	return info, nil
+}
+
+// sumFile returns the sha256 of a file, which is not noted.
+func sumFile(ctx context.Context, p string) (string, fs.FileInfo, error) {
+	h := sha256.New()
+	info, err := hashFile(ctx, p, h)
+	if err != nil {
+		return "", nil, err
 	}
 	return hex.EncodeToString(h.Sum(nil)), info, nil
 }
@@ -188,7 +288,7 @@ func (f File) adopt(what, tmp string, got sums, size int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := writeStamp(p, info, got.sha256); err != nil {
+	if err := writeStamp(p, info, got); err != nil {
 		return "", err
 	}
 	return p, nil
@@ -291,7 +391,7 @@ func (f File) Remove() error {
 		if err != nil {
 			return err
 		}
-		for _, victim := range []string{p, note} {
+		for _, victim := range []string{p, p + Aside, note} {
 			if err := os.Remove(victim); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("fetch: %w", err)
 			}

@@ -12,38 +12,54 @@ import (
 	"strings"
 )
 
-// elsewhere looks where Python keeps its downloads. A file found there is used in
-// place, after it was hashed; nothing there is ever written to from here, except
-// in the hub's cache, whose layout is meant to be shared.
-func (f File) elsewhere() (string, bool) {
+// elsewhere looks where Python keeps its downloads. A file found there is used in place, after it
+// was hashed; nothing there is ever written to from here, except in the hub's cache, whose layout is
+// meant to be shared. wrong are files that have the name and not the content.
+func (f File) elsewhere(ctx context.Context, sum hashing) (path string, wrong []string) {
 	for _, s := range f.Sources {
-		switch {
-		case s.HF != nil:
-			if p, ok := s.HF.cached(f); ok {
-				return p, true
-			}
-		case s.URL != "":
-			u, err := url.Parse(s.URL)
-			if err != nil || path.Base(u.Path) == "/" || path.Base(u.Path) == "." {
+		for _, p := range s.elsewhere() {
+			if !regular(p) {
 				continue
 			}
-			for _, dir := range []string{torchFolder(), kerasFolder()} {
-				if p := filepath.Join(dir, path.Base(u.Path)); dir != "" && f.trusts(p) {
-					return p, true
-				}
+			trusted := s.HF == nil && f.trusts(ctx, p, sum) || s.HF != nil && s.HF.trusts(ctx, f, p, sum)
+			if trusted {
+				return p, nil
+			}
+			wrong = append(wrong, p)
+		}
+	}
+	return "", wrong
+}
+
+// elsewhere returns the paths at which Python keeps what comes from this source.
+func (s Source) elsewhere() []string {
+	var out []string
+	switch {
+	case s.HF != nil:
+		if p := s.HF.place(); p != "" {
+			out = append(out, p)
+		}
+	case s.URL != "":
+		u, err := url.Parse(s.URL)
+		if err != nil || path.Base(u.Path) == "/" || path.Base(u.Path) == "." {
+			return nil
+		}
+		for _, dir := range []string{torchFolder(), kerasFolder()} {
+			if dir != "" {
+				out = append(out, filepath.Join(dir, path.Base(u.Path)))
 			}
 		}
 	}
-	return "", false
+	return out
 }
 
 // trusts reports whether a file in another program's cache is the published one.
-func (f File) trusts(p string) bool {
-	if !regular(p) || !f.sizeFits(p) {
+func (f File) trusts(ctx context.Context, p string, sum hashing) bool {
+	if !f.sizeFits(p) {
 		return false
 	}
-	sum, err := Sum(context.Background(), p)
-	if err != nil || !strings.HasPrefix(sum, strings.ToLower(f.SHA256)) {
+	got, err := sum(ctx, p)
+	if err != nil || !strings.HasPrefix(got, strings.ToLower(f.SHA256)) {
 		return false
 	}
 	if len(f.SHA256) == 64 {
@@ -58,7 +74,7 @@ func (f File) trusts(p string) bool {
 	if err != nil || f.SHA256 == "" && f.MD5 == "" {
 		return false
 	}
-	_ = f.note(record{SHA256: sum, Bytes: info.Size()}) // best effort: our cache may be read-only
+	_ = f.note(record{SHA256: got, Bytes: info.Size()}) // best effort: our cache may be read-only
 	return true
 }
 

@@ -13,7 +13,7 @@ var (
 	// ErrUnreachable: no source answered. Usually there is no network.
 	ErrUnreachable = errors.New("no source could be reached")
 	// ErrOffline: the file is not in the cache, and Options.Offline forbids to fetch it.
-	ErrOffline = errors.New("offline, and the file is not in the cache")
+	ErrOffline = errors.New("offline, so no source was asked")
 	// ErrHash: something arrived, and it is not the wanted file. See [HashError].
 	ErrHash = errors.New("wrong content")
 )

@@ -28,8 +28,11 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
 // File is one wanted file and its sources.
@@ -73,6 +76,9 @@ type Options struct {
 	// Answer is how long a source may take until its first sign of life; 0 = as long as
 	// its own time limits are.
 	Answer time.Duration
+	// Note gets a sentence about a file in the cache that was damaged, and what was done. It may be
+	// nil.
+	Note func(sentence string)
 
 	web *web // tests only: another HTTP client and shorter time limits
 }
@@ -128,8 +134,9 @@ func (e *HashError) Error() string {
 // Is makes errors.Is(err, ErrHash) true.
 func (e *HashError) Is(target error) bool { return target == ErrHash }
 
-// Get returns the path of the verified file, fetching it first when it is not
-// in the cache. Several processes may call it at once: one fetches, the others
+// Get returns the path of the verified file, fetching it first when it is not in the cache. A file
+// that is there is read, not believed by its size and times; if it is damaged, it is set aside under
+// another name, and fetched anew. Several processes may call it at once: one fetches, the others
 // wait. The path is below our cache folder or in one of Python's, and must not be
 // written to.
 //
@@ -139,7 +146,7 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 	if err := f.check(); err != nil {
 		return "", err
 	}
-	if p, ok := f.Cached(); ok {
+	if p := f.find(ctx, reread).path; p != "" {
 		return p, nil
 	}
 	unlock, err := lock(ctx, f, o)
@@ -148,11 +155,42 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 	}
 	defer unlock()
 	// Another process may have fetched it during the wait for the lock.
-	if p, ok := f.Cached(); ok {
-		return p, nil
+	all := f.find(ctx, reread)
+	if all.path != "" {
+		return all.path, nil
 	}
+	damage := all.setAside()
+	p, err := f.bring(ctx, o, damage)
+	if err == nil && o.Note != nil {
+		for _, d := range damage {
+			o.Note(f.Name + ": " + d.Error() + "; it was fetched anew")
+		}
+	}
+	return p, err
+}
+
+// setAside renames what is damaged in our cache, and says so for each such file, and for those in
+// Python's caches, which are left alone.
+func (all found) setAside() []error {
+	var out []error
+	for _, p := range all.damaged {
+		if aside, err := SetAside(p); err != nil {
+			out = append(out, err)
+		} else {
+			out = append(out, fmt.Errorf("the file in the cache is damaged and was set aside as %s", aside))
+		}
+	}
+	for _, p := range all.foreign {
+		out = append(out, fmt.Errorf("%s is damaged, or another file of that name; it was left alone", p))
+	}
+	return out
+}
+
+// bring fetches the file from the drop folder or a source. damage is what was found wrong with
+// copies that are here.
+func (f File) bring(ctx context.Context, o Options, damage []error) (string, error) {
 	f = f.known()
-	var causes []error
+	causes := damage
 	p, err := f.fromIncoming(ctx, o)
 	if err == nil && p != "" {
 		return p, nil
@@ -261,11 +299,28 @@ func (f File) missing(causes []error) error {
 	if len(hand) > 0 {
 		also = " (or " + strings.Join(hand, ", or ") + ")"
 	}
+	state := "is not in the cache and could not be fetched"
+	if aside := f.aside(); aside != "" {
+		state = "was damaged in the cache, was set aside as " + aside + ", and could not be fetched anew"
+	}
 	return &MissingError{
-		text: fmt.Sprintf("fetch: %s (%s%s) is not in the cache and could not be fetched; by hand: put it%s into %s (or into a folder that %s names) and run this again",
-			f.Name, hash, size, also, where, IncomingVar),
+		text: fmt.Sprintf("fetch: %s (%s%s) %s; by hand: put it%s into %s (or into a folder that %s names) and run this again",
+			f.Name, hash, size, state, also, where, IncomingVar),
 		Causes: causes,
 	}
+}
+
+// aside returns the path of a damaged copy that was set aside; "" if there is none.
+func (f File) aside() string {
+	root, err := cachedir.Root()
+	if err != nil || f.SHA256 == "" {
+		return ""
+	}
+	found, _ := filepath.Glob(filepath.Join(root, "files", strings.ToLower(f.SHA256)+"*", f.Name+Aside))
+	if len(found) == 0 {
+		return ""
+	}
+	return found[0]
 }
 
 // archive is the glob of the file name under which a person gets this source.

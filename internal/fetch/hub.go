@@ -144,51 +144,56 @@ func (c hub) folder(repo string) string {
 	return filepath.Join(c.cache, "models--"+strings.ReplaceAll(repo, "/", "--"))
 }
 
-// cached finds the file in the hub's cache and checks it: against its published hash, or
-// without one against the name of its blob, which is its hash.
-func (h *HF) cached(f File) (string, bool) {
+// place returns the path of the file in the hub's cache; "" where the hub's commit is unknown.
+func (h *HF) place() string {
 	c, err := hubSettings()
 	if err != nil {
-		return "", false
+		return ""
 	}
 	dir := c.folder(h.Repo)
 	commit := h.revision()
 	if !isCommit(commit) {
 		text, err := os.ReadFile(filepath.Join(dir, "refs", filepath.FromSlash(commit)))
 		if err != nil {
-			return "", false
+			return ""
 		}
 		if commit = strings.TrimSpace(string(text)); !isCommit(commit) {
-			return "", false
+			return ""
 		}
 	}
-	p := filepath.Join(dir, "snapshots", commit, filepath.FromSlash(h.File))
-	if !regular(p) || !f.sizeFits(p) {
-		return "", false
+	return filepath.Join(dir, "snapshots", commit, filepath.FromSlash(h.File))
+}
+
+// trusts checks a file in the hub's cache: against its published hash, or without one against the
+// name of its blob, which is its hash.
+func (h *HF) trusts(ctx context.Context, f File, p string, sum hashing) bool {
+	if !f.sizeFits(p) {
+		return false
 	}
-	sum, err := Sum(context.Background(), p)
-	if err != nil || !strings.HasPrefix(sum, strings.ToLower(f.SHA256)) {
-		return "", false
+	got, err := sum(ctx, p)
+	if err != nil || !strings.HasPrefix(got, strings.ToLower(f.SHA256)) {
+		return false
 	}
 	if len(f.SHA256) == 64 {
-		return p, true
+		return true
 	}
 	blob, err := os.Readlink(p)
 	if err != nil {
-		return "", false // a copy: nothing tells its hash
+		return false // a copy: nothing tells its hash
 	}
 	if !filepath.IsAbs(blob) {
 		blob = filepath.Join(filepath.Dir(p), blob)
 	}
-	if !isBlob(blob, sum) {
-		return "", false
+	if !isBlob(blob, got) {
+		return false
 	}
 	info, err := os.Stat(p)
 	if err != nil {
-		return "", false
+		return false
 	}
-	_ = f.note(record{SHA256: sum, Bytes: info.Size(), Repo: h.Repo, Commit: commit}) // best effort: our cache may be read-only
-	return p, true
+	commit := filepath.Base(strings.TrimSuffix(p, string(filepath.Separator)+filepath.FromSlash(h.File)))
+	_ = f.note(record{SHA256: got, Bytes: info.Size(), Repo: h.Repo, Commit: commit}) // best effort: our cache may be read-only
+	return true
 }
 
 // isBlob reports whether the file at path, whose sha256 is sum, has the name of a blob of the hub:

@@ -71,7 +71,7 @@ func (p *hubPlace) take() (path, sum string, n int64, ok bool) {
 	if !regular(p.blob) {
 		return "", "", 0, false
 	}
-	sum, info, err := hashFile(context.Background(), p.blob)
+	sum, info, err := sumFile(context.Background(), p.blob)
 	if err != nil || !isBlob(p.blob, sum) || p.found.bytes > 0 && info.Size() != p.found.bytes {
 		return "", "", 0, false // damaged: it is replaced
 	}

@@ -102,7 +102,7 @@ func (s Source) open(ctx context.Context, f File, archive string, o Options) (st
 		want, inner = s.NPM.SHA256, s.NPM.File
 	}
 	o.report(f.Name, Verifying, 0, 0)
-	got, _, err := hashFile(ctx, archive)
+	got, _, err := sumFile(ctx, archive)
 	if err != nil {
 		return "", err
 	}

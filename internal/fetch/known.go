@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,6 +23,11 @@ type record struct {
 	Bytes  int64  `json:"bytes"`
 	Repo   string `json:"repo,omitempty"`   // of the hub
 	Commit string `json:"commit,omitempty"` // the revision stood for
+	Check  string `json:"check,omitempty"`  // CRC-32C of the above; "" in the notes of earlier versions
+}
+
+func (r record) check() string {
+	return fmt.Sprintf("%08x", crc32.Checksum(fmt.Appendf(nil, "%s %d %s %s", r.SHA256, r.Bytes, r.Repo, r.Commit), castagnoli))
 }
 
 // id names the file before its content is known: in the names of locks, parts and records.
@@ -57,7 +64,7 @@ func (f File) known() File {
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, 4096))
 	var r record
-	if err != nil || json.Unmarshal(data, &r) != nil || len(r.SHA256) != 64 || !isHex(r.SHA256) || r.Bytes < 0 ||
+	if err != nil || json.Unmarshal(data, &r) != nil || len(r.SHA256) != 64 || !isHex(r.SHA256) || r.Bytes < 0 || r.Check != "" && r.Check != r.check() ||
 		!strings.HasPrefix(r.SHA256, strings.ToLower(f.SHA256)) || f.Bytes > 0 && r.Bytes != f.Bytes {
 		return f // a damaged note is no note
 	}
@@ -82,6 +89,7 @@ func (f File) note(r record) error {
 	if err != nil {
 		return err
 	}
+	r.Check = r.check()
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -15,15 +17,25 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
-// stamp is the note about a file that was read through: its hash, and how it
-// looked to the file system then. Reading 200 MB in each process just to hash them
-// would cost more than opening the plugin.
+// stamp is the note about a file that was read through: its hashes, and how it looked to the file
+// system then. The sha256 says what the file is. The CRC-32C, which a processor computes several
+// times faster, says each time the file is used whether it still is that.
 //
 // It guards against damage and half-finished copies, not against a person who can write into
 // the cache: they could write the stamp too.
 type stamp struct {
 	SHA256 string `json:"sha256"`
+	CRC32C string `json:"crc32c,omitempty"` // 8 hex digits; "" in the stamps of earlier versions
 	facts
+	Check string `json:"check,omitempty"` // of the hashes, where there is a CRC32C
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// check is the checksum of the noted hashes: a stamp is as old as its file, and lies on the same
+// disk.
+func (s stamp) check() string {
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(s.SHA256+" "+s.CRC32C), castagnoli))
 }
 
 type facts struct {
@@ -52,34 +64,34 @@ func stampPath(p string) (path string, inCache bool, err error) {
 	return filepath.Join(root, "stamps", hex.EncodeToString(name[:])), false, nil
 }
 
-// readStamp returns the noted hash when the file still looks as it did then.
-func readStamp(p string) (string, bool) {
+// readStamp returns the note of a file that still looks as it did then.
+func readStamp(p string) (stamp, bool) {
 	at, _, err := stampPath(p)
 	if err != nil {
-		return "", false
+		return stamp{}, false
 	}
 	in, err := os.Open(at)
 	if err != nil {
-		return "", false
+		return stamp{}, false
 	}
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, 4096))
 	if err != nil {
-		return "", false
+		return stamp{}, false
 	}
 	var s stamp
-	if json.Unmarshal(data, &s) != nil || len(s.SHA256) != 64 || !isHex(s.SHA256) {
-		return "", false
+	if json.Unmarshal(data, &s) != nil || len(s.SHA256) != 64 || !isHex(s.SHA256) || s.CRC32C != "" && s.Check != s.check() {
+		return stamp{}, false
 	}
 	info, err := os.Stat(p)
 	if err != nil || !info.Mode().IsRegular() || factsOf(info) != s.facts {
-		return "", false
+		return stamp{}, false
 	}
-	return s.SHA256, true
+	return s, true
 }
 
-// writeStamp notes the hash of a file, whatever it should have been.
-func writeStamp(p string, info fs.FileInfo, sum string) error {
+// writeStamp notes the hashes of a file, whatever they should have been.
+func writeStamp(p string, info fs.FileInfo, got sums) error {
 	at, inCache, err := stampPath(p)
 	if err != nil {
 		return err
@@ -94,7 +106,9 @@ func writeStamp(p string, info fs.FileInfo, sum string) error {
 			return err
 		}
 	}
-	data, err := json.Marshal(stamp{SHA256: sum, facts: factsOf(info)})
+	s := stamp{SHA256: got.sha256, CRC32C: got.crc32c, facts: factsOf(info)}
+	s.Check = s.check()
+	data, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}

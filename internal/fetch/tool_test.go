@@ -53,7 +53,7 @@ func TestPip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err := hashFile(t.Context(), p); err != nil || got != f.SHA256 {
+	if got, _, err := sumFile(t.Context(), p); err != nil || got != f.SHA256 {
 		t.Errorf("content %s, %v", got, err)
 	}
 	if v := visible(t, root); len(v) != 1 {
@@ -160,7 +160,7 @@ func TestNPM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _, err := hashFile(t.Context(), p); err != nil || got != f.SHA256 {
+	if got, _, err := sumFile(t.Context(), p); err != nil || got != f.SHA256 {
 		t.Errorf("content %s, %v", got, err)
 	}
 	if v := visible(t, root); len(v) != 1 {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 	"os"
 	"strings"
@@ -19,18 +20,19 @@ import (
 type sums struct {
 	sha256, md5 string
 	git         string // sha1 as git names a file; "" = not asked for
+	crc32c      string // 8 hex digits
 }
 
 // hashes compute every hash that a publisher may publish. An md5 guards against accidents only,
 // so the sha256 found with it is kept.
 type hashes struct {
 	io.Writer
-	sha256, md5, git hash.Hash
+	sha256, md5, git, crc hash.Hash
 }
 
 func newHashes() *hashes {
-	h := &hashes{sha256: sha256.New(), md5: md5.New()}
-	h.Writer = io.MultiWriter(h.sha256, h.md5)
+	h := &hashes{sha256: sha256.New(), md5: md5.New(), crc: crc32.New(castagnoli)}
+	h.Writer = io.MultiWriter(h.sha256, h.md5, h.crc)
 	return h
 }
 
@@ -38,12 +40,12 @@ func newHashes() *hashes {
 func (h *hashes) withGit(size int64) *hashes {
 	h.git = sha1.New()
 	fmt.Fprintf(h.git, "blob %d\x00", size)
-	h.Writer = io.MultiWriter(h.sha256, h.md5, h.git)
+	h.Writer = io.MultiWriter(h.sha256, h.md5, h.crc, h.git)
 	return h
 }
 
 func (h *hashes) sums() sums {
-	s := sums{sha256: hex.EncodeToString(h.sha256.Sum(nil)), md5: hex.EncodeToString(h.md5.Sum(nil))}
+	s := sums{sha256: hex.EncodeToString(h.sha256.Sum(nil)), md5: hex.EncodeToString(h.md5.Sum(nil)), crc32c: hex.EncodeToString(h.crc.Sum(nil))}
 	if h.git != nil {
 		s.git = hex.EncodeToString(h.git.Sum(nil))
 	}

@@ -178,6 +178,9 @@ func TestDamagedEntries(t *testing.T) {
 	}
 	start := e.CompileCache()
 	n := 0
+	var said []string
+	note := func(s string) { said = append(said, s) }
+	e.share.cache.note.Store(&note)
 	for name, content := range map[string][]byte{
 		"flipped in the code": flip(len(good) / 2),
 		"flipped at the end":  flip(len(good) - 1),
@@ -202,6 +205,12 @@ func TestDamagedEntries(t *testing.T) {
 		}
 		if now, err := os.ReadFile(all[0]); err != nil || !bytes.Equal(now[:len(cacheFormat)], []byte(cacheFormat)) {
 			t.Errorf("%s: the entry was not replaced: %v", name, err)
+		}
+		if aside, err := os.ReadFile(all[0] + ".damaged"); err != nil || !bytes.Equal(aside, content) {
+			t.Errorf("%s: the damaged entry was not set aside: %v", name, err)
+		}
+		if len(said) != n || !strings.Contains(said[n-1], "damaged") || !strings.Contains(said[n-1], all[0]+".damaged") {
+			t.Errorf("%s: said %q", name, said)
 		}
 	}
 	// An entry under another name is rejected too.

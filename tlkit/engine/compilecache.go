@@ -17,6 +17,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
 // The versions of the modules whose programs are cached. They are constants because a binary
@@ -36,7 +37,7 @@ const (
 type Stats struct {
 	Hits     int // programs loaded from the cache
 	Misses   int // programs compiled
-	Rejected int // entries found damaged or unusable, deleted and compiled anew
+	Rejected int // entries found damaged or unusable, and compiled anew
 }
 
 // compileCache keeps compiled programs between processes, in a folder of files named after
@@ -51,6 +52,7 @@ type compileCache struct {
 	limit   int64
 
 	hits, misses, rejected atomic.Int64
+	note                   atomic.Pointer[func(string)] // Options.Note of who opened the engine last
 }
 
 // newCompileCache returns nil, so that everything is compiled each time, if there is no
@@ -135,8 +137,22 @@ func (c *compileCache) get(key string) ([]byte, bool) {
 	return data[head:], true
 }
 
-// reject deletes an entry that cannot be used.
+// reject sets a damaged entry aside and says so.
 func (c *compileCache) reject(key string) {
+	c.rejected.Add(1)
+	said := "a compiled program in the cache was damaged; "
+	if aside, err := fetch.SetAside(c.path(key)); err == nil {
+		said += "it was set aside as " + aside + " and is compiled anew"
+	} else {
+		said += "it is compiled anew"
+	}
+	if note := c.note.Load(); note != nil {
+		(*note)(said)
+	}
+}
+
+// drop deletes an entry that is whole and that XLA does not load.
+func (c *compileCache) drop(key string) {
 	c.rejected.Add(1)
 	_ = os.Remove(c.path(key))
 }
@@ -162,8 +178,8 @@ func (c *compileCache) put(key string, blob []byte) {
 	}
 }
 
-// evict removes the least recently used entries above the limit, and leftovers of killed
-// processes.
+// evict removes the least recently used entries above the limit, and after a day leftovers of
+// killed processes and damaged entries.
 func (c *compileCache) evict() {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -183,7 +199,8 @@ func (c *compileCache) evict() {
 		}
 		p := filepath.Join(c.dir, e.Name())
 		if !strings.HasSuffix(e.Name(), cacheSuffix) {
-			if strings.HasPrefix(e.Name(), ".") && time.Since(info.ModTime()) > 24*time.Hour {
+			leftover := strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), cacheSuffix+fetch.Aside)
+			if leftover && time.Since(info.ModTime()) > 24*time.Hour {
 				os.Remove(p)
 			}
 			continue

@@ -27,6 +27,7 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/gobackend"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
@@ -38,6 +39,10 @@ type Options struct {
 	// Report gets the progress of an installation: what is being done, with the bytes done
 	// and in total (0 = unknown). It may be nil.
 	Report func(what string, done, total int64)
+	// Note gets a sentence about each file of the cache that was damaged: the plugin, which is then
+	// set aside and, with Install, fetched anew; a compiled program, which is compiled anew. It may
+	// be nil.
+	Note func(sentence string)
 	// NoCompileCache compiles every program anew. It applies to the whole process until the
 	// next Open.
 	NoCompileCache bool
@@ -102,12 +107,12 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 	}
 	if cpu == nil && o.Install {
 		var err error
-		cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report})
+		cpu, err = plugin.InstallCPU(ctx, o.plugin())
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("engine: %w", err)
 			}
-			why = append(why, notInstalled(err))
+			why = append(why, notInstalled(err, ferr != nil))
 		} else {
 			_, _, ferr = plugin.Find(ctx) // a damaged file was replaced
 		}
@@ -118,19 +123,56 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 		why = append([]string{oneLine(ferr)}, why...)
 	}
 	if cpu != nil {
-		e, err := openXLA(cpu, "", o)
+		e, err := openCPU(ctx, cpu, "", o)
 		if err == nil {
 			e.Why = strings.Join(why, "; ")
 			return e, nil
 		}
-		why = append(why, "XLA does not open: "+oneLine(err)+"; run: tlkit doctor")
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("engine: %w", ctx.Err())
+		}
+		reason := "XLA does not open: " + oneLine(err)
+		if !errors.Is(err, fetch.ErrHash) { // else it says what to run
+			reason += "; run: tlkit doctor"
+		}
+		why = append(why, reason)
 	}
 	return plainGo("", strings.Join(why, "; "))
 }
 
+func (o Options) plugin() plugin.Options { return plugin.Options{Report: o.Report, Note: o.Note} }
+
+// openCPU opens a CPU plugin that Find returned. One that turns out to be damaged is set aside, and
+// with o.Install another is fetched.
+func openCPU(ctx context.Context, p *plugin.Plugin, options string, o Options) (*Engine, error) {
+	e, err := openXLA(p, options, o)
+	if err == nil || !errors.Is(err, fetch.ErrHash) {
+		return e, err
+	}
+	aside, asideErr := p.SetAside()
+	if asideErr != nil {
+		return nil, fmt.Errorf("%w (%w)", err, asideErr)
+	}
+	if !o.Install {
+		return nil, advice.New(fmt.Errorf("the plugin is damaged and was set aside as %s: %w", aside, errors.Unwrap(err)), "run: tlkit setup")
+	}
+	fresh, err := plugin.InstallCPU(ctx, o.plugin())
+	if err != nil {
+		return nil, advice.New(fmt.Errorf("the plugin was damaged, was set aside as %s, and could not be fetched anew: %w", aside, err), "run: tlkit setup")
+	}
+	if o.Note != nil {
+		o.Note("the XLA plugin was damaged on the disk; it was set aside as " + aside + " and fetched anew")
+	}
+	return openXLA(fresh, options, o)
+}
+
 // notInstalled says in one line why the plugin could not be installed. `tlkit setup` gives
 // the details, and says how to install it by hand.
-func notInstalled(err error) string {
+func notInstalled(err error, damaged bool) string {
+	state := "is not here"
+	if damaged {
+		state = "is not usable"
+	}
 	cause := "it could not be fetched"
 	switch {
 	case errors.Is(err, fetch.ErrHash):
@@ -142,7 +184,7 @@ func notInstalled(err error) string {
 	case errors.Is(err, fetch.ErrUnreachable):
 		cause = "no source could be reached"
 	}
-	return "the XLA plugin is not here and " + cause + "; run: tlkit setup"
+	return "the XLA plugin " + state + " and " + cause + "; run: tlkit setup"
 }
 
 // cudaDefaults lets several notebooks share a card, since none reserves all its memory at
@@ -201,6 +243,9 @@ func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
 	})
 	if err != nil {
 		return nil, cause(err)
+	}
+	if c := e.share.cache; c != nil && o.Note != nil {
+		c.note.Store(&o.Note)
 	}
 	if o.NoCompileCache {
 		useCache(p, nil)

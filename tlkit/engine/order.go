@@ -52,15 +52,18 @@ func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
 	case which == "cpu", which == "":
 		if cpu == nil && o.Install {
 			var err error
-			cpu, err = plugin.InstallCPU(ctx, plugin.Options{Report: o.Report})
+			cpu, err = plugin.InstallCPU(ctx, o.plugin())
 			if err != nil {
 				return nil, err
 			}
 		}
+		if cpu == nil && ferr != nil {
+			return nil, ferr // it is there and damaged
+		}
 		if cpu == nil {
 			return nil, plugin.ErrNotInstalled
 		}
-		return openXLA(cpu, options, o)
+		return openCPU(ctx, cpu, options, o)
 	}
 	return nil, fmt.Errorf("plugin %q: want cpu, cuda or the absolute path of a PJRT plugin", which)
 }

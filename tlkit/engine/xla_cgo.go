@@ -10,6 +10,7 @@ package engine
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -44,7 +45,7 @@ var (
 	loadedSlots [C.TLKIT_SLOTS]atomic.Pointer[loadedPlugin]
 )
 
-// load opens a verified plugin, once for each file, and registers it with go-xla. Its name is
+// load verifies and opens a plugin, once for each file, and registers it with go-xla. Its name is
 // an absolute path so that go-xla uses it as it is: for any other name it would search
 // folders and open every plugin in them, and a truncated one kills the process.
 func load(p *plugin.Plugin) (*loadedPlugin, error) {
@@ -65,6 +66,11 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 	}
 	if slot == len(loadedSlots) {
 		return nil, advice.New(fmt.Errorf("%d different plugins are open in this process already", slot), "start a new one")
+	}
+	// Read in full, once in a process: a damaged library may compute wrong numbers or end the
+	// process, and its size and times need not tell.
+	if err := p.Verify(context.Background(), false); err != nil {
+		return nil, err
 	}
 	for _, lib := range p.Libraries {
 		// If one does not open, it is not needed, or the plugin's own error will name it.
@@ -187,7 +193,7 @@ func compileCached(slot int, args *C.tlkit_compile_args) (done bool, fault *C.tl
 			cache.hits.Add(1)
 			return true, nil
 		}
-		cache.reject(key)
+		cache.drop(key)
 	}
 	cache.misses.Add(1)
 	if fault := C.tlkit_real_compile(C.int(slot), args); fault != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gomlx/go-xla/pjrt"
 
+	"github.com/tlkit/transfer-learning/internal/bitrot"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
@@ -152,5 +154,48 @@ func TestProbe(t *testing.T) {
 	setenv(t, plugin.ProbeVar, "1")
 	if _, err := plugin.Probe(t.Context(), ""); err == nil {
 		t.Error("a probe started a probe")
+	}
+}
+
+// A bit that flips in the installed plugin changes neither its size nor its times. The library is not
+// opened; plain Go computes, and says why.
+func TestRottenPlugin(t *testing.T) {
+	p := needPlugin(t)
+	root := t.TempDir()
+	path := filepath.Join(root, "files", p.SHA256, filepath.Base(p.Path))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(p.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	setenv(t, cachedir.EnvVar, root)
+	if plugin.FindCPU() == nil { // reads it, and notes what it is
+		t.Fatal("the copy is not found")
+	}
+	if err := bitrot.Flip(path, int64(len(data)/2)); err != nil {
+		t.Fatal(err)
+	}
+	if plugin.FindCPU() == nil {
+		t.Fatal("the stamp is not true: this test tests nothing")
+	}
+	got, err := plugin.Probe(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(got.Name, "go:") || !strings.Contains(got.Why, "damaged") || !strings.Contains(got.Why, path+".damaged") || !strings.Contains(got.Why, "tlkit setup") {
+		t.Errorf("%s: %s; want plain Go, the damage, where the file is now, and what to run", got.Name, got.Why)
+	}
+	if _, err := os.Stat(path + ".damaged"); err != nil {
+		t.Error(err)
+	}
+	// Without a network it says where to put another by hand.
+	_, err = plugin.InstallCPU(t.Context(), plugin.Options{Offline: true})
+	if err == nil || !strings.Contains(err.Error(), "was damaged in the cache") || !strings.Contains(err.Error(), "by hand") {
+		t.Errorf("offline: %v", err)
 	}
 }

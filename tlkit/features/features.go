@@ -9,7 +9,8 @@
 // backbone's identity (architecture, weights, engine and plugin), the preset, the batch size, and
 // the seed of augmented views. So a picture that was seen before costs nothing, whichever data set
 // it is in; a folder that grew by ten pictures costs ten pictures; and an interrupted run continues
-// where it stopped. Each row carries a checksum; a damaged row is computed again.
+// where it stopped. Each row carries a checksum, which is
+// checked whenever the row is read; a damaged row is computed again.
 //
 // Rows are streamed to disk. Memory does not grow with the number of pictures until [Extract] reads
 // back the whole matrix, [N,C] float32. [Open] leaves them on disk.
@@ -59,6 +60,8 @@ type Job struct {
 	// Progress gets the number of rows done, of those found in the cache, and of all. It may be
 	// nil.
 	Progress func(done, cached, total int)
+	// Note gets a sentence if cached features were damaged; they are computed anew. It may be nil.
+	Note func(sentence string)
 }
 
 // views is the number of rows of a picture.
@@ -141,6 +144,9 @@ func Open(ctx context.Context, job Job) (*Rows, error) {
 	store, err := openStore(filepath.Join(dir, job.digest()+".rows"), job.Backbone.Features)
 	if err != nil {
 		return nil, err
+	}
+	if said := store.damage(); said != "" && job.Note != nil {
+		job.Note(said)
 	}
 	r := &Rows{job: job, store: store, left: make([]bool, len(job.Items))}
 	if err := r.fill(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/bitrot"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
@@ -166,6 +167,53 @@ func TestDamageIsComputedAgain(t *testing.T) {
 		if got := extract(t, j); !reflect.DeepEqual(got.Data, want.Data) || calls.Load() == earlier {
 			t.Errorf("%s: equal %v after %d new batches", name, reflect.DeepEqual(got.Data, want.Data), calls.Load()-earlier)
 		}
+	}
+}
+
+// One flipped bit anywhere in the file costs the row it is in, or the file if it is in the header; it
+// is said, and the next run finds everything whole.
+func TestRotCostsOneRow(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("TLKIT_CACHE", cache)
+	var calls atomic.Int32
+	var notes []string
+	j := job(pictures(t, t.TempDir(), 9), &calls)
+	j.Note = func(s string) { notes = append(notes, s) }
+	want := extract(t, j)
+	file := filepath.Join(cache, "features", j.digest()+".rows")
+	head, row := int64(len(magic)+4), int64(32+4*j.Backbone.Features+4)
+	for _, c := range []struct {
+		name   string
+		at     int64
+		cached int
+		says   string
+	}{
+		{"magic", 3, 0, file + ".damaged"},
+		{"width", head - 4, 0, file + ".damaged"},
+		{"key of the first row", head, 8, "1 of 9 rows"},
+		{"value in the middle", head + 4*row + 34, 8, "1 of 9 rows"},
+		{"checksum of the last row", -1, 8, "1 of 9 rows"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			notes = nil
+			if err := bitrot.Flip(file, c.at); err != nil {
+				t.Fatal(err)
+			}
+			got := extract(t, j)
+			if !reflect.DeepEqual(got.Data, want.Data) || got.Cached != c.cached {
+				t.Errorf("%d rows were cached, want %d; equal: %v", got.Cached, c.cached, reflect.DeepEqual(got.Data, want.Data))
+			}
+			if len(notes) != 1 || !strings.Contains(notes[0], c.says) || !strings.Contains(notes[0], "damaged") || !strings.Contains(notes[0], file) {
+				t.Errorf("notes %q, want one with %q", notes, c.says)
+			}
+			notes = nil
+			if got := extract(t, j); got.Cached != 9 || len(notes) != 0 || !reflect.DeepEqual(got.Data, want.Data) {
+				t.Errorf("the next time %d of 9 rows are cached, notes %q", got.Cached, notes)
+			}
+			if info, err := os.Stat(file); err != nil || info.Size() != head+9*row {
+				t.Errorf("the file has %d bytes (%v), want %d: a row takes the place of the damaged one", info.Size(), err, head+9*row)
+			}
+		})
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"maps"
 	"math"
 	"os"
 
 	"github.com/gofrs/flock"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
 type key [sha256.Size]byte
@@ -29,44 +29,87 @@ type store struct {
 	lock     *flock.Flock
 	features int
 	offsets  map[key]int64 // of the values of each good row
+	bad      []int64       // where rows begin whose checksum is wrong; new rows are written over them
 	end      int64         // where the next row goes
+	aside    string        // where a damaged file is now that was replaced by this one; "" = there was none
 }
 
 const magic = "tlkit features 1\n"
 
 var (
 	errMissing = errors.New("features: row is not in the cache")
+	errHeader  = errors.New("features: not a file of rows of this width")
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
 func (s *store) rowBytes() int { return len(key{}) + 4*s.features + 4 }
 
-// openStore opens the file at path and reads the keys of all whole rows. A file of another kind or
-// width is written over: it is a cache.
+// openStore opens the file at path and reads the keys of all whole rows. A file with another header
+// is set aside: either its header is damaged, or it is no such file.
 func openStore(path string, features int) (*store, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, advice.New(fmt.Errorf("features: cannot open the cache: %w", err), "set TLKIT_CACHE to a folder that can be written")
 	}
 	s := &store{file: file, features: features, offsets: make(map[key]int64), lock: flock.New(path + ".lock")}
-	if err := s.scan(); err != nil {
+	if err := s.open(path); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
+// open reads the file under the lock, so that rows that another process is writing are not taken
+// for damaged ones.
+func (s *store) open(path string) error {
+	if err := s.lock.Lock(); err != nil {
+		return fmt.Errorf("features: cannot lock the cache: %w", err)
+	}
+	defer s.lock.Unlock()
+	err := s.scan()
+	if !errors.Is(err, errHeader) {
+		return err
+	}
+	s.aside, err = fetch.SetAside(path)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("features: cannot open the cache: %w", err)
+	}
+	s.file.Close() // nothing was written to it
+	s.file = file
+	return nil
+}
+
+// damage says what was found wrong with the file, "" if nothing was.
+func (s *store) damage() string {
+	switch n := len(s.bad); {
+	case s.aside != "":
+		return fmt.Sprintf("the cached features in %s were damaged, the file was set aside, and they are computed anew", s.aside)
+	case n > 0:
+		return fmt.Sprintf("%d of %d rows of cached features in %s were damaged and are computed anew", n, n+len(s.offsets), s.file.Name())
+	}
+	return ""
+}
+
 func (s *store) header() []byte {
 	return binary.LittleEndian.AppendUint32([]byte(magic), uint32(s.features))
 }
 
-// scan reads the keys of the rows from s.end on, up to the first row that is not whole.
+// scan reads the keys of the rows from s.end on. Rows with a wrong checksum are listed in s.bad. A
+// last row that is not whole was left by a killed run; it will be written over. The error is
+// errHeader for a file with another header.
 func (s *store) scan() error {
 	head := s.header()
 	if s.end == 0 {
 		got := make([]byte, len(head))
-		if _, err := s.file.ReadAt(got, 0); err != nil || !bytes.Equal(got, head) {
-			return nil
+		switch n, _ := s.file.ReadAt(got, 0); {
+		case n < len(head) && bytes.HasPrefix(head, got[:n]):
+			return nil // empty, or left by a killed run
+		case !bytes.Equal(got, head):
+			return errHeader
 		}
 		s.end = int64(len(head))
 	}
@@ -74,17 +117,22 @@ func (s *store) scan() error {
 	row := make([]byte, s.rowBytes())
 	for {
 		if _, err := io.ReadFull(r, row); err != nil {
-			return nil // the torn tail of a killed run will be written over
-		}
-		body := len(row) - 4
-		if crc32.Checksum(row[:body], castagnoli) != binary.LittleEndian.Uint32(row[body:]) {
 			return nil
 		}
-		var k key
-		copy(k[:], row)
-		s.offsets[k] = s.end + int64(len(k))
+		if k, ok := s.check(row); ok {
+			s.offsets[k] = s.end + int64(len(k))
+		} else {
+			s.bad = append(s.bad, s.end)
+		}
 		s.end += int64(len(row))
 	}
+}
+
+// check returns the key of a row and whether its checksum is right.
+func (s *store) check(row []byte) (k key, ok bool) {
+	body := len(row) - 4
+	copy(k[:], row)
+	return k, crc32.Checksum(row[:body], castagnoli) == binary.LittleEndian.Uint32(row[body:])
 }
 
 func (s *store) has(k key) bool { _, ok := s.offsets[k]; return ok }
@@ -102,12 +150,8 @@ func (s *store) append(keys []key, values []float32) error {
 	if err := s.scan(); err != nil {
 		return err
 	}
-	var buf []byte
-	start := s.end
-	if start == 0 {
-		buf = s.header()
-	}
-	added := make(map[key]int64, len(keys))
+	var fresh [][]byte
+	queued := make(map[key]bool, len(keys))
 	for i, k := range keys {
 		row := values[i*s.features : (i+1)*s.features]
 		for j, v := range row {
@@ -115,23 +159,64 @@ func (s *store) append(keys []key, values []float32) error {
 				return fmt.Errorf("features: value %d of a picture is %v: the weights are broken or the preset is wrong", j, v)
 			}
 		}
-		if s.has(k) {
+		if s.has(k) || queued[k] {
 			continue
 		}
-		begin := len(buf)
-		buf = append(buf, k[:]...)
-		added[k] = start + int64(len(buf))
+		queued[k] = true
+		buf := append(make([]byte, 0, s.rowBytes()), k[:]...)
 		for _, v := range row {
 			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
 		}
-		buf = binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf[begin:], castagnoli))
+		fresh = append(fresh, binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf, castagnoli)))
 	}
-	if _, err := s.file.WriteAt(buf, start); err != nil {
-		return advice.New(fmt.Errorf("features: cannot write the cache (%d rows of it are kept): %w", len(s.offsets), err), "free some space or set TLKIT_CACHE to another disk")
+	return s.write(fresh)
+}
+
+// write puts rows in the places of damaged ones, and the rest at the end.
+func (s *store) write(rows [][]byte) error {
+	for len(rows) > 0 && len(s.bad) > 0 {
+		at := s.bad[0]
+		old := make([]byte, s.rowBytes())
+		if _, err := s.file.ReadAt(old, at); err != nil {
+			return fmt.Errorf("features: cannot read the cache: %w", err)
+		}
+		if k, ok := s.check(old); ok { // another process was here first
+			s.offsets[k] = at + int64(len(k))
+		} else if err := s.writeAt(rows[:1], at); err != nil {
+			return err
+		} else {
+			rows = rows[1:]
+		}
+		s.bad = s.bad[1:]
 	}
-	maps.Copy(s.offsets, added)
-	s.end = start + int64(len(buf))
+	start := s.end
+	if start == 0 {
+		head := s.header()
+		if _, err := s.file.WriteAt(head, 0); err != nil {
+			return s.full(err)
+		}
+		start = int64(len(head))
+	}
+	if err := s.writeAt(rows, start); err != nil {
+		return err
+	}
+	s.end = start + int64(len(rows)*s.rowBytes())
 	return nil
+}
+
+// writeAt writes rows one after the other in one go.
+func (s *store) writeAt(rows [][]byte, at int64) error {
+	if _, err := s.file.WriteAt(bytes.Join(rows, nil), at); err != nil {
+		return s.full(err)
+	}
+	for i, row := range rows {
+		s.offsets[key(row[:len(key{})])] = at + int64(i*s.rowBytes()+len(key{}))
+	}
+	return nil
+}
+
+func (s *store) full(err error) error {
+	return advice.New(fmt.Errorf("features: cannot write the cache (%d rows of it are kept): %w", len(s.offsets), err), "free some space or set TLKIT_CACHE to another disk")
 }
 
 func (s *store) read(k key) ([]float32, error) {
@@ -146,7 +231,7 @@ func (s *store) read(k key) ([]float32, error) {
 	values := raw[:4*s.features]
 	sum := crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, values)
 	if sum != binary.LittleEndian.Uint32(raw[len(values):]) {
-		return nil, fmt.Errorf("features: a cached row changed on disk during the run: run again, it will be computed anew")
+		return nil, advice.New(fmt.Errorf("features: a row of cached features in %s was damaged during the run", s.file.Name()), "run again: it is computed anew")
 	}
 	row := make([]float32, s.features)
 	for i := range row {

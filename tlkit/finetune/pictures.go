@@ -70,6 +70,7 @@ func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 	job := features.Job{
 		Items: v.items, Preset: net.Preset, Backbone: mapsOf(net, d.Engine, v.borders, width),
 		Progress: func(done, _, total int) { d.state("computing the frozen part", done, total) },
+		Note:     func(sentence string) { d.say("%s", sentence) },
 	}
 	var err error
 	out.plain, err = features.Open(ctx, job)

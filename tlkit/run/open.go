@@ -97,7 +97,7 @@ func (s Spec) preset() (*transforms.Preset, error) {
 // openEngine opens XLA, and installs its CPU plugin if it is missing.
 func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, error) {
 	p.State("opening engine", 0, 0)
-	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: p.State})
+	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: p.State, Note: p.Say})
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +209,7 @@ func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*fe
 	// No limit here, because Drop counts over the whole set: one bad picture of ten in valid is
 	// acceptable.
 	job.BadLimit = 1
+	job.Note = p.Say
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
 	ready := job.Backbone.Open
 	job.Backbone.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {

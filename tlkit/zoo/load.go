@@ -53,7 +53,7 @@ type Net struct {
 	SHA256    string            // of that file
 	Published bool              // it is the row's published file, not another one from Options.Weights
 	Entry     string            // where in the file the weights are: "state_dict.model"; "" = outermost
-	Notes     []string          // what was found out about a file of yours, a line each, for people
+	Notes     []string          // what was found out about the file, a line each, for people
 
 	declared *backbone.Declaration
 	tensors  map[string]weights.Loaded
@@ -106,6 +106,7 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 	if err := n.Preset.Validate(); err != nil {
 		return err
 	}
+	fetched := n.Path == "" && len(n.Row.file.Sources) > 0
 	// The architecture of an ONNX row is in its file, see read.
 	if _, ok := n.Row.arch.(onnxFile); !ok {
 		n.declared, err = backbone.Declare(n.Row.arch, n.Preset.Size)
@@ -114,7 +115,7 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 		}
 	}
 	if n.Path == "" {
-		n.Path, err = n.Row.Fetch(ctx, o)
+		n.Path, err = n.Row.fetch(ctx, o, func(note string) { n.Notes = append(n.Notes, note) })
 		if err != nil {
 			return err
 		}
@@ -128,6 +129,10 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	n.Published = n.Row.file.Is(n.SHA256)
+	if fetched && !n.Published {
+		// Never taken for a file of yours: it has just been verified.
+		return advice.New(fmt.Errorf("%s was damaged while it was read: its sha256 is %s", n.Path, n.SHA256), "run this again: it is fetched anew")
+	}
 	if n.Published {
 		if err := o.allowed(n.Row); err != nil {
 			return err
@@ -151,11 +156,16 @@ func (o Options) allowed(r Row) error {
 // Fetch returns the path of the row's weights file, from the cache or its sources. Of o it uses
 // Offline, NonCommercial, Answer and Report.
 func (r Row) Fetch(ctx context.Context, o Options) (string, error) {
+	return r.fetch(ctx, o, nil)
+}
+
+// fetch is Fetch; note gets a sentence about a damaged file in the cache.
+func (r Row) fetch(ctx context.Context, o Options, note func(string)) (string, error) {
 	if err := o.allowed(r); err != nil {
 		return "", err
 	}
 	if len(r.file.Sources) > 0 {
-		return r.file.Get(ctx, fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report), Answer: o.Answer})
+		return r.file.Get(ctx, fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report), Answer: o.Answer, Note: note})
 	}
 	if p, ok := r.Here(); ok {
 		return p, nil

@@ -175,7 +175,7 @@ func installedCUDA(ctx context.Context, set cudaSet) (*Plugin, error) {
 	p := &Plugin{Platform: "cuda", Path: filepath.Join(dir, filepath.FromSlash(m.Plugin)), SHA256: m.SHA256,
 		Version: m.Version, Source: "jax's and NVIDIA's wheels, installed by tlkit setup --cuda", dir: dir}
 	p.Libraries, p.DataDir = nvidiaBelow(filepath.Join(dir, "nvidia"))
-	if err := p.Verify(ctx, false); err != nil {
+	if err := p.unchanged(ctx); err != nil {
 		return nil, err
 	}
 	return p, nil

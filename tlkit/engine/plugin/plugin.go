@@ -119,7 +119,8 @@ func buildsHere() []Build {
 	return here
 }
 
-// Find returns the installed and verified plugins, nil for those that are missing. It does not
+// Find returns the installed plugins, nil for those that are missing. It goes by the size and times
+// of the files that were verified when they arrived; opening one reads it, see [Plugin.Verify]. It does not
 // use the network and loads nothing. It looks for cuda only if the machine has an NVIDIA card.
 //
 // The error says why something that is installed cannot be used; the other result may still be
@@ -174,10 +175,12 @@ type Options struct {
 	// Report gets the progress: what is being done, with the bytes done and in total
 	// (0 = unknown). It is called from one goroutine at a time and may be nil.
 	Report func(what string, done, total int64)
+	// Note gets a sentence about a damaged plugin that was fetched anew. It may be nil.
+	Note func(sentence string)
 }
 
 func (o Options) fetch() fetch.Options {
-	return fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report)}
+	return fetch.Options{Offline: o.Offline, Report: fetch.Progress(o.Report), Note: o.Note}
 }
 
 // InstallCPU downloads a pinned CPU plugin into the cache, or returns the one that is there.
@@ -188,7 +191,14 @@ func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 		return nil, advice.New(fmt.Errorf("plugin: there is no pinned CPU plugin for %s/%s (measured: linux/amd64); go-xla has an installer of its own, which checks no hash: go run github.com/gomlx/go-xla/cmd/pjrt_installer@latest", runtime.GOOS, runtime.GOARCH), "then set GOMLX_BACKEND=xla:/the/path/it/prints")
 	}
 	if p := FindCPU(); p != nil {
-		return p, nil
+		err := p.Verify(ctx, false)
+		if err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, fetch.ErrHash) {
+			return nil, err
+		}
+		// Damaged: Get sets it aside and fetches it anew.
 	}
 	var causes []error
 	for _, b := range builds {
@@ -204,30 +214,55 @@ func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 	return nil, fmt.Errorf("plugin: the CPU plugin could not be installed: %w", errors.Join(causes...))
 }
 
-// Verify checks that the file has not changed since it was found. With full, it always reads
-// and hashes the whole file; without, it trusts the size and time of the last hashing.
+// Verify reads the file and checks that it is what was found. The error wraps fetch.ErrHash if it is
+// damaged. With full, its sha256 is computed and its structure checked; without, a faster checksum
+// is enough that was noted together with the sha256.
 func (p *Plugin) Verify(ctx context.Context, full bool) error {
-	hash := fetch.Sum
 	if full {
-		hash = fetch.Rehash
+		if _, err := fetch.Rehash(ctx, p.Path); err != nil {
+			return p.advise(err)
+		}
 	}
-	setup := "tlkit setup"
-	if p.Platform == "cuda" {
-		setup += " --cuda"
-	}
-	got, err := hash(ctx, p.Path)
-	if err != nil {
-		return advice.New(fmt.Errorf("plugin: %w", err), "run: %s", setup)
-	}
-	if got != p.SHA256 {
-		return advice.New(fmt.Errorf("plugin: %w", &fetch.HashError{What: p.Path, Want: p.SHA256, Got: got}), "run: %s", setup)
+	if err := fetch.Verify(ctx, p.Path, p.SHA256); err != nil {
+		return p.advise(err)
 	}
 	if full {
 		if err := Sound(p.Path); err != nil {
-			return advice.New(err, "run: %s", setup)
+			return p.advise(err)
 		}
 	}
 	return nil
+}
+
+// unchanged checks by size and times that the file is still what was verified.
+func (p *Plugin) unchanged(ctx context.Context) error {
+	got, err := fetch.Sum(ctx, p.Path)
+	if err == nil && got != p.SHA256 {
+		err = &fetch.HashError{What: p.Path, Want: p.SHA256, Got: got}
+	}
+	if err != nil {
+		return p.advise(err)
+	}
+	return nil
+}
+
+func (p *Plugin) advise(err error) error {
+	switch {
+	case p.file == nil && p.dir == "":
+		return advice.New(fmt.Errorf("plugin: %w", err), "install it again with what installed it (%s)", p.Source)
+	case p.Platform == "cuda":
+		return advice.New(fmt.Errorf("plugin: %w", err), "run: tlkit setup --cuda")
+	}
+	return advice.New(fmt.Errorf("plugin: %w", err), "run: tlkit setup")
+}
+
+// SetAside renames the damaged file of a CPU plugin that tlkit installed, and returns its new name.
+// Any other plugin is left alone, with an error.
+func (p *Plugin) SetAside() (string, error) {
+	if p.file == nil {
+		return "", advice.New(fmt.Errorf("plugin: %s was not installed by tlkit and is left alone", p.Path), "install it again with what installed it (%s)", p.Source)
+	}
+	return fetch.SetAside(p.Path)
 }
 
 // Remove deletes a plugin that tlkit installed from the cache. For any other plugin it returns
