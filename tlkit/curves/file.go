@@ -37,6 +37,7 @@ func read(r io.Reader) (Run, tail, error) {
 	var run Run
 	var end tail
 	lines := bufio.NewReaderSize(r, maxLine)
+	checked := false // an earlier line has a checksum, so every later one must have one
 	end.newline = true
 	for offset := int64(0); ; {
 		b, err := lines.ReadSlice('\n')
@@ -52,7 +53,17 @@ func read(r io.Reader) (Run, tail, error) {
 		offset += int64(len(b))
 		complete := b[len(b)-1] == '\n'
 		if text := bytes.TrimSpace(b); len(text) > 0 {
-			if bad := run.add(text); bad != nil {
+			found, bad := checkLine(text)
+			if bad == nil {
+				bad = run.add(text)
+			}
+			if bad == nil && checked && !found {
+				bad = fmt.Errorf("%w: it has no checksum", ErrDamaged)
+			} else if bad != nil && !errors.Is(bad, ErrDamaged) {
+				bad = fmt.Errorf("%w: %w", ErrDamaged, bad)
+			}
+			checked = checked || found
+			if bad != nil {
 				if !complete && (end.lines > 0 || bytes.HasPrefix(text, []byte(`{"`))) {
 					return run, end, nil
 				}

@@ -2,10 +2,12 @@ package curves
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -263,5 +265,37 @@ func TestOldSpellingsOfMetrics(t *testing.T) {
 	run, _, err := read(strings.NewReader(`{"step":1,"epoch":1,"split":"valid","metric":"mAP","value":0.5}` + "\n" + `{"step":1,"epoch":1,"split":"valid","metric":"R²","value":0.25}` + "\n"))
 	if err != nil || len(run.Series(Valid, MAP)) != 1 || len(run.Series(Valid, R2)) != 1 {
 		t.Errorf("%+v, %v", run, err)
+	}
+}
+
+// A bit that flips on the disk, in a number or anywhere else, is noticed.
+func TestEveryFlippedBitOfAFileIsNoticed(t *testing.T) {
+	run := Run{Name: "mobilenetv2 on bees", Axis: "step", Marks: []Mark{{Kind: Chosen, Step: 3, Epoch: 1, Text: "last epoch"}}}
+	for i := range 3 {
+		run.Points = append(run.Points, Point{Step: i, Epoch: float64(i) / 2, Split: Valid, Metric: Loss, Value: 0.7 - 0.1*float64(i), N: 9})
+	}
+	var text bytes.Buffer
+	if _, err := run.WriteTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	for bit := range 8 * (text.Len() - 1) { // the last newline is that of a line that may be incomplete
+		bad := bytes.Clone(text.Bytes())
+		bad[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadFile(path)
+		if errors.Is(err, ErrDamaged) {
+			continue
+		}
+		if err != nil || !reflect.DeepEqual(got, run) {
+			t.Errorf("bit %d: %v, %+v; want damage, or the run as it was", bit, err, got)
+		}
+	}
+	// Files of earlier versions have no checksums.
+	old := regexp.MustCompile(`,"crc":"[0-9a-f]{8}"`).ReplaceAll(text.Bytes(), nil)
+	if got, _, err := read(bytes.NewReader(old)); err != nil || !reflect.DeepEqual(got, run) {
+		t.Errorf("without checksums: %v, %+v", err, got)
 	}
 }

@@ -1,9 +1,11 @@
 package curves
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"strconv"
 
@@ -99,12 +101,39 @@ func (m Mark) Check() error {
 	return nil
 }
 
+// ErrDamaged is wrapped by errors about a line that cannot be read, or does not match its checksum.
+var ErrDamaged = errors.New("damaged")
+
+// A line ends in the CRC-32C of what is before it, so that a bit that flips on the disk is noticed
+// even in a number: {"step":1,...,"crc":"0a1b2c3d"}. Files of earlier versions have none.
+const crcTail = `,"crc":"00000000"}`
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sealed(b []byte) []byte {
+	body := b[:len(b)-1] // without the brace
+	return fmt.Appendf(nil, `%s,"crc":"%08x"}`, body, crc32.Checksum(body, castagnoli))
+}
+
+// checkLine reports whether a line carries a checksum, and returns an error if it is wrong.
+func checkLine(b []byte) (found bool, err error) {
+	body, tail := b[:max(0, len(b)-len(crcTail))], b[max(0, len(b)-len(crcTail)):]
+	if len(body) == 0 || !bytes.HasPrefix(tail, []byte(crcTail[:8])) {
+		return false, nil
+	}
+	if want := fmt.Sprintf(`,"crc":"%08x"}`, crc32.Checksum(body, castagnoli)); want != string(tail) {
+		return true, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+	}
+	return true, nil
+}
+
 // encode returns one line of the file with its newline.
 func encode(l line) ([]byte, error) {
 	b, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
 	}
+	b = sealed(b)
 	if len(b) >= maxLine {
 		return nil, fmt.Errorf("a line of %d bytes: want less than %d", len(b), maxLine)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -29,6 +30,8 @@ import (
 // errOtherPlan is wrapped if the checkpoints were made by another plan, from other pictures or for
 // another network.
 var errOtherPlan = errors.New("the checkpoints belong to another training")
+
+var errDamaged = errors.New("damaged")
 
 // cursor is the position of a training.
 type cursor struct {
@@ -162,7 +165,7 @@ func (f checkpointFile) bytes() ([]byte, error) {
 		return nil, err
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.sum {
-		return nil, fmt.Errorf("%s is damaged: the sha256 of its content is %x", filepath.Base(f.path), sum)
+		return nil, fmt.Errorf("%s is %w: the sha256 of its content is %x", filepath.Base(f.path), errDamaged, sum)
 	}
 	return data, nil
 }
@@ -200,7 +203,13 @@ func (c checkpoints) newest(identity map[string]string) (s *saved, skipped []str
 	for _, f := range files {
 		s, err := f.load()
 		if err != nil {
-			skipped = append(skipped, fmt.Sprintf("the checkpoint of step %d is skipped: %v", f.step, err))
+			sentence := fmt.Sprintf("the checkpoint of step %d is skipped: %v", f.step, err)
+			if errors.Is(err, errDamaged) {
+				if aside, err := fetch.SetAside(f.path); err == nil {
+					sentence += "; it was set aside as " + aside
+				}
+			}
+			skipped = append(skipped, sentence)
 			continue
 		}
 		if d := difference(s.Identity, identity); d != "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -71,24 +72,42 @@ type searched struct {
 	path     string
 }
 
-// openSearch reads the parts that an earlier process finished. It ignores a file that is damaged or
-// belongs to another training.
-func openSearch(folder string, identity map[string]string, resume bool) *searched {
+// openSearch reads the parts that an earlier process finished. It ignores a file that belongs to
+// another training. A damaged one is set aside, and say gets a sentence about it.
+func openSearch(folder string, identity map[string]string, resume bool, say func(string, ...any)) *searched {
 	s := &searched{Identity: identity}
 	if folder == "" {
 		return s
 	}
 	s.path = filepath.Join(folder, "search.json")
 	raw, err := os.ReadFile(s.path)
-	if err != nil || !resume || len(raw) < 65 {
+	if err != nil || !resume {
 		return s
 	}
-	sum := sha256.Sum256(raw[65:])
 	var old searched
-	if hex.EncodeToString(sum[:]) == string(raw[:64]) && json.Unmarshal(raw[65:], &old) == nil && difference(old.Identity, identity) == "" {
+	if err := old.decode(raw); err != nil {
+		sentence := fmt.Sprintf("%s is damaged (%v)", s.path, err)
+		if aside, err := fetch.SetAside(s.path); err == nil {
+			sentence += " and was set aside as " + aside
+		}
+		say("%s; the search for a plan begins again", sentence)
+		return s
+	}
+	if difference(old.Identity, identity) == "" {
 		s.Parts = old.Parts
 	}
 	return s
+}
+
+// decode reads the file of a search: the sha256 of what follows it, and JSON.
+func (s *searched) decode(raw []byte) error {
+	if len(raw) < 65 {
+		return fmt.Errorf("it has %d bytes", len(raw))
+	}
+	if sum := sha256.Sum256(raw[65:]); hex.EncodeToString(sum[:])+"\n" != string(raw[:65]) {
+		return errors.New("its content does not have the sha256 in its first line")
+	}
+	return json.Unmarshal(raw[65:], s)
 }
 
 func (s *searched) find(first string, rate float64, fold int) *part {
@@ -131,7 +150,7 @@ func (j *training) search(ctx context.Context, train *pictures) ([]Trial, error)
 	if err != nil {
 		return nil, err
 	}
-	s.trials, s.searched = []Trial{alone}, openSearch(j.data.Folder, j.identity, j.data.Resume)
+	s.trials, s.searched = []Trial{alone}, openSearch(j.data.Folder, j.identity, j.data.Resume, j.data.say)
 	s.total = len(s.plan.Depths) * len(s.plan.Rates) * len(s.folds)
 	for _, first := range s.plan.Depths {
 		if err := s.depth(ctx, first); err != nil {

@@ -3,12 +3,16 @@ package finetune
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/bitrot"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
@@ -51,7 +55,7 @@ func TestSearchEndsWhereItPays(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What an earlier process found: the first rate is no better than the head, the others are.
-	found := openSearch(d.Folder, j.identity, false)
+	found := openSearch(d.Folder, j.identity, false, nil)
 	for _, rate := range p.Search.Rates {
 		for f, held := range datasets.Folds(d.Train, p.Search.Folds, p.Seed) {
 			logits := make([]float32, 2*len(held))
@@ -260,5 +264,36 @@ func TestAstray(t *testing.T) {
 	}
 	if why, _ := l.broke(context.Background(), values, []Trial{{Loss: loss + 0.1}}); why == "" {
 		t.Error("the values that are asked about are not those that are judged")
+	}
+}
+
+// One flipped bit anywhere in search.json: it is said, set aside, and the search begins again.
+func TestDamagedSearch(t *testing.T) {
+	identity := map[string]string{"plan": "a"}
+	folder := t.TempDir()
+	silent := func(string, ...any) {}
+	if err := openSearch(folder, identity, true, silent).add(part{From: "block", Rate: 1e-3, Logits: [][]float32{{1, 2}}}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "search.json")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := openSearch(folder, identity, true, silent); len(s.Parts) != 1 {
+		t.Fatalf("a whole file gives %+v", s)
+	}
+	for at := range whole {
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := bitrot.Flip(path, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		var said string
+		s := openSearch(folder, identity, true, func(format string, a ...any) { said = fmt.Sprintf(format, a...) })
+		if len(s.Parts) != 0 || !strings.Contains(said, "damaged") || !strings.Contains(said, path+".damaged") {
+			t.Fatalf("byte %d: %d parts, said %q", at, len(s.Parts), said)
+		}
 	}
 }

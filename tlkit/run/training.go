@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -187,7 +189,17 @@ func (t *training) startHistory() (*curves.Recorder, error) {
 			return nil, fmt.Errorf("run: %w", err)
 		}
 	}
-	w, run, err := curves.Run{Name: t.spec.Model + " on " + filepath.Base(t.spec.Data), Axis: t.plan.Axis()}.AppendTo(t.folder.file(name))
+	path := t.folder.file(name)
+	fresh := curves.Run{Name: t.spec.Model + " on " + filepath.Base(t.spec.Data), Axis: t.plan.Axis()}
+	w, run, err := fresh.AppendTo(path)
+	if errors.Is(err, curves.ErrDamaged) {
+		aside, asideErr := fetch.SetAside(path)
+		if asideErr != nil {
+			return nil, errors.Join(err, asideErr)
+		}
+		t.progress.Say(fmt.Sprintf("%v; the file was set aside as %s, and the curve begins here; the training is not affected", err, aside))
+		w, run, err = fresh.AppendTo(path)
+	}
 	if err != nil {
 		return nil, err
 	}
