@@ -7,11 +7,16 @@ package atomicfile
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 )
+
+// ErrDamaged is wrapped by errors about a file that was whole and is not any more: its content does
+// not match its checksum, or cannot be read as what it was.
+var ErrDamaged = errors.New("damaged")
 
 // Write creates or replaces path with what fill writes. When fill or the disk fails, nothing
 // visible changes: an older file at path stays as it was and the temporary file is removed.

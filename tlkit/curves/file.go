@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
 // ReadFile reads the JSON lines of a run. It ignores an incomplete last line, which a killed
@@ -58,9 +59,9 @@ func read(r io.Reader) (Run, tail, error) {
 				bad = run.add(text)
 			}
 			if bad == nil && checked && !found {
-				bad = fmt.Errorf("%w: it has no checksum", ErrDamaged)
-			} else if bad != nil && !errors.Is(bad, ErrDamaged) {
-				bad = fmt.Errorf("%w: %w", ErrDamaged, bad)
+				bad = fmt.Errorf("%w: it has no checksum", atomicfile.ErrDamaged)
+			} else if bad != nil && !errors.Is(bad, atomicfile.ErrDamaged) {
+				bad = fmt.Errorf("%w: %w", atomicfile.ErrDamaged, bad)
 			}
 			checked = checked || found
 			if bad != nil {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
 )
 
 func wild() Run {
@@ -286,7 +288,7 @@ func TestEveryFlippedBitOfAFileIsNoticed(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := ReadFile(path)
-		if errors.Is(err, ErrDamaged) {
+		if errors.Is(err, atomicfile.ErrDamaged) {
 			continue
 		}
 		if err != nil || !reflect.DeepEqual(got, run) {

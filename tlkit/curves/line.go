@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -101,9 +102,6 @@ func (m Mark) Check() error {
 	return nil
 }
 
-// ErrDamaged is wrapped by errors about a line that cannot be read, or does not match its checksum.
-var ErrDamaged = errors.New("damaged")
-
 // A line ends in the CRC-32C of what is before it, so that a bit that flips on the disk is noticed
 // even in a number: {"step":1,...,"crc":"0a1b2c3d"}. Files of earlier versions have none.
 const crcTail = `,"crc":"00000000"}`
@@ -122,7 +120,7 @@ func checkLine(b []byte) (found bool, err error) {
 		return false, nil
 	}
 	if want := fmt.Sprintf(`,"crc":"%08x"}`, crc32.Checksum(body, castagnoli)); want != string(tail) {
-		return true, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+		return true, fmt.Errorf("%w: its checksum is wrong", atomicfile.ErrDamaged)
 	}
 	return true, nil
 }

@@ -31,8 +31,6 @@ import (
 // another network.
 var errOtherPlan = errors.New("the checkpoints belong to another training")
 
-var errDamaged = errors.New("damaged")
-
 // cursor is the position of a training.
 type cursor struct {
 	Step  int         `json:"step"`  // steps so far, over all epochs
@@ -165,7 +163,7 @@ func (f checkpointFile) bytes() ([]byte, error) {
 		return nil, err
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.sum {
-		return nil, fmt.Errorf("%s is %w: the sha256 of its content is %x", filepath.Base(f.path), errDamaged, sum)
+		return nil, fmt.Errorf("%s is %w: the sha256 of its content is %x", filepath.Base(f.path), atomicfile.ErrDamaged, sum)
 	}
 	return data, nil
 }
@@ -204,7 +202,7 @@ func (c checkpoints) newest(identity map[string]string) (s *saved, skipped []str
 		s, err := f.load()
 		if err != nil {
 			sentence := fmt.Sprintf("the checkpoint of step %d is skipped: %v", f.step, err)
-			if errors.Is(err, errDamaged) {
+			if errors.Is(err, atomicfile.ErrDamaged) {
 				if aside, err := fetch.SetAside(f.path); err == nil {
 					sentence += "; it was set aside as " + aside
 				}

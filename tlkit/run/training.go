@@ -10,6 +10,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -192,7 +193,7 @@ func (t *training) startHistory() (*curves.Recorder, error) {
 	path := t.folder.file(name)
 	fresh := curves.Run{Name: t.spec.Model + " on " + filepath.Base(t.spec.Data), Axis: t.plan.Axis()}
 	w, run, err := fresh.AppendTo(path)
-	if errors.Is(err, curves.ErrDamaged) {
+	if errors.Is(err, atomicfile.ErrDamaged) {
 		aside, asideErr := fetch.SetAside(path)
 		if asideErr != nil {
 			return nil, errors.Join(err, asideErr)
