@@ -106,8 +106,6 @@ func (m Mark) Check() error {
 // even in a number: {"step":1,...,"crc":"0a1b2c3d"}. Files of earlier versions have none.
 const crcTail = `,"crc":"00000000"}`
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 func sealed(b []byte) []byte {
 	body := b[:len(b)-1] // without the brace
 	return fmt.Appendf(nil, `%s,"crc":"%08x"}`, body, crc32.Checksum(body, castagnoli))
