@@ -17,6 +17,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
@@ -62,12 +63,34 @@ type Learner struct {
 	Epochs int    // of "sgd"; 0 = 25
 	Views  int    // augmented views of each training picture; 0 = the picture itself
 	Seed   uint64 // 0 = 1
+	// ClassWeights makes rare labels count as much as frequent ones, in the head and in FineTune.
+	// It needs one label a picture.
+	ClassWeights bool
+	// Folds cross-validates FitHead: it reports the mean over so many held-out folds, at least 2;
+	// 0 = score on the held-back pictures. FineTune does not cross-validate.
+	Folds int
+
+	// Retrain makes FitHead and FineTune compute a run again that was computed before. A run of the
+	// same name with other settings is moved aside, to .tlkit/NAME.1, .2 and so on. Set it back to
+	// false afterwards, or the next run of the cell trains again.
+	Retrain bool
 
 	// Plan is the recipe of FineTune: "" or "tlkit", "pytorch_tutorial", "keras_guide" or "fastai",
 	// see [finetune.Recipe].
 	Plan finetune.Recipe
-	// From is the first stage of the backbone that FineTune trains; "" = the plan's choice.
+	// From is the first stage of the backbone that FineTune trains; "" = the plan's choice. Layers
+	// lists the stages.
 	From string
+	// Rate is the learning rate of FineTune, above 0 and at most 10: the largest of all stages. The
+	// other stages keep their proportion to it. 0 = the plan's, or its choice. See FindRate.
+	Rate float64
+	// Batch is the number of pictures in a step of FineTune; 0 = the plan's.
+	Batch int
+	// Mixup blends pictures, and their labels, in FineTune: the alpha of the Beta distribution, up to
+	// 10, such as 0.2; 0 = do not.
+	Mixup float64
+	// Augment is "on" or "off": random crops and flips in FineTune. "" = on, but off for values.
+	Augment learner.Augmentation
 }
 
 // drawnVar, set to "drawn", makes every learner whose Data allows it use a drawn set, and hides
@@ -82,7 +105,10 @@ func onlyDrawn() bool { return os.Getenv(drawnVar) == "drawn" || os.Getenv(quick
 
 // spec returns the job for package run.
 func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
-	p := place(l.Name)
+	return l.specIn(ctx, place(l.Name))
+}
+
+func (l Learner) specIn(ctx context.Context, p run.Place) (run.Spec, run.Place, error) {
 	p.BadLimit = l.BadLimit
 	if l.Name == "" || l.Data == "" {
 		return run.Spec{}, p, advice.New(fmt.Errorf("a learner with name %q and data %q, want both", l.Name, l.Data), "write tlkit.Learner{Name: \"ants-and-bees\", Data: \"hymenoptera\"}")
@@ -96,7 +122,7 @@ func (l Learner) spec(ctx context.Context) (run.Spec, run.Place, error) {
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, Folds: l.Folds, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -146,16 +172,37 @@ func (l Learner) FineTune(epochs int) {
 	})
 }
 
+// tuning adds what concerns FineTune to the spec of a head.
+func (l Learner) tuning(s run.Spec, epochs int) (run.Spec, error) {
+	if epochs > 0 {
+		if l.Folds > 0 {
+			return s, advice.New(fmt.Errorf("fine-tuning with Folds %d, which is for FitHead alone", l.Folds), "leave Folds out: fine-tuning chooses by folds of its own; to cross-validate, use a learner of another name")
+		}
+		s.Finetune, s.Plan, s.From = epochs, l.Plan, l.From
+		s.Rate, s.Batch, s.Mixup, s.Augment = l.Rate, l.Batch, l.Mixup, l.Augment
+		return s, nil
+	}
+	if l.Head == head.SGDKind && (l.Rate != 0 || l.Batch != 0) {
+		return s, advice.New(fmt.Errorf("rate %g and batch %d with the head %q, which is trained with those of PyTorch's tutorial", l.Rate, l.Batch, l.Head), "leave out Rate and Batch; for FineTune, set them in a copy of the learner")
+	}
+	return s, nil
+}
+
 // train fits the head and, if epochs is above 0, fine-tunes after it.
 func (l Learner) train(ctx context.Context, epochs int) error {
-	s, p, err := l.spec(ctx)
+	p := place(l.Name)
+	if l.Retrain {
+		p.Name = "" // whatever data set this name has learnt from, take the first one now
+	}
+	s, p, err := l.specIn(ctx, p)
 	if err != nil {
 		return err
 	}
-	if epochs > 0 {
-		s.Finetune, s.Plan, s.From = epochs, l.Plan, l.From
+	p.Name = l.Name
+	if s, err = l.tuning(s, epochs); err != nil {
+		return err
 	}
-	p.Resume = true
+	p.Resume, p.Keep = !l.Retrain, !l.Retrain
 	if show.Default.InCell() {
 		p.Curves = func(r curves.Run) { _ = show.Default.Live("curves of "+l.Name, plots.Curves(r)) }
 	}
@@ -233,6 +280,28 @@ func (l Learner) History() curves.Run {
 		return err
 	})
 	return out
+}
+
+// ExportHistory writes the learner's history to a file whose name ends in .csv, as a table with a line
+// for each point, or into a folder, as event files for TensorBoard (tensorboard --logdir FOLDER). See
+// [curves.Run.WriteCSV] and [curves.Run.WriteTensorBoard] for what they hold. The training need not be
+// finished.
+func (l Learner) ExportHistory(path string) {
+	l.verb("ExportHistory", func(context.Context) error {
+		stored, err := place(l.Name).Stored(l.Name)
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(filepath.Ext(path), ".csv") {
+			err = stored.WriteCSV(inFolder(path))
+		} else {
+			err = stored.WriteTensorBoard(inFolder(path))
+		}
+		if err == nil {
+			show.Default.Text("written: " + path)
+		}
+		return err
+	})
 }
 
 // Result returns the learner's result as data, for your own tables and figures.

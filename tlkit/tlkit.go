@@ -3,10 +3,11 @@
 //	var bees = tlkit.Learner{Name: "ants-and-bees", Backbone: "mobilenetv2", Data: "hymenoptera"}
 //
 //	%%
-//	bees.FitHead()     // backbone frozen: one pass through it, cached; live curves
-//	bees.FineTune(5)   // trains the backbone too, where that pays; prints its plan first
-//	bees.ShowCurves()  // loss and accuracy of every step of both
-//	bees.Evaluate()    // scores by label, confusion matrix, worst mistakes
+//	bees.FitHead()          // backbone frozen: one pass through it, cached; live curves
+//	bees.FineTune(5)        // trains the backbone too, where that pays; prints its plan first
+//	bees.ShowCurves()       // loss and accuracy of every step of both
+//	bees.Evaluate()         // scores by label, confusion matrix, worst mistakes
+//	bees.Predict("new.jpg") // the picture with its labels and their probabilities
 //	bees.Export("ants-and-bees.head.safetensors")
 //
 // A Learner is a plain value. Declaring one opens nothing, so it can stand at the top of a
@@ -34,10 +35,8 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
-	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
-	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
@@ -47,22 +46,11 @@ import (
 
 // Show displays any value, so that it can end any line of a cell. A figure, a curve, a confusion
 // matrix or the result of a rate finder is shown as a picture with a caption; an image as a
-// picture; a table, a map, a struct or a slice of structs as a table; a value with a text form of its
-// own as that text; and anything else as fmt prints it.
+// picture; a network as the table of its stages; a table, a map, a struct or a slice of structs as a
+// table; a value with a text form of its own as that text; and anything else as fmt prints it.
 func Show(v any) {
 	verb("Show", func(context.Context) error {
-		switch v := v.(type) {
-		case []curves.Run:
-			return show.Default.Figure("curves", plots.Curves(v...))
-		case curves.Run:
-			return show.Default.Figure("curves", plots.Curves(v))
-		case metrics.Confusion:
-			return show.Default.Figure("confusion", plots.Confusion(v))
-		case *finetune.RateFind:
-			return show.Default.Figure("rates", plots.Rates(v.Rates, v.Losses, v.Suggested))
-		default:
-			return show.Default.Value(v)
-		}
+		return showOn(show.Default, v)
 	})
 }
 

@@ -51,8 +51,27 @@ var programs = map[string]func(){
 		few.Export("few.head.safetensors")
 		tlkit.Open("few.head.safetensors").Classify("pictures/ants/00.png", "words.txt")
 	},
-	"norms": func() { few.ShowNorms(); fmt.Println("probe", few.Result().Probe != nil) },
-	"fit":   func() { few.FitHead() },
+	"words": func() {
+		few.ClassWeights = true
+		few.FitHead()
+		quick := few
+		quick.From = "features.18"
+		quick.Layers()
+		fmt.Println("suggested", quick.FindRate().Suggested)
+		for _, p := range few.Predict("pictures/ants/00.png", "pictures/bees", "words.txt") {
+			fmt.Println("predicted", filepath.Base(p.Path), p.Label, p.Error != "")
+		}
+		few.ExportHistory("history.csv")
+		few.ExportHistory("logs")
+	},
+	"again":      func() { few.Retrain = true; few.FitHead() },
+	"other-seed": func() { few.Retrain, few.Seed = true, 7; few.FitHead() },
+	"folds":      func() { few.Name, few.Folds = "folded", 3; few.FitHead() },
+	"tune-folds": func() { few.Name, few.Folds = "folded", 3; few.FineTune(1) },
+	"sgd-rate":   func() { few.Name, few.Head, few.Rate = "sgd", "sgd", 0.01; few.FitHead() },
+	"bad-rate":   func() { few.Name, few.Rate = "rate", -1; few.FineTune(1) },
+	"norms":      func() { few.ShowNorms(); fmt.Println("probe", few.Result().Probe != nil) },
+	"fit":        func() { few.FitHead() },
 	"story": func() { // a notebook run from top to bottom
 		few.FitHead()
 		few.FineTune(2)

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -66,6 +67,7 @@ func speaks(v reflect.Value) bool {
 var (
 	stringer = reflect.TypeFor[fmt.Stringer]()
 	failure  = reflect.TypeFor[error]()
+	rawJSON  = reflect.TypeFor[json.RawMessage]()
 )
 
 func says(t reflect.Type) bool { return t.Implements(stringer) || t.Implements(failure) }
@@ -200,6 +202,9 @@ func cellOf(v reflect.Value) entry {
 	case reflect.Bool:
 		return entry{text: fmt.Sprint(v.Bool())}
 	case reflect.Slice, reflect.Array:
+		if v.Type() == rawJSON {
+			return entry{text: string(v.Bytes()), empty: v.Len() == 0}
+		}
 		return listOf(v)
 	case reflect.Map:
 		var parts []string
