@@ -2,8 +2,8 @@ package transforms
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 )
 
@@ -26,11 +26,15 @@ type DecodeOptions struct {
 	MaxPixels int `json:"max_pixels,omitempty"`
 	// MaxBytes is the largest file that is read; 0 means 256 MB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
+
+	raised bool // the caller has set MaxPixels: what it allows may also be large in memory
 }
 
 func (o DecodeOptions) withDefaults() DecodeOptions {
 	if o.MaxPixels <= 0 {
 		o.MaxPixels = maxPixels
+	} else if o.MaxPixels != maxPixels {
+		o.raised = true
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = maxBytes
@@ -46,7 +50,7 @@ func (o DecodeOptions) allow(format string, w, h int) error {
 	case w > maxSide || h > maxSide:
 		return tooLarge(format, "%d x %d pixels, wanted sides up to %d", w, h, maxSide)
 	case w*h > o.MaxPixels:
-		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or raise DecodeOptions.MaxPixels",
+		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or allow more with --max-pixels, in Go DecodeOptions.MaxPixels",
 			w, h, w*h, o.MaxPixels)
 	}
 	return nil
@@ -55,7 +59,7 @@ func (o DecodeOptions) allow(format string, w, h int) error {
 // DecodeFile reads the picture in a file. See [Decode].
 func DecodeFile(path string, o DecodeOptions) (*Picture, error) {
 	o = o.withDefaults()
-	data, err := readPicture(path, o.MaxBytes)
+	data, err := readPicture(path, o)
 	var p *Picture
 	if err == nil {
 		p, err = Decode(data, o)
@@ -63,7 +67,7 @@ func DecodeFile(path string, o DecodeOptions) (*Picture, error) {
 	return p, withPath(err, path)
 }
 
-func readPicture(path string, limit int64) ([]byte, error) {
+func readPicture(path string, o DecodeOptions) ([]byte, error) {
 	// Stat before Open: opening a named pipe would block.
 	st, err := os.Stat(path)
 	if err != nil {
@@ -72,24 +76,20 @@ func readPicture(path string, limit int64) ([]byte, error) {
 	if !st.Mode().IsRegular() {
 		return nil, &DecodeError{Kind: NotPicture, Detail: "not a regular file (" + st.Mode().Type().String() + ")"}
 	}
-	if st.Size() > limit {
-		return nil, tooLarge("", "%d bytes, wanted at most %d", st.Size(), limit)
+	if st.Size() > o.MaxBytes {
+		return nil, tooLarge("", "%d bytes, wanted at most %d", st.Size(), o.MaxBytes)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("transforms: %w", err)
 	}
 	defer f.Close()
-	// The file may grow while it is read, so the limit also applies to what is read.
-	var buf bytes.Buffer
-	buf.Grow(int(st.Size()) + bytes.MinRead)
-	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+	data, err := readJudged(f, st.Size(), o)
+	var d *DecodeError
+	if err != nil && !errors.As(err, &d) {
 		return nil, fmt.Errorf("transforms: %s: %w", path, err)
 	}
-	if int64(buf.Len()) > limit {
-		return nil, tooLarge("", "more than %d bytes", limit)
-	}
-	return buf.Bytes(), nil
+	return data, err
 }
 
 // Decode decodes a JPEG, PNG, GIF (first frame) or WebP picture. The first bytes determine the

@@ -19,6 +19,9 @@ func decodeGIF(data []byte, o DecodeOptions) (*Picture, error) {
 	if err := o.allow("gif", h.width, h.height); err != nil {
 		return nil, err
 	}
+	if err := o.afford("gif", h.width*h.height, 1+1+3, len(data)); err != nil {
+		return nil, err
+	}
 	im, err := gif.Decode(bytes.NewReader(data)) // stops after the first frame
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/tlkit/transfer-learning/tlkit/transforms/internal/jpeg"
@@ -25,6 +26,9 @@ func openJPEG(data []byte, o DecodeOptions) (*jpeg.File, error) {
 		return nil, jpegError(err)
 	}
 	if err := o.allow("jpeg", f.Width, f.Height); err != nil {
+		return nil, err
+	}
+	if err := o.afford("jpeg", f.Width*f.Height, f.Memory()/(f.Width*f.Height), len(bytes.TrimRight(data, "\x00"))); err != nil {
 		return nil, err
 	}
 	return f, jpegError(f.Plausible())

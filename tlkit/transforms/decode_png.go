@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"image"
+	"image/color"
 	"image/png"
 	"io"
 )
@@ -24,6 +25,9 @@ func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 		return nil, 0, &DecodeError{Format: "png", Kind: Truncated,
 			Detail: "so few bytes cannot hold the picture the header announces"}
 	}
+	if err := o.afford("png", cfg.Width*cfg.Height, pngBytes(cfg.ColorModel), len(data)); err != nil {
+		return nil, 0, err
+	}
 	im, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
 		if pngChunk(data, "IEND") == nil {
@@ -37,6 +41,21 @@ func decodePNG(data []byte, o DecodeOptions) (*Picture, int, error) {
 	}
 	p, err := FromImage(im)
 	return p, pngOrientation(data), err
+}
+
+// pngBytes is what a pixel takes while it is decoded: as the file has it, and as RGB.
+func pngBytes(m color.Model) int {
+	switch m {
+	case color.GrayModel:
+		return 1 + 3
+	case color.Gray16Model:
+		return 2 + 3
+	case color.RGBA64Model, color.NRGBA64Model:
+		return 8 + 3
+	case color.RGBAModel, color.NRGBAModel:
+		return 4 + 3
+	}
+	return 1 + 3 // a palette
 }
 
 func pngOrientation(data []byte) int { return tiffOrientation(pngChunk(data, "eXIf")) }

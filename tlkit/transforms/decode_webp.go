@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"image"
+	"image/color"
 	"io"
 
 	"golang.org/x/image/webp"
@@ -74,6 +75,13 @@ func decodeWebPStill(data []byte, o DecodeOptions) (*Picture, error) {
 		return nil, err
 	}
 	if err := o.allow("webp", cfg.Width, cfg.Height); err != nil {
+		return nil, err
+	}
+	perPixel := 2 + 1 + 3 // planes, transparency, RGB
+	if cfg.ColorModel == color.NRGBAModel {
+		perPixel = 3*4 + 3 // lossless: the picture and what its transforms work on
+	}
+	if err := o.afford("webp", cfg.Width*cfg.Height, perPixel, len(data)); err != nil {
 		return nil, err
 	}
 	im, err := webp.Decode(bytes.NewReader(data))

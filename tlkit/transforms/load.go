@@ -11,7 +11,7 @@ import (
 // of the pipeline removes are not converted to pixels.
 func (p Pipeline) LoadFile(dst []float32, path string, o DecodeOptions, r Rand) (Tensor, error) {
 	o = o.withDefaults()
-	data, err := readPicture(path, o.MaxBytes)
+	data, err := readPicture(path, o)
 	var t Tensor
 	if err == nil {
 		t, err = p.Load(dst, data, o, r)

@@ -82,6 +82,7 @@ type File struct {
 	quant       [4]*[64]int32
 	dc, ac      [4]*huffman
 	scans       int
+	work        int     // of the scans so far, see scan.work
 	clean       []uint8 // one entropy-coded segment without stuffing
 }
 
@@ -121,9 +122,48 @@ func (f *File) Plausible() error {
 	return nil
 }
 
+// Memory is the number of bytes that Decode needs, with its result.
+func (f *File) Memory() int {
+	blocks := 0
+	for i := range f.comps {
+		blocks += f.comps[i].blocks.w * f.comps[i].blocks.h
+	}
+	perBlock := 64
+	if f.progressive {
+		perBlock += 128 // 64 coefficients
+	}
+	return perBlock*blocks + 3*f.Width*f.Height
+}
+
+// Size finds the size of the picture in the first bytes of a file. ok is false if the frame header
+// is not among them.
+func Size(head []byte) (w, h int, ok bool) {
+	f := &File{data: head, adobe: -1}
+	if len(head) < 2 {
+		return 0, 0, false
+	}
+	f.pos = 2
+	for !f.framed {
+		// What is wrong with the file, Open says.
+		if marker, err := f.oneSegment(); err != nil || marker != 0 {
+			break
+		}
+	}
+	return f.Width, f.Height, f.framed
+}
+
 // segments reads segments until the next scan (its marker consumed) or the end of the
 // picture, and returns that marker.
 func (f *File) segments() (uint8, error) {
+	for {
+		if marker, err := f.oneSegment(); marker != 0 || err != nil {
+			return marker, err
+		}
+	}
+}
+
+// oneSegment reads one segment. It returns the marker of a scan or of the end, else 0.
+func (f *File) oneSegment() (uint8, error) {
 	for {
 		// Any bytes before a marker, and any number of 0xff, are skipped, as libjpeg does.
 		i := bytes.IndexByte(f.data[f.pos:], 0xff)
@@ -150,9 +190,7 @@ func (f *File) segments() (uint8, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := f.segment(marker, body); err != nil {
-			return 0, err
-		}
+		return 0, f.segment(marker, body)
 	}
 }
 

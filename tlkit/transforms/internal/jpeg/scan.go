@@ -2,12 +2,29 @@ package jpeg
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"io"
 )
 
-// maxScans bounds the work that a small hostile file can cause. Encoders write about ten scans.
-const maxScans = 200
+// Encoders write about ten scans. A small hostile file can have many more, each of which passes over
+// the whole picture. Their number is limited as libjpeg-turbo's own tests limit it, and their work by
+// the length of the file, counted in coefficients: 200 million are about a second, and a photograph
+// of 50 megapixels in ten scans has as many.
+const (
+	maxScans    = 500
+	freeWork    = 400_000_000
+	workPerByte = 100
+)
+
+// work is what a scan of so many blocks costs. A scan that refines looks at every coefficient; any
+// other may skip a block, which is not free either.
+func (s *scan) work(blocks int) int {
+	if s.high > 0 && s.first > 0 {
+		return blocks * (5 + s.last - s.first)
+	}
+	return blocks * 4
+}
 
 // unzig maps zigzag order to natural order (row by row).
 var unzig = [64]uint8{
@@ -40,7 +57,7 @@ func (f *File) readScan() (*scan, error) {
 		return nil, err
 	}
 	if f.scans++; f.scans > maxScans {
-		return nil, UnsupportedError("a picture of more than 200 scans")
+		return nil, UnsupportedError(fmt.Sprintf("a picture of more than %d scans", maxScans))
 	}
 	if len(b) < 1 || b[0] < 1 || int(b[0]) > len(f.comps) || len(b) != 4+2*int(b[0]) {
 		return nil, FormatError("a scan header of the wrong length")
@@ -131,6 +148,18 @@ func (f *File) decodeScan() error {
 	unitsX, unitsY := f.mcusX, f.mcusY
 	if single {
 		unitsX, unitsY = roundUp(s.comps[0].size.w, 8), roundUp(s.comps[0].size.h, 8)
+	}
+	perUnit := 0
+	for _, c := range s.comps {
+		perUnit += c.h * c.v
+	}
+	if single {
+		perUnit = 1
+	}
+	if f.progressive {
+		if f.work += s.work(unitsX * unitsY * perUnit); f.work > freeWork+workPerByte*len(f.data) {
+			return UnsupportedError(fmt.Sprintf("so many scans (%d so far) of so large a picture in so short a file", f.scans))
+		}
 	}
 	marker := uint8(0)
 	s.reader, marker = f.nextSegment()
