@@ -27,6 +27,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 func main() {
@@ -136,6 +137,14 @@ func (c *command) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never use the network, only what is cached")
 	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: also load weights whose licence demands that")
+	pixels := f.Int("max-pixels", 0, "largest picture to decode, in pixels (default 178956970)")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if f.Changed("max-pixels") && *pixels < 1 {
+			return fmt.Errorf("%s: --max-pixels is %d, want 1 or more", cmd.Name(), *pixels)
+		}
+		transforms.AllowPixels(*pixels)
+		return nil
+	}
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.history(), c.verify(), c.bench(),
 		c.lab(), c.runNotebooks(), c.uninstall(), c.version(), c.kernel())
 	return root

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 )
 
 // The default limits of [DecodeOptions].
@@ -21,8 +22,8 @@ type DecodeOptions struct {
 	// camera's EXIF data say. The loaders of torchvision, timm and Keras ignore them: set this
 	// to reproduce a published accuracy exactly.
 	IgnoreOrientation bool `json:"ignore_orientation,omitempty"`
-	// MaxPixels is the largest width times height that is decoded; 0 means 178,956,970, the most
-	// that Pillow opens.
+	// MaxPixels is the largest width times height that is decoded; 0 means what [AllowPixels] has set,
+	// else 178,956,970, the most that Pillow opens.
 	MaxPixels int `json:"max_pixels,omitempty"`
 	// MaxBytes is the largest file that is read; 0 means 256 MB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
@@ -33,14 +34,23 @@ type DecodeOptions struct {
 func (o DecodeOptions) withDefaults() DecodeOptions {
 	if o.MaxPixels <= 0 {
 		o.MaxPixels = maxPixels
-	} else if o.MaxPixels != maxPixels {
-		o.raised = true
+		if n := allowedPixels.Load(); n > 0 {
+			o.MaxPixels = int(n)
+		}
 	}
+	o.raised = o.MaxPixels != maxPixels
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = maxBytes
 	}
 	return o
 }
+
+var allowedPixels atomic.Int64 // 0 = maxPixels
+
+// AllowPixels sets the default of DecodeOptions.MaxPixels for this process, as --max-pixels does; 0
+// restores the original one. A picture that is allowed by it may also take the memory that its pixels
+// need, however short its file is.
+func AllowPixels(n int) { allowedPixels.Store(int64(n)) }
 
 // allow checks the size in a header before anything of that size is allocated.
 func (o DecodeOptions) allow(format string, w, h int) error {
@@ -50,7 +60,7 @@ func (o DecodeOptions) allow(format string, w, h int) error {
 	case w > maxSide || h > maxSide:
 		return tooLarge(format, "%d x %d pixels, wanted sides up to %d", w, h, maxSide)
 	case w*h > o.MaxPixels:
-		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or allow more with --max-pixels, in Go DecodeOptions.MaxPixels",
+		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or allow more with --max-pixels, in Go transforms.AllowPixels",
 			w, h, w*h, o.MaxPixels)
 	}
 	return nil

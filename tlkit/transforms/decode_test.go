@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -92,6 +93,15 @@ func TestDecodeLimits(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := Decode(jpg, DecodeOptions{MaxPixels: 45 * 33}); err != nil {
+		t.Error(err)
+	}
+	AllowPixels(45*33 - 1)
+	defer AllowPixels(0)
+	if _, err := Decode(jpg, DecodeOptions{}); !errors.As(err, &d) || d.Kind != TooLarge || !strings.Contains(err.Error(), "--max-pixels") {
+		t.Error(err)
+	}
+	AllowPixels(0)
+	if _, err := Decode(jpg, DecodeOptions{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := Decode(jpg, DecodeOptions{MaxBytes: int64(len(jpg)) - 1}); !errors.As(err, &d) || d.Kind != TooLarge {
