@@ -24,10 +24,10 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/pixels"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/run"
-	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 func main() {
@@ -137,12 +137,12 @@ func (c *command) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print exactly one JSON value on standard output")
 	f.BoolVar(&c.offline, "offline", false, "never use the network, only what is cached")
 	f.BoolVar(&c.noncommercial, "noncommercial", false, "my use is not commercial: also load weights whose licence demands that")
-	pixels := f.Int("max-pixels", 0, "largest picture to decode, in pixels (default 178956970)")
+	most := f.Int("max-pixels", 0, "largest picture to decode, in pixels (default 178956970)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		if f.Changed("max-pixels") && *pixels < 1 {
-			return fmt.Errorf("%s: --max-pixels is %d, want 1 or more", cmd.Name(), *pixels)
+		if f.Changed("max-pixels") && *most < 1 {
+			return fmt.Errorf("%s: --max-pixels is %d, want 1 or more", cmd.Name(), *most)
 		}
-		transforms.AllowPixels(*pixels)
+		pixels.Allow(*most)
 		return nil
 	}
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.history(), c.verify(), c.bench(),

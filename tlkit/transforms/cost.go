@@ -30,7 +30,7 @@ func (o DecodeOptions) afford(format string, pixels, bytesPerPixel, file int) er
 		have = max(have, 16*o.MaxPixels)
 	}
 	if need > have {
-		return tooLarge(format, "decoding it takes %d MB of memory, too much for a file of %d bytes: save it anew or shrink it; if it is genuine, allow as many pixels as it has (%d) with --max-pixels, in Go transforms.AllowPixels",
+		return tooLarge(format, "decoding it takes %d MB of memory, too much for a file of %d bytes: save it anew or shrink it; if it is genuine, allow as many pixels as it has (%d) with --max-pixels, in a notebook TLKIT_MAX_PIXELS",
 			need>>20, file, pixels)
 	}
 	return nil

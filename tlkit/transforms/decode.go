@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
+
+	"github.com/tlkit/transfer-learning/internal/pixels"
 )
 
 // The default limits of [DecodeOptions].
@@ -22,8 +23,9 @@ type DecodeOptions struct {
 	// camera's EXIF data say. The loaders of torchvision, timm and Keras ignore them: set this
 	// to reproduce a published accuracy exactly.
 	IgnoreOrientation bool `json:"ignore_orientation,omitempty"`
-	// MaxPixels is the largest width times height that is decoded; 0 means what [AllowPixels] has set,
-	// else 178,956,970, the most that Pillow opens.
+	// MaxPixels is the largest width times height that is decoded; 0 means what --max-pixels or
+	// $TLKIT_MAX_PIXELS say, else 178,956,970, the most that Pillow opens. A picture that is allowed
+	// by another limit than that may also take the memory its pixels need, however short its file is.
 	MaxPixels int `json:"max_pixels,omitempty"`
 	// MaxBytes is the largest file that is read; 0 means 256 MB.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
@@ -34,8 +36,8 @@ type DecodeOptions struct {
 func (o DecodeOptions) withDefaults() DecodeOptions {
 	if o.MaxPixels <= 0 {
 		o.MaxPixels = maxPixels
-		if n := allowedPixels.Load(); n > 0 {
-			o.MaxPixels = int(n)
+		if n := pixels.Allowed(); n > 0 {
+			o.MaxPixels = n
 		}
 	}
 	o.raised = o.MaxPixels != maxPixels
@@ -45,13 +47,6 @@ func (o DecodeOptions) withDefaults() DecodeOptions {
 	return o
 }
 
-var allowedPixels atomic.Int64 // 0 = maxPixels
-
-// AllowPixels sets the default of DecodeOptions.MaxPixels for this process, as --max-pixels does; 0
-// restores the original one. A picture that is allowed by it may also take the memory that its pixels
-// need, however short its file is.
-func AllowPixels(n int) { allowedPixels.Store(int64(n)) }
-
 // allow checks the size in a header before anything of that size is allocated.
 func (o DecodeOptions) allow(format string, w, h int) error {
 	switch {
@@ -60,7 +55,7 @@ func (o DecodeOptions) allow(format string, w, h int) error {
 	case w > maxSide || h > maxSide:
 		return tooLarge(format, "%d x %d pixels, wanted sides up to %d", w, h, maxSide)
 	case w*h > o.MaxPixels:
-		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or allow more with --max-pixels, in Go transforms.AllowPixels",
+		return tooLarge(format, "%d x %d = %d pixels, wanted at most %d: shrink it, or allow more with --max-pixels, in a notebook TLKIT_MAX_PIXELS",
 			w, h, w*h, o.MaxPixels)
 	}
 	return nil

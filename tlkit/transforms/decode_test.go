@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/pixels"
 )
 
 // pngHeader is a PNG file that announces a size and has no pixels.
@@ -95,12 +97,12 @@ func TestDecodeLimits(t *testing.T) {
 	if _, err := Decode(jpg, DecodeOptions{MaxPixels: 45 * 33}); err != nil {
 		t.Error(err)
 	}
-	AllowPixels(45*33 - 1)
-	defer AllowPixels(0)
+	pixels.Allow(45*33 - 1)
+	defer pixels.Allow(0)
 	if _, err := Decode(jpg, DecodeOptions{}); !errors.As(err, &d) || d.Kind != TooLarge || !strings.Contains(err.Error(), "--max-pixels") {
 		t.Error(err)
 	}
-	AllowPixels(0)
+	pixels.Allow(0)
 	if _, err := Decode(jpg, DecodeOptions{}); err != nil {
 		t.Error(err)
 	}
