@@ -9,6 +9,8 @@ const (
 	searchFolds    = 3  // folds of the training pictures to choose by
 	standardRate   = 5e-4
 	lowRate        = 1e-4 // tried where the standard one does not pay
+	valueRate      = 1e-3 // for values,
+	valueBatch     = 8    // in smaller batches
 	layerDecay     = 0.9  // factor of the rate from a stage to the previous one
 	headRate       = 1    // factor of the rate for the head
 	weightDecay    = 0.01

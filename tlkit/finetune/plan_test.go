@@ -10,6 +10,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // Plans that cannot work are errors before anything runs, and say what to change.
@@ -122,6 +123,26 @@ func TestPlansStartWhereTheyAreTold(t *testing.T) {
 	p, err := NewPlan(PytorchTutorial, d, Options{})
 	if err != nil || p.Batch != 3 || !strings.Contains(p.String(), "batch 3: there are no more") {
 		t.Errorf("three pictures: %v, %s", err, p)
+	}
+}
+
+// Values take larger steps than labels, and no crops.
+func TestValuesTakeLargerSteps(t *testing.T) {
+	d := Data{Net: formulaNet(t, "resnet20_cifar10", 0.8), Train: stripes(t, t.TempDir(), 40), Outputs: 2}
+	labels, err := NewPlan(Tlkit, d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Task = task.Values{}
+	for i := range d.Train {
+		d.Train[i].Targets = []float64{float64(i), float64(i % 7)}
+	}
+	values, err := NewPlan(Tlkit, d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if values.Batch >= labels.Batch || values.Search.Rates[0] <= labels.Search.Rates[0] || values.Augment || !labels.Augment {
+		t.Errorf("values: %s\nlabels: %s", values, labels)
 	}
 }
 

@@ -97,7 +97,12 @@ func (p *Plan) augmentFor(t task.Task, asked learner.Augmentation) {
 
 // tlkit is our own plan. Folds of the training pictures choose rate and mix, or the head alone.
 func (p *Plan) tlkit(d Data, first string) {
+	rates := []float64{standardRate, lowRate}
 	p.Batch = standardBatch
+	if d.task().Name() == datasets.Values {
+		rates, p.Batch = []float64{valueRate, standardRate}, valueBatch
+		p.because("more and larger steps than for labels: the network was trained to say what is in a picture, and has further to go")
+	}
 	p.Rule = optim.Rule{Name: optim.AdamW, Clip: clipNorm}
 	p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: warmup}
 	names := stages(d.Net)
@@ -105,7 +110,7 @@ func (p *Plan) tlkit(d Data, first string) {
 		first = within(d.Net, movingShare)
 	}
 	p.cacheViews(d, first)
-	s := &Search{Folds: searchFolds, Depths: []string{first}, Rates: []float64{standardRate, lowRate}, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
+	s := &Search{Folds: searchFolds, Depths: []string{first}, Rates: rates, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
 	truth := d.task().Samples(d.Train, nil, d.outputs())
 	s.Folds = min(s.Folds, len(datasets.Folds(d.Train, s.Folds, p.Seed)), d.task().Rarest(truth))
 	p.because("starts from the fitted head, so that the first gradients do not destroy the backbone's features")
