@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -22,26 +19,8 @@ import (
 // maxArchive limits the download of a set of unknown size.
 const maxArchive = 1 << 30
 
-// archiveClient downloads archives without a published hash. Their files are checked one by one
-// against the set's list.
-var archiveClient = &http.Client{
-	CheckRedirect: func(r *http.Request, chain []*http.Request) error {
-		if r.URL.Scheme != "https" || len(chain) > 5 {
-			return fmt.Errorf("redirected to %s, want https and at most 5 redirects", r.URL.Redacted())
-		}
-		return nil
-	},
-	Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 20 * time.Second,
-		ForceAttemptHTTP2:     true,
-	},
-}
-
-// archiveIdle is how long a connection may stay silent before it is closed.
-const archiveIdle = 30 * time.Second
+// archiveClient replaces the client that downloads archives; nil = the usual one.
+var archiveClient *http.Client
 
 // fetchInto gets the archive of a set and unpacks the listed files into dir as
 // [split/]label/name. tmp is a folder for temporary files.
@@ -153,66 +132,24 @@ func byHand(set data.Set, why error) error {
 	return fmt.Errorf("datasets: %w: %s could not be fetched: %w\n  by hand: %s", ErrNotFetched, set.Name, why, strings.Join(how, ", or "))
 }
 
-// download downloads the archive from the publisher's address into file.
+// download downloads the archive from the publisher's address into file. Its pictures are checked
+// one by one against the set's list, because the archive as a whole has no published hash.
 func download(ctx context.Context, set data.Set, file string, o Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := time.AfterFunc(archiveIdle, func() { cancel(fmt.Errorf("no data for %v", archiveIdle)) })
-	defer watch.Stop()
-	why := func(err error) error {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
+	report := func(e fetch.Event) {
+		if e.State != fetch.Verifying { // that begins when the pictures are unpacked
+			o.report(e.State+" "+set.Name, e.Done, e.Total)
 		}
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, set.URL, nil)
-	if err != nil {
-		return err
-	}
-	if req.URL.Scheme != "https" {
-		return fmt.Errorf("address %s, want https", req.URL.Redacted())
-	}
-	resp, err := archiveClient.Do(req)
-	if err != nil {
-		return why(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", set.URL, resp.Status)
-	}
-	total := max(resp.ContentLength, 0)
-	if total > maxArchive {
-		return fmt.Errorf("%s has %d bytes, at most %d are allowed", set.URL, total, int64(maxArchive))
-	}
-	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	var done int64
-	buf := make([]byte, 1<<17)
-	for {
-		n, err := resp.Body.Read(buf)
-		watch.Reset(archiveIdle)
-		if _, werr := out.Write(buf[:n]); werr != nil {
-			return fmt.Errorf("writing to the cache: %w", werr)
-		}
-		done += int64(n)
-		if n > 0 {
-			o.report(fetch.Downloading+" "+set.Name, done, total)
-		}
-		switch {
-		case done > maxArchive:
-			return fmt.Errorf("%s sends more than %d bytes", set.URL, int64(maxArchive))
-		case errors.Is(err, io.EOF):
-			if total > 0 && done != total {
-				return fmt.Errorf("%s broke off after %d of %d bytes", set.URL, done, total)
-			}
-			return out.Close()
-		case err != nil:
-			return why(err)
+		if max(e.Done, e.Total) > maxArchive {
+			cancel(fmt.Errorf("%s has more than %d bytes", set.URL, int64(maxArchive)))
 		}
 	}
+	err := fetch.Unhashed{Address: set.URL, Client: archiveClient}.Save(ctx, file, fetch.Options{Report: report})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
 }
 
 func isFile(name string) bool {

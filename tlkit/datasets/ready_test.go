@@ -13,8 +13,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -385,6 +387,52 @@ func TestArchiveWithoutHash(t *testing.T) {
 	o.complete()
 	if d, err := openReady(context.Background(), set, o); err != nil || len(d.Items) != 397 {
 		t.Errorf("from the drop folder: %v", err)
+	}
+}
+
+// A download that broke off goes on where it was, in the next process too.
+func TestArchiveIsResumed(t *testing.T) {
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	var ranges []string
+	whole := false
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ranges = append(ranges, r.Header.Get("Range"))
+		w.Header().Set("ETag", `"1"`)
+		if whole {
+			http.ServeContent(w, r, "a.zip", time.Time{}, bytes.NewReader(body))
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.Write(body[:len(body)/2])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	defer func(c *http.Client) { archiveClient = c }(archiveClient)
+	archiveClient = server.Client()
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	set := data.Set{Name: "a", URL: server.URL + "/a.zip"}
+	file := filepath.Join(t.TempDir(), "archive")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	half := Options{Report: func(_ string, done, _ int64) {
+		if done >= int64(len(body)/2) {
+			cancel()
+		}
+	}}
+	if err := download(ctx, set, file, half); !errors.Is(err, context.Canceled) || isFile(file) {
+		t.Fatalf("half of it: %v, a file %v", err, isFile(file))
+	}
+	server.CloseClientConnections()
+	whole = true
+	if err := download(t.Context(), set, file, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("%d bytes, %v, want the %d of the server", len(got), err, len(body))
+	}
+	if len(ranges) != 2 || !strings.HasPrefix(ranges[1], "bytes=") || ranges[1] == "bytes=0-" {
+		t.Errorf("asked for %q, want the second half only", ranges)
 	}
 }
 
