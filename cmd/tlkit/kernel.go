@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 	"github.com/tlkit/transfer-learning/kernel/shim"
 	"github.com/tlkit/transfer-learning/kernel/wrapper"
@@ -34,6 +35,9 @@ func (c *command) kernel() *cobra.Command {
 			}
 			if len(args) != 1 {
 				return advice.New(errors.New("kernel: no connection file"), "Jupyter starts this command. To open JupyterLab: tlkit lab")
+			}
+			if bin, err := setup.Bin(); err == nil {
+				cachedir.Use(cmd.Context(), bin)
 			}
 			// The kernel handles signals itself: an interrupt ends a cell, not the kernel.
 			if status := wrapper.Main(cmd.Context(), args[0]); status != 0 {

@@ -146,7 +146,7 @@ func (c *command) root() *cobra.Command {
 		return nil
 	}
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.history(), c.verify(), c.bench(),
-		c.lab(), c.runNotebooks(), c.uninstall(), c.version(), c.kernel())
+		c.lab(), c.runNotebooks(), c.cache(), c.uninstall(), c.version(), c.kernel())
 	return root
 }
 

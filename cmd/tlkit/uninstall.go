@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/inventory"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
@@ -40,6 +42,20 @@ features. What was trained, in .tlkit folders, is never touched.`,
 	return cmd
 }
 
+// unused returns an error if a process uses what is about to be removed.
+func unused(all bool) error {
+	l, err := inventory.Read(nil)
+	if err != nil {
+		return err
+	}
+	for _, e := range l.Entries {
+		if e.InUse && (e.Kind == inventory.Kernel || all && e.Kind != inventory.Partial) {
+			return advice.New(fmt.Errorf("%s in the cache is in use", e.Path), "close the notebooks and programs that work with it, then do it again")
+		}
+	}
+	return nil
+}
+
 // uninstall removes as much as it can and returns what it removed.
 func uninstall(all bool) (gone []string, err error) {
 	var errs []error
@@ -67,7 +83,11 @@ func uninstall(all bool) (gone []string, err error) {
 		root = filepath.Join(root, "kernel")
 	}
 	if _, err := os.Lstat(root); err == nil {
-		note(root, os.RemoveAll(root))
+		if err := unused(all); err != nil {
+			note("", err)
+		} else {
+			note(root, os.RemoveAll(root))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return gone, fmt.Errorf("uninstall: %w", err)

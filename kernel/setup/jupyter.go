@@ -109,6 +109,7 @@ func FindJupyter(ctx context.Context) (Jupyter, error) {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(filepath.Dir(private)), venvMark)); err == nil {
 		if j, err := examine(ctx, private); err == nil {
 			j.Private = true
+			cachedir.Use(ctx, private)
 			return j, nil
 		}
 	}

@@ -55,6 +55,7 @@ func openReady(ctx context.Context, set data.Set, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	dir := filepath.Join(root, key)
+	cachedir.Use(ctx, dir)
 	if d, err := openCached(ctx, set, dir); err == nil {
 		return finish(d, o)
 	} else if ctx.Err() != nil {

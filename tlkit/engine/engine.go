@@ -28,6 +28,7 @@ import (
 	"github.com/gomlx/compute/gobackend"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
@@ -213,6 +214,7 @@ func plainGo(config, why string) (*Engine, error) {
 
 // openXLA opens a plugin that Find returned.
 func openXLA(p *plugin.Plugin, options string, o Options) (*Engine, error) {
+	cachedir.Use(context.Background(), p.Path)
 	name := "xla:" + p.Platform
 	if options != "" && options != cudaDefaults {
 		name += "," + options

@@ -141,7 +141,9 @@ func Open(ctx context.Context, job Job) (*Rows, error) {
 	if err != nil {
 		return nil, fmt.Errorf("features: no cache folder: %w", err)
 	}
-	store, err := openStore(filepath.Join(dir, job.digest()+".rows"), job.Backbone.Features)
+	file := filepath.Join(dir, job.digest()+".rows")
+	cachedir.Use(ctx, file)
+	store, err := openStore(file, job.Backbone.Features)
 	if err != nil {
 		return nil, err
 	}

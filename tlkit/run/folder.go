@@ -15,6 +15,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
@@ -252,7 +253,7 @@ func (f *folder) bare() bool {
 	for _, e := range entries {
 		n := e.Name()
 		half := strings.HasPrefix(n, ".") && strings.Contains(n, ".tmp-") // of a killed process
-		if n != "spec.json" && n != "plan.json" && n != "history.jsonl" && n != leftOutFile && !half {
+		if n != "spec.json" && n != "plan.json" && n != "history.jsonl" && n != leftOutFile && n != cachedir.UsesFile && !half {
 			return false
 		}
 	}

@@ -16,6 +16,7 @@
 //	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
 //	finetune/        its checkpoints, while it is running
 //	head.safetensors the trained head (package export)
+//	cache.json       what the run used of the cache, for tlkit cache
 //	left_out.csv     the files of the data set that were not used, with the reasons
 //	result.json      the result, written last: a folder with it is a finished run
 //

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -50,8 +52,12 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	}
 	defer func() { err = end(err) }()
 	clock := startClock()
-	runs, err := f.trainSeeds(ctx, s, place, clock, p)
+	used, uses := cachedir.Recording(ctx)
+	runs, err := f.trainSeeds(used, s, place, clock, p)
 	if err != nil {
+		return nil, err
+	}
+	if err := uses.Keep(filepath.Dir(f.path), f.path); err != nil {
 		return nil, err
 	}
 	r, err := summary(s, runs)
@@ -90,6 +96,7 @@ func (f *folder) begin(done *Result, s Spec, place Place) (end func(error) error
 // trainSeeds trains once for each seed.
 func (f *folder) trainSeeds(ctx context.Context, s Spec, place Place, clock *clock, p Progress) ([]*training, error) {
 	var runs []*training
+	ctx = cachedir.About(ctx, filepath.Base(s.Model)+" on "+filepath.Base(s.Data))
 	for i := range s.Seeds {
 		one := s
 		one.Seed = s.Seed + uint64(i)

@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/onnx"
@@ -119,6 +120,7 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 		if err != nil {
 			return err
 		}
+		cachedir.Use(ctx, n.Path)
 	}
 	if info, err := os.Stat(n.Path); err == nil && info.IsDir() {
 		_, err := weights.Open(n.Path) // says what kind of folder it is
