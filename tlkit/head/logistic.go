@@ -31,6 +31,27 @@ type LogisticOptions struct {
 	ClassWeights bool
 	// Step is called after each iteration of the final fit; may be nil.
 	Step func(Step)
+	// Progress is called with the number of fits on folds that are done, and of all: one for each
+	// strength of each fold, and one more of each fold at the chosen strength. It is called from one
+	// goroutine at a time, and may be nil.
+	Progress func(done, total int)
+}
+
+// counter counts the fits on folds that are done.
+type counter struct {
+	mu          sync.Mutex
+	done, total int
+	report      func(done, total int) // may be nil
+}
+
+func (c *counter) next() {
+	if c.report == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done++
+	c.report(c.done, c.total)
 }
 
 // Step is one row of the history of a fit.
@@ -128,14 +149,16 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		folds[i].weights = weights
 	}
 	fit := &Fit{Strength: strengths[0]}
+	count := &counter{total: len(folds), report: o.Progress}
 	if len(strengths) > 1 {
-		fit.Choices, err = chooseStrength(ctx, folds, s, strengths)
+		count.total = len(folds) * (len(strengths) + 1)
+		fit.Choices, err = chooseStrength(ctx, choosing{folds, strengths, count}, s)
 		if err != nil {
 			return nil, err
 		}
 		fit.Strength = fit.Choices[lowest(fit.Choices)].Strength
 	}
-	history, err := foldHistory(ctx, folds, s, fit.Strength, o.Iterations)
+	history, err := foldHistory(ctx, folds, s, foldFit{fit.Strength, o.Iterations, count})
 	if err != nil {
 		return nil, err
 	}
@@ -234,9 +257,24 @@ func eachFold(folds []fold, fn func(f int) error) error {
 	return errors.Join(errs...)
 }
 
+// choosing is what a strength is chosen from and on.
+type choosing struct {
+	folds     []fold
+	strengths []float64
+	count     *counter
+}
+
+// foldFit is how the folds are fitted at the chosen strength.
+type foldFit struct {
+	strength   float64
+	iterations int
+	count      *counter
+}
+
 // chooseStrength fits each fold at every strength, from strong to weak. Each fit starts where the
 // stronger one ended.
-func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []float64) ([]Choice, error) {
+func chooseStrength(ctx context.Context, c choosing, s Samples) ([]Choice, error) {
+	folds, strengths := c.folds, c.strengths
 	logits := make([][]float32, len(strengths))
 	for i := range logits {
 		logits[i] = make([]float32, s.Len()*s.Classes)
@@ -252,6 +290,7 @@ func chooseStrength(ctx context.Context, folds []fold, s Samples, strengths []fl
 			}
 			fo.fill(logits[i], params, s.Classes)
 			start = params
+			c.count.next()
 		}
 		return nil
 	})
@@ -306,22 +345,23 @@ func (h heldHistory) at(step int) []float32 {
 	return h[max(min(step, len(h)), 1)-1]
 }
 
-func foldHistory(ctx context.Context, folds []fold, s Samples, strength float64, iterations int) (heldHistory, error) {
+func foldHistory(ctx context.Context, folds []fold, s Samples, how foldFit) (heldHistory, error) {
 	if len(folds) == 0 {
 		return nil, nil
 	}
 	// The logits of every iteration take K floats a sample; beyond 64 MB, only the last are kept.
-	keep := s.Len()*s.Classes*iterations*4 <= 64<<20
+	keep := s.Len()*s.Classes*how.iterations*4 <= 64<<20
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
 		fo := folds[f]
-		params, err := problem{z: fo.b.z, Samples: fo.s, strength: strength, weights: fo.weights}.solve(ctx, descent{iterations: iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
+		params, err := problem{z: fo.b.z, Samples: fo.s, strength: how.strength, weights: fo.weights}.solve(ctx, descent{iterations: how.iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
 			if keep {
 				byFold[f] = append(byFold[f], append([]float64(nil), p...))
 			}
 		}})
 		if err == nil {
 			byFold[f] = append(byFold[f], params)
+			how.count.next()
 		}
 		return err
 	})

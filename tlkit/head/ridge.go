@@ -24,6 +24,9 @@ type RidgeOptions struct {
 	Folds [][]int
 	// Step is called with the head of each strength, strongest first; may be nil.
 	Step func(Step)
+	// Progress is called after each strength of each fold, with the number of those done and of
+	// all; may be nil.
+	Progress func(done, total int)
 }
 
 // Ridge fits ridge regression of real values (Samples.Targets) on standardised features, in closed
@@ -56,7 +59,7 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := ridgeOutOfFold(ctx, folds, s, strengths, scale)
+	held, err := ridgeOutOfFold(ctx, choosing{folds, strengths, &counter{total: len(folds) * len(strengths), report: o.Progress}}, s, scale)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +82,13 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 
 // ridgeOutOfFold returns the out-of-fold values at each strength, [N, K] each. Folds run one after
 // the other, because the matrix products and factorisations of each use all processors.
-func ridgeOutOfFold(ctx context.Context, folds []fold, s Samples, strengths, scale []float64) ([][]float32, error) {
+func ridgeOutOfFold(ctx context.Context, c choosing, s Samples, scale []float64) ([][]float32, error) {
+	strengths := c.strengths
 	held := make([][]float32, len(strengths))
 	for i := range held {
 		held[i] = make([]float32, len(s.Targets))
 	}
-	for _, f := range folds {
+	for _, f := range c.folds {
 		system := newRidge(f.b.z, f.s, scale)
 		for i, l := range strengths {
 			if err := ctx.Err(); err != nil {
@@ -95,6 +99,7 @@ func ridgeOutOfFold(ctx context.Context, folds []fold, s Samples, strengths, sca
 				return nil, err
 			}
 			f.fill(held[i], params, s.Classes)
+			c.count.next()
 		}
 	}
 	return held, nil

@@ -271,3 +271,43 @@ func TestRidgeMovedRows(t *testing.T) {
 		}
 	}
 }
+
+// Whoever waits for a choice sees each fit on a fold, in order and to the end.
+func TestProgressCountsTheFitsOnFolds(t *testing.T) {
+	s := Samples{X: []float32{0, 1, 2, 3, 4, 5, 6, 7}, Features: 1, Classes: 2, Y: []int{0, 0, 1, 0, 1, 0, 1, 1}}
+	folds := [][]int{{0, 1, 2}, {3, 4}, {5, 6, 7}}
+	var seen []int
+	progress := func(want int) func(int, int) {
+		seen = nil
+		return func(done, total int) {
+			if total != want {
+				t.Errorf("%d of %d, want %d in all", done, total, want)
+			}
+			seen = append(seen, done)
+		}
+	}
+	complete := func(what string, want int) {
+		t.Helper()
+		for i, done := range seen {
+			if done != i+1 {
+				t.Fatalf("%s: %v", what, seen)
+			}
+		}
+		if len(seen) != want {
+			t.Errorf("%s: %d reports, want %d", what, len(seen), want)
+		}
+	}
+	if _, err := Logistic(t.Context(), s, LogisticOptions{Folds: folds, Strengths: []float64{1, 0.1}, Progress: progress(9)}); err != nil {
+		t.Fatal(err)
+	}
+	complete("logistic", 9)
+	if _, err := Logistic(t.Context(), s, LogisticOptions{Folds: folds, Strengths: []float64{1}, Progress: progress(3)}); err != nil {
+		t.Fatal(err)
+	}
+	complete("logistic with one strength", 3)
+	s.Y, s.Classes, s.Targets = nil, 1, []float64{1, 2, 2, 3, 3, 4, 4, 5}
+	if _, err := Ridge(t.Context(), s, RidgeOptions{Folds: folds, Strengths: []float64{1, 0.1}, Progress: progress(6)}); err != nil {
+		t.Fatal(err)
+	}
+	complete("ridge", 6)
+}

@@ -30,6 +30,9 @@ type Data struct {
 	Folds [][]int
 	Valid head.Samples // measured, never used to choose; may be empty (no rows)
 	Split string       // name of Valid in the history; "" = valid
+	// Progress is called with the number of fits on folds that are done, and of all; may be nil. It
+	// is called from one goroutine at a time.
+	Progress func(done, total int)
 }
 
 func (d Data) task() task.Task {
@@ -63,7 +66,7 @@ func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, e
 		folds = nil
 	}
 	var unwritten error
-	fit, err := p.fit(ctx, d.Train, folds, func(s head.Step) {
+	fit, err := p.fit(ctx, d, folds, func(s head.Step) {
 		if recorder != nil && unwritten == nil {
 			unwritten = recorder.Add(p.points(s, d)...)
 		}
@@ -81,10 +84,11 @@ func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, e
 }
 
 // fit runs the solver that the plan names.
-func (p Plan) fit(ctx context.Context, train head.Samples, folds [][]int, step func(head.Step)) (*head.Fit, error) {
+func (p Plan) fit(ctx context.Context, d Data, folds [][]int, step func(head.Step)) (*head.Fit, error) {
+	train := d.Train
 	switch p.Head {
 	case head.LogisticKind:
-		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step, ClassWeights: p.ClassWeights})
+		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step, ClassWeights: p.ClassWeights, Progress: d.Progress})
 	case head.SGDKind:
 		momentum := p.Momentum
 		if momentum == 0 {
@@ -93,7 +97,7 @@ func (p Plan) fit(ctx context.Context, train head.Samples, folds [][]int, step f
 		return head.SGD(ctx, train, head.SGDOptions{Epochs: p.Epochs, Batch: p.Batch, Rate: p.Rate, Momentum: momentum,
 			Every: p.Every, Drop: p.Drop, Seed: p.Seed, Folds: folds, Step: step, ClassWeights: p.ClassWeights})
 	case head.RidgeKind:
-		return head.Ridge(ctx, train, head.RidgeOptions{Strengths: p.Strengths, Folds: folds, Step: step})
+		return head.Ridge(ctx, train, head.RidgeOptions{Strengths: p.Strengths, Folds: folds, Step: step, Progress: d.Progress})
 	}
 	return nil, fmt.Errorf("learner: head %q, want %q, %q or %q", p.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
 }
