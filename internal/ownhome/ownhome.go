@@ -2,6 +2,8 @@
 // what a person keeps at home: kernels of an earlier clone, settings of Jupyter, the caches of
 // PyTorch, Keras and Hugging Face, variables that change what tlkit does.
 //
+// Tests may compute in plain Go, where XLA is missing.
+//
 // The verified files in tlkit's cache stay shared, and so do the caches of Go: they take minutes
 // to make. What Go, pip, npm and git need to reach the network is still read from where the
 // person keeps it.
@@ -54,7 +56,7 @@ func enter(home string) error {
 			os.Unsetenv(name)
 		}
 	}
-	maps.Copy(set, map[string]string{marker: home, "HOME": home})
+	maps.Copy(set, map[string]string{marker: home, "HOME": home, "TLKIT_PLAIN_GO": "1"})
 	if runtime.GOOS == "windows" {
 		maps.Copy(set, map[string]string{"USERPROFILE": home, "APPDATA": filepath.Join(home, "Roaming"), "LOCALAPPDATA": filepath.Join(home, "Local")})
 	}

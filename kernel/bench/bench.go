@@ -174,7 +174,11 @@ func (s *session) add(f Figure) {
 func (s *session) doing(what string) { s.Progress.State(what, 0, 0) }
 
 func (s *session) open(ctx context.Context) (*engine.Engine, error) {
-	return engine.Open(ctx, engine.Options{Install: !s.Offline, Report: s.Progress.State})
+	e, err := engine.Open(ctx, engine.Options{Install: !s.Offline, Report: s.Progress.State})
+	if err != nil {
+		return nil, err
+	}
+	return e, e.Agreed()
 }
 
 func (s *session) load(ctx context.Context, network string) (*zoo.Net, error) {

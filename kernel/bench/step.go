@@ -38,6 +38,9 @@ type Stepped struct {
 // nothing else before: Peak is the most memory it ever had.
 func MeasureStep(ctx context.Context, job Step) (Stepped, error) {
 	e, err := engine.Open(ctx, engine.Options{})
+	if err == nil {
+		err = e.Agreed()
+	}
 	if err != nil {
 		return Stepped{}, err
 	}

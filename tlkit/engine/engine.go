@@ -207,7 +207,7 @@ func plainGo(config, why string) (*Engine, error) {
 	}
 	e.Device = deviceOfCPU()
 	if why != "" {
-		e.Why = why + "; computing in plain Go, which is about a hundred times slower on convolutions"
+		e.Why = why + slower
 	}
 	return e, nil
 }
