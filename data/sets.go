@@ -13,7 +13,9 @@ type Set struct {
 	Title   string   // one line saying what is in it
 	Labels  []string // the classes, in order of class number
 	Licence string   // what its publisher says about use
-	Origin  string   // who made it and where it is described
+	// NonCommercial is set if that forbids commercial use.
+	NonCommercial bool
+	Origin        string // who made it and where it is described
 
 	// URL is the publisher's own address of the archive; "" if there is none.
 	URL string
@@ -52,11 +54,11 @@ var table = []Set{
 		Name:    "hymenoptera",
 		Title:   "photographs of ants and bees, 244 to train and 153 to validate",
 		Labels:  []string{"ants", "bees"},
-		Licence: "none stated; a small part of ImageNet, whose terms allow non-commercial research and education",
-		Origin:  "PyTorch, transfer learning tutorial: https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html",
-		URL:     "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
-		Inside:  "hymenoptera_data",
-		list:    "hymenoptera",
+		Licence: "none stated; a small part of ImageNet, whose terms allow non-commercial research and education", NonCommercial: true,
+		Origin: "PyTorch, transfer learning tutorial: https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html",
+		URL:    "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+		Inside: "hymenoptera_data",
+		list:   "hymenoptera",
 		Unverified: "the archive as a whole has no published hash; each of its 397 pictures is checked against our own list instead " +
 			"(the placeholder imageNotFound.gif is not on it)",
 	},
@@ -77,10 +79,10 @@ var table = []Set{
 		Name:    "cats_dogs",
 		Title:   "photographs of cats and dogs, 2,000 to train and 1,000 to validate",
 		Labels:  []string{"cats", "dogs"},
-		Licence: "none stated; part of the Asirra pictures that Microsoft Research gave out for research (Kaggle, Dogs vs. Cats, 2013)",
-		Origin:  "Keras and TensorFlow, transfer learning tutorial: https://www.tensorflow.org/tutorials/images/transfer_learning",
-		URL:     "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip",
-		Inside:  "cats_and_dogs_filtered",
+		Licence: "none stated; part of the Asirra pictures that Microsoft Research gave out for research (Kaggle, Dogs vs. Cats, 2013)", NonCommercial: true,
+		Origin: "Keras and TensorFlow, transfer learning tutorial: https://www.tensorflow.org/tutorials/images/transfer_learning",
+		URL:    "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip",
+		Inside: "cats_and_dogs_filtered",
 		Unverified: "the address, the numbers of pictures and the folders train and validation are what the tutorial says; " +
 			"neither the archive nor its pictures have been verified, so there is no hash to check them against",
 	},

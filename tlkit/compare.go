@@ -8,8 +8,8 @@ import (
 )
 
 // Compare ranks networks on a data set or a folder of your own, with the same splits and the same
-// kind of head for each. It shows accuracy, with its interval, and time per picture, as a table and
-// a figure, and returns the ranking, best first. Without names, it takes the networks whose weights
+// kind of head for each. It shows the score of the task (accuracy, mAP or R²), with its interval, and
+// time per picture, as a table and a figure, and returns the ranking, best first. Without names, it takes the networks whose weights
 // are on this machine or come in a small package. A network that is not available is listed with
 // the reason.
 func Compare(data string, models ...string) []compare.Ranked {

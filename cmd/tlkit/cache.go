@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -267,12 +264,10 @@ func (c *command) confirm(question string, yes bool) error {
 	if yes {
 		return nil
 	}
-	if f, ok := stdin.(*os.File); c.json || !ok || !term.IsTerminal(int(f.Fd())) {
+	if !c.canAsk() {
 		return advice.New(fmt.Errorf("%w, because nobody can be asked here", errNotConfirmed), "add --yes, or --dry-run to see what would be removed")
 	}
-	fmt.Fprintf(c.err, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(stdin).ReadString('\n')
-	if a := strings.ToLower(strings.TrimSpace(answer)); err != nil || a != "y" && a != "yes" {
+	if !c.ask(question) {
 		return errNotConfirmed
 	}
 	return nil

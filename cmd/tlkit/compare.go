@@ -20,9 +20,13 @@ func (c *command) compare() *cobra.Command {
 		Use:   "compare [DIR|SET]",
 		Short: "Rank the networks on your pictures: accuracy, time, size",
 		Long: `Rank backbones on your own pictures. Each gets the same splits and the same head
-(logistic regression on its frozen features, its strength chosen on folds of the
-training pictures), so that only the features differ. Differences are paired: they count
-the pictures that one network has right and the other wrong.
+(logistic regression on its frozen features, or ridge regression for numbers, its strength
+chosen on folds of the training pictures), so that only the features differ. The score is
+that of the task: accuracy, mean average precision for several labels a picture, R² for
+numbers. Differences are paired: they are those on the same pictures.
+
+What it will cost is said first: networks, pictures, downloads, and the time, as far as
+earlier comparisons in this folder or the first network tell.
 
 The default is every network whose weights are on this machine or come in a package below
 60 MB. A source that does not answer within 5 s is listed as skipped. The first of many is
@@ -39,10 +43,12 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
-			place.Offline, place.NonCommercial = c.offline, c.noncommercial
-			p := c.progress()
-			r, err := compare.Run(cmd.Context(), s, place, p)
-			p.close()
+			r, err := agreed(c, func() (*compare.Comparison, error) {
+				c.locate(&place)
+				p := c.progress()
+				defer p.close()
+				return compare.Run(cmd.Context(), s, place, p)
+			})
 			if r == nil {
 				return err
 			}
@@ -51,7 +57,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 				table := r.Table()
 				c.sayTable(show.Table{Header: table[0], Rows: table[1:], Left: 2}, spareInRanking...)
 				c.say("%s", r.Sentence())
-				c.say("accuracy of a linear probe on %s of %s · %s", r.Split, r.Data, r.Engine)
+				c.say("%s of a linear probe on %s of %s · %s", r.Title(), r.Split, r.Data, r.Engine)
 				for _, why := range r.Reasons() {
 					c.say("skipped  %s", why)
 				}

@@ -33,23 +33,24 @@ on all pictures. --zero-shot maps its labels to yours.`,
 			return advice.New(fmt.Errorf("evaluate: %d name(s) given, want two: a head or network, and the pictures to measure it on", len(args)), "tlkit evaluate HEAD DIR")
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			place.Offline, place.NonCommercial = c.offline, c.noncommercial
-			p := c.progress()
-			var e *run.Evaluation
-			var err error
 			if isHead(args[0]) {
 				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
-					err = fmt.Errorf("evaluate: a head file has its own preset and labels: --statistics, --preset and --zero-shot are for models")
-				} else if cmd.Flags().Changed("seed") {
-					err = fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
-				} else {
-					e, err = run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
+					return fmt.Errorf("evaluate: a head file has its own preset and labels: --statistics, --preset and --zero-shot are for models")
 				}
-			} else {
-				s.Model, s.Data = args[0], args[1]
-				e, err = run.EvaluateModel(cmd.Context(), s, zeroShot, place, p)
+				if cmd.Flags().Changed("seed") {
+					return fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
+				}
 			}
-			p.close()
+			e, err := agreed(c, func() (*run.Evaluation, error) {
+				c.locate(&place)
+				p := c.progress()
+				defer p.close()
+				if isHead(args[0]) {
+					return run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
+				}
+				s.Model, s.Data = args[0], args[1]
+				return run.EvaluateModel(cmd.Context(), s, zeroShot, place, p)
+			})
 			if err != nil {
 				return err
 			}

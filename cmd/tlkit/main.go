@@ -43,6 +43,7 @@ type command struct {
 	json          bool
 	offline       bool
 	noncommercial bool
+	plainGo       bool
 	out           io.Writer
 	err           io.Writer
 	result        any // printed at the end with --json
@@ -143,8 +144,12 @@ func (c *command) root() *cobra.Command {
 			return fmt.Errorf("%s: --max-pixels is %d, want 1 or more", cmd.Name(), *most)
 		}
 		pixels.Allow(*most)
+		if c.plainGo { // processes that a measurement starts know it too
+			os.Setenv(engine.PlainGoVar, "1")
+		}
 		return nil
 	}
+	f.BoolVar(&c.plainGo, "plain-go", false, "compute in plain Go where XLA is missing, which takes about a hundred times as long")
 	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.history(), c.verify(), c.bench(),
 		c.lab(), c.runNotebooks(), c.cache(), c.uninstall(), c.version(), c.kernel())
 	return root
@@ -152,5 +157,12 @@ func (c *command) root() *cobra.Command {
 
 // place puts runs into the current folder.
 func (c *command) place() run.Place {
-	return run.Place{Offline: c.offline, NonCommercial: c.noncommercial}
+	p := run.Place{}
+	c.locate(&p)
+	return p
+}
+
+// locate fills in what the common flags say of a place.
+func (c *command) locate(p *run.Place) {
+	p.Offline, p.NonCommercial, p.PlainGo = c.offline, c.noncommercial, c.plainGo
 }

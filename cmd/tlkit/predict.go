@@ -61,9 +61,11 @@ status is 1 when none can be read.`,
 			if err != nil {
 				return err
 			}
-			p := c.progress()
-			predictions, err := run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights, Entry: entry}, pictures, c.place(), p)
-			p.close()
+			predictions, err := agreed(c, func() ([]export.Prediction, error) {
+				p := c.progress()
+				defer p.close()
+				return run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights, Entry: entry}, pictures, c.place(), p)
+			})
 			if err != nil {
 				return err
 			}

@@ -119,10 +119,12 @@ holds the plan, the history, the figures and the head.`,
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
-			place.Offline, place.NonCommercial = c.offline, c.noncommercial
-			p := c.progress()
-			r, err := run.Train(cmd.Context(), s, place, p)
-			p.close()
+			r, err := agreed(c, func() (*run.Result, error) {
+				c.locate(&place)
+				p := c.progress()
+				defer p.close()
+				return run.Train(cmd.Context(), s, place, p)
+			})
 			if err != nil {
 				return err
 			}

@@ -73,6 +73,9 @@ func (c *command) replay(ctx context.Context, names []string, weights string) (v
 	if err != nil {
 		return verification{}, err
 	}
+	if err := e.Agreed(); err != nil {
+		return verification{}, err
+	}
 	if len(names) == 0 {
 		for _, r := range zoo.Rows() {
 			names = append(names, r.Name)

@@ -15,8 +15,9 @@ const module = "github.com/tlkit/transfer-learning/"
 // never of its own line or of a line below.
 var order = [][]string{
 	{"internal/advice"},
-	{"tlkit/weights/internal/budget", "internal/cachedir", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/bitrot", "internal/pixels"},
-	{"internal/ownhome", "internal/fetch", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
+	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/bitrot", "internal/pixels"},
+	{"internal/cachedir"},
+	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics"},
 	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin"},
 	{"tlkit/engine", "internal/golden"},

@@ -1,6 +1,6 @@
 // Package compare ranks backbones on a data set, with the same splits and the same kind of head for
-// each. It sets accuracy, with its interval, against the time per picture, and reports which
-// backbones are not distinguishable.
+// each. It sets the score of the data set's task (accuracy, mean average precision or R²), with its
+// interval, against the time per picture, and reports which backbones are not distinguishable.
 //
 //	c, err := compare.Run(ctx, compare.Spec{Data: "hymenoptera"}, run.Place{}, nil)
 //	fmt.Println(c.Sentence())
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -50,8 +51,8 @@ type Spec struct {
 // Comparison is the result of [Run].
 type Comparison struct {
 	Data    string
-	Split   string   // the pictures behind the accuracies, in words
-	Ranked  []Ranked // best first; of equal accuracy, the faster one first
+	Split   string   // the pictures behind the scores, in words
+	Ranked  []Ranked // best first; of equal score, the faster one first
 	Skipped []Skipped
 	Engine  string // name of the engine, such as xla:cpu
 	// Other programs used the processors during some of the timing, so times may be too long.
@@ -62,7 +63,7 @@ type Comparison struct {
 // Ranked is the result of one backbone.
 type Ranked struct {
 	Model         string `json:"model"`
-	metrics.Score        // of a linear probe: logistic regression on the frozen features
+	metrics.Score        // of a linear probe: the task's default head on the frozen features
 	// Seconds per picture from file to features on this machine, in batches of the engine's size;
 	// the fastest of several runs.
 	Seconds  float64 `json:"seconds_per_picture"`
@@ -74,16 +75,16 @@ type Ranked struct {
 	// itself.
 	Gap *Gap `json:"gap,omitempty"`
 
-	classes []int // predicted class of each picture
-	busy    bool
+	logits []float32 // of each picture
+	busy   bool
 }
 
 // Gap is the difference between a backbone and the first of the ranking.
 type Gap struct {
-	Difference float64          `json:"difference"` // accuracy minus that of the first
-	Interval   metrics.Interval `json:"interval"`   // 95 % of the difference, paired
-	P          float64          `json:"p"`          // exact McNemar test
-	Clear      bool             `json:"clear"`      // the interval does not contain 0
+	Difference float64          `json:"difference"`  // score minus that of the first
+	Interval   metrics.Interval `json:"interval"`    // 95 % of the difference, paired
+	P          float64          `json:"p,omitempty"` // exact McNemar test, for accuracy only
+	Clear      bool             `json:"clear"`       // the interval does not contain 0
 }
 
 // Warning returns what is doubtful about the comparison, or "".
@@ -91,7 +92,7 @@ func (c *Comparison) Warning() string {
 	if !c.Busy {
 		return ""
 	}
-	return "other programs used the processors during timing: times are too long, accuracies are not affected"
+	return "other programs used the processors during timing: times are too long, scores are not affected"
 }
 
 // Skipped is a backbone that could not be compared, with the reason.
@@ -104,12 +105,10 @@ type Skipped struct {
 // do not work is skipped, with the reason; this is not an error. When ctx is cancelled, Run returns
 // the backbones compared so far together with ctx's error. p may be nil.
 //
-// It is an error if the spec is invalid, if the data set does not have one label a picture or if no
-// backbone of the default selection is available.
+// It is an error if the spec is invalid, or if no backbone of the default selection is available.
 func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Comparison, error) {
-	if p == nil {
-		p = silent{}
-	}
+	p, shown := place.Shown(p)
+	defer shown()
 	if s.Folds < 0 || s.Folds == 1 || s.All && len(s.Models) > 0 {
 		return nil, fmt.Errorf("compare: %d folds, all %v and models %v, want at least 2 folds or none, and not both all and a list of models", s.Folds, s.All, s.Models)
 	}
@@ -123,12 +122,15 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	}
 	p.Say(bench.Engine.String())
 	c := &Comparison{Data: bench.Data.Name, Split: bench.Split, Engine: bench.Engine.Name}
-	truth := c.probeAll(ctx, bench, rows, place, p)
-	if err := c.rank(truth); err != nil {
+	f := newForecast(rows, bench.Pictures, place.Folder)
+	p.Say(f.before())
+	used, uses := cachedir.Recording(ctx)
+	truth := c.probeAll(used, bench, f, place, p)
+	if err := c.rank(bench.Task, truth); err != nil {
 		return nil, err
 	}
 	if len(c.Ranked) > 0 {
-		if err := c.write(place.Folder); err != nil {
+		if err := c.write(place.Folder, uses); err != nil {
 			return nil, err
 		}
 	}
@@ -141,30 +143,34 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	return c, nil
 }
 
-// probeAll probes one backbone after the other and returns the true class of each picture they were
-// scored on.
-func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, rows []zoo.Row, place run.Place, p run.Progress) (truth []int) {
+// probeAll probes one backbone after the other and returns the labels or values of the pictures they
+// were scored on.
+func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast, place run.Place, p run.Progress) (truth head.Samples) {
+	rows := f.rows
 	for i, row := range rows {
-		r, judged, err := probe(ctx, bench, row.Name, place, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
+		began := time.Now()
+		r, judged, err := probe(cachedir.About(ctx, row.Name+" on "+c.Data), bench, row.Name, place, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
 		if ctx.Err() != nil {
 			for _, left := range rows[i:] {
 				c.Skipped = append(c.Skipped, Skipped{left.Name, "interrupted"})
 			}
 			return truth
 		}
-		if err == nil && truth != nil && !slices.Equal(judged, truth) {
+		if err == nil && len(c.Ranked) > 0 && !(slices.Equal(judged.Y, truth.Y) && slices.Equal(judged.Targets, truth.Targets)) {
 			err = advice.New(errors.New("the pictures changed during the comparison"), "run it again")
 		}
 		if err != nil {
 			why := reason(row, err)
 			c.Skipped = append(c.Skipped, Skipped{row.Name, why})
-			p.Say(row.Name + ": skipped: " + why)
+			f.skipped(i)
+			p.Say(row.Name + ": skipped: " + why + f.after(i))
 			continue
 		}
 		truth = judged
 		c.Ranked = append(c.Ranked, *r)
 		c.Busy = c.Busy || r.busy
-		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, r.Fraction(), 1000*r.Seconds, r.Licence))
+		f.took(i, r.Seconds, time.Since(began))
+		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s%s", r.Model, r.Score, 1000*r.Seconds, r.Licence, f.after(i)))
 	}
 	return truth
 }
@@ -237,32 +243,31 @@ func (s Spec) rows(offline bool) ([]zoo.Row, error) {
 	return zoo.Handy(offline), nil
 }
 
-// probe probes one backbone. truth is the class of each picture it was scored on.
-func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p run.Progress) (_ *Ranked, truth []int, err error) {
+// probe probes one backbone. truth has the labels or values of the pictures it was scored on.
+func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p run.Progress) (_ *Ranked, truth head.Samples, err error) {
 	p.State("loading weights", 0, 0)
 	options := place.Zoo(p)
 	options.Answer = answerWithin
 	net, err := zoo.Load(ctx, model, options)
 	if err != nil {
-		return nil, nil, err
+		return nil, truth, err
 	}
 	bytes, err := weightBytes(net.Path)
 	if err != nil {
-		return nil, nil, err
+		return nil, truth, err
 	}
 	probed, err := b.Probe(ctx, net, p)
 	if err != nil {
-		return nil, nil, err
+		return nil, truth, err
 	}
 	p.State("timing", 0, 0)
 	seconds, processors, err := pace(ctx, features.FromNet(net, b.Engine), net, probed.Items)
 	if err != nil {
-		return nil, nil, err
+		return nil, truth, err
 	}
-	right := metrics.Fraction{Correct: head.Correct(probed.Logits, probed.Truth, probed.Labels), Total: len(probed.Truth)}
-	return &Ranked{Model: net.Row.Name, Score: right.Score(),
+	return &Ranked{Model: net.Row.Name, Score: probed.Score,
 		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
-		classes: head.Classes(probed.Logits, probed.Labels), busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
+		logits: probed.Logits, busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
 }
 
 // weightBytes returns the size of a weights file; for a model.json of TensorFlow.js, with the .bin
@@ -294,9 +299,3 @@ type prefixed struct {
 }
 
 func (p prefixed) State(what string, done, total int64) { p.Progress.State(p.prefix+what, done, total) }
-
-// silent is a Progress that discards everything.
-type silent struct{}
-
-func (silent) State(string, int64, int64) {}
-func (silent) Say(string)                 {}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
+	"maps"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,10 +16,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/testpictures"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -56,6 +62,14 @@ func TestCompare(t *testing.T) {
 	}
 	if len(c.Skipped) != 2 || !strings.Contains(c.Skipped[0].Skipped, "offline") || !strings.Contains(c.Skipped[1].Skipped, "--noncommercial") {
 		t.Errorf("skipped %+v, want resnet18, which is not on this machine, and the one for non-commercial use", c.Skipped)
+	}
+	if !said.has(fmt.Sprintf("%d network(s), 40 pictures each; the weights of", len(models)-1)) || !said.has(" · 2 of ") {
+		t.Errorf("the cost or the progress is not said: %q", said.lines)
+	}
+	if owners, err := cachedir.Owners(); err != nil || !slices.ContainsFunc(slices.Collect(maps.Values(owners)), func(all []cachedir.Owner) bool {
+		return slices.Contains(all, cachedir.Owner{Name: filepath.Base(c.Folder), Folder: c.Folder, About: "mobilenetv2 on " + c.Data})
+	}) {
+		t.Errorf("the cache does not know the comparison: %v", err)
 	}
 	if !said.has("licence MIT") || !said.has("resnet18: skipped") {
 		t.Errorf("said %q", said.lines)
@@ -122,18 +136,47 @@ func TestCompare(t *testing.T) {
 			t.Errorf("all are %d of %d", len(all), len(zoo.Rows()))
 		}
 	})
+	t.Run("by the score of the task", func(t *testing.T) {
+		labels, values := "path,labels\n", "path,size\n"
+		for i := range 20 {
+			labels += fmt.Sprintf("discs/%02d.png,%s\nbars/%02d.png,%s\n", i, []string{"round", "round;small"}[i%2], i, []string{"", "small"}[i/10])
+			values += fmt.Sprintf("discs/%02d.png,%d.5\nbars/%02d.png,%d.25\n", i, i, i, 30+i)
+		}
+		for title, text := range map[string]string{"mAP": labels, "R²": values} {
+			file := filepath.Join(folder, title+".csv")
+			testpictures.Write(t, file, []byte(text))
+			c, err := Run(t.Context(), Spec{Data: file, Models: models, Seed: 1}, place, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one, err := run.Train(t.Context(), run.Spec{Data: file, Model: c.Ranked[0].Model, Seed: 1}, run.Place{Folder: work}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table := c.Table()
+			if r := c.Ranked[0]; c.Title() != title || r.Score != one.Score || table[0][2] != title || slices.Contains(table[0], "right") || len(table[1]) != len(table[0]) {
+				t.Errorf("%s: %+v, Train gives %s\n%q", title, r, one.Line(), table)
+			}
+			if second {
+				g := c.Ranked[1].Gap
+				if want := c.Ranked[1].Value - c.Ranked[0].Value; math.Abs(g.Difference-want) > 1e-9 || g.P != 0 {
+					t.Errorf("%s: gap %+v, want a difference of %v", title, g, want)
+				}
+			}
+			if text := c.Figure().Text(); !strings.Contains(text, title) {
+				t.Errorf("the figure says %q", text)
+			}
+		}
+	})
 	t.Run("bad questions", func(t *testing.T) {
-		several := filepath.Join(folder, "several.csv")
-		testpictures.Write(t, several, []byte("path,labels\ndiscs/00.png,a|b\ndiscs/01.png,b\nbars/00.png,a\nbars/01.png,\n"))
 		for word, s := range map[string]Spec{
-			"resnet18":            {Data: folder, Models: []string{"resnet19"}},
-			"at least 2 folds":    {Data: folder, Folds: 1},
-			"not both":            {Data: folder, All: true, Models: []string{"mobilenetv2"}},
-			"want valid":          {Data: folder, Split: "train"},
-			"ranked by one label": {Data: several},
-			"cannot be dealt":     {Data: folder, Folds: 41},
-			"no data set":         {Data: "nowhere-at-all"},
-			"at least 2 folds ":   {Data: folder, Folds: -3},
+			"resnet18":          {Data: folder, Models: []string{"resnet19"}},
+			"at least 2 folds":  {Data: folder, Folds: 1},
+			"not both":          {Data: folder, All: true, Models: []string{"mobilenetv2"}},
+			"want valid":        {Data: folder, Split: "train"},
+			"cannot be dealt":   {Data: folder, Folds: 41},
+			"no data set":       {Data: "nowhere-at-all"},
+			"at least 2 folds ": {Data: folder, Folds: -3},
 		} {
 			if c, err := Run(t.Context(), s, place, nil); c != nil || err == nil || !strings.Contains(err.Error(), strings.TrimSpace(word)) {
 				t.Errorf("%+v: err = %v, want %q in it", s, err, word)
@@ -177,9 +220,15 @@ func TestReasonsAreShort(t *testing.T) {
 	}
 }
 
+// unseen discards the states of a Progress.
+type unseen struct{}
+
+func (unseen) State(string, int64, int64) {}
+func (unseen) Say(string)                 {}
+
 // heard collects the sentences of a Progress.
 type heard struct {
-	silent
+	unseen
 	lines []string
 }
 
@@ -191,7 +240,7 @@ func (h *heard) has(word string) bool {
 
 // whenSaid calls do when a sentence begins with word.
 type whenSaid struct {
-	silent
+	unseen
 	word string
 	do   func()
 }
@@ -207,16 +256,15 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 	truth := make([]int, 200)
 	// wrong lists the ranges of pictures that a backbone gets wrong.
 	backbone := func(name string, seconds float64, wrong ...[2]int) Ranked {
-		r := Ranked{Model: name, Seconds: seconds, classes: make([]int, len(truth))}
+		r := Ranked{Model: name, Seconds: seconds}
+		right := len(truth)
+		for range truth {
+			r.logits = append(r.logits, 1, 0)
+		}
 		for _, w := range wrong {
 			for i := w[0]; i < w[1]; i++ {
-				r.classes[i] = 1
-			}
-		}
-		right := 0
-		for i, c := range r.classes {
-			if c == truth[i] {
-				right++
+				r.logits[2*i], r.logits[2*i+1] = 0, 1
+				right--
 			}
 		}
 		r.Score = metrics.Fraction{Correct: right, Total: len(truth)}.Score()
@@ -229,7 +277,7 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 		backbone("twin", 0.1, [2]int{0, 10}),
 		backbone("nested", 0.03, [2]int{0, 20}), // all mistakes of best and ten more: clearly worse
 	}}
-	if err := c.rank(truth); err != nil {
+	if err := c.rank(task.Classes{}, head.Samples{Y: truth, Classes: 2}); err != nil {
 		t.Fatal(err)
 	}
 	var order []string

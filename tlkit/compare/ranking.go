@@ -11,13 +11,16 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // rank sorts the backbones and compares each with the first.
-func (c *Comparison) rank(truth []int) error {
+func (c *Comparison) rank(t task.Task, truth head.Samples) error {
 	slices.SortStableFunc(c.Ranked, func(a, b Ranked) int {
 		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Seconds, b.Seconds))
 	})
@@ -26,11 +29,18 @@ func (c *Comparison) rank(truth []int) error {
 		if i == 0 {
 			continue
 		}
-		d, err := metrics.Compare(truth, c.Ranked[0].classes, r.classes)
+		d, err := t.Compare(truth, c.Ranked[0].logits, r.logits)
 		if err != nil {
 			return fmt.Errorf("compare: %w", err)
 		}
-		r.Gap = &Gap{Difference: d.Difference, Interval: d.Interval, P: d.P, Clear: !d.Interval.Contains(0)}
+		r.Gap = &Gap{Difference: d.Value, Interval: d.Interval, Clear: !d.Interval.Contains(0)}
+		if t.Metric().Counts() {
+			exact, err := metrics.Compare(truth.Y, head.Classes(c.Ranked[0].logits, truth.Classes), head.Classes(r.logits, truth.Classes))
+			if err != nil {
+				return fmt.Errorf("compare: %w", err)
+			}
+			r.Gap.P = exact.P
+		}
 	}
 	return nil
 }
@@ -69,26 +79,47 @@ func (c *Comparison) Sentence() string {
 
 // Table returns the ranking as rows, the header first.
 func (c *Comparison) Table() [][]string {
-	out := [][]string{{"model", "licence", "accuracy", "95 %", "right", "behind the first", "ms/picture", "weights"}}
+	metric := c.metric()
+	out := [][]string{{"model", "licence", metric.Title(), "95 %", "right", "behind the first", "ms/picture", "weights"}}
 	for _, r := range c.Ranked {
 		gap := "-"
 		if r.Gap != nil {
-			gap = fmt.Sprintf("%+.1f (%+.1f to %+.1f)", 100*r.Gap.Difference, 100*r.Gap.Interval.Low, 100*r.Gap.Interval.High)
+			gap = metrics.Gain{Value: r.Gap.Difference, Interval: r.Gap.Interval}.Brief(metric)
 		}
-		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), fmt.Sprintf("%.1f-%.1f", 100*r.Interval.Low, 100*r.Interval.High),
+		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), metric.FormatInterval(r.Interval),
 			fmt.Sprintf("%d of %d", r.Correct, r.Total), gap, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
+	}
+	if !metric.Counts() { // no picture is simply right or wrong
+		for i, row := range out {
+			out[i] = slices.Delete(row, 4, 5)
+		}
 	}
 	return out
 }
 
-// Figure draws accuracy against time per picture. A line joins the backbones that no other one
+// Title returns the name of the score that the backbones are ranked by.
+func (c *Comparison) Title() string { return c.metric().Title() }
+
+// metric returns what the backbones are ranked by.
+func (c *Comparison) metric() metrics.Metric {
+	if len(c.Ranked) == 0 {
+		return metrics.Accuracy
+	}
+	return c.Ranked[0].Metric
+}
+
+// Figure draws the score against time per picture. A line joins the backbones that no other one
 // beats in both.
 func (c *Comparison) Figure() plots.Figure {
 	dots := make([]plots.Dot, len(c.Ranked))
 	for i, r := range c.Ranked {
 		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Value, Interval: r.Interval}
 	}
-	return plots.Scatter("Backbones on "+c.Data, plots.Scale{Name: "time per picture", Unit: "ms"}, plots.Scale{Name: "accuracy", Unit: "%"}, dots)
+	score := plots.Scale{Name: c.metric().Title(), Unit: "%"}
+	if c.metric() == metrics.R2 {
+		score.Unit = ""
+	}
+	return plots.Scatter("Backbones on "+c.Data, plots.Scale{Name: "time per picture", Unit: "ms"}, score, dots)
 }
 
 // List returns everything for JSON: the ranking, then the skipped backbones with null for unknown
@@ -113,10 +144,13 @@ func (c *Comparison) List() []any {
 }
 
 // write writes the list, the table and the figure into .tlkit/compare-DATA.
-func (c *Comparison) write(folder string) error {
+func (c *Comparison) write(folder string, uses *cachedir.Uses) error {
 	c.Folder = filepath.Join(folder, run.Home, "compare-"+run.SafeName(c.Data))
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return advice.New(fmt.Errorf("compare: %w", err), "change to a folder that you can write to")
+	}
+	if err := uses.Keep(filepath.Dir(c.Folder), c.Folder); err != nil {
+		return fmt.Errorf("compare: %w", err)
 	}
 	var text strings.Builder
 	for _, row := range c.Table() {

@@ -63,9 +63,16 @@ type Gain struct {
 // Describe formats the gain for a reader: "gain +5.4 points (95 % +3.4 to +7.3)".
 func (g Gain) Describe(m Metric) string {
 	u := m.unit()
-	signed := func(v float64) string { return fmt.Sprintf("%+.*f", u.digits, u.times*v) }
-	return fmt.Sprintf("gain %s%s (95 %% %s to %s)", signed(g.Value), u.points, signed(g.Interval.Low), signed(g.Interval.High))
+	return fmt.Sprintf("gain %s%s (95 %% %s to %s)", u.signed(g.Value), u.points, u.signed(g.Interval.Low), u.signed(g.Interval.High))
 }
+
+// Brief formats the gain without unit and words: "+5.4 (+3.4 to +7.3)".
+func (g Gain) Brief(m Metric) string {
+	u := m.unit()
+	return fmt.Sprintf("%s (%s to %s)", u.signed(g.Value), u.signed(g.Interval.Low), u.signed(g.Interval.High))
+}
+
+func (u unit) signed(v float64) string { return fmt.Sprintf("%+.*f", u.digits, u.times*v) }
 
 // CompareMAP compares two models by mean average precision over the labels, see [ScoreLabels]. a
 // and b are logits [N, K]; truth has N*K entries in the same order. The interval is a percentile

@@ -3,13 +3,13 @@ package run
 import (
 	"cmp"
 	"context"
-	"fmt"
 
-	"github.com/tlkit/transfer-learning/internal/advice"
-	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -21,15 +21,17 @@ type Bench struct {
 	Task   task.Task // of Data
 	Engine *engine.Engine
 	Split  string // the pictures that the probes are scored on, in words
+	// Number of pictures to learn from and to score on.
+	Pictures int
 
 	spec Spec
 }
 
 // OpenBench opens the data set and the engine of a spec; its Model is not used. It is an error if
-// the data set does not have one label a picture, or if it lacks the pictures of the split or
-// folds. p may be nil.
+// the data set lacks the pictures of the split or folds. p may be nil.
 func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, error) {
-	p = orSilent(p)
+	p, shown := place.Shown(p)
+	defer shown()
 	p.State("opening data", 0, 0)
 	ds, err := datasets.Open(ctx, s.Data, place.Pictures(s, p))
 	if err != nil {
@@ -40,15 +42,13 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 	if err != nil {
 		return nil, err
 	}
-	if ds.Task != datasets.Classes {
-		return nil, advice.New(fmt.Errorf("run: the task of %s is %s, and backbones are ranked by one label a picture", ds.Name, ds.Task), "give its CSV file the columns path,label, or train each one: tlkit train %s --model MODEL", invoke.Quote(s.Data))
-	}
 	introduce(ds, p)
-	_, _, b.Split, err = parts(ds, s)
+	train, eval, split, err := parts(ds, s)
 	if err != nil {
 		return nil, err
 	}
-	b.Engine, err = openEngine(ctx, place.Offline, p)
+	b.Split, b.Pictures = split, len(train)+len(eval)
+	b.Engine, err = openEngine(ctx, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -59,23 +59,31 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 // predicted by a head that did not see it.
 type Probed struct {
 	Items  []datasets.Item
-	Truth  []int // class of each picture
-	Logits []float32
-	Labels int // K; Logits is [len(Items), K]
+	Truth  head.Samples // labels or values of the pictures, without features
+	Logits []float32    // [len(Items), K]
+	Score  metrics.Score
 }
 
 // Probe fits a head on the frozen features of a network. Pictures that turn out to be unreadable
 // are dropped from the data set. p may be nil.
 func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, error) {
+	p, shown := Place{}.Shown(p)
+	defer shown()
 	o, err := newOpened(b.Data, net, b.Engine)
 	if err != nil {
 		return nil, err
 	}
-	eval, logits, err := o.probe(ctx, b.spec, orSilent(p))
+	eval, logits, err := o.probe(ctx, b.spec, p)
 	if err != nil {
 		return nil, err
 	}
-	return &Probed{Items: eval.items, Truth: eval.s.Y, Logits: logits, Labels: eval.s.Classes}, nil
+	truth := eval.s
+	truth.X = nil
+	report, err := evaluate.New(b.Task, evaluate.Input{Names: b.Data.Labels, Truth: truth, Logits: logits})
+	if err != nil {
+		return nil, err
+	}
+	return &Probed{Items: eval.items, Truth: truth, Logits: logits, Score: report.Score()}, nil
 }
 
 // probe fits a head on frozen features and returns its logits for the pictures reported on; with
@@ -95,7 +103,6 @@ func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, l
 		if err := cmp.Or(o.settle(p), train.enough(o.data)); err != nil {
 			return nil, nil, err
 		}
-		p.State("training", 0, 0)
 		logits, _, err = o.crossValidate(ctx, s, train, train, p)
 		return train, logits, err
 	}
@@ -107,7 +114,7 @@ func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, l
 		return nil, nil, err
 	}
 	p.State("training", 0, 0)
-	fitted, err := o.fitHead(ctx, train, s)
+	fitted, err := o.fitHead(ctx, train, s, p)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // Evaluation is the score of a head or a pretrained classifier on a data set. It is also the JSON
@@ -76,7 +77,8 @@ type HeadSpec struct {
 // It is an error if the head file or its backbone does not open, if the data set has another task
 // or labels that the head lacks, or if the split has no pictures.
 func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Evaluation, error) {
-	p = orSilent(p)
+	p, shown := place.Shown(p)
+	defer shown()
 	clock := startClock()
 	h, err := readHead(place, s.Head)
 	if err != nil {
@@ -189,7 +191,7 @@ type openedHead struct {
 
 // openHead opens the engine and the head's backbone.
 func openHead(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*openedHead, error) {
-	eng, err := openEngine(ctx, place.Offline, p)
+	eng, err := openEngine(ctx, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -207,14 +209,30 @@ func openHead(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Pr
 // Predict opens a head file and classifies pictures, given by their paths. Data and Split of the
 // spec are not used. p may be nil. A picture that cannot be read gets a Prediction with Error.
 func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p Progress) ([]export.Prediction, error) {
-	p = orSilent(p)
+	p, shown := place.Shown(p)
+	defer shown()
 	h, err := readHead(place, s.Head)
 	if err != nil {
 		return nil, err
 	}
+	place.PlainGo = place.PlainGo || len(pictures) <= fewPictures
 	c, err := openHead(ctx, h, s, place, p)
 	if err != nil {
 		return nil, err
 	}
+	sayRestrictions(h, c.classifier.Net().Row, p)
 	return c.classifier.Classify(ctx, pictures)
+}
+
+// fewPictures is how many pictures are predicted in plain Go without a question.
+const fewPictures = 50
+
+// sayRestrictions repeats the licences that restrict the use of a head's predictions.
+func sayRestrictions(h *export.Head, row zoo.Row, p Progress) {
+	if row.NonCommercial {
+		p.Say(fmt.Sprintf("for non-commercial use only: the weights of %s (licence %s)", row.Name, row.Licence))
+	}
+	if set, ok := data.FindSet(h.Data.Name); ok && set.NonCommercial && h.Data.Licence == set.Licence {
+		p.Say(fmt.Sprintf("for non-commercial use only: the pictures of %s that it has learnt from (licence: %s)", set.Name, set.Licence))
+	}
 }

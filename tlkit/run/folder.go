@@ -69,6 +69,8 @@ type folder struct {
 	// is done.
 	head *Result
 	note string // the sentence of a resumed run
+	// Where the run of another spec is, if it was moved for this one; "" = there was none.
+	moved string
 }
 
 // openFolder creates and locks .tlkit/NAME. A folder with another spec is moved to NAME.1 (or .2,
@@ -197,8 +199,20 @@ func (f *folder) makeRoom(p Place, before, s Spec, say func(string)) error {
 	if err != nil {
 		return err
 	}
+	f.moved = aside
 	say(fmt.Sprintf("%s had another run, which is now %s", f.path, aside))
 	return nil
+}
+
+// leave removes the folder of a run that failed before it learnt anything, and brings back the run
+// that had to make room for it: a mistyped data set must not cost a name.
+func (f *folder) leave(say func(string)) {
+	if !f.bare() || os.RemoveAll(f.path) != nil || f.moved == "" {
+		return
+	}
+	if os.Rename(f.moved, f.path) == nil {
+		say(fmt.Sprintf("%s has its earlier run again", f.path))
+	}
 }
 
 // aside returns where a finished run is kept while it is computed again.

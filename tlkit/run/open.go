@@ -94,11 +94,16 @@ func (s Spec) preset() (*transforms.Preset, error) {
 	return &preset, nil
 }
 
-// openEngine opens XLA, and installs its CPU plugin if it is missing.
-func openEngine(ctx context.Context, offline bool, p Progress) (*engine.Engine, error) {
+// openEngine opens XLA, and installs its CPU plugin if it is missing. Plain Go instead of XLA is an
+// error, unless the place or the environment agrees to it.
+func openEngine(ctx context.Context, place Place, p Progress) (*engine.Engine, error) {
 	p.State("opening engine", 0, 0)
-	e, err := engine.Open(ctx, engine.Options{Install: !offline, Report: p.State, Note: p.Say})
+	e, err := engine.Open(ctx, engine.Options{Install: !place.Offline, Report: p.State, Note: p.Say})
 	if err != nil {
+		return nil, err
+	}
+	if err := e.Agreed(); err != nil && !place.PlainGo {
+		e.Close()
 		return nil, err
 	}
 	return e, nil
@@ -123,7 +128,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 	if err != nil {
 		return nil, err
 	}
-	eng, err := openEngine(ctx, place.Offline, p)
+	eng, err := openEngine(ctx, place, p)
 	if err != nil {
 		return nil, err
 	}

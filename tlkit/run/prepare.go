@@ -25,7 +25,8 @@ import (
 // of the spec must be 0, and Seeds at most 1. p may be nil.
 func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Data, error) {
 	nothing := finetune.Data{}
-	p = orSilent(p)
+	p, shown := place.Shown(p)
+	defer shown()
 	if s.Folds > 0 || s.Seeds > 1 {
 		return nothing, advice.New(fmt.Errorf("run: %d folds and %d seeds, want a single training", s.Folds, s.Seeds), "leave both out")
 	}
@@ -50,7 +51,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	if err != nil {
 		return nothing, err
 	}
-	fitted, err := o.fitHead(ctx, train, s)
+	fitted, err := o.fitHead(ctx, train, s, p)
 	if err != nil {
 		return nothing, err
 	}

@@ -24,8 +24,13 @@
 // is moved aside, never overwritten.
 package run
 
-// Progress receives the progress of a run; nil discards it. Its methods are called from one
-// goroutine at a time.
+import (
+	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+// Progress receives the progress of a run. Nil shows it in a notebook cell, and discards it
+// elsewhere. Its methods are called from one goroutine at a time.
 type Progress interface {
 	// State reports what the run is doing: "fetching X", "extracting features", "training". done
 	// and total count its parts; total is 0 if they cannot be counted.
@@ -39,6 +44,24 @@ type silent struct{}
 
 func (silent) State(string, int64, int64) {}
 func (silent) Say(string)                 {}
+
+// Shown returns p, or what nil stands for, see [Progress]. done must be called at the end of the
+// work.
+func (Place) Shown(p Progress) (shown Progress, done func()) {
+	switch {
+	case p != nil:
+		return p, func() {}
+	case show.Default.InCell():
+		return inCell{}, show.Default.Clear
+	}
+	return silent{}, func() {}
+}
+
+// inCell shows progress in the notebook cell that runs this program.
+type inCell struct{}
+
+func (inCell) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
+func (inCell) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
 
 // orSilent returns p, or a silent Progress for nil.
 func orSilent(p Progress) Progress {

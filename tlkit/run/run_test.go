@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,9 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // heard collects the sentences of a run.
@@ -286,6 +290,116 @@ func TestResultIsOneJSONObjectWithThePromisedFields(t *testing.T) {
 	for _, field := range []string{"accuracy", "correct", "total", "interval", "model", "data", "seconds", "seed", "run", "head", "split"} {
 		if !strings.Contains(string(raw), `"`+field+`":`) {
 			t.Errorf("no field %q in %s", field, raw)
+		}
+	}
+}
+
+// A run that fails before it has learnt anything costs the one of its name nothing, whatever it
+// fails at: the data, the network's weights, or a limit.
+func TestMistakesMoveNoRunAside(t *testing.T) {
+	work := t.TempDir()
+	home := filepath.Join(work, Home)
+	earlier := Spec{Data: "earlier", Model: "mobilenetv2", Seed: 1}
+	write := func(name string, v any) {
+		f := &folder{path: filepath.Join(home, "mine")}
+		if err := os.MkdirAll(f.path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.write(name, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("spec.json", earlier)
+	write("result.json", Result{Model: "mobilenetv2"})
+	one := testpictures.Shapes(t, []string{"discs"}, 4)
+	two := testpictures.Shapes(t, []string{"discs", "bars"}, 4)
+	for name, s := range map[string]Spec{
+		"no such data":    {Data: filepath.Join(work, "nowhere"), Model: "mobilenetv2"},
+		"one label":       {Data: one, Model: "mobilenetv2"},
+		"another network": {Data: two, Model: "resnet18.a1_in1k"}, // it would have to be fetched
+	} {
+		said := &heard{}
+		if _, err := Train(t.Context(), s, Place{Folder: work, Name: "mine", Offline: true}, said); err == nil {
+			t.Fatalf("%s: trained", name)
+		}
+		var there Spec
+		text, err := os.ReadFile(filepath.Join(home, "mine", "spec.json"))
+		if err != nil || json.Unmarshal(text, &there) != nil || there != earlier {
+			t.Errorf("%s: the earlier run is not in its place: %v, %+v", name, err, there)
+		}
+		if _, err := os.Stat(filepath.Join(home, "mine.1")); err == nil {
+			t.Errorf("%s: the earlier run was moved aside", name)
+		}
+	}
+}
+
+func TestPlainGoIsNoAccident(t *testing.T) {
+	t.Setenv(engine.PlainGoVar, "")
+	t.Setenv("TLKIT_CACHE", t.TempDir()) // without the plugin
+	folder := testpictures.Shapes(t, []string{"discs", "bars"}, 4)
+	bench := func(p Place) error {
+		p.Offline = true
+		b, err := OpenBench(t.Context(), Spec{Data: folder, Seed: 1}, p, nil)
+		if err == nil {
+			b.Engine.Close()
+		}
+		return err
+	}
+	err := bench(Place{})
+	if err == nil {
+		t.Skip("another XLA is installed here")
+	}
+	if !errors.Is(err, engine.ErrPlainGo) {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"hundred times", "tlkit setup", "--plain-go", "%env TLKIT_PLAIN_GO 1"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("no %q in %q", words, err)
+		}
+	}
+	if err := bench(Place{PlainGo: true}); err != nil {
+		t.Errorf("with consent: %v", err)
+	}
+	for name, value := range map[string]string{engine.PlainGoVar: "1", engine.BackendVar: "go"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, value)
+			if err := bench(Place{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestLicencesThatRestrictAreRepeated(t *testing.T) {
+	restricted, err := zoo.Find("resnet18.fb_swsl_ig1b_ft_in1k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := zoo.Find("mobilenetv2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _ := data.FindSet("hymenoptera")
+	for _, c := range []struct {
+		row  zoo.Row
+		data export.Data
+		want []string
+	}{
+		{free, export.Data{Name: "my pictures"}, nil},
+		{free, export.Data{Name: "insects", Licence: "BSD-2-Clause"}, nil},
+		{free, export.Data{Name: "hymenoptera"}, nil}, // a folder of that name
+		{restricted, export.Data{Name: "my pictures"}, []string{"CC-BY-NC"}},
+		{restricted, export.Data{Name: set.Name, Licence: set.Licence}, []string{"CC-BY-NC", "hymenoptera"}},
+	} {
+		said := &heard{}
+		sayRestrictions(&export.Head{Data: c.data}, c.row, said)
+		if len(said.lines) != len(c.want) {
+			t.Errorf("%s, %s: said %q", c.row.Name, c.data.Name, said.lines)
+		}
+		for _, w := range c.want {
+			if !said.has(w) || !said.has("non-commercial use only") {
+				t.Errorf("%s, %s: no %q in %q", c.row.Name, c.data.Name, w, said.lines)
+			}
 		}
 	}
 }

@@ -120,7 +120,7 @@ func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample,
 		for i, r := range rows {
 			heldOut[i] = eval.items[r]
 		}
-		fitted, err := o.fitHead(ctx, train.without(heldOut), s)
+		fitted, err := o.fitHead(ctx, train.without(heldOut), s, nil)
 		if err != nil {
 			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
 		}
@@ -138,11 +138,19 @@ func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample,
 	return logits, ones, nil
 }
 
-// fitHead fits a head by the default plan, without a history.
-func (o *opened) fitHead(ctx context.Context, train *sample, s Spec) (*learner.Result, error) {
+// fitHead fits a head by the default plan, without a history. p may be nil.
+func (o *opened) fitHead(ctx context.Context, train *sample, s Spec, p Progress) (*learner.Result, error) {
 	plan, err := learner.NewPlan(o.task, train.s, s.learning())
 	if err != nil {
 		return nil, err
 	}
-	return learner.FitHead(ctx, learner.Data{Task: o.task, Train: train.s, Folds: train.folds(plan.Folds, s.Seed)}, plan, nil)
+	return learner.FitHead(ctx, learner.Data{Task: o.task, Train: train.s, Folds: train.folds(plan.Folds, s.Seed), Progress: fitting(p)}, plan, nil)
+}
+
+// fitting reports the fits of a head on folds.
+func fitting(p Progress) func(done, total int) {
+	if p == nil {
+		return nil
+	}
+	return func(done, total int) { p.State("choosing the head on folds", int64(done), int64(total)) }
 }

@@ -71,6 +71,9 @@ type Place struct {
 	// fine-tuning.
 	Resume  bool
 	Offline bool // do not use the network
+	// PlainGo agrees to compute in plain Go where XLA is missing, which takes about a hundred times
+	// as long. Otherwise that is an error, unless TLKIT_PLAIN_GO or GOMLX_BACKEND says so.
+	PlainGo bool
 	// NonCommercial confirms that the use is not commercial; some weights require it.
 	NonCommercial bool
 	// The largest share of bad files to leave out; 0 = the default of datasets.Options, 0.05.

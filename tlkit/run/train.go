@@ -30,7 +30,8 @@ import (
 // It is an error if the spec is invalid, if the data or the weights are not available, or if
 // another process is working on the same run.
 func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result, err error) {
-	p = orSilent(p)
+	p, shown := place.Shown(p)
+	defer shown()
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	if done != nil && place.Resume {
 		return f.resumed(ctx, done, s, place, p)
 	}
-	end, err := f.begin(done, s, place)
+	end, err := f.begin(done, s, place, p.Say)
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +55,10 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	clock := startClock()
 	used, uses := cachedir.Recording(ctx)
 	runs, err := f.trainSeeds(used, s, place, clock, p)
-	if err != nil {
-		return nil, err
+	if !f.bare() { // an interrupted run goes on from what it used
+		err = errors.Join(err, uses.Keep(filepath.Dir(f.path), f.path))
 	}
-	if err := uses.Keep(filepath.Dir(f.path), f.path); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	r, err := summary(s, runs)
@@ -70,7 +71,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 
 // begin empties the folder for a run. end must be called with the error of the run: if a finished
 // run was being computed again and the new one failed, end restores it.
-func (f *folder) begin(done *Result, s Spec, place Place) (end func(error) error, err error) {
+func (f *folder) begin(done *Result, s Spec, place Place, say func(string)) (end func(error) error, err error) {
 	if done != nil {
 		if err := f.setAside(); err != nil {
 			return nil, err
@@ -86,8 +87,8 @@ func (f *folder) begin(done *Result, s Spec, place Place) (end func(error) error
 		return nil, err
 	}
 	return func(err error) error {
-		if err != nil && f.bare() { // a mistyped data set must not leave a folder behind
-			_ = os.RemoveAll(f.path)
+		if err != nil {
+			f.leave(say)
 		}
 		return err
 	}, nil

@@ -167,7 +167,7 @@ func (t *training) fit(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	learn := learner.Data{Task: t.opened.task, Train: t.train.s, Folds: t.train.folds(t.plan.Folds, t.spec.Seed)}
+	learn := learner.Data{Task: t.opened.task, Train: t.train.s, Folds: t.train.folds(t.plan.Folds, t.spec.Seed), Progress: fitting(t.progress)}
 	if t.spec.Folds == 0 {
 		learn.Valid, learn.Split = t.eval.s, t.split
 	}

@@ -20,7 +20,8 @@ import (
 // It is an error if the checkpoint has no classifier, if the data set does not have one label a
 // picture, or if a label gets no meaning.
 func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*Evaluation, error) {
-	p = orSilent(p)
+	p, shown := place.Shown(p)
+	defer shown()
 	clock := startClock()
 	z, err := openZeroShot(ctx, s, meaning, place, p)
 	if err != nil {

@@ -1,0 +1,148 @@
+package compare
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// forecast estimates how long a comparison takes. A network costs about as much as it has weights
+// and its picture has pixels, which is right to a factor of two or so; where this machine has
+// timed a network, its own rate counts.
+type forecast struct {
+	rows     []zoo.Row
+	pictures int
+	cost     []float64 // by row, seconds once they are known, else in units of guess
+	timed    []bool    // by row: cost is in seconds
+
+	spent, guess float64 // seconds of the timed rows, and what guess says of them
+}
+
+// newForecast reads the rates that earlier comparisons in the same folder have found.
+func newForecast(rows []zoo.Row, pictures int, folder string) *forecast {
+	f := &forecast{rows: rows, pictures: pictures, cost: make([]float64, len(rows)), timed: make([]bool, len(rows))}
+	known := recorded(folder)
+	for i, r := range rows {
+		f.cost[i] = guess(r) * float64(pictures)
+		if rate := known[r.Name]; rate > 0 {
+			f.time(i, rate*float64(pictures))
+		}
+	}
+	return f
+}
+
+// guess returns a number that grows with the time a network takes for a picture.
+func guess(r zoo.Row) float64 {
+	side := float64(max(r.Preset.Size, 1)) / 224
+	return float64(max(r.Params, 1_000_000)) * side * side
+}
+
+// recorded returns the seconds per picture in the results of earlier comparisons.
+func recorded(folder string) map[string]float64 {
+	known := map[string]float64{}
+	files, _ := filepath.Glob(filepath.Join(folder, run.Home, "compare-*", "compare.json")) // only a bad pattern is an error
+	for _, file := range files {
+		var rows []struct {
+			Model   string   `json:"model"`
+			Seconds *float64 `json:"seconds_per_picture"`
+		}
+		text, err := os.ReadFile(file)
+		if err != nil || json.Unmarshal(text, &rows) != nil {
+			continue
+		}
+		for _, r := range rows {
+			if r.Seconds != nil {
+				known[r.Model] = *r.Seconds
+			}
+		}
+	}
+	return known
+}
+
+// time says that a row takes so many seconds.
+func (f *forecast) time(i int, seconds float64) {
+	if !f.timed[i] {
+		f.timed[i] = true
+		f.guess += f.cost[i]
+	} else {
+		f.spent -= f.cost[i]
+	}
+	f.cost[i] = seconds
+	f.spent += seconds
+}
+
+// took notes what a row took. Features that were in the cache took no time, which says nothing about
+// the rows to come, so its rate counts too.
+func (f *forecast) took(i int, rate float64, wall time.Duration) {
+	f.time(i, max(rate*float64(f.pictures), wall.Seconds()))
+}
+
+// skipped notes that a row takes no more time.
+func (f *forecast) skipped(i int) {
+	if f.timed[i] {
+		return
+	}
+	f.cost[i] = 0
+}
+
+// left returns how long the rows from one on take; ok is false if no row was ever timed.
+func (f *forecast) left(from int) (left time.Duration, ok bool) {
+	if f.guess == 0 {
+		return 0, false
+	}
+	var seconds float64
+	for i := from; i < len(f.rows); i++ {
+		if f.timed[i] {
+			seconds += f.cost[i]
+		} else {
+			seconds += f.cost[i] * f.spent / f.guess
+		}
+	}
+	return time.Duration(seconds * float64(time.Second)), true
+}
+
+// before says what the comparison will cost.
+func (f *forecast) before() string {
+	line := fmt.Sprintf("%d network(s), %d pictures each", len(f.rows), f.pictures)
+	fetched, bytes := 0, int64(0)
+	for _, r := range f.rows {
+		if _, here := r.Here(); !here {
+			fetched++
+			bytes += r.Bytes()
+		}
+	}
+	if fetched > 0 {
+		line += fmt.Sprintf("; the weights of %d are fetched first (%.0f MB)", fetched, float64(bytes)/1e6)
+	}
+	if left, ok := f.left(0); ok {
+		return line + fmt.Sprintf("; about %s at the rates of earlier comparisons, less where features are cached", words(left))
+	}
+	return line + "; how long that takes is said after the first one"
+}
+
+// after says how far the comparison is after a row.
+func (f *forecast) after(i int) string {
+	line := fmt.Sprintf(" · %d of %d", i+1, len(f.rows))
+	if left, ok := f.left(i + 1); ok && i+1 < len(f.rows) {
+		line += fmt.Sprintf(", about %s left", words(left))
+	}
+	return line
+}
+
+// words writes a duration with the precision that an estimate has.
+func words(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return "10 s"
+	case d < 90*time.Second:
+		return fmt.Sprintf("%.0f s", d.Round(10*time.Second).Seconds())
+	case d < 90*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.1f h", d.Hours())
+}

@@ -1,0 +1,63 @@
+package compare
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+func TestForecast(t *testing.T) {
+	var rows []zoo.Row
+	for _, params := range []int{10e6, 20e6, 40e6} {
+		r := zoo.Row{Name: string(rune('a' + len(rows))), Params: params}
+		r.Preset.Size = 224
+		rows = append(rows, r)
+	}
+	work := t.TempDir()
+	f := newForecast(rows, 100, work)
+	if s := f.before(); !strings.Contains(s, "3 network(s), 100 pictures each") || !strings.Contains(s, "said after the first one") {
+		t.Errorf("%q", s)
+	}
+	// 0.1 s a picture, although all its features were cached: the others cost 20 s and 40 s.
+	f.took(0, 0.1, time.Second)
+	if left, ok := f.left(1); !ok || left != time.Minute {
+		t.Errorf("%v %v left, want a minute", left, ok)
+	}
+	if s := f.after(0); s != " · 1 of 3, about 60 s left" {
+		t.Errorf("%q", s)
+	}
+	// The second takes three times what was expected: the rest is expected to do so in proportion.
+	f.took(1, 0.1, time.Minute)
+	if left, _ := f.left(2); left.Round(time.Second) != 93*time.Second {
+		t.Errorf("%v left, want 70 s / 30 M of 40 M", left)
+	}
+	if s := f.after(2); s != " · 3 of 3" {
+		t.Errorf("%q", s)
+	}
+
+	// What an earlier comparison found is said before the first one.
+	dir := filepath.Join(work, run.Home, "compare-x")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := `[{"model": "b", "seconds_per_picture": 2}, {"model": "c", "seconds_per_picture": null}]`
+	if err := os.WriteFile(filepath.Join(dir, "compare.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = newForecast(rows, 100, work)
+	if left, ok := f.left(0); !ok || left != 700*time.Second {
+		t.Errorf("%v %v, want 700 s: 100, 200 and 400", left, ok)
+	}
+	if s := f.before(); !strings.Contains(s, "about 12 min at the rates of earlier comparisons") {
+		t.Errorf("%q", s)
+	}
+	f.took(1, 1, time.Second)
+	if left, _ := f.left(2); left != 200*time.Second {
+		t.Errorf("%v left, want 200 s: what was measured now replaces the record", left)
+	}
+}
