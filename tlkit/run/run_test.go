@@ -54,7 +54,7 @@ func TestMainJob(t *testing.T) {
 	if first.Total != 8 || first.Correct < 7 || first.Split != "valid" {
 		t.Errorf("%s, want at least 7 of 8: discs and bars are easy", first.Line())
 	}
-	for _, name := range []string{"spec.json", "plan.json", "history.jsonl", "curves.png", "confusion.png", "report.txt", "head.safetensors", "result.json"} {
+	for _, name := range []string{"spec.json", "plan.json", "history.jsonl", "curves.png", "confusion.png", "report.txt", "head.safetensors", "result.json", "cache.json"} {
 		if info, err := os.Stat(filepath.Join(first.Run, name)); err != nil || info.Size() == 0 {
 			t.Errorf("run folder: %v", err)
 		}
