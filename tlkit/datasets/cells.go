@@ -18,14 +18,15 @@ type facts struct {
 	numbers   bool   // every cell that is not empty is a number
 	fractions bool   // and at least one has a fraction
 	comma     bool   // decimals are written with a comma
-	others    string // a cell that is no number, where most are
+	others    string // a cell that is not a number, if most cells are
 	lo, hi    float64
 	boolean   bool // two values, such as 0 and 1 or True and False
 	splits    int  // cells that name a split
-	maySplits int  // the same, with other words beside it
+	maySplits int  // cells that name a split among other words
 }
 
-// factsOf looks at one column. Unless its name promises several labels, 1,5 is a number.
+// factsOf collects the facts about one column. A cell such as 1,5 is a number unless the column's
+// name suggests several labels.
 func factsOf(rows [][]string, column int, name string) facts {
 	f := facts{name: name, n: len(rows), distinct: map[string]int{}}
 	several := severalWords.has(name, besideLabel)
@@ -84,7 +85,7 @@ var truths = map[string]bool{
 	"verdadero": true, "falso": false, "vero": true,
 }
 
-// truth reads a cell of a column of two values. An empty cell is a no.
+// truth reads a cell of a two-valued column. An empty cell is false.
 func truth(cell string) bool {
 	if v, err := strconv.ParseFloat(strings.Replace(cell, ",", ".", 1), 64); err == nil {
 		return v == 1
@@ -92,8 +93,8 @@ func truth(cell string) bool {
 	return truths[strings.ToLower(cell)]
 }
 
-// twoValues reports whether the cells are 0 and 1, -1 and 1, or words of truth. Where only yes is
-// written, the other cells may be empty.
+// twoValues reports whether the cells are 0 and 1, -1 and 1, or words such as yes and no. If only
+// yes is written, the other cells may be empty.
 func (f facts) twoValues() bool {
 	words, zero, minus, one := 0, false, false, false
 	for cell := range f.distinct {
@@ -119,7 +120,7 @@ func (f facts) twoValues() bool {
 	return (words == 0 || words == len(f.distinct)) && !(zero && minus) && (one || zero || words > 0)
 }
 
-// unique reports whether each row has another cell.
+// unique reports whether no two rows have the same cell.
 func (f facts) unique() bool { return f.empty == 0 && len(f.distinct) == f.n }
 
 // counting reports whether the column counts the rows: 0 to n-1 or 1 to n, in any order.
@@ -127,7 +128,7 @@ func (f facts) counting() bool {
 	return f.unique() && f.numbers && !f.fractions && (f.lo == 0 || f.lo == 1) && f.hi-f.lo == float64(f.n-1)
 }
 
-// describe says what the column holds, for people who have to decide what it means.
+// describe summarizes the cells of the column for messages.
 func (f facts) describe() string {
 	var what string
 	switch {
@@ -138,13 +139,13 @@ func (f facts) describe() string {
 	case f.boolean:
 		what = "yes or no"
 	case f.others != "":
-		return fmt.Sprintf("numbers, but for %q", shorten(f.others))
+		return fmt.Sprintf("numbers, except for %q", shorten(f.others))
 	case f.numbers && f.fractions:
 		what = fmt.Sprintf("numbers from %g to %g", f.lo, f.hi)
 	case f.numbers:
 		what = fmt.Sprintf("%d different whole numbers", len(f.distinct))
 	case f.unique():
-		what = "another word in every row"
+		what = "a different word in every row"
 	default:
 		what = fmt.Sprintf("%d different words", len(f.distinct))
 	}
@@ -172,11 +173,11 @@ func splitWord(cell string) (Split, bool) {
 	return n.split, ok && n.sure
 }
 
-// unassigned reports whether a cell of a column of splits leaves the choice to the reader, as
-// Vertex AI writes it.
+// unassigned reports whether a cell leaves the choice of the split to the program, as UNASSIGNED
+// does for Vertex AI.
 func unassigned(cell string) bool { return strings.EqualFold(cell, "unassigned") }
 
-// A vocabulary is a list of words that say what a column is.
+// A vocabulary is a set of words that hint at the role of a column.
 type vocabulary map[string]bool
 
 func wordsOf(list string) vocabulary {
@@ -187,8 +188,8 @@ func wordsOf(list string) vocabulary {
 	return v
 }
 
-// has reports whether one of the words of a name is in the vocabulary, and all others in one of
-// the others.
+// has reports whether at least one word of a name is in the vocabulary, and each of the other words
+// is in it or in one of the others.
 func (v vocabulary) has(name string, others ...vocabulary) bool {
 	found := false
 	for _, w := range nameWords(name) {

@@ -53,7 +53,7 @@ func (classKind) check(d *Dataset) []error {
 	for c, n := range train {
 		switch {
 		case n == 0 && other[c] != "":
-			errs = append(errs, mark(errLabelNotInTrain, advice.New(fmt.Errorf("datasets: label %q is in %s but not in train, so nothing can be learnt about it", d.Labels[c], other[c]), "add pictures of it to train or take it out of %s%s", other[c], smallFix)))
+			errs = append(errs, mark(errLabelNotInTrain, advice.New(fmt.Errorf("datasets: label %q is in %s but not in train, so it cannot be learnt", d.Labels[c], other[c]), "add pictures of it to train or take it out of %s%s", other[c], smallFix)))
 		case n < 2:
 			errs = append(errs, mark(errTooFew, advice.New(fmt.Errorf("datasets: label %q has %d picture(s) to train on, want at least 2", d.Labels[c], n), "add pictures or remove the label%s", smallFix)))
 		}

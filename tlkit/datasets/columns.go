@@ -43,19 +43,19 @@ func parseColumns(columns string) ([]declaration, error) {
 		}
 		i := strings.LastIndex(entry, "=")
 		if i < 0 {
-			return nil, badColumns(entry, "no =")
+			return nil, badColumns(entry, "there is no =")
 		}
 		name, detail, has := strings.Cut(entry[i+1:], ":")
 		d := declaration{column: strings.TrimSpace(entry[:i]), role: role(strings.ToLower(strings.TrimSpace(name))), detail: strings.TrimSpace(detail)}
 		switch {
 		case d.column == "":
-			return nil, badColumns(entry, "no name of a column")
+			return nil, badColumns(entry, "there is no column name")
 		case !slices.Contains(roles, d.role):
-			return nil, badColumns(entry, fmt.Sprintf("no role %q", d.role))
+			return nil, badColumns(entry, fmt.Sprintf("unknown role %q", d.role))
 		case has && d.role != roleSplit && d.role != roleLabels, has && d.detail == "":
-			return nil, badColumns(entry, "nothing to follow the colon there")
+			return nil, badColumns(entry, "nothing can follow the colon there")
 		case d.role == roleLabels && has && separatorsOfLabels[d.detail] == "":
-			return nil, badColumns(entry, fmt.Sprintf("no separator %q: comma, semicolon, bar, space, slash or plus", d.detail))
+			return nil, badColumns(entry, fmt.Sprintf("unknown separator %q, want comma, semicolon, bar, space, slash or plus", d.detail))
 		}
 		all = append(all, d)
 	}
@@ -63,11 +63,11 @@ func parseColumns(columns string) ([]declaration, error) {
 }
 
 func badColumns(entry, why string) error {
-	return mark(errCSV, advice.New(fmt.Errorf("datasets: column declaration %q: %s", strings.TrimSpace(entry), why), "want NAME=ROLE, with a role path, label, labels, value, split or ignore, as in patient=ignore,breed=label"))
+	return mark(errCSV, advice.New(fmt.Errorf("datasets: column declaration %q: %s", strings.TrimSpace(entry), why), "want NAME=ROLE, where ROLE is path, label, labels, value, split or ignore, as in patient=ignore,breed=label"))
 }
 
-// tell is the advice to declare columns, on the command line and in Go.
-func tell(names []string, r role) string {
+// columnFlag returns the option --column that declares the named columns.
+func columnFlag(names []string, r role) string {
 	entries := make([]string, min(len(names), 30))
 	for i := range entries {
 		entries[i] = names[i] + "=" + string(r)
@@ -82,7 +82,7 @@ func tell(names []string, r role) string {
 	return "--column " + text
 }
 
-// The words that names of columns are made of.
+// Words that column names are made of.
 var (
 	pictureWords = wordsOf("path paths file files filename filenames filepath filepaths fname image images img picture pictures photo photos pic name uri url src location")
 	labelWord    = wordsOf("label class classname category target breed species diagnosis dx disease level grade emotion digit variety tag choice classification taxon")
@@ -170,15 +170,15 @@ type csvColumns struct {
 	said   []string // how the columns were understood, for the summary
 }
 
-// understand finds out what the columns hold, from the cells and the names, except for those that
-// are declared. It returns the lines below the header.
+// understand gives each column its role: the declared one, or one inferred from its cells and its
+// name. It returns the lines below the header.
 func understand(g grid, pictures *finder, declared string) (*csvColumns, grid, error) {
 	told, err := parseColumns(declared)
 	if err != nil {
 		return nil, g, err
 	}
 	if len(g.rows) == 0 {
-		return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file names no pictures, it is empty"), "want rows path,label[,split]"))
+		return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file is empty"), "want rows path,label[,split]"))
 	}
 	if n := len(g.rows[0]); n < 2 && pictures == nil {
 		return nil, g, csvErr(g.lines[0], advice.New(fmt.Errorf("%d column(s), want path,label or path,label,split", n), "with other columns the first line must name them: %s", headers))
@@ -196,7 +196,7 @@ func understand(g grid, pictures *finder, declared string) (*csvColumns, grid, e
 		names = g.rows[0]
 		g.rows, g.lines = g.rows[1:], g.lines[1:]
 		if len(g.rows) == 0 {
-			return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file names no pictures, it has a header and no rows"), "want rows path,label[,split]"))
+			return nil, g, mark(errCSV, advice.New(errors.New("datasets: the CSV file has a header but no rows"), "want rows path,label[,split]"))
 		}
 	}
 	for i := range g.rows[0] {
@@ -260,9 +260,9 @@ func noColumn(name string, head []string) error {
 	return advice.New(fmt.Errorf("there is no column %q", name), "the columns are %s; or give the number, from 1", quoted(head))
 }
 
-// pictureColumn returns the column whose cells name pictures: files that exist or are called like
-// pictures, else names or numbers of pictures below the folder. The header decides only between
-// equals, and where no picture is there.
+// pictureColumn returns the column whose cells name pictures: files that exist or have the
+// extension of a picture, or else names or numbers of pictures below the folder. The header only
+// breaks ties, and decides if there are no pictures.
 func pictureColumn(head []string, rows [][]string, pictures *finder, told []declaration) (int, error) {
 	taken := map[int]bool{}
 	for _, d := range told {
@@ -285,7 +285,7 @@ func pictureColumn(head []string, rows [][]string, pictures *finder, told []decl
 				}
 				cells[rec[i]] = true
 			}
-			// A label 1 is not picture 1: what names pictures has another cell in most rows.
+			// A label 1 does not mean picture 1: a column of pictures differs in most rows.
 			same := pass > 0 && 2*len(cells) < len(rows) && !pictureWords.has(head[i], indexWords)
 			if taken[i] || n == 0 || 2*n < len(rows) || same {
 				continue
@@ -302,7 +302,7 @@ func pictureColumn(head []string, rows [][]string, pictures *finder, told []decl
 			found = mostDistinct(found, rows)
 		}
 		if len(found) > 1 {
-			return 0, advice.New(fmt.Errorf("the columns %q and %q both name pictures", head[found[0]], head[found[1]]), "say which one is to be used: %s", tell([]string{head[found[0]]}, rolePath))
+			return 0, advice.New(fmt.Errorf("the columns %q and %q both name pictures", head[found[0]], head[found[1]]), "choose one: %s", columnFlag([]string{head[found[0]]}, rolePath))
 		}
 		if len(found) == 1 {
 			return found[0], nil
@@ -315,11 +315,11 @@ func pictureColumn(head []string, rows [][]string, pictures *finder, told []decl
 		}
 	}
 	shown := rows[len(rows)-1]
-	return 0, advice.New(fmt.Errorf("no column names pictures that are below the folder of the table; one of its rows is %s", quoted(shown)), "put the table into the folder of the pictures, or above; if a column names them, say which one: --column NAME=path; the usual headers are %s", headers)
+	return 0, advice.New(fmt.Errorf("no column names pictures below the folder of the table; one of its rows is %s", quoted(shown)), "move the table to the folder of the pictures or one above it; if a column does name them, declare it: --column NAME=path; the usual headers are %s", headers)
 }
 
-// mostDistinct returns the columns with the most different cells: a label may have the name of a
-// picture, but not every row another one.
+// mostDistinct returns the columns with the most distinct cells. Labels may look like names of
+// pictures, but they recur.
 func mostDistinct(columns []int, rows [][]string) []int {
 	var best []int
 	most := 0
@@ -350,7 +350,7 @@ func sampled(rows [][]string, n int) [][]string {
 	return out
 }
 
-// prefer returns those that have a quality, or all of them if none has.
+// prefer returns the columns that meet a condition, or all of them if none does.
 func prefer[T any](found []T, good func(T) bool) []T {
 	var better []T
 	for _, i := range found {
@@ -364,8 +364,8 @@ func prefer[T any](found []T, good func(T) bool) []T {
 	return better
 }
 
-// isHeader reports whether the first line names the columns: where the others name a picture, it
-// does not, and none of its cells is one of the column's.
+// isHeader reports whether the first line names the columns: its path cell names no picture, and
+// its other cells do not look like values of their columns.
 func isHeader(g grid, path int, pictures *finder) bool {
 	head := g.rows[0]
 	switch {
@@ -407,7 +407,7 @@ func (c *csvColumns) declare(told []declaration) error {
 		}
 		col := c.cols[i]
 		if col.asked && col.role != d.role || col.role == rolePath && d.role != rolePath {
-			return fmt.Errorf("the column %s is declared as %s and is used as %s too", col.title(), d.role, col.role)
+			return fmt.Errorf("the column %s is declared as %s, but also used as %s", col.title(), d.role, col.role)
 		}
 		col.role, col.detail, col.asked = d.role, d.detail, true
 	}
@@ -428,8 +428,8 @@ func (c *csvColumns) of(r role) []*column {
 // ignore marks a column as not used.
 func (c *column) ignore(why string) { c.role, c.why = roleIgnore, why }
 
-// passOver sets columns aside that say nothing about the picture: empty ones, numbers of rows, and
-// what annotation tools write about their own work.
+// passOver ignores columns that say nothing about the picture: empty ones, row numbers, and the
+// bookkeeping of annotation tools.
 func (c *csvColumns) passOver() {
 	for _, col := range c.of("") {
 		switch {

@@ -42,7 +42,7 @@ func TestColumnsThatAreNotUnderstood(t *testing.T) {
 		"beside a number":    {rowsOf("path,angle,patient", func(i int) string { return fmt.Sprintf("%g,%d", 0.5*float64(i), i/3) }), "", []string{`"patient"`, "--column angle=value", "--column angle=ignore,patient=ignore"}},
 		"beside one-hot":     {rowsOf("path,ant,bee,sex", func(i int) string { return fmt.Sprintf("%d,%d,f%d", i%2, 1-i%2, i%3) }), "", []string{`"sex"`}},
 		"a flag":             {rowsOf("path,label,augmented", func(i int) string { return insect[i%2] + fmt.Sprintf(",%v", i%3 == 0) }), "", []string{`"augmented" (yes or no`}},
-		"a caption":          {rowsOf("path,text", func(i int) string { return fmt.Sprintf("picture %d of an insect", i) }), "", []string{`"text" (another word in every row`}},
+		"a caption":          {rowsOf("path,text", func(i int) string { return fmt.Sprintf("picture %d of an insect", i) }), "", []string{`"text" (a different word in every row`}},
 		"two labels":         {rowsOf("path,breed,category", func(i int) string { return insect[i%2] + fmt.Sprintf(",c%d", i%3) }), "", []string{`"breed"`, `"category"`, "--column breed=label"}},
 		"a box":              {rowsOf("path,label,xmin,ymin", label("%d,7")), "", []string{`"xmin"`, `"ymin"`, "boxes are not learnt", "--column label=label"}},
 		"sets without names": {rowsOf("path,label,set", func(i int) string { return insect[i%2] + fmt.Sprintf(",%d", i%3) }), "", []string{`"set"`, "3 parts (0, 1, 2)", "--column set=split:0"}},
@@ -113,7 +113,7 @@ func TestAdvisedColumnsAreAccepted(t *testing.T) {
 func TestRowsThatAreLeftOut(t *testing.T) {
 	text := rowsOf("path,label", func(i int) string { return insect[i%2] }) + "img/aa.png,ant\nimg/gone.png,bee\nimg/other.png,\nimg/ab.png,bee\n"
 	d := open(t, written(t, 12, text), Options{BadLimit: 0.5})
-	for _, want := range []string{"16 rows", "2 row(s) listed again", "1 row(s) without a label", "1 row(s) whose picture is not there"} {
+	for _, want := range []string{"16 rows", "2 row(s) listed again", "1 row(s) without a label", "1 row(s) whose picture is missing"} {
 		if !strings.Contains(d.Report.Table, want) {
 			t.Errorf("%q does not say %q", d.Report.Table, want)
 		}

@@ -41,11 +41,11 @@ func csvErr(line int, err error) error {
 	return mark(errCSV, fmt.Errorf("datasets: CSV line %d: %w", line, err))
 }
 
-// errBare is what reading a row returns if nothing is known about its picture.
+// errBare is returned for a row that says nothing about its picture.
 var errBare = errors.New("no label")
 
-// parseCSV reads the lines of a table and what they say. Without a finder, no picture is looked
-// for. See [Open] for the forms that are understood.
+// parseCSV reads a table. With a nil finder it does not look for the pictures. See [Open] for the
+// accepted forms.
 func parseCSV(text []byte, pictures *finder, declared string) (csvTable, *csvColumns, error) {
 	var t csvTable
 	g, err := parseGrid(text)
@@ -86,10 +86,10 @@ func parseCSV(text []byte, pictures *finder, declared string) (csvTable, *csvCol
 		t.rows = append(t.rows, row)
 	}
 	if c.byFolder && !severalFolders(t.rows) {
-		return t, nil, csvErr(g.lines[0], advice.New(errors.New("no column says what is to be learnt, and the pictures are not in a folder for each label"), "want a header such as %s", headers))
+		return t, nil, csvErr(g.lines[0], advice.New(errors.New("no column says what to learn, and the pictures are not in a folder for each label"), "want a header such as %s", headers))
 	}
 	if len(t.rows) == 0 {
-		return t, nil, mark(errCSV, advice.New(errors.New("datasets: what is to be learnt is empty on every line"), "fill it in, or declare another column: --column NAME=label"))
+		return t, nil, mark(errCSV, advice.New(errors.New("datasets: the column to learn is empty on every line"), "fill it in, or declare another column: --column NAME=label"))
 	}
 	return t, c, nil
 }
@@ -209,7 +209,7 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 	return nil
 }
 
-// warnOfSpellings warns of labels that differ only in case, which are different labels.
+// warnOfSpellings warns of labels that differ only in case. They remain separate labels.
 func (d *Dataset) warnOfSpellings() {
 	first := map[string]string{}
 	for _, l := range d.Labels {
@@ -221,14 +221,14 @@ func (d *Dataset) warnOfSpellings() {
 	}
 }
 
-// united reports whether a picture may have a row for each of its labels: where its column is
-// declared to hold several.
+// united reports whether a picture may have one row per label. The column has to be declared as
+// labels for that.
 func (c *csvColumns) united() bool {
 	return c.task == Labels && slices.ContainsFunc(c.of(roleLabels), func(col *column) bool { return col.asked })
 }
 
-// distinctRows returns a row for each picture: all that its rows say if they are united, else the
-// first one. Then rows that say something else about the same picture are an error.
+// distinctRows returns one row per picture. If rows are united, it has the labels of all rows of
+// the picture. Otherwise it is the first row, and rows that contradict it are an error.
 func (d *Dataset) distinctRows(table csvTable, united bool) ([]csvRow, error) {
 	var kept []csvRow
 	first := map[string]int{}
@@ -255,7 +255,8 @@ func (d *Dataset) distinctRows(table csvTable, united bool) ([]csvRow, error) {
 	return kept, nil
 }
 
-// rowCounts are the rows that became no picture of their own, and how splits were found.
+// rowCounts counts the rows that did not become a picture of their own, and says how splits were
+// found.
 type rowCounts struct {
 	gone     int // pictures that are not there
 	repeated int
@@ -293,7 +294,7 @@ func (d *Dataset) sayRows(table csvTable, columns *csvColumns, n rowCounts) {
 	}{
 		{n.repeated, map[bool]string{true: "add labels to a picture above", false: "listed again, left out"}[n.united]},
 		{len(table.bare), "without a label, left out"},
-		{n.gone, "whose picture is not there, left out"},
+		{n.gone, "whose picture is missing, left out"},
 	} {
 		if part.n > 0 {
 			columns.said = append(columns.said, fmt.Sprintf("%d row(s) %s", part.n, part.what))
@@ -304,7 +305,7 @@ func (d *Dataset) sayRows(table csvTable, columns *csvColumns, n rowCounts) {
 	}
 }
 
-// words says how pictures were found that are not where the table says.
+// words says how pictures that are not at the path in the table were found.
 func (f found) words(n int) string {
 	text := fmt.Sprintf(" (%s found", map[bool]string{true: "all", false: fmt.Sprint(f.moved)}[f.moved >= n])
 	if len(f.changes) == 1 {

@@ -48,7 +48,7 @@ func TestCSVRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":          {"", "empty"},
 		"header only":    {"path,label\n", "no rows"},
-		"one column":     {"img/aa.png\n", "no column says what is to be learnt"},
+		"one column":     {"img/aa.png\n", "no column says what to learn"},
 		"four columns":   {"img/aa.png,ant,train,x\n", "the columns 2 (always the same: ant), 4"},
 		"ragged":         {"img/aa.png,ant\nimg/ab.png,ant,bee\n", "line 2"},
 		"no label":       {"img/aa.png,\nimg/ab.png,\n", "empty on every line"},

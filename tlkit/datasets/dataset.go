@@ -30,7 +30,7 @@ type Split = data.Split
 const (
 	Train = data.Train // to learn from
 	Valid = data.Valid // to report results on
-	Test  = data.Test  // the same; if there is Valid too, kept for the end
+	Test  = data.Test  // to report results on; with a Valid as well, kept for the end
 )
 
 // A Task says what is to be learnt about each picture.

@@ -15,8 +15,9 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
-// A finder finds the pictures that a table names: as written, or among the pictures below its
-// folder, where the table leaves out the folder or the ending, or was written on another machine.
+// A finder finds the pictures that a table names: at the path as written, or among the pictures
+// below its folder if the table leaves out the folder or the extension, or was written on another
+// machine.
 type finder struct {
 	ctx   context.Context
 	tree  tree
@@ -24,7 +25,7 @@ type finder struct {
 
 	files  []string         // below the folder, once they are listed
 	byName map[string][]int // base name in lower case -> files
-	byStem map[string][]int // the same without the ending
+	byStem map[string][]int // the same without the extension
 	byNum  map[string][]int // stems of digits, without leading zeros
 	listed bool
 	err    error
@@ -36,8 +37,8 @@ func (f *finder) exists(cell string) bool {
 	return ok
 }
 
-// written returns the path below the root of the file that a cell names as it is written. If no
-// file has exactly this name, backslashes are separators: the table may come from Windows.
+// written returns the path, below the root, of the file that a cell names literally. If no file has
+// exactly that name, backslashes are taken as separators, as on Windows.
 func (f *finder) written(cell string) (string, bool) {
 	if f == nil || cell == "" {
 		return "", false
@@ -61,11 +62,12 @@ func (f *finder) written(cell string) (string, bool) {
 	return "", false
 }
 
-// known reports whether a picture below the folder is called as the cell says, with or without
-// folder and ending.
+// known reports whether a picture below the folder has the name in the cell, with or without folder
+// and extension.
 func (f *finder) known(cell string) bool { return len(f.candidates(cell, false)) > 0 }
 
-// numbered reports whether a picture has the number that the cell says: spreadsheets make 7 of 007.
+// numbered reports whether the name of a picture is the number in the cell, apart from leading
+// zeros: spreadsheets turn 007 into 7.
 func (f *finder) numbered(cell string) bool { return len(f.candidates(cell, true)) > 0 }
 
 // list lists the files below the root, once.
@@ -96,10 +98,11 @@ func (f *finder) list() {
 	}
 }
 
-// folded is a name for comparing: macOS writes é as e and an accent, other systems as one letter.
+// folded normalizes a name for comparison: macOS writes é as e and an accent, other systems as one
+// letter.
 func folded(name string) string { return strings.ToLower(norm.NFC.String(name)) }
 
-// stemOf cuts the ending of a picture off.
+// stemOf removes the extension of a picture.
 func stemOf(base string) string {
 	if looksPicture(base) {
 		return strings.TrimSuffix(base, path.Ext(base))
@@ -114,8 +117,8 @@ func numberOf(stem string) (string, bool) {
 	return strings.TrimLeft(stem, "0"), true
 }
 
-// plainCell makes a path of what a cell holds: of a URL its path, of a path of Windows one with
-// slashes. The result is in lower case, for comparing.
+// plainCell turns a cell into a path: a URL into its path, a Windows path into one with slashes.
+// The result is in lower case, for comparison.
 func plainCell(cell string) string {
 	name := strings.ReplaceAll(cell, `\`, "/")
 	if scheme, rest, ok := strings.Cut(name, "://"); ok && !strings.Contains(scheme, "/") {
@@ -136,8 +139,9 @@ func plainCell(cell string) string {
 	return folded(strings.Trim(path.Clean("/"+name), "/"))
 }
 
-// candidates returns the files that a cell may mean: those of its name, else those of its name
-// without the ending. Of several, those remain that share most folders with it.
+// candidates returns the files that a cell may mean: those with its name, or else those with its
+// name and another extension. Of several, it returns those that share the most folders with the
+// cell.
 func (f *finder) candidates(cell string, byNumber bool) []int {
 	if f == nil || cell == "" {
 		return nil
@@ -173,7 +177,7 @@ func (f *finder) candidates(cell string, byNumber bool) []int {
 	return best
 }
 
-// A change is what a cell lacks to be the path of its picture.
+// A change is the folder and extension that a cell lacks to be the path of its picture.
 type change struct{ folder, ending string }
 
 func (f *finder) changeOf(cell string, file int) change {
@@ -192,7 +196,7 @@ func (f *finder) changeOf(cell string, file int) change {
 	return ch
 }
 
-// A place of a picture is where resolve found what a row names.
+// found is where resolve found the pictures.
 type found struct {
 	rels    []string // by row; as written where there is no such file
 	changes map[change]int
@@ -200,8 +204,8 @@ type found struct {
 	moved   int       // rows whose pictures are not where the cell says
 }
 
-// resolve returns the paths of the pictures that the rows name. A row is the cell and, for choosing
-// between pictures of the same name, the other cells. The error names the line.
+// resolve returns the paths of the pictures that the rows name. The other cells of a row help to
+// choose between pictures of the same name. The error names the line.
 func (f *finder) resolve(g grid, column int) (found, error) {
 	out := found{rels: make([]string, len(g.rows)), changes: map[change]int{}}
 	var open []int
@@ -228,7 +232,7 @@ func (f *finder) resolve(g grid, column int) (found, error) {
 	for k, i := range open {
 		may[k] = f.candidates(g.rows[i][column], true)
 		if 2*len(open) < len(g.rows) {
-			// The table says where its pictures are: a namesake elsewhere is another picture.
+			// The table says where its pictures are: one of the same name elsewhere is not meant.
 			may[k] = slices.DeleteFunc(slices.Clone(may[k]), func(file int) bool { return f.changeOf(g.rows[i][column], file).folder != "" })
 		}
 		for _, file := range may[k] {
@@ -261,8 +265,8 @@ func (f *finder) resolve(g grid, column int) (found, error) {
 	return out, nil
 }
 
-// choose picks one of several pictures: the one in a folder that the row names, or the one in the
-// folder, and with the ending, that most rows agree on, or in a folder called like the table.
+// choose picks one of several pictures: the one in a folder that the row names, the one with the
+// folder and extension that most rows agree on, or the one in a folder named like the table.
 func (f *finder) choose(rec []string, column int, may []int, votes map[change]int) (int, error) {
 	if len(may) == 1 {
 		return may[0], nil
@@ -288,18 +292,18 @@ func (f *finder) choose(rec []string, column int, may []int, votes map[change]in
 		return slices.ContainsFunc(nameWords(top), func(w string) bool { return slices.Contains(nameWords(stemOf(f.table)), w) })
 	})
 	if len(may) > 1 {
-		return 0, advice.New(fmt.Errorf("%q may be %s or %s", cell, printable(f.files[may[0]]), printable(f.files[may[1]])), "write the folder and the ending of each picture into the table, or put it into the folder of its pictures")
+		return 0, advice.New(fmt.Errorf("%q may be %s or %s", cell, printable(f.files[may[0]]), printable(f.files[may[1]])), "write the folder and the extension of each picture into the table, or move it into the folder of its pictures")
 	}
 	return may[0], nil
 }
 
-// outside reports whether a cell is a path from the root of some machine, or a URL.
+// outside reports whether a cell is an absolute path of any system, or a URL.
 func outside(cell string) bool {
 	cell = strings.ReplaceAll(cell, `\`, "/")
 	return path.IsAbs(cell) || len(cell) > 2 && cell[1:3] == ":/" || strings.Contains(cell, "://")
 }
 
-// leaves is the error for a path that leads to a file outside of the table's folder.
+// leaves is the error for a path to a file outside the table's folder.
 func (f *finder) leaves(cell string) error {
 	slash := strings.ReplaceAll(cell, `\`, "/")
 	if !outside(cell) && !filepath.IsLocal(filepath.FromSlash(slash)) {

@@ -53,15 +53,14 @@ func readFolder(ctx context.Context, dir string, o Options) (*Dataset, error) {
 	return d, nil
 }
 
-// outer is a folder that is read by a folder in it.
+// outer is a folder in place of which one of its subfolders is read.
 type outer struct {
 	dir    string
 	l      listing
 	inside string
 }
 
-// readInside reads the folder in another one that has all the pictures, and reports what else there
-// is.
+// readInside reads the subfolder that holds all the pictures, and reports the files beside it.
 func readInside(ctx context.Context, out outer, o Options) (*Dataset, error) {
 	d, err := readFolder(ctx, filepath.Join(out.dir, filepath.FromSlash(out.inside)), o)
 	if err != nil {
@@ -177,7 +176,8 @@ func (d *Dataset) take(files []placed, findings []finding, flat bool) {
 	}
 }
 
-// goesWith reports whether a file is notes on a picture: x.json, x.xmp or x.jpg.json beside x.jpg.
+// goesWith reports whether a file is a sidecar of a picture: x.json, x.xmp or x.jpg.json beside
+// x.jpg.
 func goesWith(rel string, stems map[string]bool) bool {
 	for ext := path.Ext(rel); ext != "" && ext != path.Base(rel); ext = path.Ext(rel) {
 		rel = strings.TrimSuffix(rel, ext)
@@ -188,8 +188,8 @@ func goesWith(rel string, stems map[string]bool) bool {
 	return false
 }
 
-// followed warns of links that lead out of the folder, because what is behind them is not copied
-// or moved with it.
+// followed warns of links that lead out of the folder, because their targets are not copied or
+// moved with it.
 func (d *Dataset) followed(l listing) {
 	files, example := 0, ""
 	var dirs []string

@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/invoke"
 )
 
-// A foreign format is one of files that are given as data or as pictures by mistake.
+// A foreign is a file format that is passed as data or as a picture by mistake.
 type foreign struct {
 	magic  string // '?' stands for any byte
 	offset int
@@ -54,8 +54,9 @@ var foreigns = []foreign{
 	{"<svg", 0, "an SVG drawing", tensors},
 }
 
-// archives are formats that are zip files inside.
-var archives = map[string]foreign{
+// byExtension are formats whose first bytes do not tell them apart, such as those inside a zip
+// file.
+var byExtension = map[string]foreign{
 	".xlsx": {what: "an Excel workbook", fix: toCSV}, ".ods": {what: "a spreadsheet", fix: toCSV}, ".docx": {what: "a Word document", fix: tensors},
 	".npz": {what: "NumPy arrays", fix: tensors}, ".pt": {what: "a PyTorch file", fix: tensors}, ".pth": {what: "a PyTorch file", fix: tensors}, ".keras": {what: "a Keras file", fix: tensors},
 	".safetensors": {what: "a file of tensors", fix: "to classify with it: tlkit predict"},
@@ -63,9 +64,10 @@ var archives = map[string]foreign{
 	".jsonl": {what: "a JSON file", fix: "write it as CSV with the columns path,label"}, ".ipynb": {what: "a notebook", fix: tensors}, ".onnx": {what: "an ONNX network", fix: tensors},
 }
 
-// foreignFile recognises a file by its first bytes. What it is is "" if it may be a table.
+// foreignFile recognises a file by its first bytes and its name. The zero value means that it may
+// be a table.
 func foreignFile(head []byte, name string) foreign {
-	byName := archives[strings.ToLower(filepath.Ext(name))]
+	byName := byExtension[strings.ToLower(filepath.Ext(name))]
 	for _, f := range foreigns {
 		if len(head) > f.offset && matches(head[f.offset:], f.magic) {
 			if byName.what != "" {
@@ -75,12 +77,12 @@ func foreignFile(head []byte, name string) foreign {
 		}
 	}
 	if start := bytes.TrimSpace(head); byName.what == "" && len(start) > 0 && (start[0] == '{' || bytes.HasPrefix(start, []byte("[{"))) {
-		return archives[".json"]
+		return byExtension[".json"]
 	}
 	return byName
 }
 
-// checkTable reports a file that is not a table: it is named as what it is.
+// checkTable returns an error that names the format of a file that is not a table.
 func checkTable(file string) error {
 	f, err := os.Open(file)
 	if err != nil {

@@ -32,8 +32,8 @@ type grid struct {
 	lines []int // the line of the file that each row begins on
 }
 
-// wideOrder returns the order of the bytes of UTF-16: by its mark, or by where the zeros of its
-// Latin letters are. It returns nil for other text.
+// wideOrder returns the byte order of UTF-16 text, from its byte order mark or from the zero bytes
+// of its Latin letters. It returns nil for other text.
 func wideOrder(text []byte) binary.ByteOrder {
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")):
@@ -74,13 +74,13 @@ func plainText(text []byte) (plain []byte, wide bool, err error) {
 		return nil, wide, mark(errCSV, fmt.Errorf("datasets: the CSV file has a zero byte at %d: it is not text", i))
 	}
 	if bytes.IndexByte(text, '\n') < 0 {
-		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n")) // as the first Macintosh wrote
+		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n")) // classic Mac OS
 	}
 	return text, wide, nil
 }
 
 // parseGrid reads the cells of a CSV file. The separator is a comma, a semicolon, a tab, a bar or,
-// in lists of names and labels, a space: the one that makes all lines alike.
+// in lists of names and labels, a space: the one that gives all lines the same number of cells.
 func parseGrid(text []byte) (grid, error) {
 	text, wide, err := plainText(text)
 	if err != nil {
@@ -103,8 +103,8 @@ func parseGrid(text []byte) (grid, error) {
 	return g, g.align()
 }
 
-// preamble cuts off what may stand above a table, and returns the number of those lines: Excel's
-// "sep=;", and comments.
+// preamble cuts off what may precede a table, Excel's "sep=;" and comments, and returns the number
+// of lines it cut.
 func (g *grid) preamble(text []byte) (rest []byte, lines int) {
 	line, rest, more := bytes.Cut(text, []byte("\n"))
 	word := strings.Trim(strings.TrimSpace(string(line)), `"`)
@@ -134,7 +134,7 @@ func fieldsOf(line []byte, sep rune) int {
 func csvReader(text []byte, sep rune, lazy bool) *csv.Reader {
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comma, r.LazyQuotes = sep, lazy
-	r.FieldsPerRecord = -1 // counted in align, with a message that says what is wanted
+	r.FieldsPerRecord = -1 // align counts them, with a better message
 	return r
 }
 
@@ -174,7 +174,8 @@ func (g *grid) read(text []byte, before int, lazy bool) error {
 	}
 }
 
-// align gives all rows the same number of cells, or says which one differs.
+// align gives all rows the same number of cells, or returns an error that names the first one that
+// differs.
 func (g *grid) align() error {
 	if len(g.rows) == 0 {
 		return nil
@@ -217,8 +218,8 @@ func (g *grid) importFile() bool {
 	return strings.HasPrefix(first[0], "gs://")
 }
 
-// separator returns the separator that makes the lines alike, in two cells or more, with a column
-// of pictures if there is one.
+// separator returns the separator that gives the lines the same number of cells, at least two, and
+// preferably a column of pictures.
 func separator(text []byte) rune {
 	best, bestScore := ',', 0
 	for _, sep := range []rune{',', ';', '\t', '|', ' '} {
@@ -278,7 +279,7 @@ func sameWidth(text []byte, sep rune) int {
 	return score
 }
 
-// looksPicture reports whether a cell ends like the name of a picture.
+// looksPicture reports whether a cell ends in the extension of a picture.
 func looksPicture(cell string) bool {
 	cell, _, _ = strings.Cut(cell, "?")
 	return pictureNames[strings.ToLower(path.Ext(cell))]

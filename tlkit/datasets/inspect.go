@@ -96,7 +96,8 @@ func matches(head []byte, magic string) bool {
 	return true
 }
 
-// An opener opens files below a folder: *os.Root, which follows no link out of it, or tree, which does.
+// An opener opens files below a folder: *os.Root, which does not follow links out of it, or tree,
+// which does.
 type opener interface {
 	Name() string
 	Stat(name string) (fs.FileInfo, error)

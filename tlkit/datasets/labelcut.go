@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A labelCut says how a cell with several labels is taken apart.
+// A labelCut says how to split a cell into labels.
 type labelCut struct {
 	list    bool   // as in ['ant', 'wings'] or {"choices": ["ant", "wings"]}
 	sep     string // "" = the cell is one label
@@ -50,9 +50,9 @@ func (c labelCut) labels(cell string) []string {
 	return found
 }
 
-// cutOf decides whether the cells of a column hold several labels, and how they are separated. The
-// whole column decides: labels recur in other company, words of one name do not. The name of the
-// column may promise several.
+// cutOf decides whether the cells of a column hold several labels, and how they are separated. It
+// looks at the whole column: labels recur in other combinations, the words of a name do not.
+// several says that the column's name suggests several labels.
 func cutOf(col *column, several bool) (labelCut, cutVerdict) {
 	lists := 0
 	for cell := range col.distinct {
@@ -104,7 +104,7 @@ func cutOf(col *column, several bool) (labelCut, cutVerdict) {
 	return labelCut{}, cutOne
 }
 
-// pieces is what a separator makes of the different cells of a column.
+// pieces counts the parts into which a separator splits the distinct cells of a column.
 type pieces struct {
 	cells   int // with two pieces or more
 	tokens  int // different pieces
@@ -146,7 +146,7 @@ func (c labelCut) pieces(col *column) pieces {
 	return p
 }
 
-// parseList reads a list as Python, NumPy or JSON write it: ["ant", "wings"], ['ant' 'wings'],
+// parseList reads a list as Python, NumPy or JSON writes it: ["ant", "wings"], ['ant' 'wings'],
 // {"choices": ["ant"]}.
 func parseList(cell string) ([]string, bool) {
 	if len(cell) < 2 || !strings.ContainsRune("[{(", rune(cell[0])) || !strings.ContainsRune("]})", rune(cell[len(cell)-1])) {
@@ -196,7 +196,7 @@ func parseList(cell string) ([]string, bool) {
 	return quotedWords(inside)
 }
 
-// quotedWords reads words in quotes, with anything but words between them.
+// quotedWords reads quoted words separated by commas or white space.
 func quotedWords(text string) ([]string, bool) {
 	found := []string{}
 	for text != "" {

@@ -107,7 +107,7 @@ func (labelKind) names(d *Dataset, t csvTable, rows []csvRow) ([]string, error) 
 	}
 	switch {
 	case len(rows) > 0 && len(all) == 0:
-		return nil, mark(errCSV, errors.New("datasets: what is to be learnt is empty on every line"))
+		return nil, mark(errCSV, errors.New("datasets: the column to learn is empty on every line"))
 	case len(rows)*len(all) > maxTargets:
 		return nil, mark(errCSV, advice.New(fmt.Errorf("datasets: %d pictures with %d different labels", len(rows), len(all)), "is this a column of sentences?"))
 	case single && len(all) > 1:

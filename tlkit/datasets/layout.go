@@ -14,14 +14,15 @@ import (
 // A layout says how the folders of a listing name labels and splits.
 type layout struct {
 	flat   bool            // no folders: pictures without labels
-	inside string          // the folder below that holds everything, and is to be read instead; "" = none
+	inside string          // the subfolder that holds everything and is read instead; "" = none
 	labels map[string]slot // the label folders
 	// Why the files of other folders are left out; "" is for those that no other entry covers.
 	apart    map[string]string
 	warnings []string
 }
 
-// A slot is what the pictures of a label folder are. The split is "" if the folders name none.
+// A slot is the label and split of the pictures in a label folder. The split is "" if the folders
+// name none.
 type slot struct {
 	split Split
 	label string
@@ -50,15 +51,15 @@ func (y layout) place(rel string) (s slot, why string) {
 	}
 }
 
-// A branch is a folder, seen as what it may mean.
+// A branch is a folder in the tree that layoutOf interprets.
 type branch struct {
 	rel, name     string
 	direct, total int // pictures in it, and with those below it
 	sub           []*branch
 }
 
-// branches returns the folders of a listing as a tree. Pictures are told by their names here,
-// unless no name is that of a picture.
+// branches returns the folders of a listing as a tree. Only files named like pictures count here,
+// or all files if none is.
 func branches(l listing) *branch {
 	root := &branch{rel: "."}
 	at := map[string]*branch{".": root}
@@ -88,7 +89,7 @@ func branches(l listing) *branch {
 	return root
 }
 
-// full returns the folders of a folder that have pictures somewhere below.
+// full returns the subfolders that hold pictures at any depth.
 func (b *branch) full() []*branch {
 	var out []*branch
 	for _, s := range b.sub {
@@ -108,10 +109,10 @@ func called(list []*branch) []string {
 	return out
 }
 
-// inner returns the names of the folders with pictures in a folder.
+// inner returns the names of the subfolders that hold pictures.
 func (b *branch) inner() []string { return called(b.full()) }
 
-// unwrapped goes down where a folder only holds another with the labels: train/train/ants,
+// unwrapped descends while a folder holds nothing but one folder with the labels: train/train/ants,
 // test/images/ants.
 func (b *branch) unwrapped() *branch {
 	for b.direct == 0 {
@@ -125,7 +126,7 @@ func (b *branch) unwrapped() *branch {
 }
 
 // unlabelled reports whether the pictures of a split lie in no label folders: directly in it, or in
-// one folder whose name is no label.
+// one folder whose name is not a label.
 func (b *branch) unlabelled() bool {
 	kids := b.full()
 	return len(kids) == 0 || len(kids) == 1 && saysNothing(kids[0].name)
@@ -161,16 +162,16 @@ func labelsIn(b *branch) layout {
 	return y
 }
 
-// A reading is a folder whose layout is being found out.
+// A reading is a folder whose layout is being determined.
 type reading struct {
 	name    string
 	listing listing
 	root    *branch
 }
 
-// inside returns the folder that holds everything, if the person has named the one above:
-// archive/photos/ants is read as photos/ants. Few pictures beside it, such as a banner, are not
-// taken for content.
+// inside returns the subfolder that holds everything, if the folder above it was named:
+// archive/photos/ants is read as photos/ants. A few pictures beside it, such as a banner, do not
+// count.
 func (r reading) inside() string {
 	kids := r.root.full()
 	if len(kids) != 1 || 10*r.root.direct > r.root.total {
@@ -263,7 +264,7 @@ func (r reading) splits() (layout, error) {
 	}
 }
 
-// share returns how large a part of the smaller list is in both.
+// share returns the fraction of the shorter list that is in both.
 func share(a, b []string) float64 {
 	both := 0
 	for _, n := range a {
@@ -292,7 +293,7 @@ func quoted(list []string) string {
 	return strings.Join(out, ", ")
 }
 
-// labelFoldersFix is how to say that the folders are labels all the same.
+// labelFoldersFix is the advice for folders that are labels after all.
 const labelFoldersFix = "or, if the top folders are the labels, say so with --label-folders (in Go, LabelFolders)"
 
 // namedSplits is the layout in which the names of folders say which split they are.
@@ -307,7 +308,7 @@ func (r reading) namedSplits(named, labelled []candidate, others []*branch) (lay
 			other, twice := taken[c.split]
 			switch {
 			case twice && other.sure && !c.sure:
-				y.apart[c.rel] = fmt.Sprintf("the folder %s is the split %s already", other.name, c.split)
+				y.apart[c.rel] = fmt.Sprintf("the folder %s is already the split %s", other.name, c.split)
 			case twice:
 				return y, advice.New(fmt.Errorf("datasets: %s has two folders that mean the split %q: %q and %q", r.name, c.split, other.name, c.name), "keep one")
 			default:
@@ -386,7 +387,7 @@ func (r reading) withoutTrain(y layout, taken map[Split]candidate, others []*bra
 		"call the folder to train on train, with a folder for each label in it, or move %s elsewhere, %s", quoted(splits), labelFoldersFix)
 }
 
-// flatSplits is for folders that are called like splits and have no label folders in them.
+// flatSplits is the layout of folders that are named like splits and hold no label folders.
 func (r reading) flatSplits(named []candidate, others []*branch) (layout, error) {
 	var splits []string
 	found := map[Split]bool{}
@@ -420,8 +421,8 @@ func (r reading) tables() []string {
 	return found
 }
 
-// noSplits is for folders of which none is called like a split: labels, unless they hold the same
-// folders.
+// noSplits is the layout of folders without the name of a split: they are labels, unless they hold
+// the same folders.
 func (r reading) noSplits(kids []*branch) (layout, error) {
 	y := labelsIn(r.root)
 	if sets := holders(kids); len(sets) == 1 && 10*sets[0].total >= 9*r.root.total {
@@ -470,7 +471,7 @@ func (r reading) noSplits(kids []*branch) (layout, error) {
 	}
 	for _, kid := range kids {
 		if slices.Contains(containers, strings.ToLower(kid.name)) {
-			y.warn("the folder %q is taken for a label; if it is none, sort its pictures into label folders or list them in a CSV file", kid.name)
+			y.warn("the folder %q is taken for a label; if it is not one, sort its pictures into label folders or list them in a CSV file", kid.name)
 		}
 	}
 	if outer := nested(kids); len(outer) > 0 {
@@ -479,10 +480,10 @@ func (r reading) noSplits(kids []*branch) (layout, error) {
 	return y, nil
 }
 
-// containers are names that few people give a label.
+// containers are folder names that are rarely labels.
 var containers = []string{"image", "images", "img", "imgs", "data", "dataset", "pictures", "files", "annotations", "masks", "labels"}
 
-// telling leaves out names such as images, which are no labels.
+// telling leaves out names such as images, which are not labels.
 func telling(names []string) []string {
 	return slices.DeleteFunc(names, saysNothing)
 }
@@ -521,7 +522,7 @@ func splitAndLabel(kids []*branch) (names []string) {
 	return nil
 }
 
-// nested returns kids if each of them only holds several folders.
+// nested returns kids if each of them holds several folders and no pictures of its own; else nil.
 func nested(kids []*branch) []*branch {
 	for _, k := range kids {
 		if k.direct > 0 || len(k.full()) < 2 {

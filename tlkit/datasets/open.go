@@ -43,19 +43,19 @@ type Options struct {
 	// any number.
 	BadLimit float64
 
-	// LabelFolders takes the top folders for labels, whatever they are called and whatever
-	// they hold. Otherwise Open recognises splits by their names and contents, and fails where
-	// it is unclear whether folders are splits or labels.
+	// LabelFolders takes the top folders for labels, whatever their names and contents. Otherwise
+	// Open recognises splits by names and contents, and fails if it is unclear whether folders are
+	// splits or labels.
 	LabelFolders bool
 
-	// MinPerLabel leaves out labels with fewer pictures in Train, once Valid is chosen, and
-	// reports them; 0 keeps all. Of a picture with several labels, only those labels are left
-	// out. Numbers (the task Values) are not concerned.
+	// MinPerLabel leaves out labels with fewer pictures in Train, once Valid is chosen, and reports
+	// them; 0 keeps all. A picture with several labels loses only those labels. It has no effect on
+	// the task Values.
 	MinPerLabel int
 
-	// Columns says what columns of a CSV file hold, where that cannot be seen from their names and
-	// cells: "patient=ignore, breed=label, fold=split:0". Each entry is a column's name, or its
-	// number from 1, and what it is:
+	// Columns declares columns of a CSV file whose names and cells do not tell what they hold:
+	// "patient=ignore, breed=label, fold=split:0". Each entry is a column's name, or its number
+	// from 1, and a role:
 	//
 	//   - path: the picture.
 	//   - label: its label.
@@ -65,10 +65,10 @@ type Options struct {
 	//   - value: a number to learn.
 	//   - split: train, valid or test; split:3 means that the rows with a 3 are valid, all others
 	//     train.
-	//   - ignore: nothing that is learnt.
+	//   - ignore: not used.
 	//
-	// If what is to be learnt is declared here, further columns that are not understood are
-	// ignored. It is an error for a folder, which has no columns.
+	// If the columns to learn are declared, other columns that are not understood are ignored. For
+	// a folder, which has no columns, Columns must be empty.
 	Columns string
 }
 
@@ -92,7 +92,7 @@ func (o *Options) complete() error {
 		return advice.New(fmt.Errorf("datasets: BadLimit is %v, want 0 to 1 (--bad-limit)", o.BadLimit), "0.05 is usual")
 	}
 	if o.MinPerLabel < 0 {
-		return advice.New(fmt.Errorf("datasets: MinPerLabel is %d, want 0 or more (--min-per-label)", o.MinPerLabel), "2 is what a head needs at least")
+		return advice.New(fmt.Errorf("datasets: MinPerLabel is %d, want 0 or more (--min-per-label)", o.MinPerLabel), "a head needs at least 2")
 	}
 	return nil
 }
@@ -105,18 +105,18 @@ func (o *Options) complete() error {
 //
 // A folder contains train/LABEL/PICTURE, and valid or test in the same form, or
 // LABEL/train/PICTURE; or LABEL/PICTURE, and then Options.Seed chooses a share of each label as
-// Valid. The names of splits may be others, such as val, training_set, seg_test or dev, and the
-// folder may be the only one in the folder named. Where folders look like splits and it is unclear
-// which is which, Open fails; see Options.LabelFolders. Symbolic links are followed, but not in
-// circles. What systems and editors leave between pictures (Thumbs.db, @eaDir, .git) is ignored.
+// Valid. Splits may have other names, such as val, training_set, seg_test or dev, and all of this
+// may lie one or more folders deeper. If folders look like splits and it is unclear which is which,
+// Open fails; see Options.LabelFolders. Symbolic links are followed, except in circles. Files that
+// systems and editors leave behind (Thumbs.db, @eaDir, .git) are ignored.
 //
-// A CSV or TSV file has a column of pictures, which lie below its folder, and what is to be learnt
-// about them: a label; several labels in one cell, as in a;b, or a column of 0 and 1 for each
-// label (the task Labels, unless each picture has exactly one); or numbers (the task Values). It
-// may have a split: words, a column such as is_valid, or a fold that Options.Columns holds out. Names and
-// cells say which column is which, and Report.Table how they were understood. A column that is not
-// understood is an error, until Options.Columns says what it is. Whole numbers may be classes as well as
-// quantities: unless their name says that they are measured (x, age, reach_mm), declare them.
+// A CSV or TSV file has a column that names pictures below its folder, and columns to learn: a
+// label; several labels in one cell, as in a;b, or a column of 0 and 1 for each label (the task
+// Labels, unless each picture has exactly one); or numbers (the task Values). It may have a split:
+// a column of words, a column such as is_valid, or a fold that Options.Columns holds out. Open
+// infers the role of each column from its name and cells, and Report.Table says how. A column that
+// is not understood is an error until Options.Columns declares it. Whole numbers can be classes or
+// quantities: unless the column's name suggests a measurement (x, age, reach_mm), declare it.
 // Labels are numbered in byte order of their names. Pictures are JPEG, PNG, GIF or WebP files.
 //
 // If the files of a folder are those of a ready set, the result is that set: Dataset.Set is

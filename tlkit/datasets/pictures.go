@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Pictures returns the paths of all files named like pictures in a folder and the folders below
-// it, in order, without labels or splits. It follows links and passes over what systems and
-// editors leave, as [Open] does. It opens no file.
+// Pictures returns the paths of all files named like pictures in a folder and the folders below it,
+// in order, without labels or splits. Like [Open], it follows links and ignores files that systems
+// and editors leave behind. It does not open the files.
 func Pictures(ctx context.Context, dir string) ([]string, error) {
 	l, err := walk(ctx, dir)
 	if err != nil {

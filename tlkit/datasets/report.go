@@ -157,8 +157,8 @@ func (r Report) SkippedLine() string {
 	return "skipped: " + strings.Join(parts, "; ")
 }
 
-// WriteLeftOut writes a CSV file of everything that was left out: file, kind and reason. The kinds
-// are unreadable, no picture, and skipped.
+// WriteLeftOut writes a CSV file that lists everything that was left out: file, kind and reason.
+// The kinds are unreadable, no picture, and skipped.
 func (r Report) WriteLeftOut(w io.Writer) error {
 	c := csv.NewWriter(w)
 	_ = c.Write([]string{"file", "kind", "reason"})

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// smallFix is how to leave out the labels that have too few pictures.
+// smallFix is the advice to leave out labels with too few pictures.
 const smallFix = ", or leave out all such labels with --min-per-label 2 (in Go, MinPerLabel)"
 
 // leaveOutSmall removes labels with fewer than least pictures in Train.

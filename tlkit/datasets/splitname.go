@@ -22,7 +22,7 @@ var fillers = []string{
 	"split", "splits", "folder", "dir", "directory", "files", "samples", "part", "subset", "full", "x", "px",
 }
 
-// noLabels are names of the one folder that holds pictures without labels.
+// noLabels are names of a folder that holds pictures without labels.
 var noLabels = []string{"unknown", "unlabeled", "unlabelled", "all", "none", "pred", "predict"}
 
 // A splitName is what the name of a folder says about a split.
@@ -53,8 +53,8 @@ func splitNamed(name string) (n splitName, ok bool) {
 	return n, ok
 }
 
-// nameWords takes a name apart at everything that is not a letter, and at capitals within words.
-// "hold out" is one word, "trainset" is two.
+// nameWords splits a name at everything that is not a letter, and at capitals within words. "hold
+// out" is one word, "trainset" is two.
 func nameWords(name string) []string {
 	var words []string
 	var word []rune
@@ -83,7 +83,7 @@ func nameWords(name string) []string {
 	return words
 }
 
-// splitCompound takes a word such as trainset apart.
+// splitCompound splits a word such as trainset.
 func splitCompound(word string) []string {
 	if _, ok := folderWords[word]; ok {
 		return []string{word}

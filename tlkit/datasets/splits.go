@@ -9,7 +9,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
 
-// A flag is a column of yes and no that says which split a picture is in.
+// A flag is a yes-or-no column that says which split a picture is in.
 type flag struct {
 	column  int
 	yes, no Split // no "" = another column decides, else train
@@ -106,7 +106,7 @@ func (c *csvColumns) understandSplit() error {
 	}
 	switch {
 	case len(named) > 1:
-		return advice.New(fmt.Errorf("the columns %s both name splits", titles(named)), "leave one out: %s", tell(keys(named[1:]), roleIgnore))
+		return advice.New(fmt.Errorf("the columns %s both name splits", titles(named)), "leave one out: %s", columnFlag(keys(named[1:]), roleIgnore))
 	case len(named) == 1 && named[0].splits == 0 && named[0].detail == "" && len(named[0].distinct) > 0:
 		if _, ok := flagNamed(named[0].name); !ok || !named[0].boolean {
 			return heldOut(named[0], "it does not say train, valid or test")
@@ -152,7 +152,7 @@ func (c *csvColumns) useSplit(col *column) {
 	c.said = append(c.said, "split in "+col.in())
 }
 
-// understandFolds stops at a column of folds, which does not say by itself which fold is held out.
+// understandFolds returns an error for a column of folds that does not say which fold to hold out.
 func (c *csvColumns) understandFolds() error {
 	for _, col := range c.of("") {
 		if !foldWords.has(col.name, besideFold) {
@@ -163,18 +163,18 @@ func (c *csvColumns) understandFolds() error {
 			continue
 		}
 		if len(col.distinct) > 0 {
-			return heldOut(col, "it is not said which one is held out")
+			return heldOut(col, "nothing says which one to hold out")
 		}
 	}
 	return nil
 }
 
-// heldOut is the error for a column that deals the pictures into parts without names.
+// heldOut is the error for a column that divides the pictures into unnamed parts.
 func heldOut(col *column, why string) error {
 	parts := sortedKeys(col.distinct)
 	key := []string{col.key()}
-	return advice.New(fmt.Errorf("the column %s deals the pictures into %d parts (%s), and %s", col.title(), len(parts), shorten(strings.Join(parts, ", ")), why),
-		"to hold out the rows with %s: %s; to leave the column out: %s", parts[0], tell(key, roleSplit+role(":"+parts[0])), tell(key, roleIgnore))
+	return advice.New(fmt.Errorf("the column %s divides the pictures into %d parts (%s), and %s", col.title(), len(parts), shorten(strings.Join(parts, ", ")), why),
+		"to hold out the rows with %s: %s; to leave the column out: %s", parts[0], columnFlag(key, roleSplit+role(":"+parts[0])), columnFlag(key, roleIgnore))
 }
 
 // splitsOfFolders returns the splits that the top folders of the pictures name, if all of them do

@@ -16,8 +16,8 @@ const (
 	maxTargets = 1 << 27 // pictures times labels
 )
 
-// understandTask decides what is learnt. Columns that remain without a role are an error: what is
-// not understood is neither learnt nor passed over.
+// understandTask decides what to learn. Columns left without a role are an error: a column that is
+// not understood is neither learnt nor ignored.
 func (c *csvColumns) understandTask(g grid) error {
 	label, labels, value := c.of(roleLabel), c.of(roleLabels), c.of(roleValue)
 	if len(label)+len(labels)+len(value) > 0 {
@@ -27,7 +27,7 @@ func (c *csvColumns) understandTask(g grid) error {
 	}
 	switch {
 	case len(value) > 0 && len(label)+len(labels) > 0 || len(label) > 0 && len(labels) > 0:
-		return advice.New(errors.New("label, labels and value are declared together"), "declare one of them: what is learnt is either one label, several labels, or values")
+		return advice.New(errors.New("label, labels and value are declared together"), "declare one of them: a table gives one label, several labels, or values")
 	case len(value) > 0:
 		return c.learnValues(value)
 	case len(label) > 1 || len(labels) > 1 && allBoolean(labels):
@@ -46,7 +46,7 @@ func allBoolean(cols []*column) bool {
 	return !slices.ContainsFunc(cols, func(col *column) bool { return !col.boolean })
 }
 
-// guessTask decides what is learnt by the columns that are left.
+// guessTask decides what to learn from the columns that are left.
 func (c *csvColumns) guessTask(g grid) error {
 	rest := c.of("")
 	var named []*column
@@ -72,7 +72,7 @@ func (c *csvColumns) guessTask(g grid) error {
 		}
 		return c.learnLabels(named)
 	case len(named) > 1 && !(allBoolean(rest) && len(rest) > len(named)):
-		return advice.New(fmt.Errorf("the columns %s each look like what is to be learnt", described(named)), "say which one is: %s", tell([]string{named[0].key()}, roleLabel))
+		return advice.New(fmt.Errorf("the columns %s each look like the column to learn", described(named)), "choose one: %s", columnFlag([]string{named[0].key()}, roleLabel))
 	case len(named) == 1 && len(others) > 0 && allBoolean(rest):
 		named = nil // one of the labels may be called tag
 	case len(named) == 1:
@@ -99,8 +99,8 @@ func learnable(col *column) bool {
 	return labelWord.has(col.name, besideLabel) || severalWords.has(col.name, besideLabel)
 }
 
-// understandable reports whether a column that is alone beside the pictures is what is to be
-// learnt, whatever its name is: words that recur, or two values.
+// understandable reports whether the only column beside the pictures can be learnt whatever its
+// name: its words recur, or it has two values.
 func (c *csvColumns) understandable(col *column) bool {
 	if suspicious(col) {
 		return false
@@ -108,12 +108,12 @@ func (c *csvColumns) understandable(col *column) bool {
 	return col.boolean || !col.numbers && col.others == "" && !col.unique()
 }
 
-// empty returns the columns without a cell, of a name.
+// empty returns the named columns that have no cells.
 func (c *csvColumns) empty() []*column {
 	return slices.DeleteFunc(c.of(roleIgnore), func(col *column) bool { return len(col.distinct) > 0 || col.asked || c.header && col.name == "" })
 }
 
-// boxWords are words in names of columns of object detection.
+// boxWords are words in the column names of object detection.
 var boxWords = wordsOf("xmin xmax ymin ymax bbox box bndbox polygon region segmentation")
 
 // stopAt is the error for columns that are not understood, beside those that are.
@@ -129,7 +129,7 @@ func (c *csvColumns) stopAt(cols []*column, understood ...*column) error {
 	if slices.ContainsFunc(cols, func(col *column) bool { return boxWords.has(col.name, wordsOf("x y w h attributes id count shape")) }) {
 		cause = fmt.Errorf("%w: boxes are not learnt, only what a whole picture shows", cause)
 	}
-	ignore := tell(keys(cols), roleIgnore)
+	ignore := columnFlag(keys(cols), roleIgnore)
 	if len(understood) > 0 {
 		instead := ""
 		if len(cols) == 1 {
@@ -137,22 +137,22 @@ func (c *csvColumns) stopAt(cols []*column, understood ...*column) error {
 			if cols[0].numbers && !cols[0].boolean {
 				r = roleValue
 			}
-			instead = "; to learn it instead: " + tell(keys(cols), r)
+			instead = "; to learn it instead: " + columnFlag(keys(cols), r)
 		}
-		return advice.New(cause, "to leave %s out: %s; to learn only %s, whatever else there is: %s%s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)",
-			map[bool]string{true: "it", false: "them"}[len(cols) == 1], ignore, titles(understood), tell(keys(understood), likelyRole(understood[0])), instead)
+		return advice.New(cause, "to leave %s out: %s; to learn only %s and ignore all others: %s%s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)",
+			map[bool]string{true: "it", false: "them"}[len(cols) == 1], ignore, titles(understood), columnFlag(keys(understood), likelyRole(understood[0])), instead)
 	}
 	likely := prefer(cols, func(col *column) bool { return measured([]*column{col}) })
-	text := tell(keys(likely), roleValue)
+	text := columnFlag(keys(likely), roleValue)
 	if !measured(likely) {
 		likely = prefer(cols, func(col *column) bool {
 			return !col.fractions && !col.unique() && !suspicious(col) && len(col.distinct) > 1
 		})[:1]
-		if text = tell(keys(likely), likelyRole(likely[0])); likely[0].numbers && !likely[0].boolean {
-			text = fmt.Sprintf("%s for classes, or %s for numbers", tell(keys(likely), roleLabel), tell(keys(likely), roleValue))
+		if text = columnFlag(keys(likely), likelyRole(likely[0])); likely[0].numbers && !likely[0].boolean {
+			text = fmt.Sprintf("%s for classes, or %s for numbers", columnFlag(keys(likely), roleLabel), columnFlag(keys(likely), roleValue))
 		}
 	}
-	return advice.New(cause, "say what is to be learnt, and the others are left out: %s; or leave out what is not: %s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)", text, ignore)
+	return advice.New(cause, "declare what to learn, and the others are ignored: %s; or declare what to ignore: %s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)", text, ignore)
 }
 
 // likelyRole is the role that fits the cells of a column to be learnt.
@@ -180,7 +180,7 @@ func described(cols []*column) string {
 	return strings.Join(all, ", ")
 }
 
-// suspicious reports whether the name of a column says that it is no label or value.
+// suspicious reports whether the name of a column says that it is neither a label nor a value.
 func suspicious(col *column) bool {
 	return !indexWords.has(col.name) && slices.ContainsFunc(nameWords(col.name), func(w string) bool { return notMeasured[w] })
 }
@@ -272,7 +272,7 @@ func paired(rows [][]string, a, b int) bool {
 // learnColumn learns one column: a label, several labels, or a number.
 func (c *csvColumns) learnColumn(col *column) error {
 	if len(col.distinct) == 0 {
-		return advice.New(fmt.Errorf("the column %s, which is to be learnt, is empty on every line", col.title()), "fill it in, or name another column: --column NAME=label")
+		return advice.New(fmt.Errorf("the column to learn, %s, is empty on every line", col.title()), "fill it in, or name another column: --column NAME=label")
 	}
 	if col.numbers && col.fractions && len(col.distinct) > 10 && 2*len(col.distinct) > col.n {
 		return c.learnValues([]*column{col})
@@ -282,7 +282,7 @@ func (c *csvColumns) learnColumn(col *column) error {
 	switch verdict {
 	case cutUnsure:
 		return advice.New(fmt.Errorf("the column %s holds cells such as %q, which may be one label or several", col.title(), shorten(cut.example)),
-			"say what they are: %s, or %s", tell([]string{col.key()}, roleLabel), tell([]string{col.key()}, role("labels:"+cut.word)))
+			"say what they are: %s, or %s", columnFlag([]string{col.key()}, roleLabel), columnFlag([]string{col.key()}, role("labels:"+cut.word)))
 	case cutSeveral:
 		if !cut.list || col.empty > 0 || !onlyOne(col, cut) {
 			return c.useLabels([]*column{col}, cut)
@@ -397,7 +397,7 @@ func (c *csvColumns) learnValues(cols []*column) error {
 	return c.use(cols)
 }
 
-// use takes the names of columns as names of labels or values.
+// use names the labels or values after their columns.
 func (c *csvColumns) use(cols []*column) error {
 	if len(cols) > maxValues {
 		return fmt.Errorf("%d columns to learn, want at most %d", len(cols), maxValues)
@@ -405,7 +405,7 @@ func (c *csvColumns) use(cols []*column) error {
 	for _, col := range cols {
 		switch {
 		case col.name == "":
-			return advice.New(fmt.Errorf("column %d has no name", col.number+1), "what is learnt is called like its column: add a first line such as path,x,y")
+			return advice.New(fmt.Errorf("column %d has no name", col.number+1), "labels and values are named after their columns: add a header such as path,x,y")
 		case slices.Contains(c.names, col.name):
 			return advice.New(fmt.Errorf("two columns are called %q", col.name), "rename one")
 		}

@@ -16,8 +16,8 @@ type taskKind interface {
 	// complete reports whether every picture has a value for each name, so that none can lack one.
 	complete() bool
 
-	// read takes what a line of a CSV file says into row, whose file is set. The error is errBare if
-	// it says nothing.
+	// read reads a line of a CSV file into row, whose file is set. The error is errBare if the line
+	// has no label or value.
 	read(c *csvColumns, rec []string, row *csvRow) error
 	// said is that in words.
 	said(t csvTable, r csvRow) string

@@ -115,7 +115,7 @@ func value(cell string, comma bool) (float64, error) {
 	case err != nil:
 		return 0, advice.New(fmt.Errorf("%q is not a number", cell), "correct it, or declare the column as label or ignore")
 	case math.IsNaN(v) || math.Abs(v) > math.MaxFloat32/4:
-		return 0, advice.New(fmt.Errorf("%q cannot be learnt", cell), "correct it, or remove the line")
+		return 0, advice.New(fmt.Errorf("%q is not finite or is too large", cell), "correct it, or remove the line")
 	}
 	return v, nil
 }

@@ -86,7 +86,8 @@ func byComponents(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// A walker lists a folder. Links wait until everything that is not behind a link is listed.
+// A walker lists a folder. It follows links only after listing everything that is reached without
+// them.
 type walker struct {
 	listing
 	ctx     context.Context
@@ -186,7 +187,7 @@ func (w *walker) follow(s step) error {
 	return w.folder(step{rel: s.rel, real: target, chain: append(slices.Clone(s.chain), filepath.Dir(s.real))})
 }
 
-// destination says where a link wants to lead, in brackets.
+// destination returns the target of a broken link, in parentheses.
 func (w *walker) destination(name string) string {
 	to, err := os.Readlink(name)
 	if err != nil {
@@ -195,13 +196,13 @@ func (w *walker) destination(name string) string {
 	return fmt.Sprintf(" (to %s)", printable(to))
 }
 
-// within reports whether a folder is another one or lies in it.
+// within reports whether a folder is another one or lies below it.
 func within(dir, other string) bool {
 	rel, err := filepath.Rel(other, dir)
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// hiding says how many pictures a hidden folder holds, because they may be meant to be used.
+// hiding says how many pictures a hidden folder holds, because the user may have meant to use them.
 func (w *walker) hiding(real string, e fs.DirEntry) string {
 	if !e.IsDir() || !strings.HasPrefix(e.Name(), ".") {
 		return ""
@@ -237,7 +238,7 @@ var debrisNames = map[string]string{
 	"__pycache__": "Python",
 }
 
-// debrisEnds are the ends of names of backups, unfinished downloads and previews.
+// debrisEnds are the suffixes of backups, unfinished downloads and previews.
 var debrisEnds = []string{"~", ".swp", ".swo", ".swx", ".bak", ".orig", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".aria2", ".lrdata", ".lnk"}
 
 // debris says why a file or folder of this name is never a picture or a label: "" if it may be.
