@@ -1,4 +1,4 @@
-// Package pace estimates how long counted work still takes.
+// Package pace estimates how long counted work will still take.
 package pace
 
 import "time"
@@ -6,16 +6,16 @@ import "time"
 // window is how many observations an estimate remembers.
 const window = 64
 
-// Pace follows one bar after the other. The zero value is ready.
+// Pace follows progress bars, one after another. The zero value is ready to use.
 //
-// The rate is that of the later half of what a bar has shown: parts that were in a cache, and count
-// at once when a bar begins, are soon forgotten, and so is a slow start.
+// The rate is that of the later half of the bar so far, so cached parts, which count at once when a
+// bar begins, and a slow start soon cease to matter.
 type Pace struct {
 	what  string
 	total int64
 	last  mark
 	seen  []mark        // of this bar, oldest first
-	gap   time.Duration // between two of them, at least
+	gap   time.Duration // minimum between two observations
 }
 
 type mark struct {
@@ -23,8 +23,8 @@ type mark struct {
 	done int64
 }
 
-// Step notes how far the work has got. Another what, another total, or less done than before is
-// the begin of a new bar; Step reports whether it is.
+// Step records progress. A different what, a different total, or less done than before begins a new
+// bar; Step reports whether it does.
 func (p *Pace) Step(what string, done, total int64, now time.Time) (fresh bool) {
 	if p.seen == nil || what != p.what || total != p.total || done < p.last.done {
 		first := mark{now, done}
@@ -62,7 +62,7 @@ func (p *Pace) Rate(now time.Time) (parts float64, ok bool) {
 	if len(p.seen) < 3 || now.Sub(p.seen[0].at) < time.Second {
 		return 0, false
 	}
-	from := p.seen[1] // what came at once when the bar began does not count
+	from := p.seen[1] // cached parts, done at once, do not count
 	half := p.seen[0].at.Add(now.Sub(p.seen[0].at) / 2)
 	for _, m := range p.seen[1:] {
 		if m.at.After(half) || m.done == p.last.done {
@@ -74,7 +74,7 @@ func (p *Pace) Rate(now time.Time) (parts float64, ok bool) {
 	if n <= 0 || took <= 0 {
 		return 0, false
 	}
-	// A part that takes much longer than the others lowers the rate before it is done.
+	// A part that takes much longer than the others lowers the rate even before it is done.
 	if waits := now.Sub(p.last.at); waits > 2*took/time.Duration(n) {
 		took += waits
 	}

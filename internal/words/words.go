@@ -11,9 +11,9 @@ import (
 // quoted is the number of characters that Quote shows.
 const quoted = 60
 
-// Quote returns a value of a file that may be hostile in a form that is safe in messages and logs:
-// at most its first 60 characters, with what a terminal could obey escaped, in quotes if it is not
-// a plain name.
+// Quote makes a value from an untrusted file safe for messages and logs. It returns at most the
+// first 60 characters, with control characters escaped, and in quotes unless they form a plain
+// name.
 func Quote(s string) string {
 	cut := ""
 	count := 0
@@ -62,8 +62,8 @@ func Some(names []string) string {
 	return Plain(fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown))
 }
 
-// Nearest returns the name that is most like what was typed: one that it begins or that begins it,
-// or one that is few edits away. It returns "" if none is.
+// Nearest returns the name closest to the typed one: one that shares its beginning, or one that is
+// a few edits away. It returns "" if no name is close.
 func Nearest(typed string, names []string) string {
 	key := func(s string) string {
 		return strings.ToLower(strings.Map(func(c rune) rune {
@@ -77,7 +77,7 @@ func Nearest(typed string, names []string) string {
 	if want == "" || len(want) > 64 {
 		return ""
 	}
-	// So many typing errors leave the word recognisable.
+	// With more errors than this, the word is no longer recognisable.
 	best, least := "", max(1, len(want)/3)
 	for _, n := range names {
 		k := key(n)
@@ -92,8 +92,8 @@ func Nearest(typed string, names []string) string {
 	return best
 }
 
-// DidYouMean returns "did you mean NAME? " for the nearest of the names, to begin an advice with; ""
-// if none is near.
+// DidYouMean returns "did you mean NAME? " for the nearest of the names, for the start of an
+// advice; "" if none is close.
 func DidYouMean(typed string, names []string) string {
 	if n := Nearest(typed, names); n != "" {
 		return fmt.Sprintf("did you mean %s? ", n)

@@ -58,12 +58,12 @@
 // have limits. A view that repeats its storage may be at most four times as large (65,536
 // elements are always allowed).
 //
-// What a file may cost is in proportion to its size, too. Every reader draws from one budget: for
-// what describes the tensors, 16 MiB and 4 bytes for each byte of the file, at most 160 MiB; for
-// what all tensors hold together as float32, views of the same bytes counted each time, 32 MiB and
-// 6 bytes for each byte; and 30 seconds and a second for each 10 MB. JSON is measured before it is
-// decoded: its values, depth, and the length of its texts and numbers. In errors, values of the
-// file are cut at 60 characters and escaped.
+// The cost of reading is also limited in proportion to the size of the file. All readers draw from
+// one budget: for the description of the tensors, 16 MiB plus 4 bytes per byte of the file, at most
+// 160 MiB; for the elements of all tensors as float32, with shared bytes counted for each view, 32
+// MiB plus 6 bytes per byte; and 30 seconds plus a second per 10 MB. JSON is checked before it is
+// decoded: the number of its values, its depth, and the length of its strings and numbers. Error
+// messages show at most 60 characters of a value from the file, escaped.
 //
 // Flipped bits are detected where the format has a checksum: in the records of a PyTorch zip
 // (torch itself does not check them) and of a .keras archive, and in HDF5's fletcher32.

@@ -117,8 +117,8 @@ func hostileTorch() map[string]struct {
 
 		"storage too long":     {tensor(5, 0, []int64{4}, []int64{1}), "has 16 bytes, the pickle says 20"},
 		"storage too short":    {tensor(3, 0, []int64{3}, []int64{1}), "the pickle says 12"},
-		"storage negative":     {tensor(-4, 0, []int64{4}, []int64{1}), "sane length"},
-		"storage huge":         {tensor(1<<62, 0, []int64{4}, []int64{1}), "sane length"},
+		"storage negative":     {tensor(-4, 0, []int64{4}, []int64{1}), "invalid length"},
+		"storage huge":         {tensor(1<<62, 0, []int64{4}, []int64{1}), "invalid length"},
 		"storage absent":       {torchZip(pickled(good), nil), "not in the file"},
 		"two descriptions":     {wrap(pDict(w, pTensor(4, 0, []int64{4}, []int64{1}), pText("v"), pTensor(5, 0, []int64{4}, []int64{1}))), "two ways"},
 		"dimension negative":   {tensor(4, 0, []int64{-4}, []int64{1}), "negative size"},

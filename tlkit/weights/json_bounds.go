@@ -11,13 +11,13 @@ import (
 const (
 	maxJSONNumber = 64       // bytes; a float64 has up to 25
 	maxJSONKey    = 64 << 10 // bytes
-	maxBlanks     = 1 << 20  // bytes, where they are more than all else
-	maxJSONText   = 8 << 20  // bytes of another text: trainers keep their whole settings in one
+	maxBlanks     = 1 << 20  // bytes, if more than half of the text is blank
+	maxJSONText   = 8 << 20  // bytes of any other string: trainers keep all their settings in one
 )
 
-// boundJSON judges a JSON text before a decoder makes values of it, in one pass without memory:
-// how deep it is nested, how long its numbers and texts are, and from the budget how many values
-// it has. Whether it is JSON at all is left to the decoder.
+// boundJSON checks JSON before it is decoded, in one pass that allocates nothing: its depth, the
+// length of its numbers and strings, and, against the budget, the number of its values. Whether it
+// is valid JSON is left to the decoder.
 func boundJSON(text []byte, depth int, b *budget.Budget) error {
 	level, blanks := 0, 0
 	for i := 0; i < len(text); {
@@ -67,7 +67,7 @@ func boundJSON(text []byte, depth int, b *budget.Budget) error {
 	return nil
 }
 
-// boundText returns the length of a text with its closing quote.
+// boundText returns the length of a string up to and including its closing quote.
 func boundText(text []byte) (int, error) {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
@@ -84,10 +84,10 @@ func boundText(text []byte) (int, error) {
 				}
 			}
 			if i > most {
-				return 0, fmt.Errorf("a text of %d bytes that begins with %s, at most %d are read", i, words.Quote(string(text[:64])), most)
+				return 0, fmt.Errorf("a string of %d bytes that begins with %s, at most %d are read", i, words.Quote(string(text[:64])), most)
 			}
 			return i + 1, nil
 		}
 	}
-	return 0, errors.New("a text without end")
+	return 0, errors.New("a string without a closing quote")
 }

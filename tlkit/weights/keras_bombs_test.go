@@ -66,7 +66,7 @@ func TestKerasBombs(t *testing.T) {
 		}),
 		"has 7 bytes for 1073741824 elements":   crafted(func(h *h5Writer) uint64 { return h.object(attribute("layer_names", 1<<30, "abc")) }),
 		"would unpack to":                       kerasArchive(t, zip.Deflate, append(good, make([]byte, 100<<20)...)),
-		"what describes its content is too":     []byte(`{"modelTopology":null,"weightsManifest":[{"paths":[],"weights":[` + strings.Repeat("{},", 2_500_000) + `{}]}]}`),
+		"the description of its content is too": []byte(`{"modelTopology":null,"weightsManifest":[{"paths":[],"weights":[` + strings.Repeat("{},", 2_500_000) + `{}]}]}`),
 		"model.json has 9000000 bytes, at most": []byte(`{"modelTopology":null` + strings.Repeat(" ", 9_000_000-21)),
 		"model.json: nested deeper than":        []byte(`{"modelTopology":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `,"weightsManifest":[{}]}`),
 	} {

@@ -164,8 +164,8 @@ func pairKeras(have []*kerasLayer, want []KerasLayer) map[*KerasLayer]*kerasLaye
 	return pairs
 }
 
-// pairElsewhere pairs the layers that Keras has numbered and that are not in the home container, such
-// as a classifier beside its network, if the rest of the file has as many of their class.
+// pairElsewhere pairs the numbered layers that are not in the home container, such as a classifier
+// beside its network, if the rest of the file has as many layers of their class.
 func pairElsewhere(have []*kerasLayer, want []KerasLayer, pairs map[*KerasLayer]*kerasLayer, taken map[*kerasLayer]bool) {
 	free := map[string][]*kerasLayer{}
 	open := map[string][]*KerasLayer{}

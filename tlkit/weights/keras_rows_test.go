@@ -107,10 +107,10 @@ func TestHDF5CostsAreInProportion(t *testing.T) {
 	}{
 		{"50,000 chunks", chunkedH5{chunks: 50_000, side: 1, filters: 1}.write, ""},
 		{"2,000 small chunks", chunkedH5{chunks: 2_000, side: 1, filters: 1}.write, ""},
-		{"20,000 chunks that are all the same megabyte", chunkedH5{chunks: 20_000, side: 1, n: 1 << 20, filters: 1}.write, "the chunks have more bytes together"},
+		{"20,000 chunks that are all the same megabyte", chunkedH5{chunks: 20_000, side: 1, n: 1 << 20, filters: 1}.write, "the chunks have more bytes in total"},
 		{"chunks that unpack to a gigabyte", chunkedH5{chunks: 1_000, side: 1 << 18, filters: 1}.write, "too large"},
 		{"32 filters", chunkedH5{chunks: 100, side: 1 << 10, filters: 32}.write, "32 filters"},
-		{"2,000 arrays in the same place", sharing, "what its tensors hold together"},
+		{"2,000 arrays in the same place", sharing, "the total size of its tensors"},
 		{"60,000 names from one text", names, "the names of a group"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

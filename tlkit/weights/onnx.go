@@ -81,7 +81,7 @@ type onnxReader struct {
 	held   int // bytes of names and settings
 
 	beside                  map[string]*source // other files with numbers of this network
-	besideBytes, besideUsed int64              // what they hold, and what tensors of it
+	besideBytes, besideUsed int64              // their size, and how much of it tensors use
 }
 
 // model reads a ModelProto. The field numbers are those of onnx.proto:
@@ -321,8 +321,8 @@ func (r *onnxReader) attribute(field protoField, n *ONNXNode, value **protoMessa
 	return nil
 }
 
-// settle compares an attribute with the type that it says it has. Some writers leave out zeros and
-// empty lists.
+// settle checks an attribute against its declared type. Some writers leave out zeros and empty
+// lists.
 func (a *ONNXAttr) settle(kind uint64) {
 	if a.Other != "" || kind == 0 {
 		return

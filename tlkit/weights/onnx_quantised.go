@@ -9,8 +9,9 @@ import (
 	"github.com/tlkit/transfer-learning/internal/words"
 )
 
-// dequantise replaces each DequantizeLinear node of a tensor of the file by the tensor of floats that
-// it computes, under the name of its output. So a quantised network has ordinary weights.
+// dequantise replaces each DequantizeLinear node whose input is a tensor of the file with the float
+// tensor that it computes, under the name of its output, so that a quantised network has ordinary
+// weights.
 func (r *onnxReader) dequantise() error {
 	if !slices.ContainsFunc(r.graph.Nodes, func(n ONNXNode) bool { return n.Op == "DequantizeLinear" }) {
 		return nil
@@ -30,9 +31,9 @@ func (r *onnxReader) dequantise() error {
 			rest = append(rest, n)
 			continue
 		}
-		// Tensors may be shared, but not without end.
+		// Tensors may be shared, but not without limit.
 		if total += int64(q.packed.Len()); total > 2*r.file.src.bytes() {
-			return fmt.Errorf("its DequantizeLinear nodes share their tensors: they make more than %d numbers of a file of %d bytes", 2*r.file.src.bytes(), r.file.src.bytes())
+			return fmt.Errorf("its DequantizeLinear nodes share tensors: they produce more than %d numbers from a file of %d bytes", 2*r.file.src.bytes(), r.file.src.bytes())
 		}
 		t := Tensor{Name: n.Outputs[0], DType: "F32", Shape: q.packed.Shape}
 		t.st = &storage{src: r.file.src, size: 4 * int64(q.packed.Len()), make: q.unpack}
@@ -44,15 +45,15 @@ func (r *onnxReader) dequantise() error {
 	return nil
 }
 
-// quantised is a tensor of integers with what turns it into floats.
+// quantised is a tensor of integers with its scale and zero point.
 type quantised struct {
 	packed, scale Tensor
 	zero          *Tensor
-	inner         int // numbers that follow one another with the same scale
+	inner         int // consecutive numbers with the same scale
 }
 
-// quantisedTensor reports whether a node makes floats of a tensor in the file. Nodes that are not as
-// the standard wants them are left to the reader of the graph, which refuses them.
+// quantisedTensor reports whether a node dequantises a tensor of the file. Nodes that violate the
+// standard are left to the reader of the graph, which refuses them.
 func quantisedTensor(n ONNXNode, tensors map[string]Tensor) (q quantised, ok bool) {
 	if n.Op != "DequantizeLinear" || n.Domain != "" || len(n.Inputs) < 2 || len(n.Inputs) > 3 || len(n.Outputs) != 1 || n.Outputs[0] == "" {
 		return q, false
@@ -116,7 +117,7 @@ func (q quantised) unpack() ([]byte, error) {
 			return nil, err
 		}
 		if q.packed.DType == "I32" && slices.ContainsFunc(zero, func(z int32) bool { return z != 0 }) {
-			return nil, fmt.Errorf("weights: %s has a zero point that is not 0, which 32-bit integers do not have", words.Quote(q.packed.Name))
+			return nil, fmt.Errorf("weights: %s has a nonzero zero point, which 32-bit integers must not have", words.Quote(q.packed.Name))
 		}
 	}
 	out := make([]byte, 4*len(whole))

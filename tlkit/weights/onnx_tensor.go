@@ -119,14 +119,14 @@ func (r *onnxReader) tensor(m protoMessage, name string) error {
 	return r.add(t)
 }
 
-// outsideData says where in another file a tensor has its numbers.
+// outsideData is the place of a tensor's numbers in another file.
 type outsideData struct {
 	file         string
 	offset, size int64
 	sized        bool // the file says how many bytes
 }
 
-// entry reads one pair of a key and a value.
+// entry reads one key-value pair.
 func (d *outsideData) entry(field protoField) error {
 	var key, value string
 	err := field.each(func(field protoField) error {
@@ -160,12 +160,12 @@ func (d *outsideData) entry(field protoField) error {
 	return nil
 }
 
-// maxBeside is how many files a network may be spread over.
+// maxBeside is the largest number of files that a network may be spread over.
 const maxBeside = 512
 
-// outside returns the storage of a tensor that has its numbers in another file. Only files in the
-// folder of the network are opened, and below it. A tensor may share its numbers with others, but
-// all of them together may not hold more than twice what is in the files.
+// outside returns the storage of a tensor whose numbers are in another file. Only files in or below
+// the folder of the network are opened. Tensors may share numbers, but together they may hold at
+// most twice the size of the files.
 func (r *onnxReader) outside(d outsideData, want int64) (*storage, error) {
 	up := slices.Contains(strings.Split(d.file, "/"), "..")
 	if r.file.src.sibling == nil || up || !filepath.IsLocal(d.file) || strings.ContainsAny(d.file, "\\:") {
@@ -194,7 +194,7 @@ func (r *onnxReader) outside(d outsideData, want int64) (*storage, error) {
 		return nil, fmt.Errorf("it needs bytes %d to %d of %s, which has %d", d.offset, d.offset+want, words.Quote(d.file), src.size)
 	}
 	if r.besideUsed += want; r.besideUsed > 2*r.besideBytes {
-		return nil, fmt.Errorf("the tensors share their numbers: they hold more than twice the %d bytes of the files beside the network", r.besideBytes)
+		return nil, fmt.Errorf("the tensors share numbers: together they hold more than twice the %d bytes of the files beside the network", r.besideBytes)
 	}
 	return &storage{src: src, base: d.offset, size: want}, nil
 }

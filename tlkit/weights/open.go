@@ -38,7 +38,7 @@ type File struct {
 	index   map[string]int
 	keras   []*kerasLayer
 	onnx    *ONNX
-	root    any // the object of a PyTorch file, with all that is in it
+	root    any // the unpickled object of a PyTorch file
 }
 
 // Open opens a file of weights and lists its tensors. The first bytes determine the format, not
@@ -232,10 +232,10 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, true
 }
 
-// Size is the number of bytes of the file, and of those beside it that hold its numbers.
+// Size returns the number of bytes of the file and of the files beside it that hold its numbers.
 func (f *File) Size() int64 { return f.src.bytes() }
 
-// Alone reports whether the file holds all its numbers itself, and not in other files beside it.
+// Alone reports whether the file itself holds all its numbers, with none in other files beside it.
 func (f *File) Alone() bool { return len(f.src.files) < 2 }
 
 // Close closes the file. Its tensors cannot be read afterwards.

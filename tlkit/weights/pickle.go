@@ -34,8 +34,7 @@ func newUnpickler(r io.ReaderAt, size int64, b *budget.Budget, persistent func(a
 	return &unpickler{window: window{r: r, size: min(size, maxPickle), whole: size}, budget: b, persistent: persistent}
 }
 
-// What values cost in memory, in bytes: on average an operation, a value in a list, and a value in
-// a map.
+// The average memory in bytes of an operation, a value in a list, and a value in a map.
 const (
 	costOp   = 48
 	costItem = 16

@@ -270,7 +270,7 @@ func (u *unpickler) pushBytes(n uint64) error {
 	return u.push(bytes.Clone(b))
 }
 
-// text reads a length of n bytes, and then as many as it says, which are going to be kept.
+// text reads a length of n bytes and then that many bytes, which the result keeps.
 func (u *unpickler) text(n uint64) ([]byte, error) {
 	b, err := u.counted(n)
 	if err == nil {
@@ -282,7 +282,7 @@ func (u *unpickler) text(n uint64) ([]byte, error) {
 func (u *unpickler) pushGlobal(module, name string) error {
 	g := global{module, name}
 	if dangerous(g) {
-		return fmt.Errorf("the file asks Python to use %s. Weights never do: it would attack users of Python, so it is refused (nothing was executed)", words.Quote(g.String()))
+		return fmt.Errorf("the file asks Python to use %s, which weights never need and which can be used for attacks, so it is refused (nothing was executed)", words.Quote(g.String()))
 	}
 	return u.push(g)
 }

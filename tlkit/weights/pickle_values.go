@@ -79,7 +79,7 @@ func (d *dict) get(key string) any {
 	return nil
 }
 
-// shown is a value for messages: a number itself, anything else only what it is.
+// shown describes a value for messages: a number by its value, anything else by its type.
 func shown(v any) string {
 	if n, ok := v.(int64); ok {
 		return strconv.FormatInt(n, 10)

@@ -94,10 +94,10 @@ func (r *Report) prefixHint() string {
 		return ""
 	}
 	if p := prefixBefore(r.Missing, r.Unexpected); p != "" {
-		return fmt.Sprintf("the names in the file have %s before what is wanted: MatchOptions.Rename can strip it", words.Quote(p))
+		return fmt.Sprintf("the names in the file have the prefix %s, which is not wanted: MatchOptions.Rename can strip it", words.Quote(p))
 	}
 	if p := prefixBefore(r.Unexpected, r.Missing); p != "" {
-		return fmt.Sprintf("the names in the file lack %s before them: MatchOptions.Rename can add it", words.Quote(p))
+		return fmt.Sprintf("the names in the file lack the prefix %s: MatchOptions.Rename can add it", words.Quote(p))
 	}
 	return ""
 }

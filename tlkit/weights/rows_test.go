@@ -63,7 +63,7 @@ func TestCostsAreInProportion(t *testing.T) {
 		why  string // "" = it may be opened
 	}{
 		{"a storage of a long integer's length", storageOf(longInt(4_000_000)), "an integer of 4000000 bytes"},
-		{"a storage of a text's length", storageOf(pText(nasty)), "no sane length (a string)"},
+		{"a storage of a text's length", storageOf(pText(nasty)), "an invalid length (a string)"},
 		{"a format version of a long integer", legacy(longInt(4_000_000)), "an integer of 4000000 bytes"},
 		{"a format version of a text", legacy(pText(nasty)), "legacy format a string"},
 		{"a format version of 200 bytes", legacy("\x8a\xc8" + strings.Repeat("\x7f", 200)), "an integer of 200 bytes"},
@@ -74,12 +74,12 @@ func TestCostsAreInProportion(t *testing.T) {
 		{"metadata of 150,000 pairs", pairs(150_000), "more than 10000 pairs"},
 		{"a header of blanks", safetensorsFile("{"+strings.Repeat(" ", 30<<20)+"}", 0), "are blanks"},
 		{"a header of 100 MB", safetensorsFile("{"+strings.Repeat(" ", 100_000_000)+"}", 0), "at most 33554432"},
-		{"one name of 30 MB", safetensorsFile(`{"`+strings.Repeat("n", 30<<20)+`":{}}`, 0), "a text of 31457280 bytes"},
-		{"a key of a megabyte", safetensorsFile(`{"`+strings.Repeat("\x7f", 1<<20)+`":{}}`, 0), "a text of 1048576 bytes"},
+		{"one name of 30 MB", safetensorsFile(`{"`+strings.Repeat("n", 30<<20)+`":{}}`, 0), "a string of 31457280 bytes"},
+		{"a key of a megabyte", safetensorsFile(`{"`+strings.Repeat("\x7f", 1<<20)+`":{}}`, 0), "a string of 1048576 bytes"},
 		{"an unknown type of five million letters", safetensorsFile(`{"w":{"dtype":"`+strings.Repeat("F", 5_000_000)+`","shape":[],"data_offsets":[0,0]}}`, 0), "is not known"},
 		{"brackets", safetensorsFile(`{"w":`+strings.Repeat("[", 1_000_000), 0), "nested deeper"},
-		{"5,000 views of one storage", views(5_000, 1), "what its tensors hold together"},
-		{"5,000 views with stride 0", views(5_000, 0), "what its tensors hold together"},
+		{"5,000 views of one storage", views(5_000, 1), "the total size of its tensors"},
+		{"5,000 views with stride 0", views(5_000, 0), "the total size of its tensors"},
 		{"100 views of one storage", views(100, 1), ""},
 		{"names of 500 letters", names(20_000), ""},
 		{"8 MB of empty objects", tfjs("[" + strings.Repeat("{},", 2_600_000) + "{}]"), "too large for a file of"},
@@ -120,7 +120,7 @@ func TestBoundJSON(t *testing.T) {
 		t.Error(err)
 	}
 	for text, want := range map[string]string{
-		`[[[[1]]]]`: "deeper than 3", `"` + strings.Repeat("k", maxJSONKey+1) + `" :1`: "a text of", `["abc\"`: "without end", `[-` + strings.Repeat("1", 70): "a number of 71 bytes",
+		`[[[[1]]]]`: "deeper than 3", `"` + strings.Repeat("k", maxJSONKey+1) + `" :1`: "a string of", `["abc\"`: "without a closing quote", `[-` + strings.Repeat("1", 70): "a number of 71 bytes",
 	} {
 		if err := boundJSON([]byte(text), 3, memory().src.budget); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.30s: %v, want %s", text, err, want)

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxHeader = 32 << 20 // bytes; the format allows 100 MB, files of 100,000 tensors need 15 MB
+	maxHeader = 32 << 20 // bytes; the format allows 100 MB, and 100,000 tensors need 15 MB
 	maxPairs  = 10_000   // of metadata
 )
 

@@ -48,7 +48,7 @@ var foreign = []struct{ magic, what string }{
 	{"\x7fELF", "this is a program, not weights"},
 }
 
-// endings are names of files that have no first bytes of their own.
+// endings are extensions of formats that cannot be recognised by their first bytes.
 var endings = []struct{ end, what string }{
 	{".caffemodel", "Caffe's weights"},
 	{".pb", "a graph of TensorFlow"},
@@ -65,7 +65,7 @@ var endings = []struct{ end, what string }{
 	{".distcp", "a part of a checkpoint of torch.distributed.checkpoint"},
 }
 
-// byName says what a file of a format that is not read most likely is, judging by its name.
+// byName says what a file in an unsupported format most likely is, judging by its name.
 func byName(path string) string {
 	lower := strings.ToLower(path)
 	for _, e := range endings {

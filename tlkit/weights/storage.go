@@ -56,7 +56,7 @@ func newOpened(f *os.File) (opened, error) {
 	return opened{f, info.Size(), info.ModTime()}, nil
 }
 
-// beside opens another file of the same folder. Errors do not repeat its name, which is the file's.
+// beside opens another file of the same folder. Its errors leave the name to the caller.
 func (s *source) beside(name string) (io.ReaderAt, int64, error) {
 	r, size, err := s.sibling(name)
 	var p *fs.PathError
@@ -66,7 +66,7 @@ func (s *source) beside(name string) (io.ReaderAt, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if !s.known[name] { // the same file again brings no more numbers
+	if !s.known[name] { // a file counts once
 		if s.known == nil {
 			s.known = map[string]bool{}
 		}

@@ -46,7 +46,7 @@ func (t Tensor) Len() int {
 	return int(n)
 }
 
-// held is the number of bytes that the tensor has when it is read, as float32 or as it is.
+// held returns the number of bytes of the tensor once it is read, as float32 or in its own type.
 func (t Tensor) held() int64 {
 	n, err := elements(t.Shape)
 	if err != nil {

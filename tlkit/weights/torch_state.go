@@ -72,8 +72,8 @@ func (f *File) readState(root any) error {
 // Whole returns the file with all tensors of a PyTorch file, each under its full path of keys:
 // "state_dict.module.conv1.weight", "model_ema.conv1.weight", "optimizer.state.0.exp_avg". It is
 // for callers that look for a network in a checkpoint themselves. Tensors that cannot be read are
-// in Skipped, with the reason. For files of other formats, and where what is beside the state dict
-// is beyond the limits, it returns f. Closing one of the two closes both.
+// in Skipped, with the reason. For files of other formats, and if the rest of the checkpoint
+// exceeds the limits, it returns f. Closing one of the two closes both.
 func (f *File) Whole() *File {
 	root := f.root
 	if root == nil {
@@ -115,10 +115,10 @@ func noTensors(root any) error {
 	if d := asDict(root); d != nil && len(d.keys) > 0 {
 		what += " with the keys " + someKeys(d)
 	}
-	return advice.New(fmt.Errorf("there are no tensors with names in this PyTorch file: it holds %s", what), "in Python torch.save(model.state_dict(), \"weights.pt\")")
+	return advice.New(fmt.Errorf("this PyTorch file has no named tensors: it holds %s", what), "in Python torch.save(model.state_dict(), \"weights.pt\")")
 }
 
-// someKeys returns the first keys of a dict, for people.
+// someKeys lists the first keys of a dict for messages.
 func someKeys(d *dict) string {
 	const most = 20
 	var keys []string
@@ -209,7 +209,7 @@ func (w *walker) walk(name string, v any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d objects inside each other", maxDepth)
 	}
-	// Joining names and remembering the path take memory at every visit, shared values or not.
+	// Joining names and remembering the path take memory at every visit, even of shared values.
 	if err := w.budget.Describe(128 + int64(len(name))); err != nil {
 		return err
 	}

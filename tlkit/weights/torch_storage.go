@@ -55,7 +55,7 @@ func (s *storages) persistent(id any) (any, error) {
 	}
 	length, ok := t[4].(int64)
 	if !ok || length < 0 || length > math.MaxInt64/16 {
-		return nil, fmt.Errorf("storage %s has no sane length (%s)", words.Quote(key), shown(t[4]))
+		return nil, fmt.Errorf("storage %s has an invalid length (%s)", words.Quote(key), shown(t[4]))
 	}
 	st := s.byKey[key]
 	if st == nil {

@@ -62,7 +62,7 @@ func (f *File) readZip() error {
 			return err
 		}
 		if string(order) != "little" {
-			return fmt.Errorf("its numbers are stored in %s-endian order, only little is read: load and save it on an ordinary machine", words.Quote(string(order)))
+			return fmt.Errorf("its numbers are stored in %s-endian order, want little: load and save it on a little-endian machine", words.Quote(string(order)))
 		}
 	}
 	if err := f.src.budget.Describe(int64(min(records[root+"data.pkl"].UncompressedSize64, maxPickle))); err != nil {

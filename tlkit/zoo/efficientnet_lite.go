@@ -78,8 +78,9 @@ func (e efficientNetLite) trunk() backbone.Arch {
 	return e
 }
 
-// otherNames are timm's. Its efficientnet_lite0 has the names of its tf_efficientnet_lite0, but was
-// trained with PyTorch's padding: no file says which of the two it is.
+// otherNames returns the architecture with timm's names. timm's efficientnet_lite0 and
+// tf_efficientnet_lite0 have the same names, but the first was trained with PyTorch's padding, and
+// a file does not say which one it is.
 func (e efficientNetLite) otherNames() []otherNames {
 	if e.names == timmLite {
 		return nil
@@ -88,7 +89,7 @@ func (e efficientNetLite) otherNames() []otherNames {
 	return []otherNames{{"timm", e}}
 }
 
-// liteNames is how a checkpoint names the layers.
+// liteNames is the naming scheme of a checkpoint.
 type liteNames int
 
 const (
@@ -96,7 +97,7 @@ const (
 	timmLite                       // conv_stem, blocks.2.0.conv_pw, ...
 )
 
-// ends returns the names of the first and the last layer, and of the classifier.
+// ends returns the names of the first and last layers and of the classifier.
 func (l liteNames) ends() (stem, last layerNames, classifier string) {
 	if l == timmLite {
 		return layerNames{"conv_stem", "bn1"}, layerNames{"conv_head", "bn2"}, "classifier"
@@ -104,8 +105,8 @@ func (l liteNames) ends() (stem, last layerNames, classifier string) {
 	return layerNames{"_conv_stem", "_bn0"}, layerNames{"_conv_head", "_bn1"}, "_fc"
 }
 
-// layers returns the names of the three layers of a block. A block that does not expand has no
-// first layer.
+// layers returns the names of the three layers of a block. A block without expansion has no first
+// layer.
 func (l liteNames) layers(expands bool) [3]layerNames {
 	switch {
 	case l == timmLite && expands:

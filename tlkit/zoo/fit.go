@@ -15,24 +15,24 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// A checkpoint of one's own rarely looks like a published one. Trainers put a dict around the
-// weights and prefixes before their names, keep an average (EMA) beside them, name the layers
-// otherwise, and train another classifier. fit finds the network in it: it looks for the place
-// where the file agrees with the architecture in names and shapes, tensor by tensor. All of the
-// network up to the features has to be there, and nothing may be there that could belong to it and
-// has no place in it. The classifier is left out if it is another one.
+// A user's checkpoint rarely looks like a published one. Trainers wrap the weights in a dict,
+// prefix their names, keep an average (EMA) beside them, name the layers differently, and train
+// another classifier. fit finds the network: it looks for the place where the file agrees with the
+// architecture in names and shapes, tensor by tensor. The network must be complete up to the
+// features, and the file must not have a tensor that could belong to it but has no place in it. A
+// different classifier is left out.
 
-// trunked is an architecture that can be built without its classifier.
+// trunked is implemented by architectures that can be built without their classifier.
 type trunked interface{ trunk() backbone.Arch }
 
-// otherNames is an architecture that computes the same as another one under other names, whose
-// tensors it asks for in the same order.
+// otherNames is an architecture that computes the same as another one under different names and
+// asks for its tensors in the same order.
 type otherNames struct {
 	by   string // whose names: "timm"
 	arch backbone.Arch
 }
 
-// renamed is an architecture for which files with other names exist.
+// renamed is implemented by architectures for which files with other names exist.
 type renamed interface{ otherNames() []otherNames }
 
 // naming is one way to name the tensors of a network in a file.
@@ -49,13 +49,13 @@ func (n *naming) index() {
 	}
 }
 
-// candidate is a place of a file where the network may be.
+// candidate is a place in a file where the network may be.
 type candidate struct {
 	naming  *naming
 	prefix  string // before all names of the network
 	names   []string
 	keys    []string // of the file, in the order of the declaration; "" = not found
-	shapes  [][]int  // of tensors that are there with another shape
+	shapes  [][]int  // of tensors that have another shape
 	found   int      // tensors of the trunk
 	classes int      // tensors of the classifier
 }
@@ -73,11 +73,11 @@ type fitter struct {
 	cands     []*candidate
 }
 
-// fit finds the network in a file and returns how to match it. It drops the classifier of n if the
-// file has another one or none.
+// fit finds the network in a file and returns the options to match it with. It drops the classifier
+// of n if the file has a different one or none.
 func (n *Net) fit(file *weights.File, entry string) (weights.MatchOptions, error) {
 	if file.Format == "onnx" {
-		return weights.MatchOptions{}, advice.New(fmt.Errorf("%s is an ONNX network, which has an architecture of its own", n.Path), "use it as a model: --model %s --statistics imagenet", n.Path)
+		return weights.MatchOptions{}, advice.New(fmt.Errorf("%s is an ONNX network, which defines its own architecture", n.Path), "use it as a model: --model %s --statistics imagenet", n.Path)
 	}
 	f := newFitter(n, file, entry)
 	if !slices.ContainsFunc(f.names, f.inEntry) {
@@ -114,8 +114,8 @@ func (n *Net) fit(file *weights.File, entry string) (weights.MatchOptions, error
 	return weights.MatchOptions{Rename: func(key string) string { return rename[key] }}, nil
 }
 
-// place is the path of keys to a candidate; "" for the outermost names. All of Keras 3's are in
-// "layers".
+// place returns the path of keys to a candidate; "" for the outermost names. All names of Keras 3
+// are in "layers".
 func (f *fitter) place(c *candidate) string {
 	place := strings.TrimRight(c.prefix, "./")
 	if isKeras(f.file) && place == "layers" {
@@ -150,19 +150,19 @@ func isKeras(file *weights.File) bool {
 	return strings.HasPrefix(file.Format, "keras") || file.Format == "tensorflow.js"
 }
 
-// inEntry reports whether a name is in the part of the file that was asked for.
+// inEntry reports whether a name is in the part of the file that --entry selects.
 func (f *fitter) inEntry(name string) bool {
 	rest, ok := strings.CutPrefix(name, f.entry)
 	return ok && (f.entry == "" || rest == "" || rest[0] == '.' || rest[0] == '/')
 }
 
-// best returns the candidate that holds the whole trunk, or the one that is nearest to that.
+// best returns the candidate that holds the whole trunk, or the one that comes closest.
 func (f *fitter) best() *candidate {
 	if isKeras(f.file) {
 		f.addKeras(f.net.declared)
 		if a, ok := f.net.Row.arch.(trunked); ok && (len(f.cands) == 0 || f.cands[0].classes < f.heads) {
 			if d, err := backbone.Declare(a.trunk(), f.net.Preset.Size); err == nil {
-				f.addKeras(d) // Keras' numbers of layers may be another way round without the classifier
+				f.addKeras(d) // without the classifier Keras may number the layers differently
 			}
 		}
 	} else {
@@ -180,8 +180,8 @@ func (f *fitter) best() *candidate {
 	return best
 }
 
-// rank prefers averaged weights, then a classifier that fits, and takes what only follows another
-// network in its training last.
+// rank prefers averaged weights, then a classifier that fits. Networks that only follow another one
+// in training come last.
 func (f *fitter) rank(c *candidate) int {
 	rank := 0
 	if f.averaged(c.prefix) {
@@ -207,13 +207,14 @@ func (f *fitter) averaged(prefix string) bool {
 	return hasWord(prefix, "ema", "emamodel", "modelema", "swa", "averaged", "average", "avg", "polyak", "shadow", "teacher")
 }
 
-// hasWord reports whether a name has one of the words.
+// hasWord reports whether a name contains one of the words.
 func hasWord(name string, words ...string) bool {
 	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) })
 	return slices.ContainsFunc(parts, func(p string) bool { return slices.Contains(words, p) })
 }
 
-// addNamings adds the places where the file has tensors of the network under one of its namings.
+// addNamings adds the places where the file has tensors of the network under one of its naming
+// schemes.
 func (f *fitter) addNamings() {
 	f.addDotted(f.own())
 	if f.complete() {
@@ -251,11 +252,11 @@ func (f *fitter) complete() bool {
 	return slices.ContainsFunc(f.cands, func(c *candidate) bool { return c.found == f.need })
 }
 
-// maxCopies is how many copies of a network are looked at in one file.
+// maxCopies is the largest number of copies of a network that are considered in one file.
 const maxCopies = 16
 
-// addDotted adds a candidate for each prefix before which the whole trunk stands, or for the one
-// with most of it.
+// addDotted adds a candidate for each prefix with the whole trunk, or for the prefix with most of
+// it.
 func (f *fitter) addDotted(n *naming) {
 	votes, order := map[string]int{}, []string{}
 	f.eachSuffix(n, func(prefix, key string, i int) {
@@ -303,14 +304,14 @@ func (f *fitter) eachSuffix(n *naming, visit func(prefix, key string, i int)) {
 	}
 }
 
-// candidate adds a place whose names are those given.
+// candidate adds a place with the given names.
 func (f *fitter) candidate(n *naming, prefix string, names []string) *candidate {
 	c := &candidate{naming: n, prefix: prefix, names: names, keys: make([]string, len(names)), shapes: make([][]int, len(names))}
 	f.cands = append(f.cands, c)
 	return c
 }
 
-// put counts the tensor called key as number i of the declaration, if it has its shape.
+// put takes the tensor called key as number i of the declaration if the shapes agree.
 func (f *fitter) put(c *candidate, i int, key string) {
 	w := f.net.declared.Weights[i]
 	switch {
@@ -326,7 +327,7 @@ func (f *fitter) put(c *candidate, i int, key string) {
 	}
 }
 
-// addNumbered adds the places where the modules of the network stand under numbers, as
+// addNumbered adds the places where the modules of the network have numbers for names, as
 // nn.Sequential(*net.children()) and fastai write them: 0.weight for conv1.weight, 4.0.conv1.weight
 // for layer1.0.conv1.weight. Modules without tensors (ReLU, pooling) leave gaps.
 func (f *fitter) addNumbered(own *naming) {
@@ -388,7 +389,7 @@ func (f *fitter) addNumbered(own *naming) {
 	}
 }
 
-// numbered is a place of a file whose next level of names has numbers.
+// numbered is a place in a file where the next level of names consists of numbers.
 type numberedPlace struct {
 	prefix  string
 	numbers []string // rising
@@ -428,7 +429,7 @@ func (f *fitter) numberedPlaces() (places []*numberedPlace) {
 	return places
 }
 
-// addKeras adds the network as weights.KerasNames finds its layers.
+// addKeras adds the network with the layers that weights.KerasNames finds.
 func (f *fitter) addKeras(d *backbone.Declaration) {
 	if kerasLayers(d) == nil {
 		return
@@ -449,7 +450,7 @@ func (f *fitter) addKeras(d *backbone.Declaration) {
 		if f.net.declared.Weights[i].Stage == backbone.Classifier {
 			continue
 		}
-		// What the network is in is before the name of the layer and that of the tensor.
+		// The last two levels are the layer and the tensor; the rest is where the network lies.
 		in := upTo(key, 2)
 		if first {
 			prefix, first = in, false
@@ -461,7 +462,7 @@ func (f *fitter) addKeras(d *backbone.Declaration) {
 	c.prefix = prefix
 }
 
-// upTo returns a key of Keras without its last levels, with the slash.
+// upTo returns a Keras key without its last levels, with a trailing slash.
 func upTo(key string, levels int) string {
 	for range levels {
 		i := strings.LastIndexByte(strings.TrimSuffix(key, "/"), '/')
@@ -482,8 +483,7 @@ func (f *fitter) copies(c *candidate) (others []*candidate) {
 }
 
 // leftovers returns the tensors that the network does not use. foreign are those that could belong
-// to its trunk and have no place in it; left are the others near it: another classifier, what
-// stands beside the network.
+// to its trunk but have no place in it; left are the others near it, such as another classifier.
 func (f *fitter) leftovers(c *candidate) (left, foreign []string) {
 	used := map[string]bool{}
 	for _, key := range c.keys {
@@ -542,7 +542,7 @@ func (f *fitter) leftovers(c *candidate) (left, foreign []string) {
 	return append(left, beside...), foreign
 }
 
-// headKey is the key of the file that tensor i of the classifier has, or would have.
+// headKey returns the key that tensor i of the classifier has, or would have, in the file.
 func (f *fitter) headKey(c *candidate, i int) string {
 	if c.keys[i] != "" {
 		return c.keys[i]
@@ -554,16 +554,16 @@ func (f *fitter) headKey(c *candidate, i int) string {
 	return c.prefix + name
 }
 
-// module is the first level of a name.
+// module returns the first level of a name.
 func (f *fitter) module(rest string) string {
 	name, _, _ := strings.Cut(rest, string(f.separator))
 	return name
 }
 
-// around is what stands around a network: the state dict of which it is a part.
+// around describes what surrounds a network: the state dict that it is a part of.
 type surroundings struct {
 	prefix string
-	whole  bool // it is the whole checkpoint, with whatever else a trainer saves
+	whole  bool // it is the whole checkpoint, with everything that a trainer saves
 }
 
 func (f *fitter) around(prefix string) surroundings {
@@ -579,9 +579,9 @@ func (f *fitter) around(prefix string) surroundings {
 	return surroundings{prefix: outer, whole: whole}
 }
 
-// headLike reports whether the tensors of a module that the network does not have can be a
-// classifier: there are matrices, or the first convolution takes the features. A lone vector can be
-// a counter or weights of a loss, but one of the width of the features or of a pixel may scale them.
+// headLike reports whether a module that the network does not have can be a classifier: it has
+// matrices, or its first convolution takes the features. A lone vector can be a counter or the
+// weights of a loss, but one as wide as the features or a pixel may scale them.
 func (f *fitter) headLike(keys []string) bool {
 	features, matrices, vectors := f.net.declared.Features, 0, 0
 	for _, key := range keys {
@@ -607,7 +607,7 @@ func (f *fitter) headLike(keys []string) bool {
 	return matrices > 0 || vectors == 0
 }
 
-// notes says what was found where, and what is not used.
+// notes describes what was found where, and what is not used.
 func (f *fitter) notes(c *candidate, left []string, headless bool) (notes []string) {
 	file := filepath.Base(f.net.Path)
 	var where []string
@@ -652,7 +652,7 @@ func (f *fitter) notes(c *candidate, left []string, headless bool) (notes []stri
 	return notes
 }
 
-// list names the first tensors, those with most axes before others, with their shapes.
+// list names the first tensors with their shapes, those with the most axes first.
 func (f *fitter) list(keys []string) string {
 	keys = slices.Clone(keys)
 	slices.SortStableFunc(keys, func(a, b string) int { return min(2, len(f.shapes[b])) - min(2, len(f.shapes[a])) })
@@ -667,10 +667,11 @@ func (f *fitter) list(keys []string) string {
 	return strings.Join(words, ", ")
 }
 
-// brief makes a name of a file safe and short enough for a line.
+// brief makes a name from a file safe and short enough for a line.
 func brief(name string) string { return words.Quote(name) }
 
-// refuse says how the file differs from the network where it comes nearest to it, and what to do.
+// refuse returns an error that says how the closest candidate differs from the network, and what to
+// do.
 func (f *fitter) refuse(c *candidate, foreign []string) error {
 	d := f.net.declared
 	r := &weights.Report{Path: f.net.Path, Wanted: len(d.Weights), Unexpected: foreign, Skipped: f.file.Skipped}
@@ -694,11 +695,11 @@ func (f *fitter) refuse(c *candidate, foreign []string) error {
 	return advice.New(errors.New("weights: "+r.String()), "%s", f.todo())
 }
 
-// todo says what to type next for a file that does not fit.
+// todo returns the advice for a file that does not fit.
 func (f *fitter) todo() string {
 	if len(f.names) >= 20 && len(f.names) <= 5000 {
 		var fits []string
-		known := map[string]bool{} // by golden values, which rows of one architecture share
+		known := map[string]bool{} // by golden values, which the rows of one architecture share
 		for _, r := range Rows() {
 			if r.Name == f.net.Row.Name {
 				continue

@@ -27,11 +27,11 @@ import (
 
 // Options of Load. The zero value fetches what is missing and reports no progress.
 type Options struct {
-	// Weights is a file of yours instead of the row's. It must hold the network up to its features;
-	// what else it holds is found out and said in Net.Notes.
+	// Weights is the path of your own weights, in place of the row's file. They must include the
+	// network up to its features; Net.Notes says what was found in the file.
 	Weights string
-	// Entry is the path of keys to the weights inside that file, such as "state_dict_ema"; "" = where
-	// they are found, averaged ones before others.
+	// Entry is the path of keys to the weights inside that file, such as "state_dict_ema". If it is
+	// empty, Load finds them, and prefers averaged weights.
 	Entry   string
 	Preset  *transforms.Preset // another preset than the row's, for example another size; nil = the row's
 	Offline bool               // use no network
@@ -54,7 +54,7 @@ type Net struct {
 	SHA256    string            // of that file
 	Published bool              // it is the row's published file, not another one from Options.Weights
 	Entry     string            // where in the file the weights are: "state_dict.model"; "" = outermost
-	Notes     []string          // what was found out about the file, a line each, for people
+	Notes     []string          // what was found in the file, one line each
 
 	declared *backbone.Declaration
 	tensors  map[string]weights.Loaded
@@ -327,11 +327,11 @@ func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
 	return backbone.Graph(n.Row.arch, scope, images)
 }
 
-// Variables puts the weights into scope, each under its key. Variables that are there already keep
-// their values, so that a graph that is built again, or after GoMLX has loaded a checkpoint, goes on
-// from what was trained. Weights are trainable unless you have set them otherwise; the statistics of
-// batch norms never are, not even those that a checkpoint made: a
-// gradient step would turn variances negative.
+// Variables puts the weights into scope, each under its key. Existing variables keep their values,
+// so a graph that is built again, or after GoMLX has loaded a checkpoint, continues from the
+// trained values. Weights are trainable unless you have set them otherwise. The statistics of batch
+// norms never are, even if a checkpoint created them: a gradient step could turn variances
+// negative.
 //
 // It is an error if a variable of scope has a weight's key but not its shape.
 func (n *Net) Variables(scope *model.Scope) error {

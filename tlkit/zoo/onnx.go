@@ -22,8 +22,8 @@ import (
 //	tlkit train DIR --model my.onnx --statistics imagenet
 //	tlkit train DIR --model my.onnx#pool/AvgPool:0 --preset resnet18
 //
-// Most ONNX files do not say which pixels their network was trained on, so Load wants
-// Options.Preset. A network that takes bytes does say so: it prepares them itself.
+// Most ONNX files do not say how their network's pictures were prepared, so Load needs
+// Options.Preset. A network that takes bytes needs none: it prepares them itself.
 
 const onnxFamily = "ONNX"
 
@@ -137,7 +137,7 @@ func loadOwn(ctx context.Context, ref onnx.Ref, o Options) (*Net, error) {
 	case p == nil && !takesBytes:
 		return nil, &PresetError{ref.File}
 	case p != nil && takesBytes && (p.Range != row.Preset.Range || p.Mean != row.Preset.Mean || p.Std != row.Preset.Std || p.Channels != row.Preset.Channels):
-		return nil, advice.New(fmt.Errorf("zoo: %s takes pictures as bytes and prepares them itself; the preset %s prepares them, too", ref.File, p.Name), "leave --statistics and --preset away, or say --statistics raw")
+		return nil, advice.New(fmt.Errorf("zoo: %s takes pictures as bytes and prepares them itself; the preset %s would prepare them twice", ref.File, p.Name), "leave out --statistics and --preset, or use --statistics raw")
 	}
 	return row.load(ctx, o)
 }

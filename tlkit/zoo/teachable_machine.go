@@ -69,7 +69,7 @@ func (t teachableMachine) fit(f *weights.File) (backbone.Arch, error) {
 	if len(matrices) == 2 && matrices[0].Shape[1] == matrices[1].Shape[0] && matrices[1].Shape[1] > 0 {
 		return teachableMachine{hidden: matrices[0].Shape[1], classes: matrices[1].Shape[1]}, nil
 	}
-	return t, nil // without a classifier, or with one of another form, which features do not need
+	return t, nil // no classifier, or one of another form: features need none
 }
 
 // Labels returns the names of the outputs of the network's own classifier, nil without one. For a
@@ -83,7 +83,7 @@ func (n *Net) Labels() ([]string, error) {
 	}
 	path := filepath.Join(filepath.Dir(n.Path), "metadata.json")
 	read := readMetadata
-	if lines := filepath.Join(filepath.Dir(n.Path), "labels.txt"); !exists(path) && exists(lines) { // of the export for Keras
+	if lines := filepath.Join(filepath.Dir(n.Path), "labels.txt"); !exists(path) && exists(lines) { // the export for Keras
 		path, read = lines, readNumbered
 	}
 	f, err := os.Open(path)

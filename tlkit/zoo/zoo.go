@@ -12,14 +12,14 @@
 //
 //	net, err := zoo.Load(ctx, "my.onnx", zoo.Options{Preset: &preset})
 //
-// A checkpoint that you have trained elsewhere takes the place of the published file:
+// A checkpoint that you trained elsewhere can replace the published file:
 //
 //	net, err := zoo.Load(ctx, "resnet18", zoo.Options{Weights: "last.ckpt"})
 //	fmt.Println(net.Notes) // last.ckpt: the weights are those under state_dict.model ...
 //
-// The network is found in it by names and shapes, so prefixes and dicts around it do not matter,
-// nor does another classifier. Averaged weights are taken before raw ones, unless Options.Entry
-// says otherwise.
+// Load finds the network in it by names and shapes: prefixes, surrounding dicts and a different
+// classifier do not matter. Averaged weights are preferred to raw ones unless Options.Entry says
+// otherwise.
 //
 // In GoMLX code of your own, net.Graph adds the network to a graph, with its weights as variables
 // of your scope.

@@ -60,10 +60,10 @@ func (d *Dataset) add(x chunk, pieces uint64) error {
 	if err := d.f.spend(readCost, "so many chunks"); err != nil {
 		return err
 	}
-	// Chunks do not share their bytes: thousands that are all the same part of the file would be
-	// read and unpacked again and again.
+	// Chunks must not share bytes: thousands of chunks with the same part of the file would be read
+	// and unpacked again and again.
 	if x.n > math.MaxInt64 || int64(x.n) > d.f.stored {
-		return fmt.Errorf("hdf5: %w: the chunks have more bytes together than a file of %d has", ErrTooLarge, d.f.size)
+		return fmt.Errorf("hdf5: %w: the chunks have more bytes in total than the file, which has %d", ErrTooLarge, d.f.size)
 	}
 	d.f.stored -= int64(x.n)
 	d.chunks = append(d.chunks, x)

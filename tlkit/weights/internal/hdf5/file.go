@@ -45,7 +45,7 @@ type File struct {
 	root       uint64
 	budget     *budget.Budget // for descriptions
 	unpacked   int64          // remaining bytes of unpacked datasets
-	stored     int64          // remaining bytes of chunks as they are in the file
+	stored     int64          // remaining bytes of chunks in the file
 	globalHeap map[uint64]map[uint64][]byte
 	fractal    map[uint64]*fractalHeap
 	seen       map[uint64]bool // objects that a link has reached
