@@ -122,7 +122,7 @@ def folders(folder, valid, train_t, valid_t):
 
 
 def careful(folder, valid, weights, seed, epochs, threads):
-    """One plain, careful recipe without any choice: first the head, on features of three
+    """One plain, careful recipe with fixed settings: first the head, on features of three
     augmented passes; then all layers by AdamW, at rates that fall from the head towards the
     pictures; batch norms keep their statistics. The last epoch counts."""
     torch = torch_on(threads)

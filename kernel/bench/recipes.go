@@ -10,8 +10,8 @@ import (
 // recipeEpochs is how many epochs every recipe fine-tunes.
 const recipeEpochs = 5
 
-// recipes fine-tunes with our plan and with PyTorch's and fastai's recipes, on the same weights and
-// pictures, and compares how many pictures each has right, seed by seed.
+// recipes fine-tunes with our plan and with recipes for PyTorch and fastai, on the same weights and
+// pictures, and compares the number of correct predictions, seed by seed.
 func (s *session) recipes(ctx context.Context) error {
 	if s.Python == "" {
 		return errNoPeer

@@ -57,13 +57,13 @@ type Outcome struct {
 const startup = 2 * time.Minute // a kernel may take this long to answer, on a busy machine too
 
 var ( // tests shorten them
-	spare  = time.Minute      // notebook.py keeps its time limits itself; this much later we do
-	ending = 30 * time.Second // what ending a kernel may take
+	spare  = time.Minute      // how long after its own time limits we end notebook.py
+	ending = 30 * time.Second // for ending a kernel
 )
 
-// Execute runs a notebook through its kernel, as JupyterLab would, and writes the executed notebook.
-// A cell that fails is not an error: it is in the Outcome. When Execute returns, no process that
-// the notebook started is left, also when this process is killed meanwhile.
+// Execute runs a notebook through its kernel, as JupyterLab would, and writes the executed
+// notebook. A cell that fails is not an error: it is in the Outcome. When Execute returns, no
+// process that the notebook started is left, even if this process is killed meanwhile.
 func (j Jupyter) Execute(ctx context.Context, job Job) (Outcome, error) {
 	if job.Timeout < 0 {
 		return Outcome{}, advice.New(fmt.Errorf("setup: a time limit of %s for a cell", job.Timeout), "want a positive one, or 0 for none: --timeout 30m")
@@ -135,8 +135,8 @@ func (job Job) request() ([]byte, error) {
 	}{job, job.Timeout.Seconds(), startup.Seconds()})
 }
 
-// watch is a time limit that each event of notebook.py sets anew. notebook.py ends cells and kernels
-// in time by itself; this is for what no program can promise of itself.
+// watch is a time limit that each event of notebook.py resets. notebook.py enforces the limits
+// itself; watch covers the case in which notebook.py hangs.
 type watch struct {
 	timer *time.Timer
 	mu    sync.Mutex
@@ -157,7 +157,7 @@ func (job Job) watch(stop func()) *watch {
 	return w
 }
 
-// begins notes what happens next and sets its time limit.
+// begins records what happens next and sets its time limit.
 func (w *watch) begins(doing string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

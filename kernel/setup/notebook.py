@@ -44,16 +44,16 @@ def write(path, text):
 
 
 class Stopped(Exception):
-    """Somebody interrupted the run, or the program that asked for it is gone."""
+    """The run was interrupted, or the program that asked for it is gone."""
 
 
 class Failed(Exception):
     """A cell failed; the notebook ends here."""
 
 
-# Texts. Each function takes time in proportion to the text, whatever is in it.
+# Texts. Each function takes time in proportion to the length of the text, whatever its content.
 
-ROOM = re.compile(r"/gonb_[0-9a-f]+/")  # where a cell was compiled says nothing to anybody
+ROOM = re.compile(r"/gonb_[0-9a-f]+/")  # the folder a cell was compiled in is of no interest
 NAME = re.compile(r"(?m)^# gonb_[0-9a-f]+\n?")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LONGEST = 4096  # of a path
@@ -127,7 +127,7 @@ class Outputs:
         self.clear = False  # before the next output
 
     def take(self, msg):
-        """Keeps what a message brings and returns how many characters that is."""
+        """Keeps the output in a message and returns its number of characters."""
         from nbformat.v4 import output_from_msg
 
         kind, content = msg["msg_type"], msg["content"]
@@ -185,7 +185,7 @@ class Outputs:
 
 
 class Session:
-    """A kernel, and the messages between it and us."""
+    """A kernel and the messages exchanged with it."""
 
     def __init__(self, job):
         from jupyter_client import KernelManager
@@ -197,7 +197,7 @@ class Session:
         self.startup = job["startup"]
         self.folder = job["folder"]
         self.group = 0
-        self.cells = {}  # outputs by the id of the request: what comes late still finds its cell
+        self.cells = {}  # outputs by the id of the request, so that late output goes to its cell
         self.places = {}
         self.size = 0
 
@@ -235,7 +235,7 @@ class Session:
         return reply["content"]
 
     def listen(self, request):
-        """Takes what waits on iopub; reports whether the request has been dealt with."""
+        """Takes the pending iopub messages; reports whether the request has been dealt with."""
         idle, until = False, time.monotonic() + 1  # an endless output has a deadline too
         while time.monotonic() < until:
             try:
@@ -264,7 +264,7 @@ class Session:
             if self.km.has_kernel:
                 self.km.shutdown_kernel()
         except (RuntimeError, OSError) as e:
-            print("the kernel does not end by itself:", e, file=sys.stderr)
+            print("the kernel did not shut down, killing it:", e, file=sys.stderr)
         finally:
             self.kill()
             if self.kc:
@@ -299,10 +299,10 @@ def execute(nb, code, session):
                 return n, trouble(cell) or "%s: %s" % (content.get("ename", "error"), content.get("evalue", content["status"]))
     except Failed as e:
         return at, str(e)
-    except (RuntimeError, OSError) as e:  # the kernel does not start, or answers no more
+    except (RuntimeError, OSError) as e:  # the kernel does not start or no longer answers
         return at, "%s: %s" % (type(e).__name__, e)
     finally:
-        # Only now: a child in the background may print after its cell has ended.
+        # Not earlier: a background child may print after its cell has ended.
         for cell, outputs in all_outputs:
             cell.outputs = outputs.finish()
     return 0, ""
@@ -313,7 +313,7 @@ def watch(session):
     while sys.stdin.buffer.read(4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(30)  # for Stopped to be dealt with
+    time.sleep(30)  # time to handle Stopped
     session.kill()
     os._exit(1)
 

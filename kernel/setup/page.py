@@ -1,4 +1,4 @@
-"""Makes one HTML file of an executed notebook, which loads nothing from anywhere.
+"""Makes one self-contained HTML file from an executed notebook.
 
 Every step takes time in proportion to the notebook. nbconvert's own conversion of colour codes
 copies the rest of a text at each of them, and it parses the whole page again to set attributes,
@@ -13,7 +13,7 @@ COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"
 
 
 class Style:
-    """The colours that a text has at one place."""
+    """The colours in effect at one place in a text."""
 
     def __init__(self):
         self.reset()
@@ -81,7 +81,7 @@ class Style:
 
 
 def extended(n):
-    """Takes a colour of 256 or of 16 million from the numbers that follow 38 or 48."""
+    """Takes a 256-colour or true-colour value from the numbers that follow 38 or 48."""
     kind = n.pop(0) if n else 0
     if kind == 2 and len(n) >= 3:
         colour = n[0], n[1], n[2]
@@ -125,7 +125,7 @@ def page(nb, title):
     texts, mark = [], "text-" + secrets.token_hex(8) + "-"
 
     def keep(value):
-        """A mark that stands for a text until nbconvert has parsed its page."""
+        """A placeholder for a text until nbconvert has parsed its page."""
         texts.append(coloured(value))
         return "%s%d;" % (mark, len(texts) - 1)
 
@@ -135,7 +135,7 @@ def page(nb, title):
         if exporter.has_trait(name):
             setattr(exporter, name, "")
     body, _ = exporter.from_notebook_node(nb, resources={"metadata": {"name": title}})
-    # Without its addresses the template still leaves loaders; they would load the page's own address.
+    # Even without URLs the template leaves loaders, which would load the page itself.
     end = body.index("</head>")
     head = re.sub(r'<script\b[^>]*\bsrc\s*=\s*["\']{2}[^>]*>\s*</script>', "", body[:end])
     head = re.sub(r'<script type="module">(?:(?!</script>).)*?mermaid(?:(?!</script>).)*?</script>', "", head, flags=re.S)

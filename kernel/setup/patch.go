@@ -15,7 +15,7 @@ type patch struct {
 	adds                 string // a file of [added] that goes beside it; "" = none
 }
 
-// added are files of ours, each for the folder of the file that its patch changes.
+// added holds our own files, each to go into the folder of the file that its patch changes.
 //
 //go:embed patches
 var added embed.FS
@@ -74,8 +74,8 @@ var patches = []patch{
 		},
 	},
 	{
-		// A message for each print took minutes for long output, and a child in the background,
-		// which inherits the streams, held the cell up until it ended.
+		// One message per print took minutes for long output, and a background child, which
+		// inherits the streams, blocked the cell until it ended.
 		name: "output of any length, and children in the background",
 		file: "github.com/janpfeifer/gonb/internal/jpyexec/jpyexec.go",
 		adds: "output.go",
@@ -133,14 +133,14 @@ var patches = []patch{
 `},
 			{"\t_ = exec.cmdStderr.Close()\n\t_ = exec.cmdStdout.Close()\n", ""},
 			{"\tcmdStdout, cmdStderr                     io.ReadCloser\n", ""},
-			// A program that reads waits forever where nobody can type.
+			// A program that reads its input would wait forever if no one can type.
 			{"\tif exec.millisecondsToInput > 0 {\n\t\texec.handleJupyterInput()\n", "\tif exec.millisecondsToInput > 0 && !exec.withoutInput() {\n\t\texec.handleJupyterInput()\n"},
 			{"\tif exec.stdinContent != nil {\n\t\texec.handleStaticInput()\n\t}\n", "\tif exec.stdinContent != nil {\n\t\texec.handleStaticInput()\n\t} else if exec.withoutInput() {\n\t\t_ = exec.cmdStdin.Close()\n\t}\n"},
 		},
 	},
 	{
-		// The C code of a cgo cell is a comment above import "C", and GoNB composed main.go without
-		// it (this patch and the next three).
+		// The C code of a cgo cell is a comment above import "C", which GoNB dropped when it
+		// composed main.go. This patch and the next three keep it.
 		name: "cgo cells",
 		file: "github.com/janpfeifer/gonb/internal/goexec/goexec.go",
 		adds: "cgo.go",
@@ -161,15 +161,16 @@ var patches = []patch{
 		also: []edit{{"\t\tw.Writef(\"%q\\n\", importDecl.Path)\n\t}\n\tw.Write(\")\\n\\n\")\n\treturn", "\t\tw.Writef(\"%q\\n\", importDecl.Path)\n\t}\n\tw.Write(\")\\n\\n\")\n\tfileToCellIdAndLine = d.renderC(w, fileToCellIdAndLine)\n\treturn"}},
 	},
 	{
-		// Our own setting links within Go, which is quicker and does for everything but C.
+		// By default we use Go's internal linker, which is faster and suffices for everything but
+		// C.
 		name: "cgo cells: linker",
 		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
 		old:  "\tcmd.Dir = s.TempDir\n\tif s.CellIsWasm {\n",
 		new:  "\tcmd.Dir = s.TempDir\n\tif s.usesC() {\n\t\tcmd.Env = append(cmd.Environ(), \"GO_EXTLINK_ENABLED=1\")\n\t}\n\tif s.CellIsWasm {\n",
 	},
 	{
-		// It was started before go.work was there, looked for only once, and asked for its first
-		// answer after twelve seconds.
+		// gopls was started before go.work existed, looked for only once, and took twelve seconds
+		// to its first answer.
 		name: "gopls that comes later",
 		file: "github.com/janpfeifer/gonb/internal/goexec/goexec.go",
 		adds: "gopls.go",
@@ -190,8 +191,8 @@ var patches = []patch{
 		new:  "\t\t\tcase <-time.After(tick):\n",
 		also: []edit{
 			{"\t\t<-time.After(ConnectTimeout)\n", "\t\t<-time.After(tick)\n"},
-			// gopls takes auto for the name of a file. With the cell's go.work it would read and check
-			// the whole checkout; go.mod names what cells need.
+			// gopls takes GOWORK=auto for a file name. With the cell's go.work it would read and
+			// check the whole checkout; go.mod names everything that cells need.
 			{"\tc.goplsExec.Dir = c.dir\n", "\tc.goplsExec.Dir = c.dir\n\tc.goplsExec.Env = append(os.Environ(), \"GOWORK=off\")\n"},
 		},
 	},
@@ -202,8 +203,8 @@ var patches = []patch{
 		new:  "\tCommunicationTimeout = 20 * time.Second\n",
 	},
 	{
-		// The cursor is lost in declarations without braces, among others; gopls was asked about
-		// line 4294967295 then.
+		// The cursor is lost, for example, in declarations without braces; gopls was then asked
+		// about line 4294967295.
 		name: "a lost cursor",
 		file: "github.com/janpfeifer/gonb/internal/goexec/inspect.go",
 		old:  "\tif s.gopls == nil {\n\t\t// gopls not installed.\n\t\treturn make(kernel.MIMEMap), nil\n\t}\n",
@@ -215,8 +216,8 @@ var patches = []patch{
 		},
 	},
 	{
-		// Completion runs GoImports too, and go get takes longer than gopls. Running the cell gets
-		// what is missing.
+		// Completion also runs GoImports, and go get takes longer than gopls. Missing modules are
+		// fetched when the cell runs.
 		name: "completion that gets modules, and failures without words",
 		file: "github.com/janpfeifer/gonb/internal/goexec/execcode.go",
 		adds: "words.go",
@@ -234,14 +235,14 @@ var patches = []patch{
 		new:  "\treturn nbErr.message()\n",
 		also: []edit{
 			{"\ttraceback := make([]string, len(nbErr.Lines))\n\tfor ii, line := range nbErr.Lines {\n\t\ttraceback[ii] = line.getTraceback()\n\t}\n\treturn traceback\n", "\treturn nbErr.traceback()\n"},
-			// Only the line itself: around it is what the kernel has composed.
+			// Show only the line itself: the lines around it were generated by the kernel.
 			{"\tfromLines := lineNum - LinesForErrorContext\n", "\tfromLines := lineNum\n"},
 			{"\ttoLines := lineNum + LinesForErrorContext\n", "\ttoLines := lineNum + 1\n"},
 			{"Cell[%d]: Line %d", "cell [%d], line %d"},
 		},
 	},
 	{
-		// The status of a cell's program is an error already; a command's is not.
+		// A failing cell program is already reported as an error; a failing command is not.
 		name: "a status that is told twice",
 		file: "github.com/janpfeifer/gonb/internal/jpyexec/jpyexec.go",
 		old:  "\tif exec.exitError != nil {\n",
@@ -268,7 +269,7 @@ func (w *jupyterStackTraceMapperWriter) complete(p []byte) []byte {
 	for k := min(len(line), len(path)-1); k > 0 && !wait; k-- {
 		wait = bytes.HasSuffix(line, path[:k])
 	}
-	if wait && len(line) < 4096 { // no longer path is printed
+	if wait && len(line) < 4096 { // longer paths are not printed
 		w.held = append([]byte(nil), line...)
 		p = p[:start]
 	}

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adopt makes this process the parent of descendants whose own parent ends, so that none is lost.
+// adopt makes this process the parent of descendants whose own parent ends, so that none gets lost.
 func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// descendants returns the processes below this one that still run.
+// descendants returns the running processes below this one.
 func descendants() []int {
 	children := map[int][]int{}
 	entries, _ := os.ReadDir("/proc")

@@ -90,8 +90,8 @@ func sweep(temp string) {
 	}
 }
 
-// helpers are the programs of a kernel that have no reason to outlive it.
-// The go command is there because gopls starts it, and a killed gopls leaves it behind.
+// helpers are the programs of a kernel that have no reason to outlive it. The go command is
+// included because gopls starts it, and a killed gopls leaves it behind.
 var helpers = []string{"gonb", "gopls", "go"}
 
 func isHelper(program string) bool { return slices.Contains(helpers, filepath.Base(program)) }

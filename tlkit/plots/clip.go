@@ -21,8 +21,8 @@ func clipArea(pts []point, top, bottom float64) []point {
 	return cut(pts, func(y float64) bool { return y <= bottom }, bottom)
 }
 
-// clip cuts a line at two heights and returns what lies between them, with gaps. Points outside
-// are not dropped: the line leads to the edge where it leaves, and from the edge where it returns.
+// clip cuts a line at two heights and returns what lies between them, with gaps. The line runs to
+// the edge where it leaves and continues from the edge where it returns.
 func clip(pts []point, top, bottom float64) []point {
 	gap := point{math.NaN(), math.NaN()}
 	var out []point

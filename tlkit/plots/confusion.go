@@ -258,7 +258,7 @@ func (m *matrix) heat(pixels int) image.Image {
 	return img
 }
 
-// recallFrom returns where the axis of recall begins: near the lowest interval.
+// recallFrom returns the start of the recall axis: near the lowest interval.
 func (m *matrix) recallFrom() float64 {
 	lowest := 1.0
 	for _, r := range m.classes {

@@ -33,7 +33,7 @@ type curvesChart struct {
 	panels []*curvesPanel
 	notes  []string // small print below
 	border float64  // where fine-tuning starts; NaN = nowhere
-	solved float64  // where the axis of the head's solver ends and that of epochs begins; 0 = one axis
+	solved float64  // end of the solver's axis and start of the epochs' axis; 0 = one axis
 }
 
 // group is the repetitions of one name.
@@ -115,7 +115,7 @@ func (ch *curvesChart) usable(runs []curves.Run) []curves.Run {
 			continue
 		}
 		r = r.Clone()
-		// Points that a file cannot hold may still come from a program.
+		// Programs may pass points that a file cannot hold.
 		r.Points = slices.DeleteFunc(r.Points, func(p curves.Point) bool { return p.Check() != nil })
 		r.Marks = slices.DeleteFunc(r.Marks, func(m curves.Mark) bool { return m.Check() != nil })
 		out = append(out, r)
@@ -157,8 +157,8 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 	}
 	splits := (curves.Run{Points: pointsOf(all)}).Splits(metric)
 	if ch.rivals {
-		// One line per run: the deciding split among those that all runs have to their ends. Folds may
-		// end with the head.
+		// One line per run: the deciding split among those that last to the end of every run. Folds
+		// may end with the head.
 		split := splits[0]
 		for _, s := range []string{curves.Test, curves.Valid, curves.Folds} {
 			lacks := func(g group) bool { return !reaches(g.runs, s, metric) }
@@ -199,7 +199,7 @@ func (ch *curvesChart) panel(metric metrics.Metric, all []curves.Run) *curvesPan
 }
 
 // subtitle says, in the colour of the deciding line, which state was kept and how good it is, or
-// else names the lines. A value at its place in the panel would lie on lines.
+// else names the lines. In the panel, the value would cover lines.
 func (ch *curvesChart) subtitle(p *curvesPanel) {
 	var names []string
 	for _, s := range p.series {
@@ -228,8 +228,8 @@ func (ch *curvesChart) subtitle(p *curvesPanel) {
 	p.sub += ", " + drawable(s.split)
 }
 
-// keptBy returns the line that decided which state was kept, or else one that is reported, and its
-// value there.
+// keptBy returns the line that decided which state was kept, or else a reported line, and its value
+// in that state.
 func (p *curvesPanel) keptBy(g group) (series, sample, bool) {
 	for _, want := range []string{curves.Folds, curves.Valid, curves.Test} {
 		for _, s := range p.series {

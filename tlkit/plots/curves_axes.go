@@ -82,7 +82,7 @@ func (ch *curvesChart) axes() {
 	}
 }
 
-// extent returns the span of everything drawn from an x on.
+// extent returns the span of everything drawn at or after an x.
 func (p *curvesPanel) extent(from float64) span {
 	y := newSpan()
 	for _, s := range p.series {

@@ -205,15 +205,15 @@ func (ch *curvesChart) drawPhases(c *canvas, p *curvesPanel) {
 		return at + w
 	}
 	end := word("frozen", (p.left+x)/2, centre, p.left, x)
-	if p.left+p.w-x < noteStyle.width("fine-tuned") { // a short phase: its name ends with it
+	if p.left+p.w-x < noteStyle.width("fine-tuned") { // a short phase: align its name with its end
 		word("fine-tuned", p.left+p.w, right, end+6, p.left+p.w)
 	} else {
 		word("fine-tuned", (x+p.left+p.w)/2, centre, x, p.left+p.w)
 	}
 }
 
-// drawEnds labels each line at its end. A line that ends early, with the head, is dotted on to its
-// label.
+// drawEnds labels each line at its end. A line that ends early, with the head, continues dotted to
+// its label.
 func (p *curvesPanel) drawEnds(c *canvas) {
 	if !p.ends {
 		return

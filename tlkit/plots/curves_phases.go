@@ -27,10 +27,10 @@ func border(r curves.Run) (step int, epoch float64, ok bool) {
 	return step, epoch, true
 }
 
-// separate gives the two phases of runs an axis each: a head is fitted in steps of a solver, and the
-// network fine-tuned in epochs, which cannot be counted together. In the result, x is the step up
-// to ch.solved, the longest head, and after that ch.solved plus the epochs since. Runs that have no
-// solver, or no fine-tuning, stay as they are.
+// separate gives each of the two phases of a run its own axis: a head is fitted in solver steps and
+// the network fine-tuned in epochs, which have no common unit. In the result, x is the step up to
+// ch.solved, the length of the longest head, and after that ch.solved plus the epochs since. Runs
+// without a solver or without fine-tuning are unchanged.
 func (ch *curvesChart) separate(runs []curves.Run) {
 	tuned := false
 	for _, r := range runs {
@@ -73,7 +73,7 @@ func (ch *curvesChart) separate(runs []curves.Run) {
 	}
 }
 
-// where names a place on the x axis in words.
+// where describes a place on the x axis in words.
 func (ch *curvesChart) where(x float64) string {
 	if ch.solved > 0 && x > ch.solved {
 		return "epoch " + place(x-ch.solved) + " of fine-tuning"
@@ -87,7 +87,7 @@ func (ch *curvesChart) setX(p *curvesPanel, x span) {
 	if ch.solved > 0 {
 		before.hi = ch.solved
 	}
-	// A solver does most in its first iterations.
+	// A solver makes most of its progress in the first iterations.
 	log := ch.axis == curves.Iterations && before.lo >= 1 && before.hi > 12
 	head := whole(span{0, before.hi}, 8)
 	if log {
@@ -109,7 +109,7 @@ func (ch *curvesChart) setX(p *curvesPanel, x span) {
 	}
 	tuning := max(1, x.hi-ch.solved)
 	p.x, p.xName, p.headName = whole(span{0, tuning}, 6).after(head), curves.Epochs, ch.axis
-	for i, t := range p.x.ticks { // the head's part has room for few labels
+	for i, t := range p.x.ticks { // the head's part only has room for a few labels
 		if t.value <= ch.solved && log && t.value > 1 && math.Log10(t.value) != math.Trunc(math.Log10(t.value)) && ch.solved > 30 {
 			p.x.ticks[i].label = ""
 		}
@@ -124,9 +124,9 @@ func (ch *curvesChart) setX(p *curvesPanel, x span) {
 	}
 }
 
-// settle leaves the first steps of a solver out of the span that sets the y axis, if they lie
-// far from everything after: an untrained head says nothing about the trained one. The line then
-// starts at the edge of the panel. It returns what is left out, in words.
+// settle excludes the first steps of a solver from the y axis if they lie far from all later ones:
+// the loss of an untrained head says nothing about the trained one. The line then starts at the
+// edge of the panel. settle describes in words what it left out.
 func (ch *curvesChart) settle(p *curvesPanel, y func(from float64) span) (span, string) {
 	all := y(math.Inf(-1))
 	if ch.axis == curves.Epochs || p.metric == curves.Rate {

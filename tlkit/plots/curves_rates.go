@@ -9,8 +9,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 )
 
-// rates fills the panel of learning rates: for each run one line, the rate of its fastest group of
-// parameters, and for a single run a band down to the slowest. A line for each group would repeat
+// rates fills the panel of learning rates: one line per run, the rate of its fastest group of
+// parameters, and for a single run a band down to the slowest. One line per group would repeat
 // colours, and all of them end at the same place.
 func (ch *curvesChart) rates(p *curvesPanel) {
 	for _, g := range ch.groups {
@@ -85,8 +85,8 @@ func groupsOf(runs []curves.Run) (sub, words string) {
 		fmt.Sprintf(" That is %s; the slowest of %d groups, %s, peaks at %s.", inert(head(high.name)), len(groups), inert(head(low.name)), number(low.peak))
 }
 
-// rateAxis is logarithmic if rates of different sizes have to be told apart: those of groups or
-// runs, or the stairs of a schedule. Else it starts at 0, where a schedule ends.
+// rateAxis is logarithmic if it has to show rates of different magnitudes: those of groups or runs,
+// or the steps of a schedule. Otherwise it starts at 0, where a schedule ends.
 func (p *curvesPanel) rateAxis() axis {
 	var positive []float64
 	all, peaks := newSpan(), newSpan()

@@ -16,7 +16,7 @@ type Picture struct {
 	Prediction  string      // "" = none: a batch grid
 	Probability float64     // of the prediction; 0 = not shown
 	Loss        float64     // of the model on it; 0 = not shown
-	Caption     string      // small print, such as a file name
+	Caption     string      // a note, such as a file name
 	Note        string      // a badge in the corner: "near duplicate"
 }
 
@@ -53,7 +53,7 @@ func Grid(title string, pictures []Picture) Figure {
 // grid is the content of [Grid].
 type grid struct {
 	title         string
-	all           int // of which pictures are shown
+	all           int // number of pictures, shown or not
 	pictures      []Picture
 	tile          float64
 	places        []point         // top left corners
@@ -126,7 +126,7 @@ func (p Picture) judged() (right, known bool) {
 // captionLine is one line of text below a picture: a shape, a word before, the text, and a number at
 // the end.
 type captionLine struct {
-	class             int // whose shape stands before; -1 = none
+	class             int // whose shape comes first; -1 = none
 	before, text, end string
 	st                style
 	col               color.NRGBA
@@ -167,7 +167,7 @@ func (p Picture) caption(width float64, classes []string) []captionLine {
 	return out
 }
 
-// start returns where the text of a line begins.
+// start returns the x at which the text of a line begins.
 func (l captionLine) start() float64 {
 	x := 0.0
 	if l.class >= 0 {
@@ -179,7 +179,7 @@ func (l captionLine) start() float64 {
 	return x
 }
 
-// wrapped breaks a line that is too wide. What stands before and at the end stays in the first.
+// wrapped breaks a line that is too wide. The first part keeps the shape, prefix and number.
 func (l captionLine) wrapped(width float64) []captionLine {
 	room := width - l.start()
 	if l.end != "" {
@@ -207,8 +207,8 @@ func (l captionLine) draw(c *canvas, at point, width float64) {
 	}
 }
 
-// breakText breaks text into lines, the first of which has less room: at spaces and after the signs in
-// file names, and inside a word that is wider than a line.
+// breakText breaks text into lines, the first of which has less room. It breaks at spaces, after
+// punctuation in file names, and inside words that are wider than a line.
 func breakText(st style, s string, first, rest float64) []string {
 	var lines []string
 	line, room := "", first

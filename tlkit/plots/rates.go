@@ -11,9 +11,9 @@ import (
 // Rates draws the result of a learning rate finder: the loss of each step, raw and smoothed,
 // against the learning rate of that step, and the suggested rate (0 = none). The rate axis is
 // logarithmic. The loss axis ends at three times the loss of the first steps, since a loss above
-// that has diverged; lines end at the frame there. If the smoothed loss never falls below that of the
-// first steps by more than their noise, no rate is usable, and the figure says so whatever is
-// suggested.
+// that has diverged; lines end at the frame there. If the smoothed loss never falls below that of
+// the first steps by more than their noise, no rate is usable, and the figure says so even if a
+// rate is suggested.
 func Rates(rates, losses []float64, suggested float64) Figure {
 	if len(rates) != len(losses) || len(rates) == 0 {
 		return failed("rates: %d rates and %d losses: want as many of both, and some", len(rates), len(losses))
@@ -72,11 +72,11 @@ type ratesFigure struct {
 	panel
 	series    series
 	suggested sample // x = 0: none
-	verdict   string // in its place
+	verdict   string // shown in place of suggested
 }
 
-// axes sets the axes and returns the mean loss of the first steps, less twice its standard error: of
-// at most ten, since one alone says little, and at most a quarter of all.
+// axes sets the axes and returns the mean loss of the first steps less twice its standard error. It
+// averages up to ten steps, but at most a quarter of all, because a single step is too noisy.
 func (f *ratesFigure) axes(x span, losses []float64) (level float64) {
 	var first []float64
 	for _, v := range losses {

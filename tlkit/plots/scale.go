@@ -18,7 +18,8 @@ func (s Scale) value(v float64) string {
 	return number(v) + " " + drawable(s.Unit)
 }
 
-// drawn reports whether there is an interval to draw: the zero value is none, as is an unknown one.
+// drawn reports whether there is an interval to draw. The zero value and an unknown interval are
+// not drawn.
 func drawn(i metrics.Interval) bool { return i.Known() && i.Low < i.High }
 
 // words formats a value with its interval for a sentence.

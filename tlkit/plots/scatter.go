@@ -71,7 +71,7 @@ func (s *scatter) layOut() (height float64) {
 	}
 	p.y = y.axis(vertical, 5)
 	p.rightLabels = 10
-	height = 380 + 7*float64(min(max(len(shown)-8, 0), 22)) // names need room
+	height = 380 + 7*float64(min(max(len(shown)-8, 0), 22)) // room for names
 	arrange([]*panel{p}, padding, scatterWidth-padding, padding, height-2*padding+8)
 	return height
 }
@@ -122,7 +122,7 @@ func (s *scatter) draw(c *canvas) {
 		}
 		c.halo(point{b.x, b.y + b.h*0.85}, left, labelStyle, s.hue(i).text, b.text)
 	}
-	// The dots come last, so that no name hides one.
+	// Draw the dots last, so that names do not hide them.
 	for i, d := range s.dots {
 		x, y := p.px(d.X), p.py(d.Y)
 		c.mark(s.hue(i).mark, x, y, 5.4, white)
@@ -143,14 +143,14 @@ func (s *scatter) steps() []point {
 	return steps
 }
 
-// name is where the name of a dot stands.
+// name is the position of a dot's name.
 type name struct {
 	box
 	dot  int
 	text string
 }
 
-// names places the names of the dots, the most important first, if they are few enough to read.
+// names places the names of the dots, the most important first, if there are few enough to read.
 func (s *scatter) names() []name {
 	if len(s.dots) > scatterLabels {
 		return nil

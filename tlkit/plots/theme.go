@@ -53,7 +53,7 @@ var (
 var (
 	good = green
 	bad  = hue{rgb(0xC92A2A), rgb(0xB42318), disc} // a mistake; orange is validation
-	want = purple                                  // what weights expect, beside channels in red, green and blue
+	want = purple                                  // what the weights expect, next to red, green and blue channels
 )
 
 // rampStops are the colours of the blue ramp of heat maps.

@@ -12,17 +12,17 @@ type axis struct {
 	lo, hi float64
 	ticks  []tick
 	log    bool
-	head   *axis // what comes before lo, on a scale of its own and in headShare of the room
+	head   *axis // the part before lo, with its own scale, in headShare of the width
 }
 
-// headShare is the part of an axis of two that its first one takes.
+// headShare is the fraction of a two-part axis that its first part takes.
 const headShare = 0.38
 
 // after returns an axis of two parts: before, and from there a to the end.
 func (a axis) after(before axis) axis {
 	var later []tick
 	for _, t := range a.ticks {
-		if t.value > 0 { // 0 is where the other part ends
+		if t.value > 0 { // the first part ends at 0
 			later = append(later, tick{before.hi + t.value, t.label})
 		}
 	}

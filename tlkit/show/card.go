@@ -9,7 +9,7 @@ import (
 // Card reports that something could not be done, or was interrupted.
 type Card struct {
 	What  string // what was tried: "FitHead of ants-and-bees"
-	Pause bool   // somebody interrupted it, and it goes on when it is run again
+	Pause bool   // it was interrupted, and continues when it is run again
 	Where string // the folder or file it concerns; may be empty
 	Why   string // the reason; line breaks are kept
 	Fix   string // what to type next; may be empty
@@ -53,7 +53,7 @@ func (s *Screen) Card(c Card) {
 var foldedHTML = template.Must(template.New("folded").Funcs(template.FuncMap{"clean": clean}).Parse(
 	`<details><summary>{{clean .Summary}}</summary>{{range .Lines}}<div>{{clean .}}</div>{{end}}</details>`))
 
-// Folded shows one line. In a notebook it opens and shows the others.
+// Folded shows a summary line. In a notebook, the line opens to show the others.
 func (s *Screen) Folded(summary string, lines []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -56,7 +56,7 @@ func (c *cell) send(b bundle) error {
 		data[protocol.MIMETextHTML] = b.html
 	}
 	if b.png != nil {
-		// One form only: a front end that is offered several chooses for itself.
+		// Send one form only: a front end that gets several picks one itself.
 		kind, picture := protocol.MIMEImagePNG, b.png
 		if b.jpeg != nil {
 			kind, picture = jpegType, b.jpeg

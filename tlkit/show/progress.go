@@ -13,7 +13,7 @@ const (
 	betweenStates = 200 * time.Millisecond // in a cell: at most five updates a second
 	firstLine     = 5 * time.Second        // elsewhere: the first line comes after this time,
 	betweenLines  = 30 * time.Second       // the next ones at this interval
-	signOfLife    = 10 * time.Second       // in a cell: how often the time is updated when nothing else is
+	signOfLife    = 10 * time.Second       // in a cell: how often the time is updated without progress
 )
 
 // progress is what is being done and how far it has got.
@@ -98,8 +98,8 @@ func (s *Screen) progressBlock() {
 	}
 }
 
-// words returns the state as in "extracting features: 40 of 397, about 8s left". Where the time that
-// is left is not known, they say how long it has taken so far.
+// words returns the state as in "extracting features: 40 of 397, about 8s left". If the remaining
+// time is not known, it gives the time taken so far.
 func (p *progress) words(now time.Time) string {
 	words := clean(p.what)
 	if p.total > 0 {

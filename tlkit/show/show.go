@@ -129,8 +129,8 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 	return s.keep(name, b)
 }
 
-// photographic draws a figure with photographs at the same scale as PNG, as a JPEG. As a PNG it
-// would be five times as large, and a notebook with a few of them would have megabytes.
+// photographic draws a figure with photographs as a JPEG, at the same scale as PNG. A PNG would be
+// five times as large, and a few of them would make a notebook many megabytes.
 func photographic(d drawer) ([]byte, error) {
 	img, err := d.Image(pictureScale)
 	if err != nil {

@@ -16,8 +16,8 @@ type Table struct {
 	Left    int // the first Left columns are aligned left (words), the others right (numbers)
 }
 
-// The most characters of a cell that are shown; of longer ones, both ends. A page breaks what is
-// wider than it, a terminal does not.
+// The largest number of characters shown of a cell; longer cells keep both ends. A page wraps long
+// text, a terminal does not.
 const (
 	longestHTML = 300
 	longestText = 80

@@ -18,12 +18,12 @@ const (
 type entry struct {
 	name, text string
 	number     bool
-	empty      bool // says nothing: an empty text or list, no value
+	empty      bool // an empty string or list, or no value
 }
 
-// tableOf makes a table from a struct, a map, or a slice of them, behind any number of pointers.
-// A struct is a row for each exported field, a slice a column for each; the fields of structs
-// inside count as its own.
+// tableOf makes a table from a struct, a map, or a slice of them, behind any number of pointers. A
+// struct gets a row for each exported field, a slice a column for each. Fields of nested structs
+// count as fields of the outer one.
 func tableOf(v any) (Table, bool) {
 	value := behind(reflect.ValueOf(v))
 	switch {
@@ -37,9 +37,9 @@ func tableOf(v any) (Table, bool) {
 	return Table{}, false
 }
 
-// behind follows pointers and interfaces; nothing is behind nil.
+// behind follows pointers and interfaces to their value. For nil it returns the zero Value.
 func behind(v reflect.Value) reflect.Value {
-	for range 8 { // a pointer may point at itself
+	for range 8 { // pointers may form a cycle
 		if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
 			return v
 		}
@@ -48,8 +48,8 @@ func behind(v reflect.Value) reflect.Value {
 	return reflect.Value{}
 }
 
-// speaks reports whether a value has a text form of its own. That of an embedded struct says only
-// what that part is.
+// speaks reports whether a value has its own text form. One promoted from an embedded struct
+// describes only that part.
 func speaks(v reflect.Value) bool {
 	if !says(v.Type()) {
 		return false
@@ -72,7 +72,7 @@ var (
 
 func says(t reflect.Type) bool { return t.Implements(stringer) || t.Implements(failure) }
 
-// oneByOne makes a table with a row for each entry that says something.
+// oneByOne makes a table with a row for each entry that is not empty.
 func oneByOne(all []entry) (Table, bool) {
 	t := Table{Header: []string{"", "value"}, Left: 2}
 	for _, e := range all {
@@ -88,8 +88,8 @@ func oneByOne(all []entry) (Table, bool) {
 	return t, len(t.Rows) > 0
 }
 
-// sideBySide makes a table with a row for each element, of a long slice for the first and last ten.
-// Columns that are empty everywhere are left out, words come first.
+// sideBySide makes a table with a row for each element, or for the first and last ten of a long
+// slice. Columns that are empty everywhere are left out, and text columns come first.
 func sideBySide(list reflect.Value) (Table, bool) {
 	var rows []map[string]string
 	var words, numbers []string
@@ -175,7 +175,7 @@ func entries(v reflect.Value, prefix string, depth int) []entry {
 	return out
 }
 
-// keys returns the keys of a map in the order of their text.
+// keys returns the keys of a map, sorted by their text.
 func keys(v reflect.Value) []reflect.Value {
 	out := v.MapKeys()
 	slices.SortFunc(out, func(a, b reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
@@ -214,10 +214,10 @@ func cellOf(v reflect.Value) entry {
 		}
 		return joined(parts)
 	}
-	return entry{empty: true} // functions, channels and what is nested too deeply
+	return entry{empty: true} // functions, channels and values nested too deeply
 }
 
-// listOf writes a list: its values if they are simple, else how many there are.
+// listOf writes a list: its values if they are simple, otherwise their number.
 func listOf(v reflect.Value) entry {
 	switch kind := v.Type().Elem().Kind(); {
 	case v.Len() == 0:

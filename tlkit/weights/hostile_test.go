@@ -110,7 +110,7 @@ func hostileTorch() map[string]struct {
 		"dict laughs":            {wrap(dictLaughs + "t"), "too large for a file of"},
 		"nested dicts":           {wrap(nested), "inside each other"},
 		"list in itself":         {wrap("]q\x00h\x00a"), "tensors"},
-		"no tensors":             {wrap(pDict(w, "K\x05")), "no tensors"},
+		"no tensors":             {wrap(pDict(w, "K\x05")), "no named tensors"},
 		"name too long":          {wrap(pDict(pText(strings.Repeat("n", 600)), pTensor(4, 0, []int64{4}, []int64{1}))), "at most 512"},
 		"name not UTF-8":         {wrap(pDict(pText("\xff\xfe"), pTensor(4, 0, []int64{4}, []int64{1}))), "UTF-8"},
 		"same name twice":        {wrap(pDict(pText("a"), pDict(pText("b"), pTensor(4, 0, []int64{4}, []int64{1})), pText("a.b"), pTensor(4, 0, []int64{4}, []int64{1}))), "two tensors"},

@@ -193,9 +193,9 @@ func TestMatchRefusesWrongWants(t *testing.T) {
 func TestPrefixHint(t *testing.T) {
 	want := []Want{{Name: "conv.weight", Shape: []int{1}}, {Name: "conv.bias", Shape: []int{1}}}
 	_, _, err := Match(memory(counting("model.conv.weight", 1), counting("model.conv.bias", 1)), want, MatchOptions{})
-	checkRefusal(t, err, "have model. before what is wanted")
+	checkRefusal(t, err, "have the prefix model.")
 	_, _, err = Match(memory(counting("weight", 1), counting("bias", 1)), want, MatchOptions{})
-	checkRefusal(t, err, "lack conv. before them")
+	checkRefusal(t, err, "lack the prefix conv.")
 	_, _, err = Match(memory(counting("model.conv.weight", 1), counting("bias", 1)), want, MatchOptions{})
 	if err == nil || strings.Contains(err.Error(), "Rename") {
 		t.Errorf("a hint that does not help: %v", err)

@@ -67,7 +67,7 @@ func TestCostsAreInProportion(t *testing.T) {
 		{"a format version of a long integer", legacy(longInt(4_000_000)), "an integer of 4000000 bytes"},
 		{"a format version of a text", legacy(pText(nasty)), "legacy format a string"},
 		{"a format version of 200 bytes", legacy("\x8a\xc8" + strings.Repeat("\x7f", 200)), "an integer of 200 bytes"},
-		{"a class of a long name", torchZip(pickled(pGlobal("a\x1b[2J", strings.Repeat("b", 1000))+")R"), nil), "no tensors"},
+		{"a class of a long name", torchZip(pickled(pGlobal("a\x1b[2J", strings.Repeat("b", 1000))+")R"), nil), "no named tensors"},
 		{"a size of ten million digits", shape(long), "a number of 10000000 bytes"},
 		{"a fraction of ten million digits", shape("0." + long), "a number of 10000002 bytes"},
 		{"metadata of 2.5 million pairs", pairs(2_500_000), "too large for a file of"},
