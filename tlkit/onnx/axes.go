@@ -49,7 +49,7 @@ func reduceL2(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: Sqrt(reduce(ReduceSum)(e, n, []value{x})[0].node)}
 }
 
-// argMax builds ArgMax and ArgMin. Of equal numbers the first one counts.
+// argMax builds ArgMax and ArgMin. Of equal numbers the first one wins.
 func argMax(e *walk, n weights.ONNXNode, in []value) value {
 	x, axis := in[0].plain(e), e.params.axes[0]
 	find := TopK
@@ -108,7 +108,7 @@ func split(e *walk, _ weights.ONNXNode, in []value) (out []value) {
 	return out
 }
 
-// slice takes a part of each axis. Backward steps are those of the reversed axis.
+// slice takes a part of each axis. Negative steps reverse the axis first.
 func slice(e *walk, n weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
 	x, batch := v.node, e.survey.fact(n.Inputs[0]).batch
@@ -147,7 +147,7 @@ func pad(e *walk, n weights.ONNXNode, in []value) value {
 		if v.last {
 			axis = channelsBehind[i]
 		}
-		if r[0] < 0 || r[1] < 0 { // negative padding cuts off
+		if r[0] < 0 || r[1] < 0 { // negative padding crops
 			v.node = SliceAxis(v.node, axis, AxisRange(max(0, -r[0]), v.node.Shape().Dim(axis)+min(0, r[1])))
 		}
 		all[axis] = compute.PadAxis{Start: max(0, r[0]), End: max(0, r[1])}
@@ -168,7 +168,7 @@ func transpose(e *walk, _ weights.ONNXNode, in []value) value {
 }
 
 // reshape builds every operation that keeps the numbers and their order. A map of one pixel has the
-// same order in both layouts.
+// same order in either layout.
 func reshape(e *walk, n weights.ONNXNode, in []value) value {
 	v, dims := in[0], e.dims(e.survey.facts[n.Outputs[0]])
 	if d := v.dims(); v.last && d[2]*d[3] == 1 {
@@ -215,7 +215,7 @@ func trilu(e *walk, _ weights.ONNXNode, in []value) value {
 	return value{node: TakeLowerTriangular(in[0].plain(e), e.params.sizes[0])}
 }
 
-// fromFront counts indices from 0 where they count from the end.
+// fromFront replaces negative indices, which count from the end, by indices from 0.
 func fromFront(at *Node, size int) *Node {
 	zero := ScalarZero(at.Graph(), at.DType())
 	return Where(LessThan(at, zero), Add(at, Scalar(at.Graph(), at.DType(), size)), at)

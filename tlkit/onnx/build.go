@@ -44,7 +44,7 @@ type walk struct {
 	values map[string]value
 	loaded map[loadedWeight]*Node // each weight is asked for once in a graph
 	survey *survey
-	params params // of the node that is being built
+	params params // of the current node
 }
 
 // loadedWeight is a weight in a graph.
@@ -88,7 +88,7 @@ func (a *Net) Build(b *backbone.Builder, x *Node) backbone.Output {
 			}
 		}
 	}
-	// Something else than one row for a picture is no classifier.
+	// A result other than one row per picture is not a classifier's.
 	if f := survey.fact(a.logits); f.batch == 0 && f.places() == 1 && len(f.shape) == 2 && f.shape[0] == survey.batch {
 		out.Logits = e.get(a.logits).plain(e)
 	}
@@ -137,7 +137,7 @@ func (e *walk) features(v value) *Node {
 	return backbone.GlobalAverage(x)
 }
 
-// dims is the shape of a value for the pictures that are being built.
+// dims returns the shape of a value for the number of pictures in this graph.
 func (e *walk) dims(f fact) []int {
 	d := slices.Clone(f.shape)
 	if f.batch >= 0 {
@@ -146,10 +146,10 @@ func (e *walk) dims(f fact) []int {
 	return d
 }
 
-// maxDepth is how many nodes are built again for one that is behind a stage.
+// maxDepth is the largest number of nodes that are rebuilt for a node beyond a stage.
 const maxDepth = 1000
 
-// convert builds one node. depth counts the nodes that wait for it.
+// convert builds one node. depth is the number of nodes waiting for it.
 func (e *walk) convert(i, depth int) {
 	n := e.nodes[i]
 	defer func() {
@@ -197,10 +197,10 @@ func (e *walk) convert(i, depth int) {
 // there reports whether v is a value at all: an input of a node may be left out.
 func (v value) there() bool { return v.node != nil || v.known != nil }
 
-// set keeps a value, which has to be what the survey said.
+// set stores a value, whose shape must be the one that the survey found.
 func (e *walk) set(name string, v value) {
 	if f := e.survey.facts[name]; v.node != nil && !slices.Equal(v.dims(), e.dims(f)) {
-		panic(fmt.Errorf("its result is %v, the standard says %v", v.dims(), e.dims(f)))
+		panic(fmt.Errorf("its result is %v, want %v according to the standard", v.dims(), e.dims(f)))
 	}
 	e.values[name] = v
 }
@@ -215,7 +215,7 @@ func (e *walk) find(name string, depth int) value {
 		v, ok = e.values[name]
 	}
 	if ok && v.node != nil && v.node.Graph() != e.ref.Graph() && e.survey.facts[name].batch == none && depth < maxDepth {
-		// It was made of weights in front of a stage, in another graph.
+		// It was made from weights before a stage, in another graph.
 		if i, made := e.maker[name]; made {
 			e.convert(i, depth)
 			v = e.values[name]

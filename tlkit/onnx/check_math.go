@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// checkSame is for operations that treat every number alike.
+// checkSame checks operations that work element by element.
 func checkSame(c *check) {
 	c.out[0] = c.in[0]
 	if c.n.Op == "Identity" {
@@ -110,7 +110,7 @@ func checkClip(c *check) {
 	})
 }
 
-// broadcast works out the shape that values are brought to, with missing axes in front.
+// broadcast works out the common shape of values; missing axes are added in front.
 func (c *check) broadcast(in ...fact) fact {
 	rank := 0
 	for _, f := range in {
@@ -143,7 +143,7 @@ func (c *check) broadcast(in ...fact) fact {
 		if out.batch < 0 || i < 0 {
 			continue
 		}
-		// At this axis others have one number for all pictures.
+		// Along this axis the others have one number for all pictures.
 		if f.batch < 0 && f.shape[i] != 1 || f.batch >= 0 && f.shape[i] != out.shape[out.batch] {
 			mixed("%s: one of them is made for a certain number of pictures", listed(in))
 		}
@@ -370,7 +370,7 @@ func checkEinsum(c *check) {
 
 func letters(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
 
-// axesOf returns the axes of a node: input k in newer files, a setting in older ones.
+// axesOf returns the axes of a node: input k in newer files, an attribute in older ones.
 func (c *check) axesOf(k, since int) []int64 {
 	given := c.ints("axes")
 	if c.survey.net.opset >= since && given != nil || c.survey.net.opset < since && len(c.in) > k {
@@ -417,7 +417,7 @@ func checkReduce(c *check) {
 	c.fold(0, func() (*constant, error) { return reduced(c.n.Op, f.known, axes) })
 }
 
-// without is f without some axes, or with one number along them.
+// without returns f without some axes, or with length 1 along them.
 func (c *check) without(f fact, axes []int, keep bool) fact {
 	f.apart(axes...)
 	out := fact{kind: f.kind, shape: []int{}, batch: none}
@@ -437,7 +437,7 @@ func (c *check) without(f fact, axes []int, keep bool) fact {
 	return out
 }
 
-// reduced computes a reduction of a constant; the result has one number along the axes.
+// reduced computes a reduction of a constant; the result has length 1 along the axes.
 func reduced(op string, c *constant, axes []int) (*constant, error) {
 	with, ok := map[string]string{"ReduceSum": "Add", "ReduceMean": "Add", "ReduceMax": "Max", "ReduceMin": "Min", "ReduceProd": "Mul"}[op]
 	if !ok || op == "ReduceMean" && c.ints != nil {
@@ -556,11 +556,11 @@ func checkConstantOfShape(c *check) {
 	value := &constant{dtype: "F32", shape: []int{}, floats: []float32{0}}
 	if a, ok := c.n.Attrs["value"]; ok {
 		if len(a.Strings) != 1 {
-			fail("its value is no tensor")
+			fail("its value is not a tensor")
 		}
 		v, ok := c.survey.net.consts[a.Strings[0]]
 		if !ok || v.len() != 1 {
-			fail("its value is no single number")
+			fail("its value is not a single number")
 		}
 		value = &v
 	}
@@ -611,11 +611,11 @@ func checkTrilu(c *check) {
 	})
 }
 
-// checkCumSum adds up along an axis: of constants only, as tables of positions are computed.
+// checkCumSum computes sums along an axis of a constant, as in tables of positions.
 func checkCumSum(c *check) {
 	f := c.in[0]
 	if v := c.in[1].known; v == nil || len(v.ints) != 1 {
-		fail("its axis is no known number")
+		fail("its axis is not a constant number")
 	}
 	a := axis(c.in[1].known.ints[0], len(f.shape))
 	if c.flag("exclusive", 0) || c.flag("reverse", 0) || f.known == nil {
@@ -640,10 +640,10 @@ func checkCumSum(c *check) {
 	}
 }
 
-var errNoScale = errors.New("its scale or zero point is no known number")
+var errNoScale = errors.New("its scale or zero point is not a constant number")
 
-// checkQuantize checks QuantizeLinear of floats that depend on the picture. Its result is kept in
-// floats here: whole numbers in the range of the type.
+// checkQuantize checks QuantizeLinear of floats that depend on the picture. Its result stays in
+// floats: whole numbers in the range of the type.
 func checkQuantize(c *check) {
 	to := "U8"
 	if c.has(2) {
@@ -675,7 +675,7 @@ func checkDequantize(c *check) {
 	c.macs += float64(product(c.in[0].shape)) * 2
 }
 
-// scale checks scale and zero point: one number, or one for each place along an axis.
+// scale checks scale and zero point: one number, or one per index along an axis.
 func (c *check) scale() {
 	f, s := c.in[0], c.in[1]
 	if !isFloat(s.kind) {

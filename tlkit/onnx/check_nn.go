@@ -21,8 +21,8 @@ func (c *check) picture() fact {
 	return f
 }
 
-// window reads the settings that convolutions and pools share. size is that of the kernel, zero for
-// a pool.
+// window reads the attributes that convolutions and pools share. size is the size of the kernel,
+// zero for a pool.
 func (c *check) window(f fact, size [2]int) backbone.Window {
 	w := backbone.Window{Size: size, Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}}
 	pair := func(name string, field *[2]int) {
@@ -78,7 +78,7 @@ func (c *check) window(f fact, size [2]int) backbone.Window {
 	return w
 }
 
-// stops returns how often a window stops along both axes of a map.
+// stops returns the number of window positions along both axes of a map.
 func stops(f fact, w backbone.Window) [2]int {
 	var out [2]int
 	for i := range 2 {
@@ -91,7 +91,7 @@ func stops(f fact, w backbone.Window) [2]int {
 	return out
 }
 
-var errKernel = errors.New("its kernel is no weight [O,I,H,W]")
+var errKernel = errors.New("its kernel is not a weight [O,I,H,W]")
 
 func checkConv(c *check) {
 	f, k := c.picture(), c.in[1]
@@ -115,7 +115,7 @@ func checkConv(c *check) {
 	c.out[0] = f.result([]int{f.shape[0], k.shape[0], s[0], s[1]})
 	c.params = params{window: w, sizes: []int{groups}}
 	c.macs += float64(product(c.out[0].shape)) * float64(product(k.shape[1:]))
-	// A depthwise convolution is built as shifted pictures, one operation for each place.
+	// A depthwise convolution is built from shifted maps, one operation per place in the kernel.
 	if groups > 1 && groups == f.shape[1] {
 		c.weighed += k.shape[2] * k.shape[3] / 8
 	}
@@ -141,7 +141,7 @@ func checkPool(c *check) {
 		for i := range 2 {
 			d := f.shape[2+i]
 			rest := (d + w.Pads[i][0] + w.Pads[i][1] - w.Size[i]) % w.Stride[i]
-			// A last window that would begin in the padding behind the picture is left out.
+			// A last window that would start in the padding after the picture is left out.
 			if extra := w.Stride[i] - rest; rest > 0 && d+w.Pads[i][0]+w.Pads[i][1]+extra-w.Size[i] < d+w.Pads[i][0] {
 				if mean && padded {
 					fail("ceil_mode together with count_include_pad")
@@ -162,7 +162,7 @@ func checkGlobalPool(c *check) {
 	c.macs += float64(product(f.shape))
 }
 
-// vector checks that an input has one number for each of n channels.
+// vector checks that an input has n numbers, one per channel.
 func (c *check) vector(k, n int) {
 	if f := c.in[k]; len(f.shape) != 1 || f.shape[0] != n || f.batch >= 0 || !isFloat(f.kind) {
 		fail("its input %d is %s, want %d numbers", k, f, n)
@@ -243,15 +243,15 @@ func checkSoftmax(c *check) {
 	c.macs += 4 * float64(product(f.shape))
 }
 
-// resizing is how an axis is resized: for each new place the old ones it is made of, as a matrix
-// [old,new].
+// resizing describes how an axis is resized: a matrix [old,new] with the share of each old place in
+// each new one.
 type resizing struct {
 	axis     int
 	old, new int
 	matrix   []float32
 }
 
-// checkResize works out each axis of a Resize as a matrix; the axes are independent.
+// checkResize computes the matrix of each axis of a Resize; the axes are independent.
 func checkResize(c *check) {
 	f, rank := c.in[0], len(c.in[0].shape)
 	mode := c.text("mode", "nearest", "linear", "cubic")
@@ -317,7 +317,7 @@ func checkResize(c *check) {
 	}
 }
 
-// resizeTo returns the scales or the sizes of a Resize, whichever it has.
+// resizeTo returns the scales or sizes of a Resize, whichever it has.
 func (c *check) resizeTo(axes []int) (scales []float64, sizes []int64) {
 	at := 2
 	if c.survey.net.opset < 11 {
@@ -347,15 +347,15 @@ func (c *check) resizeTo(axes []int) (scales []float64, sizes []int64) {
 	return scales, nil
 }
 
-// kernel is how a new pixel is made of old ones.
+// kernel describes how a new pixel is computed from old ones.
 type kernel struct {
 	mode, nearest string
 	a             float64 // of a cubic
-	inside        bool    // leave out pixels beyond the border, instead of repeating the last one
+	inside        bool    // exclude pixels beyond the border instead of repeating the last one
 	antialias     bool
 }
 
-// matrix is the share [old,new] that each old pixel has in each new one.
+// matrix returns the share [old,new] of each old pixel in each new one.
 func (k kernel) matrix(old, new int, scale float64, where string) []float32 {
 	m := make([]float32, old*new)
 	for j := range new {
@@ -367,7 +367,8 @@ func (k kernel) matrix(old, new int, scale float64, where string) []float32 {
 	return m
 }
 
-// place is where new pixel j lies among old ones. ONNX Runtime computes it in 32-bit floats.
+// place returns the position of new pixel j among the old ones. ONNX Runtime computes it in 32-bit
+// floats.
 func place(j, old, new int, scale float64, where string) float64 {
 	s, x := float32(scale), float32(j)
 	switch where {
@@ -391,14 +392,13 @@ func place(j, old, new int, scale float64, where string) float64 {
 	return float64(x / s)
 }
 
-// part is the share that an old pixel has in a new one.
+// part returns the share of an old pixel in a new one.
 type part struct {
 	pixel int
 	share float64
 }
 
-// parts lists the old pixels that a new one at x is made of. Pixels beyond the border are named as
-// they come.
+// parts lists the old pixels that contribute to a new one at x, including pixels beyond the border.
 func (k kernel) parts(x float64, old int, scale float64) (out []part) {
 	if k.mode == "nearest" {
 		i := math.Floor(x)

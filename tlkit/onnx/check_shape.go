@@ -23,7 +23,7 @@ func checkShape(c *check) {
 	c.out[0] = fact{kind: "I64", shape: []int{len(ints)}, batch: none, known: &constant{dtype: "I64", shape: []int{len(ints)}, ints: ints}}
 }
 
-// clampAxis counts i from 0 and brings it into [0, n].
+// clampAxis returns i counted from 0 and clamped to [0, n].
 func clampAxis(i, n int) int {
 	if i < 0 {
 		i += n
@@ -31,9 +31,9 @@ func clampAxis(i, n int) int {
 	return min(max(i, 0), n)
 }
 
-// inShape is f in another shape of as many numbers. The pictures keep their place in memory, which
-// may be part of one axis or another where axes are of length one. The likely one is taken first;
-// if it turns out that pictures would be mixed, the survey comes back for the next.
+// inShape returns f in another shape with as many numbers. The pictures keep their place in memory,
+// which can belong to one of several axes if some have length 1. It takes the likeliest axis first;
+// if pictures turn out to be mixed, the survey backtracks and takes the next.
 func (c *check) inShape(f fact, shape []int) fact {
 	out := fact{kind: f.kind, shape: shape, batch: none}
 	if f.batch < 0 {
@@ -47,7 +47,7 @@ func (c *check) inShape(f fact, shape []int) fact {
 		}
 		before *= d
 	}
-	// An axis that counts pictures and nothing else is the likeliest, best at the place it had.
+	// The likeliest axis counts only pictures, best at its old place.
 	likely := func(i int) (unlikely int) {
 		if front != product(shape[:i]) {
 			unlikely += 4
@@ -236,7 +236,7 @@ func checkConcat(c *check) {
 	out.shape[a] = 0
 	for _, f := range c.in {
 		for i, d := range f.shape {
-			// What is the same for all pictures has one row for them.
+			// Values that are the same for all pictures have one row.
 			if i == out.batch && f.batch < 0 && (d != 1 || out.shape[i] != c.batch) {
 				mixed("%s: one of them is made for a certain number of pictures", listed(some))
 			}
@@ -312,7 +312,7 @@ func checkSplit(c *check) {
 	}
 }
 
-// shifted is where an element is in a constant of some shape, with another index along one axis.
+// shifted returns the offset of an element in a constant with another index along one axis.
 func shifted(shape []int, along int, index func(int) int) func(place []int) int {
 	steps := strides(shape)
 	return func(place []int) int {
@@ -376,7 +376,7 @@ func checkSlice(c *check) {
 	}
 }
 
-// span brings the bounds of a slice into an axis of d numbers.
+// span clamps the bounds of a slice to an axis of length d.
 func span(start, end, step int64, d int) (r [3]int, n int) {
 	if step == 0 || step < -math.MaxInt32 || step > math.MaxInt32 {
 		fail("step %d", step)
@@ -434,7 +434,7 @@ func checkPad(c *check) {
 	shape, ranges := slices.Clone(f.shape), make([][3]int, rank)
 	for k, a := range axes {
 		before, behind := pads[k], pads[k+len(axes)]
-		if max(before, behind) > 4095 || min(before, behind) < -4095 { // negative ones cut off
+		if max(before, behind) > 4095 || min(before, behind) < -4095 { // negative pads crop
 			fail("pads %v", pads)
 		}
 		if before != 0 || behind != 0 {
@@ -462,7 +462,7 @@ func checkExpand(c *check) {
 			fail("shape %v for %s", want, f)
 		}
 		target.shape[i] = int(d)
-		// For several pictures at a time, the axis that counts them may begin here.
+		// If the file is for several pictures, the axis that counts them may begin here.
 		if i == 0 && c.batch > 1 && d == int64(c.batch) && (lead > 0 || lead == 0 && f.shape[0] == 1) {
 			target.batch = 0
 		}
@@ -521,7 +521,7 @@ func checkTile(c *check) {
 	})
 }
 
-// indices checks an input of indices along an axis of d numbers, as far as they are known.
+// indices checks an input of indices along an axis of length d, as far as they are constant.
 func (c *check) indices(k, d int) {
 	f := c.in[k]
 	if f.kind != "I64" && f.kind != "I32" {
@@ -619,7 +619,7 @@ func checkGatherND(c *check) {
 	c.out[0] = out
 }
 
-// checkScatterND puts numbers into constants, as masks of attention are computed.
+// checkScatterND writes numbers into constants, as in attention masks.
 func checkScatterND(c *check) {
 	f, index, update := c.in[0], c.in[1], c.in[2]
 	c.text("reduction", "none")

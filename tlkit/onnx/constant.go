@@ -11,8 +11,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// constant is a tensor that is known before a graph is built, and may shape it: an axis, a size, a
-// bound.
+// constant is a tensor that is known before the graph is built and may determine its shapes: an
+// axis, a size, a bound.
 type constant struct {
 	dtype  string // "I64", "F32" ...
 	shape  []int
@@ -22,7 +22,7 @@ type constant struct {
 
 func (c constant) len() int { return max(len(c.ints), len(c.floats)) }
 
-// like returns room for the numbers of a constant of this type and shape.
+// like allocates a constant of the same type and a given shape.
 func like(dtype string, shape []int) *constant {
 	c := &constant{dtype: dtype, shape: shape}
 	if isFloat(dtype) {
@@ -33,7 +33,7 @@ func like(dtype string, shape []int) *constant {
 	return c
 }
 
-// put copies number i of another constant of the same type to place k.
+// put copies element i of another constant of the same type to place k.
 func (c *constant) put(k int, from *constant, i int) {
 	if c.floats != nil {
 		c.floats[k] = from.floats[i]
@@ -42,7 +42,7 @@ func (c *constant) put(k int, from *constant, i int) {
 	}
 }
 
-// product is the number of elements of a shape.
+// product returns the number of elements of a shape.
 func product(shape []int) int {
 	n := 1
 	for _, d := range shape {
@@ -62,7 +62,8 @@ func strides(shape []int) []int {
 	return out
 }
 
-// pick makes a constant of some shape whose element at each place is the one of c that at names.
+// pick makes a constant of a given shape whose elements are those of c at the offsets that at
+// returns.
 func (c *constant) pick(shape []int, at func(place []int) int) *constant {
 	out := like(c.dtype, shape)
 	place := make([]int, len(shape))
@@ -73,7 +74,7 @@ func (c *constant) pick(shape []int, at func(place []int) int) *constant {
 	return out
 }
 
-// advance moves place on to the next element of a shape.
+// advance moves place to the next element of a shape.
 func advance(place, shape []int) {
 	for i := len(shape) - 1; i >= 0; i-- {
 		place[i]++
@@ -84,7 +85,7 @@ func advance(place, shape []int) {
 	}
 }
 
-// spread repeats c to a larger shape, as ONNX broadcasts.
+// spread broadcasts c to a larger shape.
 func (c *constant) spread(shape []int) *constant {
 	if slices.Equal(c.shape, shape) {
 		return c
@@ -101,14 +102,15 @@ func (c *constant) spread(shape []int) *constant {
 	})
 }
 
-// reshaped is c in another shape of as many elements.
+// reshaped returns c in another shape with as many elements.
 func (c *constant) reshaped(shape []int) *constant {
 	out := *c
 	out.shape = shape
 	return &out
 }
 
-// cast converts c as ONNX does. Numbers that do not fit are an error: the standard leaves them open.
+// cast converts c as ONNX does. Numbers that do not fit are an error, because the standard does not
+// define their result.
 func (c *constant) cast(to string) (*constant, error) {
 	out := like(to, c.shape)
 	for i := range c.len() {
@@ -141,7 +143,7 @@ func truth(yes bool) int64 {
 	return 0
 }
 
-// wrapped is v in a type of fewer bits.
+// wrapped returns v wrapped to a type with fewer bits.
 func wrapped(v int64, dtype string) int64 {
 	switch dtype {
 	case "I32":
@@ -160,7 +162,7 @@ func wrapped(v int64, dtype string) int64 {
 	return v
 }
 
-// arithmetic is an operation of two numbers, of which one form or both are defined.
+// arithmetic is an operation on two numbers, defined for integers, floats or both.
 type arithmetic struct {
 	ints   func(a, b int64) (int64, error)
 	floats func(a, b float32) float32
@@ -192,7 +194,8 @@ var arithmetics = map[string]arithmetic{
 	"GreaterOrEqual": {truth: func(less, _ bool) bool { return !less }},
 }
 
-// quotient divides as ONNX does. The smallest integer by -1 does not fit, and ends a C++ program.
+// quotient divides as ONNX does. The smallest integer divided by -1 overflows, which crashes a C++
+// program.
 func quotient(a, b int64) (int64, error) {
 	if b == 0 {
 		return 0, errors.New("a division by zero")
@@ -265,7 +268,7 @@ func combine(op arithmetic, a, b *constant, shape []int) (*constant, error) {
 	return nil, nil
 }
 
-// functions are the operations of one number that tables of positions are computed with.
+// functions are the operations on one number that occur in the computation of position tables.
 var functions = map[string]func(float64) float64{
 	"Sqrt": math.Sqrt, "Exp": math.Exp, "Log": math.Log, "Sin": math.Sin, "Cos": math.Cos, "Floor": math.Floor, "Ceil": math.Ceil,
 	"Abs": math.Abs, "Neg": func(x float64) float64 { return -x }, "Reciprocal": func(x float64) float64 { return 1 / x },
@@ -273,7 +276,8 @@ var functions = map[string]func(float64) float64{
 	"Sigmoid": func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
 }
 
-// apply computes an operation of one number, or returns nil if it is not one of functions.
+// apply computes an operation on one number. It returns nil if the operation is not one of
+// functions.
 func apply(op string, c *constant) *constant {
 	out := like(c.dtype, c.shape)
 	switch f := functions[op]; {
@@ -302,7 +306,7 @@ func constOf[T gotype.Supported](g *Graph, values []T, shape []int) *Node {
 	return ConstTensor(g, tensors.FromFlatDataAndDimensions(values, shape...))
 }
 
-// node returns the constant as a node of g. What counts or indexes keeps its type.
+// node returns the constant as a node of g. Counts and indices keep their type.
 func (c constant) node(g *Graph) *Node {
 	switch {
 	case c.floats != nil || isFloat(c.dtype):

@@ -113,11 +113,11 @@ func TestHostile(t *testing.T) {
 	}{
 		"a circle":             {model4(node("Add", "a c", "b"), node("Relu", "b", "c"), pooled()), "circles"},
 		"itself":               {model4(node("Relu", "b", "b"), pooled()), "circles"},
-		"a value from nowhere": {model4(node("Add", "a nowhere", "b"), pooled()), `"nowhere", which nothing makes`},
+		"a value from nowhere": {model4(node("Add", "a nowhere", "b"), pooled()), `"nowhere", which no node computes`},
 		"a value made twice":   {model4(node("Relu", "a", "b"), node("Tanh", "a", "b"), pooled()), `"b" is made twice`},
 		"a weight made again":  {model4(node("Relu", "a", "kernel"), node("Relu", "a", "b"), pooled()), `"kernel" is made twice`},
 		"no output":            {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output = nil }), "no output"},
-		"an output of nothing": {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q", which nothing makes`},
+		"an output of nothing": {changed(plain(), func(m *protos.ModelProto) { m.Graph.Output[0].Name = "q" }), `"q", which no node computes`},
 		"two inputs": {changed(plain(), func(m *protos.ModelProto) {
 			m.Graph.Input = append(m.Graph.Input, &protos.ValueInfoProto{Name: "y", Type: tensorType(1, []int{1})})
 		}), "2 inputs"},
@@ -128,7 +128,7 @@ func TestHostile(t *testing.T) {
 		"a million pixels":             {changed(plain(), func(m *protos.ModelProto) { m.Graph.Input[0].Type = tensorType(1, []int{1, 3, 1e6, 1e6}) }), "at most 4096"},
 		"version 3":                    {changed(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 3 }), "version 3"},
 		"version 99":                   {changed(plain(), func(m *protos.ModelProto) { m.OpsetImport[0].Version = 99 }), "version 99"},
-		"a kernel of lists":            {model4(node("Conv", "a k", "b"), pooled()), `"k", which nothing makes`},
+		"a kernel of lists":            {model4(node("Conv", "a k", "b"), pooled()), `"k", which no node computes`},
 		"a kernel that varies":         {model4(node("Conv", "a a", "b"), pooled()), ""},
 		"no kernel":                    {model4(node("Conv", "a", "b"), pooled()), "kernel"},
 		"no input":                     {model4(node("Relu", "", "b"), pooled()), "0 inputs"},

@@ -163,8 +163,7 @@ func einsum(e *walk, n weights.ONNXNode, in []value) value {
 	return value{node: Einsum(strings.ReplaceAll(textAttr(n, "equation", ""), " ", ""), in[0].plain(e), in[1].plain(e))}
 }
 
-// pow avoids the general power, which is slow and has no gradient at 0, where the exponent is one of
-// the usual ones.
+// pow avoids the general power, which is slow and has no gradient at 0, for common exponents.
 func pow(e *walk, _ weights.ONNXNode, in []value) value {
 	if k := in[1].known; k != nil && k.len() == 1 && len(k.shape) == 0 {
 		v := e.elementwise(in[0])
@@ -196,7 +195,7 @@ func pow(e *walk, _ weights.ONNXNode, in []value) value {
 	return value{node: Pow(nodes[0], nodes[1])}
 }
 
-// resize multiplies each axis with its matrix.
+// resize multiplies each axis by its matrix.
 func resize(e *walk, _ weights.ONNXNode, in []value) value {
 	v := e.elementwise(in[0])
 	x := v.node
@@ -225,7 +224,7 @@ func resize(e *walk, _ weights.ONNXNode, in []value) value {
 	return v.same(x)
 }
 
-// spread gives the scale or zero point of a quantisation the axes of x.
+// spread reshapes the scale or zero point of a quantisation to the axes of x.
 func (e *walk) spread(v value, rank int) *Node {
 	x := v.plain(e)
 	if x.DType() != dtypes.Float32 {
@@ -241,8 +240,8 @@ func (e *walk) spread(v value, rank int) *Node {
 // bounds are the smallest and largest number of a type.
 var bounds = map[string][2]float64{"U8": {0, 255}, "I8": {-128, 127}, "U16": {0, 65535}, "I16": {-32768, 32767}}
 
-// quantize rounds to whole numbers, half to even, and keeps them in floats. Rounding lets the
-// gradient pass as if it were not there.
+// quantize rounds to whole numbers, half to even, and keeps them in floats. The gradient passes
+// through the rounding unchanged.
 func quantize(e *walk, n weights.ONNXNode, in []value) value {
 	x := in[0].plain(e)
 	q := Div(x, e.spread(in[1], x.Rank()))

@@ -27,26 +27,26 @@
 //
 // Networks with one input of square pictures, [N,3,H,W] or [N,H,W,3], in 32-bit or 16-bit floats or
 // in bytes, operator versions 7 to 26. Graphs here are always fed [N,H,W,3] and compute in 32-bit
-// floats. What a file computes from shapes and constants is computed before the graph is built, and
-// weights that are stored as integers (QuantizeLinear, DequantizeLinear) become floats. Numbers may
-// be in other files in the folder of the network.
+// floats. Results that depend only on shapes and constants are computed before the graph is built,
+// and weights stored as integers (QuantizeLinear, DequantizeLinear) become floats. Weights may be
+// in other files in the folder of the network.
 //
-// A network that was exported for one picture at a time, or for eight, is built for any number: the
-// axis that counts pictures is followed through every operation. Where an operation would mix
-// pictures, the error says which.
+// A network that was exported for a fixed number of pictures at a time is built for any number: the
+// axis that counts pictures is followed through every operation. If an operation would mix
+// pictures, the error names it.
 //
 // # Limits
 //
 // Files are not trusted. Before anything is built, every node is checked against the standard, and
-// the network's cost is counted and compared with what a file of its size may cost: for B bytes
+// the network's cost against limits for the size of the file, B bytes:
 //
 //	operations to build      500 + B/1000, at most 20,000; a convolution counts four times
 //	multiply-adds            2e10 + 2000 B for a picture, at most 1e12
 //	numbers of a value       2^24 + 4 B for a picture, at most 2^26
 //	constants to compute     2^20 + B/4 numbers, at most 2^24
 //
-// These hold for all networks in use: the largest published classifiers need about 5e11
-// multiply-adds. An operation that is not supported gives an [UnsupportedError].
+// All networks in use stay within them: the largest published classifiers need about 5e11
+// multiply-adds. Operations that are not supported are reported in an [UnsupportedError].
 package onnx
 
 import (
@@ -134,7 +134,7 @@ func (a *Net) Cut() string { return a.cut }
 func (a *Net) Size() int { return a.size }
 
 // Bytes reports whether the network takes pictures as bytes, 0 to 255, and prepares them itself.
-// Its pictures are then the whole numbers that a preset with the statistics "raw" makes.
+// Its pictures are then whole numbers, as a preset with the statistics "raw" makes them.
 func (a *Net) Bytes() bool { return a.kind == "U8" }
 
 // Key is the name of a tensor of the file among the weights of the architecture, where a slash

@@ -12,14 +12,14 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// The operations are built here and not by onnx-gomlx. It runs them as [N,C,H,W], a tenth slower on
-// the CPU; its gradients of even and depthwise kernels are wrong or explode; it works out shapes
-// and constants by compiling programs; and what it says about a file is meant for programmers.
+// The operations are built here and not by onnx-gomlx, which runs them as [N,C,H,W], a tenth slower
+// on the CPU; has wrong or exploding gradients of even and depthwise kernels; works out shapes and
+// constants by compiling programs; and reports errors in terms of its own code.
 
-// operation builds a node. The survey has checked its inputs and settings.
+// operation builds a node. The survey has already checked its inputs and attributes.
 type operation func(e *walk, n weights.ONNXNode, in []value) []value
 
-// single is an operation with one result.
+// single makes an operation with one result.
 func single(f func(e *walk, n weights.ONNXNode, in []value) value) operation {
 	return func(e *walk, n weights.ONNXNode, in []value) []value { return []value{f(e, n, in)} }
 }

@@ -94,7 +94,7 @@ func (a *Net) findMakers(tensors map[string]bool) error {
 	return nil
 }
 
-// checkOutputs checks that the results are there, each once.
+// checkOutputs checks that each result exists and occurs once.
 func (a *Net) checkOutputs(g *weights.ONNX, tensors map[string]bool) error {
 	if len(g.Outputs) == 0 {
 		return errors.New("the graph has no output")
@@ -106,14 +106,14 @@ func (a *Net) checkOutputs(g *weights.ONNX, tensors map[string]bool) error {
 		}
 		seen[v.Name] = true
 		if _, made := a.maker[v.Name]; !made && !tensors[v.Name] && v.Name != a.input {
-			return fmt.Errorf("the graph gives %.100q, which nothing makes", v.Name)
+			return fmt.Errorf("the graph gives %.100q, which no node computes", v.Name)
 		}
 	}
 	return nil
 }
 
-// findAliases notes for each value that Identity makes what it is: some writers share one tensor in
-// that way, and a file may have long chains of them.
+// findAliases resolves the results of Identity nodes: some writers share a tensor that way, and a
+// file may have long chains of them.
 func (a *Net) findAliases() {
 	a.aliases = map[string]string{}
 	for _, n := range a.nodes {
@@ -139,7 +139,7 @@ func (a *Net) findAliases() {
 	}
 }
 
-// behindIdentity returns what a value is, past all Identity nodes.
+// behindIdentity returns the value behind any number of Identity nodes.
 func (a *Net) behindIdentity(name string) string {
 	if end, ok := a.aliases[name]; ok {
 		return end
@@ -260,7 +260,7 @@ func (w *sorter) visit(name string) error {
 		i, made := w.maker[name]
 		switch {
 		case !made:
-			return fmt.Errorf("node %.60q (%.30s) needs %.100q, which nothing makes", n.Name, n.Op, name)
+			return fmt.Errorf("node %.60q (%.30s) needs %.100q, which no node computes", n.Name, n.Op, name)
 		case w.state[i] == open:
 			return fmt.Errorf("value %.100q needs itself: the graph goes in circles", name)
 		case w.state[i] == unseen:

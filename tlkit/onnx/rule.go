@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// rule is what the ONNX standard says about an operation.
+// rule holds the requirements of the ONNX standard on an operation.
 type rule struct {
-	since    int    // version in which it came
+	since    int    // version that introduced it
 	settings string // names that a node may use, with spaces between them
 	least    int    // inputs
 	most     int    // 0 = as many as least; -1 = any number
@@ -35,8 +35,8 @@ func within(kind, types string) bool {
 	return types == anyType || slices.Contains(strings.Fields(types), kind)
 }
 
-// since are versions in which settings came, where that was later than their operation, or was still
-// to be when this one was first supported.
+// since has the versions that introduced attributes, for those newer than their operation or than
+// the oldest supported version.
 var since = map[string]int{
 	"QuantizeLinear.axis": 13, "DequantizeLinear.axis": 13, "QuantizeLinear.saturate": 19, "Cast.saturate": 19,
 	"QuantizeLinear.block_size": 21, "DequantizeLinear.block_size": 21, "QuantizeLinear.output_dtype": 21, "DequantizeLinear.output_dtype": 23, "QuantizeLinear.precision": 23,
@@ -48,24 +48,24 @@ var since = map[string]int{
 	"MaxPool.ceil_mode": 10, "MaxPool.dilations": 10, "AveragePool.ceil_mode": 10, "AveragePool.dilations": 19, "GatherND.batch_dims": 12, "ScatterND.reduction": 16, "Cast.round_mode": 24,
 }
 
-// until are the last versions of settings that became inputs, or went.
+// until has the last versions of attributes that became inputs or were removed.
 var until = map[string]int{
 	"Clip.min": 10, "Clip.max": 10, "Pad.pads": 10, "Pad.value": 10, "Slice.axes": 9, "Slice.starts": 9, "Slice.ends": 9, "Dropout.ratio": 11,
 	"Squeeze.axes": 12, "Unsqueeze.axes": 12, "Split.split": 12, "ReduceSum.axes": 12, "ReduceMean.axes": 17, "ReduceMax.axes": 17,
 	"ReduceMin.axes": 17, "ReduceProd.axes": 17, "ReduceL2.axes": 17, "BatchNormalization.spatial": 8, "Reshape.shape": 4,
 }
 
-// judge checks what all rules have in common.
+// judge makes the checks that all rules have in common.
 func (r rule) judge(c *check, opset int) {
 	if opset < r.since {
-		fail("version %d of the operators does not have it, version %d has", opset, r.since)
+		fail("version %d of the operators does not have it, want version %d or later", opset, r.since)
 	}
 	for name, a := range c.n.Attrs {
 		if !slices.Contains(strings.Fields(r.settings), name) {
-			fail("it has a setting %.40q, which the standard does not know", name)
+			fail("it has a setting %.40q, which is not in the standard", name)
 		}
 		if v := since[c.n.Op+"."+name]; opset < v {
-			fail("it has the setting %s, which is of version %d of the operators", name, v)
+			fail("it has the setting %s, which needs version %d of the operators", name, v)
 		}
 		if v, ok := until[c.n.Op+"."+name]; ok && opset > v {
 			fail("it has the setting %s, which ended with version %d of the operators", name, v)

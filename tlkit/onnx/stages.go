@@ -42,8 +42,8 @@ func (a *Net) findStages() error {
 	return nil
 }
 
-// beside are operations whose result is not followed as a map, where a network could be frozen: they
-// index, compare, or belong to transformers.
+// beside are operations whose result does not count as a feature map at which a network could be
+// frozen: they index, compare, or belong to transformers.
 var beside = map[string]bool{
 	"And": true, "ArgMax": true, "ArgMin": true, "Ceil": true, "Cos": true, "Einsum": true, "Equal": true, "Expand": true,
 	"Floor": true, "Gather": true, "GatherElements": true, "GatherND": true, "Gemm": true, "Greater": true, "GreaterOrEqual": true,

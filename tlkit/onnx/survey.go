@@ -13,12 +13,12 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
-// A survey walks over a network before anything of it is built: it checks each node against the
-// ONNX standard, works out the shape of every value, computes what does not depend on the picture,
-// and counts what the network would cost. It holds the file's own shapes, for as many pictures as
-// the file was exported for, and for one where the file leaves that open. Which axis counts the
-// pictures is followed through every operation. So a file for one picture can be built for any
-// number of them, and an operation that would mix pictures is refused.
+// A survey walks over a network before it is built: it checks each node against the ONNX standard,
+// works out the shape of every value, computes values that do not depend on the picture, and counts
+// the cost of the network. Shapes are those of the file, for as many pictures as it was exported
+// for, or for one if the file leaves that open. The survey follows the axis that counts pictures
+// through every operation, so that a file for one picture can be built for any number, and refuses
+// an operation that would mix pictures.
 type survey struct {
 	net    *Net
 	batch  int // pictures in the shapes
@@ -31,21 +31,21 @@ type survey struct {
 	visits  int      // of nodes
 }
 
-// counts is what the nodes so far would cost.
+// counts is the cost of the nodes so far.
 type counts struct {
 	macs    float64 // multiply-adds for the batch
 	weighed int     // nodes that have to be built; a convolution counts four times
 	steps   int     // numbers computed beforehand
 }
 
-// choice is a node at which several axes could count the pictures.
+// choice is a node after which several axes could count the pictures.
 type choice struct {
 	at     int // place in the sequence
 	taken  int // of its possibilities
 	counts counts
 }
 
-// fact is what is known about a value before a graph is built.
+// fact describes what is known about a value before the graph is built.
 type fact struct {
 	kind  string // "F32", "I64" ..., as the file has it; "" = no value
 	shape []int
@@ -54,14 +54,13 @@ type fact struct {
 	known *constant
 }
 
-// places is how many things the axis of pictures counts in front of them.
+// places returns the number of things that the picture axis counts before the pictures.
 func (f fact) places() int { return max(1, f.outer) }
 
-// none is the batch of values that are the same for all pictures.
+// none is the batch axis of values that are the same for all pictures.
 const none = -1
 
-// params are the settings of a node after they were checked. Which fields are used depends on the
-// operation.
+// params are the checked attributes of a node. The operation determines which fields are used.
 type params struct {
 	axes    []int
 	keep    bool
@@ -71,8 +70,8 @@ type params struct {
 	resizes []resizing
 }
 
-// limits are what a network may cost. They grow with the file, because a large network needs a
-// large file; a small file has to be cheap.
+// limits bound the cost of a network. They grow with the file: a large network needs a large file,
+// so a small file must be cheap.
 type limits struct {
 	nodes  int     // that have to be built
 	macs   float64 // multiply-adds for one picture
@@ -118,7 +117,7 @@ func (a *Net) survey(size int) (*survey, error) {
 		return nil, fmt.Errorf("the pictures are %w", err)
 	}
 	s.facts[a.input] = in
-	var first error // the one that a person is told, if all else fails
+	var first error // the one to return if all else fails
 	for at, retry := 0, 0; ; {
 		err := s.walk(at, retry)
 		if err == nil {
@@ -136,7 +135,8 @@ func (a *Net) survey(size int) (*survey, error) {
 	}
 }
 
-// walk goes over the sequence from a place on, at first with a possibility of the node there.
+// walk walks the sequence from a place on, starting with one of the possibilities of the node
+// there.
 func (s *survey) walk(at, retry int) error {
 	for ; at < len(s.net.sequence); at++ {
 		s.visits++
@@ -153,7 +153,7 @@ func (s *survey) walk(at, retry int) error {
 	return s.cutFits()
 }
 
-// mixing says that pictures could not be kept apart.
+// mixing is the error that pictures could not be kept apart.
 type mixing struct{ error }
 
 func (m *mixing) Unwrap() error { return m.error }
@@ -199,7 +199,7 @@ func (f fact) String() string {
 	return text + "]"
 }
 
-// fact returns what is known about a value that is there.
+// fact returns what is known about an existing value.
 func (s *survey) fact(name string) fact {
 	if f, ok := s.facts[name]; ok {
 		return f
@@ -218,10 +218,10 @@ func (s *survey) fact(name string) fact {
 		}
 		return fact{kind: w.kind, shape: shape, batch: none}
 	}
-	panic(fmt.Errorf("value %.100q is not there", name))
+	panic(fmt.Errorf("value %.100q does not exist", name))
 }
 
-// check is one node that is checked.
+// check is the check of one node.
 type check struct {
 	*survey
 	n      weights.ONNXNode
@@ -230,7 +230,7 @@ type check struct {
 	params params
 }
 
-// node checks a node and notes what it makes.
+// node checks a node and records the facts about its results.
 func (s *survey) node(i int) (err error) {
 	n := s.net.nodes[i]
 	defer func() {
@@ -285,7 +285,7 @@ func (s *survey) node(i int) (err error) {
 	return nil
 }
 
-// measure returns an error for a value that is larger than any network's.
+// measure returns an error for a value that exceeds the limits.
 func (s *survey) measure(shape []int) error {
 	if len(shape) > 8 {
 		return fmt.Errorf("of %d axes, at most 8 are supported", len(shape))
@@ -303,7 +303,7 @@ func (s *survey) measure(shape []int) error {
 	return nil
 }
 
-// spend counts numbers that are computed beforehand.
+// spend counts numbers that are computed before the graph is built.
 func (s *survey) spend(n int) {
 	s.steps += n + 1
 	if s.steps > s.net.limits.steps {
@@ -311,8 +311,8 @@ func (s *survey) spend(n int) {
 	}
 }
 
-// own returns a panic of this package as its error. Anything else is a message for programmers; the
-// person who has the file learns what could not be built.
+// own returns the error of a panic raised by this package. Other panics are meant for programmers
+// and become a general error.
 func own(r any) error {
 	if err, ok := r.(error); ok && !foreign(err) {
 		return err
@@ -328,7 +328,7 @@ func (c *check) int(name string, otherwise int) int {
 		return otherwise
 	}
 	if a.List || len(a.Ints) != 1 || a.Floats != nil || a.Strings != nil || a.Other != "" {
-		fail("its setting %s is no integer", name)
+		fail("its setting %s is not an integer", name)
 	}
 	if v := a.Ints[0]; v >= -math.MaxInt32 && v <= math.MaxInt32 {
 		return int(v)
@@ -352,7 +352,7 @@ func (c *check) float(name string, otherwise float64) float64 {
 		return otherwise
 	}
 	if a.List || len(a.Floats) != 1 || a.Ints != nil || a.Strings != nil || a.Other != "" {
-		fail("its setting %s is no number", name)
+		fail("its setting %s is not a number", name)
 	}
 	if v := float64(a.Floats[0]); !math.IsNaN(v) {
 		return v
@@ -361,14 +361,14 @@ func (c *check) float(name string, otherwise float64) float64 {
 	return 0
 }
 
-// text is a setting that is one of some words. The first one is the default.
+// text returns an attribute that must be one of some words, the first being the default.
 func (c *check) text(name string, words ...string) string {
 	a, ok := c.n.Attrs[name]
 	if !ok {
 		return words[0]
 	}
 	if a.List || len(a.Strings) != 1 || a.Ints != nil || a.Floats != nil || a.Other != "" {
-		fail("its setting %s is no word", name)
+		fail("its setting %s is not a string", name)
 	}
 	if !slices.Contains(words, a.Strings[0]) {
 		fail("%s is %.40q, supported are %q", name, a.Strings[0], words)
@@ -376,22 +376,22 @@ func (c *check) text(name string, words ...string) string {
 	return a.Strings[0]
 }
 
-// ints is a setting that is a list of integers, nil if it is not there.
+// ints returns an attribute that is a list of integers; nil if it is missing.
 func (c *check) ints(name string) []int64 {
 	a, ok := c.n.Attrs[name]
 	if !ok {
 		return nil
 	}
 	if a.Floats != nil || a.Strings != nil || a.Other != "" || a.Ints != nil && !a.List {
-		fail("its setting %s is no list of integers", name)
+		fail("its setting %s is not a list of integers", name)
 	}
 	return append([]int64{}, a.Ints...)
 }
 
-// has reports whether an input is there.
+// has reports whether an input is present.
 func (c *check) has(k int) bool { return k < len(c.in) && c.in[k].kind != "" }
 
-// numbers returns an input of integers that shapes a graph, and so has to be known; nil if it is
+// numbers returns an input of integers that determines shapes, so it must be constant; nil if it is
 // left out.
 func (c *check) numbers(k int) []int64 {
 	if !c.has(k) {
@@ -407,18 +407,18 @@ func (c *check) numbers(k int) []int64 {
 	return append([]int64{}, f.known.ints...)
 }
 
-// number returns an input that is one float and known.
+// number returns an input that must be one constant float.
 func (c *check) number(k int, otherwise float64) float64 {
 	if !c.has(k) {
 		return otherwise
 	}
 	if f := c.in[k].known; f == nil || len(f.floats) != 1 {
-		fail("input %d is no known number", k)
+		fail("input %d is not a constant number", k)
 	}
 	return float64(c.in[k].known.floats[0])
 }
 
-// axis counts an axis from 0.
+// axis returns an axis counted from 0.
 func axis(v int64, rank int) int {
 	i := v
 	if i < 0 && i >= -int64(rank) {
@@ -430,7 +430,7 @@ func axis(v int64, rank int) int {
 	return int(i)
 }
 
-// allAxes counts axes from 0, each once.
+// allAxes returns axes counted from 0, each at most once.
 func allAxes(v []int64, rank int) []int {
 	var out []int
 	for _, i := range v {
@@ -443,7 +443,7 @@ func allAxes(v []int64, rank int) []int {
 	return out
 }
 
-// result is a value of the type and batch axis of f with another shape.
+// result returns a value with the type and batch axis of f and another shape.
 func (f fact) result(shape []int) fact {
 	return fact{kind: f.kind, shape: shape, batch: f.batch, outer: f.outer}
 }
@@ -465,8 +465,7 @@ func (c *check) allKnown(n int) bool {
 	return len(c.in) > 0
 }
 
-// fold computes an output from constants, if its inputs are constants and it has not too many
-// numbers.
+// fold computes an output if its inputs are constants and it does not have too many numbers.
 func (c *check) fold(k int, compute func() (*constant, error)) {
 	if !c.allKnown(-1) {
 		return
@@ -487,8 +486,7 @@ func (c *check) fold(k int, compute func() (*constant, error)) {
 	c.out[k].known = v
 }
 
-// foreign reports whether a panic is one of Go or of GoMLX: those carry the place in the code where
-// they arose.
+// foreign reports whether a panic comes from Go or GoMLX: those include a place in the code.
 func foreign(err error) bool {
 	if _, ok := err.(runtime.Error); ok {
 		return true

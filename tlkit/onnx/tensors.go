@@ -14,7 +14,7 @@ type weight struct {
 	shape  []int  // in the file
 	layout weights.Layout
 	fixed  bool // not trained: a statistic of a batch norm
-	same   bool // its first axis repeats one row for each picture of a file for several
+	same   bool // its first axis repeats one row for each picture of the batch
 }
 
 // readTensors sorts the tensors into weights, which are loaded later, and constants, which are read
@@ -72,13 +72,13 @@ func (a *Net) readTensors(f *weights.File) error {
 	return nil
 }
 
-// findRepeated finds weights that hold the same numbers for each of the pictures that the file was
-// exported for, such as the class token of a transformer. One row of them is enough.
+// findRepeated finds weights that repeat the same numbers for each picture of the exported batch,
+// such as the class token of a transformer. One row of them is enough.
 func (a *Net) findRepeated(f *weights.File) error {
 	if a.fixed < 2 {
 		return nil
 	}
-	other := map[string]bool{} // used in a way in which repeating matters
+	other := map[string]bool{} // used where the repetition matters
 	for _, i := range a.sequence {
 		n := a.nodes[i]
 		for _, name := range n.Inputs {
