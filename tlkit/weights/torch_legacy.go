@@ -38,7 +38,7 @@ func (f *File) readTorchLegacy() error {
 		return err
 	}
 	if d, ok := machine.(*dict); ok && d.get("little_endian") == false {
-		return errors.New("its numbers are stored in big-endian order, only little is read: load and save it on an ordinary machine")
+		return errors.New("its numbers are stored in big-endian order, want little: load and save it on a little-endian machine")
 	}
 	u.persistent = found.persistent
 	object, err := u.load()
