@@ -124,13 +124,20 @@ func fake(t *testing.T, script string) Jupyter {
 	return Jupyter{Python: path}
 }
 
+// running reports whether a program with the mark in its arguments goes on running. A killed one may
+// be listed for a moment.
 func running(t *testing.T, mark string) bool {
 	t.Helper()
-	out, err := exec.Command("ps", "-A", "-o", "args").Output()
-	if err != nil {
-		t.Skip("no ps here")
+	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(50 * time.Millisecond) {
+		out, err := exec.Command("ps", "-A", "-o", "args").Output()
+		if err != nil {
+			t.Skip("no ps here")
+		}
+		if !strings.Contains(string(out), mark) {
+			return false
+		}
 	}
-	return strings.Contains(string(out), mark)
+	return true
 }
 
 // The time limit holds for every step, also for one that does not listen, and no process is left.
