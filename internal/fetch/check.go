@@ -58,10 +58,10 @@ func (s Source) check() error {
 	if s.URL != "" {
 		u, err := url.Parse(s.URL)
 		if err != nil {
-			return fmt.Errorf("URL: %w", err)
+			return fmt.Errorf("URL: %s", redact(err.Error()))
 		}
 		if u.Scheme != "https" || u.Host == "" || u.User != nil {
-			return fmt.Errorf("URL %q: want https://host/path", s.URL)
+			return fmt.Errorf("URL %q: want https://host/path", redact(s.URL))
 		}
 		return nil
 	}

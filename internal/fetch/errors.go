@@ -40,7 +40,7 @@ func (e *MissingError) Error() string {
 		b.WriteString("\n  ")
 		b.WriteString(c.Error())
 	}
-	return b.String()
+	return redact(b.String())
 }
 
 func (e *MissingError) Unwrap() []error { return e.Causes }
@@ -48,13 +48,13 @@ func (e *MissingError) Unwrap() []error { return e.Causes }
 // Brief is the first cause in a few words that fit a table.
 func (e *MissingError) Brief() string {
 	if len(e.Causes) == 0 {
-		return e.text
+		return redact(e.text)
 	}
 	var s *SourceError
 	if errors.As(e.Causes[0], &s) {
 		return s.Brief()
 	}
-	return e.Causes[0].Error()
+	return redact(e.Causes[0].Error())
 }
 
 // SourceError is why a source did not give the file.
@@ -63,7 +63,7 @@ type SourceError struct {
 	Err    error
 }
 
-func (e *SourceError) Error() string { return fmt.Sprintf("%s: %v", e.Source, e.Err) }
+func (e *SourceError) Error() string { return redact(fmt.Sprintf("%s: %v", e.Source, e.Err)) }
 func (e *SourceError) Unwrap() error { return e.Err }
 
 // Brief names the host instead of the whole address, and of an error of the line its last word.
@@ -80,5 +80,5 @@ func (e *SourceError) Brief() string {
 	case errors.As(e.Err, &op):
 		return name + ": " + op.Err.Error()
 	}
-	return name + ": " + e.Err.Error()
+	return redact(name + ": " + e.Err.Error())
 }

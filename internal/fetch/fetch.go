@@ -267,7 +267,7 @@ func (s Source) String() string {
 	case s.HF != nil:
 		return s.HF.address(hubEndpoint, s.HF.Revision)
 	default:
-		return s.URL
+		return redact(s.URL)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -99,15 +98,12 @@ func plain(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-var signature = regexp.MustCompile(`\?[^\s"'>)]+`)
-
-// scrub takes secrets out of an error's words: the token, and the query part of
-// addresses, in which storage hosts carry their signatures.
+// scrub takes secrets out of an error's words: the token, and what is secret in addresses.
 func scrub(err error, token string) error {
 	if err == nil {
 		return nil
 	}
-	text := signature.ReplaceAllString(err.Error(), "?…")
+	text := redact(err.Error())
 	if token != "" {
 		text = strings.ReplaceAll(text, token, "…")
 	}

@@ -154,8 +154,8 @@ func lastLine(out, prefix string) string {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
 		if l := strings.TrimSpace(lines[i]); strings.HasPrefix(l, prefix) {
-			return l
+			return redact(l)
 		}
 	}
-	return strings.TrimSpace(lines[len(lines)-1])
+	return redact(strings.TrimSpace(lines[len(lines)-1]))
 }
