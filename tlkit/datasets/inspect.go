@@ -19,7 +19,11 @@ import (
 	"strings"
 	"sync"
 
+	_ "golang.org/x/image/bmp"
+	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
+
+	_ "github.com/tlkit/transfer-learning/tlkit/transforms" // PNM
 )
 
 // maxFile is the largest file that is accepted as a picture, in bytes. Cameras make much smaller
@@ -52,7 +56,8 @@ type finding struct {
 // reported: as broken, or as not a picture.
 var pictureNames = map[string]bool{
 	".jpg": true, ".jpeg": true, ".jpe": true, ".jfif": true, ".png": true, ".gif": true, ".webp": true,
-	".bmp": true, ".tif": true, ".tiff": true, ".heic": true, ".heif": true, ".avif": true, ".ppm": true,
+	".bmp": true, ".tif": true, ".tiff": true, ".heic": true, ".heif": true, ".avif": true,
+	".ppm": true, ".pgm": true, ".pbm": true, ".pnm": true,
 }
 
 // signatures are the first bytes of formats. Those that cannot be decoded are listed so that the
@@ -67,9 +72,16 @@ var signatures = []struct {
 	{"GIF87a", "GIF", true},
 	{"GIF89a", "GIF", true},
 	{"RIFF????WEBP", "WebP", true},
-	{"BM", "BMP", false},
-	{"II*\x00", "TIFF", false},
-	{"MM\x00*", "TIFF", false},
+	{"BM????\x00\x00\x00\x00??\x00\x00?\x00\x00\x00", "BMP", true},
+	{"BM", "BMP", false}, // begins many texts
+	{"II*\x00", "TIFF", true},
+	{"MM\x00*", "TIFF", true},
+	{"P4\n", "PNM", true},
+	{"P5\n", "PNM", true},
+	{"P6\n", "PNM", true},
+	{"P4 ", "PNM", true},
+	{"P5 ", "PNM", true},
+	{"P6 ", "PNM", true},
 	{"????ftypheic", "HEIC", false},
 	{"????ftypmif1", "HEIF", false},
 	{"????ftypavif", "AVIF", false},
@@ -152,13 +164,13 @@ func inspect(root opener, rel string) finding {
 		}
 		return bad("its content is %s, not a picture", what.what)
 	case format == "" && claims:
-		return bad("its content is not a picture (neither JPEG, PNG, GIF nor WebP)")
+		return bad("its content is not a picture (neither JPEG, PNG, GIF, WebP, BMP, TIFF nor PNM)")
 	case format == "":
 		return bad("not a picture")
 	case !ours && !claims:
 		return bad("not a picture") // "BM" begins many texts
 	case !ours:
-		return bad("%s; convert it to JPEG, PNG, GIF or WebP", format)
+		return bad("%s; convert it to JPEG or PNG", format)
 	}
 	// By its content, it is a picture from here on.
 	hash := sha256.New()

@@ -117,7 +117,8 @@ func (o *Options) complete() error {
 // infers the role of each column from its name and cells, and Report.Table says how. A column that
 // is not understood is an error until Options.Columns declares it. Whole numbers can be classes or
 // quantities: unless the column's name suggests a measurement (x, age, reach_mm), declare it.
-// Labels are numbered in byte order of their names. Pictures are JPEG, PNG, GIF or WebP files.
+// Labels are numbered in byte order of their names. Pictures are JPEG, PNG, GIF,
+// WebP, BMP, TIFF or PNM files.
 //
 // If the files of a folder are those of a ready set, the result is that set: Dataset.Set is
 // set, and files that are not on the set's list are left out and reported.
@@ -292,7 +293,7 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	if len(d.Items) == 0 {
-		return nil, mark(ErrNoPictures, advice.New(fmt.Errorf("datasets: no picture in %s", d.Root), "want JPEG, PNG, GIF or WebP files in one folder per label%s", listed(slices.Concat(d.Report.NotPicture, d.Report.Skipped), 10)))
+		return nil, mark(ErrNoPictures, advice.New(fmt.Errorf("datasets: no picture in %s", d.Root), "want JPEG, PNG, GIF, WebP, BMP, TIFF or PNM files in one folder per label%s", listed(slices.Concat(d.Report.NotPicture, d.Report.Skipped), 10)))
 	}
 	return d, nil
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 
 	"github.com/tlkit/transfer-learning/tlkit/transforms/internal/jpeg"
@@ -63,7 +65,7 @@ func readJudged(f *os.File, size int64, o DecodeOptions) ([]byte, error) {
 		case err == nil:
 		case err != errHeaderBeyond:
 			return nil, err
-		case int64(len(data)) >= size || int64(len(data)) >= readAhead:
+		case int64(len(data)) >= size || int64(len(data)) >= readAhead && sniff(data) != "tiff":
 			return data, nil // Decode says what is wrong with it
 		default: // the header is long: look at more of it
 			limit = 8 * int64(len(data))
@@ -125,6 +127,15 @@ func headerSize(format string, head []byte) (w, h int, ok bool) {
 		}
 		cfg, err := webp.DecodeConfig(bytes.NewReader(head))
 		return cfg.Width, cfg.Height, err == nil
+	case "bmp":
+		cfg, err := bmp.DecodeConfig(bytes.NewReader(head))
+		return cfg.Width, cfg.Height, err == nil
+	case "tiff": // its header may be at the end
+		cfg, err := tiff.DecodeConfig(bytes.NewReader(head))
+		return cfg.Width, cfg.Height, err == nil
+	case "pnm":
+		p, err := readPNMHeader(head)
+		return p.width, p.height, err == nil
 	}
 	return 0, 0, false
 }

@@ -97,8 +97,8 @@ func readPicture(path string, o DecodeOptions) ([]byte, error) {
 	return data, err
 }
 
-// Decode decodes a JPEG, PNG, GIF (first frame) or WebP picture. The first bytes determine the
-// format, not a file name. The size in the header is checked before anything is decoded. Errors
+// Decode decodes a JPEG, PNG, GIF (first frame), WebP, BMP, TIFF (first page) or PNM picture. The
+// first bytes determine the format, not a file name. The size in the header is checked before anything is decoded. Errors
 // are of type *[DecodeError]; no input makes Decode panic.
 func Decode(data []byte, o DecodeOptions) (p *Picture, err error) {
 	o = o.withDefaults()
@@ -125,6 +125,12 @@ func Decode(data []byte, o DecodeOptions) (p *Picture, err error) {
 		p, err = decodeGIF(data, o)
 	case "webp":
 		p, orientation, err = decodeWebP(data, o)
+	case "bmp":
+		p, err = decodeBMP(data, o)
+	case "tiff":
+		p, orientation, err = decodeTIFF(data, o)
+	case "pnm":
+		p, err = decodePNM(data, o)
 	default:
 		return nil, &DecodeError{Kind: NotPicture, Detail: notPicture(data)}
 	}
@@ -148,6 +154,12 @@ func sniff(b []byte) string {
 		return "gif"
 	case len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
 		return "webp"
+	case isBMP(b):
+		return "bmp"
+	case isTIFF(b):
+		return "tiff"
+	case isPNM(b):
+		return "pnm"
 	}
 	return ""
 }
@@ -158,10 +170,6 @@ func notPicture(b []byte) string {
 	switch {
 	case len(b) >= 12 && string(b[4:8]) == "ftyp":
 		what = "an HEIC or AVIF picture or a video (" + fmt.Sprintf("%q", b[8:12]) + ")"
-	case bytes.HasPrefix(b, []byte("II*\x00")), bytes.HasPrefix(b, []byte("MM\x00*")):
-		what = "a TIFF picture"
-	case bytes.HasPrefix(b, []byte("BM")):
-		what = "perhaps a BMP picture"
 	case bytes.HasPrefix(b, []byte("%PDF")):
 		what = "a PDF document"
 	case bytes.HasPrefix(b, []byte("PK\x03\x04")):
@@ -171,5 +179,5 @@ func notPicture(b []byte) string {
 	default:
 		what = fmt.Sprintf("it begins with % x", b[:min(len(b), 8)])
 	}
-	return what + "; wanted JPEG, PNG, GIF or WebP"
+	return what + "; wanted JPEG, PNG, GIF, WebP, BMP, TIFF or PNM"
 }

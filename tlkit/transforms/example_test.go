@@ -54,7 +54,7 @@ func ExampleDecode() {
 	}
 	// Output:
 	// not a picture
-	// transforms: not a picture: HTML, XML or SVG text; wanted JPEG, PNG, GIF or WebP
+	// transforms: not a picture: HTML, XML or SVG text; wanted JPEG, PNG, GIF, WebP, BMP, TIFF or PNM
 }
 
 // Pictures are decoded in parallel and used in order.

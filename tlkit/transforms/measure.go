@@ -38,7 +38,7 @@ type MeasureOptions struct {
 
 // MeasureStatistics returns the mean and standard deviation of each channel over the pictures in
 // files and folders. Folders are searched recursively for names that end in .jpg, .jpeg, .png,
-// .gif or .webp.
+// .gif, .webp, .bmp, .tif, .tiff, .pbm, .pgm, .ppm or .pnm.
 //
 // Both are over all pixels of all pictures: a large picture counts more than a small one, and the
 // deviation is that of single pixels around the common mean (divided by N), not the mean of the
@@ -137,7 +137,7 @@ func listPictures(paths []string) ([]string, error) {
 				files = append(files, name)
 			case d.Type().IsRegular():
 				switch strings.ToLower(filepath.Ext(name)) {
-				case ".jpg", ".jpeg", ".png", ".gif", ".webp":
+				case ".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm":
 					files = append(files, name)
 				}
 			}
