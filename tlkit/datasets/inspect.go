@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -76,18 +77,18 @@ var signatures = []struct {
 	{"BM", "BMP", false}, // begins many texts
 	{"II*\x00", "TIFF", true},
 	{"MM\x00*", "TIFF", true},
-	{"P4\n", "PNM", true},
-	{"P5\n", "PNM", true},
-	{"P6\n", "PNM", true},
-	{"P4 ", "PNM", true},
-	{"P5 ", "PNM", true},
-	{"P6 ", "PNM", true},
 	{"????ftypheic", "HEIC", false},
 	{"????ftypmif1", "HEIF", false},
 	{"????ftypavif", "AVIF", false},
 }
 
+// pnm is the header of a PBM, PGM or PPM; its first bytes alone begin many texts.
+var pnm = regexp.MustCompile(`^P[1-6](?:\s|#[^\r\n]*[\r\n])+\d+(?:\s|#[^\r\n]*[\r\n])+\d+\s`)
+
 func sniff(head []byte) (format string, ours bool) {
+	if pnm.Match(head) {
+		return "PNM", true
+	}
 	for _, s := range signatures {
 		if matches(head, s.magic) {
 			return s.format, s.ours
