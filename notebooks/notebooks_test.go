@@ -54,7 +54,7 @@ func all(t *testing.T) []string {
 	return paths
 }
 
-var active = regexp.MustCompile(`(?i)<script|<iframe|<object|\son[a-z]+\s*=|https?://|javascript:`)
+var active = regexp.MustCompile(`(?i)<script|<iframe|<object|\son[a-z]+\s*=|(?:src|href|srcset|action|data)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import|javascript:`)
 
 // check looks at outputs: each must be the same trusted and untrusted, online and offline,
 // and no picture of others may be kept.
@@ -88,6 +88,18 @@ func check(t *testing.T, path string, kept bool) {
 					t.Errorf("%s: cell %d shows a picture of kind %q, want chart or drawn: run it with TLKIT_PICTURES=drawn", path, i, kind)
 				}
 			}
+		}
+	}
+}
+
+func TestActiveHTMLIsSeen(t *testing.T) {
+	for html, want := range map[string]bool{
+		`<b>licence MIT, https://example.org/x</b>`: false, `<details><summary>a = 1</summary></details>`: false,
+		`<img src="https://example.org/x.png">`: true, `<img src=//example.org/x>`: true, `<a href='http://example.org'>`: true,
+		`<p style="background: url(https://example.org/x)">`: true, `<script>`: true, `<p onclick = "x()">`: true,
+	} {
+		if got := active.MatchString(html); got != want {
+			t.Errorf("%s: %v", html, got)
 		}
 	}
 }
