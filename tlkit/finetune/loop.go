@@ -56,6 +56,7 @@ type loop struct {
 	held   []int // held-out training pictures, whose loss may end training; nil = none
 	best   map[string][]float32
 	record *recording
+	epochSoFar
 	report func(done, total int)
 
 	folder   checkpoints
@@ -64,6 +65,13 @@ type loop struct {
 	lastSave time.Time
 	cost     time.Duration // of the last save
 	saving   time.Duration // of all saves
+}
+
+// epochSoFar is what the training pictures of an epoch got, for scores that need all of them. It is
+// not in checkpoints: an epoch that was resumed in its middle has no such score.
+type epochSoFar struct {
+	items  []int
+	logits []float32
 }
 
 // recording is where the figures of an epoch are recorded.
@@ -77,7 +85,7 @@ type recording struct {
 
 // begin sets everything to the start.
 func (l *loop) begin(h *head.Linear) error {
-	l.cursor = cursor{Moved: make([]int, len(l.tuner.plan.Groups))}
+	l.cursor, l.epochSoFar = cursor{Moved: make([]int, len(l.tuner.plan.Groups))}, epochSoFar{}
 	l.total = l.tuner.plan.Epochs * l.feed.perEpoch()
 	return l.tuner.restart(h)
 }
@@ -223,6 +231,7 @@ func (l *loop) step(b *batch) error {
 	if obj := l.tuner.objective; obj.task.Metric().Counts() {
 		l.cursor.Right += right(o.logits, b.targets, n, obj.k)
 	}
+	l.items, l.logits = append(l.items, b.items...), append(l.logits, o.logits[:n*l.tuner.objective.k]...)
 	l.cursor.Seen += n
 	l.cursor.Step++
 	return nil
@@ -277,7 +286,7 @@ func (l *loop) epoch(ctx context.Context) error {
 	loss := l.cursor.Loss / float64(l.cursor.Seen)
 	f := l.newFigures()
 	f.add(curves.Train, curves.Loss, loss, 0)
-	if score, ok := l.tuner.objective.loss.epochScore(loss, l.cursor.Right, l.cursor.Seen); ok {
+	if score, ok := l.trainScore(loss); ok {
 		f.add(curves.Train, l.metric(), score, l.counted(l.cursor.Seen))
 	}
 	rates, _ := l.rates(l.cursor.Step - 1)
@@ -306,11 +315,25 @@ func (l *loop) epoch(ctx context.Context) error {
 	if l.tuner.plan.Schedule.Kind == optim.Plateau {
 		l.cursor.Watch.Hear(l.tuner.plan.Schedule, loss)
 	}
-	l.cursor.Loss, l.cursor.Right, l.cursor.Seen = 0, 0, 0
+	l.cursor.Loss, l.cursor.Right, l.cursor.Seen, l.epochSoFar = 0, 0, 0, epochSoFar{}
 	if l.cursor.Best != nil && l.cursor.Best.Step == l.cursor.Step {
 		return l.save()
 	}
 	return nil
+}
+
+// trainScore returns the score of the epoch's training pictures, from their mean loss if that is
+// enough. Mixed pictures have no labels to score.
+func (l *loop) trainScore(loss float64) (score float64, ok bool) {
+	o := l.tuner.objective
+	if score, ok := o.loss.epochScore(loss, l.cursor.Right, l.cursor.Seen); ok {
+		return score, true
+	}
+	if len(l.items) != l.cursor.Seen || l.tuner.plan.Mixup > 0 {
+		return 0, false
+	}
+	_, judged := o.truthOf(l.feed.pictures.items, l.items).judge(l.logits)
+	return judged.Value, finite(judged.Value)
 }
 
 // watch keeps the epoch with the lowest loss on held-out training pictures, and ends training when

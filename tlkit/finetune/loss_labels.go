@@ -64,5 +64,5 @@ func (l labelLoss) known(items []datasets.Item) head.Samples {
 	return task.Labels{}.Samples(items, nil, l.k)
 }
 
-// epochScore returns ok false, because mean average precision needs the ranking of the whole epoch.
+// epochScore returns ok false: mean average precision needs the logits of the whole epoch.
 func (labelLoss) epochScore(float64, float64, int) (float64, bool) { return 0, false }

@@ -182,6 +182,25 @@ func TestUnitsChangeNothing(t *testing.T) {
 	same("bias", heads[0].Bias, heads[1].Bias, 1024)
 }
 
+// Every task has a score of the training pictures in each epoch, so that its curve goes on where
+// fine-tuning begins.
+func TestTrainingPicturesHaveAScoreInEveryEpoch(t *testing.T) {
+	e := xla(t)
+	base := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	for _, kind := range []task.Task{task.Labels{}, task.Values{}} {
+		d, p := asking(t, base, kind, 1, 0), small("plain")
+		record := curves.NewRecorder(curves.Run{}, nil, 0, nil)
+		if _, err := Train(context.Background(), d, p, record); err != nil {
+			t.Fatal(err)
+		}
+		got := record.Run().Series(curves.Train, kind.Metric())
+		if len(got) != p.Epochs || !(got[len(got)-1].Value > got[0].Value) {
+			t.Errorf("%s: %s of the training pictures %v, want one in each of %d epochs, rising", kind.Name(), kind.Metric(), got, p.Epochs)
+		}
+	}
+}
+
 func TestWhatATaskCannotTake(t *testing.T) {
 	e := xla(t)
 	base := job(t, e, formulaNet(t, "resnet20_cifar10", 0.8), t.TempDir())
