@@ -20,10 +20,10 @@ INK, GREY, RED = "#1c2733", "#5b6770", "#b5380c"
 PARTS = {
     "01": ("As the network sees them", (770, 52, 1520, 650)),
     "02": ("Input statistics against", (20, 108, 500, 520)),
-    "03": ("Most wrong about", (0, 28, 1086, 1002)),
+    "03": ("Most wrong about", (20, 70, 1100, 930)),
     "05": ("Train loss rises from", (18, 24, 640, 560)),
     "06": ("Loss against learning rate from 1e-6 to 0.123", (20, 20, 1280, 680)),
-    "07": ("Train loss falls from 0.693 to 0.159", (640, 24, 1310, 560)),
+    "07": ("Train loss falls from 0.693 to 0.160", (640, 24, 1310, 560)),
     "08": ("One bee, as each network gets it", (0, 0, 760, 494)),
     "09": ("White: true. Orange: said", (0, 0, 752, 494)),
 }
@@ -102,5 +102,5 @@ save(head_file(), "04.png", 40_000)
 # The first picture of the README: what the network sees, and how the head learns it.
 first = Image.new("RGB", (1240, 376), "white")
 onto(first, stored("01", "As the network sees them"), (0, 8, 744, 368))
-onto(first, stored("01", "Train loss falls").crop((690, 20, 1400, 540)), (764, 8, 1240, 368))
+onto(first, stored("01", "Train loss falls").crop((690, 20, 1400, 506)), (764, 8, 1240, 368))
 save(first, "first.png", 200_000)
