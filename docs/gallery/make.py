@@ -22,7 +22,7 @@ PARTS = {
     "02": ("Input statistics against", (20, 108, 500, 520)),
     "03": ("Most wrong about", (20, 70, 1100, 930)),
     "05": ("Train loss rises from", (18, 24, 640, 560)),
-    "06": ("Loss against learning rate from 1e-6 to 0.123", (20, 20, 1280, 680)),
+    "06": ("Loss against learning rate from 1e-6 to 0.0512", (20, 20, 1280, 680)),
     "07": ("Train loss falls from 0.693 to 0.160", (640, 24, 1310, 560)),
     "08": ("One bee, as each network gets it", (0, 0, 760, 494)),
     "09": ("White: true. Orange: said", (0, 0, 752, 494)),
