@@ -26,7 +26,8 @@ func TestInJupyterLab(t *testing.T) {
 	l := openLab(t, bare(t, "01_ants_and_bees.ipynb"))
 	l.run(5)
 	l.steps([]step{
-		{"the accuracy, in the last cell", holds(4*time.Minute, `/accuracy 9\d\.\d %/.test([...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].at(-1)?.querySelector('.jp-OutputArea')?.innerText)`)},
+		{"the predictions, in the last cell", holds(4*time.Minute, `/probability[^]*\d %/.test([...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].at(-1)?.querySelector('.jp-OutputArea')?.innerText)`)},
+		{"the accuracy under Evaluate", holds(time.Minute, `[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].some(c => c.querySelector('.jp-InputArea').textContent.includes('Evaluate') && /accuracy 9\d\.\d %/.test(c.querySelector('.jp-OutputArea')?.innerText))`)},
 		{"the curves under ShowCurves", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowCurves') && drawn(f))`)},
 		{"the pictures under ShowBatch", holds(time.Minute, figures+`.some(f => f.closest('.jp-CodeCell').querySelector('.jp-InputArea').textContent.includes('ShowBatch') && drawn(f))`)},
 		{"pictures and no other form of a figure", holds(time.Second, noOtherForm)},

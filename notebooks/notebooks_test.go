@@ -183,11 +183,11 @@ func TestNotebooksRun(t *testing.T) {
 						if o.Data["image/png"] != nil || o.Data["image/jpeg"] != nil {
 							pictures++
 						}
-						words = string(o.Data["text/plain"])
+						words += string(o.Data["text/plain"])
 					}
 				}
-				if pictures < 2 || !regexp.MustCompile(`accuracy 9\d\.\d % \(\d+ of \d+, 95 % `).MatchString(words) {
-					t.Errorf("%d pictures, last words %s", pictures, words)
+				if pictures < 2 || !regexp.MustCompile(`accuracy 9\d\.\d % \(\d+ of \d+, 95 % `).MatchString(words) || !strings.Contains(words, "probability") {
+					t.Errorf("%d pictures, words %s", pictures, words)
 				}
 			}
 		})

@@ -180,6 +180,8 @@ class Outputs:
                 if o.name == "stdout" and last is not None and last.output_type == "stream" and last.name == "stderr":
                     outs.insert(len(outs) - 1, o)
                     continue
+            if o.output_type == "display_data" and not any("".join(v) if isinstance(v, (str, list)) else v for v in o.data.values()):
+                continue  # emptied, as the place of a progress bar is at its end
             outs.append(o)
         return outs
 

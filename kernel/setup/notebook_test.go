@@ -100,6 +100,7 @@ same(outs(stream("stderr", "e"), stream("stdout", "a"), show("p"), stream("stdou
 same(outs(show("1", "x"), show("2", "x", "update_display_data")), (["2"], 1))
 same(outs(stream("stdout", "gone"), msg("clear_output", wait=True), stream("stdout", "new"))[0], ["new"])
 same(outs(stream("stdout", "gone"), msg("clear_output"))[0], [])
+same(outs(show("bar", "x"), stream("stdout", "words"), show("", "x", "update_display_data"))[0], ["words"])
 places = {}
 first = Outputs(places)
 first.take(show("old", "y"))
