@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -152,12 +153,30 @@ func useCache(p *plugin.Plugin, cache *compileCache) {
 	}
 }
 
+// withOptions calls build, whose compilations on this goroutine get additional options.
+func withOptions(options []byte, build func() error) error {
+	// XLA compiles on the thread of the call, so that other goroutines' programs keep theirs.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	kept := (*C.char)(C.CBytes(options))
+	defer C.free(unsafe.Pointer(kept))
+	C.tlkit_extra_options(kept, C.size_t(len(options)))
+	defer C.tlkit_extra_options(nil, 0)
+	return build()
+}
+
 // tlkitCompile replaces PJRT_Client_Compile: it loads the executable from the cache, or
 // compiles and stores it. If anything goes wrong with the cache, the program is compiled;
 // it is never an error.
 //
 //export tlkitCompile
 func tlkitCompile(slot C.int, args *C.tlkit_compile_args) *C.tlkit_opaque {
+	if options, size := args.options, args.options_size; C.tlkit_extend_options(args) == 1 {
+		defer func() {
+			C.free(unsafe.Pointer(args.options))
+			args.options, args.options_size = options, size
+		}()
+	}
 	done, fault := compileCached(int(slot), args)
 	if !done {
 		return C.tlkit_real_compile(slot, args)
