@@ -251,6 +251,7 @@ func TestFilesThatMayNotBeFetched(t *testing.T) {
 		"wheel as lines":      {Name: "x", SHA256: sum, Sources: []Source{{Wheel: &Wheel{Name: "a\nb", Version: "1", SHA256: sum}}}},
 		"wheel version":       {Name: "x", SHA256: sum, Sources: []Source{{Wheel: &Wheel{Name: "a", Version: "1 --pre", SHA256: sum}}}},
 		"wheel without hash":  {Name: "x", SHA256: sum, Sources: []Source{{Wheel: &Wheel{Name: "a", Version: "1"}}}},
+		"wheel tags":          {Name: "x", SHA256: sum, Sources: []Source{{Wheel: &Wheel{Name: "a", Version: "1", SHA256: sum, Tags: "cp311-cp311-any --pre"}}}},
 		"wheel path out":      {Name: "x", SHA256: sum, Sources: []Source{{Wheel: &Wheel{Name: "a", Version: "1", SHA256: sum, File: "../x"}}}},
 		"npm path":            {Name: "x", SHA256: sum, Sources: []Source{{NPM: &NPM{Name: "../a", Version: "1", SHA256: sum}}}},
 	} {

