@@ -1,4 +1,4 @@
-package plugin
+package sharedlib
 
 import (
 	"debug/elf"
@@ -8,18 +8,21 @@ import (
 	"runtime"
 )
 
-// entry is the function that every PJRT plugin exports.
-const entry = "GetPjrtApi"
+// Kind is a kind of shared library, known by a function that all of them export.
+type Kind struct {
+	Name  string // "PJRT plugin", for messages
+	Entry string // "GetPjrtApi"
+}
 
 // Sound checks a shared library without loading it. The error says whether it is not a
-// library, truncated, for another machine, or no PJRT plugin.
+// library, truncated, for another machine, or of another kind.
 //
 // The loader does not check this: mapping a truncated library ends in SIGBUS, which a Go
 // program cannot catch. For a file with a pinned sha256 the check adds nothing; for other
 // files it is the only one.
-func Sound(path string) (err error) {
+func (k Kind) Sound(path string) (err error) {
 	fail := func(format string, args ...any) error {
-		return fmt.Errorf("plugin: %s %s", path, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%s %s", path, fmt.Sprintf(format, args...))
 	}
 	// debug/elf has no known panic, but the file is untrusted.
 	defer func() {
@@ -29,7 +32,7 @@ func Sound(path string) (err error) {
 	}()
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("plugin: %w", err)
+		return err
 	}
 	if !info.Mode().IsRegular() {
 		return fail("is not a file (%s)", info.Mode().Type())
@@ -69,11 +72,11 @@ func Sound(path string) (err error) {
 		return fail("has no readable symbol table (%v)", err)
 	}
 	for _, s := range symbols {
-		if s.Name == entry && s.Section != elf.SHN_UNDEF {
+		if s.Name == k.Entry && s.Section != elf.SHN_UNDEF {
 			return nil
 		}
 	}
-	return fail("is a shared library but no PJRT plugin: it exports no %s", entry)
+	return fail("is a shared library but no %s: it exports no %s", k.Name, k.Entry)
 }
 
 var machines = map[string]elf.Machine{

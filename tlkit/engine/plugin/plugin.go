@@ -21,6 +21,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/sharedlib"
 )
 
 // Plugin is one PJRT plugin on disk.
@@ -119,6 +120,26 @@ func buildsHere() []Build {
 	return here
 }
 
+// pinned are the files of builds.
+func pinned(builds []Build) (files sharedlib.Pinned) {
+	for _, b := range builds {
+		files = append(files, b.file)
+	}
+	return files
+}
+
+// pjrt is what every plugin is.
+var pjrt = sharedlib.Kind{Name: "PJRT plugin", Entry: "GetPjrtApi"}
+
+// Sound checks a plugin without loading it. The error says whether it is not a shared library,
+// truncated, for another machine, or no PJRT plugin.
+func Sound(path string) error {
+	if err := pjrt.Sound(path); err != nil {
+		return fmt.Errorf("plugin: %w", err)
+	}
+	return nil
+}
+
 // Find returns the installed plugins, nil for those that are missing. It goes by the size and times
 // of the files that were verified when they arrived; opening one reads it, see [Plugin.Verify]. It does not
 // use the network and loads nothing. It looks for cuda only if the machine has an NVIDIA card.
@@ -128,11 +149,9 @@ func buildsHere() []Build {
 func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 	cuda, err = FindCUDA(ctx)
 	cpu = FindCPU()
-	if cpu == nil {
-		for _, b := range buildsHere() {
-			if path, damaged := b.file.Damaged(); damaged {
-				err = errors.Join(err, advice.New(fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…", path, b.file.SHA256), "run: tlkit setup"))
-			}
+	if files := pinned(buildsHere()); cpu == nil {
+		if i, path, damaged := files.Damaged(); damaged {
+			err = errors.Join(err, advice.New(fmt.Errorf("plugin: %s is damaged: its sha256 is not %.12s…", path, files[i].SHA256), "run: tlkit setup"))
 		}
 	}
 	return cuda, cpu, err
@@ -140,10 +159,9 @@ func Find(ctx context.Context) (cuda, cpu *Plugin, err error) {
 
 // FindCPU returns the installed CPU plugin, or nil.
 func FindCPU() *Plugin {
-	for _, b := range buildsHere() {
-		if path, ok := b.file.Cached(); ok {
-			return b.plugin(path)
-		}
+	builds := buildsHere()
+	if i, path, ok := pinned(builds).Find(); ok {
+		return builds[i].plugin(path)
 	}
 	return nil
 }
@@ -190,46 +208,24 @@ func InstallCPU(ctx context.Context, o Options) (*Plugin, error) {
 	if len(builds) == 0 {
 		return nil, advice.New(fmt.Errorf("plugin: there is no pinned CPU plugin for %s/%s (measured: linux/amd64); go-xla has an installer of its own, which checks no hash: go run github.com/gomlx/go-xla/cmd/pjrt_installer@latest", runtime.GOOS, runtime.GOARCH), "then set GOMLX_BACKEND=xla:/the/path/it/prints")
 	}
-	if p := FindCPU(); p != nil {
-		err := p.Verify(ctx, false)
-		if err == nil {
-			return p, nil
-		}
-		if !errors.Is(err, fetch.ErrHash) {
-			return nil, err
-		}
-		// Damaged: Get sets it aside and fetches it anew.
+	i, path, err := pinned(builds).Install(ctx, o.fetch())
+	switch {
+	case err == nil:
+		return builds[i].plugin(path), nil
+	case path != "": // it is here and cannot be read
+		return nil, builds[i].plugin(path).advise(err)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("plugin: %w", err)
 	}
-	var causes []error
-	for _, b := range builds {
-		path, err := b.file.Get(ctx, o.fetch())
-		if err == nil {
-			return b.plugin(path), nil
-		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("plugin: %w", err)
-		}
-		causes = append(causes, err)
-	}
-	return nil, fmt.Errorf("plugin: the CPU plugin could not be installed: %w", errors.Join(causes...))
+	return nil, fmt.Errorf("plugin: the CPU plugin could not be installed: %w", err)
 }
 
 // Verify reads the file and checks that it is what was found. The error wraps fetch.ErrHash if it is
 // damaged. With full, its sha256 is computed and its structure checked; without, a faster checksum
 // is enough that was noted together with the sha256.
 func (p *Plugin) Verify(ctx context.Context, full bool) error {
-	if full {
-		if _, err := fetch.Rehash(ctx, p.Path); err != nil {
-			return p.advise(err)
-		}
-	}
-	if err := fetch.Verify(ctx, p.Path, p.SHA256); err != nil {
+	if err := pjrt.Verify(ctx, p.Path, p.SHA256, full); err != nil {
 		return p.advise(err)
-	}
-	if full {
-		if err := Sound(p.Path); err != nil {
-			return p.advise(err)
-		}
 	}
 	return nil
 }
