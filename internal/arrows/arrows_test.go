@@ -23,7 +23,7 @@ var order = [][]string{
 	{"tlkit/engine", "internal/golden"},
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone"},
-	{"tlkit/onnx", "internal/formulanet"},
+	{"tlkit/onnx", "tlkit/onnx/write", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/optim"},
 	{"tlkit/head"},

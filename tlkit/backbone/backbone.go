@@ -60,6 +60,13 @@ func Graph(arch Arch, scope *model.Scope, images *graph.Node) Output {
 	return build(arch, &walk{weights: &scopeWeights{scope: scope}}, images)
 }
 
+// Unloaded adds the network to the graph of images [N,H,W,3] with weights that are parameters of the
+// graph, each named by its key and in the layout of the graph. It is for what reads a graph rather
+// than running it, such as package write.
+func Unloaded(arch Arch, images *graph.Node) Output {
+	return build(arch, &walk{weights: &listWeights{seen: map[string]bool{}}}, images)
+}
+
 func build(arch Arch, w *walk, images *graph.Node) Output {
 	if s := images.Shape(); s.Rank() != 4 || s.Dimensions[3] != 3 {
 		panic(fmt.Errorf("backbone: pictures are %s, want [N,H,W,3]", s))

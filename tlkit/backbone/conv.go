@@ -102,7 +102,7 @@ func (b *Builder) conv(key string, x *graph.Node, c Conv) *graph.Node {
 	in := x.Shape().Dim(-1)
 	w := b.Weight(x, b.form.kernelWant(key, kernel, in, c.Out), true) // [kernel,kernel,in,out]
 	pads := [][2]int{window.Pads[0], window.Pads[1]}
-	if kernel%2 == 0 {
+	if kernel%2 == 0 && !native(x) {
 		// GoMLX's gradient for x is wrong where a kernel is even: a row and a column of zeros make
 		// it odd.
 		w = graph.Pad(w, graph.ScalarZero(w.Graph(), w.DType()), compute.PadAxis{End: 1}, compute.PadAxis{End: 1}, compute.PadAxis{}, compute.PadAxis{})
@@ -161,6 +161,9 @@ func (b *Builder) depthwise(key string, x *graph.Node, c Conv) *graph.Node {
 
 // shifted is Depthwise for any window with one stride; kernel [kh,kw,1,C].
 func (b *Builder) shifted(x, kernel *graph.Node, w Window) *graph.Node {
+	if native(x) {
+		return graph.Convolve(x, kernel).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:]).ChannelGroupCount(x.Shape().Dim(-1)).Done()
+	}
 	x, g := w.padded(x, graph.ScalarZero(x.Graph(), x.DType()))
 	return b.walk.remember(kernel, func(kernel *graph.Node) *graph.Node {
 		var sum *graph.Node

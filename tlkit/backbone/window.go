@@ -64,7 +64,9 @@ func (b *Builder) Convolution(x, kernel *graph.Node, groups int, w Window) *grap
 		panic(fmt.Errorf("backbone: stride %v together with dilation %v, which GoMLX does not do", w.Stride, w.Dilation))
 	}
 	asProduct := k[0] == 1 && k[1] == 1 && groups == 1 && w.Pads == [2][2]int{}
-	kernel, w = oddKernel(kernel, w)
+	if !native(x) {
+		kernel, w = oddKernel(kernel, w)
+	}
 	return b.walk.remember(kernel, func(kernel *graph.Node) *graph.Node {
 		if b.walk.training && asProduct {
 			return pointwise(x, kernel, w.Stride)
@@ -78,6 +80,13 @@ func (b *Builder) Convolution(x, kernel *graph.Node, groups int, w Window) *grap
 		}
 		return c.Done()
 	})
+}
+
+// native reports whether the graph of x is for a backend that wants convolutions and pools as they
+// are. Elsewhere some are built of simpler operations, which are faster or have right gradients.
+func native(x *graph.Node) bool {
+	_, ok := x.Graph().Backend().(interface{ NativeWindows() })
+	return ok
 }
 
 // oddKernel adds a row or a column of zeros where the kernel is even, because GoMLX's gradient for
@@ -148,7 +157,7 @@ func (w Window) MaxPool(x *graph.Node) *graph.Node {
 // of ResNet-18. Of equal values the first one, row by row, gets the gradient, as in PyTorch. Large
 // windows have too many places for that.
 func (w Window) maxPool(x *graph.Node) *graph.Node {
-	if w.Size[0]*w.Size[1] > 9 {
+	if w.Size[0]*w.Size[1] > 9 || native(x) {
 		return graph.MaxPool(x).WindowPerAxis(w.Size[0], w.Size[1]).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:]).Done()
 	}
 	x, g := w.padded(x, graph.Infinity(x.Graph(), x.DType(), -1))

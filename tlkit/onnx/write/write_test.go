@@ -1,0 +1,99 @@
+package write
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// built writes a network of one output for pictures of 6x6 pixels. Every weight is 0.5.
+func built(f func(x *Node) *Node) ([]byte, error) {
+	return Bytes(Network{
+		Picture: []int{6, 6, 3},
+		Build:   func(x *Node) []Output { return []Output{{"y", f(x)}} },
+		Weight: func(name string) ([]float32, bool) {
+			if name == "missing" {
+				return nil, false
+			}
+			return slices.Repeat([]float32{0.5}, 12), name != "short"
+		},
+	})
+}
+
+func weight(x *Node, name string, dims ...int) *Node {
+	return Parameter(x.Graph(), name, shapes.Make(dtypes.Float32, dims...))
+}
+
+// What cannot be written is an error that names it.
+func TestErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		build func(x *Node) *Node
+		op    string // of an UnsupportedError; "" = another error
+		says  string
+	}{
+		"an unknown operation":    {func(x *Node) *Node { return Sort(x, -1, true) }, "Sort", ""},
+		"sums over the pictures":  {func(x *Node) *Node { return Add(x, ReduceAndKeep(x, ReduceSum, 0)) }, "ReduceSum", "the pictures"},
+		"a slice of the pictures": {func(x *Node) *Node { return Mul(x, Slice(x, AxisRange(0, 1))) }, "Slice", "the pictures"},
+		"the number of pictures":  {func(x *Node) *Node { return MulScalar(x, 1/float64(x.Shape().Dim(0))) }, "", "depends on the number of pictures"},
+		"other operations for other numbers": {func(x *Node) *Node {
+			if x.Shape().Dim(0) > 1_500_000 {
+				return Neg(x)
+			}
+			return Abs(x)
+		}, "", "operation 1"},
+		"no row for each picture":   {func(x *Node) *Node { return ReduceMean(weight(x, "w", 3, 4), 0) }, "", "one row for each picture"},
+		"a weight that is missing":  {func(x *Node) *Node { return Mul(x, Reshape(weight(x, "missing", 3), 1, 1, 1, 3)) }, "", `"missing"`},
+		"a weight of another shape": {func(x *Node) *Node { return Mul(x, Reshape(weight(x, "w", 3), 1, 1, 1, 3)) }, "", "12 values"},
+		"whole numbers":             {func(x *Node) *Node { return ConvertDType(x, dtypes.Int32) }, "", "32-bit floats"},
+		"complex numbers":           {func(x *Node) *Node { return Real(FFT(ConvertDType(x, dtypes.Complex64))) }, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := built(c.build)
+			if err == nil {
+				t.Fatalf("%d bytes and no error", len(file))
+			}
+			u := (*UnsupportedError)(nil)
+			if errors.As(err, &u) != (c.op != "") && name != "complex numbers" || c.op != "" && u.Op != c.op {
+				t.Errorf("%v, want one about the operation %q", err, c.op)
+			}
+			if !strings.HasPrefix(err.Error(), "write: ") || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want one that says %q", err, c.says)
+			}
+		})
+	}
+}
+
+// A file cannot hold more than protobuf can.
+func TestTooLarge(t *testing.T) {
+	big := make([]float32, 1<<20) // stands for all of them
+	_, err := Bytes(Network{
+		Picture: []int{1 << 10},
+		Build: func(x *Node) []Output {
+			for i := range 400 {
+				x = Dot(x, weight(x, fmt.Sprint("w", i), 1<<10, 1<<10)).Product()
+			}
+			return []Output{{"y", x}}
+		},
+		Weight: func(string) ([]float32, bool) { return big, true },
+	})
+	if err == nil || !strings.Contains(err.Error(), "1677721600 bytes") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Both numbers of pictures are primes, so that no other size is a multiple of them by accident.
+func TestBatchesArePrimes(t *testing.T) {
+	for _, n := range batches {
+		for k := 2; k*k <= n; k++ {
+			if n%k == 0 {
+				t.Errorf("%d is %d times %d", n, k, n/k)
+			}
+		}
+	}
+}

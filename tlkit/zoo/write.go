@@ -1,0 +1,41 @@
+package zoo
+
+import (
+	"fmt"
+
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/onnx/write"
+)
+
+// ONNX returns the network as the content of an .onnx file, for ONNX Runtime and other engines. It
+// computes what [Extractor.Run] computes, up to rounding, and reads pictures in the same form:
+//
+//	pictures  float32 [N,S,S,3], prepared by n.Preset, any number of them
+//	features  float32 [N,F]
+//	logits    float32 [N,classes], where the network has a classifier
+//
+// See package write for what is done to the network on the way, and for the errors.
+func (n *Net) ONNX() (file []byte, err error) {
+	file, err = write.Bytes(write.Network{
+		Name:    n.Row.Name,
+		Picture: []int{n.Preset.Size, n.Preset.Size, 3},
+		Build: func(pictures *graph.Node) []write.Output {
+			out := backbone.Unloaded(n.Row.arch, pictures)
+			outputs := []write.Output{{Name: "features", Node: out.Features}}
+			if out.Logits != nil {
+				outputs = append(outputs, write.Output{Name: "logits", Node: out.Logits})
+			}
+			return outputs
+		},
+		Weight: func(name string) ([]float32, bool) {
+			t, ok := n.tensors[name]
+			return t.Data, ok
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("zoo: %s as an ONNX file: %w", n.Row.Name, err)
+	}
+	return file, nil
+}
