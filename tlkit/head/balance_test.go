@@ -52,8 +52,8 @@ func TestClassWeightsEqualRepeatedSamples(t *testing.T) {
 		for i := range params {
 			params[i] = math.Sin(float64(i))
 		}
-		p := problem{z: z, Samples: s, strength: 0.1, weights: weights}
-		return p.loss(params, grad, mat.NewDense(s.Len(), 2, nil), mat.NewDense(4, 2, nil)), grad
+		p := problem{z: thin{Dense: z}, Samples: s, strength: 0.1, weights: weights}
+		return p.loss(params, grad, p.work()), grad
 	}
 	weights, err := s.classWeights()
 	if err != nil || weights[0] != 0.625 || weights[1] != 2.5 {

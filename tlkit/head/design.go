@@ -66,13 +66,16 @@ func newDesign(s Samples) *design {
 // basis is the design restricted to some rows, ready for the solver: z is [n, r].
 type basis struct {
 	d    *design
-	rows []int
+	of   []int
 	z    *mat.Dense
 	chol *mat.TriDense // z as a lower triangle, when z comes from the Gram matrix
 }
 
+// thin returns z for products with few columns.
+func (b *basis) thin() thin { return thin{b.z, b.chol != nil} }
+
 func (d *design) basis(rows []int) *basis {
-	b := &basis{d: d, rows: rows}
+	b := &basis{d: d, of: rows}
 	n := len(rows)
 	if d.gram == nil {
 		b.z = pick(d.x, rows)
@@ -118,10 +121,10 @@ func (b *basis) heldOut(held []int) *mat.Dense {
 	if b.chol == nil {
 		return pick(b.d.x, held)
 	}
-	cross := mat.NewDense(len(held), len(b.rows), nil)
+	cross := mat.NewDense(len(held), len(b.of), nil)
 	for i, r := range held {
 		row := cross.RawRowView(i)
-		for j, c := range b.rows {
+		for j, c := range b.of {
 			row[j] = b.d.gram.At(r, c)
 		}
 	}
@@ -134,7 +137,7 @@ func (b *basis) axes() *mat.Dense {
 	if b.chol == nil {
 		return nil
 	}
-	return b.into(mat.DenseCopyOf(pick(b.d.x, b.rows).T()))
+	return b.into(mat.DenseCopyOf(pick(b.d.x, b.of).T()))
 }
 
 func pick(x *mat.Dense, rows []int) *mat.Dense {
@@ -151,9 +154,9 @@ func (b *basis) linear(axes *mat.Dense, params []float64, classes int) *Linear {
 	r := b.z.RawMatrix().Cols
 	w := mat.NewDense(r, classes, params[:r*classes])
 	if axes != nil {
-		beta := w
+		beta := turned(make([]float64, r*classes), params[:r*classes], classes)
 		w = mat.NewDense(axes.RawMatrix().Rows, classes, nil)
-		w.Mul(axes, beta)
+		thin{Dense: axes}.scores(w.RawMatrix().Data, beta, classes)
 	}
 	c := len(b.d.mean)
 	h := &Linear{Features: c, Classes: classes, Weight: make([]float32, c*classes), Bias: make([]float32, classes)}

@@ -179,7 +179,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		}
 		o.Step(row)
 	}
-	params, err := problem{z: b.z, Samples: s.pick(all), strength: fit.Strength, weights: weights}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
+	params, err := problem{z: b.thin(), Samples: s.pick(all), strength: fit.Strength, weights: weights}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +284,7 @@ func chooseStrength(ctx context.Context, c choosing, s Samples) ([]Choice, error
 		var start []float64
 		for i, l := range strengths {
 			// The choice among strengths a factor of 3 apart does not need a precise optimum.
-			params, err := problem{z: fo.b.z, Samples: fo.s, strength: l, weights: fo.weights}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
+			params, err := problem{z: fo.b.thin(), Samples: fo.s, strength: l, weights: fo.weights}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
 			if err != nil {
 				return err
 			}
@@ -324,11 +324,11 @@ func lowest(choices []Choice) int {
 // fill writes the logits of the fold's held-out rows into all, [N, K].
 func (f fold) fill(all []float32, params []float64, classes int) {
 	r := f.b.z.RawMatrix().Cols
-	scores := mat.NewDense(len(f.held), classes, nil)
-	scores.Mul(f.x, mat.NewDense(r, classes, params[:r*classes]))
+	scores := make([]float64, len(f.held)*classes)
+	thin{Dense: f.x}.scores(scores, turned(make([]float64, r*classes), params[:r*classes], classes), classes)
 	for i, row := range f.held {
 		for k := range classes {
-			all[row*classes+k] = float32(scores.At(i, k) + params[r*classes+k])
+			all[row*classes+k] = float32(scores[i*classes+k] + params[r*classes+k])
 		}
 	}
 }
@@ -354,7 +354,7 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, how foldFit) (hel
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
 		fo := folds[f]
-		params, err := problem{z: fo.b.z, Samples: fo.s, strength: how.strength, weights: fo.weights}.solve(ctx, descent{iterations: how.iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
+		params, err := problem{z: fo.b.thin(), Samples: fo.s, strength: how.strength, weights: fo.weights}.solve(ctx, descent{iterations: how.iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
 			if keep {
 				byFold[f] = append(byFold[f], append([]float64(nil), p...))
 			}
@@ -385,29 +385,40 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, how foldFit) (hel
 // problem is logistic regression: mean cross-entropy of z·β + b (for several labels, summed over
 // the labels), plus strength/2·‖β‖².
 type problem struct {
-	z        *mat.Dense // [n, r]
-	Samples             // without features
+	z        thin // [n, r]
+	Samples       // without features
 	strength float64
 	weights  []float64 // of the classes; nil = none
 }
 
-// loss returns the value at params (β [r, K] then b [K]) and writes the gradient.
-func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
+// work is memory for the loss of a problem.
+type work struct {
+	scores        []float64 // [n, K]
+	columns, grad []float64 // β and its gradient by columns, [K, r]
+}
+
+func (p problem) work() *work {
 	n, r := p.z.Dims()
-	k := p.Classes
-	scores.Mul(p.z, mat.NewDense(r, k, params[:r*k]))
+	return &work{make([]float64, n*p.Classes), make([]float64, r*p.Classes), make([]float64, r*p.Classes)}
+}
+
+// loss returns the value at params (β [r, K] then b [K]) and writes the gradient.
+func (p problem) loss(params, grad []float64, w *work) float64 {
+	n, r := p.z.Dims()
+	k, scores := p.Classes, w.scores
+	p.z.scores(scores, turned(w.columns, params[:r*k], k), k)
 	bias, gradBias := params[r*k:], grad[r*k:]
 	clear(gradBias)
 	var ce float64
-	for i := range p.Targets {
-		v, t := scores.At(i/k, i%k)+bias[i%k], p.Targets[i]
+	for i, t := range p.Targets {
+		v := scores[i] + bias[i%k]
 		ce += metrics.BinaryLoss(v, t)
 		d := (metrics.Sigmoid(v) - t) / float64(n)
-		scores.Set(i/k, i%k, d)
+		scores[i] = d
 		gradBias[i%k] += d
 	}
 	for i, c := range p.Y {
-		row := scores.RawRowView(i)
+		row := scores[i*k : (i+1)*k]
 		top := math.Inf(-1)
 		for j := range row {
 			row[j] += bias[j]
@@ -433,11 +444,11 @@ func (p problem) loss(params, grad []float64, scores, g *mat.Dense) float64 {
 			gradBias[j] += v
 		}
 	}
-	g.Mul(p.z.T(), scores)
+	p.z.against(w.grad, scores, k)
 	var norm float64
-	for i, v := range g.RawMatrix().Data {
-		norm += params[i] * params[i]
-		grad[i] = v + p.strength*params[i]
+	for i, v := range params[:r*k] {
+		norm += v * v
+		grad[i] = w.grad[i%k*r+i/k] + p.strength*v
 	}
 	return ce/float64(n) + p.strength/2*norm
 }
@@ -457,7 +468,7 @@ type descent struct {
 
 // solve minimises p by L-BFGS and returns the parameters.
 func (p problem) solve(ctx context.Context, d descent) ([]float64, error) {
-	n, r := p.z.Dims()
+	_, r := p.z.Dims()
 	size := r*p.Classes + p.Classes
 	if d.start == nil {
 		d.start = make([]float64, size)
@@ -470,7 +481,7 @@ func (p problem) solve(ctx context.Context, d descent) ([]float64, error) {
 			d.report(steps, x)
 		}
 	})
-	scores, g := mat.NewDense(n, p.Classes, nil), mat.NewDense(r, p.Classes, nil)
+	space := p.work()
 	current, grad, value := make([]float64, size), make([]float64, size), math.NaN()
 	fresh := false
 	// gonum asks for value and gradient separately; one pass computes both, and x tells when to
@@ -480,7 +491,7 @@ func (p problem) solve(ctx context.Context, d descent) ([]float64, error) {
 			return
 		}
 		copy(current, x)
-		value = p.loss(x, grad, scores, g)
+		value = p.loss(x, grad, space)
 		fresh = true
 	}
 	result, err := optimize.Minimize(optimize.Problem{
