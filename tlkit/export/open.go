@@ -108,8 +108,18 @@ func (c *Classifier) Net() *zoo.Net { return c.net }
 // pictures are small: one wide, one tall and one square, so that resizing and cropping are tested
 // too.
 func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *head.Linear) ([]float32, error) {
+	x, err := BuiltIn(ctx, b, p)
+	if err != nil {
+		return nil, err
+	}
+	return l.Logits(x), nil
+}
+
+// BuiltIn returns the features of the built-in pictures, [ParityPictures, C]. A head makes their
+// logits of them, see [Parity].
+func BuiltIn(ctx context.Context, b features.Backbone, p transforms.Preset) ([]float32, error) {
 	sizes := [ParityPictures][2]int{{96, 64}, {50, 80}, {72, 72}}
-	out := make([]float32, ParityPictures*l.Classes)
+	out := make([]float32, ParityPictures*b.Features)
 	pipeline := p.Eval()
 	var failed error
 	err := features.Forward(ctx, b, features.Pass{
@@ -120,7 +130,7 @@ func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *he
 		},
 		Use: func(rows []int, values []float32) error {
 			for i, r := range rows {
-				copy(out[r*l.Classes:], l.Logits(values[i*b.Features:(i+1)*b.Features]))
+				copy(out[r*b.Features:(r+1)*b.Features], values[i*b.Features:])
 			}
 			return nil
 		},

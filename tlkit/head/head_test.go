@@ -1,11 +1,14 @@
 package head
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
 	"os"
 	"reflect"
+	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -203,6 +206,35 @@ func TestInterruptedFitsStop(t *testing.T) {
 	}
 	if _, err := SGD(ctx, s, SGDOptions{}); err != context.Canceled {
 		t.Errorf("SGD after cancel: %v", err)
+	}
+}
+
+// The neighbours are those of a stable sort, also where many samples are equally near, and whichever
+// processor looks for them.
+func TestKNNWithTies(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	train, x := formula(400, 8, 5), formula(700, 8, 5).X
+	for i := range train.X {
+		train.X[i] = float32(math.Round(float64(train.X[i]))) // few different directions
+	}
+	for _, k := range []int{1, 7, 400} {
+		got, err := KNN(train, x, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 700 {
+			near := make([]neighbour, train.Len())
+			row := x[i*8 : (i+1)*8]
+			for j := range near {
+				near[j] = neighbour{float64(dot(row, train.Row(j))) / (length(row) * length(train.Row(j))), j}
+			}
+			slices.SortStableFunc(near, func(a, b neighbour) int { return cmp.Compare(b.similarity, a.similarity) })
+			want := make([]float32, 5)
+			vote(want, train, near[:k])
+			if !slices.Equal(got[i*5:(i+1)*5], want) {
+				t.Fatalf("k %d, row %d: %v, want %v", k, i, got[i*5:(i+1)*5], want)
+			}
+		}
 	}
 }
 

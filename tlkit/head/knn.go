@@ -3,7 +3,6 @@ package head
 import (
 	"fmt"
 	"math"
-	"sort"
 )
 
 // KNN predicts from the k training samples (at least 1; all if there are fewer) with the highest
@@ -25,37 +24,20 @@ func KNN(train Samples, x []float32, k int) ([]float32, error) {
 	for i := range norm {
 		norm[i] = length(train.Row(i))
 	}
-	type neighbour struct {
-		similarity float64
-		row        int
-	}
 	n := len(x) / train.Features
 	out := make([]float32, n*train.Classes)
-	near := make([]neighbour, train.Len())
-	for i := range n {
-		row := x[i*train.Features : (i+1)*train.Features]
-		l := length(row)
-		for j := range near {
-			near[j] = neighbour{float64(dot(row, train.Row(j))) / (l * norm[j]), j}
-		}
-		sort.SliceStable(near, func(a, b int) bool { return near[a].similarity > near[b].similarity })
-		var sum float64
-		votes := make([]float64, train.Classes)
-		for _, v := range near[:k] {
-			w := math.Exp((v.similarity - near[0].similarity) / 0.07)
-			sum += w
-			if train.Targets == nil {
-				votes[train.Y[v.row]] += w
-				continue
+	inParts(n, train.Len()*train.Features, func(from, to int) {
+		near := make([]neighbour, 0, k)
+		for i := from; i < to; i++ {
+			row := x[i*train.Features : (i+1)*train.Features]
+			l := length(row)
+			near = near[:0]
+			for j := range norm {
+				near = nearest(near, neighbour{float64(dot(row, train.Row(j))) / (l * norm[j]), j}, k)
 			}
-			for c, t := range train.Targets[v.row*train.Classes : (v.row+1)*train.Classes] {
-				votes[c] += w * t
-			}
+			vote(out[i*train.Classes:(i+1)*train.Classes], train, near)
 		}
-		for c, v := range votes {
-			out[i*train.Classes+c] = float32(v / sum)
-		}
-	}
+	})
 	return out, nil
 }
 
@@ -66,4 +48,47 @@ func length(row []float32) float64 {
 		s += float64(v) * float64(v)
 	}
 	return math.Sqrt(s) + math.SmallestNonzeroFloat32
+}
+
+// neighbour is a training sample.
+type neighbour struct {
+	similarity float64
+	row        int
+}
+
+// nearest adds one to the k nearest, which are in order. Of equal ones, the first stays in front.
+func nearest(near []neighbour, one neighbour, k int) []neighbour {
+	at := len(near)
+	for at > 0 && one.similarity > near[at-1].similarity {
+		at--
+	}
+	if at == k {
+		return near
+	}
+	if len(near) < k {
+		near = append(near, neighbour{})
+	}
+	copy(near[at+1:], near[at:])
+	near[at] = one
+	return near
+}
+
+// vote writes what the neighbours say into out, [K].
+func vote(out []float32, train Samples, near []neighbour) {
+	var sum float64
+	votes := make([]float64, train.Classes)
+	for _, v := range near {
+		w := math.Exp((v.similarity - near[0].similarity) / 0.07)
+		sum += w
+		if train.Targets == nil {
+			votes[train.Y[v.row]] += w
+			continue
+		}
+		for c, t := range train.Targets[v.row*train.Classes : (v.row+1)*train.Classes] {
+			votes[c] += w * t
+		}
+	}
+	for c, v := range votes {
+		out[c] = float32(v / sum)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
-	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -94,24 +93,16 @@ func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, l
 	if err != nil {
 		return nil, nil, err
 	}
-	b := features.FromNet(o.net, o.eng)
-	train, err := o.sample(ctx, b, trainItems, views{0, s.Seed}, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	if s.Folds > 0 {
-		if err := cmp.Or(o.settle(p), train.enough(o.data)); err != nil {
-			return nil, nil, err
-		}
-		logits, _, err = o.crossValidate(ctx, s, train, train, p)
-		return train, logits, err
-	}
-	eval, err = o.sample(ctx, b, evalItems, views{0, s.Seed}, p)
+	train, eval, err := o.samples(ctx, trainItems, evalItems, views{0, s.Seed}, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := cmp.Or(o.settle(p), train.enough(o.data)); err != nil {
 		return nil, nil, err
+	}
+	if s.Folds > 0 {
+		logits, _, err = o.crossValidate(ctx, s, train, train, p)
+		return train, logits, err
 	}
 	p.State("training", 0, 0)
 	fitted, err := o.fitHead(ctx, train, s, p)

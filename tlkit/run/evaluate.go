@@ -79,7 +79,7 @@ type HeadSpec struct {
 func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Evaluation, error) {
 	p, shown := place.Shown(p)
 	defer shown()
-	clock := startClock()
+	clock := startClock(p)
 	h, err := readHead(place, s.Head)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ const headFile = "head.safetensors"
 
 // write makes the content of the head file, and writes it into the folder for the first seed.
 func (t *training) write(ctx context.Context) error {
+	t.progress.State("saving the head", 0, 0)
 	plan, err := t.plans()
 	if err != nil {
 		return err
@@ -36,6 +37,8 @@ func (t *training) write(ctx context.Context) error {
 	}
 	if t.tuned != nil {
 		c.linear, c.net, c.tuned = t.tuned.result.Head, t.tuned.result.Net, true
+	} else if c.builtIn, err = t.builtIn(); err != nil {
+		return err
 	}
 	t.head, err = t.opened.head(ctx, c)
 	if err != nil || !t.first {
@@ -47,8 +50,9 @@ func (t *training) write(ctx context.Context) error {
 // headContent is what a head file holds beside data set and backbone.
 type headContent struct {
 	linear  *head.Linear
-	net     *zoo.Net // the backbone, or the tuned network
-	tuned   bool     // it is the tuned one
+	net     *zoo.Net  // the backbone, or the tuned network
+	tuned   bool      // it is the tuned one
+	builtIn []float32 // features of the built-in pictures; nil = not known yet
 	reading task.Reading
 	plan    json.RawMessage
 	seed    uint64
@@ -58,14 +62,17 @@ type headContent struct {
 
 // head returns the content of a head file, with the logits of the built-in pictures.
 func (o *opened) head(ctx context.Context, c headContent) (*export.Head, error) {
-	parity, err := export.Parity(ctx, features.FromNet(c.net, o.eng), c.net.Preset, c.linear)
-	if err != nil {
-		return nil, err
+	if c.builtIn == nil {
+		var err error
+		c.builtIn, err = export.BuiltIn(ctx, features.FromNet(c.net, o.eng), c.net.Preset)
+		if err != nil {
+			return nil, err
+		}
 	}
 	row := o.net.Row
 	h := &export.Head{
 		Task: o.data.Task, Thresholds: c.reading.Thresholds, Scales: c.reading.Scales,
-		Labels: o.data.Labels, Preset: c.net.Preset, Seed: c.seed, Plan: c.plan, Linear: *c.linear, Parity: parity,
+		Labels: o.data.Labels, Preset: c.net.Preset, Seed: c.seed, Plan: c.plan, Linear: *c.linear, Parity: c.linear.Logits(c.builtIn),
 		Backbone: export.Backbone{Name: row.Name, SHA256: o.net.SHA256, Entry: o.net.Entry, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
 		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: c.train},
 		Result:   c.result,
@@ -164,9 +171,8 @@ func (t byHand) score(ctx context.Context, o *opened, reading task.Reading, spli
 	if len(items) == 0 {
 		items = o.data.In(datasets.Split(split))
 	}
-	tuned := *o
-	tuned.net = t.result.Net
-	seen, err := tuned.sample(ctx, features.FromNet(tuned.net, o.eng), items, views{0, t.spec.Seed}, silent{})
+	tuned := o.with(t.result.Net)
+	seen, err := tuned.sample(ctx, items, views{0, t.spec.Seed}, silent{})
 	if err == nil {
 		err = tuned.settle(silent{})
 	}

@@ -22,6 +22,8 @@ type opened struct {
 	task task.Task // of data
 	net  *zoo.Net
 	eng  *engine.Engine
+	// frozen is net on eng. What it has compiled serves every pass of the run.
+	frozen features.Backbone
 
 	fingerprint string         // of the data when opened, before unreadable pictures were dropped
 	bad         []datasets.Bad // pictures that could not be decoded, until settle drops them
@@ -145,7 +147,14 @@ func newOpened(ds *datasets.Dataset, net *zoo.Net, eng *engine.Engine) (*opened,
 	if err != nil {
 		return nil, err
 	}
-	return &opened{data: ds, task: t, net: net, eng: eng}, nil
+	return &opened{data: ds, task: t, net: net, eng: eng, frozen: features.FromNet(net, eng)}, nil
+}
+
+// with returns o with another network.
+func (o *opened) with(net *zoo.Net) *opened {
+	other := *o
+	other.net, other.frozen = net, features.FromNet(net, o.eng)
+	return &other
 }
 
 // introduce reports what the data set has: pictures by split, and the files that were left out.
@@ -194,12 +203,17 @@ func (o *opened) introduce(p Progress) {
 	summary += ", " + o.eng.Name
 	lines = append(lines, fmt.Sprintf("%s: licence %s, %s", row.Name, row.Licence, row.Origin), o.eng.String())
 	// A notebook folds the lines away.
-	if folds, ok := p.(interface{ Fold(string, []string) }); ok {
-		folds.Fold(summary, lines)
+	if f, ok := p.(folding); ok {
+		f.Fold(summary, lines)
 	} else {
 		p.Say(summary)
 	}
 	sayNotes(o.net, p)
+}
+
+// folding is a Progress that can show lines behind a summary.
+type folding interface {
+	Fold(summary string, lines []string)
 }
 
 // sayNotes reports what was found out about a weights file of the user's.

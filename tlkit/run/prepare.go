@@ -7,7 +7,6 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
-	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
@@ -38,13 +37,8 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 		return nothing, err
 	}
 	split := cmp.Or(s.Split, string(o.data.Evaluation()))
-	b := features.FromNet(o.net, o.eng)
-	train, err := o.sample(ctx, b, o.data.In("train"), views{s.Views, s.Seed}, p)
-	if err != nil {
-		return nothing, err
-	}
 	// Reading the pictures drops those that cannot be read.
-	valid, err := o.sample(ctx, b, o.data.In(datasets.Split(split)), views{0, s.Seed}, p)
+	train, valid, err := o.samples(ctx, o.data.In("train"), o.data.In(datasets.Split(split)), views{s.Views, s.Seed}, p)
 	if err == nil {
 		err = o.settle(p)
 	}

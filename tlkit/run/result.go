@@ -64,6 +64,7 @@ type Baseline struct {
 type Phase struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
+	Parts   []Phase `json:"parts,omitempty"` // by what was reported as being done
 }
 
 // One is the result of one seed or one fold.

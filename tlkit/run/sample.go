@@ -25,18 +25,46 @@ type views struct {
 }
 
 // sample computes the features of items.
-func (o *opened) sample(ctx context.Context, b features.Backbone, items []datasets.Item, v views, p Progress) (*sample, error) {
-	m, err := o.extract(ctx, features.Job{Items: items, Preset: o.net.Preset, Backbone: b, Views: v.n, Seed: v.seed}, p)
+func (o *opened) sample(ctx context.Context, items []datasets.Item, v views, p Progress) (*sample, error) {
+	m, err := o.extract(ctx, o.job(items, v), p)
 	if err != nil {
 		return nil, err
 	}
+	return o.sampled(items, m, 0, m.Rows()), nil
+}
+
+// samples computes the features of the pictures to learn from and of those to report on, which have no
+// views: without them for the former, it is one pass.
+func (o *opened) samples(ctx context.Context, learnt, reported []datasets.Item, v views, p Progress) (train, eval *sample, err error) {
+	if v.n > 0 {
+		train, err = o.sample(ctx, learnt, v, p)
+		if err == nil {
+			eval, err = o.sample(ctx, reported, views{0, v.seed}, p)
+		}
+		return train, eval, err
+	}
+	items := slices.Concat(learnt, reported)
+	m, err := o.extract(ctx, o.job(items, v), p)
+	if err != nil {
+		return nil, nil, err
+	}
+	border, _ := slices.BinarySearch(m.Items, len(learnt))
+	return o.sampled(items, m, 0, border), o.sampled(items, m, border, m.Rows()), nil
+}
+
+func (o *opened) job(items []datasets.Item, v views) features.Job {
+	return features.Job{Items: items, Preset: o.net.Preset, Backbone: o.frozen, Views: v.n, Seed: v.seed}
+}
+
+// sampled returns some rows of m, which has the features of items.
+func (o *opened) sampled(items []datasets.Item, m *features.Matrix, from, to int) *sample {
 	out := &sample{}
-	for _, i := range m.Items {
+	for _, i := range m.Items[from:to] {
 		out.items = append(out.items, items[i])
 	}
-	out.s = o.task.Samples(out.items, m.Data, len(o.data.Labels))
+	out.s = o.task.Samples(out.items, m.Data[from*m.Features:to*m.Features], len(o.data.Labels))
 	out.s.Features = m.Features
-	return out, nil
+	return out
 }
 
 // pictures returns the number of distinct files behind the rows; views of a picture count once.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
@@ -52,7 +53,8 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 		return nil, err
 	}
 	defer func() { err = end(err) }()
-	clock := startClock()
+	clock := startClock(p)
+	p = clock
 	used, uses := cachedir.Recording(ctx)
 	runs, err := f.trainSeeds(used, s, place, clock, p)
 	if !f.bare() { // an interrupted run goes on from what it used
@@ -65,7 +67,6 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	if err != nil {
 		return nil, err
 	}
-	p.State("saving", 0, 0)
 	return r, r.save(f, runs, place, clock)
 }
 
@@ -156,11 +157,20 @@ func (r *Result) save(f *folder, runs []*training, place Place, clock *clock) er
 		histories[i] = t.history
 	}
 	r.Figures = append([]plots.Figure{plots.Curves(histories...)}, r.Figures...)
-	for i, name := range []string{"curves.png", r.FigureFile()} {
-		if err := atomicfile.Write(f.file(name), 0o644, r.Figures[i].PNG); err != nil {
-			return fmt.Errorf("run: %s: %w", name, err)
+	clock.State("drawing the figures", 0, 0)
+	names := [2]string{"curves.png", r.FigureFile()}
+	var errs [2]error
+	var drawing sync.WaitGroup
+	for i, name := range names {
+		drawing.Go(func() { errs[i] = atomicfile.Write(f.file(name), 0o644, r.Figures[i].PNG) })
+	}
+	drawing.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("run: %s: %w", names[i], err)
 		}
 	}
+	clock.State("saving", 0, 0)
 	if err := atomicfile.WriteBytes(f.file("report.txt"), []byte(runs[0].report.Text()), 0o644); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
-	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -40,6 +39,11 @@ type training struct {
 
 	train, eval *sample // eval is reported on; with folds, it is the training pictures
 	split       string  // name of the reported pictures
+	// builtIn waits for the features of the built-in pictures, which are computed while the head is
+	// fitted; nil with fine-tuning, which changes them.
+	builtIn func() ([]float32, error)
+	// votes waits for what the baseline says of the reported pictures; nil with folds.
+	votes func() ([]float32, error)
 
 	plan     learner.Plan
 	fitted   *learner.Result
@@ -58,6 +62,13 @@ type training struct {
 
 // run trains a head, and the backbone if asked for, and scores the result.
 func (t *training) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() { // nothing uses the engine after the run
+		cancel()
+		if t.builtIn != nil {
+			_, _ = t.builtIn()
+		}
+	}()
 	steps := []struct {
 		phase string
 		do    func(context.Context) error
@@ -125,20 +136,26 @@ func (t *training) extract(ctx context.Context) (err error) {
 	if t.spec.Folds > 0 {
 		reported = t.train.items
 	}
-	b := features.FromNet(t.opened.net, t.opened.eng)
-	t.train, err = t.opened.sample(ctx, b, t.train.items, views{t.spec.Views, t.spec.Seed}, t.progress)
+	v := views{t.spec.Views, t.spec.Seed}
+	if t.spec.Folds > 0 && v.n == 0 {
+		t.train, err = t.opened.sample(ctx, reported, v, t.progress)
+		t.eval = t.train
+	} else {
+		t.train, t.eval, err = t.opened.samples(ctx, t.train.items, reported, v, t.progress)
+	}
 	if err != nil {
 		return err
 	}
-	t.eval = t.train
-	if t.spec.Folds == 0 || t.spec.Views > 0 {
-		t.eval, err = t.opened.sample(ctx, b, reported, views{0, t.spec.Seed}, t.progress)
-		if err != nil {
-			return err
-		}
-	}
 	if err := t.opened.settle(t.progress); err != nil {
 		return err
+	}
+	if t.spec.Finetune == 0 {
+		o := t.opened
+		t.builtIn = meanwhile(func() ([]float32, error) { return export.BuiltIn(ctx, o.frozen, o.net.Preset) })
+	}
+	if t.spec.Folds == 0 {
+		train, x := t.train.s, t.eval.s.X
+		t.votes = meanwhile(func() ([]float32, error) { return head.KNN(train, x, neighbours) })
 	}
 	if t.first {
 		if err := t.folder.writeLeftOut(t.opened.data.Report, t.progress); err != nil {
@@ -281,7 +298,7 @@ func (t *training) answers(ctx context.Context) (logits []float32, err error) {
 
 // compareNeighbours scores the baseline, which needs no training.
 func (t *training) compareNeighbours() error {
-	votes, err := head.KNN(t.train.s, t.eval.s.X, neighbours)
+	votes, err := t.votes()
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
-	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 )
 
@@ -83,9 +82,7 @@ func (o *opened) tunePlan(s Spec, train []datasets.Item) (finetune.Plan, error) 
 func (u *tuning) judge(ctx context.Context, t *training, before []float32) (logits []float32, err error) {
 	logits = before
 	if u.result.Pays {
-		tuned := *t.opened
-		tuned.net = u.result.Net
-		after, err := tuned.sample(ctx, features.FromNet(u.result.Net, tuned.eng), t.eval.items, views{0, t.spec.Seed}, t.progress)
+		after, err := t.opened.with(u.result.Net).sample(ctx, t.eval.items, views{0, t.spec.Seed}, t.progress)
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ import (
 func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*Evaluation, error) {
 	p, shown := place.Shown(p)
 	defer shown()
-	clock := startClock()
+	clock := startClock(p)
 	z, err := openZeroShot(ctx, s, meaning, place, p)
 	if err != nil {
 		return nil, err
