@@ -4,7 +4,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
 )
 
 func TestParseFormReadsWhatStringWrites(t *testing.T) {
