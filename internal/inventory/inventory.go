@@ -26,7 +26,7 @@ const (
 	Plugin   Kind = "plugin"   // XLA
 	Data     Kind = "data"     // ready sets and their archives
 	Features Kind = "features" // rows computed by frozen networks
-	Compiled Kind = "compiled" // programs of XLA
+	Compiled Kind = "compiled" // programs of XLA, and the forms that programs are run in
 	Kernel   Kind = "kernel"   // tools of the notebook kernel and the private JupyterLab
 	Partial  Kind = "partial"  // downloads that are not finished, and leftovers
 	Incoming Kind = "incoming" // what a person has put there
@@ -142,7 +142,7 @@ func entries(root, top string, names Names) []Entry {
 				continue // part of the entry it locks
 			}
 			e.Kind, e.locks, e.also = Features, []string{e.Path + ".lock"}, []string{e.Path + ".lock"}
-		case "compile":
+		case "compile", "forms":
 			e.Kind = Compiled
 		case "cuda":
 			id, _, unfinished := strings.Cut(name, ".")

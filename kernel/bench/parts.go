@@ -110,7 +110,7 @@ func (s *session) overlap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	back := features.FromNet(net, e)
+	back := features.FromNet(net, e).Usual()
 	network, err := back.Open(ctx, net.Preset.Size)
 	if err != nil {
 		return err

@@ -28,6 +28,11 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 	if len(items) == 0 {
 		return 0, 0, fmt.Errorf("compare: no pictures to time")
 	}
+	c, err := b.Choose(ctx, b.Batch)
+	if err != nil {
+		return 0, 0, err
+	}
+	b = c.Backbone
 	size := net.Preset.Size
 	run, err := b.Open(ctx, size)
 	if err != nil {

@@ -44,6 +44,9 @@ type Options struct {
 	// set aside and, with Install, fetched anew; a compiled program, which is compiled anew. It may
 	// be nil.
 	Note func(sentence string)
+	// Form is the form in which frozen networks run; the zero value chooses one for each network, by
+	// measurement where the work is long enough.
+	Form Form
 	// NoCompileCache compiles every program anew. It applies to the whole process until the
 	// next Open.
 	NoCompileCache bool
@@ -58,6 +61,7 @@ type Engine struct {
 	Plugin  string // the version and source of XLA; "" for plain Go
 	Why     string // why nothing faster is used, in one sentence; "" if this is the fastest
 	Threads int    // processor threads this process may use
+	Form    Form   // Options.Form
 
 	share *shared
 	once  sync.Once
@@ -79,14 +83,24 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	if order := os.Getenv(BackendVar); order != "" {
-		e, err := ordered(ctx, order, o)
-		if err != nil {
-			return nil, fmt.Errorf("engine: %s=%s: %w", BackendVar, order, err)
-		}
-		return e, nil
+	e, err := openBackend(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	return best(ctx, o)
+	e.Form = o.Form
+	return e, nil
+}
+
+func openBackend(ctx context.Context, o Options) (*Engine, error) {
+	order := os.Getenv(BackendVar)
+	if order == "" {
+		return best(ctx, o)
+	}
+	e, err := ordered(ctx, order, o)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %s=%s: %w", BackendVar, order, err)
+	}
+	return e, nil
 }
 
 // best tries CUDA, the CPU and plain Go, in this order.

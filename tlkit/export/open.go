@@ -63,17 +63,6 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 		return nil, fmt.Errorf("export: the head's changed tensors do not fit its backbone: %w", err)
 	}
 	c := &Classifier{Head: h, net: net, backbone: features.FromNet(net, e)}
-	open := c.backbone.Open
-	c.backbone.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {
-		if c.run == nil {
-			run, err := open(ctx, size)
-			if err != nil {
-				return nil, err
-			}
-			c.run = run
-		}
-		return c.run, nil
-	}
 	logits, err := Parity(ctx, c.backbone, h.Preset, &h.Linear)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)

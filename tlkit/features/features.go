@@ -29,6 +29,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
@@ -38,9 +39,17 @@ type Backbone struct {
 	Identity string // all that the features depend on besides picture, preset and batch
 	Features int    // C, numbers per picture
 	Batch    int    // pictures per call; batches that are not full are padded with zeros
+	// AnyBatch reports that a call takes fewer pictures too, and that the features of a picture do
+	// not depend on their number by a bit. Then nothing is padded.
+	AnyBatch bool
+	Side     int         // calls at the same time; 0 = 1
+	Form     engine.Form // how the features are computed, as far as known
 	// Open prepares the network for pictures of size x size pixels. The function it returns takes
-	// [Batch,size,size,3] and returns [Batch,C]. Open is called only if a row is missing.
+	// [Batch,size,size,3] and returns [Batch,C]; Side goroutines may call it at the same time. Open
+	// is called only if a row is missing.
 	Open func(ctx context.Context, size int) (func(batch []float32) ([]float32, error), error)
+
+	forms *forms // further ways to compute the same features; nil = none
 }
 
 // Job is one pass over some pictures.
@@ -60,8 +69,13 @@ type Job struct {
 	// Progress gets the number of rows done, of those found in the cache, and of all. It may be
 	// nil.
 	Progress func(done, cached, total int)
-	// Note gets a sentence if cached features were damaged; they are computed anew. It may be nil.
+	// Note gets a sentence if cached features were damaged and are computed anew, and if a form of
+	// the backbone is not used because its results differ. It may be nil.
 	Note func(sentence string)
+	// Compiling is called before the backbone is opened, which can take seconds. It may be nil.
+	Compiling func()
+	// Chosen gets the form of the backbone, once it is known. It may be nil.
+	Chosen func(Choice)
 }
 
 // views is the number of rows of a picture.
@@ -137,25 +151,91 @@ func Open(ctx context.Context, job Job) (*Rows, error) {
 	if job.Backbone.Features < 1 || job.Backbone.Batch < 1 || job.Views < 0 {
 		return nil, fmt.Errorf("features: backbone with %d features, batch %d, %d views: want positive numbers", job.Backbone.Features, job.Backbone.Batch, job.Views)
 	}
+	r, err := job.choose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if said := r.store.damage(); said != "" && job.Note != nil {
+		job.Note(said)
+	}
+	if err := r.fill(ctx); err != nil {
+		r.store.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// choose chooses the form of the backbone and opens the store of its rows. Rows that are there count
+// more than speed: a form with half of them is taken, without measuring.
+func (j Job) choose(ctx context.Context) (*Rows, error) {
+	best, missing := (*Rows)(nil), 0
+	for _, c := range j.Backbone.stored() {
+		r, err := j.in(c).rows(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil {
+			continue
+		}
+		m, err := r.missing()
+		if err == nil && len(m) <= len(r.keys)/2 && (best == nil || len(m) < missing) {
+			r, best, missing = best, r, len(m)
+		}
+		if r != nil {
+			r.store.close()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if best != nil {
+		c := j.Backbone.take(best.job.Backbone)
+		if j.Chosen != nil {
+			j.Chosen(c)
+		}
+		return best, nil
+	}
+	if j.Compiling != nil {
+		j.Compiling()
+	}
+	c, err := j.Backbone.Choose(ctx, len(j.Items)*j.views())
+	if err != nil {
+		return nil, err
+	}
+	if j.Note != nil {
+		for _, t := range c.Refused {
+			j.Note(fmt.Sprintf("the form %s of this network is not used here: %s", t.Form, t.Refused))
+		}
+	}
+	if j.Chosen != nil {
+		j.Chosen(c)
+	}
+	return j.in(c.Backbone).rows(ctx, true)
+}
+
+// in returns j with its backbone in one form.
+func (j Job) in(b Backbone) Job {
+	j.Backbone = b
+	return j
+}
+
+// rows opens the store of a job whose backbone has one form. Without create, it returns nil if there
+// is none.
+func (j Job) rows(ctx context.Context, create bool) (*Rows, error) {
 	dir, err := cachedir.Dir("features")
 	if err != nil {
 		return nil, fmt.Errorf("features: no cache folder: %w", err)
 	}
-	file := filepath.Join(dir, job.digest()+".rows")
+	file := filepath.Join(dir, j.digest()+".rows")
+	if _, err := os.Stat(file); err != nil && !create {
+		return nil, nil
+	}
 	cachedir.Use(ctx, file)
-	store, err := openStore(file, job.Backbone.Features)
+	store, err := openStore(file, j.Backbone.Features)
 	if err != nil {
 		return nil, err
 	}
-	if said := store.damage(); said != "" && job.Note != nil {
-		job.Note(said)
-	}
-	r := &Rows{job: job, store: store, left: make([]bool, len(job.Items))}
-	if err := r.fill(ctx); err != nil {
-		store.close()
-		return nil, err
-	}
-	return r, nil
+	return &Rows{job: j, store: store, left: make([]bool, len(j.Items))}, nil
 }
 
 // fill computes what is missing and finds out which pictures are bad.
@@ -163,6 +243,9 @@ func (r *Rows) fill(ctx context.Context) error {
 	missing, err := r.missing()
 	if err != nil {
 		return err
+	}
+	if len(missing) > 0 && r.job.Compiling != nil {
+		r.job.Compiling()
 	}
 	r.cached = len(r.keys) - len(missing)
 	unreadable := make(map[int]error) // by item
@@ -180,6 +263,7 @@ func (r *Rows) fill(ctx context.Context) error {
 // missing returns the indices of the keys that are not in the store. A picture that is there
 // several times is computed once.
 func (r *Rows) missing() ([]int, error) {
+	r.keys = r.keys[:0]
 	var missing []int
 	queued := make(map[key]bool)
 	for i, item := range r.job.Items {
@@ -248,7 +332,11 @@ const version = "1"
 // digest names the cache file: everything that its rows depend on, except the pictures.
 func (j Job) digest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "features %s\n%s\n%s\nbatch %d width %d\n", version, j.Backbone.Identity, j.Preset.Digest(), j.Backbone.Batch, j.Backbone.Features)
+	batch := j.Backbone.Batch
+	if j.Backbone.AnyBatch {
+		batch = 0
+	}
+	fmt.Fprintf(h, "features %s\n%s\n%s\nbatch %d width %d\n", version, j.Backbone.Identity, j.Preset.Digest(), batch, j.Backbone.Features)
 	if j.Views > 0 {
 		fmt.Fprintf(h, "train seed %d\n", j.Seed)
 		if j.MinArea > 0 {

@@ -66,9 +66,10 @@ func sums(calls *atomic.Int32) Backbone {
 	}}
 }
 
+var sumsPreset = transforms.Preset{Size: 8, Resize: 8, Geometry: transforms.GeometryShort, Interpolation: "bilinear", Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB"}
+
 func job(items []datasets.Item, calls *atomic.Int32) Job {
-	preset := transforms.Preset{Size: 8, Resize: 8, Geometry: transforms.GeometryShort, Interpolation: "bilinear", Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB"}
-	return Job{Items: items, Preset: preset, Backbone: sums(calls)}
+	return Job{Items: items, Preset: sumsPreset, Backbone: sums(calls)}
 }
 
 func extract(t *testing.T, j Job) *Matrix {

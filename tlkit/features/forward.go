@@ -16,7 +16,8 @@ type Pass struct {
 	// Prepare returns picture i, [Size,Size,3]. It is called from several goroutines.
 	Prepare func(i int) (transforms.Tensor, error)
 	// Use gets the pictures of a batch, in order, with features [Batch,C]: a row for each picture,
-	// then rows of padding if the batch is not full. An error stops the pass.
+	// then rows of padding if the batch is not full. Batches come in any order. An error stops the
+	// pass.
 	Use func(pictures []int, features []float32) error
 	// Bad gets a picture that could not be prepared.
 	Bad func(i int, err error)
@@ -29,19 +30,25 @@ type batch struct {
 }
 
 // Forward runs prepared pictures through a backbone, without a cache. Preparing, network and Use
-// work at the same time. Two batches are in flight, so memory does not depend on the number of
-// pictures. Use and Bad are never called at the same time. An error of Use, of the network or of
-// ctx stops the pass and is returned.
+// work at the same time. One batch more is in flight than calls run side by side, so memory does
+// not depend on the number of pictures. Use and Bad are never called at the same time. An error of
+// Use, of the network or of ctx stops the pass and is returned.
 func Forward(ctx context.Context, b Backbone, p Pass) error {
-	f := &forward{b: b, p: p, free: make(chan *batch, 2), full: make(chan *batch, 1)}
+	c, err := b.Choose(ctx, p.Pictures)
+	if err != nil {
+		return err
+	}
+	b = c.Backbone
+	side := max(b.Side, 1)
+	f := &forward{b: b, p: p, free: make(chan *batch, side+1), full: make(chan *batch, 1)}
 	for range cap(f.free) {
 		f.free <- &batch{pixels: make([]float32, b.Batch*f.numbers())}
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failed := make(chan error, 1)
-	go func() { failed <- f.network(inner, cancel) }()
-	err := f.pictures(inner)
+	go func() { failed <- f.network(inner, cancel, side) }()
+	err = f.pictures(inner)
 	close(f.full)
 	failure := <-failed
 	switch {
@@ -64,11 +71,29 @@ type forward struct {
 // numbers is the number of values of a picture.
 func (f *forward) numbers() int { return f.p.Size * f.p.Size * 3 }
 
-// network opens the backbone and runs the full batches through it. It goes on taking them after an
-// error, so that the other goroutine can end.
-func (f *forward) network(ctx context.Context, cancel func()) error {
+// network opens the backbone and runs the full batches through it, so many side by side.
+func (f *forward) network(ctx context.Context, cancel func(), side int) error {
 	// Compiling takes about as long as preparing the first batch, and happens at the same time.
 	run, err := f.b.Open(ctx, f.p.Size)
+	if err != nil {
+		cancel()
+	}
+	errs := make(chan error, side)
+	for range side {
+		go func() { errs <- f.batches(run, err, cancel) }()
+	}
+	var first error
+	for range side {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// batches runs full batches until there are no more. It goes on taking them after an error, so that
+// the goroutine that fills them can end.
+func (f *forward) batches(run func([]float32) ([]float32, error), err error, cancel func()) error {
 	for batch := range f.full {
 		if err == nil {
 			err = f.run(run, batch)
@@ -84,8 +109,13 @@ func (f *forward) network(ctx context.Context, cancel func()) error {
 
 func (f *forward) run(run func([]float32) ([]float32, error), batch *batch) error {
 	n := len(batch.pictures)
-	clear(batch.pixels[n*f.numbers():])
-	out, err := run(batch.pixels)
+	pixels := batch.pixels
+	if f.b.AnyBatch {
+		pixels = pixels[:n*f.numbers()]
+	} else {
+		clear(pixels[n*f.numbers():])
+	}
+	out, err := run(pixels)
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,16 @@
 package features
 
 import (
-	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Pictures per call. On a CPU the rate is the same from 8 on, and a small batch lets one compiled
-// program serve a data set and a single picture.
+// Pictures per call of the usual form. A small batch lets one compiled program serve a data set and
+// a single picture.
 const (
 	cpuBatch = 8
 	gpuBatch = 64
@@ -41,29 +41,34 @@ func Logits(net *zoo.Net, e *engine.Engine) (Backbone, error) {
 }
 
 func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
-	b := Backbone{
-		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", out, net.Row.Family, net.Identity(), e.Identity()),
-		Features: width,
-		Batch:    cpuBatch,
-	}
+	s := newSource(net, e, out, width)
+	usual := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
 	if strings.Contains(e.Name, "cuda") {
-		b.Batch = gpuBatch
+		usual.Batch = gpuBatch
 	}
-	b.Open = func(_ context.Context, size int) (func([]float32) ([]float32, error), error) {
-		if size != net.Preset.Size {
-			return nil, fmt.Errorf("features: pictures of %d pixels for a network built for %d", size, net.Preset.Size)
-		}
-		x, err := net.NewExtractor(e.Backend, b.Batch)
-		if err != nil {
-			return nil, err
-		}
-		return func(batch []float32) ([]float32, error) {
-			features, scores, err := x.Run(batch)
-			if out == logits {
-				return scores, err
-			}
-			return features, err
-		}, nil
+	b := s.backbone(usual)
+	b.forms = &forms{
+		name: net.Row.Name, program: fmt.Sprintf("%s of %s, weights %s, %d pixels", out, net.Row.Name, net.Identity(), net.Preset.Size),
+		eng: e, width: width, size: net.Preset.Size, usual: usual, list: s.list(usual), backbone: s.backbone, closeOthers: s.closeOthers,
+		published: func(values []float32) (float64, bool) { return math.NaN(), false },
 	}
 	return b
+}
+
+// list returns the forms that are worth measuring on a machine like this, the most promising first.
+func (s *source) list(usual engine.Form) []engine.Form {
+	list := []engine.Form{usual}
+	if s.eng.Name != "xla:cpu" && !strings.HasPrefix(s.eng.Name, "xla:cpu,") {
+		return list
+	}
+	cores := s.eng.Threads
+	if cores > 1 {
+		list = append(list, engine.Form{Runtime: engine.XLA, Batch: 2, Side: cores})
+	}
+	return append(list,
+		engine.Form{Runtime: engine.XLA, Convolutions: engine.Eigen, Batch: cpuBatch},
+		engine.Form{Runtime: engine.XLA, Convolutions: engine.Eigen, Batch: 2, Side: cores},
+		engine.Form{Runtime: engine.XLA, Batch: 1},
+		engine.Form{Runtime: engine.XLA, Batch: 32},
+	)
 }

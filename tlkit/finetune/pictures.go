@@ -99,7 +99,7 @@ func (s *pictures) close() {
 // mapsOf returns the frozen part of net as a backbone whose features are the output maps of some
 // stages.
 func mapsOf(net *zoo.Net, e *engine.Engine, borders []string, width int) features.Backbone {
-	b := features.FromNet(net, e)
+	b := features.FromNet(net, e).Usual()
 	b.Identity = "maps behind " + strings.Join(borders, ", ") + " for " + b.Identity
 	b.Features = width
 	b.Open = func(_ context.Context, size int) (run func([]float32) ([]float32, error), err error) {

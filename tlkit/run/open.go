@@ -230,11 +230,7 @@ func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*fe
 	job.BadLimit = 1
 	job.Note = p.Say
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
-	ready := job.Backbone.Open
-	job.Backbone.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {
-		p.State("compiling", 0, 0) // takes seconds
-		return ready(ctx, size)
-	}
+	job.Compiling = func() { p.State("compiling", 0, 0) } // takes seconds
 	m, err := features.Extract(ctx, job)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,128 @@
+package features
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// source makes the backbones of one network. It keeps their programs open, because opening one
+// takes longer than running it.
+type source struct {
+	net   *zoo.Net
+	eng   *engine.Engine
+	out   output
+	width int
+
+	mu       sync.Mutex
+	programs map[engine.Form]*program // by what makes a program: without what only concerns its calls
+}
+
+// program is an opened network.
+type program struct {
+	run   func(batch []float32) ([]float32, error)
+	close func()
+}
+
+func newSource(net *zoo.Net, e *engine.Engine, out output, width int) *source {
+	s := &source{net: net, eng: e, out: out, width: width, programs: map[engine.Form]*program{}}
+	runtime.AddCleanup(s, func(open map[engine.Form]*program) {
+		for _, p := range open {
+			p.close()
+		}
+	}, s.programs)
+	return s
+}
+
+// backbone returns the network in a form.
+func (s *source) backbone(f engine.Form) Backbone {
+	b := Backbone{
+		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", s.out, s.net.Row.Family, s.net.Identity(), s.eng.Identity()),
+		Features: s.width, Batch: f.Batch, Side: f.Side, Form: f,
+	}
+	if f.Convolutions != engine.YNNPACK {
+		b.Identity += ", convolutions " + string(f.Convolutions)
+	}
+	b.Open = func(_ context.Context, size int) (func([]float32) ([]float32, error), error) {
+		if size != s.net.Preset.Size {
+			return nil, fmt.Errorf("features: pictures of %d pixels for a network built for %d", size, s.net.Preset.Size)
+		}
+		p, err := s.open(f)
+		if err != nil {
+			return nil, err
+		}
+		return func(batch []float32) ([]float32, error) {
+			defer runtime.KeepAlive(s) // or its programs are closed
+			return p.run(batch)
+		}, nil
+	}
+	return b
+}
+
+// open returns the program of a form, opened once.
+func (s *source) open(f engine.Form) (*program, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.programs[f]; p != nil {
+		return p, nil
+	}
+	p, err := s.xla(f)
+	if err != nil {
+		return nil, err
+	}
+	s.programs[f] = p
+	return p, nil
+}
+
+// closeOthers closes all programs but that of one form.
+func (s *source) closeOthers(f engine.Form) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for form, p := range s.programs {
+		if form != f {
+			p.close()
+			delete(s.programs, form)
+		}
+	}
+}
+
+// xla compiles the network, once for each call that runs side by side: an extractor serves one
+// goroutine.
+func (s *source) xla(f engine.Form) (*program, error) {
+	side := max(f.Side, 1)
+	idle := make(chan *zoo.Extractor, side)
+	p := &program{close: func() {
+		for range side {
+			(<-idle).Close()
+		}
+	}}
+	for range side {
+		var x *zoo.Extractor
+		err := s.eng.Compile(f, func() (err error) {
+			x, err = s.net.NewExtractor(s.eng.Backend, f.Batch)
+			return err
+		})
+		if err != nil {
+			for len(idle) > 0 {
+				(<-idle).Close()
+			}
+			return nil, err
+		}
+		idle <- x
+	}
+	out := s.out // s itself would never be freed
+	p.run = func(batch []float32) ([]float32, error) {
+		x := <-idle
+		defer func() { idle <- x }()
+		values, scores, err := x.Run(batch)
+		if out == logits {
+			return scores, err
+		}
+		return values, err
+	}
+	return p, nil
+}
