@@ -77,7 +77,7 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
 	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial, finetune and recipes (default: hymenoptera when it is here, else insects)")
 	f.IntVar(&o.Epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
 	f.IntVar(&o.Seeds, "seeds", 1, "recipes: how many seeds")
-	cmd.AddCommand(c.benchStep())
+	cmd.AddCommand(c.benchStep(), c.benchTune())
 	return cmd
 }
 

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/kernel/doctor"
 	"github.com/tlkit/transfer-learning/kernel/setup"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -43,5 +46,23 @@ func (c *command) examine(ctx context.Context) doctor.Report {
 		},
 	})
 	report.Add(setup.Checks(ctx)...)
+	report.Add(forms()...)
 	return report
+}
+
+// forms lists the forms that were kept for networks on this machine.
+func forms() []doctor.Check {
+	kept, err := engine.AllKept()
+	if err != nil || len(kept) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, k := range kept {
+		line := k.Name + ": " + k.Form.String()
+		if rate := k.Rate(); rate > 0 {
+			line += fmt.Sprintf(", %.0f pictures/s", rate)
+		}
+		lines = append(lines, line)
+	}
+	return []doctor.Check{{Name: "forms", OK: true, Level: doctor.Optional, Value: strings.Join(lines, "; ")}}
 }

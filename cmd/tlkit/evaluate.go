@@ -46,7 +46,7 @@ on all pictures. --zero-shot maps its labels to yours.`,
 				p := c.progress()
 				defer p.close()
 				if isHead(args[0]) {
-					return run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
+					return run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, Form: s.Form, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 				}
 				s.Model, s.Data = args[0], args[1]
 				return run.EvaluateModel(cmd.Context(), s, zeroShot, place, p)

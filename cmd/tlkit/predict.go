@@ -19,6 +19,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
@@ -31,6 +32,7 @@ var here run.Place
 
 func (c *command) predict() *cobra.Command {
 	var weights, entry string
+	var form engine.Form
 	top := 1
 	cmd := &cobra.Command{
 		Use:   "predict HEAD PICTURE...",
@@ -64,7 +66,7 @@ status is 1 when none can be read.`,
 			predictions, err := agreed(c, func() ([]export.Prediction, error) {
 				p := c.progress()
 				defer p.close()
-				return run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights, Entry: entry}, pictures, c.place(), p)
+				return run.Predict(cmd.Context(), run.HeadSpec{Head: args[0], Weights: weights, Entry: entry, Form: form}, pictures, c.place(), p)
 			})
 			if err != nil {
 				return err
@@ -75,6 +77,7 @@ status is 1 when none can be read.`,
 	}
 	cmd.Flags().StringVar(&weights, "weights", "", "the backbone's weights file, if it is not the published one")
 	cmd.Flags().StringVar(&entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
+	formFlag(cmd, &form)
 	cmd.Flags().IntVar(&top, "top", 1, "print so many labels a picture, the most probable first (heads for one label a picture)")
 	return cmd
 }

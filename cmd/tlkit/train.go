@@ -11,6 +11,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -29,6 +30,12 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
 	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
+	formFlag(cmd, &s.Form)
+}
+
+// formFlag is the flag of every command that runs frozen networks.
+func formFlag(cmd *cobra.Command, form *engine.Form) {
+	cmd.Flags().TextVar(form, "form", engine.Form{}, "how frozen networks run, as in onnxruntime,batch=2,side=2 (default: the fastest, see bench tune)")
 }
 
 // dataFlags are the flags of every command that opens labelled pictures.

@@ -14,10 +14,10 @@ import (
 // fastest depends on the program and on the processor, so it is measured. The zero value is XLA as
 // it is, with what the caller takes as its usual batch, one call at a time.
 type Form struct {
-	Runtime      Runtime      `json:"runtime"`
-	Convolutions Convolutions `json:"convolutions,omitempty"` // of XLA on a CPU
-	Batch        int          `json:"batch,omitempty"`        // pictures a call; of a training step: a micro-batch
-	Side         int          `json:"side,omitempty"`         // calls side by side; 0 = 1
+	Runtime      Runtime
+	Convolutions Convolutions // of XLA on a CPU
+	Batch        int          // pictures a call; of a training step: a micro-batch
+	Side         int          // calls side by side; 0 = 1
 }
 
 // Runtime is a library that runs frozen networks.
@@ -71,6 +71,24 @@ func (f Form) String() string {
 		s += fmt.Sprintf(",side=%d", f.Side)
 	}
 	return s
+}
+
+// MarshalText writes the form as [ParseForm] reads it, and the zero value as nothing.
+func (f Form) MarshalText() ([]byte, error) {
+	if f == (Form{}) {
+		return nil, nil
+	}
+	return []byte(f.String()), nil
+}
+
+// UnmarshalText reads what [ParseForm] reads, or nothing.
+func (f *Form) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*f = Form{}
+		return nil
+	}
+	*f, err = ParseForm(string(text))
+	return err
 }
 
 // The limits of a form's numbers.

@@ -16,10 +16,11 @@ import (
 
 // Kept is the form in which a program is run on this machine, and what led to the choice.
 type Kept struct {
-	Program string    `json:"program"`           // what was measured, for people
+	Name    string    `json:"name"`              // of the network
 	Form    Form      `json:"form"`              // the choice
 	Trials  []Trial   `json:"trials"`            // everything that was measured, in order
 	Witness []float32 `json:"witness,omitempty"` // what the form computed for a built-in input
+	Weights string    `json:"weights,omitempty"` // with these weights
 	When    time.Time `json:"when"`
 	On      string    `json:"on"` // Engine.Device
 }
@@ -63,7 +64,7 @@ func (e *Engine) keptPath(program string) (string, error) {
 }
 
 // Kept returns the form that was kept for a program on this machine, with this engine. program names
-// it with everything that its speed depends on: network, weights, size. A file that is damaged, or
+// it with everything that its speed depends on: network and size. A file that is damaged, or
 // of another version, counts as none.
 func (e *Engine) Kept(program string) (k Kept, ok bool) {
 	path, err := e.keptPath(program)
@@ -116,7 +117,7 @@ func (e *Engine) Keep(program string, k Kept) error {
 	return atomicfile.WriteBytes(path, append(file, '\n'), 0o600)
 }
 
-// AllKept returns the forms that are kept in the cache, of all engines, sorted by program.
+// AllKept returns the forms that are kept in the cache, of all engines, sorted by name.
 func AllKept() ([]Kept, error) {
 	dir, err := cachedir.Dir("forms")
 	if err != nil {
@@ -132,6 +133,6 @@ func AllKept() ([]Kept, error) {
 			all = append(all, k)
 		}
 	}
-	slices.SortFunc(all, func(a, b Kept) int { return strings.Compare(a.Program, b.Program) })
+	slices.SortFunc(all, func(a, b Kept) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }

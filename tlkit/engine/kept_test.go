@@ -17,7 +17,7 @@ func TestKeptForms(t *testing.T) {
 	if k, ok := e.Kept("net a"); ok {
 		t.Fatalf("kept in an empty cache: %+v", k)
 	}
-	want := Kept{Program: "net a", Form: Form{Runtime: ONNXRuntime, Batch: 2, Side: 2}, When: time.Unix(1e9, 0).UTC(), Witness: []float32{0.1, -3e-20},
+	want := Kept{Name: "net a", Form: Form{Runtime: ONNXRuntime, Batch: 2, Side: 2}, When: time.Unix(1e9, 0).UTC(), Witness: []float32{0.1, -3e-20},
 		Trials: []Trial{{Form: Form{Runtime: XLA, Batch: 8}, Rate: 55}, {Form: Form{Runtime: ONNXRuntime, Batch: 2, Side: 2}, Rate: 112}}}
 	if err := e.Keep("net a", want); err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestKeptForms(t *testing.T) {
 		t.Error("another program has the form of net a")
 	}
 	all, err := AllKept()
-	if err != nil || len(all) != 1 || all[0].Program != "net a" {
+	if err != nil || len(all) != 1 || all[0].Name != "net a" {
 		t.Errorf("AllKept: %+v, %v", all, err)
 	}
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -19,6 +20,7 @@ import (
 type forms struct {
 	name     string // of the network, for people
 	program  string // network and output, for [engine.Engine.Kept]
+	weights  string // identity, which the speed does not depend on
 	eng      *engine.Engine
 	width    int // features
 	size     int // of the pictures
@@ -31,8 +33,9 @@ type forms struct {
 	// published weights computed; ok is false without a referee.
 	published func(values []float32) (off float64, ok bool)
 
-	mu     sync.Mutex
-	chosen *Choice
+	mu        sync.Mutex
+	preferred engine.Form // the zero value = none
+	chosen    *Choice
 }
 
 // Choice is the form in which a backbone runs, and what led to it.
@@ -42,6 +45,26 @@ type Choice struct {
 	Rate     float64        // pictures/s; 0 = not measured
 	Trials   []engine.Trial // what was measured in this process; nil = the form was given, kept, or taken without measuring
 	Refused  []engine.Trial // forms that are not used because their results differ
+}
+
+// String describes the choice: "2 pictures at a time, 2 side by side, 112 pictures/s".
+func (c Choice) String() string {
+	s := fmt.Sprintf("%d pictures at a time", c.Form.Batch)
+	if c.Form.Batch == 1 {
+		s = "1 picture at a time"
+	}
+	if c.Form.Side > 1 {
+		s += fmt.Sprintf(", %d side by side", c.Form.Side)
+	}
+	if c.Form.Runtime == engine.ONNXRuntime {
+		s += ", on ONNX Runtime"
+	} else if c.Form.Convolutions != engine.YNNPACK {
+		s += ", convolutions by Eigen"
+	}
+	if c.Rate > 0 {
+		s += fmt.Sprintf(", %.0f pictures/s", c.Rate)
+	}
+	return s
 }
 
 // Choose returns the form in which b runs through so many pictures: the one that the engine was
@@ -96,7 +119,9 @@ func (b Backbone) stored() []Backbone {
 		return nil
 	}
 	list := f.list
-	if k, ok := f.eng.Kept(f.program); ok && f.possible(k.Form) {
+	if f.preferred != (engine.Form{}) {
+		list = []engine.Form{f.preferred}
+	} else if k, ok := f.eng.Kept(f.program); ok && f.possible(k.Form) {
 		list = append([]engine.Form{k.Form}, list...)
 	}
 	var out []Backbone
@@ -121,6 +146,18 @@ func (b Backbone) take(one Backbone) Choice {
 	return c
 }
 
+// Prefer makes b take a form, such as that of an earlier run that is repeated, instead of choosing
+// one. If the form is not possible here, or its features differ from the usual ones, b chooses as it
+// always does. The zero form changes nothing.
+func (b Backbone) Prefer(f engine.Form) Backbone {
+	if b.forms != nil {
+		b.forms.mu.Lock()
+		b.forms.preferred = f
+		b.forms.mu.Unlock()
+	}
+	return b
+}
+
 // Usual returns b in its usual form alone.
 func (b Backbone) Usual() Backbone {
 	b.forms = nil
@@ -129,7 +166,12 @@ func (b Backbone) Usual() Backbone {
 
 func (f *forms) choose(ctx context.Context, pictures int) (Choice, error) {
 	if f.eng.Form != (engine.Form{}) {
-		return f.given(ctx)
+		return f.given(ctx, f.eng.Form)
+	}
+	if f.preferred != (engine.Form{}) {
+		if c, err := f.given(ctx, f.preferred); err == nil {
+			return c, nil
+		}
 	}
 	m := &measuring{forms: f, ctx: ctx, pictures: pictures}
 	k, ok := f.eng.Kept(f.program)
@@ -158,9 +200,11 @@ func (f *forms) choose(ctx context.Context, pictures int) (Choice, error) {
 	return m.choose()
 }
 
-// given is the form that the engine was opened with.
-func (f *forms) given(ctx context.Context) (Choice, error) {
-	form := f.eng.Form
+// given takes a form without measuring, if its features agree with the usual ones.
+func (f *forms) given(ctx context.Context, form engine.Form) (Choice, error) {
+	if !f.possible(form) {
+		return Choice{}, advice.New(fmt.Errorf("features: %s cannot run in the form %s here", f.name, form), "tlkit bench tune %s shows what can", f.name)
+	}
 	if form.Batch == 0 {
 		form.Batch = f.usual.Batch
 	}
@@ -188,7 +232,13 @@ func (f *forms) again(ctx context.Context, k engine.Kept) (Choice, bool) {
 		return c, false
 	}
 	values, err := f.builtIn(ctx, c.Backbone)
-	if err != nil || len(values) != len(k.Witness) {
+	if err != nil {
+		return c, false
+	}
+	if k.Weights != f.weights { // it was measured with others
+		return c, f.agree(ctx, values) == nil
+	}
+	if len(values) != len(k.Witness) {
 		return c, false
 	}
 	for i, v := range values {
@@ -435,13 +485,13 @@ func (m *measuring) rate(b Backbone, run func([]float32) ([]float32, error)) (fl
 
 // keep keeps a choice for the next process.
 func (m *measuring) keep(c Choice) {
-	k := engine.Kept{Program: m.program, Form: c.Form, Trials: append(append([]engine.Trial{}, c.Trials...), c.Refused...), When: time.Now().UTC()}
+	k := engine.Kept{Name: m.name, Form: c.Form, Trials: append(append([]engine.Trial{}, c.Trials...), c.Refused...), When: time.Now().UTC()}
 	if c.Form.Bits() != m.usual.Bits() {
 		values, err := m.builtIn(m.ctx, c.Backbone)
 		if err != nil {
 			return
 		}
-		k.Witness = values
+		k.Witness, k.Weights = values, m.weights
 	}
 	_ = m.eng.Keep(m.program, k) // without a cache folder it is measured again
 }

@@ -55,7 +55,7 @@ func newScripted(t *testing.T, list ...engine.Form) *scripted {
 // backbone is the network as a new process sees it.
 func (s *scripted) backbone() Backbone {
 	b := s.in(s.list[0])
-	b.forms = &forms{name: s.name, program: s.name, eng: s.eng, width: 3, size: 8, usual: s.list[0], list: s.list,
+	b.forms = &forms{name: s.name, program: s.name, weights: "its own", eng: s.eng, width: 3, size: 8, usual: s.list[0], list: s.list,
 		backbone: s.in, closeOthers: func(engine.Form) {},
 		published: func([]float32) (float64, bool) { return 0, false }}
 	return b

@@ -2,7 +2,6 @@ package features
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -48,9 +47,14 @@ func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 	}
 	b := s.backbone(usual)
 	b.forms = &forms{
-		name: net.Row.Name, program: fmt.Sprintf("%s of %s, weights %s, %d pixels", out, net.Row.Name, net.Identity(), net.Preset.Size),
+		name: net.Row.Name, program: fmt.Sprintf("%s of %s, file %s, %d pixels", out, net.Row.Name, net.SHA256, net.Preset.Size), weights: net.Identity(),
 		eng: e, width: width, size: net.Preset.Size, usual: usual, list: s.list(usual), backbone: s.backbone, closeOthers: s.closeOthers,
-		published: func(values []float32) (float64, bool) { return math.NaN(), false },
+		published: func(values []float32) (float64, bool) {
+			if out == logits {
+				return net.OffReferee(nil, values, builtInPictures)
+			}
+			return net.OffReferee(values, nil, builtInPictures)
+		},
 	}
 	return b
 }

@@ -47,7 +47,7 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 		return nil, err
 	}
 	b.Split, b.Pictures = split, len(train)+len(eval)
-	b.Engine, err = openEngine(ctx, place, p)
+	b.Engine, err = openEngine(ctx, s.Form, place, p)
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,8 @@ type HeadSpec struct {
 	MinPerLabel  int  // as in [Spec]
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string
+
+	Form engine.Form // as in [Spec]
 }
 
 // EvaluateHead scores a head file on a data set. p may be nil.
@@ -191,7 +193,7 @@ type openedHead struct {
 
 // openHead opens the engine and the head's backbone.
 func openHead(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*openedHead, error) {
-	eng, err := openEngine(ctx, place, p)
+	eng, err := openEngine(ctx, s.Form, place, p)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 )
 
@@ -223,6 +224,7 @@ func (f *folder) aside() string {
 // setAside keeps the finished run until the new one is finished, and starts with an empty folder.
 func (f *folder) setAside() error {
 	spec, err := os.ReadFile(f.file("spec.json"))
+	form, formErr := os.ReadFile(f.file(formFile))
 	if err == nil {
 		err = os.Rename(f.path, f.aside())
 	}
@@ -231,6 +233,9 @@ func (f *folder) setAside() error {
 	}
 	if err == nil {
 		err = atomicfile.WriteBytes(f.file("spec.json"), spec, 0o644)
+	}
+	if err == nil && formErr == nil {
+		err = atomicfile.WriteBytes(f.file(formFile), form, 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("run: cannot keep the finished run while it is computed again: %w", err)
@@ -361,6 +366,32 @@ func (f *folder) write(name string, v any) error {
 		return fmt.Errorf("run: %w", err)
 	}
 	return nil
+}
+
+// formFile holds the form in which the frozen network of a run is computed, so that the run gives the
+// same bits when it is repeated or continued.
+const formFile = "form.json"
+
+type keptForm struct {
+	Form   engine.Form `json:"form"`
+	Engine string      `json:"engine"` // its identity: on another one the bits differ anyway
+}
+
+// form returns the form that the run of this folder has on this engine; the zero value = none yet.
+func (f *folder) form(e *engine.Engine) engine.Form {
+	var k keptForm
+	b, err := os.ReadFile(f.file(formFile))
+	if err != nil || json.Unmarshal(b, &k) != nil || k.Engine != e.Identity() {
+		return engine.Form{}
+	}
+	return k.Form
+}
+
+func (f *folder) keepForm(o *opened) error {
+	if o.form == (engine.Form{}) || f.form(o.eng) == o.form {
+		return nil
+	}
+	return f.write(formFile, keptForm{o.form, o.eng.Identity()})
 }
 
 // leftOutFile is the list of the files of the data set that were not used.

@@ -24,6 +24,7 @@ type opened struct {
 	eng  *engine.Engine
 	// frozen is net on eng. What it has compiled serves every pass of the run.
 	frozen features.Backbone
+	form   engine.Form // of the run that is repeated; then the one that was chosen
 
 	fingerprint string         // of the data when opened, before unreadable pictures were dropped
 	bad         []datasets.Bad // pictures that could not be decoded, until settle drops them
@@ -98,9 +99,9 @@ func (s Spec) preset() (*transforms.Preset, error) {
 
 // openEngine opens XLA, and installs its CPU plugin if it is missing. Plain Go instead of XLA is an
 // error, unless the place or the environment agrees to it.
-func openEngine(ctx context.Context, place Place, p Progress) (*engine.Engine, error) {
+func openEngine(ctx context.Context, form engine.Form, place Place, p Progress) (*engine.Engine, error) {
 	p.State("opening engine", 0, 0)
-	e, err := engine.Open(ctx, engine.Options{Install: !place.Offline, Report: p.State, Note: p.Say})
+	e, err := engine.Open(ctx, engine.Options{Install: !place.Offline, Report: p.State, Note: p.Say, Form: form})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 	if err != nil {
 		return nil, err
 	}
-	eng, err := openEngine(ctx, place, p)
+	eng, err := openEngine(ctx, s.Form, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func newOpened(ds *datasets.Dataset, net *zoo.Net, eng *engine.Engine) (*opened,
 // with returns o with another network.
 func (o *opened) with(net *zoo.Net) *opened {
 	other := *o
-	other.net, other.frozen = net, features.FromNet(net, o.eng)
+	other.net, other.frozen = net, features.FromNet(net, o.eng).Prefer(o.form)
 	return &other
 }
 
@@ -223,6 +224,17 @@ func sayNotes(net *zoo.Net, p Progress) {
 	}
 }
 
+// prefer makes the run take a form instead of choosing one.
+func (o *opened) prefer(f engine.Form) { o.form, o.frozen = f, o.frozen.Prefer(f) }
+
+// chosen remembers a form that was chosen, and reports one that was measured just now.
+func (o *opened) chosen(c features.Choice, p Progress) {
+	o.form = c.Form
+	if len(c.Trials) > 1 {
+		p.Say(fmt.Sprintf("%s: %s, measured here", o.net.Row.Name, c))
+	}
+}
+
 // extract computes features. Pictures that cannot be decoded wait in o.bad for settle.
 func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*features.Matrix, error) {
 	// No limit here, because Drop counts over the whole set: one bad picture of ten in valid is
@@ -230,6 +242,7 @@ func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*fe
 	job.BadLimit = 1
 	job.Note = p.Say
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
+	job.Chosen = func(c features.Choice) { o.chosen(c, p) }
 	job.Compiling = func() { p.State("compiling", 0, 0) } // takes seconds
 	m, err := features.Extract(ctx, job)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
@@ -60,6 +61,9 @@ type Spec struct {
 	Batch   int                  `json:"batch,omitempty"`
 	Mixup   float64              `json:"mixup,omitempty"`
 	Augment learner.Augmentation `json:"augment,omitempty"`
+	// The form in which frozen networks run; the zero value = chosen by measurement, or that of the
+	// run that is repeated.
+	Form engine.Form `json:"form,omitzero"`
 }
 
 // Place is where a run is stored and how it is carried out. Nothing in it changes a number.

@@ -98,6 +98,7 @@ func (t *training) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	t.opened.prefer(t.folder.form(t.opened.eng))
 	if t.first && !t.continues() {
 		t.opened.introduce(t.progress)
 	}
@@ -162,7 +163,10 @@ func (t *training) extract(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return t.train.enough(t.opened.data)
+	if err := t.train.enough(t.opened.data); err != nil {
+		return err
+	}
+	return t.folder.keepForm(t.opened)
 }
 
 // fit fits the head on all training pictures.

@@ -179,6 +179,29 @@ func (n *Net) compare(b compute.Backend, g golden.Golden) (relative float64, pro
 	return relative, problem
 }
 
+// OffReferee returns how far features and logits of the built-in pictures are from what the referee
+// of the published weights computed, as fractions of the largest number; logits may be nil. ok is
+// false if n has other weights or another size than a referee has seen, or another number of pictures.
+func (n *Net) OffReferee(features, logits []float32, pictures int) (off float64, ok bool) {
+	if !n.Published || len(n.changed) > 0 {
+		return 0, false
+	}
+	g, ok, err := golden.Find(n.Row.golden, golden.Weights)
+	if err != nil || !ok || g.File != n.Row.file.Name || g.Size != n.Preset.Size || g.Pictures != pictures {
+		return 0, false
+	}
+	if features != nil {
+		off = g.Features.Difference(features)
+	}
+	if logits != nil {
+		if g.Logits == nil {
+			return 0, false
+		}
+		off = max(off, g.Logits.Difference(logits))
+	}
+	return off, true
+}
+
 // checksums compares the tensors, as they are in the graph, with those of the referee. No other
 // test sees a single wrong number among millions.
 func (n *Net) checksums(g golden.Golden) (problem string) {
