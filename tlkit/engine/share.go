@@ -61,5 +61,6 @@ func (e *Engine) Close() {
 			delete(sharing, s.key)
 		}
 		_ = caught(func() error { s.backend.Finalize(); return nil })
+		releaseMemory()
 	})
 }

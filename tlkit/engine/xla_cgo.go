@@ -6,6 +6,7 @@ package engine
 #cgo linux LDFLAGS: -ldl
 #include <stdlib.h>
 #include "hook.h"
+#include "memory.h"
 */
 import "C"
 
@@ -86,6 +87,9 @@ func load(p *plugin.Plugin) (*loadedPlugin, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s: %w", p.Path, taken(msg))
 	}
+	if p.Platform == "cpu" {
+		C.tlkit_keep_memory(handle)
+	}
 	// go-xla looks for "cpu" or "cuda" in the name.
 	l := &loadedPlugin{slot: slot, sha: p.SHA256, name: fmt.Sprintf("/tlkit/%s-%.12s", p.Platform, p.SHA256)}
 	loadedSlots[slot].Store(l)
@@ -142,6 +146,17 @@ func newXLA(p *plugin.Plugin, config string) (compute.Backend, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// releaseMemory gives back to the system what closed backends kept for their next call.
+func releaseMemory() { C.tlkit_release_memory() }
+
+// blockBytes counts the large blocks of memory that XLA uses on a CPU.
+type blockBytes struct{ used, kept, given int64 }
+
+func blocks() blockBytes {
+	m := C.tlkit_memory()
+	return blockBytes{int64(m.used), int64(m.kept), int64(m.given)}
 }
 
 // useCache makes this plugin compile through the cache; nil means without one.
