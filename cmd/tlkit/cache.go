@@ -189,7 +189,7 @@ func (c *command) prune() *cobra.Command {
 		Use:   "prune",
 		Short: "Remove part of the cache: by age, size, kind or run",
 		Long: `Remove part of the cache. Without a choice: features that no run uses any more, and
-leftovers of downloads, both unless they were used in the last day. Several flags together remove what fits them all. The XLA plugin, the
+leftovers of downloads, both unless they were used in the last day. Several flags together remove what fits them all. XLA, ONNX Runtime, the
 tools of notebooks and what you have put there yourself are removed only when --kind names
 them. What a process uses at this moment always stays.
 

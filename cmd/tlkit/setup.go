@@ -19,7 +19,7 @@ func (c *command) setup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Set up what training and notebooks need; what is there already is kept",
-		Long: `Set up what is missing: the XLA plugin, the default weights, GoNB and its helpers, a private
+		Long: `Set up what is missing: the XLA plugin, ONNX Runtime, the default weights, GoNB and its helpers, a private
 JupyterLab unless one that is new enough is installed, and the Go (tlkit) kernel. Each step is
 timed; after an interrupt, the same command goes on where it stopped.`,
 		Args: cobra.MaximumNArgs(1), // the bundle's folder, after --offline
@@ -44,7 +44,7 @@ timed; after an interrupt, the same command goes on where it stopped.`,
 				rows = append(rows, more...)
 			}
 			for _, r := range rows {
-				if err == nil && r.State == setup.StateFailed {
+				if err == nil && r.State == setup.StateFailed && r.Name != runtimeName {
 					err = fmt.Errorf("setup: %s: %s", r.Name, r.Note)
 				}
 			}
@@ -66,7 +66,7 @@ timed; after an interrupt, the same command goes on where it stopped.`,
 	f := cmd.Flags()
 	offline.add(cmd)
 	f.BoolVar(&cuda, "cuda", false, "the CUDA plugin and its NVIDIA libraries, for a machine with an NVIDIA card")
-	f.BoolVar(&noJupyter, "no-jupyter", false, "only what the command line needs: the XLA plugin and the default weights")
+	f.BoolVar(&noJupyter, "no-jupyter", false, "only what the command line needs: XLA, ONNX Runtime and the default weights")
 	f.StringVar(&binDir, "bin", "", "folder to put the command tlkit into ("+noBin+": nowhere; default: ask, on a terminal)")
 	f.StringVar(&makeBundle, "make-bundle", "", "put everything that set-up downloads into this folder, for machines without a network")
 	return cmd

@@ -20,7 +20,7 @@ func (c *command) uninstall() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Remove the kernel, its tools and the private JupyterLab",
 		Long: `Remove the kernel from Jupyter, the copies of this program, GoNB and its helpers, and the
-private JupyterLab. With --all also remove the whole cache: weights, the XLA plugin,
+private JupyterLab. With --all also remove the whole cache: weights, XLA, ONNX Runtime,
 features. What was trained, in .tlkit folders, is never touched.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

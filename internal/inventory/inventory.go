@@ -23,7 +23,7 @@ type Kind string
 // The kinds.
 const (
 	Weights  Kind = "weights"  // of networks
-	Plugin   Kind = "plugin"   // XLA
+	Plugin   Kind = "plugin"   // XLA, ONNX Runtime
 	Data     Kind = "data"     // ready sets and their archives
 	Features Kind = "features" // rows computed by frozen networks
 	Compiled Kind = "compiled" // programs of XLA, and the forms that programs are run in

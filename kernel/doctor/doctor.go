@@ -158,7 +158,39 @@ func xla(ctx context.Context, p Probes, cached bool) []Check {
 			open.Value += " (" + probed.Why + ")"
 		}
 	}
-	return []Check{file, open, card()}
+	return []Check{file, open, onnxRuntime(probed, cached), card()}
+}
+
+// onnxRuntime reports what the child process found; p is nil where it could not tell.
+func onnxRuntime(p *plugin.Probed, cached bool) Check {
+	c := Check{Name: "onnx runtime", Level: Optional, Why: "speed: without it frozen networks run on XLA, about half as fast", Repair: "tlkit setup --no-jupyter"}
+	if strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "onnxruntime") {
+		c.Level = Required
+	}
+	if p == nil {
+		c.Value, c.Repair = "unknown, because the engine does not open", "repair the engine first"
+		return c
+	}
+	r := p.ONNXRuntime
+	switch {
+	case r.None:
+		c.OK, c.Value = true, "none: "+r.Error
+	case !cached && r.Error != "":
+		c.Value, c.Repair = "unknown, because the cache cannot be used", "repair the cache first"
+	case r.Error != "":
+		c.Value = r.Error
+		if fix, ok := strings.CutPrefix(r.Fix, "run: "); ok {
+			c.Repair = fix
+		} else if r.Fix != "" {
+			c.Repair = r.Fix
+		}
+	default:
+		c.OK, c.Value = true, fmt.Sprintf("%s, opened in %.2f s", r.Library, r.Open)
+	}
+	if r.Unused != "" {
+		c.Value += "; not used: " + r.Unused
+	}
+	return c
 }
 
 // card reports an NVIDIA card and what it needs.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
 func TestOlder(t *testing.T) {
@@ -51,5 +53,36 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", filepath.Join(file, "below"))
 	if c := cache(); c.OK || !strings.Contains(c.Repair, "TLKIT_CACHE") {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestONNXRuntime(t *testing.T) {
+	fine := plugin.ProbedRuntime{Library: "ONNX Runtime 1.2.3", Open: 0.25}
+	broken := plugin.ProbedRuntime{Error: "it is damaged", Fix: "run: tlkit setup --no-jupyter"}
+	unused := fine
+	unused.Unused = "GOMLX_BACKEND=go names the backend"
+	for name, c := range map[string]struct {
+		probed  *plugin.Probed
+		backend string
+		cached  bool
+		want    Check
+	}{
+		"fine":          {&plugin.Probed{ONNXRuntime: fine}, "", true, Check{OK: true, Level: Optional, Value: "ONNX Runtime 1.2.3, opened in 0.25 s"}},
+		"not used":      {&plugin.Probed{ONNXRuntime: unused}, "go", true, Check{OK: true, Level: Optional, Value: "ONNX Runtime 1.2.3, opened in 0.25 s; not used: GOMLX_BACKEND=go names the backend"}},
+		"broken":        {&plugin.Probed{ONNXRuntime: broken}, "", true, Check{Level: Optional, Value: "it is damaged", Repair: "tlkit setup --no-jupyter"}},
+		"asked for":     {&plugin.Probed{ONNXRuntime: broken}, "onnxruntime", true, Check{Level: Required, Value: "it is damaged", Repair: "tlkit setup --no-jupyter"}},
+		"no build here": {&plugin.Probed{ONNXRuntime: plugin.ProbedRuntime{Error: "no build for plan9", None: true}}, "", true, Check{OK: true, Level: Optional, Value: "none: no build for plan9"}},
+		"no engine":     {nil, "", true, Check{Level: Optional, Value: "unknown, because the engine does not open", Repair: "repair the engine first"}},
+		"no cache":      {&plugin.Probed{ONNXRuntime: broken}, "", false, Check{Level: Optional, Value: "unknown, because the cache cannot be used", Repair: "repair the cache first"}},
+	} {
+		t.Setenv("GOMLX_BACKEND", c.backend)
+		got := onnxRuntime(c.probed, c.cached)
+		got.Name, got.Why = "", ""
+		if c.want.Repair == "" {
+			got.Repair = ""
+		}
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 //
 //	modules/   a Go module proxy as files
 //	wheels/    JupyterLab and what it needs
-//	files/     the XLA plugin and weights, under the names that $TLKIT_INCOMING needs
+//	files/     XLA, ONNX Runtime and weights, under the names that $TLKIT_INCOMING needs
 type Bundle struct {
 	Dir     string `json:"-"`
 	OS      string `json:"os"`

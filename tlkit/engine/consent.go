@@ -21,8 +21,11 @@ const slower = "; computing in plain Go, which is about a hundred times slower o
 // Agreed returns an error if e computes in plain Go because XLA is missing, and nobody has asked
 // for that by PlainGoVar or BackendVar. Whatever measures or trains calls it before it begins.
 func (e *Engine) Agreed() error {
-	said := os.Getenv(PlainGoVar)
-	if e.Plugin != "" || e.Why == "" || os.Getenv(BackendVar) != "" || said != "" && said != "0" {
+	said, order := os.Getenv(PlainGoVar), os.Getenv(BackendVar)
+	if _, ok := ordersONNXRuntime(order); ok {
+		order = "" // it says nothing about what trains
+	}
+	if e.Plugin != "" || e.Why == "" || order != "" || said != "" && said != "0" {
 		return nil
 	}
 	return advice.New(fmt.Errorf("engine: %w (%s)", ErrPlainGo, strings.TrimSuffix(e.Why, slower)),

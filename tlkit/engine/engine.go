@@ -62,6 +62,10 @@ type Engine struct {
 	Why     string // why nothing faster is used, in one sentence; "" if this is the fastest
 	Threads int    // processor threads this process may use
 	Form    Form   // Options.Form
+	Frozen  Frozen // what may compute networks whose weights do not change
+
+	library string  // the ONNX Runtime that GOMLX_BACKEND names by its path; "" = the one of set-up
+	install Options // with which the engine was opened, where GOMLX_BACKEND names ONNX Runtime
 
 	share *shared
 	once  sync.Once
@@ -69,12 +73,13 @@ type Engine struct {
 
 // BackendVar is the environment variable GOMLX_BACKEND, which chooses the backend: "xla:cpu",
 // "xla:cuda", "xla:/path/to/plugin.so" or "go", each optionally followed by a comma and
-// go-xla's options.
+// go-xla's options. With "onnxruntime", or "onnxruntime:/path/to/libonnxruntime.so", the best backend is
+// opened for what trains, and frozen networks run on ONNX Runtime alone.
 const BackendVar = compute.ConfigEnvVar
 
 // Open opens the fastest backend available: XLA on an NVIDIA card, else XLA on the CPU, else
 // plain Go, with the reason in Engine.Why. If GOMLX_BACKEND is set, Open opens what it names
-// or fails.
+// or fails. ONNX Runtime is not opened: see [Engine.ONNXRuntime].
 //
 // Engines of one process share a backend; it is released when the last of them is closed.
 //
@@ -116,6 +121,7 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 	if cuda != nil {
 		e, err := openCUDA(cuda, "", o)
 		if err == nil {
+			e.Frozen = FrozenBackend // a card is faster than any processor
 			return e, nil
 		}
 		why = append(why, oneLine(err))

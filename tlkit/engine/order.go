@@ -13,8 +13,21 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine/plugin"
 )
 
-// ordered opens exactly the backend that GOMLX_BACKEND names.
+// ordered opens exactly what GOMLX_BACKEND names.
 func ordered(ctx context.Context, order string, o Options) (*Engine, error) {
+	if library, ok := ordersONNXRuntime(order); ok {
+		return besides(ctx, library, o)
+	}
+	e, err := backend(ctx, order, o)
+	if err != nil {
+		return nil, err
+	}
+	e.Frozen = FrozenBackend
+	return e, nil
+}
+
+// backend opens exactly the backend of that name.
+func backend(ctx context.Context, order string, o Options) (*Engine, error) {
 	name, config, _ := strings.Cut(order, ":")
 	switch name {
 	case "go":
@@ -108,5 +121,5 @@ func another(order, name string) (*Engine, error) {
 			return e, nil
 		}
 	}
-	return nil, advice.New(fmt.Errorf("there is no backend %q", name), "want xla:cpu, xla:cuda, xla:/path/to/plugin.so or go")
+	return nil, advice.New(fmt.Errorf("there is no backend %q", name), "want xla:cpu, xla:cuda, xla:/path/to/plugin.so, onnxruntime or go")
 }

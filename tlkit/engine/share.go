@@ -44,7 +44,7 @@ func acquire(key string, open func() (compute.Backend, *compileCache, error)) (e
 	}
 	s.users++
 	name, _, _ := strings.Cut(key, "@")
-	return &Engine{Backend: s.backend, Name: name, Threads: runtime.NumCPU(), share: s}, nil
+	return &Engine{Backend: s.backend, Name: name, Threads: runtime.NumCPU(), Frozen: FrozenEither, share: s}, nil
 }
 
 // Close releases the backend if no other Engine of this process uses it. It may be called

@@ -33,8 +33,11 @@ func (l *Library) String() string {
 	return fmt.Sprintf("ONNX Runtime %s (%s), sha256 %.12s", l.Version, l.Source, l.SHA256)
 }
 
+// setUp is how the library is installed, and installed again.
+const setUp = "run: tlkit setup --no-jupyter"
+
 // ErrNotInstalled says that no library is installed.
-var ErrNotInstalled = advice.New(errors.New("ONNX Runtime is not installed"), "run: tlkit setup --no-jupyter")
+var ErrNotInstalled = advice.New(errors.New("ONNX Runtime is not installed"), setUp)
 
 // Build is a pinned build of the library.
 type Build struct {
@@ -183,5 +186,5 @@ func (l *Library) advise(err error) error {
 	if l.file == nil {
 		return advice.New(fmt.Errorf("onnxruntime: %w", err), "install it again with what installed it (%s)", l.Source)
 	}
-	return advice.New(fmt.Errorf("onnxruntime: %w", err), "run: tlkit setup --no-jupyter")
+	return advice.New(fmt.Errorf("onnxruntime: %w", err), setUp)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/bitrot"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 )
@@ -115,21 +116,28 @@ func TestDamagedLibraryIsNotOpened(t *testing.T) {
 	}
 }
 
-// Open reads the file itself.
+// A bit that flips on the disk changes neither size nor times: Open reads the file itself, and sets it
+// aside.
 func TestOpenReadsTheFile(t *testing.T) {
 	if !built || opened.runtime != nil {
 		t.Skip("a library is open in this process, or none can be")
 	}
 	path, content := ownCopy(t)
+	if _, err := Find(); err != nil { // reads it, and notes what it is
+		t.Fatal(err)
+	}
+	if err := bitrot.Flip(path, int64(len(content)/2)); err != nil {
+		t.Fatal(err)
+	}
 	l, err := Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("the stamp is not true: this test tests nothing (%v)", err)
 	}
-	if err := os.WriteFile(path, content[:len(content)/2], 0o600); err != nil {
-		t.Fatal(err)
+	if _, err := Open(t.Context(), l); !errors.Is(err, fetch.ErrHash) || !strings.Contains(err.Error(), path+fetch.Aside+"; run: tlkit setup") {
+		t.Errorf("a rotten library: %v", err)
 	}
-	if _, err := Open(t.Context(), l); !errors.Is(err, fetch.ErrHash) {
-		t.Errorf("a library that was cut off: %v", err)
+	if _, err := Find(); !errors.Is(err, ErrNotInstalled) {
+		t.Errorf("after it was set aside: %v", err)
 	}
 }
 

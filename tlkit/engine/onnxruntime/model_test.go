@@ -144,3 +144,23 @@ func TestSignatureOfNonsense(t *testing.T) {
 		t.Errorf("without an input: %v", err)
 	}
 }
+
+// check.onnx is what this says.
+func TestCheckModel(t *testing.T) {
+	weights := operator("ConstantOfShape", []string{"shape"}, "weights", nil)
+	weights.Attribute = []*onnx.AttributeProto{{Name: "value", Type: onnx.AttributeProto_TENSOR, T: constant("half", []float32{0.5}, 1)}}
+	model := encoded(t, &onnx.GraphProto{
+		Input:       []*onnx.ValueInfoProto{port("x", onnx.TensorProto_FLOAT, 1, 16, 8, 8)},
+		Output:      []*onnx.ValueInfoProto{port("y", onnx.TensorProto_FLOAT, 1, 32, 8, 8)},
+		Initializer: []*onnx.TensorProto{{Name: "shape", DataType: int32(onnx.TensorProto_INT64), Dims: []int64{4}, Int64Data: []int64{32, 16, 3, 3}}},
+		Node: []*onnx.NodeProto{weights, operator("Conv", []string{"x", "weights"}, "c", map[string][]int64{"pads": {1, 1, 1, 1}}),
+			operator("Relu", []string{"c"}, "y", nil)},
+	})
+	want, got := new(onnx.ModelProto), new(onnx.ModelProto)
+	if err := proto.Unmarshal(model, want); err != nil {
+		t.Fatal(err)
+	}
+	if err := proto.Unmarshal(checkModel, got); err != nil || !proto.Equal(got, want) {
+		t.Errorf("check.onnx holds another model (%v)", err)
+	}
+}

@@ -28,6 +28,8 @@ import (
 	"sync"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/fetch"
 )
 
 // Runtime is ONNX Runtime, opened in this process. It stays open until the process ends.
@@ -59,21 +61,35 @@ func Open(ctx context.Context, l *Library) (*Runtime, error) {
 	}
 	// Read in full: a damaged library may compute wrong numbers or end the process.
 	if err := l.Verify(ctx, false); err != nil {
-		return nil, err
+		return nil, l.setAside(err)
 	}
 	version, err := load(l.Path)
 	if err != nil {
 		return nil, advice.New(fmt.Errorf("onnxruntime: %s does not open: %w", l.Path, err), "%s", l.remedy(err))
 	}
+	cachedir.Use(context.Background(), l.Path)
 	opened.runtime = &Runtime{library: *l}
 	opened.runtime.library.Version = version
 	return opened.runtime, nil
 }
 
+// setAside renames a damaged library of ours, so that it is not used again and Install brings another.
+func (l *Library) setAside(damage error) error {
+	if l.file == nil || !errors.Is(damage, fetch.ErrHash) {
+		return damage
+	}
+	aside, err := fetch.SetAside(l.Path)
+	if err != nil {
+		return fmt.Errorf("%w (%w)", damage, err)
+	}
+	why := errors.Unwrap(damage) // without the advice, which comes last
+	return advice.New(fmt.Errorf("%w; the damaged file was set aside as %s", why, aside), "%s", setUp)
+}
+
 // remedy says what to do about a library that does not open.
 func (l *Library) remedy(err error) string {
 	if l.file == nil {
-		return "unset GOMLX_BACKEND, or name another build there"
+		return "name another file in GOMLX_BACKEND, or set it to onnxruntime for the one of tlkit setup"
 	}
 	for _, b := range Here() {
 		if strings.Contains(err.Error(), "GLIBC") || strings.Contains(err.Error(), ".so.") {

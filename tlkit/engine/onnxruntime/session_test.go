@@ -63,6 +63,9 @@ func TestOpen(t *testing.T) {
 	if l := rt.Library(); !strings.Contains(rt.Identity(), l.SHA256) || !strings.Contains(rt.Identity(), version) {
 		t.Errorf("identity %q", rt.Identity())
 	}
+	if err := rt.Check(); err != nil {
+		t.Error(err)
+	}
 	again, err := Open(t.Context(), needLibrary(t))
 	if err != nil || again != rt {
 		t.Errorf("opened again: %p, %v; want %p", again, err, rt)
