@@ -62,6 +62,8 @@ type Job struct {
 	// MinArea is the smallest area of a view, as a share of the picture's; 0 = torchvision's 0.08.
 	MinArea float64
 	Workers int // goroutines that decode; 0 = one for each processor
+	// Decoded shares the decoding with other jobs, for a job without views; nil = this job alone.
+	Decoded *Decoded
 
 	// BadLimit is the share of unreadable pictures above which the job fails. 0 = 0.05, because
 	// more than that usually means a wrong folder; 1 accepts any number.
@@ -395,6 +397,12 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 
 // prepare reads, checks and prepares one view of one picture.
 func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (transforms.Tensor, error) {
+	shared := j.Decoded != nil && j.Views == 0
+	if shared {
+		if t, ok := j.Decoded.find(j.Preset, item); ok {
+			return t, nil
+		}
+	}
 	data, err := os.ReadFile(item.Path)
 	if err != nil {
 		return transforms.Tensor{}, fmt.Errorf("features: %w", err)
@@ -403,9 +411,14 @@ func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (trans
 	if hex.EncodeToString(got[:]) != item.SHA256 {
 		return transforms.Tensor{}, fmt.Errorf("features: %s changed on disk during the run: start it again", item.Rel)
 	}
-	// The random numbers depend on the content, not on the place: a view is the same in every data
-	// set.
-	t, err := p.Load(nil, data, transforms.DecodeOptions{}, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
+	var t transforms.Tensor
+	if shared {
+		t, err = j.Decoded.decode(j.Preset, p, item, data)
+	} else {
+		// The random numbers depend on the content, not on the place: a view is the same in every data
+		// set.
+		t, err = p.Load(nil, data, transforms.DecodeOptions{}, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
+	}
 	if err != nil {
 		return transforms.Tensor{}, fmt.Errorf("%s: %w", item.Rel, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
+	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -22,6 +23,8 @@ type Bench struct {
 	Split  string // the pictures that the probes are scored on, in words
 	// Number of pictures to learn from and to score on.
 	Pictures int
+	// Decoded shares the decoding of the pictures among the networks; nil = each decodes them itself.
+	Decoded *features.Decoded
 
 	spec Spec
 }
@@ -57,10 +60,11 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 // Probed is the result of a linear probe of a backbone. With folds it covers all pictures, each
 // predicted by a head that did not see it.
 type Probed struct {
-	Items  []datasets.Item
-	Truth  head.Samples // labels or values of the pictures, without features
-	Logits []float32    // [len(Items), K]
-	Score  metrics.Score
+	Backbone features.Backbone // the network as it ran
+	Items    []datasets.Item
+	Truth    head.Samples // labels or values of the pictures, without features
+	Logits   []float32    // [len(Items), K]
+	Score    metrics.Score
 }
 
 // Probe fits a head on the frozen features of a network. Pictures that turn out to be unreadable
@@ -72,6 +76,7 @@ func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, e
 	if err != nil {
 		return nil, err
 	}
+	o.decoded = b.Decoded
 	eval, logits, err := o.probe(ctx, b.spec, p)
 	if err != nil {
 		return nil, err
@@ -82,7 +87,7 @@ func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, e
 	if err != nil {
 		return nil, err
 	}
-	return &Probed{Items: eval.items, Truth: truth, Logits: logits, Score: report.Score()}, nil
+	return &Probed{Backbone: o.frozen, Items: eval.items, Truth: truth, Logits: logits, Score: report.Score()}, nil
 }
 
 // probe fits a head on frozen features and returns its logits for the pictures reported on; with

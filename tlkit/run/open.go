@@ -25,6 +25,8 @@ type opened struct {
 	// frozen is net on eng. What it has compiled serves every pass of the run.
 	frozen features.Backbone
 	form   engine.Form // of the run that is repeated; then the one that was chosen
+	// decoded shares the pictures with runs of other networks; nil = it does not.
+	decoded *features.Decoded
 
 	fingerprint string         // of the data when opened, before unreadable pictures were dropped
 	bad         []datasets.Bad // pictures that could not be decoded, until settle drops them

@@ -53,7 +53,7 @@ func (o *opened) samples(ctx context.Context, learnt, reported []datasets.Item, 
 }
 
 func (o *opened) job(items []datasets.Item, v views) features.Job {
-	return features.Job{Items: items, Preset: o.net.Preset, Backbone: o.frozen, Views: v.n, Seed: v.seed}
+	return features.Job{Items: items, Preset: o.net.Preset, Backbone: o.frozen, Decoded: o.decoded, Views: v.n, Seed: v.seed}
 }
 
 // sampled returns some rows of m, which has the features of items.

@@ -118,7 +118,11 @@ func (p Preset) Eval() Pipeline {
 	if err := p.Validate(); err != nil {
 		return Pipeline{err: err}
 	}
-	var steps []Step
+	return Compose(append(p.square(), p.tensor()...)...)
+}
+
+// square returns the steps of Eval that make the square picture.
+func (p Preset) square() (steps []Step) {
 	switch p.Geometry {
 	case GeometryShort:
 		steps = []Step{Resize(p.shortSide(), p.Interpolation), CenterCrop(p.Size)}
@@ -132,7 +136,7 @@ func (p Preset) Eval() Pipeline {
 	case GeometrySquash:
 		steps = []Step{ResizeTo(p.Size, p.Size, p.Interpolation)}
 	}
-	return Compose(append(steps, p.tensor()...)...)
+	return steps
 }
 
 // Train returns the usual pipeline for training: a random resized crop and a random flip, then
