@@ -28,7 +28,8 @@ func Compare(data string, models ...string) []compare.Ranked {
 			table := c.Table()
 			show.Default.Table(show.Table{Header: table[0], Rows: table[1:], Left: 2})
 			show.Default.Folder = c.Folder
-			if ferr := show.Default.Figure("compare", c.Figure()); ferr != nil {
+			// In the place of the figure that grew.
+			if ferr := show.Default.Live("compare", c.Figure()); ferr != nil {
 				return ferr
 			}
 		}

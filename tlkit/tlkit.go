@@ -35,6 +35,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/tlkit/compare"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
@@ -185,6 +186,14 @@ var _ run.Progress = reporter{}
 
 func (reporter) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
 func (reporter) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
+
+// Watch shows a comparison that grows: a line for each network, and in a cell a figure that changes.
+func (r reporter) Watch(g compare.Growing) {
+	r.Say(g.Said)
+	if show.Default.InCell() && len(g.Done) > 1 {
+		_ = show.Default.Live("compare", g.Figure()) // the last one reports what fails
+	}
+}
 
 // Fold shows what a run works with: one line that opens. Later cells of the kernel do not repeat it.
 func (reporter) Fold(summary string, lines []string) {

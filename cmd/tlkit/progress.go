@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/pace"
+	"github.com/tlkit/transfer-learning/tlkit/compare"
+	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
 // progress shows what a run does: on a terminal as a bar with rate and time left, elsewhere as a
@@ -29,8 +32,15 @@ type progress struct {
 	timer       *time.Timer  // of the next plain line
 	shown       atomic.Value // string: what speed returned last
 
-	bars *mpb.Progress
+	bars  *mpb.Progress
+	bar   *mpb.Bar
+	lines []*tableLine // of a table above the bar
+}
+
+// tableLine is a line of a table that fills in.
+type tableLine struct {
 	bar  *mpb.Bar
+	text atomic.Value // string
 }
 
 const plainEvery = 30 * time.Second
@@ -158,12 +168,50 @@ func (p *progress) Say(sentence string) {
 	}
 }
 
+// Watch shows a comparison as a table that fills in, where there is a bar.
+func (p *progress) Watch(g compare.Growing) {
+	if p.mode != "bar" {
+		p.Say(g.Said)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rows := g.Table()
+	text := show.Table{Header: rows[0], Rows: rows[1:], Left: 1}.Text()
+	for i, line := range strings.Split(strings.TrimRight(text, "\n")+"\n"+g.Left, "\n") {
+		if i == len(p.lines) {
+			p.lines = append(p.lines, p.addLine(i))
+		}
+		p.lines[i].text.Store(line)
+	}
+}
+
+// addLine adds line i to the table, which stands above the bar.
+func (p *progress) addLine(i int) *tableLine {
+	l := &tableLine{}
+	l.text.Store("")
+	fill := func(w io.Writer, s decor.Statistics) error {
+		line := []rune(l.text.Load().(string))
+		_, err := io.WriteString(w, string(line[:min(len(line), max(s.AvailableWidth, 0))]))
+		return err
+	}
+	l.bar = p.bars.MustAdd(1, mpb.BarFillerFunc(fill), mpb.BarPriority(i-tableRoom), mpb.BarRemoveOnComplete(), mpb.BarFillerTrim())
+	return l
+}
+
+// tableRoom is more than a table has lines; the bars come after it.
+const tableRoom = 1000
+
 // close clears the bar; nothing is shown after it.
 func (p *progress) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mode == "bar" {
 		p.drop()
+		for _, l := range p.lines {
+			l.bar.Abort(true)
+			l.bar.Wait()
+		}
 		p.bars.Wait()
 	}
 	p.mode = "off"

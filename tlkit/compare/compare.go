@@ -24,6 +24,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -102,7 +103,8 @@ type Skipped struct {
 }
 
 // Run ranks backbones on a data set by linear probe. A backbone whose weights cannot be fetched or
-// do not work is skipped, with the reason; this is not an error. When ctx is cancelled, Run returns
+// do not work is skipped, with the reason; this is not an error. The cheap backbones come first, and
+// all share the decoding of the pictures. A Progress that is a [Watcher] sees the comparison grow. When ctx is cancelled, Run returns
 // the backbones compared so far together with ctx's error. p may be nil.
 //
 // It is an error if the spec is invalid, or if no backbone of the default selection is available.
@@ -147,8 +149,15 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 // were scored on.
 func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast, place run.Place, p run.Progress) (truth head.Samples) {
 	rows := f.rows
+	var presets []transforms.Preset
+	for _, row := range rows {
+		presets = append(presets, row.Preset)
+	}
+	bench.Decoded = features.Share(presets)
+	defer bench.Decoded.Close()
 	for i, row := range rows {
 		began := time.Now()
+		bench.Decoded.Begin(row.Preset)
 		r, judged, err := probe(cachedir.About(ctx, row.Name+" on "+c.Data), bench, row.Name, place, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
 		if ctx.Err() != nil {
 			for _, left := range rows[i:] {
@@ -163,14 +172,18 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 			why := reason(row, err)
 			c.Skipped = append(c.Skipped, Skipped{row.Name, why})
 			f.skipped(i)
-			p.Say(row.Name + ": skipped: " + why + f.after(i))
+			c.tell(p, row.Name+": skipped: "+why, f, i)
 			continue
 		}
 		truth = judged
 		c.Ranked = append(c.Ranked, *r)
 		c.Busy = c.Busy || r.busy
 		f.took(i, r.Seconds, time.Since(began))
-		p.Say(fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s%s", r.Model, r.Score, 1000*r.Seconds, r.Licence, f.after(i)))
+		sentence := fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, r.Score, 1000*r.Seconds, r.Licence)
+		if len(rows) > 1 && onFrontier(c.Ranked, len(c.Ranked)-1) {
+			sentence += " · on the frontier"
+		}
+		c.tell(p, sentence, f, i)
 	}
 	return truth
 }
@@ -261,7 +274,7 @@ func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p r
 		return nil, truth, err
 	}
 	p.State("timing", 0, 0)
-	seconds, processors, err := pace(ctx, features.FromNet(net, b.Engine), net, probed.Items)
+	seconds, processors, err := pace(ctx, probed.Backbone, net, probed.Items)
 	if err != nil {
 		return nil, truth, err
 	}

@@ -1,10 +1,12 @@
 package compare
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -33,7 +35,30 @@ func newForecast(rows []zoo.Row, pictures int, folder string) *forecast {
 			f.time(i, rate*float64(pictures))
 		}
 	}
+	f.cheapFirst()
 	return f
+}
+
+// cheapFirst sorts the rows by what they are expected to cost.
+func (f *forecast) cheapFirst() {
+	order := make([]int, len(f.rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(f.expected(a), f.expected(b)) })
+	old := *f
+	f.rows, f.cost, f.timed = make([]zoo.Row, len(order)), make([]float64, len(order)), make([]bool, len(order))
+	for to, from := range order {
+		f.rows[to], f.cost[to], f.timed[to] = old.rows[from], old.cost[from], old.timed[from]
+	}
+}
+
+// expected returns the cost of a row, in seconds if any row was ever timed.
+func (f *forecast) expected(i int) float64 {
+	if f.timed[i] || f.guess == 0 {
+		return f.cost[i]
+	}
+	return f.cost[i] * f.spent / f.guess
 }
 
 // guess returns a number that grows with the time a network takes for a picture.
@@ -97,11 +122,7 @@ func (f *forecast) left(from int) (left time.Duration, ok bool) {
 	}
 	var seconds float64
 	for i := from; i < len(f.rows); i++ {
-		if f.timed[i] {
-			seconds += f.cost[i]
-		} else {
-			seconds += f.cost[i] * f.spent / f.guess
-		}
+		seconds += f.expected(i)
 	}
 	return time.Duration(seconds * float64(time.Second)), true
 }

@@ -61,3 +61,36 @@ func TestForecast(t *testing.T) {
 		t.Errorf("%v left, want 200 s: what was measured now replaces the record", left)
 	}
 }
+
+// The cheap networks come first: by their rates where this machine has timed them, else by a guess.
+func TestCheapNetworksComeFirst(t *testing.T) {
+	var rows []zoo.Row
+	for i, params := range []int{40e6, 10e6, 20e6, 5e6} {
+		r := zoo.Row{Name: string(rune('a' + i)), Params: params}
+		r.Preset.Size = 224
+		rows = append(rows, r)
+	}
+	order := func(f *forecast) (names string) {
+		for _, r := range f.rows {
+			names += r.Name
+		}
+		return names
+	}
+	work := t.TempDir()
+	if got := order(newForecast(rows, 10, work)); got != "dbca" {
+		t.Errorf("order %s, want dbca", got)
+	}
+	dir := filepath.Join(work, run.Home, "compare-x")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := `[{"model": "a", "seconds_per_picture": 0.001}, {"model": "d", "seconds_per_picture": 5}]`
+	if err := os.WriteFile(filepath.Join(dir, "compare.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// 5.001 s for 45 M weights: b is expected at 1.1 s, c at 2.2 s.
+	f := newForecast(rows, 10, work)
+	if got := order(f); got != "abcd" || !f.timed[0] || f.timed[1] || !f.timed[3] {
+		t.Errorf("order %s, timed %v, want abcd, a and d", got, f.timed)
+	}
+}

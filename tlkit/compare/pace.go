@@ -16,7 +16,7 @@ import (
 // paceFor and paceRuns limit the timing of one backbone: to two runs for a slow one, to a few for a
 // fast one.
 const (
-	paceFor  = 2 * time.Second
+	paceFor  = time.Second
 	paceRuns = 6
 )
 
