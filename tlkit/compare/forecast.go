@@ -61,10 +61,11 @@ func (f *forecast) expected(i int) float64 {
 	return f.cost[i] * f.spent / f.guess
 }
 
-// guess returns a number that grows with the time a network takes for a picture.
+// guess returns a number that grows with the time a network takes for a picture. What a picture costs
+// any network is as much as 1.5 million weights.
 func guess(r zoo.Row) float64 {
 	side := float64(max(r.Preset.Size, 1)) / 224
-	return float64(max(r.Params, 1_000_000)) * side * side
+	return 1.5e6 + float64(max(r.Params, 1_000_000))*side*side
 }
 
 // recorded returns the seconds per picture in the results of earlier comparisons.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tlkit/transfer-learning/internal/machine"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -18,10 +20,12 @@ import (
 const (
 	paceFor  = time.Second
 	paceRuns = 6
+	// leastPictures are prepared for one timing.
+	leastPictures = 8
 )
 
 // pace measures the seconds per picture from file to features: read and prepare a batch on all
-// processors, then run it. It takes the fastest of a few runs, because other programs can only slow
+// processors, then run it, as many batches side by side as the form of the backbone has. It takes the fastest of a few runs, because other programs can only slow
 // them down; compiling does not count. processors is the average number of processors that this
 // process used; fewer than one suggests that other programs were busy. It is 0 if unknown.
 func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (seconds, processors float64, err error) {
@@ -39,15 +43,17 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 		return 0, 0, err
 	}
 	pixels := make([]float32, b.Batch*size*size*3)
+	side := max(b.Side, 1)
+	pictures := max(b.Batch*side, leastPictures)
 	pipeline := net.Preset.Eval()
 	prepare, forward := math.Inf(1), math.Inf(1)
 	began, used := time.Now(), machine.ProcessorTime()
 	for k := 0; k < 2 || k < paceRuns && time.Since(began) < paceFor; k++ {
 		start := time.Now()
-		err := transforms.Each(ctx, b.Batch, 0, func(i int) (transforms.Tensor, error) {
+		err := transforms.Each(ctx, pictures, 0, func(i int) (transforms.Tensor, error) {
 			return pipeline.LoadFile(nil, items[i%len(items)].Path, transforms.DecodeOptions{}, transforms.Rand{})
 		}, func(i int, t transforms.Tensor, err error) error {
-			if err == nil {
+			if err == nil && i < b.Batch {
 				copy(pixels[i*size*size*3:], t.Data)
 			}
 			return err
@@ -55,14 +61,18 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 		if err != nil {
 			return 0, 0, fmt.Errorf("compare: timing: %w", err)
 		}
-		prepare = min(prepare, time.Since(start).Seconds())
+		prepare = min(prepare, time.Since(start).Seconds()/float64(pictures))
 		start = time.Now()
-		if _, err := run(pixels); err != nil {
+		var calls errgroup.Group
+		for range side {
+			calls.Go(func() error { _, err := run(pixels); return err })
+		}
+		if err := calls.Wait(); err != nil {
 			return 0, 0, err
 		}
 		if k > 0 { // the first run is a warm-up
-			forward = min(forward, time.Since(start).Seconds())
+			forward = min(forward, time.Since(start).Seconds()/float64(side*b.Batch))
 		}
 	}
-	return (prepare + forward) / float64(b.Batch), (machine.ProcessorTime() - used).Seconds() / time.Since(began).Seconds(), nil
+	return prepare + forward, (machine.ProcessorTime() - used).Seconds() / time.Since(began).Seconds(), nil
 }
