@@ -2,7 +2,10 @@ package zoo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -221,4 +224,86 @@ func TestONNXRuntime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An ONNX file of the caller's own is written as package onnx reads it: cut where it is cut, in
+// 32-bit floats, for any number of pictures.
+func TestONNXOwnFiles(t *testing.T) {
+	rt := openRuntime(t)
+	for _, folder := range []string{"../onnx/testdata", "../onnx/testdata/exports"} {
+		raw, err := os.ReadFile(filepath.Join(folder, "golden.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all struct {
+			Nets []struct {
+				File, Cut string
+				Size      int
+				Features  [][]float64
+				Logits    [][]float64
+			}
+		}
+		if err := json.Unmarshal(raw, &all); err != nil || len(all.Nets) < 5 {
+			t.Fatal(len(all.Nets), err)
+		}
+		for _, g := range all.Nets {
+			t.Run(g.File+"#"+g.Cut, func(t *testing.T) {
+				path, preset := filepath.Join(folder, g.File), *plainPreset(g.Size)
+				own, err := onnx.Open(onnx.Ref{File: path, Cut: g.Cut})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if own.Bytes() {
+					preset = preset.WithStatistics(statistics("raw"))
+				}
+				net, err := Load(t.Context(), path+"#"+g.Cut, Options{Preset: &preset})
+				if err != nil {
+					t.Fatal(err)
+				}
+				file, err := net.ONNX()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := rt.Session(file, onnxruntime.SessionOptions{Threads: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				pictures := golden.Input(g.Size, len(g.Features))
+				if own.Bytes() { // as the referee makes them
+					for i, v := range pictures {
+						pictures[i] = float32(min(max(math.RoundToEven(float64(v*48+120)), 0), 255))
+					}
+				}
+				out, err := s.Run(onnxruntime.Tensor{Shape: []int{len(g.Features), g.Size, g.Size, 3}, Float32: pictures})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, want := range [][][]float64{g.Features, g.Logits} {
+					if len(want) == 0 {
+						continue
+					}
+					if d := difference(out[i].Float32, slices.Concat(want...)); !(d <= Tolerance) {
+						t.Errorf("%s: relative difference %.2g", s.Outputs()[i].Name, d)
+					}
+				}
+			})
+		}
+	}
+}
+
+// difference is the largest one as a fraction of the largest number wanted.
+func difference(got []float32, want []float64) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	worst, largest := 0.0, 0.0
+	for i, w := range want {
+		d := math.Abs(float64(got[i]) - w)
+		if math.IsNaN(d) {
+			return math.Inf(1)
+		}
+		worst, largest = max(worst, d), max(largest, math.Abs(w))
+	}
+	return worst / largest
 }

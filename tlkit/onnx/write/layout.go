@@ -204,12 +204,15 @@ func natural(rank int) []int {
 	return perm
 }
 
-// aligned brings values to one order of axes, that of the largest of them. Scalars stay as they
-// are. The result describes what an operation on each place of them gives.
+// aligned brings values to one order of axes, that of the largest of them. Of two that are equally
+// large, maps keep the order of the first and everything else that of the graph: between the layers
+// of a transformer, tokens [N,T,C] are multiplied by matrices. Scalars stay as they are. The result describes what an operation on each place of them gives.
 func (l *lowering) aligned(shape []int, in ...value) (wires []*wire, out value) {
 	perm, most := natural(len(shape)), -1
 	for _, v := range in {
-		if n := size(v.wire.dims); len(v.shape) == len(shape) && v.wire.tensor == nil && n > most {
+		n := size(v.wire.dims)
+		better := n > most || n == most && len(shape) != 4 && isIdentity(v.perm)
+		if len(v.shape) == len(shape) && v.wire.tensor == nil && better {
 			perm, most = v.perm, n
 		}
 	}
@@ -273,7 +276,9 @@ func (l *lowering) reshape(v value, shape []int) value {
 			out.thin[after[k]] = v.thin[axis]
 		}
 	}
-	if slices.IsSorted(out.perm) {
+	// The mean of a map comes back as [N,1,1,C] and is wanted as [N,C,1,1].
+	gate := len(shape) == 4 && len(after) == 2 && after[1] == 3 && shape[1]*shape[2] == 1
+	if slices.IsSorted(out.perm) && !gate {
 		out.perm = natural(len(shape))
 	} else {
 		for axis, d := range shape {

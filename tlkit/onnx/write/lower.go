@@ -100,6 +100,8 @@ func (l *lowering) operation(n *node) (value, error) {
 		return in[0], nil
 	case compute.OpTypeNotEqual:
 		return l.places("Not", dtype, shape, l.places("Equal", dtype, shape, in...)), nil
+	case compute.OpTypeIsFinite:
+		return l.places("LessOrEqual", dtype, shape, l.places("Abs", dtypes.Float32, shape, in[0]), plain(scalar(math.MaxFloat32), nil)), nil
 	case compute.OpTypeRsqrt:
 		return l.places("Reciprocal", dtype, shape, l.places("Sqrt", dtype, shape, in[0])), nil
 	case compute.OpTypeLog1p:
@@ -136,6 +138,8 @@ func (l *lowering) operation(n *node) (value, error) {
 		return l.contract(n, in[0], in[1])
 	case compute.OpTypeFusedSoftmax:
 		return l.softmax(n, in[0])
+	case compute.OpTypeFusedLayerNorm:
+		return l.layerNorm(n, in), nil
 	case compute.OpTypeFusedGelu:
 		return l.gelu(n, in[0]), nil
 	case compute.OpTypeGather:
@@ -264,6 +268,8 @@ func (l *lowering) pad(n *node, in []value) (value, error) {
 			continue
 		case a.Interior != 0:
 			return value{}, n.refuse("between the places of an axis")
+		case a.Start < 0 || a.End < 0:
+			return value{}, n.refuse("by less than nothing")
 		case l.isBatch(v.shape[axis]):
 			return value{}, n.refuse("along the axis of the pictures")
 		}

@@ -64,6 +64,10 @@ func (f *function) Identity(x compute.Value) (compute.Value, error) {
 	return f.unary(compute.OpTypeIdentity, compute.Function.Identity, x)
 }
 
+func (f *function) IsFinite(x compute.Value) (compute.Value, error) {
+	return f.unary(compute.OpTypeIsFinite, compute.Function.IsFinite, x)
+}
+
 func (f *function) IsNaN(x compute.Value) (compute.Value, error) {
 	return f.unary(compute.OpTypeIsNaN, compute.Function.IsNaN, x)
 }

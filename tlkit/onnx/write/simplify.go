@@ -41,22 +41,26 @@ func (s *simplifier) uses(o *operation) {
 	}
 }
 
-func (s *simplifier) forget(o *operation) {
-	for _, w := range o.in {
-		if w == nil {
+// forget ends the use of o's operands. What nothing uses any more stops using its own.
+func (s *simplifier) forget(o *operation, in []*wire) {
+	for _, w := range in {
+		i := slices.Index(s.users[w], o)
+		if w == nil || i < 0 {
 			continue
 		}
-		if i := slices.Index(s.users[w], o); i >= 0 {
-			s.users[w] = slices.Delete(s.users[w], i, i+1)
+		s.users[w] = slices.Delete(s.users[w], i, i+1)
+		if len(s.users[w]) == 0 && w.made != nil && !slices.Contains(s.outputs, w) {
+			s.forget(w.made, w.made.in)
 		}
 	}
 }
 
 // become turns o into another operation with the same result.
 func (s *simplifier) become(o *operation, op string, attrs map[string]any, in ...*wire) bool {
-	s.forget(o)
+	old := o.in
 	o.op, o.attrs, o.in = op, attrs, in
 	s.uses(o)
+	s.forget(o, old)
 	return true
 }
 
@@ -78,9 +82,8 @@ func (s *simplifier) passOn(o *operation, w *wire) bool {
 	}
 	s.users[w] = append(s.users[w], s.users[o.out]...)
 	s.users[o.out] = nil
-	s.forget(o)
-	o.in = nil
-	o.op = ""
+	s.forget(o, o.in)
+	o.in, o.op = nil, ""
 	return true
 }
 
@@ -96,7 +99,7 @@ func (s *simplifier) sole(w *wire, ops ...string) *operation {
 func (s *simplifier) once(o *operation) bool {
 	switch o.op {
 	case "Mul":
-		return s.scaleConv(o) || s.mean(o) || s.joinFactors(o)
+		return s.scaleConv(o) || s.mean(o) || s.joinFactors(o) || s.hardSwish(o)
 	case "Add":
 		return s.shiftConv(o) || s.gemm(o) || s.lonelyNorm(o)
 	case "Sub":
@@ -113,6 +116,8 @@ func (s *simplifier) once(o *operation) bool {
 		return s.globalAverage(o)
 	case "Reshape":
 		return s.reshapeTwice(o)
+	case "Transpose":
+		return s.padLater(o)
 	}
 	return false
 }
@@ -369,6 +374,20 @@ func (s *simplifier) hardSigmoid(o *operation) bool {
 	return s.become(o, "HardSigmoid", map[string]any{"alpha": float32(alpha), "beta": float32(beta)}, y)
 }
 
+// hardSwish is x times its own hard sigmoid.
+func (s *simplifier) hardSwish(o *operation) bool {
+	for i, w := range o.in {
+		x, gate := o.in[1-i], s.sole(w, "HardSigmoid")
+		if gate == nil || gate.in[0] != x {
+			continue
+		}
+		if near(float64(gate.attrs["alpha"].(float32)), 1.0/6) && gate.attrs["beta"] == float32(0.5) {
+			return s.become(o, "HardSwish", nil, x)
+		}
+	}
+	return false
+}
+
 // padded moves padding into a convolution or a pool.
 func (s *simplifier) padded(o *operation) bool {
 	pad := o.in[0].made
@@ -406,6 +425,24 @@ func (s *simplifier) padded(o *operation) bool {
 	}
 	attrs["pads"] = pads
 	return s.become(o, o.op, attrs, append([]*wire{pad.in[0]}, o.in[1:]...)...)
+}
+
+// padLater transposes before padding, so that a convolution can take the padding in.
+func (s *simplifier) padLater(o *operation) bool {
+	pad, perm := s.sole(o.in[0], "Pad"), o.attrs["perm"].([]int)
+	if pad == nil {
+		return false
+	}
+	x := pad.in[0]
+	first := &operation{op: "Transpose", in: []*wire{x}, attrs: o.attrs}
+	first.out = &wire{dims: permuted(x.dims, perm), dtype: x.dtype, made: first}
+	s.uses(first)
+	s.kept = append(s.kept[:len(s.kept)-1], first, o)
+	rank, pads := len(perm), make([]int, 2*len(perm))
+	for i, v := range pad.in[1].tensor.flat.([]int64) {
+		pads[slices.Index(perm, i%rank)+i/rank*rank] = int(v)
+	}
+	return s.become(o, "Pad", pad.attrs, first.out, integers(pads...), pad.in[2])
 }
 
 // globalAverage is a mean over the picture.

@@ -157,6 +157,7 @@ func (n Network) lowered(batch int) (m *model, err error) {
 	if err := f.bind(); err != nil {
 		return nil, err
 	}
+	f.recognise()
 	if err := f.settle(); err != nil {
 		return nil, err
 	}

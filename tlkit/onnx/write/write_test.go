@@ -3,6 +3,7 @@ package write
 import (
 	"errors"
 	"fmt"
+	"github.com/gomlx/compute"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,9 @@ func TestErrors(t *testing.T) {
 			}
 			return Abs(x)
 		}, "", "operation 1"},
+		"a padding of -1": {func(x *Node) *Node {
+			return Pad(x, ScalarZero(x.Graph(), dtypes.Float32), compute.PadAxis{}, compute.PadAxis{Start: -1})
+		}, "Pad", "less than nothing"},
 		"no row for each picture":   {func(x *Node) *Node { return ReduceMean(weight(x, "w", 3, 4), 0) }, "", "one row for each picture"},
 		"a weight that is missing":  {func(x *Node) *Node { return Mul(x, Reshape(weight(x, "missing", 3), 1, 1, 1, 3)) }, "", `"missing"`},
 		"a weight of another shape": {func(x *Node) *Node { return Mul(x, Reshape(weight(x, "w", 3), 1, 1, 1, 3)) }, "", "12 values"},
