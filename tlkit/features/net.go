@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -45,6 +46,9 @@ func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 	if strings.Contains(e.Name, "cuda") {
 		usual.Batch = gpuBatch
 	}
+	if !strings.Contains(e.Name, "cuda") { // a card is faster than any processor
+		s.library, _ = onnxruntime.Find() // without it, all goes on
+	}
 	b := s.backbone(usual)
 	b.forms = &forms{
 		name: net.Row.Name, program: fmt.Sprintf("%s of %s, file %s, %d pixels", out, net.Row.Name, net.SHA256, net.Preset.Size), weights: net.Identity(),
@@ -61,18 +65,23 @@ func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 
 // list returns the forms that are worth measuring on a machine like this, the most promising first.
 func (s *source) list(usual engine.Form) []engine.Form {
-	list := []engine.Form{usual}
-	if s.eng.Name != "xla:cpu" && !strings.HasPrefix(s.eng.Name, "xla:cpu,") {
+	cores := s.eng.Threads
+	var list []engine.Form
+	if s.library != nil {
+		for _, form := range []engine.Form{{Batch: cpuBatch}, {Batch: 1, Side: cores}, {Batch: 2, Side: cores}, {Batch: 4}, {Batch: 1}, {Batch: 32}} {
+			form.Runtime = engine.ONNXRuntime
+			list = append(list, form)
+		}
+	}
+	list = append(list, usual)
+	if !strings.HasPrefix(s.eng.Name, "xla:cpu") {
 		return list
 	}
-	cores := s.eng.Threads
-	if cores > 1 {
-		list = append(list, engine.Form{Runtime: engine.XLA, Batch: 2, Side: cores})
+	for _, form := range []engine.Form{
+		{Batch: 2, Side: cores}, {Convolutions: engine.Eigen, Batch: cpuBatch}, {Convolutions: engine.Eigen, Batch: 2, Side: cores}, {Batch: 1}, {Batch: 32},
+	} {
+		form.Runtime = engine.XLA
+		list = append(list, form)
 	}
-	return append(list,
-		engine.Form{Runtime: engine.XLA, Convolutions: engine.Eigen, Batch: cpuBatch},
-		engine.Form{Runtime: engine.XLA, Convolutions: engine.Eigen, Batch: 2, Side: cores},
-		engine.Form{Runtime: engine.XLA, Batch: 1},
-		engine.Form{Runtime: engine.XLA, Batch: 32},
-	)
+	return list
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -18,8 +19,10 @@ type source struct {
 	out   output
 	width int
 
+	library *onnxruntime.Library // nil = not here, or not to be used
+
 	mu       sync.Mutex
-	programs map[engine.Form]*program // by what makes a program: without what only concerns its calls
+	programs map[engine.Form]*program // by the key of the form
 }
 
 // program is an opened network.
@@ -42,16 +45,19 @@ func newSource(net *zoo.Net, e *engine.Engine, out output, width int) *source {
 func (s *source) backbone(f engine.Form) Backbone {
 	b := Backbone{
 		Identity: fmt.Sprintf("%s of %s, weights %s, on %s", s.out, s.net.Row.Family, s.net.Identity(), s.eng.Identity()),
-		Features: s.width, Batch: f.Batch, Side: f.Side, Form: f,
+		Features: s.width, Batch: f.Batch, Side: f.Side, Form: f, AnyBatch: f.Runtime == engine.ONNXRuntime,
 	}
-	if f.Convolutions != engine.YNNPACK {
+	switch {
+	case f.Runtime == engine.ONNXRuntime && s.library != nil:
+		b.Identity += fmt.Sprintf(", onnxruntime %s %s", s.library.Version, s.library.SHA256)
+	case f.Convolutions != engine.YNNPACK:
 		b.Identity += ", convolutions " + string(f.Convolutions)
 	}
-	b.Open = func(_ context.Context, size int) (func([]float32) ([]float32, error), error) {
+	b.Open = func(ctx context.Context, size int) (func([]float32) ([]float32, error), error) {
 		if size != s.net.Preset.Size {
 			return nil, fmt.Errorf("features: pictures of %d pixels for a network built for %d", size, s.net.Preset.Size)
 		}
-		p, err := s.open(f)
+		p, err := s.open(ctx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -64,18 +70,30 @@ func (s *source) backbone(f engine.Form) Backbone {
 }
 
 // open returns the program of a form, opened once.
-func (s *source) open(f engine.Form) (*program, error) {
+func (s *source) open(ctx context.Context, f engine.Form) (*program, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.programs[f]; p != nil {
+	if p := s.programs[programOf(f)]; p != nil {
 		return p, nil
 	}
-	p, err := s.xla(f)
+	build := s.xla
+	if f.Runtime == engine.ONNXRuntime {
+		build = s.onnx
+	}
+	p, err := build(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	s.programs[f] = p
+	s.programs[programOf(f)] = p
 	return p, nil
+}
+
+// programOf returns what of a form makes another program. ONNX Runtime takes any batch.
+func programOf(f engine.Form) engine.Form {
+	if f.Runtime == engine.ONNXRuntime {
+		f.Batch = 0
+	}
+	return f
 }
 
 // closeOthers closes all programs but that of one form.
@@ -83,7 +101,7 @@ func (s *source) closeOthers(f engine.Form) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for form, p := range s.programs {
-		if form != f {
+		if form != programOf(f) {
 			p.close()
 			delete(s.programs, form)
 		}
@@ -92,7 +110,7 @@ func (s *source) closeOthers(f engine.Form) {
 
 // xla compiles the network, once for each call that runs side by side: an extractor serves one
 // goroutine.
-func (s *source) xla(f engine.Form) (*program, error) {
+func (s *source) xla(_ context.Context, f engine.Form) (*program, error) {
 	side := max(f.Side, 1)
 	idle := make(chan *zoo.Extractor, side)
 	p := &program{close: func() {
@@ -125,4 +143,33 @@ func (s *source) xla(f engine.Form) (*program, error) {
 		return values, err
 	}
 	return p, nil
+}
+
+// onnx opens the network on ONNX Runtime. Calls side by side share the processors among them.
+func (s *source) onnx(ctx context.Context, f engine.Form) (*program, error) {
+	if s.library == nil {
+		return nil, onnxruntime.ErrNotInstalled
+	}
+	runtime, err := onnxruntime.Open(ctx, s.library)
+	if err != nil {
+		return nil, err
+	}
+	model, err := s.net.ONNX()
+	if err != nil {
+		return nil, err
+	}
+	session, err := runtime.Session(model, onnxruntime.SessionOptions{
+		Threads: max(s.eng.Threads/max(f.Side, 1), 1), Outputs: []string{string(s.out)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	size := s.net.Preset.Size
+	return &program{close: session.Close, run: func(batch []float32) ([]float32, error) {
+		out, err := session.Run(onnxruntime.Tensor{Shape: []int{len(batch) / (size * size * 3), size, size, 3}, Float32: batch})
+		if err != nil {
+			return nil, err
+		}
+		return out[0].Float32, nil
+	}}, nil
 }
