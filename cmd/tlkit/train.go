@@ -147,7 +147,7 @@ holds the plan, the history, the figures and the head.`,
 				c.say("\nfine-tuning, plan %s: %s", f.Plan, f.Why)
 			}
 			c.say("\n%s", r.Line())
-			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), r.Engine, r.Model)
+			c.say("%.1f s (%s) · %s · %s", r.Seconds, phases(r.Phases), engines(r), r.Model)
 			c.say("run   %s (curves.png, %s, history.jsonl, plan.json)", r.Run, r.FigureFile())
 			c.say("head  %s", r.Head)
 			c.say("next  tlkit predict %s PICTURE…", invoke.Quote(r.Head))
@@ -176,6 +176,17 @@ holds the plan, the history, the figures and the head.`,
 	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; continue an interrupted fine-tuning")
 	f.BoolVar(&retrain, "retrain", false, "train again although there is a run of this name; with other settings, that run is moved aside (the default, without --resume)")
 	return cmd
+}
+
+// engines names what computed the run.
+func engines(r *run.Result) string {
+	if r.Form.Runtime != engine.ONNXRuntime {
+		return r.Engine
+	}
+	if r.Finetune == nil {
+		return "ONNX Runtime"
+	}
+	return "ONNX Runtime and " + r.Engine
 }
 
 func phases(all []run.Phase) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -29,6 +30,7 @@ type Result struct {
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
 	Choices  []head.Choice `json:"choices,omitempty"`  // out-of-fold result of each strength
 	Engine   string        `json:"engine"`
+	Form     engine.Form   `json:"form,omitzero"` // of the frozen network
 	Steps    int           `json:"points,omitempty"` // number of points in history.jsonl
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`

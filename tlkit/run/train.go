@@ -118,7 +118,7 @@ func summary(s Spec, runs []*training) (*Result, error) {
 		Task: first.opened.data.Task, Score: first.figures.Score, Split: first.split, Baseline: first.baseline,
 		Model: first.opened.net.Row.Name, Data: first.opened.data.Name, Labels: first.opened.data.Labels,
 		Train: first.train.pictures(), Seed: s.Seed, Strength: first.fitted.Fit.Strength, Choices: first.fitted.Fit.Choices,
-		Engine: first.opened.eng.Name, Steps: len(first.history.Points), Folds: first.folds,
+		Engine: first.opened.eng.Name, Form: first.opened.form, Steps: len(first.history.Points), Folds: first.folds,
 		Probe: first.figures.Probe, Finetune: first.figures.Finetune,
 		Run: first.folder.path, Head: first.folder.file(headFile), Fingerprint: first.opened.fingerprint, Weights: first.opened.net.SHA256,
 		Figures: []plots.Figure{first.report.Figure()}, Details: first.report.Details(),
