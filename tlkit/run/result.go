@@ -30,7 +30,7 @@ type Result struct {
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
 	Choices  []head.Choice `json:"choices,omitempty"`  // out-of-fold result of each strength
 	Engine   string        `json:"engine"`
-	Form     engine.Form   `json:"form,omitzero"` // of the frozen network
+	Form     engine.Form   `json:"form,omitzero"`    // of the frozen network
 	Steps    int           `json:"points,omitempty"` // number of points in history.jsonl
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`
