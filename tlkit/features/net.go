@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
-	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -45,9 +44,6 @@ func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 	usual := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
 	if strings.Contains(e.Name, "cuda") {
 		usual.Batch = gpuBatch
-	}
-	if !strings.Contains(e.Name, "cuda") { // a card is faster than any processor
-		s.library, _ = onnxruntime.Find() // without it, all goes on
 	}
 	b := s.backbone(usual)
 	b.forms = &forms{

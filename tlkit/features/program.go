@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -20,6 +21,8 @@ type source struct {
 	width int
 
 	library *onnxruntime.Library // nil = not here, or not to be used
+	stages  []string             // whose maps are taken; nil = what out names
+	model   []byte               // with those outputs
 
 	mu       sync.Mutex
 	programs map[engine.Form]*program // by the key of the form
@@ -33,6 +36,9 @@ type program struct {
 
 func newSource(net *zoo.Net, e *engine.Engine, out output, width int) *source {
 	s := &source{net: net, eng: e, out: out, width: width, programs: map[engine.Form]*program{}}
+	if !strings.Contains(e.Name, "cuda") { // a card is faster than any processor
+		s.library, _ = onnxruntime.Find() // without it, all goes on
+	}
 	runtime.AddCleanup(s, func(open map[engine.Form]*program) {
 		for _, p := range open {
 			p.close()
@@ -154,22 +160,29 @@ func (s *source) onnx(ctx context.Context, f engine.Form) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := s.net.ONNX()
-	if err != nil {
-		return nil, err
+	model, outputs := s.model, s.stages
+	if model == nil {
+		outputs = []string{string(s.out)}
+		model, err = s.net.ONNX()
+		if err != nil {
+			return nil, err
+		}
 	}
-	session, err := runtime.Session(model, onnxruntime.SessionOptions{
-		Threads: max(s.eng.Threads/max(f.Side, 1), 1), Outputs: []string{string(s.out)},
-	})
+	session, err := runtime.Session(model, onnxruntime.SessionOptions{Threads: max(s.eng.Threads/max(f.Side, 1), 1), Outputs: outputs})
 	if err != nil {
 		return nil, err
 	}
 	size := s.net.Preset.Size
 	return &program{close: session.Close, run: func(batch []float32) ([]float32, error) {
-		out, err := session.Run(onnxruntime.Tensor{Shape: []int{len(batch) / (size * size * 3), size, size, 3}, Float32: batch})
+		n := len(batch) / (size * size * 3)
+		out, err := session.Run(onnxruntime.Tensor{Shape: []int{n, size, size, 3}, Float32: batch})
 		if err != nil {
 			return nil, err
 		}
-		return out[0].Float32, nil
+		values := make([][]float32, len(out))
+		for i, t := range out {
+			values[i] = t.Float32
+		}
+		return sideBySide(values, n)
 	}}, nil
 }

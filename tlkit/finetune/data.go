@@ -20,6 +20,7 @@ import (
 type Data struct {
 	Net     *zoo.Net // the backbone
 	Engine  *engine.Engine
+	Form    engine.Form     // of the frozen part, if ONNX Runtime computes it; see features.Maps
 	Task    task.Task       // nil = task.Classes
 	Train   []datasets.Item // with classes in 0..Outputs-1, or with targets
 	Valid   []datasets.Item // measured, never used to choose; may be empty

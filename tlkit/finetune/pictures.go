@@ -67,8 +67,12 @@ func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 			}
 		}
 	}
+	frozen, ok := features.Maps(net, d.Engine, v.borders, d.Form)
+	if !ok {
+		frozen = mapsOf(net, d.Engine, v.borders, width)
+	}
 	job := features.Job{
-		Items: v.items, Preset: net.Preset, Backbone: mapsOf(net, d.Engine, v.borders, width),
+		Items: v.items, Preset: net.Preset, Backbone: frozen,
 		Progress: func(done, _, total int) { d.state("computing the frozen part", done, total) },
 		Note:     func(sentence string) { d.say("%s", sentence) },
 	}

@@ -58,7 +58,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 // tuneData returns the starting point of fine-tuning.
 func (o *opened) tuneData(split string, train *sample, fitted *learner.Result, p Progress) finetune.Data {
 	d := finetune.Data{
-		Net: o.net, Engine: o.eng, Split: split, Task: o.task, Outputs: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps, Say: p.Say,
+		Net: o.net, Engine: o.eng, Form: o.form, Split: split, Task: o.task, Outputs: len(o.data.Labels), Head: fitted.Fit, Features: train.s, Steps: fitted.Fit.Steps, Say: p.Say,
 		State: func(what string, done, total int) { p.State(what, int64(done), int64(total)) },
 	}
 	if fitted.Plan.Head == head.RidgeKind { // its history has a step for each strength

@@ -18,16 +18,38 @@ import (
 //
 // See package write for what is done to the network on the way, and for the errors.
 func (n *Net) ONNX() (file []byte, err error) {
+	return n.written(func(out backbone.Output) []write.Output {
+		outputs := []write.Output{{Name: "features", Node: out.Features}}
+		if out.Logits != nil {
+			outputs = append(outputs, write.Output{Name: "logits", Node: out.Logits})
+		}
+		return outputs
+	})
+}
+
+// MapsONNX returns the network up to some stages as the content of an .onnx file. It reads pictures
+// as that of [Net.ONNX], and has an output for each stage, with the stage's name: its map, row by
+// row as [N,h*w*C].
+func (n *Net) MapsONNX(stages []string) (file []byte, err error) {
+	return n.written(func(out backbone.Output) (outputs []write.Output) {
+		for _, name := range stages {
+			for _, s := range out.Stages {
+				if s.Name == name {
+					outputs = append(outputs, write.Output{Name: name, Node: graph.Reshape(s.Node, s.Node.Shape().Dim(0), -1)})
+				}
+			}
+		}
+		return outputs
+	})
+}
+
+// written returns what the network computes of its outputs as an ONNX file.
+func (n *Net) written(outputs func(backbone.Output) []write.Output) (file []byte, err error) {
 	file, err = write.Bytes(write.Network{
 		Name:    n.Row.Name,
 		Picture: []int{n.Preset.Size, n.Preset.Size, 3},
 		Build: func(pictures *graph.Node) []write.Output {
-			out := backbone.Unloaded(n.Row.arch, pictures)
-			outputs := []write.Output{{Name: "features", Node: out.Features}}
-			if out.Logits != nil {
-				outputs = append(outputs, write.Output{Name: "logits", Node: out.Logits})
-			}
-			return outputs
+			return outputs(backbone.Unloaded(n.Row.arch, pictures))
 		},
 		Weight: func(name string) ([]float32, bool) {
 			t, ok := n.tensors[name]
