@@ -65,7 +65,7 @@ type Engine struct {
 	Frozen  Frozen // what may compute networks whose weights do not change
 
 	library string  // the ONNX Runtime that GOMLX_BACKEND names by its path; "" = the one of set-up
-	install Options // with which the engine was opened, where GOMLX_BACKEND names ONNX Runtime
+	install Options // with which the engine was opened
 
 	share *shared
 	once  sync.Once
@@ -92,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Form = o.Form
+	e.Form, e.install = o.Form, o
 	return e, nil
 }
 

@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 )
 
@@ -43,25 +46,56 @@ func besides(ctx context.Context, library string, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.Frozen, e.library = FrozenONNXRuntime, library
-	e.install = o
 	return e, nil
 }
 
-// ONNXRuntime opens ONNX Runtime for frozen networks, once in a process. The error says in one line why
-// it cannot be used here: it is not installed, does not fit this machine, or GOMLX_BACKEND names another
-// backend. Where GOMLX_BACKEND names ONNX Runtime and Options.Install is set, it is installed.
-func (e *Engine) ONNXRuntime(ctx context.Context) (*onnxruntime.Runtime, error) {
+// Library returns the ONNX Runtime for frozen networks, without opening it. With Options.Install, it is
+// installed if it is missing. The error says in one line why it cannot be used here: it is not installed,
+// or GOMLX_BACKEND names another backend.
+func (e *Engine) Library(ctx context.Context) (*onnxruntime.Library, error) {
 	if why := e.unused(); why != "" {
 		return nil, fmt.Errorf("engine: ONNX Runtime is not used: %s", why)
 	}
-	rt, err := openRuntime(ctx, e.library, false)
-	if errors.Is(err, onnxruntime.ErrNotInstalled) && e.install.Install {
-		if _, err := onnxruntime.Install(ctx, onnxruntime.Options{Report: e.install.Report, Note: e.install.Note}); err != nil {
-			return nil, err
+	l, err := findRuntime(ctx, e.library)
+	if errors.Is(err, onnxruntime.ErrNotInstalled) && e.install.Install && (e.Frozen == FrozenONNXRuntime || !failedLately()) {
+		l, err = onnxruntime.Install(ctx, onnxruntime.Options{Report: e.install.Report, Note: e.install.Note})
+		if err != nil && ctx.Err() == nil {
+			noteFailure()
 		}
-		return openRuntime(ctx, "", false)
 	}
-	return rt, err
+	return l, err
+}
+
+// A failed installation is not tried again for a day: where there is no network, each run would wait for
+// it in vain, and everything runs without ONNX Runtime.
+const (
+	failureFile = "onnxruntime.failed"
+	patience    = 24 * time.Hour
+)
+
+func failedLately() bool {
+	root, err := cachedir.Root()
+	if err != nil {
+		return true
+	}
+	info, err := os.Stat(filepath.Join(root, failureFile))
+	return err == nil && time.Since(info.ModTime()) < patience
+}
+
+func noteFailure() {
+	if root, err := cachedir.Dir(); err == nil {
+		_ = atomicfile.WriteBytes(filepath.Join(root, failureFile), nil, 0o600)
+	}
+}
+
+// ONNXRuntime opens ONNX Runtime for frozen networks, once in a process. Its errors are those of
+// Library, and that the library does not fit this machine.
+func (e *Engine) ONNXRuntime(ctx context.Context) (*onnxruntime.Runtime, error) {
+	l, err := e.Library(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return onnxruntime.Open(ctx, l)
 }
 
 // unused says why no network runs on ONNX Runtime; "" if one may.
@@ -76,20 +110,22 @@ func (e *Engine) unused() string {
 	}
 }
 
+// findRuntime returns the library at a path, or with "" the one of set-up.
+func findRuntime(ctx context.Context, path string) (*onnxruntime.Library, error) {
+	if path == "" {
+		return onnxruntime.Find()
+	}
+	l, err := onnxruntime.FindAt(ctx, path)
+	if err != nil {
+		return nil, advice.New(err, "name another file in %s, or set it to %s for the one of tlkit setup", BackendVar, onnxRuntimeOrder)
+	}
+	return l, nil
+}
+
 // openRuntime opens the library at a path, or with "" the one of set-up. With full, its sha256 is computed
 // first.
 func openRuntime(ctx context.Context, path string, full bool) (*onnxruntime.Runtime, error) {
-	find := onnxruntime.Find
-	if path != "" {
-		find = func() (*onnxruntime.Library, error) {
-			l, err := onnxruntime.FindAt(ctx, path)
-			if err != nil {
-				err = advice.New(err, "name another file in %s, or set it to %s for the one of tlkit setup", BackendVar, onnxRuntimeOrder)
-			}
-			return l, err
-		}
-	}
-	l, err := find()
+	l, err := findRuntime(ctx, path)
 	if err == nil && full {
 		err = l.Verify(ctx, true)
 	}

@@ -69,6 +69,9 @@ func (s *source) list(usual engine.Form) []engine.Form {
 			list = append(list, form)
 		}
 	}
+	if s.library != nil && s.eng.Frozen == engine.FrozenONNXRuntime {
+		return list
+	}
 	list = append(list, usual)
 	if !strings.HasPrefix(s.eng.Name, "xla:cpu") {
 		return list

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/formulanet"
@@ -116,5 +117,38 @@ func TestFormsOfANetworkAgree(t *testing.T) {
 				t.Errorf("%s, form %s: %v", what, trial.Form, err)
 			}
 		}
+	}
+}
+
+// Maps of several stages at once are those that XLA computes, stage by stage.
+func TestMapsAgreeWithTheNetwork(t *testing.T) {
+	e := needRuntime(t)
+	net := formulaNet(t, "resnet20_cifar10")
+	form := engine.Form{Runtime: engine.ONNXRuntime, Batch: 8}
+	stages := []string{"layer1", "layer2"}
+	b, ok := Maps(net, e, stages, form)
+	if !ok || b.Features != 32*32*16+16*16*32 {
+		t.Fatalf("maps: %v, %d numbers", ok, b.Features)
+	}
+	const pictures = 3
+	got := runAll(t, b, 32, pictures)
+	for i, stage := range stages {
+		one, ok := Maps(net, e, []string{stage}, form)
+		if !ok {
+			t.Fatal(stage)
+		}
+		alone := runAll(t, one, 32, pictures)
+		for k := range pictures {
+			at := k*b.Features + i*32*32*16
+			if !slices.Equal(got[at:at+one.Features], alone[k*one.Features:(k+1)*one.Features]) {
+				t.Errorf("picture %d: the map of %s among others is not the one alone", k, stage)
+			}
+		}
+	}
+	if _, ok := Maps(net, e, stages, engine.Form{Runtime: engine.XLA}); ok {
+		t.Error("maps of another runtime")
+	}
+	if one, _ := Maps(net, e, stages[:1], form); one.Identity == b.Identity {
+		t.Error("maps of other stages have the same identity")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -21,6 +20,7 @@ type source struct {
 	width int
 
 	library *onnxruntime.Library // nil = not here, or not to be used
+	missing error                // why it is nil
 	stages  []string             // whose maps are taken; nil = what out names
 	model   []byte               // with those outputs
 
@@ -36,9 +36,7 @@ type program struct {
 
 func newSource(net *zoo.Net, e *engine.Engine, out output, width int) *source {
 	s := &source{net: net, eng: e, out: out, width: width, programs: map[engine.Form]*program{}}
-	if !strings.Contains(e.Name, "cuda") { // a card is faster than any processor
-		s.library, _ = onnxruntime.Find() // without it, all goes on
-	}
+	s.library, s.missing = e.Library(context.Background()) // without it, all goes on
 	runtime.AddCleanup(s, func(open map[engine.Form]*program) {
 		for _, p := range open {
 			p.close()
@@ -154,9 +152,9 @@ func (s *source) xla(_ context.Context, f engine.Form) (*program, error) {
 // onnx opens the network on ONNX Runtime. Calls side by side share the processors among them.
 func (s *source) onnx(ctx context.Context, f engine.Form) (*program, error) {
 	if s.library == nil {
-		return nil, onnxruntime.ErrNotInstalled
+		return nil, s.missing
 	}
-	runtime, err := onnxruntime.Open(ctx, s.library)
+	runtime, err := s.eng.ONNXRuntime(ctx)
 	if err != nil {
 		return nil, err
 	}
