@@ -9,10 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/kernel/bench"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
 func (c *command) bench() *cobra.Command {
 	var o bench.Options
+	markdown := false
 	var names []string
 	for _, m := range bench.All() {
 		names = append(names, string(m))
@@ -23,23 +25,35 @@ func (c *command) bench() *cobra.Command {
 		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for
 EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio is printed.
 
-  job       a folder becomes a head: nothing cached but weights and plugin, then once more
+  job       a folder becomes a head: nothing cached but weights and plugin, then with all
+            cached, and where the time goes
   head      25 epochs of a head on cached features
   pictures  decode, resize, crop, normalise, on one core
-  forward   feature extraction at batch 32: ResNet-18, MobileNetV2, EfficientNet-Lite0
+  forward   feature extraction in the fastest form: ResNet-18, MobileNetV2, EfficientNet-Lite0
+            and a ResNet-50 of half the width (22 MB), next to PyTorch as it is, PyTorch's
+            frozen jit, and ONNX Runtime (if PY has onnx and onnxruntime)
+  step      training steps of ResNet-18 and MobileNetV2, their memory, and steps of the last
+            stages (minutes; not part of the default)
   onnx      feature extraction from the ONNX file, next to ONNX Runtime (needs onnxruntime in
             PY; fetches 22 MB; not part of the default)
+  predict   tlkit predict on 1,000 JPEG files (not part of the default)
   overlap   extraction from files as a share of the network alone
   tutorial  PyTorch's tutorial, 25 epochs through the frozen network, against our job
             (minutes; not part of the default)
-  finetune  the tutorial's other half, all layers, against our plan; training steps of
-            ResNet-18 and MobileNetV2, their memory, steps of the last stages, checkpoints, plots
-            (minutes; not part of the default)
+  finetune  the tutorial's other half, all layers, against our plan; shares of checkpoints and
+            plots (minutes; not part of the default)
   recipes   pictures right after 5 epochs of our plan, next to a careful recipe in PyTorch and
             fastai's fine_tune (if PY has fastai), --seeds times (minutes a seed; not part of
             the default)
   cells     start of the notebook kernel and warm cells through it, in turn with plain
-            GoNB (sets notebooks up; not part of the default)`,
+            GoNB (sets notebooks up; not part of the default)
+
+--json prints a list: what was measured (what, model, batch, norms), ours (rate in pictures/s,
+or ours and its unit), and the peers in the same unit. --markdown prints a table with the
+processor, its instruction set and the versions above it, for this machine.`,
+		Example: `  tlkit bench
+  tlkit bench forward step --python PY --json
+  tlkit bench job forward --python PY --markdown`,
 		ValidArgs: names,
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,6 +77,15 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
 			}
 			p.close()
 			c.result = figures
+			if markdown && !c.json {
+				e, err := engine.Open(cmd.Context(), engine.Options{})
+				if err != nil {
+					return err
+				}
+				defer e.Close()
+				c.say("%s", strings.TrimRight(bench.ThisMachine(e).Markdown(figures), "\n"))
+				return nil
+			}
 			if !c.json {
 				for _, f := range figures {
 					c.say("%s", f)
@@ -73,7 +96,8 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Python, "python", "", "a Python with torch, to compare with")
-	f.Float64Var(&o.Seconds, "seconds", 4, "how long each rate is measured; three rounds, the median counts")
+	f.Float64Var(&o.Seconds, "seconds", 2, "how long each rate is measured; five rounds, the median counts")
+	f.BoolVar(&markdown, "markdown", false, "print the figures as a table in Markdown, with this machine above it")
 	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial, finetune and recipes (default: hymenoptera when it is here, else insects)")
 	f.IntVar(&o.Epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
 	f.IntVar(&o.Seeds, "seeds", 1, "recipes: how many seeds")
@@ -81,14 +105,14 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
 	return cmd
 }
 
-// benchStep measures one kind of training step in this process, for bench finetune.
+// benchStep measures one kind of training step in this process, for bench step.
 func (c *command) benchStep() *cobra.Command {
 	return &cobra.Command{
-		Use: "step JOB", Short: "Measure one kind of training step (bench finetune starts this)", Hidden: true, Args: cobra.ExactArgs(1),
+		Use: "one-step JOB", Short: "Measure one kind of training step (bench step starts this)", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var job bench.Step
 			if err := json.Unmarshal([]byte(args[0]), &job); err != nil {
-				return fmt.Errorf("bench step: the job is not JSON: %w", err)
+				return fmt.Errorf("bench one-step: the job is not JSON: %w", err)
 			}
 			stepped, err := bench.MeasureStep(cmd.Context(), job)
 			if err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
-// One kind of step, as bench finetune has it measured in a process of its own.
+// One kind of step, as bench step has it measured in a process of its own.
 func TestBenchStep(t *testing.T) {
 	e, err := engine.Open(t.Context(), engine.Options{})
 	if err != nil || !strings.HasPrefix(e.Name, "xla") {
 		t.Skip("needs XLA (tlkit setup)")
 	}
 	e.Close()
-	status, out, errs := tlkit(t, "bench", "step", `{"model":"resnet20_cifar10","batch":4,"norms":"batch","seconds":0.05}`, "--json")
+	status, out, errs := tlkit(t, "bench", "one-step", `{"model":"resnet20_cifar10","batch":4,"norms":"batch","seconds":0.05}`, "--json")
 	if s := one[bench.Stepped](t, out); status != 0 || s.Rate <= 0 {
 		t.Errorf("status %d, %+v, %s", status, s, errs)
 	}

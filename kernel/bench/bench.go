@@ -1,7 +1,7 @@
 // Package bench measures this machine: how long tlkit takes for whole jobs and for their parts, and
 // how long a peer (PyTorch, ONNX Runtime or plain GoNB) takes for the same work.
 //
-// Rates are medians of three rounds, ours and the peer's in turn. Whole jobs and training
+// Rates are medians of five rounds, ours and the peers' in turn. Whole jobs and training
 // steps run in processes of their own, so that a warm cache or the memory of a compiler does
 // not change the next figure.
 package bench
@@ -27,18 +27,20 @@ const (
 	Job      Measurement = "job"      // a folder becomes a head: nothing cached, then once more
 	Head     Measurement = "head"     // 25 epochs of a head on cached features
 	Pictures Measurement = "pictures" // decode, resize, crop and normalise on one core
-	Forward  Measurement = "forward"  // feature extraction of three networks, batch 32
+	Forward  Measurement = "forward"  // feature extraction of four networks
+	training Measurement = "step"     // training steps of the whole network and of its end
 	ONNX     Measurement = "onnx"     // feature extraction from an ONNX file
+	thousand Measurement = "predict"  // tlkit predict on 1,000 JPEG files
 	Overlap  Measurement = "overlap"  // extraction from files as a share of the network alone
 	Tutorial Measurement = "tutorial" // PyTorch's tutorial, frozen, against our job
-	Finetune Measurement = "finetune" // the tutorial with all layers; training steps; shares
+	Finetune Measurement = "finetune" // the tutorial with all layers; shares of a training
 	Recipes  Measurement = "recipes"  // our plan's pictures right, next to careful recipes in PyTorch
 	Cells    Measurement = "cells"    // kernel start and warm cells, next to plain GoNB
 )
 
 // All returns every measurement.
 func All() []Measurement {
-	return []Measurement{Job, Head, Pictures, Forward, ONNX, Overlap, Tutorial, Finetune, Recipes, Cells}
+	return []Measurement{Job, Head, Pictures, Forward, training, ONNX, thousand, Overlap, Tutorial, Finetune, Recipes, Cells}
 }
 
 // Quick returns the measurements that need neither a peer nor a set-up and do not take minutes.
@@ -48,10 +50,10 @@ func Quick() []Measurement {
 
 // Options say what the measurements have to work with. The zero value measures tlkit alone.
 type Options struct {
-	// Python is a program with torch and torchvision (timm for EfficientNet-Lite, onnxruntime
-	// for ONNX), which does the same work in turn with ours; "" = no peer.
+	// Python is a program with torch and torchvision (timm for EfficientNet-Lite, onnx and onnxruntime
+	// for ONNX Runtime), which does the same work in turn with ours; "" = no peer.
 	Python string
-	// Seconds is how long each rate is measured, in each of three rounds; 0 = 4.
+	// Seconds is how long each rate is measured, in each of five rounds; 0 = 2.
 	Seconds float64
 	// Data is the data set of Job, Overlap, Tutorial, Finetune and Recipes; "" = hymenoptera when it is
 	// on this machine, else insects, which is drawn.
@@ -76,7 +78,7 @@ const tutorialEpochs = 25
 
 func (o Options) withDefaults(ctx context.Context) Options {
 	if o.Seconds == 0 {
-		o.Seconds = 4
+		o.Seconds = 2
 	}
 	if o.Epochs == 0 {
 		o.Epochs = tutorialEpochs
@@ -96,29 +98,6 @@ func (o Options) withDefaults(ctx context.Context) Options {
 	return o
 }
 
-// Figure is one measured number, next to the peer's from the same run.
-type Figure struct {
-	What  string  `json:"what"`
-	Ours  float64 `json:"ours"`
-	Unit  string  `json:"unit"`
-	Peer  float64 `json:"peer,omitempty"`
-	By    string  `json:"by,omitempty"`    // the peer and its version
-	Ratio float64 `json:"ratio,omitempty"` // how many times better ours is; below 1 it is worse
-	Note  string  `json:"note,omitempty"`
-}
-
-// String returns the figure as one line of a table.
-func (f Figure) String() string {
-	s := fmt.Sprintf("%-46s %8.2f %s", f.What, f.Ours, f.Unit)
-	if f.Peer > 0 {
-		s += fmt.Sprintf("   %s %.2f, ratio %.2f", f.By, f.Peer, f.Ratio)
-	}
-	if f.Note != "" {
-		s += "   " + f.Note
-	}
-	return s
-}
-
 // Run makes the measurements in the order given and returns their figures. After an error it
 // returns those that were complete.
 func Run(ctx context.Context, o Options, which ...Measurement) ([]Figure, error) {
@@ -135,9 +114,14 @@ func Run(ctx context.Context, o Options, which ...Measurement) ([]Figure, error)
 type session struct {
 	Options
 	figures []Figure
+	now     Measurement
 }
 
+// picturesPerSecond is the unit of rates.
+const picturesPerSecond = "pictures/s"
+
 func (s *session) measure(ctx context.Context, m Measurement) error {
+	s.now = m
 	switch m {
 	case Job:
 		_, err := s.job(ctx)
@@ -148,6 +132,10 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 		return s.pictures(ctx)
 	case Forward:
 		return s.forward(ctx)
+	case training:
+		return s.steps(ctx)
+	case thousand:
+		return s.predict(ctx)
 	case ONNX:
 		return s.onnx(ctx)
 	case Overlap:
@@ -166,6 +154,12 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 
 // add keeps a figure and tells it.
 func (s *session) add(f Figure) {
+	if f.What == "" {
+		f.What = string(s.now)
+	}
+	if f.Unit == picturesPerSecond {
+		f.Rate = f.Ours
+	}
 	s.figures = append(s.figures, f)
 	s.Progress.Say(f.String())
 }

@@ -2,8 +2,10 @@ package bench
 
 import (
 	"context"
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -46,11 +48,11 @@ func TestRunMeasuresInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(figures) != 3 || !strings.HasPrefix(figures[0].What, "pictures") || !strings.HasPrefix(figures[1].What, "head") {
+	if len(figures) != 3 || figures[0].What != "pictures" || figures[0].Rate != figures[0].Ours || figures[1].What != "head" || figures[1].Rate != 0 {
 		t.Fatalf("figures %v", figures)
 	}
 	for i, f := range figures {
-		if f.Ours <= 0 || f.Unit == "" || f.Peer != 0 || said.sentences[i] != f.String() {
+		if f.Ours <= 0 || f.Unit == "" || f.Peers != nil || f.What == "" || said.sentences[i] != f.String() {
 			t.Errorf("%+v, said as %q", f, said.sentences[i])
 		}
 	}
@@ -82,7 +84,7 @@ func TestRatesComparesMedians(t *testing.T) {
 	if err := os.WriteFile(peer, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	rates := []float64{8, 1, 2}
+	rates := []float64{8, 1, 4, 2, 16}
 	s := &session{Options: Options{Python: peer, Progress: &sayings{}}}
 	err := s.rates(context.Background(), contest{what: "x", unit: "1/s", ours: func() (float64, error) {
 		rate := rates[0]
@@ -92,8 +94,13 @@ func TestRatesComparesMedians(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Figure{What: "x", Unit: "1/s", Ours: 2, Peer: 4, By: "peer 1", Ratio: 0.5}); s.figures[0] != want {
-		t.Errorf("%+v, want %+v", s.figures[0], want)
+	want := Figure{Name: "x", Unit: "1/s", Ours: 4, Peers: map[Peer]float64{torch: 9}, By: map[Peer]string{torch: "peer 1"}}
+	if f := s.figures[0]; !reflect.DeepEqual(f, want) || math.Abs(f.Ratio(torch)-4./9) > 1e-12 || f.Ratio(onnxRuntime) != 0 {
+		t.Errorf("%+v, want %+v", f, want)
+	}
+	seconds := Figure{Ours: 2, Unit: "s"}.against(torch, "torch 1", 6)
+	if r := seconds.Ratio(torch); r != 3 {
+		t.Errorf("6 s next to 2 s has the ratio %v, want 3", r)
 	}
 	s.Python = filepath.Join(dir, "gone")
 	if _, _, err := s.peer(context.Background(), peerJob{"what": "x"}); err == nil || !strings.Contains(err.Error(), s.Python) {

@@ -86,11 +86,10 @@ func (s *session) cells(ctx context.Context) error {
 		if len(ours.seconds) != cellRounds || len(plain.seconds) != cellRounds {
 			return fmt.Errorf("%s: %d and %d measurements, want %d", cell.what, len(ours.seconds), len(plain.seconds), cellRounds)
 		}
-		f := Figure{What: "warm " + cell.what, Ours: median(ours.seconds), Unit: "s", Peer: median(plain.seconds), By: "plain GoNB"}
+		f := Figure{Name: "warm " + cell.what, Ours: median(ours.seconds), Unit: "s"}.against(plainGoNB, "plain GoNB", median(plain.seconds))
 		if cell.code == "" {
-			f.What = "kernel start"
+			f.Name = "kernel start"
 		}
-		f.Ratio = f.Peer / f.Ours
 		f.Note = fmt.Sprintf("(at most %.1f s wanted on a quiet machine; of processor time %.2f and %.2f s)", cell.most, median(ours.cpu), median(plain.cpu))
 		s.add(f)
 	}

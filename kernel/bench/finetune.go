@@ -28,16 +28,13 @@ var partSteps = []Step{
 	{Model: "resnet18", Batch: 32, Norms: finetune.FrozenNorms, From: "layer4"},
 }
 
-// finetune sets fine-tuning beside PyTorch's: the tutorial's job, single steps and their
-// memory; then it measures what else training spends time on.
+// finetune sets fine-tuning beside PyTorch's, with the tutorial's job; then it measures what else
+// training spends time on.
 func (s *session) finetune(ctx context.Context) error {
 	if s.Python == "" {
 		return errNoPeer
 	}
 	if err := s.finetuneJob(ctx); err != nil {
-		return err
-	}
-	if err := s.steps(ctx); err != nil {
 		return err
 	}
 	return s.shares(ctx)
@@ -66,10 +63,10 @@ func (s *session) finetuneJob(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.add(Figure{What: "fine-tuning " + ds.Name + ", mobilenetv2, whole job", Ours: seconds, Unit: "s",
-		Peer: peer.Seconds, By: peer.By, Ratio: peer.Seconds / seconds, Note: s.finetuneNote(r, peer)})
-	s.add(Figure{What: "fine-tuning " + ds.Name + ", choosing and training", Ours: r.Finetune.Seconds, Unit: "s",
-		Peer: peer.Seconds, By: peer.By, Ratio: peer.Seconds / r.Finetune.Seconds})
+	s.add(Figure{Name: "fine-tuning " + ds.Name + ", mobilenetv2, whole job", Ours: seconds, Unit: "s",
+		Note: s.finetuneNote(r, peer)}.against(torch, peer.By, peer.Seconds))
+	s.add(Figure{Name: "fine-tuning " + ds.Name + ", choosing and training", Ours: r.Finetune.Seconds, Unit: "s"}.
+		against(torch, peer.By, peer.Seconds))
 	return nil
 }
 
@@ -112,9 +109,9 @@ func (s *session) steps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		full := whole[size{step.Model, step.Batch}]
-		s.add(Figure{What: fmt.Sprintf("step %s from %s on, batch %d", step.Model, step.From, step.Batch), Ours: ours.Rate, Unit: "pictures/s",
-			Peer: full, By: "our full step", Ratio: ours.Rate / full, Note: "the frozen part is cached"})
+		s.add(Figure{What: "step part", Name: fmt.Sprintf("step %s from %s on, batch %d", step.Model, step.From, step.Batch), Ours: ours.Rate, Unit: picturesPerSecond,
+			Model: step.Model, Batch: step.Batch, Norms: step.Norms, Note: "the frozen part is cached"}.
+			against(otherWay, "our full step", whole[size{step.Model, step.Batch}]))
 	}
 	return nil
 }
@@ -141,7 +138,7 @@ func (s *session) shares(ctx context.Context) error {
 	}
 	f, drawn := r.Finetune, time.Duration(drawing.Load()).Seconds()
 	note := fmt.Sprintf("of %.0f s: 4 epochs of plan fastai on %s, all layers", f.Training, r.Data)
-	s.add(Figure{What: "checkpoints, share of training", Ours: 100 * f.Saving / f.Training, Unit: "%", Note: note})
-	s.add(Figure{What: "drawing the curve, share of the run", Ours: 100 * drawn / time.Since(began).Seconds(), Unit: "%", Note: note})
+	s.add(Figure{Name: "checkpoints, share of training", Ours: 100 * f.Saving / f.Training, Unit: "%", Note: note})
+	s.add(Figure{Name: "drawing the curve, share of the run", Ours: 100 * drawn / time.Since(began).Seconds(), Unit: "%", Note: note})
 	return nil
 }

@@ -7,36 +7,120 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// forward times feature extraction alone, batch 32.
+// forwardNetworks are the networks that forward measures.
+var forwardNetworks = []string{"resnet18", "mobilenetv2", "efficientnet_lite0", thinResNet}
+
+// thinResNet is a ResNet-50 with half the channels, from an ONNX file.
+const thinResNet = "resnet50_thin"
+
+// forward times feature extraction from prepared pictures, in the fastest form that this machine has
+// for each network. Each peer runs at the fastest of some batch sizes.
 func (s *session) forward(ctx context.Context) error {
 	e, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	const batch = 32
-	for _, name := range []string{"resnet18", "mobilenetv2", "efficientnet_lite0"} {
-		net, err := madeUpNet(ctx, name)
-		if err != nil {
-			return err
-		}
-		input := make([]float32, batch*net.Preset.Size*net.Preset.Size*3)
-		rng := rand.New(rand.NewPCG(5, 6))
-		for i := range input {
-			input[i] = float32(rng.NormFloat64())
-		}
-		err = s.extraction(ctx, e, net, batchOf{size: batch, input: input, what: "forward " + name,
-			peer: peerJob{"what": "forward", "model": name}})
-		if err != nil {
+	defer e.Close()
+	for _, name := range forwardNetworks {
+		if err := s.forwardOf(ctx, e, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forwardOf measures one network, ours and the peers in turn.
+func (s *session) forwardOf(ctx context.Context, e *engine.Engine, name string) error {
+	s.doing("forward " + name + ": choosing the form")
+	net, err := s.speedNet(ctx, name)
+	if err != nil {
+		return err
+	}
+	c, err := features.FromNet(net, e).Tune(ctx)
+	if err != nil {
+		return err
+	}
+	ours, err := newCalls(ctx, c.Backbone, net.Preset.Size)
+	if err != nil {
+		return err
+	}
+	s.doing("forward " + name + ": preparing the peers")
+	peers, err := s.forwardPeers(ctx, name, e.Threads)
+	if err != nil {
+		return err
+	}
+	defer peers.close()
+	s.doing("forward " + name)
+	var rates []float64
+	for range rounds {
+		rate, err := ours.rate(s.Seconds)
+		if err != nil {
+			return err
+		}
+		rates = append(rates, rate)
+		if err := peers.round(s.Seconds); err != nil {
+			return err
+		}
+	}
+	f := Figure{Name: "forward " + name, Model: name, Batch: c.Form.Batch, Form: c.Form.String(), Ours: median(rates), Unit: picturesPerSecond, Note: c.Form.String()}
+	s.add(peers.beside(f))
+	return nil
+}
+
+// speedNet is a network to be timed: with weights made by a formula, where no file is the network.
+func (s *session) speedNet(ctx context.Context, name string) (*zoo.Net, error) {
+	if name == thinResNet {
+		return s.load(ctx, name)
+	}
+	return madeUpNet(ctx, name)
+}
+
+// calls are calls of a network, as many side by side as its form has.
+type calls struct {
+	run    func([]float32) ([]float32, error)
+	pixels []float32
+	batch  int
+	side   int
+}
+
+func newCalls(ctx context.Context, b features.Backbone, size int) (*calls, error) {
+	run, err := b.Open(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	c := &calls{run: run, pixels: make([]float32, b.Batch*size*size*3), batch: b.Batch, side: max(b.Side, 1)}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for i := range c.pixels {
+		c.pixels[i] = float32(rng.NormFloat64())
+	}
+	return c, nil
+}
+
+// rate returns pictures/s.
+func (c *calls) rate(seconds float64) (float64, error) {
+	rates := make([]float64, c.side)
+	var all errgroup.Group
+	for i := range c.side {
+		all.Go(func() (err error) {
+			rates[i], err = repeat(seconds, c.batch, func() error { _, err := c.run(c.pixels); return err })
+			return err
+		})
+	}
+	err := all.Wait()
+	sum := 0.0
+	for _, r := range rates {
+		sum += r
+	}
+	return sum, err
 }
 
 // onnx times feature extraction from an ONNX file in batches and one by one; the peer is ONNX
@@ -46,7 +130,7 @@ func (s *session) onnx(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	net, err := s.load(ctx, "resnet50_thin")
+	net, err := s.load(ctx, thinResNet)
 	if err != nil {
 		return err
 	}
@@ -79,9 +163,9 @@ func (s *session) extraction(ctx context.Context, e *engine.Engine, net *zoo.Net
 	b.peer["batch"], b.peer["seconds"], b.peer["threads"] = b.size, s.Seconds, e.Threads
 	one := func() error { _, _, err := x.Run(b.input); return err }
 	return s.rates(ctx, contest{
-		what: fmt.Sprintf("%s, batch %d, %s", b.what, b.size, e.Name), unit: "pictures/s",
+		what: fmt.Sprintf("%s, batch %d, %s", b.what, b.size, e.Name), unit: picturesPerSecond,
 		ours: func() (float64, error) { return repeat(s.Seconds, b.size, one) },
-		peer: b.peer,
+		peer: b.peer, which: onnxRuntime,
 	})
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -56,10 +57,13 @@ type contest struct {
 	what, unit string
 	ours       func() (rate float64, err error)
 	peer       peerJob
+	which      Peer // "" = torch
 }
 
+func (c contest) by() Peer { return cmp.Or(c.which, torch) }
+
 // rounds is how often each rate is measured; the median counts.
-const rounds = 3
+const rounds = 5
 
 // rates measures ours and the peer's in turn and adds the figure of their medians.
 func (s *session) rates(ctx context.Context, c contest) error {
@@ -79,10 +83,9 @@ func (s *session) rates(ctx context.Context, c contest) error {
 			peers, by = append(peers, answer.Rate), answer.By
 		}
 	}
-	f := Figure{What: c.what, Unit: c.unit, Ours: median(ours), By: by}
+	f := Figure{Name: c.what, Unit: c.unit, Ours: median(ours)}
 	if peers != nil {
-		f.Peer = median(peers)
-		f.Ratio = f.Ours / f.Peer
+		f = f.against(c.by(), by, median(peers))
 	}
 	s.add(f)
 	return nil

@@ -19,21 +19,86 @@ def network(name):
     if name.startswith("efficientnet_lite"):
         import timm
         return timm.create_model("tf_" + name, pretrained=False).eval()
+    if name == "resnet50_thin":
+        return thin_resnet()
     return {"resnet18": torchvision.models.resnet18, "mobilenetv2": torchvision.models.mobilenet_v2}[name](weights=None).eval()
 
 
-def forward(model, batch, seconds, threads):
-    """Pictures a second of an eager forward pass on random pixels."""
+def thin_resnet():
+    """ResNet-50 with half the channels after the first convolution, and two classes."""
+    from torch import nn
+    from torchvision.models.resnet import Bottleneck, ResNet
+    net = ResNet(Bottleneck, [3, 4, 6, 3])
+    net.inplanes = 64
+    net.layer1 = net._make_layer(Bottleneck, 32, 3)
+    net.layer2 = net._make_layer(Bottleneck, 64, 4, stride=2)
+    net.layer3 = net._make_layer(Bottleneck, 128, 6, stride=2)
+    net.layer4 = net._make_layer(Bottleneck, 256, 3, stride=2)
+    net.fc = nn.Linear(1024, 2)
+    return net.eval()
+
+
+def forward(model, threads):
+    """Has a network ready in PyTorch, as it is and frozen, and in ONNX Runtime from PyTorch's own
+    export. Prints which there are; then, for each line {"peer", "batch", "seconds"}, pictures a
+    second on random pixels."""
+    import contextlib
     torch = torch_on(threads)
     net = network(model)
-    x = torch.randn(batch, 3, 224, 224)
+    by, missing = {"torch": "torch " + torch.__version__, "torch_jit": "torch jit " + torch.__version__}, {}
+
+    def torch_call(batch):
+        x = torch.randn(batch, 3, 224, 224)
+        return lambda: net(x)
+
+    def jit_call(batch):
+        x = torch.randn(batch, 3, 224, 224)
+        fast = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
+        fast(x)
+        return lambda: fast(x)
+
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            session, name = exported(torch, net, threads)
+            import onnxruntime
+            by["onnxruntime"] = "onnxruntime " + onnxruntime.__version__
+        except ImportError as e:
+            missing["onnxruntime"] = str(e)
+
+    def onnx_call(batch):
+        x = torch.randn(batch, 3, 224, 224).numpy()
+        return lambda: session.run(None, {name: x})
+
+    makers, ready = {"torch": torch_call, "torch_jit": jit_call, "onnxruntime": onnx_call}, {}
+    print(json.dumps({"by": by, "missing": missing}), flush=True)
     with torch.inference_mode():
-        net(x)
-        start, n = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
-            net(x)
-            n += batch
-        return {"rate": n / (time.perf_counter() - start)}
+        for line in sys.stdin:
+            job = json.loads(line)
+            key = job["peer"], job["batch"]
+            with contextlib.redirect_stdout(sys.stderr):
+                if key not in ready:
+                    ready[key] = makers[job["peer"]](job["batch"])
+                call = ready[key]
+                call()
+                start, n = time.perf_counter(), 0
+                while time.perf_counter() - start < job["seconds"]:
+                    call()
+                    n += job["batch"]
+                rate = n / (time.perf_counter() - start)
+            print(json.dumps({"rate": rate}), flush=True)
+
+
+def exported(torch, net, threads):
+    """An ONNX Runtime session on PyTorch's export of a network, and the name of its input."""
+    import io
+    import onnx  # the exporter needs it
+    import onnxruntime
+    file = io.BytesIO()
+    torch.onnx.export(net, (torch.randn(2, 3, 224, 224),), file, dynamo=False, input_names=["pictures"], output_names=["scores"],
+                      dynamic_axes={"pictures": {0: "n"}, "scores": {0: "n"}})
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"]), "pictures"
 
 
 def onnx(path, batch, seconds, threads):
@@ -233,7 +298,10 @@ def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
     what = job.pop("what")
-    result = {"forward": forward, "pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx,
+    if what == "forward":  # answers line by line
+        forward(**job)
+        sys.exit()
+    result = {"pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx,
               "careful": careful, "fastai": fastai}[what](**job)
     if "by" not in result:
         import torch

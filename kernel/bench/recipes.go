@@ -38,7 +38,7 @@ func (s *session) recipes(ctx context.Context) error {
 		}
 		for _, recipe := range []string{"careful", "fastai"} {
 			s.doing(fmt.Sprintf("PyTorch, recipe %s, seed %d", recipe, seed))
-			f := Figure{What: fmt.Sprintf("%s, seed %d, next to recipe %s", ds.Name, seed, recipe), Ours: float64(r.Correct), Unit: "pictures right"}
+			f := Figure{Name: fmt.Sprintf("%s, seed %d, next to recipe %s", ds.Name, seed, recipe), Ours: float64(r.Correct), Unit: "pictures right"}
 			peer, _, err := s.peer(ctx, peerJob{"what": recipe, "folder": ds.Root, "valid": validFolder(ds.Root), "weights": net.Path,
 				"seed": seed, "epochs": recipeEpochs, "threads": 2})
 			if err != nil {
@@ -46,7 +46,7 @@ func (s *session) recipes(ctx context.Context) error {
 				s.add(f)
 				continue
 			}
-			f.Peer, f.By, f.Ratio = float64(peer.Correct), peer.By, float64(r.Correct)/float64(peer.Correct)
+			f = f.against(torch, peer.By, float64(peer.Correct))
 			f.Note = fmt.Sprintf("of %d; the head alone %d; ours %.0f s, theirs %.0f s", r.Total, r.Probe.Correct, seconds, peer.Seconds)
 			s.add(f)
 		}

@@ -82,7 +82,7 @@ func stepPlan(net *zoo.Net, job Step) (finetune.Plan, error) {
 		}
 	}
 	if !moves {
-		return finetune.Plan{}, advice.New(fmt.Errorf("bench step: %s has no stage %q", job.Model, job.From), "it has %s", strings.Join(names, ", "))
+		return finetune.Plan{}, advice.New(fmt.Errorf("bench one-step: %s has no stage %q", job.Model, job.From), "it has %s", strings.Join(names, ", "))
 	}
 	return finetune.Plan{Name: "speed", Epochs: 1, Batch: job.Batch, Norms: job.Norms, Mix: 1,
 		Rule:     optim.Rule{Name: optim.SGD, Momentum: 0.9},
@@ -98,7 +98,7 @@ func (s *session) ourStep(ctx context.Context, t *tlkit, job Step) (Stepped, err
 		return Stepped{}, err
 	}
 	var out Stepped
-	_, err = t.run(ctx, &out, "bench", "step", string(arg), "--json")
+	_, err = t.run(ctx, &out, "bench", "one-step", string(arg), "--json")
 	return out, err
 }
 
@@ -121,31 +121,46 @@ func (s *session) step(ctx context.Context, t *tlkit, job Step) (float64, error)
 		if err != nil {
 			return 0, err
 		}
-		peer, _, err := s.peer(ctx, peerJob{"what": "step", "model": job.Model, "batch": job.Batch, "norms": job.Norms,
+		peer, ok, err := s.peer(ctx, peerJob{"what": "step", "model": job.Model, "batch": job.Batch, "norms": job.Norms,
 			"seconds": s.Seconds, "threads": ours.Threads})
 		if err != nil {
 			return 0, err
 		}
 		r.rate, r.cpu, r.peak = append(r.rate, ours.Rate), append(r.cpu, ours.CPU), append(r.peak, ours.Peak)
 		r.compiled = append(r.compiled, ours.Compiled)
-		r.peerRate, r.peerCPU, r.peerPeak = append(r.peerRate, peer.Rate), append(r.peerCPU, peer.CPU), append(r.peerPeak, peer.Peak)
-		r.by = peer.By
+		if ok {
+			r.peerRate, r.peerCPU, r.peerPeak = append(r.peerRate, peer.Rate), append(r.peerCPU, peer.CPU), append(r.peerPeak, peer.Peak)
+			r.by = peer.By
+		}
 	}
-	for _, f := range r.figures(name) {
+	for _, f := range r.figures(name, job) {
 		s.add(f)
 	}
 	return median(r.rate), nil
 }
 
 // figures are speed, memory and compile time.
-func (r stepRounds) figures(name string) []Figure {
-	all := []Figure{{What: name, Ours: median(r.rate), Unit: "pictures/s", Peer: median(r.peerRate), By: r.by, Ratio: median(r.rate) / median(r.peerRate),
-		Note: fmt.Sprintf("processor time a picture: %.1f and %.1f ms", median(r.cpu), median(r.peerCPU))}}
+func (r stepRounds) figures(name string, job Step) []Figure {
+	of := func(what, name string, ours float64, unit string) Figure {
+		return Figure{What: what, Name: name, Model: job.Model, Batch: job.Batch, Norms: job.Norms, Ours: ours, Unit: unit}
+	}
+	speed := of("step", name, median(r.rate), picturesPerSecond)
+	speed.Note = fmt.Sprintf("processor time a picture: %.1f ms", median(r.cpu))
+	if r.by != "" {
+		speed = speed.against(torch, r.by, median(r.peerRate))
+		speed.Note += fmt.Sprintf(" and %.1f ms", median(r.peerCPU))
+	}
+	all := []Figure{speed}
 	if m := median(r.peak); m > 0 {
 		// The first process compiled, which takes memory too: the median is of training alone.
-		all = append(all, Figure{What: name + ", memory", Ours: m, Unit: "MiB", Peer: median(r.peerPeak), By: r.by, Ratio: median(r.peerPeak) / m,
-			Note: fmt.Sprintf("%.0f MiB when it also compiles", r.peak[0])})
+		memory := of("step memory", name+", memory", m, "MiB")
+		memory.Note = fmt.Sprintf("%.0f MiB when it also compiles", r.peak[0])
+		if r.by != "" {
+			memory = memory.against(torch, r.by, median(r.peerPeak))
+		}
+		all = append(all, memory)
 	}
-	return append(all, Figure{What: name + ", compiling", Ours: r.compiled[0], Unit: "s",
-		Note: fmt.Sprintf("%.2f s in the next process", median(r.compiled[1:]))})
+	compiling := of("step compiling", name+", compiling", r.compiled[0], "s")
+	compiling.Note = fmt.Sprintf("%.2f s in the next process", median(r.compiled[1:]))
+	return append(all, compiling)
 }
