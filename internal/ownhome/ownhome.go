@@ -72,7 +72,7 @@ func enter(home string) error {
 // change what tlkit does.
 var ours = map[string]bool{
 	cachedir.EnvVar: true, "TLKIT_DATA": true, "TLKIT_INCOMING": true, "TLKIT_PYTHON": true, "TLKIT_KERNEL_TEST": true,
-	"TLKIT_HUB_PYTHON": true, "TLKIT_KERAS_FILES": true, "TLKIT_CHECKPOINTS": true, "TLKIT_GALLERY": true,
+	"TLKIT_HUB_PYTHON": true, "TLKIT_ONNX_PYTHON": true, "TLKIT_KERAS_FILES": true, "TLKIT_CHECKPOINTS": true, "TLKIT_GALLERY": true,
 }
 
 // personal reports whether a variable moves what is at home, or changes what is tested.

@@ -1,12 +1,13 @@
 package zoo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,9 +18,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+	"github.com/tlkit/transfer-learning/tlkit/onnx"
 )
 
 // written is a network with the formula's weights and its ONNX file.
@@ -31,45 +34,47 @@ type written struct {
 	model *protos.ModelProto
 }
 
-// eachWritten calls f for every architecture that has golden values.
-func eachWritten(t *testing.T, f func(t *testing.T, w written)) {
+// golds returns a row of each architecture that has golden values with the formula's weights.
+func golds() (rows []Row) {
 	done := map[string]bool{}
 	for _, r := range Rows() {
-		if _, file := r.arch.(onnxFile); file || done[r.golden] {
-			continue
+		if _, file := r.arch.(onnxFile); !file && !done[r.golden] {
+			done[r.golden] = true
+			rows = append(rows, r)
 		}
-		done[r.golden] = true
-		t.Run(r.golden, func(t *testing.T) {
-			t.Parallel()
-			g, ok, err := golden.Find(r.golden, golden.Formula)
-			if err != nil || !ok {
-				t.Fatal(ok, err)
-			}
-			if r.small != nil {
-				r.arch = r.small
-			}
-			path, err := formulaFile(r, g)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer os.Remove(path)
-			preset := r.Preset
-			preset.Size = g.Size
-			w := written{row: r, g: g, model: &protos.ModelProto{}}
-			w.net, err = r.load(t.Context(), Options{Weights: path, Preset: &preset, Offline: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.file, err = w.net.ONNX()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := proto.Unmarshal(w.file, w.model); err != nil {
-				t.Fatal(err)
-			}
-			f(t, w)
-		})
 	}
+	return rows
+}
+
+func writtenBy(t *testing.T, r Row) written {
+	t.Helper()
+	g, ok, err := golden.Find(r.golden, golden.Formula)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if r.small != nil {
+		r.arch = r.small
+	}
+	path, err := formulaFile(r, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(path)
+	preset := r.Preset
+	preset.Size = g.Size
+	w := written{row: r, g: g, model: &protos.ModelProto{}}
+	w.net, err = r.load(t.Context(), Options{Weights: path, Preset: &preset, Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.file, err = w.net.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := proto.Unmarshal(w.file, w.model); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // opsOf counts the nodes of a file by operation.
@@ -81,48 +86,67 @@ func opsOf(m *protos.ModelProto) map[string]int {
 	return count
 }
 
-// A file of every architecture has the form that engines are fast at: one transposition, norms and
-// biases inside the convolutions, the checkpoint's own names.
-func TestONNXForm(t *testing.T) {
-	eachWritten(t, func(t *testing.T, w written) {
-		constants := map[string]bool{}
-		for _, c := range w.model.Graph.Initializer {
-			constants[c.Name] = true
+// The file of every architecture is as fast as it can be, package onnx reads it back, and it
+// computes what PyTorch, torchvision, timm and Keras computed.
+func TestONNX(t *testing.T) {
+	for _, r := range golds() {
+		t.Run(r.golden, func(t *testing.T) {
+			t.Parallel()
+			w := writtenBy(t, r)
+			t.Run("form", w.form)
+			t.Run("ONNX Runtime", w.inRuntime)
+			if slices.Contains(members, r.golden) {
+				t.Run("read back", w.readBack)
+			}
+		})
+	}
+}
+
+// members are one of each family and naming; the others have more or wider layers of the same kind.
+var members = []string{
+	"mobilenetv2", "mobilenetv2.tv_in1k", "mobilenetv2_035.keras", "mobilenetv2_035.trunk", "efficientnet_lite0", "resnet18", "resnet50",
+	"resnet50.keras", "resnet20_cifar10", "vgg16", "vgg16.keras", "vgg16.notop", "xception", "mini_xception",
+}
+
+// form checks that the file has what engines are fast at: one transposition, norms and biases inside
+// the convolutions. Tensors have the checkpoint's own names.
+func (w written) form(t *testing.T) {
+	constants := map[string]bool{}
+	for _, c := range w.model.Graph.Initializer {
+		constants[c.Name] = true
+	}
+	transposes := 1
+	if v, ok := w.row.arch.(vgg); ok && v.keras && v.classes > 0 {
+		transposes = 2 // Keras flattens maps as [H,W,C]
+	}
+	allowed := strings.Fields("Transpose Conv Relu Clip Add MaxPool GlobalAveragePool Flatten Gemm Concat Slice Pad Reshape ReduceMean")
+	for op, n := range opsOf(w.model) {
+		if !slices.Contains(allowed, op) || op == "Transpose" && n != transposes {
+			t.Errorf("%d of %s", n, op)
 		}
-		transposes := 1
-		if _, ok := w.row.arch.(vgg); ok && w.row.arch.(vgg).keras && w.net.declared.Classes > 0 {
-			transposes = 2 // Keras flattens maps as [H,W,C]
-		}
-		allowed := strings.Fields("Transpose Conv Relu Clip Add MaxPool GlobalAveragePool Flatten Gemm Concat Slice Pad Reshape ReduceMean")
-		for op, n := range opsOf(w.model) {
-			if !slices.Contains(allowed, op) || op == "Transpose" && n != transposes {
-				t.Errorf("%d of %s", n, op)
+	}
+	for _, n := range w.model.Graph.Node {
+		for _, in := range n.Input {
+			if n.OpType == "Add" && constants[in] {
+				t.Errorf("%s adds the constant %s: a bias outside its layer", n.Name, in)
 			}
 		}
-		for _, n := range w.model.Graph.Node {
-			for _, in := range n.Input {
-				if n.OpType == "Add" && constants[in] {
-					t.Errorf("%s adds the constant %s: a bias outside its layer", n.Name, in)
-				}
-			}
-			if n.OpType == "Conv" && len(n.Input) != 3 {
-				if w.row.Family != "Xception" { // a depthwise convolution right before a pointwise one
-					t.Errorf("%s has no bias: its norm is elsewhere", n.Name)
-				}
-			}
+		// Xception has depthwise convolutions right in front of pointwise ones.
+		if n.OpType == "Conv" && len(n.Input) != 3 && w.row.Family != "Xception" {
+			t.Errorf("%s has no bias: its norm is elsewhere", n.Name)
 		}
-		if w.net.declared.Classes > 0 && w.row.Name != "mini_xception" {
-			last := w.net.declared.Weights[len(w.net.declared.Weights)-1].Name
-			if !constants[last] {
-				t.Errorf("no tensor has the checkpoint's name %s", last)
-			}
+	}
+	if w.net.declared.Classes > 0 && w.row.Name != "mini_xception" { // whose classifier is a convolution
+		last := w.net.declared.Weights[len(w.net.declared.Weights)-1].Name
+		if !constants[last] {
+			t.Errorf("no tensor has the checkpoint's name %s", last)
 		}
-	})
+	}
 }
 
 // fastEngine is XLA where it is installed: large networks take seconds in pure Go.
 func fastEngine(t *testing.T, row Row) compute.Backend {
-	if row.Family == "VGG" || row.Family == "Xception" || strings.HasPrefix(row.golden, "resnet1") {
+	if row.Family == "VGG" || row.Family == "Xception" || strings.HasPrefix(row.golden, "resnet50") {
 		if e, err := engine.Open(context.Background(), engine.Options{}); err == nil {
 			t.Cleanup(func() { e.Close() })
 			return e.Backend
@@ -131,38 +155,32 @@ func fastEngine(t *testing.T, row Row) compute.Backend {
 	return pureGo(t)
 }
 
-// Package onnx reads a file of every architecture back, and it computes what PyTorch, torchvision,
-// timm and Keras computed.
-func TestONNXReadBack(t *testing.T) {
-	eachWritten(t, func(t *testing.T, w written) {
-		path := filepath.Join(t.TempDir(), "net.onnx")
-		if err := os.WriteFile(path, w.file, 0o600); err != nil {
+// readBack runs the file as package onnx reads it.
+func (w written) readBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "net.onnx")
+	if err := os.WriteFile(path, w.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(output string, want golden.Sample) {
+		n, err := Load(t.Context(), path+"#"+output, Options{Preset: plainPreset(w.g.Size)})
+		if err != nil {
 			t.Fatal(err)
 		}
-		check := func(output string, want golden.Sample) {
-			n, err := Load(t.Context(), path+"#"+output, Options{Preset: plainPreset(w.g.Size)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			o, err := n.everything(fastEngine(t, w.row), golden.Input(w.g.Size, w.g.Pictures), w.g.Pictures)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d := want.Difference(o.features)
-			t.Logf("%s: relative difference %.1e", output, d)
-			if !(d <= Tolerance) {
-				t.Errorf("%s: relative difference %.2g", output, d)
-			}
+		o, err := n.everything(fastEngine(t, w.row), golden.Input(w.g.Size, w.g.Pictures), w.g.Pictures)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if strings.HasPrefix(w.row.golden, "resnet1") && w.row.golden != "resnet18" {
-			t.Skip("more of the blocks that ResNet-18, 50 and 20 have")
+		d := want.Difference(o.features)
+		t.Logf("%s: relative difference %.1e", output, d)
+		if !(d <= Tolerance) {
+			t.Errorf("%s: relative difference %.2g", output, d)
 		}
-		if w.g.Logits != nil {
-			check("logits", *w.g.Logits) // which need the features
-		} else {
-			check("features", w.g.Features)
-		}
-	})
+	}
+	if w.g.Logits != nil {
+		check("logits", *w.g.Logits) // which need the features
+	} else {
+		check("features", w.g.Features)
+	}
 }
 
 // openRuntime opens ONNX Runtime, which is fetched once.
@@ -185,45 +203,42 @@ func openRuntime(t testing.TB) *onnxruntime.Runtime {
 	return rt
 }
 
-// ONNX Runtime computes from a file of every architecture what the referees computed, for one, three
-// and eight pictures at a time.
-func TestONNXRuntime(t *testing.T) {
+// inRuntime runs the file in ONNX Runtime, for one, three and eight pictures at a time.
+func (w written) inRuntime(t *testing.T) {
 	rt := openRuntime(t)
-	eachWritten(t, func(t *testing.T, w written) {
-		s, err := rt.Session(w.file, onnxruntime.SessionOptions{Threads: 1})
+	s, err := rt.Session(w.file, onnxruntime.SessionOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	pictures := golden.Input(w.g.Size, w.g.Pictures)
+	one := len(pictures) / w.g.Pictures
+	for _, batch := range []int{1, 3, 8} {
+		in := onnxruntime.Tensor{Shape: []int{batch, w.g.Size, w.g.Size, 3}}
+		for i := range batch {
+			k := i % w.g.Pictures
+			in.Float32 = append(in.Float32, pictures[k*one:(k+1)*one]...)
+		}
+		out, err := s.Run(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
-		pictures := golden.Input(w.g.Size, w.g.Pictures)
-		one := len(pictures) / w.g.Pictures
-		for _, batch := range []int{1, 3, 8} {
-			in := onnxruntime.Tensor{Shape: []int{batch, w.g.Size, w.g.Size, 3}}
-			for i := range batch {
+		wants := []*golden.Sample{&w.g.Features, w.g.Logits}
+		for j, o := range out {
+			for i := range batch { // each picture against its row of the golden
+				want := *wants[j]
 				k := i % w.g.Pictures
-				in.Float32 = append(in.Float32, pictures[k*one:(k+1)*one]...)
-			}
-			out, err := s.Run(in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wants := []*golden.Sample{&w.g.Features, w.g.Logits}
-			for j, o := range out {
-				for i := range batch { // each picture against its row of the golden
-					want := *wants[j]
-					k := i % w.g.Pictures
-					want.Values = want.Values[k : k+1]
-					each := len(o.Float32) / batch
-					if d := want.Difference(o.Float32[i*each : (i+1)*each]); !(d <= Tolerance) {
-						t.Errorf("%s of picture %d of %d: relative difference %.2g", s.Outputs()[j].Name, i+1, batch, d)
-					}
+				want.Values = want.Values[k : k+1]
+				each := len(o.Float32) / batch
+				if d := want.Difference(o.Float32[i*each : (i+1)*each]); !(d <= Tolerance) {
+					t.Errorf("%s of picture %d of %d: relative difference %.2g", s.Outputs()[j].Name, i+1, batch, d)
 				}
 			}
-			if w.g.Logits != nil && len(out) != 2 {
-				t.Errorf("%d outputs, want features and logits", len(out))
-			}
 		}
-	})
+		if w.g.Logits != nil && len(out) != 2 {
+			t.Errorf("%d outputs, want features and logits", len(out))
+		}
+	}
 }
 
 // An ONNX file of the caller's own is written as package onnx reads it: cut where it is cut, in
@@ -306,4 +321,143 @@ func difference(got []float32, want []float64) float64 {
 		worst, largest = max(worst, d), max(largest, math.Abs(w))
 	}
 	return worst / largest
+}
+
+// The referee's own tools take the files too: onnx.checker, strict shape inference, and ONNX Runtime
+// as Python calls it. Set TLKIT_ONNX_PYTHON to a Python that has onnx and onnxruntime.
+func TestONNXReferee(t *testing.T) {
+	python := os.Getenv("TLKIT_ONNX_PYTHON")
+	if python == "" {
+		t.Skip("TLKIT_ONNX_PYTHON is not set: no Python with onnx and onnxruntime to compare with")
+	}
+	dir, all := t.TempDir(), map[string]written{}
+	for _, r := range golds() {
+		if !slices.Contains(members, r.golden) {
+			continue
+		}
+		w := writtenBy(t, r)
+		all[r.golden] = w
+		var pictures bytes.Buffer
+		writeLittleEndian(&pictures, golden.Input(w.g.Size, w.g.Pictures))
+		for extension, content := range map[string][]byte{".onnx": w.file, ".f32": pictures.Bytes()} {
+			if err := os.WriteFile(filepath.Join(dir, r.golden+extension), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), python, "../../internal/golden/referee/onnx_written.py", dir)
+	cmd.Stderr = os.Stderr
+	said, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var computed map[string]map[string][]float32
+	if err := json.Unmarshal(said, &computed); err != nil || len(computed) != len(all) {
+		t.Fatal(len(computed), err)
+	}
+	for name, w := range all {
+		if d := w.g.Features.Difference(computed[name]["features"]); !(d <= Tolerance) {
+			t.Errorf("%s: features: relative difference %.2g", name, d)
+		}
+		if w.g.Logits == nil {
+			continue
+		}
+		if d := w.g.Logits.Difference(computed[name]["logits"]); !(d <= Tolerance) {
+			t.Errorf("%s: logits: relative difference %.2g", name, d)
+		}
+	}
+}
+
+// A network of full size computes in ONNX Runtime what the extractor computes.
+func TestONNXFullSize(t *testing.T) {
+	rt := openRuntime(t)
+	r, err := Find("mobilenetv2.tv_in1k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, _, err := golden.Find(r.golden, golden.Formula)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "formula.safetensors")
+	if err := formulanet.Write(path, r.arch, r.Preset.Size, g.Gain); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Load(t.Context(), r.Name, Options{Weights: path, Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), engine.Options{})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer e.Close()
+	x, err := n.NewExtractor(e.Backend, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	pictures := golden.Input(n.Preset.Size, 3)
+	features, logits, err := x.Run(pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := n.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := n.ONNX(); err != nil || !bytes.Equal(again, file) {
+		t.Errorf("written twice it has other bytes (%v)", err)
+	}
+	s, err := rt.Session(file, onnxruntime.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.Run(onnxruntime.Tensor{Shape: []int{3, n.Preset.Size, n.Preset.Size, 3}, Float32: pictures})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]float32{features, logits} {
+		wide := make([]float64, len(want))
+		for k, v := range want {
+			wide[k] = float64(v)
+		}
+		if d := difference(out[i].Float32, wide); !(d <= Tolerance) {
+			t.Errorf("%s: relative difference %.2g", s.Outputs()[i].Name, d)
+		}
+	}
+}
+
+// The half-width ResNet-50, which is published as an ONNX file, is written anew and computes what
+// ONNX Runtime computed from the published file.
+func TestONNXPublishedFile(t *testing.T) {
+	for _, r := range onnxRows {
+		if _, ok := r.file.Cached(); !ok {
+			t.Skipf("needs %s: tlkit verify %s fetches it", r.file.Name, r.Name)
+		}
+		g, ok, err := golden.Find(r.golden, golden.Weights)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		n, err := Load(t.Context(), r.Name, Options{Offline: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := written{row: r, g: g, net: n, model: &protos.ModelProto{}}
+		w.file, err = n.ONNX()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := proto.Unmarshal(w.file, w.model); err != nil {
+			t.Fatal(err)
+		}
+		if ops := opsOf(w.model); ops["Transpose"] != 1 || ops["Pad"] != 0 || ops["Mul"] != 0 {
+			t.Errorf("%v", ops)
+		}
+		if n.Preset.Size != g.Size {
+			t.Fatalf("the golden is of %d pixels, the network takes %d", g.Size, n.Preset.Size)
+		}
+		w.inRuntime(t)
+	}
 }

@@ -74,7 +74,7 @@ var operations = map[string]func(x *Node) *Node{
 	},
 
 	"ReLU":             backbone.ReLU,
-	"ReLU6":            backbone.ReLU6,
+	"ReLU6":            func(x *Node) *Node { return backbone.ReLU6(MulScalar(x, 5)) },
 	"clip":             func(x *Node) *Node { return ClipScalar(MaxScalar(x, -2), -0.5, 0.25) },
 	"at most":          func(x *Node) *Node { return MinScalar(x, 0.1) },
 	"clips used twice": func(x *Node) *Node { y := MaxScalar(x, 0); return Add(MinScalar(y, 0.5), y) },
@@ -126,6 +126,10 @@ var operations = map[string]func(x *Node) *Node{
 	"spread and sliced": func(x *Node) *Node {
 		y := BroadcastToDims(ReduceAndKeep(x, ReduceMean, 1, 2), x.Shape().Dim(0), 6, 6, 4)
 		return Slice(y, AxisRange(), AxisRange(1, 4), AxisRange(), AxisRange(1, 3))
+	},
+	"spread with a new axis": func(x *Node) *Node {
+		y := BroadcastToDims(ReduceAndKeep(x, ReduceMean, 1, 2), x.Shape().Dim(0), 6, 6, 4)
+		return Reshape(Exp(ExpandAxes(y, 2)), x.Shape().Dim(0), 36, 4)
 	},
 	"spread and summed": func(x *Node) *Node {
 		return ReduceSum(BroadcastToDims(ReduceAndKeep(x, ReduceMean, 1, 2), x.Shape().Dim(0), 6, 6, 4), 1)
@@ -377,7 +381,7 @@ func TestForms(t *testing.T) {
 	for name, want := range map[string]string{
 		"nothing":                 "Identity",
 		"ReLU":                    "Relu",
-		"ReLU6":                   "Clip",
+		"ReLU6":                   "Mul Clip",
 		"clip":                    "Clip",
 		"clips used twice":        "Relu Clip Add",
 		"hard sigmoid":            "HardSigmoid",
