@@ -83,6 +83,13 @@ func (c *command) replay(ctx context.Context, names []string, weights string) (v
 	}
 	out := verification{OK: true, Allowed: zoo.Tolerance, Engine: e.Name}
 	o := zoo.Options{Weights: weights, Offline: c.offline, NonCommercial: c.noncommercial, Report: p.State}
+	if e.Frozen == engine.FrozenONNXRuntime {
+		o.ONNXRuntime, err = e.ONNXRuntime(ctx)
+		if err != nil {
+			return verification{}, err
+		}
+		out.Engine = "ONNX Runtime " + o.ONNXRuntime.Version()
+	}
 	seen := map[string]bool{} // several checkpoints share an architecture and its golden
 	for i, name := range names {
 		p.State("verifying", int64(i), int64(len(names)))

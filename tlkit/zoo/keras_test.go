@@ -88,7 +88,7 @@ func TestTeachableMachine(t *testing.T) {
 	if err := json.Unmarshal(raw, &g); err != nil || g.Logits == nil {
 		t.Fatal(err)
 	}
-	if relative, problem := n.compare(xla(t), g); problem != "" {
+	if relative, problem := n.compare(n.on(xla(t)), g); problem != "" {
 		t.Errorf("%s (relative %.2g)", problem, relative)
 	}
 	if sum, err := Sum(context.Background(), path); err != nil || sum != n.SHA256 {

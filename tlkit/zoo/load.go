@@ -20,6 +20,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -43,6 +44,9 @@ type Options struct {
 	// Report gets the progress of a download: what is being done, with the bytes done and in
 	// total (0 = unknown). It may be nil.
 	Report func(what string, done, total int64)
+	// ONNXRuntime computes what Verify compares, from the files that Net.ONNX writes; nil = the
+	// backend computes it.
+	ONNXRuntime *onnxruntime.Runtime
 }
 
 // Net is a checkpoint in memory: its row, its tensors, and how pictures are prepared for them. It

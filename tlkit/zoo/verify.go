@@ -19,6 +19,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 )
 
 // Tolerance of Verify, as a fraction of the largest number in the referee's answer. float32 on
@@ -47,12 +48,12 @@ type Verdict struct {
 	Referee  map[string]string // packages that computed the golden, with their versions
 }
 
-// Verify computes on b what PyTorch, torchvision, timm, Keras and ONNX Runtime computed for the
+// Verify computes on b, or on o.ONNXRuntime, what PyTorch, torchvision, timm, Keras and ONNX Runtime computed for the
 // networks called names, and compares. Without names it does so for all. Every architecture is compared
 // with weights made by a formula. A checkpoint that has a golden of its published weights is compared
 // with those too; they are fetched when missing, and skipped with the reason if they cannot be had.
 //
-// Of o it uses Offline, NonCommercial, Answer, Report, and Weights for the file of a single
+// Of o it uses ONNXRuntime, Offline, NonCommercial, Answer, Report, and Weights for the file of a single
 // checkpoint.
 //
 // The error is about the request: an unknown name, a cancelled ctx. A network that computes
@@ -128,7 +129,13 @@ func (o Options) replay(ctx context.Context, b compute.Backend, r Row, g golden.
 		v.Relative, v.Problem = math.Inf(1), err.Error()
 		return v, nil
 	}
-	v.Relative, v.Problem = n.compare(b, g)
+	run := n.on(b)
+	if o.ONNXRuntime != nil {
+		run = func(pictures []float32, count int) (outputs, error) {
+			return n.everythingOn(o.ONNXRuntime, pictures, count)
+		}
+	}
+	v.Relative, v.Problem = n.compare(run, g)
 	v.OK = v.Problem == ""
 	return v, nil
 }
@@ -148,14 +155,19 @@ func formulaFile(r Row, g golden.Golden) (path string, err error) {
 	return f.Name(), nil
 }
 
+// on returns what computes the network on b.
+func (n *Net) on(b compute.Backend) func(pictures []float32, count int) (outputs, error) {
+	return func(pictures []float32, count int) (outputs, error) { return n.everything(b, pictures, count) }
+}
+
 // compare compares tensors, stages, features and logits with a golden, in this order. problem says
 // where the first difference beyond Tolerance is; relative is the difference of features and
 // logits.
-func (n *Net) compare(b compute.Backend, g golden.Golden) (relative float64, problem string) {
+func (n *Net) compare(run func(pictures []float32, count int) (outputs, error), g golden.Golden) (relative float64, problem string) {
 	if problem := n.checksums(g); problem != "" {
 		return math.Inf(1), problem
 	}
-	got, err := n.everything(b, golden.Input(g.Size, g.Pictures), g.Pictures)
+	got, err := run(golden.Input(g.Size, g.Pictures), g.Pictures)
 	if err != nil {
 		return math.Inf(1), err.Error()
 	}
@@ -284,4 +296,44 @@ func (n *Net) everything(b compute.Backend, pictures []float32, count int) (o ou
 		}
 	}
 	return o, nil
+}
+
+// everythingOn is everything on ONNX Runtime.
+func (n *Net) everythingOn(rt *onnxruntime.Runtime, pictures []float32, count int) (o outputs, err error) {
+	o.stages = map[string][]float32{}
+	// Stages and features are files of their own: in one file, each map would be an output that no
+	// operation may be fused across, and it is the fused network that people run.
+	run := func(file []byte, err error) (map[string][]float32, error) {
+		if err != nil {
+			return nil, err
+		}
+		s, err := rt.Session(file, onnxruntime.SessionOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("zoo: %s: %w", n.Row.Name, err)
+		}
+		defer s.Close()
+		size := n.Preset.Size
+		out, err := s.Run(onnxruntime.Tensor{Shape: []int{count, size, size, 3}, Float32: pictures})
+		if err != nil {
+			return nil, fmt.Errorf("zoo: running %s: %w", n.Row.Name, err)
+		}
+		values := map[string][]float32{}
+		for i, v := range s.Outputs() {
+			values[v.Name] = out[i].Float32
+		}
+		return values, nil
+	}
+	var stages []string
+	for _, s := range n.declared.Stages {
+		stages = append(stages, s.Name)
+	}
+	if len(stages) > 0 {
+		o.stages, err = run(n.MapsONNX(stages))
+		if err != nil {
+			return o, err
+		}
+	}
+	whole, err := run(n.ONNX())
+	o.features, o.logits = whole["features"], whole["logits"]
+	return o, err
 }

@@ -144,7 +144,7 @@ func TestGoldenSeesFaults(t *testing.T) {
 			n := formulaNet(t, "resnet18")
 			n.Row.arch = faulty{n.Row.arch, c.stem}
 			g, _, _ := golden.Find("resnet18", golden.Formula)
-			relative, problem := n.compare(pureGo(t), g)
+			relative, problem := n.compare(n.on(pureGo(t)), g)
 			if (c.want == "") != (problem == "") || !strings.HasPrefix(problem, c.want) {
 				t.Errorf("problem %q (relative %.2g), want %q", problem, relative, c.want)
 			}
