@@ -108,6 +108,38 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A session has one thread fewer than it is told, since the caller's works too.
+func TestThreads(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("threads are counted in /proc")
+	}
+	count := func() int {
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(tasks)
+	}
+	rt, model := needRuntime(t), twice(t)
+	for threads, want := range map[int]int{1: 0, 9: 8, 17: 16} {
+		var all []*Session
+		before := count()
+		for range 3 { // Go starts threads of its own now and then
+			s, err := rt.Session(model, SessionOptions{Threads: threads})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, s)
+		}
+		if got := count() - before; got < 3*want || got > 3*want+4 {
+			t.Errorf("three sessions of %d threads: %d more, want %d", threads, got, 3*want)
+		}
+		for _, s := range all {
+			s.Close()
+		}
+	}
+}
+
 func TestRunOnBytes(t *testing.T) {
 	model := encoded(t, &onnx.GraphProto{
 		Input:  []*onnx.ValueInfoProto{port("x", onnx.TensorProto_UINT8, -1)},
@@ -258,6 +290,22 @@ func TestMemoryStaysFlat(t *testing.T) {
 	t.Logf("%d MB after 100 runs, %d after 1,100", before>>20, after>>20)
 	if after > before+16<<20 {
 		t.Errorf("%d MB after 100 runs, %d after 1,100", before>>20, after>>20)
+	}
+	tiny := session(t, twice(t), SessionOptions{Threads: 1})
+	few := func(runs int) int { // shows what is lost with each call
+		for range runs {
+			if _, err := tiny.Run(Tensor{Shape: []int{1, 3}, Float32: x[:3]}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		debug.FreeOSMemory()
+		return resident(t)
+	}
+	before = few(1000)
+	after = few(100_000)
+	t.Logf("%d MB after 1,000 tiny runs, %d after 101,000", before>>20, after>>20)
+	if after > before+16<<20 {
+		t.Errorf("%d MB after 1,000 tiny runs, %d after 101,000", before>>20, after>>20)
 	}
 	model := network(t, 64)
 	open := func(n int) int {
