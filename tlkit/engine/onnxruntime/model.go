@@ -57,9 +57,15 @@ func (v Value) fits(shape []int) bool {
 	return slices.EqualFunc(v.Shape, shape, func(want, got int) bool { return want < 0 || want == got })
 }
 
-// signature reads the inputs and outputs of an ONNX file. The library tells them only after it has
-// made a session, and this binding makes one of its own to ask.
-func signature(model []byte) (inputs, outputs []Value, err error) {
+// signature is what a model takes and returns.
+type signature struct {
+	inputs, outputs []Value
+	reduces         bool // a node adds along an axis of its own choice
+}
+
+// readSignature reads the signature of an ONNX file. The library tells it only after it has made a
+// session, and this binding makes one of its own to ask.
+func readSignature(model []byte) (m signature, err error) {
 	graphs := 0
 	var constants []string
 	err = eachField(model, func(field protowire.Number, graph []byte) error {
@@ -69,6 +75,10 @@ func signature(model []byte) (inputs, outputs []Value, err error) {
 		graphs++
 		return eachField(graph, func(field protowire.Number, data []byte) error {
 			switch field {
+			case 1: // GraphProto.node
+				kind, err := textField(data, 4) // NodeProto.op_type
+				m.reduces = m.reduces || strings.HasPrefix(kind, "Reduce") || kind == "LpNormalization"
+				return err
 			case 5: // GraphProto.initializer
 				name, err := textField(data, 8) // TensorProto.name
 				constants = append(constants, name)
@@ -79,9 +89,9 @@ func signature(model []byte) (inputs, outputs []Value, err error) {
 					return err
 				}
 				if field == 11 {
-					inputs = append(inputs, v)
+					m.inputs = append(m.inputs, v)
 				} else {
-					outputs = append(outputs, v)
+					m.outputs = append(m.outputs, v)
 				}
 			}
 			return nil
@@ -91,15 +101,15 @@ func signature(model []byte) (inputs, outputs []Value, err error) {
 		err = fmt.Errorf("it has %d graphs, want one", graphs)
 	}
 	// Older files list each constant as an input too.
-	inputs = slices.DeleteFunc(inputs, func(v Value) bool { return slices.Contains(constants, v.Name) })
+	m.inputs = slices.DeleteFunc(m.inputs, func(v Value) bool { return slices.Contains(constants, v.Name) })
 	switch {
 	case err != nil:
-	case len(inputs) == 0:
+	case len(m.inputs) == 0:
 		err = errors.New("it has no input")
-	case len(outputs) == 0:
+	case len(m.outputs) == 0:
 		err = errors.New("it has no output")
 	}
-	return inputs, outputs, err
+	return m, err
 }
 
 // valueOf reads a ValueInfoProto.

@@ -40,7 +40,7 @@ func operator(kind string, in []string, out string, attributes map[string][]int6
 	n := &onnx.NodeProto{OpType: kind, Input: in, Output: []string{out}}
 	for name, v := range attributes {
 		a := &onnx.AttributeProto{Name: name, Type: onnx.AttributeProto_INTS, Ints: v}
-		if len(v) == 1 {
+		if len(v) == 1 && name != "axes" {
 			a.Type, a.I, a.Ints = onnx.AttributeProto_INT, v[0], nil
 		}
 		n.Attribute = append(n.Attribute, a)
@@ -106,10 +106,11 @@ func network(t testing.TB, size int64) []byte {
 }
 
 func TestSignature(t *testing.T) {
-	in, out, err := signature(twice(t))
+	m, err := readSignature(twice(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	in, out := m.inputs, m.outputs
 	wantIn := []Value{{"x", Float32, []int{-1, 3}}}
 	wantOut := []Value{{"y", Float32, []int{-1, 3}}, {"sum", Float32, []int{-1, 1}}}
 	if !reflect.DeepEqual(in, wantIn) || !reflect.DeepEqual(out, wantOut) {
@@ -124,23 +125,23 @@ func TestSignature(t *testing.T) {
 func TestSignatureOfNonsense(t *testing.T) {
 	model := twice(t)
 	for n := range model {
-		if in, out, err := signature(model[:n]); err == nil && (len(in) == 0 || len(out) == 0) {
-			t.Errorf("cut to %d bytes: inputs %v, outputs %v, no error", n, in, out)
+		if m, err := readSignature(model[:n]); err == nil && (len(m.inputs) == 0 || len(m.outputs) == 0) {
+			t.Errorf("cut to %d bytes: %+v, no error", n, m)
 		}
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		changed := append([]byte(nil), model...)
 		changed[rng.IntN(len(changed))] ^= byte(1 + rng.IntN(255))
-		_, _, _ = signature(changed) // must not panic
+		_, _ = readSignature(changed) // must not panic
 	}
 	for name, text := range map[string]string{"empty": "", "text": "no model at all", "HTML": "<!doctype html><html></html>"} {
-		if _, _, err := signature([]byte(text)); err == nil {
+		if _, err := readSignature([]byte(text)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	only := encoded(t, &onnx.GraphProto{Output: []*onnx.ValueInfoProto{port("y", onnx.TensorProto_FLOAT, 1)}})
-	if _, _, err := signature(only); err == nil || !strings.Contains(err.Error(), "no input") {
+	if _, err := readSignature(only); err == nil || !strings.Contains(err.Error(), "no input") {
 		t.Errorf("without an input: %v", err)
 	}
 }

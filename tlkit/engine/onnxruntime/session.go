@@ -32,6 +32,7 @@ type SessionOptions struct {
 // Session is a model that is ready to run. Its methods may be called by several goroutines at once.
 type Session struct {
 	inputs, outputs []Value
+	steady          int
 
 	mu     sync.RWMutex // held by runs, so that Close waits for them
 	native native
@@ -43,7 +44,7 @@ var errClosed = errors.New("onnxruntime: the session is closed")
 // Session prepares a model, the content of an ONNX file that holds all its weights. The library copies
 // what it needs: model may be reused as soon as Session returns.
 func (r *Runtime) Session(model []byte, o SessionOptions) (*Session, error) {
-	inputs, outputs, err := signature(model)
+	m, err := readSignature(model)
 	if err != nil {
 		return nil, advice.New(fmt.Errorf("onnxruntime: these %d bytes are no ONNX model: %w", len(model), err), "want the content of an .onnx file")
 	}
@@ -54,11 +55,14 @@ func (r *Runtime) Session(model []byte, o SessionOptions) (*Session, error) {
 		o.Threads = runtime.NumCPU()
 	}
 	if o.Outputs != nil {
-		if outputs, err = chosen(outputs, o.Outputs); err != nil {
+		if m.outputs, err = chosen(m.outputs, o.Outputs); err != nil {
 			return nil, err
 		}
 	}
-	s := &Session{inputs: inputs, outputs: outputs}
+	s := &Session{inputs: m.inputs, outputs: m.outputs, steady: 1}
+	if m.reduces {
+		s.steady = max(2, o.Threads)
+	}
 	s.native, err = newNative(model, s, o.Threads)
 	if err != nil {
 		return nil, fmt.Errorf("onnxruntime: ONNX Runtime %s refuses the model: %w", r.Version(), tidy(err))
@@ -95,6 +99,12 @@ func (s *Session) Inputs() []Value { return slices.Clone(s.inputs) }
 
 // Outputs returns what Run returns, in order.
 func (s *Session) Outputs() []Value { return slices.Clone(s.outputs) }
+
+// SteadyBatch returns the number of rows from which on the bits of a row's outputs do not depend on how
+// many rows are computed together, nor on what runs at the same time. It is 1, or more for a model with a
+// sum or a mean along an axis: ONNX Runtime adds in another order where the rows are fewer than two, or
+// than the threads. Cached rows must be computed in batches of at least so many; repeat a row to fill one.
+func (s *Session) SteadyBatch() int { return s.steady }
 
 // Run computes the outputs for the inputs, both in the order of [Session.Inputs] and
 // [Session.Outputs]. It returns new slices and keeps none of the given ones.
