@@ -63,6 +63,19 @@ type signature struct {
 	reduces         bool // a node adds along an axis of its own choice
 }
 
+// byRow reports whether the first axis of the only input and of all outputs is the batch, of any length.
+func (m signature) byRow() bool {
+	if len(m.inputs) != 1 {
+		return false
+	}
+	for _, v := range append(slices.Clone(m.outputs), m.inputs...) {
+		if len(v.Shape) < 2 || v.Shape[0] >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // readSignature reads the signature of an ONNX file. The library tells it only after it has made a
 // session, and this binding makes one of its own to ask.
 func readSignature(model []byte) (m signature, err error) {

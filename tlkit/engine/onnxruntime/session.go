@@ -32,7 +32,7 @@ type SessionOptions struct {
 // Session is a model that is ready to run. Its methods may be called by several goroutines at once.
 type Session struct {
 	inputs, outputs []Value
-	steady          int
+	fewest          int // rows of a run, see filled
 
 	mu     sync.RWMutex // held by runs, so that Close waits for them
 	native native
@@ -59,9 +59,9 @@ func (r *Runtime) Session(model []byte, o SessionOptions) (*Session, error) {
 			return nil, err
 		}
 	}
-	s := &Session{inputs: m.inputs, outputs: m.outputs, steady: 1}
-	if m.reduces {
-		s.steady = max(2, o.Threads)
+	s := &Session{inputs: m.inputs, outputs: m.outputs}
+	if m.reduces && m.byRow() {
+		s.fewest = max(2, o.Threads)
 	}
 	s.native, err = newNative(model, s, o.Threads)
 	if err != nil {
@@ -100,14 +100,11 @@ func (s *Session) Inputs() []Value { return slices.Clone(s.inputs) }
 // Outputs returns what Run returns, in order.
 func (s *Session) Outputs() []Value { return slices.Clone(s.outputs) }
 
-// SteadyBatch returns the number of rows from which on the bits of a row's outputs do not depend on how
-// many rows are computed together, nor on what runs at the same time. It is 1, or more for a model with a
-// sum or a mean along an axis: ONNX Runtime adds in another order where the rows are fewer than two, or
-// than the threads. Cached rows must be computed in batches of at least so many; repeat a row to fill one.
-func (s *Session) SteadyBatch() int { return s.steady }
-
 // Run computes the outputs for the inputs, both in the order of [Session.Inputs] and
 // [Session.Outputs]. It returns new slices and keeps none of the given ones.
+//
+// Where the first axis of everything is the batch, of any length, the bits of a row's outputs do not
+// depend on how many rows are computed together, on Threads, nor on what runs at the same time.
 func (s *Session) Run(inputs ...Tensor) ([]Tensor, error) {
 	if len(inputs) != len(s.inputs) {
 		return nil, fmt.Errorf("onnxruntime: %d inputs, want %d: %s", len(inputs), len(s.inputs), listed(s.inputs))
@@ -122,11 +119,49 @@ func (s *Session) Run(inputs ...Tensor) ([]Tensor, error) {
 	if s.closed {
 		return nil, errClosed
 	}
+	given := inputs
+	if len(inputs) == 1 && inputs[0].Shape[0] < s.fewest {
+		inputs = []Tensor{inputs[0].filled(s.fewest)}
+	}
 	out, err := s.native.run(inputs, len(s.outputs))
 	if err != nil {
 		return nil, fmt.Errorf("onnxruntime: %w", tidy(err))
 	}
+	for i := range out {
+		if len(inputs) == 1 && inputs[0].Shape[0] != given[0].Shape[0] {
+			out[i] = out[i].first(given[0].Shape[0], s.fewest)
+		}
+	}
 	return out, nil
+}
+
+// filled returns the tensor with its last row repeated until there are so many. ONNX Runtime adds along
+// an axis in another order where the rows are fewer than two, or than the threads: a picture alone would
+// have other last digits than in a batch.
+func (t Tensor) filled(rows int) Tensor {
+	n := t.Shape[0]
+	shape := append([]int{rows}, t.Shape[1:]...)
+	if t.Uint8 != nil {
+		return Tensor{Shape: shape, Uint8: repeated(t.Uint8, n, rows)}
+	}
+	return Tensor{Shape: shape, Float32: repeated(t.Float32, n, rows)}
+}
+
+func repeated[T any](values []T, n, rows int) []T {
+	one := len(values) / n
+	out := make([]T, 0, rows*one)
+	out = append(out, values...)
+	for range rows - n {
+		out = append(out, values[(n-1)*one:]...)
+	}
+	return out
+}
+
+// first returns what belongs to the first n of the rows.
+func (t Tensor) first(n, rows int) Tensor {
+	t.Shape = append([]int{t.Shape[0] / rows * n}, t.Shape[1:]...)
+	t.Float32, t.Uint8 = t.Float32[:len(t.Float32)/rows*n], t.Uint8[:len(t.Uint8)/rows*n]
+	return t
 }
 
 // Close frees the session, after the runs that have begun. It may be called twice.
