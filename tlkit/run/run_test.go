@@ -63,6 +63,22 @@ func TestMainJob(t *testing.T) {
 	if err != nil || len(history.Series(curves.Folds, curves.Accuracy)) < 2 {
 		t.Errorf("history: %v, %d points", err, len(history.Points))
 	}
+	parts := map[string]bool{}
+	for _, phase := range first.Phases {
+		sum := 0.0
+		for _, part := range phase.Parts {
+			parts[part.Name] = true
+			sum += part.Seconds
+		}
+		if sum > phase.Seconds+1e-9 {
+			t.Errorf("phase %s took %v s, its parts %v s", phase.Name, phase.Seconds, sum)
+		}
+	}
+	for _, want := range []string{"opening data", "loading weights", "opening engine", "extracting features", "choosing the head on folds", "drawing the figures"} {
+		if !parts[want] {
+			t.Errorf("the time of %q is not told: %v", want, parts)
+		}
+	}
 	if !said.has("out-of-fold") {
 		t.Errorf("the plan's reasons were not reported: %q", said.lines)
 	}

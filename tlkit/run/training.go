@@ -16,6 +16,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
@@ -245,6 +246,7 @@ func (t *training) closeHistory(failed error) error {
 
 // tune trains the backbone with the fitted head.
 func (t *training) tune(ctx context.Context) (err error) {
+	t.opened.frozen = features.Backbone{} // nothing needs it from here on, and its program takes memory
 	t.tuned, err = t.finetune(ctx)
 	if err != nil {
 		return err
