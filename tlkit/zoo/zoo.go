@@ -7,6 +7,10 @@
 //	x, err := net.NewExtractor(backend, 32)                  // compiled for 32 pictures at a time
 //	features, logits, err := x.Run(pictures)                 // [32,S,S,3], prepared by net.Preset
 //
+// As an ONNX file it runs on ONNX Runtime, a browser or a phone:
+//
+//	file, err := net.ONNX() // takes the same pictures, returns the same features and logits
+//
 // An .onnx file of your own is a network too. Such a file does not say how pictures are prepared
 // for it, so you must:
 //

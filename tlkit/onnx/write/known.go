@@ -45,48 +45,22 @@ func moves(op compute.OpType) bool {
 
 // compute runs the operations in front of some nodes and keeps their values.
 func (f *function) compute(wanted []*node) error {
-	backend := f.builder.backend
-	b := backend.Builder("known")
-	main := b.Main()
-	added := map[*node]compute.Value{}
-	var inputs []compute.Buffer
+	b := f.builder.backend.Builder("known")
+	r := &replayer{backend: f.builder.backend, to: b.Main(), added: map[*node]compute.Value{}}
 	defer func() {
-		for _, buffer := range inputs {
+		for _, buffer := range r.inputs {
 			_ = buffer.Finalize()
 		}
 	}()
-	var add func(n *node) (compute.Value, error)
-	add = func(n *node) (v compute.Value, err error) {
-		if v, ok := added[n]; ok {
-			return v, nil
-		}
-		defer func() { added[n] = v }()
-		if n.op == opParameter {
-			buffer, err := backend.BufferFromFlatData(0, n.flat, n.shape)
-			if err != nil {
-				return nil, err
-			}
-			inputs = append(inputs, buffer)
-			return main.Parameter(fmt.Sprint("weight", len(inputs)), n.shape, nil)
-		}
-		in := make([]compute.Value, len(n.in))
-		for i, x := range n.in {
-			in[i], err = add(x)
-			if err != nil {
-				return nil, err
-			}
-		}
-		return n.again(main, in)
-	}
 	results := make([]compute.Value, len(wanted))
-	var err error
 	for i, n := range wanted {
-		results[i], err = add(n)
+		v, err := r.add(n)
 		if err != nil {
 			return fmt.Errorf("write: computing %s of weights: %w", n.op, err)
 		}
+		results[i] = v
 	}
-	if err := main.Return(results, nil); err != nil {
+	if err := r.to.Return(results, nil); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	program, err := b.Compile()
@@ -94,7 +68,7 @@ func (f *function) compute(wanted []*node) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	defer program.Finalize()
-	values, err := program.Execute(inputs, nil, 0)
+	values, err := program.Execute(r.inputs, nil, 0)
 	if err != nil {
 		return fmt.Errorf("write: computing with the weights: %w", err)
 	}
@@ -105,6 +79,43 @@ func (f *function) compute(wanted []*node) error {
 		}
 	}
 	return nil
+}
+
+// replayer adds recorded operations to a function that is run.
+type replayer struct {
+	backend compute.Backend
+	to      compute.Function
+	added   map[*node]compute.Value
+	inputs  []compute.Buffer // the weights that are needed
+}
+
+func (r *replayer) add(n *node) (v compute.Value, err error) {
+	if v, ok := r.added[n]; ok {
+		return v, nil
+	}
+	if n.op == opParameter {
+		buffer, err := r.backend.BufferFromFlatData(0, n.flat, n.shape)
+		if err != nil {
+			return nil, err
+		}
+		r.inputs = append(r.inputs, buffer)
+		v, err = r.to.Parameter(fmt.Sprint("weight", len(r.inputs)), n.shape, nil)
+		if err != nil {
+			return nil, err
+		}
+		r.added[n] = v
+		return v, nil
+	}
+	in := make([]compute.Value, len(n.in))
+	for i, x := range n.in {
+		in[i], err = r.add(x)
+		if err != nil {
+			return nil, err
+		}
+	}
+	v, err = n.again(r.to, in)
+	r.added[n] = v
+	return v, err
 }
 
 // flatOf reads a buffer and frees it.

@@ -87,37 +87,17 @@ func (l *lowering) operation(n *node) (value, error) {
 	for i, x := range n.in {
 		in[i] = l.values[x]
 	}
-	shape, dtype := n.shape.Dimensions, n.shape.DType
+	shape := n.shape.Dimensions
 	if op, ok := pointwise[n.op]; ok {
-		return l.places(op, dtype, shape, in...), nil
+		return l.places(op, n.shape.DType, shape, in...), nil
 	}
 	if op, ok := reductions[n.op]; ok {
 		return l.reduce(n, op, in[0])
 	}
-	one := func() value { return plain(scalar(1), nil) }
+	if v, ok := l.composed(n, in); ok {
+		return v, nil
+	}
 	switch n.op {
-	case compute.OpTypeIdentity:
-		return in[0], nil
-	case compute.OpTypeNotEqual:
-		return l.places("Not", dtype, shape, l.places("Equal", dtype, shape, in...)), nil
-	case compute.OpTypeIsFinite:
-		return l.places("LessOrEqual", dtype, shape, l.places("Abs", dtypes.Float32, shape, in[0]), plain(scalar(math.MaxFloat32), nil)), nil
-	case compute.OpTypeRsqrt:
-		return l.places("Reciprocal", dtype, shape, l.places("Sqrt", dtype, shape, in[0])), nil
-	case compute.OpTypeLog1p:
-		return l.places("Log", dtype, shape, l.places("Add", dtype, shape, in[0], one())), nil
-	case compute.OpTypeExpm1:
-		return l.places("Sub", dtype, shape, l.places("Exp", dtype, shape, in[0]), one()), nil
-	case compute.OpTypeClamp:
-		return l.places("Min", dtype, shape, l.places("Max", dtype, shape, in[1], in[0]), in[2]), nil
-	case compute.OpTypeRem:
-		v := l.places("Mod", dtype, shape, in...)
-		v.wire.made.attrs = map[string]any{"fmod": 1}
-		return v, nil
-	case compute.OpTypeConvertDType:
-		v := l.places("Cast", dtype, shape, in[0])
-		v.wire.made.attrs = map[string]any{"to": int(onnxType(dtype))}
-		return v, nil
 	case compute.OpTypeReshape:
 		return l.reshape(in[0], shape), nil
 	case compute.OpTypeTranspose:
@@ -148,6 +128,37 @@ func (l *lowering) operation(n *node) (value, error) {
 		return l.argMinMax(n, in[0])
 	}
 	return value{}, n.refuse("")
+}
+
+// composed lowers operations that are made of pointwise ones; ok is false for others.
+func (l *lowering) composed(n *node, in []value) (v value, ok bool) {
+	shape, dtype := n.shape.Dimensions, n.shape.DType
+	one := plain(scalar(1), nil)
+	switch n.op {
+	case compute.OpTypeIdentity:
+		return in[0], true
+	case compute.OpTypeNotEqual:
+		return l.places("Not", dtype, shape, l.places("Equal", dtype, shape, in...)), true
+	case compute.OpTypeIsFinite:
+		return l.places("LessOrEqual", dtype, shape, l.places("Abs", dtypes.Float32, shape, in[0]), plain(scalar(math.MaxFloat32), nil)), true
+	case compute.OpTypeRsqrt:
+		return l.places("Reciprocal", dtype, shape, l.places("Sqrt", dtype, shape, in[0])), true
+	case compute.OpTypeLog1p:
+		return l.places("Log", dtype, shape, l.places("Add", dtype, shape, in[0], one)), true
+	case compute.OpTypeExpm1:
+		return l.places("Sub", dtype, shape, l.places("Exp", dtype, shape, in[0]), one), true
+	case compute.OpTypeClamp:
+		return l.places("Min", dtype, shape, l.places("Max", dtype, shape, in[1], in[0]), in[2]), true
+	case compute.OpTypeRem:
+		v := l.places("Mod", dtype, shape, in...)
+		v.wire.made.attrs = map[string]any{"fmod": 1}
+		return v, true
+	case compute.OpTypeConvertDType:
+		v := l.places("Cast", dtype, shape, in[0])
+		v.wire.made.attrs = map[string]any{"to": int(onnxType(dtype))}
+		return v, true
+	}
+	return value{}, false
 }
 
 func (n *node) refuse(reason string, args ...any) error {
