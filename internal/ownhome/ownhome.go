@@ -24,6 +24,9 @@ import (
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 )
 
+// backendVar is a value of GOMLX_BACKEND to run the tests with, which otherwise run without one.
+const backendVar = "TLKIT_TEST_BACKEND"
+
 // marker is set where a parent process has moved already.
 const marker = "TLKIT_TEST_HOME"
 
@@ -50,6 +53,9 @@ func enter(home string) error {
 	set, err := pinned()
 	if err != nil {
 		return err
+	}
+	if backend := os.Getenv(backendVar); backend != "" {
+		set["GOMLX_BACKEND"] = backend
 	}
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); personal(name) {

@@ -20,6 +20,7 @@ import (
 // chosen today, and a form that is not possible here is chosen anew.
 func TestARepeatedRunKeepsItsForm(t *testing.T) {
 	folder, work := testpictures.Shapes(t, []string{"discs", "bars"}, 12), t.TempDir()
+	t.Setenv(engine.BackendVar, "") // both runtimes
 	// Weights of its own: no other test has left rows in the cache.
 	row, err := zoo.Find("resnet20_cifar10")
 	if err != nil {

@@ -350,6 +350,7 @@ func TestMistakesMoveNoRunAside(t *testing.T) {
 }
 
 func TestPlainGoIsNoAccident(t *testing.T) {
+	t.Setenv(engine.BackendVar, "")
 	t.Setenv(engine.PlainGoVar, "")
 	t.Setenv("TLKIT_CACHE", t.TempDir()) // without the plugin
 	folder := testpictures.Shapes(t, []string{"discs", "bars"}, 4)
