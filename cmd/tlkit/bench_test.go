@@ -26,6 +26,10 @@ func TestBenchSaysWhatItMeasured(t *testing.T) {
 	if figures := one[[]bench.Figure](t, out); status != 0 || len(figures) != 2 || figures[0].Unit != "s" {
 		t.Errorf("status %d, %s, %s", status, out, errs)
 	}
+	status, out, _ = tlkit(t, "bench", "head", "--data", "insects", "--markdown")
+	if status != 0 || !strings.Contains(out, "| what | tlkit | command |\n") || strings.Count(out, "`tlkit bench head` |\n") != 2 {
+		t.Errorf("status %d, %s", status, out)
+	}
 	if status, _, errs := tlkit(t, "bench", "finetune"); status != 1 || !strings.Contains(errs, "--python PY") {
 		t.Errorf("without a peer: status %d, %s", status, errs)
 	}

@@ -90,7 +90,8 @@ func (f Figure) String() string {
 	return s
 }
 
-// Markdown returns figures that were measured on m as the table of the README.
+// Markdown returns figures that were measured on m as the table of the README, without the parts of
+// the job.
 func (m Machine) Markdown(figures []Figure) string {
 	var columns []Peer
 	for _, p := range []Peer{torch, torchJIT, onnxRuntime, plainGoNB, otherWay} {
@@ -109,6 +110,9 @@ func (m Machine) Markdown(figures []Figure) string {
 	line(append(head, "command")...)
 	line(append(rule, "---")...)
 	for _, f := range figures {
+		if f.What == jobPart {
+			continue
+		}
 		row := []string{strings.ReplaceAll(f.Name, "|", "/"), number(f.Ours) + " " + f.Unit}
 		python := ""
 		for _, p := range columns {

@@ -31,7 +31,7 @@ func TestMarkdown(t *testing.T) {
 	forward := Figure{What: "forward", Name: "forward resnet18", Ours: 50, Unit: picturesPerSecond}.
 		against(torch, "torch 2", 25).against(torchJIT, "torch jit 2", 40).against(onnxRuntime, "onnxruntime 1", 100)
 	job := Figure{What: "job", Name: "job a|b", Ours: 1.234, Unit: "s"}
-	got := m.Markdown([]Figure{forward, job})
+	got := m.Markdown([]Figure{forward, job, {What: jobPart, Name: "figures", Ours: 1, Unit: "s"}})
 	const want = "P 1 with AVX2, 2 cores, linux/amd64; go1, torch 2, onnxruntime 1\n\n" +
 		"| what | tlkit | PyTorch | PyTorch, frozen jit | ONNX Runtime | command |\n" +
 		"| --- | --- | --- | --- | --- | --- |\n" +

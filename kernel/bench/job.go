@@ -50,10 +50,13 @@ func (s *session) job(ctx context.Context) (first float64, err error) {
 	return first, nil
 }
 
+// jobPart is the kind of figures that say where the time of a job went.
+const jobPart = "job part"
+
 // parts tells where the seconds of a training went.
 func (s *session) parts(name string, seconds float64, r run.Result) {
 	part := func(what string, seconds float64) {
-		s.add(Figure{What: "job part", Name: "  " + what, Model: r.Model, Ours: seconds, Unit: "s", Note: "of " + name})
+		s.add(Figure{What: jobPart, Name: "  " + what, Model: r.Model, Ours: seconds, Unit: "s", Note: "of " + name})
 	}
 	part("process start and end", seconds-r.Seconds)
 	for _, phase := range r.Phases {
