@@ -17,7 +17,7 @@ const (
 	torchJIT    Peer = "torch_jit"   // PyTorch: traced, frozen, optimised for inference
 	onnxRuntime Peer = "onnxruntime" // Python's, on PyTorch's own export or on the same file
 	plainGoNB   Peer = "gonb"
-	otherWay   Peer = "tlkit"
+	otherWay    Peer = "tlkit"
 )
 
 // Figure is one measured number, next to those of the peers from the same run.
