@@ -3,6 +3,7 @@ package fetch
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -279,4 +280,28 @@ func TestUnwritableCache(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "TLKIT_CACHE") {
 		t.Errorf("err = %v, want one that says what to set", err)
 	}
+}
+
+// An interrupt while a file of the cache is read is an interrupt, and not a file that is missing.
+func TestInterruptedReadingIsNoAbsence(t *testing.T) {
+	root := freshCache(t)
+	data := someBytes(5000)
+	f := File{Name: "x.so", SHA256: sumOf(data), Bytes: 5000}
+	drop := filepath.Join(root, "incoming", "x.so")
+	os.MkdirAll(filepath.Dir(drop), 0o700)
+	os.WriteFile(drop, data, 0o600)
+	p, err := f.Get(t.Context(), Options{Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(root, "stamps")); err != nil { // it must be read
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	os.Remove(drop)
+	if _, err := f.Get(ctx, Options{Offline: true}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrOffline) {
+		t.Errorf("interrupted: %v", err)
+	}
+	mustHold(t, p, data)
 }

@@ -163,6 +163,10 @@ func (f File) Get(ctx context.Context, o Options) (string, error) {
 	if all.path != "" {
 		return all.path, nil
 	}
+	// What was not read to the end is neither missing nor damaged.
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("fetch: %s: %w", f.Name, err)
+	}
 	damage := all.setAside()
 	p, err := f.bring(ctx, o, damage)
 	if err == nil && o.Note != nil {
@@ -201,6 +205,9 @@ func (f File) bring(ctx context.Context, o Options, damage []error) (string, err
 	}
 	if err != nil {
 		causes = append(causes, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("fetch: %s: stopped: %w", f.Name, err)
 	}
 	if o.Offline {
 		return "", f.missing(append(causes, ErrOffline))

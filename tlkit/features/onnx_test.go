@@ -34,6 +34,7 @@ func formulaNet(t *testing.T, name string) *zoo.Net {
 
 func needRuntime(t *testing.T) *engine.Engine {
 	t.Helper()
+	t.Setenv(engine.BackendVar, "") // both runtimes
 	if _, err := onnxruntime.Find(); err != nil {
 		if _, err := onnxruntime.Install(t.Context(), onnxruntime.Options{}); err != nil {
 			t.Skip(err)
