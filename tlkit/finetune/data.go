@@ -115,13 +115,17 @@ func (d Data) identity(p Plan) (map[string]string, error) {
 			return nil, fmt.Errorf("finetune: %w", err)
 		}
 	}
-	return map[string]string{
+	of := map[string]string{
 		"plan": string(plan), "network": d.Net.Row.Name + " " + d.Net.Identity(), "preset": d.Net.Preset.Digest(), "pictures": fmt.Sprintf("%d, %x", len(d.Train), pictures.Sum(nil)),
 		"head": fmt.Sprintf("%x", start.Sum(nil)), "engine": d.Engine.Identity(),
 		// Increase this when a step changes the order of its sums: a training that began with the
 		// old order cannot end with the same bits.
 		"arithmetic": "2",
-	}, nil
+	}
+	if forms := p.forms(d.Net, d.Engine.Name); forms != "" {
+		of["form"] = forms
+	}
+	return of, nil
 }
 
 // item returns the index in Train of the picture of a row of Features.

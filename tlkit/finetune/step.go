@@ -37,7 +37,7 @@ func (t *tuner) microbatch() int {
 		return n // norms need the whole batch
 	case t.plan.Microbatch > 0:
 		return min(t.plan.Microbatch, n)
-	case t.engine != "xla:cpu" || t.width() < largeInput:
+	case t.engine.Name != "xla:cpu" || t.width() < largeInput:
 		return n
 	}
 	pieces := (n + cachedPictures - 1) / cachedPictures
@@ -214,9 +214,9 @@ func piece(values []float32, start, n int, row ...int) *tensors.Tensor {
 
 // called runs one of the programs over so many pictures and frees its arguments.
 func (t *tuner) called(program *model.Exec, pictures int, args []any) ([]*tensors.Tensor, error) {
-	out, err := program.Call(args...)
+	out, err := t.call(program, args...)
 	finalize(args)
-	if m, ok := outOfMemory(err, pictures, freeMemory(t.engine)); ok {
+	if m, ok := outOfMemory(err, pictures, freeMemory(t.engine.Name)); ok {
 		m.Whole = len(t.statistics) > 0
 		return nil, m
 	}
@@ -242,7 +242,11 @@ func (t *tuner) compiled() (err error) {
 	if program == nil {
 		program = t.gather
 		inputs = append(inputs, shapes.Make(dtypes.Bool), f())
-		if _, err := t.apply.Compile(f(), now); err != nil {
+		err := t.engine.Compile(t.form, func() error {
+			_, err := t.apply.Compile(f(), now)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	} else {
@@ -251,6 +255,8 @@ func (t *tuner) compiled() (err error) {
 	if t.plan.Dropout > 0 {
 		inputs = append(inputs, f(t.micro, t.net.Row.Features))
 	}
-	_, err = program.Compile(inputs...)
-	return err
+	return t.engine.Compile(t.form, func() error {
+		_, err := program.Compile(inputs...)
+		return err
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
@@ -150,7 +151,7 @@ func TestMicrobatchIsChosen(t *testing.T) {
 		{"xla:cuda", []int{224, 224, 3}, 32, 6, nil, 6},            // unless the plan sets it
 		{"xla:cpu", []int{224, 224, 3}, 32, 0, []string{"bn"}, 32}, // norms follow the batch
 	} {
-		tu := &tuner{plan: Plan{Batch: c.batch, Microbatch: c.asks}, engine: c.engine, input: c.in, statistics: c.statistics}
+		tu := &tuner{plan: Plan{Batch: c.batch, Microbatch: c.asks}, engine: &engine.Engine{Name: c.engine}, input: c.in, statistics: c.statistics}
 		if got := tu.microbatch(); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}

@@ -34,7 +34,8 @@ type tuner struct {
 	// Shape of one picture's input: [S, S, 3], or the output map of the last frozen stage.
 	input  []int
 	border string // the last frozen stage; "" = none
-	engine string
+	engine *engine.Engine
+	form   engine.Form // of the programs
 
 	store      *model.Store
 	params     []optim.Param
@@ -61,8 +62,9 @@ func stages(net *zoo.Net) []string {
 // Programs are compiled when first called.
 func newTuner(net *zoo.Net, e *engine.Engine, o objective, h *head.Linear, p Plan) (t *tuner, err error) {
 	defer caught(&err, "building the training step")
-	t = &tuner{objective: o, plan: p, net: net, engine: e.Name, store: model.NewStore(), start: map[string][]float32{}}
+	t = &tuner{objective: o, plan: p, net: net, engine: e, store: model.NewStore(), start: map[string][]float32{}}
 	t.border = p.border(net)
+	t.form.Convolutions = convolutions(net, t.border, e.Name)
 	t.input = t.inputShape()
 	if err := t.createBackbone(); err != nil {
 		return nil, err
@@ -253,6 +255,15 @@ func (t *tuner) logits(scope *model.Scope, features *graph.Node) *graph.Node {
 	return graph.Add(graph.Einsum("nc,kc->nk", features, w), graph.Reshape(b, 1, -1))
 }
 
+// call runs one of the programs, which is compiled in the form of the tuner when it is first called.
+func (t *tuner) call(program *model.Exec, args ...any) (out []*tensors.Tensor, err error) {
+	err = t.engine.Compile(t.form, func() error {
+		out, err = program.Call(args...)
+		return err
+	})
+	return out, err
+}
+
 func finalize(args []any) {
 	for _, a := range args {
 		a.(*tensors.Tensor).MustFinalizeAll()
@@ -263,13 +274,13 @@ func finalize(args []any) {
 func (t *tuner) predict(x []float32) (logits []float32, err error) {
 	defer caught(&err, "running the network")
 	input := tensors.FromFlatDataAndDimensions(x, append([]int{t.plan.Batch}, t.input...)...)
-	out, err := t.eval.Call1(input)
+	out, err := t.call(t.eval, input)
 	input.MustFinalizeAll()
 	if err != nil {
 		return nil, fmt.Errorf("finetune: %w", err)
 	}
-	defer out.MustFinalizeAll()
-	return tensors.CopyFlatData[float32](out)
+	defer free(out)
+	return tensors.CopyFlatData[float32](out[0])
 }
 
 // follow updates the running statistics from a batch with this momentum.
@@ -277,12 +288,12 @@ func (t *tuner) follow(b *batch, momentum float32) (err error) {
 	defer caught(&err, "estimating statistics")
 	n := t.plan.Batch
 	args := []any{tensors.FromFlatDataAndDimensions(b.x, append([]int{n}, t.input...)...), tensors.FromFlatDataAndDimensions(b.rows, n), tensors.FromScalar(momentum)}
-	out, err := t.estimate.Call1(args...)
+	out, err := t.call(t.estimate, args...)
 	finalize(args)
 	if err != nil {
 		return fmt.Errorf("finetune: %w", err)
 	}
-	out.MustFinalizeAll()
+	free(out)
 	return nil
 }
 
