@@ -384,15 +384,17 @@ func (m *measuring) time(form engine.Form, rate float64) bool {
 	if m.all {
 		return true
 	}
-	return m.long() && time.Since(m.began).Seconds()+cost(form) <= m.budgetAt(rate)
+	return m.long() && time.Since(m.began).Seconds()+cost(form, rate) <= m.budgetAt(rate)
 }
 
-// cost estimates the seconds that trying a form takes.
-func cost(form engine.Form) float64 {
-	if form.Runtime == engine.ONNXRuntime {
-		return 0.2
+// cost estimates the seconds that trying a form takes, where so many pictures take a second: opening
+// it, a first call and a timed one, or as many as fit into the time of a fast network.
+func cost(form engine.Form, rate float64) float64 {
+	opening := 0.1
+	if form.Runtime != engine.ONNXRuntime {
+		opening = 1.3 // mostly compiling
 	}
-	return 1.5 // mostly compiling
+	return opening + max(2*float64(form.Batch*max(form.Side, 1))/rate, timingSeconds)
 }
 
 // fastest returns the trial to take, nil before the first.
@@ -415,10 +417,12 @@ func better(t, than engine.Trial) bool {
 	return t.Rate > leastGain*than.Rate
 }
 
-// The timing of one form: the fastest call of some, because other programs can only slow it down.
+// The timing of one form: the fastest call of some, because other programs can only slow it down. A
+// call of a slow network is long enough to count alone.
 const (
 	timingSeconds = 0.15
 	timingCalls   = 3
+	timingMost    = 0.4
 )
 
 // try opens a form, compares it with the usual one and times it.
@@ -470,7 +474,10 @@ func (m *measuring) rate(b Backbone, run func([]float32) ([]float32, error)) (fl
 		return 0, err
 	}
 	fastest, began := math.Inf(1), time.Now()
-	for k := 0; k < timingCalls || time.Since(began).Seconds() < timingSeconds; k++ {
+	for k := 0; k == 0 || time.Since(began).Seconds() < timingMost; k++ {
+		if k >= timingCalls && time.Since(began).Seconds() >= timingSeconds {
+			break
+		}
 		if err := m.ctx.Err(); err != nil {
 			return 0, err
 		}
