@@ -61,7 +61,7 @@ time; this command takes the time to measure everything.`,
 
 // sayTuned prints the forms of one network, in the order in which they were measured.
 func (c *command) sayTuned(t bench.Tuned) {
-	table := show.Table{Header: []string{"form", "pictures/s", "opens in", ""}}
+	table := show.Table{Left: 1, Header: []string{"form", "pictures/s", "opens in", ""}}
 	for _, trial := range t.Trials {
 		row := []string{trial.Form.String(), fmt.Sprintf("%.1f", trial.Rate), fmt.Sprintf("%.2f s", trial.Opening), ""}
 		switch {
