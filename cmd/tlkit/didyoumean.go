@@ -106,6 +106,8 @@ func valueWords(kind string) string {
 		return "a whole number, 0 or more"
 	case "float64":
 		return "a number"
+	case formKind:
+		return "xla or onnxruntime, then any of convolutions=eigen, batch=N and side=N, as in onnxruntime,batch=2,side=2"
 	case "duration":
 		return "a time such as 90s or 5m"
 	}

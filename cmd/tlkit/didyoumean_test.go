@@ -40,6 +40,7 @@ func TestDidYouMean(t *testing.T) {
 		{"train --mixup x --finetune 1", []string{`--mixup is "x", want a number`}},
 		{"train -z", []string{"unknown flag -z"}},
 		{"train --seed abc", []string{`--seed is "abc"`, "whole number"}},
+		{"train --form tensorrt", []string{`--form is "tensorrt", want xla or onnxruntime`}},
 		{"train --bad-limit x", []string{`--bad-limit is "x", want a number`}},
 		{"train --seeds 0", []string{"--seeds is 0, want 1 or more"}},
 		{"train --seeds -3", []string{"--seeds is -3"}},

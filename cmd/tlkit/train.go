@@ -33,9 +33,27 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	formFlag(cmd, &s.Form)
 }
 
+// formValue is a form as a flag.
+type formValue engine.Form
+
+func (f *formValue) String() string {
+	text, _ := engine.Form(*f).MarshalText()
+	return string(text)
+}
+
+func (f *formValue) Set(text string) (err error) {
+	*(*engine.Form)(f), err = engine.ParseForm(text)
+	return err
+}
+
+// Type is the word in the help, and for valueWords.
+func (f *formValue) Type() string { return formKind }
+
+const formKind = "form"
+
 // formFlag is the flag of every command that runs frozen networks.
 func formFlag(cmd *cobra.Command, form *engine.Form) {
-	cmd.Flags().TextVar(form, "form", engine.Form{}, "how frozen networks run, as in onnxruntime,batch=2,side=2 (default: the fastest, see bench tune)")
+	cmd.Flags().Var((*formValue)(form), "form", "how frozen networks run, as in onnxruntime,batch=2,side=2 (default: the fastest, see bench tune)")
 }
 
 // dataFlags are the flags of every command that opens labelled pictures.

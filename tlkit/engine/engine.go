@@ -69,6 +69,7 @@ type Engine struct {
 
 	share *shared
 	once  sync.Once
+	noted sync.Once // what is wrong with ONNX Runtime
 }
 
 // BackendVar is the environment variable GOMLX_BACKEND, which chooses the backend: "xla:cpu",

@@ -57,6 +57,9 @@ func (e *Engine) Library(ctx context.Context) (*onnxruntime.Library, error) {
 		return nil, fmt.Errorf("engine: ONNX Runtime is not used: %s", why)
 	}
 	l, err := findRuntime(ctx, e.library)
+	if err != nil && !errors.Is(err, onnxruntime.ErrNotInstalled) {
+		e.without(err)
+	}
 	if errors.Is(err, onnxruntime.ErrNotInstalled) && e.install.Install && (e.Frozen == FrozenONNXRuntime || !failedLately()) {
 		l, err = onnxruntime.Install(ctx, onnxruntime.Options{Report: e.install.Report, Note: e.install.Note})
 		if err != nil && ctx.Err() == nil {
@@ -95,7 +98,18 @@ func (e *Engine) ONNXRuntime(ctx context.Context) (*onnxruntime.Runtime, error) 
 	if err != nil {
 		return nil, err
 	}
-	return onnxruntime.Open(ctx, l)
+	rt, err := onnxruntime.Open(ctx, l)
+	if err != nil {
+		e.without(err)
+	}
+	return rt, err
+}
+
+// without notes, once, that networks run without an ONNX Runtime that is here.
+func (e *Engine) without(err error) {
+	if note := e.install.Note; note != nil && e.Frozen == FrozenEither {
+		e.noted.Do(func() { note("ONNX Runtime is not used: " + oneLine(err)) })
+	}
 }
 
 // unused says why no network runs on ONNX Runtime; "" if one may.

@@ -45,7 +45,7 @@ func (k Kept) Rate() float64 {
 
 // formsFormat is the version of the files of kept forms. They lie beside the compile cache, one for
 // each program and identity of the engine.
-const formsFormat = "tlkit form 1\n"
+const formsFormat = "tlkit form 2\n"
 
 // keptFile is a file of a kept form: a torn or changed one does not agree with its sum.
 type keptFile struct {

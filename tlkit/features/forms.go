@@ -2,6 +2,7 @@ package features
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -333,6 +334,8 @@ type measuring struct {
 	trials  []engine.Trial
 	refused []engine.Trial
 	agreed  map[string]bool // bits of forms that agree with the usual one
+
+	noRuntime bool // ONNX Runtime does not open
 }
 
 // long reports whether the work is long enough to measure anything.
@@ -352,10 +355,14 @@ func (m *measuring) choose() (Choice, error) {
 		if err := m.ctx.Err(); err != nil {
 			return Choice{}, err
 		}
-		if m.tried(form) || best != nil && !m.time(form, best.Rate) {
+		if m.tried(form) || m.noRuntime && form.Runtime == engine.ONNXRuntime || best != nil && !m.time(form, best.Rate) {
 			continue
 		}
-		t := m.try(form)
+		t, err := m.try(form)
+		if errors.Is(err, errLibrary) && m.eng.Frozen == engine.FrozenEither {
+			m.noRuntime = true
+			continue
+		}
 		if t.Refused != "" {
 			m.refused = append(m.refused, t)
 			continue
@@ -426,7 +433,7 @@ const (
 )
 
 // try opens a form, compares it with the usual one and times it.
-func (m *measuring) try(form engine.Form) engine.Trial {
+func (m *measuring) try(form engine.Form) (engine.Trial, error) {
 	t := engine.Trial{Form: form}
 	began, b := time.Now(), m.backbone(form)
 	run, err := b.Open(m.ctx, m.size)
@@ -445,7 +452,7 @@ func (m *measuring) try(form engine.Form) engine.Trial {
 	if err != nil {
 		t.Refused = err.Error()
 	}
-	return t
+	return t, err
 }
 
 // rate times calls of a form, as many side by side as it wants.

@@ -2,6 +2,7 @@ package features
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -27,6 +28,9 @@ type source struct {
 	mu       sync.Mutex
 	programs map[engine.Form]*program // by the key of the form
 }
+
+// errLibrary says that ONNX Runtime itself does not open, whatever the network. The engine has said so.
+var errLibrary = errors.New("features: ONNX Runtime does not open")
 
 // program is an opened network.
 type program struct {
@@ -79,6 +83,9 @@ func (s *source) open(ctx context.Context, f engine.Form) (*program, error) {
 	defer s.mu.Unlock()
 	if p := s.programs[programOf(f)]; p != nil {
 		return p, nil
+	}
+	if s.library == nil && s.eng.Frozen == engine.FrozenONNXRuntime { // what was ordered, or nothing
+		return nil, s.missing
 	}
 	build := s.xla
 	if f.Runtime == engine.ONNXRuntime {
@@ -156,7 +163,7 @@ func (s *source) onnx(ctx context.Context, f engine.Form) (*program, error) {
 	}
 	runtime, err := s.eng.ONNXRuntime(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errLibrary, err)
 	}
 	model, outputs := s.model, s.stages
 	if model == nil {
