@@ -45,16 +45,42 @@ func (n *Net) MapsONNX(stages []string) (file []byte, err error) {
 
 // written returns what the network computes of its outputs as an ONNX file.
 func (n *Net) written(outputs func(backbone.Output) []write.Output) (file []byte, err error) {
+	return n.WrappedONNX(Wrapping{After: outputs})
+}
+
+// Wrapping is what [Net.WrappedONNX] puts around a network.
+type Wrapping struct {
+	// Bytes says that the file reads pictures as uint8. Before turns them into what the network
+	// reads; nil = the file reads pictures prepared by n.Preset.
+	Bytes  bool
+	Before func(pictures *graph.Node) *graph.Node
+	After  func(backbone.Output) []write.Output // the outputs of the file
+
+	// Weight returns the values of parameters that After adds; nil = it adds none.
+	Weight   func(name string) (values []float32, ok bool)
+	Metadata map[string]string
+}
+
+// WrappedONNX returns the network as the content of an .onnx file, with operations of the caller's in
+// front of it and behind it.
+func (n *Net) WrappedONNX(w Wrapping) (file []byte, err error) {
 	file, err = write.Bytes(write.Network{
 		Name:    n.Row.Name,
 		Picture: []int{n.Preset.Size, n.Preset.Size, 3},
+		Bytes:   w.Bytes,
 		Build: func(pictures *graph.Node) []write.Output {
-			return outputs(backbone.Unloaded(n.Row.arch, pictures))
+			if w.Before != nil {
+				pictures = w.Before(pictures)
+			}
+			return w.After(backbone.Unloaded(n.Row.arch, pictures))
 		},
 		Weight: func(name string) ([]float32, bool) {
-			t, ok := n.tensors[name]
-			return t.Data, ok
+			if t, ok := n.tensors[name]; ok || w.Weight == nil {
+				return t.Data, ok
+			}
+			return w.Weight(name)
 		},
+		Metadata: w.Metadata,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("zoo: %s as an ONNX file: %w", n.Row.Name, err)

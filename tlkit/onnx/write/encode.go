@@ -16,6 +16,8 @@ const (
 	irVersion = 8  // the version of the format that came with it
 )
 
+const metadataField = 14 // of a model: pairs of key and value
+
 // encode writes the model as protobuf, field by field: the weights are written once, straight to
 // where they stay. The field numbers are those of onnx.proto:
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
@@ -42,7 +44,7 @@ func (m *model) encode(n Network) ([]byte, error) {
 		var pair message
 		pair.text(1, key)
 		pair.text(2, n.Metadata[key])
-		after.message(14, pair)
+		after.message(metadataField, pair)
 	}
 	out := make(message, 0, len(before)+len(after)+total+16)
 	out = append(out, before...)
@@ -297,4 +299,51 @@ func (t *tensor) writeFloats(to []byte, flat []float32) {
 	default:
 		t.each(func(at, from int) { put(at, flat[from]*t.scale[at/row]) })
 	}
+}
+
+// Metadata returns the pairs of [Network.Metadata] in the content of an .onnx file, whoever wrote it.
+// The error says that the bytes are not a complete protobuf message.
+func Metadata(file []byte) (map[string]string, error) {
+	out := map[string]string{}
+	err := fields(file, func(field protowire.Number, pair []byte) error {
+		if field != metadataField {
+			return nil
+		}
+		var texts [3]string // by field: the key is 1, the value 2
+		err := fields(pair, func(field protowire.Number, text []byte) error {
+			if field < 3 {
+				texts[field] = string(text)
+			}
+			return nil
+		})
+		out[texts[1]] = texts[2]
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write: not the content of a complete .onnx file: %w", err)
+	}
+	return out, nil
+}
+
+// fields calls f for each field of a message that is a text or another message.
+func fields(m message, f func(field protowire.Number, content []byte) error) error {
+	for len(m) > 0 {
+		field, kind, n := protowire.ConsumeTag(m)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		value := m[n:]
+		n = protowire.ConsumeFieldValue(field, kind, value)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		if kind == protowire.BytesType {
+			content, _ := protowire.ConsumeBytes(value[:n])
+			if err := f(field, content); err != nil {
+				return err
+			}
+		}
+		m = value[n:]
+	}
+	return nil
 }

@@ -360,6 +360,42 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// A network that reads bytes computes the same as with the same numbers as floats.
+func TestBytesAsInput(t *testing.T) {
+	rt := openRuntime(t)
+	pixels := make([]uint8, 3*6*6*4)
+	pictures := make([]float32, len(pixels))
+	for i := range pixels {
+		pixels[i] = uint8(i*37 + 11)
+		pictures[i] = float32(pixels[i])
+	}
+	network := func(x *Node) *Node { return backbone.GlobalAverage(mapOf(ConvertDType(x, dtypes.Float32))) }
+	want, weights := direct(t, network, pictures, 3)
+	file, err := Bytes(Network{
+		Picture: []int{6, 6, 4}, Bytes: true,
+		Build:  func(x *Node) []Output { return []Output{{"y", network(x)}} },
+		Weight: func(name string) ([]float32, bool) { v, ok := weights[name]; return v, ok },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := rt.Session(file, onnxruntime.SessionOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if in := s.Inputs()[0].String(); in != "pictures uint8[?,6,6,4]" {
+		t.Errorf("it reads %s", in)
+	}
+	out, err := s.Run(onnxruntime.Tensor{Shape: []int{3, 6, 6, 4}, Uint8: pixels})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := difference(out[0].Float32, want); !(d < 5e-6) {
+		t.Errorf("relative difference %.2g", d)
+	}
+}
+
 // difference is the largest one as a fraction of the largest number wanted.
 func difference(got, want []float32) float64 {
 	if len(got) != len(want) {

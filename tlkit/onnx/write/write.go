@@ -51,6 +51,7 @@ type Network struct {
 	Name    string // of the graph in the file; "" = "network"
 	Input   string // name of the input; "" = "pictures"
 	Picture []int  // shape of one row of the input: [224,224,3]
+	Bytes   bool   // the input is uint8 rather than float32
 
 	// Build adds the network to the graph of its input [N,Picture...] and returns what it computes,
 	// each with the number of pictures as its first axis. It is called twice and must add the same
@@ -137,7 +138,11 @@ func (n Network) lowered(batch int) (m *model, err error) {
 	r := &recorder{shadow: shadow}
 	g := graph.NewGraph(r, n.Name)
 	defer g.Finalize()
-	input := graph.Parameter(g, n.Input, shapes.Make(dtypes.Float32, append([]int{batch}, n.Picture...)...))
+	kind := dtypes.Float32
+	if n.Bytes {
+		kind = dtypes.Uint8
+	}
+	input := graph.Parameter(g, n.Input, shapes.Make(kind, append([]int{batch}, n.Picture...)...))
 	outputs := n.Build(input)
 	var nodes []*graph.Node
 	for _, o := range outputs {

@@ -3,11 +3,12 @@ package write
 import (
 	"errors"
 	"fmt"
-	"github.com/gomlx/compute"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -99,5 +100,29 @@ func TestBatchesArePrimes(t *testing.T) {
 				t.Errorf("%d is %d times %d", n, k, n/k)
 			}
 		}
+	}
+}
+
+// Metadata comes back as it was given, and from a part of the file there is an error.
+func TestMetadata(t *testing.T) {
+	want := map[string]string{"labels": `["ants","bées\n"]`, "empty": "", "a": strings.Repeat("x", 300)}
+	file, err := Bytes(Network{
+		Picture:  []int{2},
+		Build:    func(x *Node) []Output { return []Output{{"y", Abs(x)}} },
+		Metadata: want,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Metadata(file); err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, n := range []int{1, len(file) / 2, len(file) - 1} {
+		if got, err := Metadata(file[:n]); err == nil && maps.Equal(got, want) {
+			t.Errorf("%d of %d bytes have the metadata of all", n, len(file))
+		}
+	}
+	if _, err := Metadata([]byte("<!DOCTYPE html>")); err == nil {
+		t.Error("a page has metadata")
 	}
 }
