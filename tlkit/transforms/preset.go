@@ -121,6 +121,35 @@ func (p Preset) Eval() Pipeline {
 	return Compose(append(p.square(), p.tensor()...)...)
 }
 
+// Square returns the part of Eval that makes the square picture, Size x Size pixels of RGB bytes. Its
+// result has to be read with [Pipeline.Picture].
+func (p Preset) Square() Pipeline {
+	if err := p.Validate(); err != nil {
+		return Pipeline{err: err}
+	}
+	return Compose(p.square()...)
+}
+
+// SquareWords says what Square does to a picture: "with its short side resized to 256 pixels and the
+// middle 224 x 224 cut out (bilinear)".
+func (p Preset) SquareWords() string {
+	filter, err := p.Interpolation.orDefault()
+	if err != nil {
+		filter = p.Interpolation
+	}
+	square := fmt.Sprintf("%d x %d", p.Size, p.Size)
+	switch p.Geometry {
+	case GeometryShort:
+		return fmt.Sprintf("with its short side resized to %d pixels and the middle %s cut out (%s)", p.shortSide(), square, filter)
+	case GeometryCrop:
+		if p.CropFraction > 0 {
+			return fmt.Sprintf("cut to the middle square of %.4g of its short side and resized to %s (%s)", p.CropFraction, square, filter)
+		}
+		return fmt.Sprintf("cut to its middle square and resized to %s (%s)", square, filter)
+	}
+	return fmt.Sprintf("resized to %s, whatever its shape (%s)", square, filter)
+}
+
 // square returns the steps of Eval that make the square picture.
 func (p Preset) square() (steps []Step) {
 	switch p.Geometry {

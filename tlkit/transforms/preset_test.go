@@ -168,3 +168,43 @@ func TestGreyPreset(t *testing.T) {
 		}
 	}
 }
+
+// Square stops at the bytes that Eval turns into numbers.
+func TestSquare(t *testing.T) {
+	pic := NewPicture(50, 40)
+	for i := range pic.Pix {
+		pic.Pix[i] = uint8(i * 7)
+	}
+	base := Preset{Size: 20, Resize: 24, Geometry: GeometryShort, Range: [2]float32{0, 255}, Std: [3]float32{1, 1, 1}, Channels: "RGB"}
+	for geometry, words := range map[Geometry]string{
+		GeometryShort:  "with its short side resized to 24 pixels and the middle 20 x 20 cut out (bilinear)",
+		GeometryCrop:   "cut to its middle square and resized to 20 x 20 (bilinear)",
+		GeometrySquash: "resized to 20 x 20, whatever its shape (bilinear)",
+	} {
+		p := base
+		p.Geometry = geometry
+		square, err := p.Square().Picture(pic, Rand{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := p.Eval().Apply(pic, Rand{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(square.Pix) != 20*20*3 {
+			t.Fatalf("%s: %d bytes", geometry, len(square.Pix))
+		}
+		for i, v := range square.Pix {
+			if float32(v) != whole.Data[i] {
+				t.Fatalf("%s: byte %d is %d, the network reads %v", geometry, i, v, whole.Data[i])
+			}
+		}
+		if got := p.SquareWords(); got != words {
+			t.Errorf("%s: %q, want %q", geometry, got, words)
+		}
+	}
+	base.Size = 0
+	if _, err := base.Square().Picture(pic, Rand{}); err == nil {
+		t.Error("an invalid preset makes pictures")
+	}
+}
