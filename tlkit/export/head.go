@@ -136,7 +136,7 @@ const (
 // Errors that Read and Open wrap; test for them with errors.Is.
 var (
 	ErrDamaged = errors.New("the file is damaged")
-	ErrParity  = errors.New("the logits of the built-in pictures differ from those recorded at training")
+	ErrParity  = errors.New("the logits of the built-in pictures differ from the recorded ones")
 )
 
 // Check reports what is wrong with a head. [Head.Write] and [Read] call it.

@@ -1,0 +1,387 @@
+package export
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+	"github.com/tlkit/transfer-learning/tlkit/onnx/write"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// ONNXTolerance is the largest difference of an ONNX file's logits on its test pictures, as a share
+// of the largest logit.
+const ONNXTolerance = 1e-4
+
+// The keys of an ONNX file's metadata beside those of a head file.
+const (
+	inputKey  = "tlkit.input"
+	labelsKey = "labels"
+)
+
+// ONNX returns the head on its backbone as the content of one .onnx file:
+//
+//	pictures       uint8 [N,S,S,3], RGB, any number of them, after resizing and cropping
+//	logits         float32 [N,K]
+//	probabilities  float32 [N,K]: softmax for one label a picture, sigmoid for several labels
+//	values         float32 [N,K], for real values, instead of both: in the units of the data
+//
+// Range, mean, std and order of the channels are operations inside, the same as in the preset, so
+// that the network reads the same float32 numbers. The metadata has the labels as a JSON list under
+// "labels", how to prepare pictures in words under "tlkit.input", and under "tlkit.head" the same
+// JSON as a head file: preset, task, thresholds, backbone with its licence, data, score.
+//
+// Under "tlkit.parity" are the outputs that tlkit computed, in JSON as a list for each of
+// [ParityPictures] test pictures. The pictures are made by a formula, so that a program in any
+// language can repeat the comparison. In Python, test picture k of S x S pixels is
+//
+//	def picture(S, k):
+//	    y, x, c = np.mgrid[0:S, 0:S, 0:3]
+//	    v = x * (7 + 2 * c) + y * (11 - 3 * c) + x * y * (c + 1 + k) // 32
+//	    disc = (x - S // 3) ** 2 + (y - S // 2) ** 2 < (S // (4 + k)) ** 2
+//	    return np.where(disc, 255 - (v >> 3), v).astype(np.uint8)
+func (c *Classifier) ONNX(ctx context.Context) ([]byte, error) {
+	f, err := c.onnx(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.data, nil
+}
+
+// ONNXOptions are the options of [Classifier.WriteONNX].
+type ONNXOptions struct {
+	// Runtime computes the test pictures before the file is written; nil = nothing does.
+	Runtime *onnxruntime.Runtime
+	Force   bool // replace a file that is not such an export
+}
+
+// WriteONNX writes the content of [Classifier.ONNX] at path, completely or not at all.
+//
+// It is an error if path is a file that WriteONNX has not written, unless o.Force, and if o.Runtime
+// gets other logits than this classifier (ErrParity).
+func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) (*ONNXFile, error) {
+	if err := replaceable(path, o.Force); err != nil {
+		return nil, err
+	}
+	f, err := c.onnx(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o.Runtime != nil {
+		if _, err := f.Replay(o.Runtime); err != nil {
+			return nil, fmt.Errorf("%w; %s was not written", err, path)
+		}
+	}
+	if err := atomicfile.WriteBytes(path, f.data, 0o644); err != nil {
+		return nil, fmt.Errorf("export: cannot write the ONNX file: %w", err)
+	}
+	return f, nil
+}
+
+// replaceable returns an error unless there is no file at path, or one that may be replaced.
+func replaceable(path string, force bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("export: %w", err)
+	case !info.Mode().IsRegular():
+		return advice.New(fmt.Errorf("export: %s is not a file", path), "name a file, such as my.onnx")
+	case force:
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	if about, err := write.Metadata(data); err != nil || about[headKey] == "" {
+		return advice.New(fmt.Errorf("export: %s exists and is not a head exported by tlkit", path), "name another file, or pass --force to replace it")
+	}
+	return nil
+}
+
+// onnx makes the file.
+func (c *Classifier) onnx(ctx context.Context) (*ONNXFile, error) {
+	h := *c.Head
+	expected, err := c.ofSquares(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	h.Parity = expected
+	metadata, err := h.onnxMetadata()
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	data, err := c.net.WrappedONNX(zoo.Wrapping{
+		Bytes:  true,
+		Before: func(pictures *graph.Node) *graph.Node { return prepared(pictures, h.Preset) },
+		After:  h.outputs,
+		Weight: func(name string) ([]float32, bool) {
+			values, ok := map[string][]float32{weightName: h.Linear.Weight, biasName: h.Linear.Bias}[name]
+			return values, ok
+		},
+		Metadata: metadata,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	offset, err := onnxDigestAt(data)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data) // with zeros in place of the digest
+	hex.Encode(data[offset:offset+digestChars], sum[:])
+	return &ONNXFile{Head: &h, data: data}, nil
+}
+
+const (
+	weightName = "head.weight"
+	biasName   = "head.bias"
+)
+
+// ofSquares returns the logits of the test pictures, which are squares of the preset's size.
+func (c *Classifier) ofSquares(ctx context.Context) ([]float32, error) {
+	p := c.Head.Preset
+	p.Geometry = transforms.GeometrySquash // leaves a square of its size as it is
+	size := [2]int{p.Size, p.Size}
+	x, err := ofFormula(ctx, c.backbone, p, [ParityPictures][2]int{size, size, size})
+	if err != nil {
+		return nil, err
+	}
+	return c.Head.Linear.Logits(x), nil
+}
+
+func (h *Head) onnxMetadata() (map[string]string, error) {
+	k := len(h.Labels)
+	rows := make([][]float32, ParityPictures)
+	for i := range rows {
+		rows[i] = h.Parity[i*k : (i+1)*k]
+	}
+	out := map[string]string{
+		formatKey: format,
+		digestKey: strings.Repeat("0", digestChars),
+		inputKey:  h.feed(),
+	}
+	for key, v := range map[string]any{headKey: h, labelsKey: h.Labels, parityName: rows} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		out[key] = string(text)
+	}
+	return out, nil
+}
+
+// feed says in words what the file reads.
+func (h *Head) feed() string {
+	return fmt.Sprintf("uint8 RGB [N,%d,%d,3], each picture %s, antialiased as in Pillow", h.Preset.Size, h.Preset.Size, h.Preset.SquareWords())
+}
+
+// prepared turns bytes into what the network reads, in the order and the precision of
+// [transforms.ToTensor] and [transforms.Normalize].
+func prepared(pictures *graph.Node, p transforms.Preset) *graph.Node {
+	x := graph.ConvertDType(pictures, dtypes.Float32)
+	if p.Channels == "grey" {
+		x = brightness(x)
+	}
+	lo, hi := p.Range[0], p.Range[1]
+	if lo != 0 || hi != 255 {
+		x = graph.Div(x, graph.Const(x.Graph(), float32(255))) // DivScalar multiplies by the inverse
+		if hi != lo+1 {
+			x = graph.MulScalar(x, hi-lo)
+		}
+		if lo != 0 {
+			x = graph.AddScalar(x, lo)
+		}
+	}
+	if p.Channels == "BGR" {
+		var turned []*graph.Node
+		for _, channel := range []int{2, 1, 0} {
+			turned = append(turned, graph.Slice(x, graph.AxisRange(), graph.AxisRange(), graph.AxisRange(), graph.AxisRange(channel, channel+1)))
+		}
+		x = graph.Concatenate(turned, 3)
+	}
+	if p.Mean != [3]float32{} {
+		x = graph.Sub(x, perChannel(x, p.Mean))
+	}
+	if p.Std != [3]float32{1, 1, 1} {
+		x = graph.Div(x, perChannel(x, p.Std))
+	}
+	return x
+}
+
+// brightness is Pillow's, in whole numbers below 2^24, which float32 holds exactly.
+func brightness(x *graph.Node) *graph.Node {
+	sum := graph.ReduceAndKeep(graph.Mul(x, perChannel(x, [3]float32{19595, 38470, 7471})), graph.ReduceSum, 3)
+	grey := graph.Floor(graph.DivScalar(graph.AddScalar(sum, float32(0x8000)), float32(0x10000)))
+	return graph.Concatenate([]*graph.Node{grey, grey, grey}, 3)
+}
+
+func perChannel(x *graph.Node, v [3]float32) *graph.Node {
+	return graph.Reshape(graph.Const(x.Graph(), v[:]), 1, 1, 1, 3)
+}
+
+// outputs adds the head.
+func (h *Head) outputs(out backbone.Output) []write.Output {
+	g, k := out.Features.Graph(), h.Linear.Classes
+	weight := graph.Parameter(g, weightName, shapes.Make(dtypes.Float32, k, h.Linear.Features))
+	bias := graph.Parameter(g, biasName, shapes.Make(dtypes.Float32, k))
+	logits := graph.Add(graph.Einsum("nc,kc->nk", out.Features, weight), graph.Reshape(bias, 1, k))
+	switch h.Task {
+	case datasets.Values:
+		return []write.Output{{Name: "values", Node: logits}}
+	case datasets.Labels:
+		return []write.Output{{Name: "logits", Node: logits}, {Name: "probabilities", Node: graph.Sigmoid(logits)}}
+	}
+	return []write.Output{{Name: "logits", Node: logits}, {Name: "probabilities", Node: graph.Softmax(logits, -1)}}
+}
+
+// ONNXFile is a file that [Classifier.WriteONNX] has written.
+type ONNXFile struct {
+	Head *Head // Linear is empty after reading: the weights are in the network. Parity is of the test pictures
+
+	Off       *float64 // the largest difference at the last Replay, as a share of the largest logit
+	Runtime   string   // that computed it
+	Unchecked string   // why there was no Replay
+
+	data []byte
+}
+
+// Bytes returns the size of the file.
+func (f *ONNXFile) Bytes() int { return len(f.data) }
+
+// Input says in words what the file reads.
+func (f *ONNXFile) Input() string { return f.Head.feed() }
+
+// Outputs says in words what the file computes.
+func (f *ONNXFile) Outputs() string {
+	what := "logits and probabilities"
+	if f.Head.Task == datasets.Values {
+		what = "values"
+	}
+	return fmt.Sprintf("%s: float32 [N,%d], in the order of the labels", what, len(f.Head.Labels))
+}
+
+// ReadONNX reads a file of [Classifier.WriteONNX]. Errors name the file, and wrap ErrDamaged if its
+// content does not match its sha256.
+func ReadONNX(path string) (*ONNXFile, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxONNX {
+		return nil, fmt.Errorf("export: %s: not an ONNX file: %d bytes, want a regular file of at most %d", path, info.Size(), int64(maxONNX))
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	f, err := parseONNX(data)
+	if err != nil {
+		return nil, fmt.Errorf("export: %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// maxONNX is the largest file that protobuf can be.
+const maxONNX = 2 << 30
+
+func parseONNX(data []byte) (*ONNXFile, error) {
+	about, err := write.Metadata(data)
+	if err != nil {
+		return nil, advice.New(fmt.Errorf("%w: %w", ErrDamaged, err), "get a fresh copy, or export the head again")
+	}
+	if about[headKey] == "" {
+		return nil, advice.New(fmt.Errorf("an ONNX file without a head: no %q in its metadata", headKey), "pass a file that tlkit export wrote")
+	}
+	if v := about[formatKey]; v != format {
+		return nil, advice.New(fmt.Errorf("format %q, want %q", v, format), "use the version of tlkit that wrote the file, or export the head again")
+	}
+	offset, err := onnxDigestAt(data)
+	if err != nil {
+		return nil, err
+	}
+	zeroed := bytes.Clone(data)
+	copy(zeroed[offset:], strings.Repeat("0", digestChars))
+	if sum := sha256.Sum256(zeroed); hex.EncodeToString(sum[:]) != about[digestKey] {
+		return nil, advice.New(fmt.Errorf("%w: its sha256 is %x, its metadata has %s", ErrDamaged, sum, about[digestKey]), "get a fresh copy, or export the head again")
+	}
+	h := &Head{}
+	if err := json.Unmarshal([]byte(about[headKey]), h); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	var rows [][]float32
+	if err := json.Unmarshal([]byte(about[parityName]), &rows); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	for _, row := range rows {
+		h.Parity = append(h.Parity, row...)
+	}
+	if k := len(h.Labels); k == 0 || len(h.Parity) != ParityPictures*k {
+		return nil, fmt.Errorf("%d outputs of test pictures for %d labels, want %d for each", len(h.Parity), k, ParityPictures)
+	}
+	if err := h.Preset.Validate(); err != nil {
+		return nil, err
+	}
+	return &ONNXFile{Head: h, data: data}, h.checkTask()
+}
+
+// onnxDigestAt returns the offset of the sha256 in the file.
+func onnxDigestAt(data []byte) (int, error) {
+	// The key, then the tag and the length of its value. JSON escapes such bytes, so that no label
+	// can hold them.
+	field := []byte(digestKey + "\x12\x40")
+	at := bytes.LastIndex(data, field)
+	if at < 0 || bytes.Count(data, field) != 1 || len(data)-at-len(field) < digestChars {
+		return 0, advice.New(fmt.Errorf("export: %w: no sha256 field in its metadata, or several", ErrDamaged), "is this a file that tlkit export wrote?")
+	}
+	return at + len(field), nil
+}
+
+// Replay computes the test pictures in ONNX Runtime and returns the largest difference to what tlkit
+// computed when the file was written, as a share of the largest logit. Above [ONNXTolerance] the error
+// is ErrParity.
+func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {
+	s, err := rt.Session(f.data, onnxruntime.SessionOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("export: %w", err)
+	}
+	defer s.Close()
+	size := f.Head.Preset.Size
+	in := onnxruntime.Tensor{Shape: []int{ParityPictures, size, size, 3}}
+	for k := range ParityPictures {
+		in.Uint8 = append(in.Uint8, golden.Picture(size, size, k)...)
+	}
+	out, err := s.Run(in)
+	if err != nil {
+		return 0, fmt.Errorf("export: %w", err)
+	}
+	if len(out[0].Float32) != len(f.Head.Parity) {
+		return 0, fmt.Errorf("export: the file computes %d numbers for %d pictures, want %d", len(out[0].Float32), ParityPictures, len(f.Head.Parity))
+	}
+	off := f.Head.off(out[0].Float32)
+	f.Off, f.Runtime = &off, "ONNX Runtime "+rt.Version()
+	if !(off <= ONNXTolerance) {
+		return off, fmt.Errorf("export: the ONNX file in ONNX Runtime %s: %w: off by %.2g of the largest logit, allowed %.0e", rt.Version(), ErrParity, off, ONNXTolerance)
+	}
+	return off, nil
+}
