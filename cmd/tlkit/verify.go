@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -38,13 +43,21 @@ type verification struct {
 func (c *command) verify() *cobra.Command {
 	var weights string
 	cmd := &cobra.Command{
-		Use:   "verify [MODEL...]",
+		Use:   "verify [MODEL... | FILE.onnx...]",
 		Short: "Compare every network with what PyTorch, Keras or ONNX Runtime computed",
 		Long: `Replay the golden values. Every architecture, with weights made by a formula and, where
 there are goldens of them, with published weights, must give the features and logits that
-PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest value.`,
+PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest value.
+
+A FILE.onnx that tlkit export wrote is checked against its sha256, and must compute in ONNX
+Runtime what tlkit computed for three test pictures when the file was written, to 1e-4 of
+the largest value.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := c.replay(cmd.Context(), args, weights)
+			replay := c.replay
+			if slices.ContainsFunc(args, isONNX) {
+				replay = c.replayExports
+			}
+			out, err := replay(cmd.Context(), args, weights)
 			if err != nil {
 				return err
 			}
@@ -58,11 +71,62 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest v
 			if c.json {
 				_ = c.print(out)
 			}
-			return &reported{errors.New("verify: not every golden was reproduced: see the lines marked WRONG")}
+			return &reported{errors.New("verify: not everything was reproduced: see the lines marked WRONG")}
 		},
 	}
 	cmd.Flags().StringVar(&weights, "weights", "", "a weights file for the one MODEL named")
 	return cmd
+}
+
+// isONNX reports whether a name on the command line means an exported file.
+func isONNX(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".onnx") }
+
+// replayExports verifies files that export has written.
+func (c *command) replayExports(ctx context.Context, files []string, weights string) (verification, error) {
+	for _, file := range files {
+		if !isONNX(file) {
+			return verification{}, advice.New(fmt.Errorf("verify: %s beside an .onnx file, want either files or networks", file), "verify them one after the other")
+		}
+		if _, err := os.Stat(file); err != nil {
+			return verification{}, fmt.Errorf("verify: %w", err)
+		}
+	}
+	if weights != "" {
+		return verification{}, errors.New("verify: --weights is for a network; an exported file has its weights inside")
+	}
+	p := c.progress()
+	defer p.close()
+	rt, err := c.onnxRuntime(ctx, p)
+	if err != nil {
+		return verification{}, err
+	}
+	out := verification{OK: true, Allowed: export.ONNXTolerance, Engine: "ONNX Runtime " + rt.Version()}
+	for i, file := range files {
+		p.State("verifying", int64(i), int64(len(files)))
+		v := zoo.Verdict{Name: file, Kind: "export", Relative: math.NaN(), Referee: map[string]string{"tlkit": "when the file was written"}}
+		f, err := export.ReadONNX(file)
+		if err == nil {
+			v.Relative, err = f.Replay(rt)
+		}
+		v.OK = err == nil
+		if err != nil {
+			v.Problem = err.Error()
+		}
+		out.add(v)
+	}
+	return out, nil
+}
+
+// onnxRuntime opens ONNX Runtime alone, without an engine, after installing it where it is missing.
+func (c *command) onnxRuntime(ctx context.Context, p *progress) (*onnxruntime.Runtime, error) {
+	l, err := onnxruntime.Find()
+	if errors.Is(err, onnxruntime.ErrNotInstalled) && !c.offline {
+		l, err = onnxruntime.Install(ctx, onnxruntime.Options{Report: p.State, Note: p.Say})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return onnxruntime.Open(ctx, l)
 }
 
 // replay verifies networks by name; without names, all of them.
@@ -139,5 +203,12 @@ func (c *command) table(v verification) {
 		}
 		c.say("%-24s %-8s %s  %s", m.Model, m.Kind, relative, state)
 	}
-	c.say("\n%d goldens replayed on %s, largest difference %.1e (allowed %.0e), %d skipped", v.Count, v.Engine, v.Largest, v.Allowed, v.Skipped)
+	what := "goldens"
+	if v.Allowed == export.ONNXTolerance {
+		what = "exported files"
+		if v.Count == 1 {
+			what = "exported file"
+		}
+	}
+	c.say("\n%d %s replayed on %s, largest difference %.1e (allowed %.0e), %d skipped", v.Count, what, v.Engine, v.Largest, v.Allowed, v.Skipped)
 }

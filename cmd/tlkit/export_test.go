@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/testpictures"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+)
+
+// A head leaves as one file, which verify replays; what is in the way or damaged is named.
+func TestExportAndVerify(t *testing.T) {
+	if len(onnxruntime.Here()) == 0 {
+		t.Skip("no ONNX Runtime for this platform")
+	}
+	if _, err := onnxruntime.Install(t.Context(), onnxruntime.Options{}); errors.Is(err, fetch.ErrUnreachable) {
+		t.Skipf("ONNX Runtime cannot be fetched here: %v", err)
+	}
+	folder := testpictures.Shapes(t, []string{"discs", "bars"}, 8)
+	t.Chdir(t.TempDir())
+	do := func(want int, args ...string) (out, errs string) {
+		t.Helper()
+		var o, e strings.Builder
+		if status := execute(t.Context(), args, &o, &e); status != want {
+			t.Fatalf("%v: status %d, want %d\n%s", args, status, want, e.String())
+		}
+		return o.String(), e.String()
+	}
+	do(0, "train", folder, "--name", "shapes", "-o", "shapes.head.safetensors")
+	if _, errs := do(1, "export", "shapes"); !strings.Contains(errs, "--onnx FILE") {
+		t.Errorf("without a file: %s", errs)
+	}
+	out, _ := do(0, "export", "shapes", "--onnx", "shapes.onnx")
+	for _, word := range []string{"shapes.onnx", "uint8 RGB [N,224,224,3]", "short side resized to 256", "float32 [N,2]", "ONNX Runtime 1."} {
+		if !strings.Contains(out, word) {
+			t.Errorf("no %q in\n%s", word, out)
+		}
+	}
+	// The same again, from the head file: an export may be replaced.
+	again, _ := do(0, "export", "shapes.head.safetensors", "--onnx", "shapes.onnx", "--json")
+	if e := one[exported](t, again); e.File != "shapes.onnx" || e.Off == nil || !(*e.Off < 1e-4) || e.Bytes < 8e6 {
+		t.Errorf("%s", again)
+	}
+	if _, errs := do(1, "export", "shapes", "--onnx", "shapes.head.safetensors"); !strings.Contains(errs, "--force") {
+		t.Errorf("over another file: %s", errs)
+	}
+	if _, errs := do(1, "export", "shapes.head.safetensors", "--onnx", "shapes.head.safetensors", "--force"); !strings.Contains(errs, "what is exported") {
+		t.Errorf("over the head itself: %s", errs)
+	}
+	do(0, "predict", "shapes.head.safetensors", folder) // it is as it was
+
+	if out, _ = do(0, "verify", "shapes.onnx"); !strings.Contains(out, "ok") || !strings.Contains(out, "1 exported file replayed") {
+		t.Errorf("%s", out)
+	}
+	data, err := os.ReadFile("shapes.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testpictures.Write(t, "torn.onnx", data[:len(data)-5000])
+	data[len(data)/2] ^= 4
+	testpictures.Write(t, "flipped.onnx", data)
+	text, errs := do(1, "verify", "torn.onnx", "shapes.onnx", "flipped.onnx", "--json")
+	v := one[verification](t, text)
+	if v.OK || len(v.Models) != 3 || v.Models[0].OK || !v.Models[1].OK || v.Models[2].OK {
+		t.Errorf("%s\n%s", text, errs)
+	}
+	for _, k := range []int{0, 2} {
+		if p := v.Models[k].Problem; !strings.Contains(p, "damaged") {
+			t.Errorf("%s: %q", v.Models[k].Model, p)
+		}
+	}
+	if _, errs := do(1, "verify", "none.onnx"); !strings.Contains(errs, "none.onnx") {
+		t.Errorf("a missing file: %s", errs)
+	}
+	if _, errs := do(1, "verify", "shapes.onnx", "resnet18"); !strings.Contains(errs, "resnet18") {
+		t.Errorf("a network beside a file: %s", errs)
+	}
+}

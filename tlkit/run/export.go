@@ -1,0 +1,79 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+	"github.com/tlkit/transfer-learning/tlkit/export"
+)
+
+// ExportONNX opens the head file and writes it, with its backbone, as an ONNX file: see
+// [export.Classifier.ONNX]. Where o has no Runtime, it is the one of set-up, and Unchecked of the
+// result says why there is none. Data and Split of the spec are not used. p may be nil.
+//
+// It is an error if the file exists and is not such an export, unless o.Force, and if ONNX Runtime
+// gets other outputs for the built-in pictures.
+func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOptions, place Place, p Progress) (*export.ONNXFile, error) {
+	p, shown := place.Shown(p)
+	defer shown()
+	path, err := place.HeadPath(s.Head)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameFile(file, path, s.Weights); err != nil {
+		return nil, err
+	}
+	h, err := readHead(place, s.Head)
+	if err != nil {
+		return nil, err
+	}
+	place.PlainGo = true // only a few built-in pictures are computed
+	opened, err := openHead(ctx, h, s, place, p)
+	if err != nil {
+		return nil, err
+	}
+	sayRestrictions(h, opened.classifier.Net().Row, p)
+	why := ""
+	if o.Runtime == nil {
+		if o.Runtime, err = anyRuntime(ctx, opened.eng); err != nil {
+			why = err.Error()
+		}
+	}
+	p.State("writing "+file, 0, 0)
+	f, err := opened.classifier.WriteONNX(ctx, file, o)
+	if err != nil {
+		return nil, err
+	}
+	f.Unchecked = why
+	return f, nil
+}
+
+// sameFile returns an error if the file to write is one that is read.
+func sameFile(out string, in ...string) error {
+	target, err := os.Stat(out)
+	if err != nil {
+		return nil // it does not exist, or writing says what is wrong
+	}
+	for _, name := range in {
+		if info, err := os.Stat(name); err == nil && os.SameFile(info, target) {
+			return advice.New(fmt.Errorf("run: %s is what is exported", out), "name another file, such as my.onnx")
+		}
+	}
+	return nil
+}
+
+// anyRuntime opens the engine's ONNX Runtime or, where that leaves it out, the one of set-up.
+func anyRuntime(ctx context.Context, e *engine.Engine) (*onnxruntime.Runtime, error) {
+	if rt, err := e.ONNXRuntime(ctx); err == nil {
+		return rt, nil
+	}
+	l, err := onnxruntime.Find()
+	if err != nil {
+		return nil, err
+	}
+	return onnxruntime.Open(ctx, l)
+}
