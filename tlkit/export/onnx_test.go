@@ -301,6 +301,34 @@ func TestWriteONNXRefuses(t *testing.T) {
 	}
 }
 
+// Values far from zero have few digits below their standard deviation. That is no error of the file,
+// and a change of the network still is.
+func TestONNXOfValuesFarFromZero(t *testing.T) {
+	e, err := engine.Open(t.Context(), engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rt := openRuntime(t)
+	h := onMobile(t, datasets.Values, presets["torch"])
+	for i := range h.Scales {
+		h.Scales[i] = task.Scale{Mean: 1e6, SD: 1, Min: 0, Max: 1e7}
+		h.Linear.Bias[i] = 1e6
+	}
+	f, err := opened(t, e, h).onnx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Head.Parity[0] = math.Nextafter32(f.Head.Parity[0], 2e6)
+	if off, err := f.Replay(rt); err != nil || off < ONNXTolerance {
+		t.Errorf("the last digit of a value: off by %v, %v", off, err)
+	}
+	f.Head.Parity[0] += 2
+	if _, err := f.Replay(rt); !errors.Is(err, ErrParity) {
+		t.Errorf("another value: %v, want ErrParity", err)
+	}
+}
+
 // ONNX's own checker, its shape inference and ONNX Runtime from Python take the files, and the formula
 // in the documentation makes the test pictures. Set TLKIT_ONNX_PYTHON to a Python that has onnx and
 // onnxruntime.

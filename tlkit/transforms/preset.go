@@ -142,8 +142,8 @@ func (p Preset) SquareWords() string {
 	case GeometryShort:
 		return fmt.Sprintf("with its short side resized to %d pixels and the middle %s cut out (%s)", p.shortSide(), square, filter)
 	case GeometryCrop:
-		if p.CropFraction > 0 {
-			return fmt.Sprintf("cut to the middle square of %.4g of its short side and resized to %s (%s)", p.CropFraction, square, filter)
+		if p.CropFraction > 0 && p.CropFraction < 1 {
+			return fmt.Sprintf("cut to the middle square of %.4g %% of its short side and resized to %s (%s)", 100*p.CropFraction, square, filter)
 		}
 		return fmt.Sprintf("cut to its middle square and resized to %s (%s)", square, filter)
 	}

@@ -203,6 +203,10 @@ func TestSquare(t *testing.T) {
 			t.Errorf("%s: %q, want %q", geometry, got, words)
 		}
 	}
+	base.Geometry, base.CropFraction = GeometryCrop, 0.875
+	if got, want := base.SquareWords(), "cut to the middle square of 87.5 % of its short side and resized to 20 x 20 (bilinear)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 	base.Size = 0
 	if _, err := base.Square().Picture(pic, Rand{}); err == nil {
 		t.Error("an invalid preset makes pictures")
