@@ -371,11 +371,19 @@ func TestBytesAsInput(t *testing.T) {
 	}
 	network := func(x *Node) *Node { return backbone.GlobalAverage(mapOf(ConvertDType(x, dtypes.Float32))) }
 	want, weights := direct(t, network, pictures, 3)
-	file, err := Bytes(Network{
-		Picture: []int{6, 6, 4}, Bytes: true,
+	n := Network{
+		Name: "n", Input: "pictures", Picture: []int{6, 6, 4}, Bytes: true,
 		Build:  func(x *Node) []Output { return []Output{{"y", network(x)}} },
 		Weight: func(name string) ([]float32, bool) { v, ok := weights[name]; return v, ok },
-	})
+	}
+	m, err := n.lowered(batches[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.nodes[0].op != "Transpose" || m.nodes[1].op != "Cast" { // bytes are moved, not floats
+		t.Errorf("it begins with %s and %s, want Transpose and Cast", m.nodes[0].op, m.nodes[1].op)
+	}
+	file, err := Bytes(n)
 	if err != nil {
 		t.Fatal(err)
 	}
