@@ -3,6 +3,7 @@
 #include "hook.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,25 +67,7 @@ static int failed(int slot, tlkit_opaque* error) {
   return 1;
 }
 
-static __thread const char* extra_bytes;
-static __thread size_t extra_size;
-
-void tlkit_extra_options(const char* bytes, size_t size) {
-  extra_bytes = bytes;
-  extra_size = size;
-}
-
-int tlkit_extend_options(tlkit_compile_args* args) {
-  if (!extra_bytes) return 0;
-  char* both = malloc(args->options_size + extra_size);
-  if (!both) return 0;
-  // Serialised messages one behind the other are their union.
-  memcpy(both, args->options, args->options_size);
-  memcpy(both + args->options_size, extra_bytes, extra_size);
-  args->options = both;
-  args->options_size += extra_size;
-  return 1;
-}
+uintptr_t tlkit_thread(void) { return (uintptr_t)pthread_self(); }
 
 tlkit_opaque* tlkit_real_compile(int slot, tlkit_compile_args* args) {
   return CALL(slot, TLKIT_CLIENT_COMPILE, args);

@@ -1,6 +1,8 @@
 #ifndef TLKIT_HOOK_H
 #define TLKIT_HOOK_H
 
+#include <stdint.h>
+
 #include "pjrt_excerpt.h"
 
 // How many different plugins one process may open.
@@ -19,13 +21,8 @@ const tlkit_api* tlkit_table(void* library, char** error);
 // version, and then *hooked is 0.
 const tlkit_api* tlkit_hook(int slot, const tlkit_api* real, int* hooked);
 
-// Sets the compile options that this thread's compilations get in addition: size bytes of a
-// serialised CompileOptionsProto, which the caller keeps until it sets others; NULL means none.
-void tlkit_extra_options(const char* bytes, size_t size);
-
-// If this thread has additional options, replaces those of args by both together. The caller puts
-// the old ones back and frees the new ones. Returns whether it did.
-int tlkit_extend_options(tlkit_compile_args* args);
+// Returns a number of the calling thread.
+uintptr_t tlkit_thread(void);
 
 // What the cache calls.
 tlkit_opaque* tlkit_real_compile(int slot, tlkit_compile_args* args);

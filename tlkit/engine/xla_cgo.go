@@ -11,6 +11,7 @@ package engine
 import "C"
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -168,15 +169,18 @@ func useCache(p *plugin.Plugin, cache *compileCache) {
 	}
 }
 
+// extraOptions are additional options of compilations, a serialised CompileOptionsProto, by thread.
+// They are not a variable of the thread: Go's own linker, which notebook cells use, knows none.
+var extraOptions sync.Map
+
 // withOptions calls build, whose compilations on this goroutine get additional options.
 func withOptions(options []byte, build func() error) error {
 	// XLA compiles on the thread of the call, so that other goroutines' programs keep theirs.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	kept := (*C.char)(C.CBytes(options))
-	defer C.free(unsafe.Pointer(kept))
-	C.tlkit_extra_options(kept, C.size_t(len(options)))
-	defer C.tlkit_extra_options(nil, 0)
+	thread := C.tlkit_thread()
+	extraOptions.Store(thread, options)
+	defer extraOptions.Delete(thread)
 	return build()
 }
 
@@ -186,7 +190,11 @@ func withOptions(options []byte, build func() error) error {
 //
 //export tlkitCompile
 func tlkitCompile(slot C.int, args *C.tlkit_compile_args) *C.tlkit_opaque {
-	if options, size := args.options, args.options_size; C.tlkit_extend_options(args) == 1 {
+	if extra, ok := extraOptions.Load(C.tlkit_thread()); ok {
+		options, size := args.options, args.options_size
+		// Serialised messages one behind the other are their union.
+		both := append(bytes.Clone(view(options, size)), extra.([]byte)...)
+		args.options, args.options_size = (*C.char)(C.CBytes(both)), C.size_t(len(both))
 		defer func() {
 			C.free(unsafe.Pointer(args.options))
 			args.options, args.options_size = options, size

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -197,5 +198,18 @@ func TestRottenPlugin(t *testing.T) {
 	_, err = plugin.InstallCPU(t.Context(), plugin.Options{Offline: true})
 	if err == nil || !strings.Contains(err.Error(), "was damaged in the cache") || !strings.Contains(err.Error(), "by hand") {
 		t.Errorf("offline: %v", err)
+	}
+}
+
+// Notebook cells are linked by Go's own linker, which is three times as fast as the system's and
+// does not know everything that a C compiler makes, such as variables of a thread.
+func TestGoLinksThePackageAlone(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the system's linker is used")
+	}
+	cmd := exec.Command("go", "test", "-c", "-ldflags=-s", "-o", filepath.Join(t.TempDir(), "engine.test"), ".")
+	cmd.Env = append(os.Environ(), "GO_EXTLINK_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
