@@ -223,3 +223,22 @@ func TestWritingRefuses(t *testing.T) {
 		t.Error("written into a folder that is not there")
 	}
 }
+
+// Counters are written as whole numbers of 64 bits.
+func TestInt64ComesBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.safetensors")
+	made := FromFloat32("n.num_batches_tracked", nil, []float32{1 << 20}).Int64()
+	if err := WriteSafetensors(path, []Tensor{made, FromFloat32("a", []int{1}, []float32{2})}, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, _ := f.Tensor(made.Name)
+	b, err := got.Bytes()
+	if err != nil || got.DType != "I64" || len(got.Shape) != 0 || !bytes.Equal(b, []byte{0, 0, 16, 0, 0, 0, 0, 0}) {
+		t.Errorf("%s %v %v %v", got.DType, got.Shape, b, err)
+	}
+}

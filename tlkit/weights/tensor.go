@@ -40,6 +40,13 @@ func FromFloat32(name string, shape []int, data []float32) Tensor {
 	return Tensor{Name: name, DType: "F32", Shape: slices.Clone(shape), data: data}
 }
 
+// Int64 returns a tensor of [FromFloat32], whose values are whole numbers, with elements of type I64,
+// such as the counters that PyTorch keeps.
+func (t Tensor) Int64() Tensor {
+	t.DType = "I64"
+	return t
+}
+
 // Len returns the number of elements: the product of Shape, and 1 for a scalar.
 func (t Tensor) Len() int {
 	n, _ := elements(t.Shape)
@@ -110,8 +117,12 @@ func (t Tensor) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	if t.st == nil {
-		out := make([]byte, 0, 4*n)
+		out := make([]byte, 0, int64(itemSizes[t.DType])*n)
 		for _, v := range t.data {
+			if t.DType == "I64" {
+				out = binary.LittleEndian.AppendUint64(out, uint64(int64(v)))
+				continue
+			}
 			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
 		}
 		return out, nil
@@ -210,7 +221,7 @@ func (t Tensor) checked() (int64, error) {
 	if n > math.MaxInt/16 {
 		return 0, t.wrap(fmt.Errorf("shape %v is more than this machine can address", t.Shape))
 	}
-	if t.st == nil && (t.DType != "F32" || int64(len(t.data)) != n) {
+	if t.st == nil && (t.DType != "F32" && (t.DType != "I64" || t.data == nil) || int64(len(t.data)) != n) {
 		return 0, fmt.Errorf("weights: tensor %s of shape %v and type %s needs %d values, got %d: make it with FromFloat32", words.Quote(t.Name), t.Shape, t.DType, n, len(t.data))
 	}
 	return n, nil
