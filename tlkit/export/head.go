@@ -13,7 +13,10 @@
 // equal those recorded at training, to within 1e-3 of the largest; if not, the error states the
 // difference.
 //
-// The same file from Python, with features that any torch copy of the backbone gives:
+// [Classifier.WriteTorch] writes head and backbone for torchvision or timm, [Classifier.WriteONNX] as one
+// ONNX file.
+//
+// The head file itself from Python, with features that any torch copy of the backbone gives:
 //
 //	import json
 //	import torch

@@ -107,8 +107,11 @@ func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *he
 // BuiltIn returns the features of the built-in pictures, [ParityPictures, C]. A head makes their
 // logits of them, see [Parity].
 func BuiltIn(ctx context.Context, b features.Backbone, p transforms.Preset) ([]float32, error) {
-	return ofFormula(ctx, b, p, [ParityPictures][2]int{{96, 64}, {50, 80}, {72, 72}})
+	return ofFormula(ctx, b, p, builtInSizes)
 }
+
+// builtInSizes are the widths and heights of the built-in pictures.
+var builtInSizes = [ParityPictures][2]int{{96, 64}, {50, 80}, {72, 72}}
 
 // ofFormula returns the features of the pictures that a formula makes, of those widths and heights.
 func ofFormula(ctx context.Context, b features.Backbone, p transforms.Preset, sizes [ParityPictures][2]int) ([]float32, error) {

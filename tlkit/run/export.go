@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -20,23 +21,10 @@ import (
 func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOptions, place Place, p Progress) (*export.ONNXFile, error) {
 	p, shown := place.Shown(p)
 	defer shown()
-	path, err := place.HeadPath(s.Head)
+	opened, err := s.toExport(ctx, []string{file}, place, p)
 	if err != nil {
 		return nil, err
 	}
-	if err := sameFile(file, path, s.Weights); err != nil {
-		return nil, err
-	}
-	h, err := readHead(place, s.Head)
-	if err != nil {
-		return nil, err
-	}
-	place.PlainGo = true // only a few built-in pictures are computed
-	opened, err := openHead(ctx, h, s, place, p)
-	if err != nil {
-		return nil, err
-	}
-	sayRestrictions(h, opened.classifier.Net().Row, p)
 	why := ""
 	if o.Runtime == nil {
 		if o.Runtime, err = anyRuntime(ctx, opened.eng); err != nil {
@@ -52,6 +40,47 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 	return f, nil
 }
 
+// ExportTorch opens the head file and writes it, with its backbone, as files for PyTorch into the folder
+// dir: see [export.Classifier.WriteTorch]. Data and Split of the spec are not used. p may be nil.
+func (s HeadSpec) ExportTorch(ctx context.Context, dir string, o export.TorchOptions, place Place, p Progress) (*export.TorchFolder, error) {
+	p, shown := place.Shown(p)
+	defer shown()
+	var files []string
+	for _, name := range export.TorchFiles() {
+		files = append(files, filepath.Join(dir, name))
+	}
+	opened, err := s.toExport(ctx, files, place, p)
+	if err != nil {
+		return nil, err
+	}
+	p.State("writing "+dir, 0, 0)
+	return opened.classifier.WriteTorch(dir, o)
+}
+
+// toExport opens the head, of which the files out are made.
+func (s HeadSpec) toExport(ctx context.Context, out []string, place Place, p Progress) (*openedHead, error) {
+	path, err := place.HeadPath(s.Head)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range out {
+		if err := sameFile(file, path, s.Weights); err != nil {
+			return nil, err
+		}
+	}
+	h, err := readHead(place, s.Head)
+	if err != nil {
+		return nil, err
+	}
+	place.PlainGo = true // only a few built-in pictures are computed
+	opened, err := openHead(ctx, h, s, place, p)
+	if err != nil {
+		return nil, err
+	}
+	sayRestrictions(h, opened.classifier.Net().Row, p)
+	return opened, nil
+}
+
 // sameFile returns an error if the file to write is one that is read.
 func sameFile(out string, in ...string) error {
 	target, err := os.Stat(out)
@@ -60,7 +89,7 @@ func sameFile(out string, in ...string) error {
 	}
 	for _, name := range in {
 		if info, err := os.Stat(name); err == nil && os.SameFile(info, target) {
-			return advice.New(fmt.Errorf("run: %s is what is exported", out), "name another file, such as my.onnx")
+			return advice.New(fmt.Errorf("run: %s is what is exported", out), "name another place to write to")
 		}
 	}
 	return nil

@@ -64,8 +64,8 @@ func (p Preset) Validate() error {
 	default:
 		return bad("geometry %q, wanted %s, %s or %s", p.Geometry, GeometryShort, GeometryCrop, GeometrySquash)
 	}
-	if p.shortSide() > largest {
-		return bad("size %d at crop_fraction %g makes a short side of %d, wanted at most %d", p.Size, p.CropFraction, p.shortSide(), largest)
+	if p.ShortSide() > largest {
+		return bad("size %d at crop_fraction %g makes a short side of %d, wanted at most %d", p.Size, p.CropFraction, p.ShortSide(), largest)
 	}
 	if _, err := p.Interpolation.orDefault(); err != nil {
 		return bad("%v", err)
@@ -84,8 +84,9 @@ func (p Preset) Validate() error {
 	return nil
 }
 
-// shortSide returns Resize, or what it stands for if it is 0.
-func (p Preset) shortSide() int {
+// ShortSide returns Resize, or what it stands for if it is 0: the short side before the crop, for
+// GeometryShort.
+func (p Preset) ShortSide() int {
 	switch {
 	case p.Resize > 0:
 		return p.Resize
@@ -140,7 +141,7 @@ func (p Preset) SquareWords() string {
 	square := fmt.Sprintf("%d x %d", p.Size, p.Size)
 	switch p.Geometry {
 	case GeometryShort:
-		return fmt.Sprintf("with its short side resized to %d pixels and the middle %s cut out (%s)", p.shortSide(), square, filter)
+		return fmt.Sprintf("with its short side resized to %d pixels and the middle %s cut out (%s)", p.ShortSide(), square, filter)
 	case GeometryCrop:
 		if p.CropFraction > 0 && p.CropFraction < 1 {
 			return fmt.Sprintf("cut to the middle square of %.4g %% of its short side and resized to %s (%s)", 100*p.CropFraction, square, filter)
@@ -154,7 +155,7 @@ func (p Preset) SquareWords() string {
 func (p Preset) square() (steps []Step) {
 	switch p.Geometry {
 	case GeometryShort:
-		steps = []Step{Resize(p.shortSide(), p.Interpolation), CenterCrop(p.Size)}
+		steps = []Step{Resize(p.ShortSide(), p.Interpolation), CenterCrop(p.Size)}
 	case GeometryCrop:
 		filter, _ := p.Interpolation.orDefault()
 		fraction := p.CropFraction
@@ -221,7 +222,7 @@ func (p Preset) Digest() string {
 	}
 	switch p.Geometry { // fields without influence, or with a default
 	case GeometryShort:
-		p.Resize, p.CropFraction = p.shortSide(), 0
+		p.Resize, p.CropFraction = p.ShortSide(), 0
 	case GeometryCrop:
 		p.Resize = 0
 		if p.CropFraction == 0 {
