@@ -13,8 +13,13 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
-// exported is tlkit export --json.
+// exported is tlkit export --json: the fields of the ONNX file, and the PyTorch files.
 type exported struct {
+	*exportedONNX
+	Torch *exportedTorch `json:"torch,omitempty"`
+}
+
+type exportedONNX struct {
 	File    string `json:"file"`
 	Bytes   int    `json:"bytes"`
 	Input   string `json:"input"`   // what the file reads, in words
@@ -26,21 +31,43 @@ type exported struct {
 	Unchecked string   `json:"unchecked,omitempty"` // why nothing was compared
 }
 
-func (c *command) export() *cobra.Command {
-	file, o, spec := "", export.ONNXOptions{}, run.HeadSpec{}
-	cmd := &cobra.Command{
-		Use:   "export HEAD --onnx FILE",
-		Short: "Write a trained head and its backbone as one ONNX file, for other programs",
-		Long: `Write a head file and its backbone as one ONNX file, for phones, browsers, and programs in
-other languages. HEAD may also be the folder or the name of a run.
+type exportedTorch struct {
+	Dir     string `json:"dir"`
+	Bytes   int    `json:"bytes"`
+	Library string `json:"library"`
+	Model   string `json:"model"`
+	Tensors int    `json:"tensors"`
+}
 
-The file reads pictures as bytes, uint8 [N,S,S,3] in RGB, after resizing and cropping; what
-is done to the bytes is inside. It computes logits and probabilities, or values for a head
-of real values. Its metadata has labels, preset, thresholds and licences, and what tlkit
-computed for three test pictures. ONNX Runtime must compute the same, or no file is written.
-To check it again, on any machine: tlkit verify FILE.`,
+// exportFlags are what to write, and where.
+type exportFlags struct {
+	file, dir string
+	force     bool
+	spec      run.HeadSpec
+}
+
+func (c *command) export() *cobra.Command {
+	f := exportFlags{}
+	cmd := &cobra.Command{
+		Use:   "export HEAD --onnx FILE | --torch DIR",
+		Short: "Write a trained head and its backbone for other programs: as one ONNX file, or for PyTorch",
+		Long: `Write a head file and its backbone for other programs. HEAD may also be the folder or the
+name of a run.
+
+--onnx FILE is one ONNX file, for phones, browsers, and programs in other languages. It reads
+pictures as bytes, uint8 [N,S,S,3] in RGB, after resizing and cropping; what is done to the
+bytes is inside. It computes logits and probabilities, or values for a head of real values. Its
+metadata has labels, preset, thresholds and licences, and what tlkit computed for three test
+pictures. ONNX Runtime must compute the same, or no file is written. To check it again, on any
+machine: tlkit verify FILE.
+
+--torch DIR is a folder for PyTorch: model.safetensors is a state dict that torchvision's or
+timm's model loads with strict=True, preprocess.json has the steps of torchvision.transforms and
+the labels, and README.md has the Python that loads both. Networks of Keras and of ONNX files
+have no such model.`,
 		Example: `  tlkit export my.head.safetensors --onnx my.onnx
-  tlkit verify my.onnx`,
+  tlkit verify my.onnx
+  tlkit export my.head.safetensors --torch my_torch`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -52,34 +79,61 @@ To check it again, on any machine: tlkit verify FILE.`,
 			return advice.New(fmt.Errorf("export: %d heads named, want one", len(args)), "%s", fix)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file == "" {
-				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE", invoke.Quote(args[0]))
+			if f.file == "" && f.dir == "" {
+				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR", invoke.Quote(args[0]))
 			}
-			spec.Head = args[0]
-			f, err := agreed(c, func() (*export.ONNXFile, error) {
-				p := c.progress()
-				defer p.close()
-				return spec.ExportONNX(cmd.Context(), file, o, c.place(), p)
-			})
-			if err != nil {
-				return err
-			}
-			out := exported{file, f.Bytes(), f.Input(), f.Outputs(), f.Off, f.Runtime, f.Unchecked}
-			c.result = out
-			if !c.json {
-				c.sayExported(out)
-			}
-			return nil
+			f.spec.Head = args[0]
+			return c.write(cmd, f)
 		},
 	}
-	cmd.Flags().StringVar(&file, "onnx", "", "the file to write, such as my.onnx")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "replace FILE even if it is not such an export")
-	cmd.Flags().StringVar(&spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
-	cmd.Flags().StringVar(&spec.Entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
+	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
+	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
+	cmd.Flags().BoolVar(&f.force, "force", false, "replace files even if they are not such an export")
+	cmd.Flags().StringVar(&f.spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
+	cmd.Flags().StringVar(&f.spec.Entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
 	return cmd
 }
 
+// write writes what the flags ask for. PyTorch's files come first: they can be refused.
+func (c *command) write(cmd *cobra.Command, f exportFlags) error {
+	out := exported{}
+	if f.dir != "" {
+		t, err := agreed(c, func() (*export.TorchFolder, error) {
+			p := c.progress()
+			defer p.close()
+			return f.spec.ExportTorch(cmd.Context(), f.dir, export.TorchOptions{Force: f.force}, c.place(), p)
+		})
+		if err != nil {
+			return err
+		}
+		out.Torch = &exportedTorch{f.dir, t.Bytes, t.Library, t.Model, t.Tensors}
+	}
+	if f.file != "" {
+		o, err := agreed(c, func() (*export.ONNXFile, error) {
+			p := c.progress()
+			defer p.close()
+			return f.spec.ExportONNX(cmd.Context(), f.file, export.ONNXOptions{Force: f.force}, c.place(), p)
+		})
+		if err != nil {
+			return err
+		}
+		out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked}
+	}
+	c.result = out
+	if !c.json {
+		c.sayExported(out)
+	}
+	return nil
+}
+
 func (c *command) sayExported(out exported) {
+	if t := out.Torch; t != nil {
+		c.say("%s  %s", t.Dir, bytesOf(int64(t.Bytes)))
+		c.say("model   %s of %s, %d tensors; README.md has the Python that loads them", t.Model, t.Library, t.Tensors)
+	}
+	if out.exportedONNX == nil {
+		return
+	}
 	c.say("%s  %s", out.File, bytesOf(int64(out.Bytes)))
 	c.say("input   pictures: %s", out.Input)
 	c.say("output  %s", out.Outputs)

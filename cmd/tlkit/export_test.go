@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestExportAndVerify(t *testing.T) {
 	}
 	// The same again, from the head file: an export may be replaced.
 	again, _ := do(0, "export", "shapes.head.safetensors", "--onnx", "shapes.onnx", "--json")
-	if e := one[exported](t, again); e.File != "shapes.onnx" || e.Off == nil || !(*e.Off < 1e-4) || e.Bytes < 8e6 {
+	if e := one[exportedONNX](t, again); e.File != "shapes.onnx" || e.Off == nil || !(*e.Off < 1e-4) || e.Bytes < 8e6 {
 		t.Errorf("%s", again)
 	}
 	if _, errs := do(1, "export", "shapes", "--onnx", "shapes.head.safetensors"); !strings.Contains(errs, "--force") {
@@ -51,6 +52,18 @@ func TestExportAndVerify(t *testing.T) {
 		t.Errorf("over the head itself: %s", errs)
 	}
 	do(0, "predict", "shapes.head.safetensors", folder) // it is as it was
+
+	text, _ := do(0, "export", "shapes", "--torch", "taken", "--onnx", "shapes.onnx", "--json")
+	if e := one[map[string]any](t, text); e["file"] != "shapes.onnx" || fmt.Sprint(e["torch"].(map[string]any)["model"]) != "mobilenet_v2" {
+		t.Errorf("%s", text)
+	}
+	if out, _ = do(0, "export", "shapes", "--torch", "taken"); !strings.Contains(out, "mobilenet_v2 of torchvision, 314 tensors") {
+		t.Errorf("%s", out)
+	}
+	testpictures.Write(t, "taken/README.md", []byte("mine"))
+	if _, errs := do(1, "export", "shapes", "--torch", "taken"); !strings.Contains(errs, "--force") {
+		t.Errorf("over another file: %s", errs)
+	}
 
 	if out, _ = do(0, "verify", "shapes.onnx"); !strings.Contains(out, "ok") || !strings.Contains(out, "1 exported file replayed") {
 		t.Errorf("%s", out)
