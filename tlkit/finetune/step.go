@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 )
 
@@ -24,6 +25,10 @@ const (
 	// of an AMD EPYC, a step of ResNet-18 takes 7.8 pictures a second in batches of 32 and 10.8 in
 	// batches of 8; MobileNetV2, 10.3 and 12.7.
 	cachedPictures = 8
+	// eigenPictures is the same for steps on Eigen's convolutions, which pass through the cache in
+	// blocks of their own: on two cores of an Intel Xeon, a step of ResNet-18 takes 18.1 pictures a
+	// second in batches of 32 (1.4 GB), 16.7 in batches of 8 (0.9 GB).
+	eigenPictures = 32
 	// Smaller inputs, such as cached maps late in a network, do not need micro-batches.
 	largeInput = 1 << 16 // number of values of one picture
 )
@@ -40,7 +45,11 @@ func (t *tuner) microbatch() int {
 	case t.engine.Name != "xla:cpu" || t.width() < largeInput:
 		return n
 	}
-	pieces := (n + cachedPictures - 1) / cachedPictures
+	most := cachedPictures
+	if t.form.Convolutions == engine.Eigen {
+		most = eigenPictures
+	}
+	pieces := (n + most - 1) / most
 	return (n + pieces - 1) / pieces
 }
 

@@ -156,4 +156,10 @@ func TestMicrobatchIsChosen(t *testing.T) {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
+	for batch, want := range map[int]int{32: 32, 48: 24} {
+		tu := &tuner{plan: Plan{Batch: batch}, engine: &engine.Engine{Name: "xla:cpu"}, form: engine.Form{Convolutions: engine.Eigen}, input: []int{224, 224, 3}}
+		if got := tu.microbatch(); got != want {
+			t.Errorf("batch %d on Eigen's convolutions: %d, want %d", batch, got, want)
+		}
+	}
 }
