@@ -49,7 +49,8 @@ type command struct {
 	result        any // printed at the end with --json
 }
 
-// execute runs one command line and returns its exit status: 0 done, 1 failed, 130 interrupted.
+// execute runs one command line and returns its exit status: 0 done, 1 failed, 2 done except for a
+// part of what was asked for (see partly), 130 interrupted.
 func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	c := &command{out: out, err: errs}
 	root := c.root()
@@ -66,7 +67,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 0
 	}
 	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
-	found := errors.As(err, new(*reported))
+	found := errors.As(err, new(*reported)) || errors.As(err, new(*partly))
 	// ErrInterrupted says itself how to go on.
 	if interrupted && !found && !errors.Is(err, finetune.ErrInterrupted) {
 		err = advice.New(errors.New("interrupted"), "features computed so far are kept, the same command goes on from there")
@@ -79,6 +80,9 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	if interrupted {
 		return 130
 	}
+	if errors.As(err, new(*partly)) {
+		return 2
+	}
 	return 1
 }
 
@@ -87,6 +91,12 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 type reported struct{ error }
 
 func (r *reported) Unwrap() error { return r.error }
+
+// partly is the error of a command that has done and printed most of its work: predict, where some
+// pictures cannot be read.
+type partly struct{ error }
+
+func (p *partly) Unwrap() error { return p.error }
 
 func (c *command) print(v any) error {
 	enc := json.NewEncoder(c.out)

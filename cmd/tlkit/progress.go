@@ -46,14 +46,33 @@ type tableLine struct {
 const plainEvery = 30 * time.Second
 
 func (c *command) progress() *progress {
-	p := &progress{out: c.err, mode: os.Getenv("TLKIT_PROGRESS")}
-	p.shown.Store("")
-	if p.mode == "" {
-		p.mode = "plain"
-		if f, ok := c.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
-			p.mode = "bar"
+	mode := os.Getenv("TLKIT_PROGRESS")
+	if mode == "" {
+		mode = "plain"
+		if isTerminal(c.err) && os.Getenv("TERM") != "dumb" {
+			mode = "bar"
 		}
 	}
+	return c.progressAs(mode)
+}
+
+// besideLines is the progress of a command that writes lines to standard output meanwhile: a bar would
+// stand between them on a terminal.
+func (c *command) besideLines() *progress {
+	if os.Getenv("TLKIT_PROGRESS") == "" && isTerminal(c.out) {
+		return c.progressAs("plain")
+	}
+	return c.progress()
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (c *command) progressAs(mode string) *progress {
+	p := &progress{out: c.err, mode: mode}
+	p.shown.Store("")
 	if p.mode == "bar" {
 		p.bars = mpb.New(mpb.WithOutput(c.err), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond))
 	}

@@ -24,6 +24,7 @@ import (
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
 
+	"github.com/tlkit/transfer-learning/internal/picturefile"
 	_ "github.com/tlkit/transfer-learning/tlkit/transforms" // PNM
 )
 
@@ -55,11 +56,7 @@ type finding struct {
 
 // pictureNames are the extensions of picture files. They only decide how an unusable file is
 // reported: as broken, or as not a picture.
-var pictureNames = map[string]bool{
-	".jpg": true, ".jpeg": true, ".jpe": true, ".jfif": true, ".png": true, ".gif": true, ".webp": true,
-	".bmp": true, ".tif": true, ".tiff": true, ".heic": true, ".heif": true, ".avif": true,
-	".ppm": true, ".pgm": true, ".pbm": true, ".pnm": true,
-}
+var pictureNames = picturefile.Extensions
 
 // signatures are the first bytes of formats. Those that cannot be decoded are listed so that the
 // report can say what to do.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/picturefile"
 )
 
 // summary says how a folder was read: "train 4, test 2: ants bees".
@@ -221,7 +223,7 @@ func TestDebris(t *testing.T) {
 	}
 	// Ordinary names stay.
 	for _, name := range []string{"#1", "@home", "$5", "tmp", "temp", "backup", "thumbs", "CVS"} {
-		if why := debris(name); why != "" {
+		if why := picturefile.Debris(name); why != "" {
 			t.Errorf("%s: %s", name, why)
 		}
 	}

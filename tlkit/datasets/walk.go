@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/picturefile"
 )
 
 // Limits on a folder. They are far above what is labelled by hand, and stop a link that leads to
@@ -134,7 +135,7 @@ func (w *walker) folder(s step) error {
 
 // entry lists one entry of a folder.
 func (w *walker) entry(s step, e fs.DirEntry) error {
-	switch why := debris(e.Name()); {
+	switch why := picturefile.Debris(e.Name()); {
 	case !utf8.ValidString(s.rel):
 		w.unnamed = append(w.unnamed, Bad{s.rel, "its name is not UTF-8 text; rename it"})
 	case why != "":
@@ -223,43 +224,6 @@ func (w *walker) hiding(real string, e fs.DirEntry) string {
 		return ""
 	}
 	return fmt.Sprintf("; %d of its files are named like pictures", pictures)
-}
-
-// debrisNames are files and folders, in lower case, that systems leave between pictures. Hidden
-// ones (.DS_Store, .git, .idea, .thumbnails) are recognised by their dot.
-var debrisNames = map[string]string{
-	"thumbs.db": "Windows", "ehthumbs.db": "Windows", "ehthumbs_vista.db": "Windows", "desktop.ini": "Windows",
-	"$recycle.bin": "Windows", "recycler": "Windows", "recycled": "Windows", "system volume information": "Windows",
-	"__macosx": "macOS", "icon\r": "macOS", "network trash folder": "macOS", "temporary items": "macOS", "thefindbyfolder": "macOS",
-	"lost+found": "Linux",
-	"@eadir":     "a Synology disk station", "#recycle": "a Synology disk station", "#snapshot": "a Synology disk station", "@tmp": "a Synology disk station", "@sharebin": "a Synology disk station",
-	"@recycle": "a QNAP disk station", "@recently-snapshot": "a QNAP disk station", "@__thumb": "a QNAP disk station",
-	"picasa.ini": "Picasa", "zbthumbnail.info": "a camera's software", "ipod photo cache": "iTunes", "_vti_cnf": "FrontPage",
-	"__pycache__": "Python",
-}
-
-// debrisEnds are the suffixes of backups, unfinished downloads and previews.
-var debrisEnds = []string{"~", ".swp", ".swo", ".swx", ".bak", ".orig", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".aria2", ".lrdata", ".lnk"}
-
-// debris says why a file or folder of this name is never a picture or a label: "" if it may be.
-func debris(name string) string {
-	lower := strings.ToLower(name)
-	switch {
-	case strings.HasPrefix(name, "."):
-		return "hidden"
-	case debrisNames[lower] != "":
-		return "left there by " + debrisNames[lower]
-	case strings.HasPrefix(lower, "thumbs.db:"), strings.HasSuffix(lower, ":zone.identifier"):
-		return "left there by Windows"
-	case strings.HasPrefix(name, "~$"), len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#':
-		return "left there by an editor"
-	}
-	for _, end := range debrisEnds {
-		if strings.HasSuffix(lower, end) {
-			return "a backup, shortcut, preview or unfinished file (" + end + ")"
-		}
-	}
-	return ""
 }
 
 // A tree opens the files of a folder by their slash paths, through links.

@@ -35,7 +35,13 @@ type Prediction struct {
 // MarshalJSON omits the fields of other tasks.
 func (p Prediction) MarshalJSON() ([]byte, error) {
 	type plain Prediction
-	if p.Labels == nil && p.Values == nil {
+	switch {
+	case p.Label == "" && p.Labels == nil && p.Probabilities != nil: // too improbable for a label
+		return json.Marshal(struct {
+			plain
+			Label string `json:"label"`
+		}{plain: plain(p)})
+	case p.Labels == nil && p.Values == nil:
 		return json.Marshal(plain(p))
 	}
 	return json.Marshal(struct {

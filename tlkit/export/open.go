@@ -142,28 +142,13 @@ func ofFormula(ctx context.Context, b features.Backbone, p transforms.Preset, si
 // cannot be read gets a Prediction with Error. The returned error concerns all pictures: a
 // cancelled ctx or a failure of the engine.
 func (c *Classifier) Classify(ctx context.Context, paths []string) ([]Prediction, error) {
-	answers, err := answersOf(c.Head.Task)
+	out := make([]Prediction, 0, len(paths))
+	err := c.Stream(ctx, Stream{Paths: paths, Use: func(p Prediction) error {
+		out = append(out, p)
+		return nil
+	}})
 	if err != nil {
 		return nil, err
-	}
-	out := make([]Prediction, len(paths))
-	pipeline, l := c.Head.Preset.Eval(), &c.Head.Linear
-	err = features.Forward(ctx, c.backbone, features.Pass{
-		Size: c.Head.Preset.Size, Pictures: len(paths),
-		Prepare: func(i int) (transforms.Tensor, error) {
-			return pipeline.LoadFile(nil, paths[i], transforms.DecodeOptions{}, transforms.Rand{})
-		},
-		Use: func(rows []int, values []float32) error {
-			for i, r := range rows {
-				out[r] = answers.answer(c.Head, l.Logits(values[i*l.Features:(i+1)*l.Features]))
-				out[r].Path = paths[r]
-			}
-			return nil
-		},
-		Bad: func(i int, err error) { out[i] = Prediction{Path: paths[i], Error: err.Error()} },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
 	}
 	return out, nil
 }

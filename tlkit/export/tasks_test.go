@@ -80,6 +80,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A label that is too improbable to be given is "" in JSON, not missing.
+func TestNoLabelIsWritten(t *testing.T) {
+	b, err := json.Marshal(Prediction{Path: "a.jpg", Probability: 0.5, Probabilities: map[string]float64{"ants": 0.5, "bees": 0.5}})
+	if err != nil || string(b) != `{"path":"a.jpg","probability":0.5,"probabilities":{"ants":0.5,"bees":0.5},"label":""}` {
+		t.Errorf("%s %v", b, err)
+	}
+}
+
 // An error of half a standard deviation counts in full, however small it is compared to 1013 hPa.
 func TestParityOfValuesIsInDeviations(t *testing.T) {
 	h := tasks()[datasets.Values]

@@ -213,17 +213,46 @@ func openHead(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Pr
 func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p Progress) ([]export.Prediction, error) {
 	p, shown := place.Shown(p)
 	defer shown()
+	c, err := s.predictor(ctx, len(pictures), place, p)
+	if err != nil {
+		return nil, err
+	}
+	return c.classifier.Classify(ctx, pictures)
+}
+
+// Stream is [Predict] for many pictures: each prediction is handed over as soon as it and those
+// before it are there, see [export.Classifier.Stream]. It reports to p how many there are.
+func (s HeadSpec) Stream(ctx context.Context, pictures export.Stream, place Place, p Progress) error {
+	p, shown := place.Shown(p)
+	defer shown()
+	total := int64(len(pictures.Paths))
+	c, err := s.predictor(ctx, len(pictures.Paths), place, p)
+	if err != nil {
+		return err
+	}
+	use, done := pictures.Use, int64(0)
+	pictures.Use = func(q export.Prediction) error {
+		done++
+		p.State("predicting", done, total)
+		return use(q)
+	}
+	p.State("predicting", 0, total)
+	return c.classifier.Stream(ctx, pictures)
+}
+
+// predictor opens the head for so many pictures.
+func (s HeadSpec) predictor(ctx context.Context, pictures int, place Place, p Progress) (*openedHead, error) {
 	h, err := readHead(place, s.Head)
 	if err != nil {
 		return nil, err
 	}
-	place.PlainGo = place.PlainGo || len(pictures) <= fewPictures
+	place.PlainGo = place.PlainGo || pictures <= fewPictures
 	c, err := openHead(ctx, h, s, place, p)
 	if err != nil {
 		return nil, err
 	}
 	sayRestrictions(h, c.classifier.Net().Row, p)
-	return c.classifier.Classify(ctx, pictures)
+	return c, nil
 }
 
 // fewPictures is how many pictures are predicted in plain Go without a question.
