@@ -21,6 +21,7 @@ var otherWords = map[string]string{
 	"fit": "train", "finetune": "train", "fine-tune": "train", "learn": "train",
 	"classify": "predict", "infer": "predict", "inference": "predict", "label": "predict",
 	"eval": "evaluate", "test": "evaluate", "validate": "evaluate", "score": "evaluate",
+	"embed": "features", "extract": "features", "similar": "neighbours", "neighbors": "neighbours",
 	"list": "models", "ls": "models", "networks": "models", "zoo": "models",
 	"benchmark": "bench", "notebook": "lab", "jupyter": "lab", "install": "setup", "check": "doctor",
 }

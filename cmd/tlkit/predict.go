@@ -349,7 +349,7 @@ func picturesOf(ctx context.Context, args []string) (all []picture, closeAll fun
 			z.Close()
 		}
 	}
-	paths, err := picturePaths(ctx, args)
+	paths, err := picturePaths(ctx, "predict", args)
 	for _, path := range paths {
 		if info, e := os.Stat(path); e != nil || !info.Mode().IsRegular() || !strings.EqualFold(filepath.Ext(path), ".zip") {
 			all = append(all, picture{path: path})
@@ -372,8 +372,8 @@ func picturesOf(ctx context.Context, args []string) (all []picture, closeAll fun
 	return all, closeAll, err
 }
 
-// picturePaths returns the files that arguments stand for.
-func picturePaths(ctx context.Context, args []string) ([]string, error) {
+// picturePaths returns the files that the arguments of a command stand for.
+func picturePaths(ctx context.Context, command string, args []string) ([]string, error) {
 	var out []string
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -381,7 +381,7 @@ func picturePaths(ctx context.Context, args []string) ([]string, error) {
 		case arg == "-":
 			names, err := pictureNames(stdin)
 			if err != nil {
-				return nil, fmt.Errorf("predict: reading names from standard input: %w", err)
+				return nil, fmt.Errorf("%s: reading names from standard input: %w", command, err)
 			}
 			out = append(out, names...)
 		case err == nil && info.IsDir():
@@ -390,15 +390,15 @@ func picturePaths(ctx context.Context, args []string) ([]string, error) {
 				return nil, err
 			}
 			if len(found) == 0 {
-				return nil, advice.New(fmt.Errorf("predict: no file in %s is named like a picture", arg), "name the files, or another folder")
+				return nil, advice.New(fmt.Errorf("%s: no file in %s is named like a picture", command, arg), "name the files, or another folder")
 			}
 			out = append(out, found...)
 		case err != nil && strings.ContainsAny(arg, "*?["):
 			found, err := filepath.Glob(arg)
 			if err != nil || len(found) == 0 {
-				return nil, advice.New(fmt.Errorf("predict: no file matches %s", arg), "check the folder and the ending, or name the folder itself")
+				return nil, advice.New(fmt.Errorf("%s: no file matches %s", command, arg), "check the folder and the ending, or name the folder itself")
 			}
-			more, err := picturePaths(ctx, found)
+			more, err := picturePaths(ctx, command, found)
 			if err != nil {
 				return nil, err
 			}
@@ -408,7 +408,7 @@ func picturePaths(ctx context.Context, args []string) ([]string, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("predict: no picture is named")
+		return nil, fmt.Errorf("%s: no picture is named", command)
 	}
 	return out, nil
 }

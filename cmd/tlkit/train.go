@@ -23,14 +23,25 @@ const defaultData = "insects"
 func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f := cmd.Flags()
 	columnFlag(cmd, &s.Columns)
+	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
+	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
+	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
+	networkFlags(cmd, s)
+}
+
+// networkFlags are the flags of every command that runs a frozen network of the user's choice.
+func networkFlags(cmd *cobra.Command, s *run.Spec) {
+	f := cmd.Flags()
 	f.StringVar(&s.Weights, "weights", "", "a weights file (.safetensors, .pth, .pt, .th, .bin, .h5, .keras, model.json) instead of the model's own")
 	f.StringVar(&s.Entry, "entry", "", "where in the weights file the weights are, as in state_dict_ema (default: found, averaged before others)")
 	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
-	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
-	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
-	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
 	formFlag(cmd, &s.Form)
+}
+
+// modelFlag chooses the network.
+func modelFlag(cmd *cobra.Command, model *string) {
+	cmd.Flags().StringVar(model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
 }
 
 // formValue is a form as a flag.
@@ -175,7 +186,7 @@ holds the plan, the history, the figures and the head.`,
 	specFlags(cmd, &s)
 	limitFlags(cmd, &place)
 	f := cmd.Flags()
-	f.StringVar(&s.Model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
+	modelFlag(cmd, &s.Model)
 	f.StringVar((*string)(&s.Head), "head", "", "logistic (L2 logistic regression, the default), sgd (PyTorch's tutorial), or ridge (for values, the only one)")
 	f.IntVar(&s.Epochs, "epochs", 0, "epochs of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached (default: only the picture itself)")

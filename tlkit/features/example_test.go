@@ -94,3 +94,29 @@ func paint(path string, c color.Color) {
 		log.Fatal(err)
 	}
 }
+
+// The rows that are most similar to one, and a file of all rows that NumPy reads.
+func ExampleFile() {
+	m := &features.Matrix{Features: 2, Items: []int{0, 1, 2}, Data: []float32{1, 0, 0, 1, 1, 1}}
+	pictures := []string{"a.jpg", "b.jpg", "c.jpg"}
+	for _, n := range m.Nearest([]float32{3, 2}, 2) {
+		fmt.Printf("%s %.3f\n", pictures[m.Items[n.Row]], n.Cosine)
+	}
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	f := features.File{Path: filepath.Join(dir, "all.npy")}
+	if err := f.Write(m, pictures); err != nil {
+		log.Fatal(err)
+	}
+	for _, name := range f.Files() {
+		fmt.Println(filepath.Base(name))
+	}
+	// Output:
+	// c.jpg 0.981
+	// a.jpg 0.832
+	// all.npy
+	// all.npy.txt
+}
