@@ -56,12 +56,12 @@ func TestFeaturesAndNeighbours(t *testing.T) {
 	}
 	testpictures.Write(t, filepath.Join(folder, "bars", "03.png"), whole[:len(whole)/2])
 	testpictures.Write(t, filepath.Join(folder, "bars", "text.jpg"), []byte("hello"))
-	out, errs := do(2, "features", folder, "gone.jpg", "-o", "some.npy", "--json")
+	out, errs := do(2, "features", "gone.jpg", folder, "-o", "some.npy", "--json")
 	w := one[written](t, out)
 	if w.Pictures != 15 || len(w.LeftOut) != 3 || !slices.Equal(w.Files, []string{"some.npy", "some.npy.txt"}) {
 		t.Errorf("%s", out)
 	}
-	for i, name := range []string{"03.png", "text.jpg", "gone.jpg"} {
+	for i, name := range []string{"gone.jpg", "03.png", "text.jpg"} {
 		if !strings.HasSuffix(w.LeftOut[i].Rel, name) || !strings.Contains(errs, name+": "+w.LeftOut[i].Why) {
 			t.Errorf("%s is not named: %+v\n%s", name, w.LeftOut, errs)
 		}
