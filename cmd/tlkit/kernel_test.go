@@ -414,7 +414,7 @@ func TestRunLeavesNoProcesses(t *testing.T) {
 		"less than one":    {program(sleeper, "fmt", "os/exec"), "900ms", nil},
 		"deaf":             {program(deaf, packages...), "3s", nil},
 		"a shell":          {"!setsid sleep 4717 & echo begun; sleep 4717; :", "3s", nil},
-		"a stopped kernel": {"!echo begun; kill -STOP $PPID; sleep 4717", "3s", nil},
+		"a stopped kernel": {"!echo begun; sleep 1; kill -STOP $PPID; sleep 4717", "3s", nil},
 		"interrupt":        {program(deaf, packages...), "10m", os.Interrupt},
 		"terminate":        {program(sleeper, "fmt", "os/exec"), "10m", syscall.SIGTERM},
 		"kill":             {"!setsid sleep 4717 & echo begun; sleep 4717; :", "10m", os.Kill},
