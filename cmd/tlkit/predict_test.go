@@ -198,6 +198,14 @@ func TestPredictGoesOn(t *testing.T) {
 				t.Errorf("%s: from %d bytes: %s", name, kept, errs)
 			}
 		}
+		// A file that has grown, but whose last bytes never reached the disk.
+		if err := os.WriteFile(name, []byte(strings.Join(rows[:17], "")+strings.Repeat("\x00", len(whole))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		predictStatus(t, 2, "predict", "shapes", folder, "-o", name)
+		if got := read(); got != whole {
+			t.Errorf("%s: with zero bytes at the end, %d bytes, want %d", name, len(got), len(whole))
+		}
 		// A picture more is added below.
 		more := filepath.Join(shapes, "bars", "00.png")
 		predictStatus(t, 2, "predict", "shapes", folder, more, "-o", name)
