@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/internal/testpictures"
+	"github.com/tlkit/transfer-learning/internal/testruntime"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
@@ -95,25 +95,6 @@ func opened(t *testing.T, e *engine.Engine, h *Head) *Classifier {
 	return c
 }
 
-func openRuntime(t *testing.T) *onnxruntime.Runtime {
-	t.Helper()
-	if len(onnxruntime.Here()) == 0 {
-		t.Skip("no ONNX Runtime for this platform")
-	}
-	l, err := onnxruntime.Install(t.Context(), onnxruntime.Options{})
-	if errors.Is(err, fetch.ErrUnreachable) {
-		t.Skipf("ONNX Runtime cannot be fetched here: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	rt, err := onnxruntime.Open(t.Context(), l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rt
-}
-
 // photos are pictures of several shapes with the bytes that a user prepares.
 func photos(t *testing.T, p transforms.Preset) (paths []string, squares []uint8) {
 	t.Helper()
@@ -139,7 +120,7 @@ func TestONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	for _, name := range []datasets.Task{datasets.Classes, datasets.Labels, datasets.Values} {
 		for kind, p := range presets {
 			for _, tuned := range []bool{false, true} {
@@ -289,7 +270,7 @@ func TestWriteONNXRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.WriteONNX(t.Context(), path, ONNXOptions{Runtime: openRuntime(t)}); !errors.Is(err, ErrParity) {
+	if _, err := c.WriteONNX(t.Context(), path, ONNXOptions{Runtime: testruntime.Open(t)}); !errors.Is(err, ErrParity) {
 		t.Errorf("%v, want ErrParity", err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
@@ -309,7 +290,7 @@ func TestONNXOfValuesFarFromZero(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	h := onMobile(t, datasets.Values, presets["torch"])
 	for i := range h.Scales {
 		h.Scales[i] = task.Scale{Mean: 1e6, SD: 1, Min: 0, Max: 1e7}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/internal/testruntime"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
-	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -35,11 +35,7 @@ func formulaNet(t *testing.T, name string) *zoo.Net {
 func needRuntime(t *testing.T) *engine.Engine {
 	t.Helper()
 	t.Setenv(engine.BackendVar, "") // both runtimes
-	if _, err := onnxruntime.Find(); err != nil {
-		if _, err := onnxruntime.Install(t.Context(), onnxruntime.Options{}); err != nil {
-			t.Skip(err)
-		}
-	}
+	testruntime.Open(t)
 	e, err := engine.Open(t.Context(), engine.Options{Install: true})
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"math"
 	"os"
 	"os/exec"
@@ -17,9 +16,9 @@ import (
 	"github.com/gomlx/compute-onnx/support/protos"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/formulanet"
 	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/internal/testruntime"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/onnx"
@@ -183,29 +182,9 @@ func (w written) readBack(t *testing.T) {
 	}
 }
 
-// openRuntime opens ONNX Runtime, which is fetched once.
-func openRuntime(t testing.TB) *onnxruntime.Runtime {
-	t.Helper()
-	if len(onnxruntime.Here()) == 0 {
-		t.Skip("no ONNX Runtime for this platform")
-	}
-	l, err := onnxruntime.Install(t.Context(), onnxruntime.Options{})
-	if errors.Is(err, fetch.ErrUnreachable) {
-		t.Skipf("ONNX Runtime cannot be fetched here: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	rt, err := onnxruntime.Open(t.Context(), l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rt
-}
-
 // inRuntime runs the file in ONNX Runtime, for one, three and eight pictures at a time.
 func (w written) inRuntime(t *testing.T) {
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	s, err := rt.Session(w.file, onnxruntime.SessionOptions{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +223,7 @@ func (w written) inRuntime(t *testing.T) {
 // An ONNX file of the caller's own is written as package onnx reads it: cut where it is cut, in
 // 32-bit floats, for any number of pictures.
 func TestONNXOwnFiles(t *testing.T) {
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	for _, folder := range []string{"../onnx/testdata", "../onnx/testdata/exports"} {
 		raw, err := os.ReadFile(filepath.Join(folder, "golden.json"))
 		if err != nil {
@@ -370,7 +349,7 @@ func TestONNXReferee(t *testing.T) {
 
 // A network of full size computes in ONNX Runtime what the extractor computes.
 func TestONNXFullSize(t *testing.T) {
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	r, err := Find("mobilenetv2.tv_in1k")
 	if err != nil {
 		t.Fatal(err)

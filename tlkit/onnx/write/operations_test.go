@@ -1,7 +1,6 @@
 package write
 
 import (
-	"errors"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -17,7 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/layers/activation"
 
-	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/internal/testruntime"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 )
@@ -305,28 +304,9 @@ func direct(t *testing.T, f func(x *Node) *Node, pictures []float32, batch int) 
 	return tensors.MustCopyFlatData[float32](g.RunWithMap(inputs)[0]), weights
 }
 
-func openRuntime(t testing.TB) *onnxruntime.Runtime {
-	t.Helper()
-	if len(onnxruntime.Here()) == 0 {
-		t.Skip("no ONNX Runtime for this platform")
-	}
-	l, err := onnxruntime.Install(t.Context(), onnxruntime.Options{})
-	if errors.Is(err, fetch.ErrUnreachable) {
-		t.Skipf("ONNX Runtime cannot be fetched here: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	rt, err := onnxruntime.Open(t.Context(), l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rt
-}
-
 // Every operation computes in ONNX Runtime what it computes here, for one, three and eight pictures.
 func TestOperations(t *testing.T) {
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	for _, name := range slices.Sorted(maps.Keys(operations)) {
 		t.Run(name, func(t *testing.T) {
 			var s *onnxruntime.Session
@@ -362,7 +342,7 @@ func TestOperations(t *testing.T) {
 
 // A network that reads bytes computes the same as with the same numbers as floats.
 func TestBytesAsInput(t *testing.T) {
-	rt := openRuntime(t)
+	rt := testruntime.Open(t)
 	pixels := make([]uint8, 3*6*6*4)
 	pictures := make([]float32, len(pixels))
 	for i := range pixels {
