@@ -37,9 +37,9 @@ func paper(d *dice, l *layer) {
 	})
 	if d.chance(0.3) { // ruled or squared
 		ink := hsvIn(d, span{0.5, 0.66}, span{0.2, 0.5}, span{0.6, 0.8})
-		gap := mul(float64(l.side), d.uniform(0.06, 0.13))
+		gap := mul(l.size, d.uniform(0.06, 0.13))
 		first := mul(gap, d.unit())
-		s := float64(l.side)
+		s := l.size
 		squared := d.chance(0.5)
 		for v := first; v < s; v += gap {
 			l.stroke([]point{{-2, v}, {s + 2, v}}, 0.4, 0.4)
@@ -50,8 +50,8 @@ func paper(d *dice, l *layer) {
 		l.fill(flat(ink), 0.45)
 	}
 	for range d.intn(12) { // fibres
-		p := point{mul(d.unit(), float64(l.side)), mul(d.unit(), float64(l.side))}
-		l.stroke(wander(d, p, walk{turn: d.unit(), length: mul(float64(l.side), d.uniform(0.02, 0.08)), drift: 0.15, steps: 4}), 0.3, 0.2)
+		p := point{mul(d.unit(), l.size), mul(d.unit(), l.size)}
+		l.stroke(wander(d, p, walk{turn: d.unit(), length: mul(l.size, d.uniform(0.02, 0.08)), drift: 0.15, steps: 4}), 0.3, 0.2)
 	}
 	l.fill(flat(base.scale(0.82)), 0.6)
 }
@@ -63,7 +63,7 @@ func wash(d *dice, l *layer) {
 	b := hsv(h+d.uniform(-0.12, 0.12), d.uniform(0.1, 0.6), d.uniform(0.5, 1))
 	c, s := circle(d.unit())
 	n := noise{d.next()}
-	side := float64(l.side)
+	side := l.size
 	half := mul(side, 0.5)
 	l.flood(func(x, y float64) rgb {
 		t := 0.5 + (mul(c, x-half)+mul(s, y-half))/side
@@ -78,7 +78,7 @@ func leaf(d *dice, l *layer) {
 		green = hsvIn(d, span{0.02, 0.14}, span{0.5, 0.85}, span{0.45, 0.8})
 	}
 	n := noise{d.next()}
-	side := float64(l.side)
+	side := l.size
 	half := mul(side, 0.5)
 	c, s := circle(d.unit())
 	off := mul(side, d.uniform(-0.35, 0.35))
@@ -109,7 +109,7 @@ func leaf(d *dice, l *layer) {
 
 // drop is a bead of water: darker above, bright below, a glint.
 func drop(d *dice, l *layer) {
-	side := float64(l.side)
+	side := l.size
 	r := mul(side, d.uniform(0.012, 0.035))
 	p := point{mul(d.unit(), side), mul(d.unit(), side)}
 	l.polygon(ring(p, r, mul(r, d.uniform(0.8, 1)), d.unit(), 20))
@@ -121,7 +121,7 @@ func drop(d *dice, l *layer) {
 // flower is a blossom seen from above, filling most of the picture.
 func flower(d *dice, l *layer) {
 	blurry(d, l, d.uniform(4, 9))
-	side := float64(l.side)
+	side := l.size
 	mid := point{mul(side, d.uniform(0.3, 0.7)), mul(side, d.uniform(0.3, 0.7))}
 	hue := pick(d, d.uniform(0.88, 1.02), d.uniform(0.12, 0.17), d.uniform(0.72, 0.86), d.uniform(0.58, 0.68), d.uniform(0.02, 0.08))
 	petal := hsv(hue, d.uniform(0.12, 0.85), d.uniform(0.75, 1))
@@ -170,7 +170,7 @@ func sand(d *dice, l *layer) {
 		speck := n.value(mul(x, 0.9), mul(y, 0.9))
 		return base.mix(other, n.cloud(x/coarse, y/coarse, 3)).scale(0.9 + mul(0.2, speck))
 	})
-	side := float64(l.side)
+	side := l.size
 	for range 6 + d.intn(30) {
 		p := point{mul(d.unit(), side), mul(d.unit(), side)}
 		r := mul(side, d.uniform(0.008, 0.04))
@@ -208,7 +208,7 @@ func blurry(d *dice, l *layer, blur float64) {
 		a = hsvIn(d, span{0.5, 0.64}, span{0.15, 0.5}, span{0.5, 0.9})
 	}
 	l.flood(flat(a))
-	side := float64(l.side)
+	side := l.size
 	for range 8 + d.intn(14) {
 		r := mul(side, d.uniform(0.05, 0.22))
 		l.polygon(ring(point{mul(d.unit(), side), mul(d.unit(), side)}, r, mul(r, d.uniform(0.5, 1)), d.unit(), 20))
@@ -222,7 +222,7 @@ func blurry(d *dice, l *layer, blur float64) {
 func meadow(d *dice, l *layer) {
 	base := hsvIn(d, span{0.17, 0.36}, span{0.3, 0.75}, span{0.25, 0.55})
 	l.flood(flat(base.scale(0.6)))
-	side := float64(l.side)
+	side := l.size
 	lean := d.unit()
 	for i := range 260 {
 		p := point{mul(d.unit(), side), mul(d.unit(), side)}
@@ -296,7 +296,7 @@ func blade(start, end point, width, bend float64, n int) []point {
 
 // litter draws one thing on the ground: a leaflet, a petal or a twig.
 func litter(d *dice, l *layer) {
-	side := float64(l.side)
+	side := l.size
 	p := point{mul(d.unit(), side), mul(d.unit(), side)}
 	thing(d, l, p, mul(side, d.uniform(0.08, 0.3)), natural(d))
 }

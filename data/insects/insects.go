@@ -4,6 +4,9 @@
 // A picture depends on four things: its level, split, class and number. The surroundings of the
 // insect (paper, leaf, flower, sand, light, blur) are chosen in the same way for both classes, so
 // that only the insect itself tells them apart: its waist, antennae, legs, fur and wings.
+//
+// The same pen draws insects and blossoms alone, and grounds without an insect, for other drawings:
+// see [Insect], [Blossom] and [Table].
 package insects
 
 import (

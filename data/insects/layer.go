@@ -5,9 +5,12 @@ import (
 	"math"
 )
 
-// A layer is a square of colours with coverage, premultiplied.
+// A layer is a square of colours with coverage, premultiplied. Shapes and paints are given in units,
+// so that a ground looks the same at any number of pixels; zoom is 1 for the pictures of Draw.
 type layer struct {
 	side int
+	size float64   // side in units
+	zoom float64   // pixels a unit
 	pix  []float64 // r, g, b, coverage of each pixel
 	mask []float64 // coverage of the shape being drawn; zero between shapes
 	box  box       // the part of mask in use
@@ -16,8 +19,10 @@ type layer struct {
 // A box is a range of pixels: x0 <= x < x1, y0 <= y < y1.
 type box struct{ x0, y0, x1, y1 int }
 
-func newLayer(side int) *layer {
-	return &layer{side: side, pix: make([]float64, 4*side*side), mask: make([]float64, side*side), box: box{side, side, 0, 0}}
+func newLayer(side int) *layer { return zoomed(side, 1) }
+
+func zoomed(side int, zoom float64) *layer {
+	return &layer{side: side, size: float64(side) / zoom, zoom: zoom, pix: make([]float64, 4*side*side), mask: make([]float64, side*side), box: box{side, side, 0, 0}}
 }
 
 // bounds returns the pixels within margin of the given range, and marks them as in use.
@@ -40,7 +45,10 @@ func (l *layer) put(x, y int, c rgb, cover float64) {
 	p[3] = mul(p[3], rest) + cover
 }
 
-// A paint gives the colour of a pixel.
+// unit returns where the middle of a pixel is.
+func (l *layer) unit(pixel int) float64 { return (float64(pixel) + 0.5) / l.zoom }
+
+// A paint gives the colour of a place.
 type paint func(x, y float64) rgb
 
 func flat(c rgb) paint { return func(_, _ float64) rgb { return c } }
@@ -52,7 +60,7 @@ func (l *layer) fill(p paint, opacity float64) {
 		for x := l.box.x0; x < l.box.x1; x++ {
 			if m := row[x]; m > 0 {
 				row[x] = 0
-				l.put(x, y, p(float64(x)+0.5, float64(y)+0.5), mul(m, opacity))
+				l.put(x, y, p(l.unit(x), l.unit(y)), mul(m, opacity))
 			}
 		}
 	}
@@ -63,7 +71,7 @@ func (l *layer) fill(p paint, opacity float64) {
 func (l *layer) flood(p paint) {
 	for y := range l.side {
 		for x := range l.side {
-			l.put(x, y, p(float64(x)+0.5, float64(y)+0.5), 1)
+			l.put(x, y, p(l.unit(x), l.unit(y)), 1)
 		}
 	}
 }
@@ -101,8 +109,8 @@ func (l *layer) shadow(top *layer, dx, dy int, blur float64, depth float64) {
 	}
 }
 
-// blur softens the whole layer by about radius pixels.
-func (l *layer) blur(radius float64) { smooth(l.pix, l.side, 4, radius) }
+// blur softens the whole layer by about radius units.
+func (l *layer) blur(radius float64) { smooth(l.pix, l.side, 4, mul(radius, l.zoom)) }
 
 // smooth blurs interleaved channels with three box filters, which together are close to a
 // Gaussian. The box has a fractional width, so that every radius works.

@@ -63,6 +63,7 @@ func (l *layer) polygon(ps []point) {
 	if len(ps) < 3 {
 		return
 	}
+	ps = l.pixels(ps)
 	lo, hi := ps[0], ps[0]
 	for _, p := range ps {
 		lo, hi = point{min(lo.x, p.x), min(lo.y, p.y)}, point{max(hi.x, p.x), max(hi.y, p.y)}
@@ -97,9 +98,23 @@ func (l *layer) polygon(ps []point) {
 	}
 }
 
-// capsule adds a line with round ends to the mask, ra thick at a and rb at b
-// (radii in pixels). Lines finer than a pixel fade rather than break.
+// pixels converts units to pixels.
+func (l *layer) pixels(ps []point) []point {
+	if l.zoom == 1 {
+		return ps
+	}
+	out := make([]point, len(ps))
+	for i, p := range ps {
+		out[i] = point{mul(p.x, l.zoom), mul(p.y, l.zoom)}
+	}
+	return out
+}
+
+// capsule adds a line with round ends to the mask, with radius ra at a and rb at b. Lines finer
+// than a pixel fade rather than break.
 func (l *layer) capsule(a, b point, ra, rb float64) {
+	a, b = point{mul(a.x, l.zoom), mul(a.y, l.zoom)}, point{mul(b.x, l.zoom), mul(b.y, l.zoom)}
+	ra, rb = mul(ra, l.zoom), mul(rb, l.zoom)
 	r := max(ra, rb)
 	fade := 1.0
 	if mean := (ra + rb) / 2; mean < 0.4 {

@@ -23,6 +23,7 @@ var order = [][]string{
 	{"tlkit/engine", "internal/golden", "internal/testruntime"},
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone", "tlkit/sim"},
+	{"tlkit/sim/bench"},
 	{"tlkit/onnx", "tlkit/onnx/write", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/optim"},

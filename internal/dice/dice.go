@@ -26,10 +26,10 @@ func (d *Dice) Next() uint64 {
 	return mix(d.state)
 }
 
-// Unit returns a number in [0, 1).
-func (d *Dice) Unit() float64 { return float64(d.Next()>>11) / (1 << 53) }
+// Unit returns a number in [0, 1). The conversions here keep products out of fused multiply-adds.
+func (d *Dice) Unit() float64 { return float64(float64(d.Next()>>11) * (1.0 / (1 << 53))) }
 
-// In returns a number in [a, b). The conversion keeps the product out of a fused multiply-add.
+// In returns a number in [a, b).
 func (d *Dice) In(a, b float64) float64 { return a + float64((b-a)*d.Unit()) }
 
 // Below returns a number in 0..n-1, or 0 if n < 1.

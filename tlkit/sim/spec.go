@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Limit returns the action with each number brought within its limits. Another count than that of
@@ -79,5 +80,11 @@ func names(dims []Dimension) string {
 		}
 		s += d.Name
 	}
+	return s
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s Spec) Clone() Spec {
+	s.State, s.Action, s.Truth, s.Cameras = slices.Clone(s.State), slices.Clone(s.Action), slices.Clone(s.Truth), slices.Clone(s.Cameras)
 	return s
 }
