@@ -24,11 +24,11 @@ type exportedONNX struct {
 	Bytes   int    `json:"bytes"`
 	Input   string `json:"input"`   // what the file reads, in words
 	Outputs string `json:"outputs"` // what it computes, in words
-	// The largest difference between what tlkit and ONNX Runtime compute for the test pictures, as a
-	// share of the largest number; null = not compared.
+	// The largest difference between what tlkit computes for the test pictures and what Runtime does
+	// from the file, as a share of the largest number; null = not compared.
 	Off       *float64 `json:"off"`
-	Runtime   string   `json:"runtime,omitempty"`
-	Unchecked string   `json:"unchecked,omitempty"` // why nothing was compared
+	Runtime   string   `json:"runtime,omitempty"`   // ONNX Runtime, or tlkit's own reader where that is missing
+	Unchecked string   `json:"unchecked,omitempty"` // why it is not ONNX Runtime
 }
 
 type exportedTorch struct {
@@ -58,8 +58,8 @@ name of a run.
 pictures as bytes, uint8 [N,S,S,3] in RGB, after resizing and cropping; what is done to the
 bytes is inside. It computes logits and probabilities, or values for a head of real values. Its
 metadata has labels, preset, thresholds and licences, and what tlkit computed for three test
-pictures. ONNX Runtime must compute the same, or no file is written. To check it again, on any
-machine: tlkit verify FILE.
+pictures. ONNX Runtime must compute the same, or no file is written; on a machine without it,
+tlkit itself reads the file and must. To check it again, on any machine: tlkit verify FILE.
 
 --torch DIR is a folder for PyTorch: model.safetensors is a state dict that torchvision's or
 timm's model loads with strict=True, preprocess.json has the steps of torchvision.transforms and
@@ -137,9 +137,10 @@ func (c *command) sayExported(out exported) {
 	c.say("%s  %s", out.File, bytesOf(int64(out.Bytes)))
 	c.say("input   pictures: %s", out.Input)
 	c.say("output  %s", out.Outputs)
-	if out.Off == nil {
-		c.say("not compared with ONNX Runtime: %s", out.Unchecked)
-		return
+	if out.Off != nil {
+		c.say("check   %s computes the same, to %.1e of the largest output", out.Runtime, *out.Off)
 	}
-	c.say("check   %s computes the same, to %.1e of the largest output", out.Runtime, *out.Off)
+	if out.Unchecked != "" {
+		c.say("not compared with ONNX Runtime: %s", out.Unchecked)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // A head leaves as one file, which verify replays; what is in the way or damaged is named.
@@ -65,8 +66,11 @@ func TestExportAndVerify(t *testing.T) {
 		t.Errorf("over another file: %s", errs)
 	}
 
-	if out, _ = do(0, "verify", "shapes.onnx"); !strings.Contains(out, "ok") || !strings.Contains(out, "1 exported file replayed") {
-		t.Errorf("%s", out)
+	out, _ = do(0, "verify", "shapes.onnx")
+	for _, word := range []string{"ONNX Runtime 1.", "tlkit's own reader on", "1 exported file replayed in"} {
+		if strings.Count(out, word) < 1 || strings.Count(out, " ok\n") != 2 {
+			t.Errorf("no %q, or not twice ok, in\n%s", word, out)
+		}
 	}
 	data, err := os.ReadFile("shapes.onnx")
 	if err != nil {
@@ -77,10 +81,10 @@ func TestExportAndVerify(t *testing.T) {
 	testpictures.Write(t, "flipped.onnx", data)
 	text, errs := do(1, "verify", "torn.onnx", "shapes.onnx", "flipped.onnx", "--json")
 	v := one[verification](t, text)
-	if v.OK || len(v.Models) != 3 || v.Models[0].OK || !v.Models[1].OK || v.Models[2].OK {
-		t.Errorf("%s\n%s", text, errs)
+	if v.OK || len(v.Models) != 4 || v.Models[0].OK || !v.Models[1].OK || !v.Models[2].OK || v.Models[3].OK {
+		t.Fatalf("%s\n%s", text, errs)
 	}
-	for _, k := range []int{0, 2} {
+	for _, k := range []int{0, 3} {
 		if p := v.Models[k].Problem; !strings.Contains(p, "damaged") {
 			t.Errorf("%s: %q", v.Models[k].Model, p)
 		}
@@ -90,5 +94,24 @@ func TestExportAndVerify(t *testing.T) {
 	}
 	if _, errs := do(1, "verify", "shapes.onnx", "resnet18"); !strings.Contains(errs, "resnet18") {
 		t.Errorf("a network beside a file: %s", errs)
+	}
+
+	// A machine with nothing but the weights: tlkit's own reader checks alone, and says so.
+	row, err := zoo.Find("mobilenetv2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := row.Fetch(t.Context(), zoo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	out, errs = do(0, "export", "shapes", "--onnx", "bare.onnx", "--offline", "--weights", weights)
+	if !strings.Contains(out, "check   tlkit's own reader on go") || !strings.Contains(out, "not compared with ONNX Runtime: ") {
+		t.Errorf("%s\n%s", out, errs)
+	}
+	out, errs = do(0, "verify", "bare.onnx", "--offline")
+	if strings.Count(out, " ok\n") != 1 || !strings.Contains(out, "replayed in tlkit's own reader on go") || !strings.Contains(errs, "without ONNX Runtime: ") {
+		t.Errorf("%s\n%s", out, errs)
 	}
 }

@@ -19,9 +19,9 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
-	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/onnx/write"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -69,15 +69,17 @@ func (c *Classifier) ONNX(ctx context.Context) ([]byte, error) {
 
 // ONNXOptions are the options of [Classifier.WriteONNX].
 type ONNXOptions struct {
-	// Runtime computes the test pictures before the file is written; nil = nothing does.
+	// Runtime computes the test pictures before the file is written. If it is nil, Engine does, see
+	// [ONNXFile.ReplayHere]; if that is nil too, nothing does.
 	Runtime *onnxruntime.Runtime
+	Engine  *engine.Engine
 	Force   bool // replace a file that is not such an export
 }
 
 // WriteONNX writes the content of [Classifier.ONNX] at path, completely or not at all.
 //
-// It is an error if path is a file that WriteONNX has not written, unless o.Force, and if o.Runtime
-// gets other logits than this classifier (ErrParity).
+// It is an error if path is a file that WriteONNX has not written, unless o.Force, and if o.Runtime or
+// o.Engine gets other logits than this classifier (ErrParity).
 func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) (*ONNXFile, error) {
 	if err := replaceable(path, o.Force); err != nil {
 		return nil, err
@@ -86,15 +88,24 @@ func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) 
 	if err != nil {
 		return nil, err
 	}
-	if o.Runtime != nil {
-		if _, err := f.Replay(o.Runtime); err != nil {
-			return nil, fmt.Errorf("%w; %s was not written", err, path)
-		}
+	if err := o.replay(ctx, f); err != nil {
+		return nil, fmt.Errorf("%w; %s was not written", err, path)
 	}
 	if err := atomicfile.WriteBytes(path, f.data, 0o644); err != nil {
 		return nil, fmt.Errorf("export: cannot write the ONNX file: %w", err)
 	}
 	return f, nil
+}
+
+// replay computes the test pictures with what there is.
+func (o ONNXOptions) replay(ctx context.Context, f *ONNXFile) (err error) {
+	switch {
+	case o.Runtime != nil:
+		_, err = f.Replay(o.Runtime)
+	case o.Engine != nil:
+		_, err = f.ReplayHere(ctx, o.Engine)
+	}
+	return err
 }
 
 // replaceable returns an error unless there is no file at path, or one that may be replaced.
@@ -260,9 +271,9 @@ func (h *Head) outputs(out backbone.Output) []write.Output {
 type ONNXFile struct {
 	Head *Head // Linear is empty after reading: the weights are in the network. Parity is of the test pictures
 
-	Off       *float64 // the largest difference at the last Replay, as a share of the largest logit
-	Runtime   string   // that computed it
-	Unchecked string   // why there was no Replay
+	Off       *float64 // the largest difference at the last Replay or ReplayHere, as a share of the largest logit
+	Runtime   string   // what computed it
+	Unchecked string   // why it was not ONNX Runtime
 
 	data []byte
 }
@@ -356,36 +367,6 @@ func onnxDigestAt(data []byte) (int, error) {
 		return 0, advice.New(fmt.Errorf("export: %w: no sha256 field in its metadata, or several", ErrDamaged), "is this a file that tlkit export wrote?")
 	}
 	return at + len(field), nil
-}
-
-// Replay computes the test pictures in ONNX Runtime and returns the largest difference to what tlkit
-// computed when the file was written, as a share of the largest logit. Above [ONNXTolerance] the error
-// is ErrParity. Of real values whose mean is far above their standard deviation, as in 101300 ± 50 Pa,
-// float32 holds fewer digits, and as much more is allowed.
-func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {
-	s, err := rt.Session(f.data, onnxruntime.SessionOptions{})
-	if err != nil {
-		return 0, fmt.Errorf("export: %w", err)
-	}
-	defer s.Close()
-	size := f.Head.Preset.Size
-	in := onnxruntime.Tensor{Shape: []int{ParityPictures, size, size, 3}}
-	for k := range ParityPictures {
-		in.Uint8 = append(in.Uint8, golden.Picture(size, size, k)...)
-	}
-	out, err := s.Run(in)
-	if err != nil {
-		return 0, fmt.Errorf("export: %w", err)
-	}
-	if len(out[0].Float32) != len(f.Head.Parity) {
-		return 0, fmt.Errorf("export: the file computes %d numbers for %d pictures, want %d", len(out[0].Float32), ParityPictures, len(f.Head.Parity))
-	}
-	off := f.Head.off(out[0].Float32)
-	f.Off, f.Runtime = &off, "ONNX Runtime "+rt.Version()
-	if allowed := ONNXTolerance + f.Head.rounding(); !(off <= allowed) {
-		return off, fmt.Errorf("export: the ONNX file in ONNX Runtime %s: %w: off by %.2g of the largest logit, allowed %.0e", rt.Version(), ErrParity, off, allowed)
-	}
-	return off, nil
 }
 
 // rounding is the share of the largest deviation that four units in the last place of a real value

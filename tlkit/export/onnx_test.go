@@ -138,6 +138,9 @@ func TestONNX(t *testing.T) {
 					if f.Off == nil || !(*f.Off < 1e-5) {
 						t.Errorf("off by %v", f.Off)
 					}
+					if off, err := f.ReplayHere(t.Context(), e); err != nil || !(off < 1e-5) {
+						t.Errorf("our own reader is off by %v, %v", off, err)
+					}
 					samePredictions(t, c, rt, path)
 				})
 			}
@@ -272,6 +275,9 @@ func TestWriteONNXRefuses(t *testing.T) {
 	}
 	if _, err := c.WriteONNX(t.Context(), path, ONNXOptions{Runtime: testruntime.Open(t)}); !errors.Is(err, ErrParity) {
 		t.Errorf("%v, want ErrParity", err)
+	}
+	if _, err := c.WriteONNX(t.Context(), path, ONNXOptions{Engine: e}); !errors.Is(err, ErrParity) {
+		t.Errorf("by our own reader: %v, want ErrParity", err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 		t.Error("it was written all the same")

@@ -13,11 +13,12 @@ import (
 )
 
 // ExportONNX opens the head file and writes it, with its backbone, as an ONNX file: see
-// [export.Classifier.ONNX]. Where o has no Runtime, it is the one of set-up, and Unchecked of the
-// result says why there is none. Data and Split of the spec are not used. p may be nil.
+// [export.Classifier.ONNX]. Where o has no Runtime, it is the one of set-up. Without one, tlkit's own
+// reader checks the file, and Unchecked of the result says why. Data and Split of the spec are not
+// used. p may be nil.
 //
-// It is an error if the file exists and is not such an export, unless o.Force, and if ONNX Runtime
-// gets other outputs for the built-in pictures.
+// It is an error if the file exists and is not such an export, unless o.Force, and if the file gives
+// other outputs for the built-in pictures.
 func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOptions, place Place, p Progress) (*export.ONNXFile, error) {
 	p, shown := place.Shown(p)
 	defer shown()
@@ -29,6 +30,7 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 	if o.Runtime == nil {
 		if o.Runtime, err = anyRuntime(ctx, opened.eng); err != nil {
 			why = err.Error()
+			o.Engine = opened.eng
 		}
 	}
 	p.State("writing "+file, 0, 0)

@@ -1,0 +1,110 @@
+package export
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/formulanet"
+	"github.com/tlkit/transfer-learning/internal/testruntime"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// smallest returns the row with the fewest parameters of each family whose architecture is known
+// without its file.
+func smallest() (rows []zoo.Row) {
+	least := map[string]zoo.Row{}
+	var order []string
+	for _, r := range zoo.Rows() {
+		if r.Family == "ONNX" {
+			continue
+		}
+		if _, ok := least[r.Family]; !ok {
+			order = append(order, r.Family)
+			least[r.Family] = r
+		}
+		if r.Params < least[r.Family].Params {
+			least[r.Family] = r
+		}
+	}
+	for _, family := range order {
+		rows = append(rows, least[family])
+	}
+	return rows
+}
+
+// onFamily returns a head on a row with weights made by a formula.
+func onFamily(t *testing.T, e *engine.Engine, r zoo.Row) *Classifier {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "weights.safetensors")
+	preset := r.Preset
+	if preset.Size > 64 {
+		preset.Size, preset.Resize = 64, 72
+	}
+	if err := formulanet.Write(file, r.Arch(), preset.Size, 1); err != nil {
+		t.Fatal(err)
+	}
+	o := zoo.Options{Weights: file, Offline: true, Preset: &preset}
+	net, err := zoo.Load(t.Context(), r.Name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const k = 3
+	h := &Head{
+		Task: datasets.Classes, Labels: []string{"a", "b", "c"}, Preset: preset,
+		Backbone: Backbone{Name: r.Name, SHA256: net.SHA256, Entry: net.Entry, Features: r.Features},
+		Data:     Data{Name: "made", Train: 1}, Result: Result{Score: metrics.Fraction{Correct: 1, Total: 1}.Score()},
+		Linear: head.Linear{Features: r.Features, Classes: k, Bias: make([]float32, k)},
+	}
+	for i := range k * r.Features {
+		h.Linear.Weight = append(h.Linear.Weight, float32(math.Sin(float64(i*i))))
+	}
+	h.Parity, err = Parity(t.Context(), features.FromNet(net, e), preset, &h.Linear)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := h.Open(context.Background(), e, Options{Zoo: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Our own reader reads what our writer writes, of each family.
+func TestONNXOfEachFamily(t *testing.T) {
+	e, err := engine.Open(t.Context(), engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rt := testruntime.Open(t)
+	seen := 0
+	for _, r := range smallest() {
+		t.Run(fmt.Sprint(r.Family, " ", r.Name), func(t *testing.T) {
+			f, err := onFamily(t, e, r).onnx(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := f.Replay(rt)
+			if err != nil {
+				t.Error(err)
+			}
+			here, err := f.ReplayHere(t.Context(), e)
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("off by %.1e in ONNX Runtime, %.1e in our own reader", in, here)
+		})
+		seen++
+	}
+	if seen < 6 {
+		t.Errorf("%d families, want at least 6", seen)
+	}
+}
