@@ -7,16 +7,21 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 )
 
 // canAsk reports whether a person sits in front of this program.
-func (c *command) canAsk() bool {
+func (c *command) canAsk() bool { return !c.json && atTerminal() }
+
+// atTerminal reports whether standard input is a terminal; tests replace it.
+var atTerminal = func() bool {
 	f, ok := stdin.(*os.File)
-	return !c.json && ok && term.IsTerminal(int(f.Fd()))
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // ask asks a question on the terminal and reports whether the answer is yes.
@@ -25,6 +30,23 @@ func (c *command) ask(question string) bool {
 	answer, err := bufio.NewReader(stdin).ReadString('\n')
 	a := strings.ToLower(strings.TrimSpace(answer))
 	return err == nil && (a == "y" || a == "yes")
+}
+
+// replacing does what writes files. Where one is in the way that is not such a file, it asks a person
+// first, and does it again with force.
+func (c *command) replacing(force *bool, do func() error) error {
+	err := do()
+	var foreign *atomicfile.Foreign
+	if !errors.As(err, &foreign) || !c.canAsk() || !c.ask(foreign.Error()+". Replace it?") {
+		return err
+	}
+	*force = true
+	return do()
+}
+
+// forceFlag adds the flag --force of commands that write files.
+func forceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force", false, "replace a file in the way, whatever it is (default: only what tlkit wrote there)")
 }
 
 // agreed does what takes long. Where that would be in plain Go, for want of XLA, it asks a person

@@ -88,36 +88,54 @@ have no such model.`,
 	}
 	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
-	cmd.Flags().BoolVar(&f.force, "force", false, "replace files even if they are not such an export")
+	forceFlag(cmd, &f.force)
 	cmd.Flags().StringVar(&f.spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
 	cmd.Flags().StringVar(&f.spec.Entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
 	return cmd
 }
 
-// write writes what the flags ask for. PyTorch's files come first: they can be refused.
+// write writes what the flags ask for, from a head that is opened once. PyTorch's files come first:
+// they can be refused.
 func (c *command) write(cmd *cobra.Command, f exportFlags) error {
+	spec, err := agreed(c, func() (run.HeadSpec, error) {
+		p := c.progress()
+		defer p.close()
+		return f.spec.Opened(cmd.Context(), c.place(), p)
+	})
+	if err != nil {
+		return err
+	}
+	writing := func(what func(p *progress) error) error {
+		return c.replacing(&f.force, func() error {
+			p := c.progress()
+			defer p.close()
+			return what(p)
+		})
+	}
 	out := exported{}
 	if f.dir != "" {
-		t, err := agreed(c, func() (*export.TorchFolder, error) {
-			p := c.progress()
-			defer p.close()
-			return f.spec.ExportTorch(cmd.Context(), f.dir, export.TorchOptions{Force: f.force}, c.place(), p)
+		err := writing(func(p *progress) error {
+			t, err := spec.ExportTorch(cmd.Context(), f.dir, export.TorchOptions{Force: f.force}, c.place(), p)
+			if err == nil {
+				out.Torch = &exportedTorch{f.dir, t.Bytes, t.Library, t.Model, t.Tensors}
+			}
+			return err
 		})
 		if err != nil {
 			return err
 		}
-		out.Torch = &exportedTorch{f.dir, t.Bytes, t.Library, t.Model, t.Tensors}
 	}
 	if f.file != "" {
-		o, err := agreed(c, func() (*export.ONNXFile, error) {
-			p := c.progress()
-			defer p.close()
-			return f.spec.ExportONNX(cmd.Context(), f.file, export.ONNXOptions{Force: f.force}, c.place(), p)
+		err := writing(func(p *progress) error {
+			o, err := spec.ExportONNX(cmd.Context(), f.file, export.ONNXOptions{Force: f.force}, c.place(), p)
+			if err == nil {
+				out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked}
+			}
+			return err
 		})
 		if err != nil {
 			return err
 		}
-		out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked}
 	}
 	c.result = out
 	if !c.json {

@@ -56,7 +56,7 @@ or 1 when none can be read.`,
 			if file.Path == "" {
 				return advice.New(errors.New("features: it is not said what to write"), "tlkit features %s -o FILE.npy", invoke.Quote(args[0]))
 			}
-			if err := file.Check(); err != nil {
+			if err := c.replacing(&file.Force, func() error { return file.Check() }); err != nil {
 				return err
 			}
 			for _, path := range file.Files() {
@@ -89,7 +89,7 @@ or 1 when none can be read.`,
 	modelFlag(cmd, &s.Model)
 	networkFlags(cmd, &s)
 	cmd.Flags().StringVarP(&file.Path, "out", "o", "", "the file to write: .npy, .csv or .safetensors")
-	cmd.Flags().BoolVar(&file.Force, "force", false, "replace FILE even if tlkit has not written it")
+	forceFlag(cmd, &file.Force)
 	return cmd
 }
 

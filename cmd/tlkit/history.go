@@ -16,7 +16,7 @@ import (
 )
 
 func (c *command) history() *cobra.Command {
-	var table, board string
+	var o historyFlags
 	cmd := &cobra.Command{
 		Use:   "history RUN",
 		Short: "Show the history of a run, or write it as CSV or for TensorBoard",
@@ -36,7 +36,7 @@ tensorboard --logdir DIR.`,
 			return advice.New(fmt.Errorf("history: %d names given, want one run", len(args)), "tlkit history RUN")
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("csv") && table == "" || cmd.Flags().Changed("tensorboard") && board == "" {
+			if cmd.Flags().Changed("csv") && o.table == "" || cmd.Flags().Changed("tensorboard") && o.board == "" {
 				return errors.New("history: an empty name, want a file for --csv and a folder for --tensorboard")
 			}
 			h, err := here.Stored(args[0])
@@ -46,16 +46,24 @@ tensorboard --logdir DIR.`,
 			if h.Result == nil {
 				c.note("%s is not finished; this is its history so far", h.Folder)
 			}
-			return c.writeHistories(h, table, board)
+			return c.replacing(&o.force, func() error { return c.writeHistories(h, o) })
 		},
 	}
-	cmd.Flags().StringVar(&table, "csv", "", "write the points into this file; - for standard output")
-	cmd.Flags().StringVar(&board, "tensorboard", "", "write event files into this folder")
+	cmd.Flags().StringVar(&o.table, "csv", "", "write the points into this file; - for standard output")
+	cmd.Flags().StringVar(&o.board, "tensorboard", "", "write event files into this folder")
+	forceFlag(cmd, &o.force)
 	return cmd
 }
 
+// historyFlags are where to write histories.
+type historyFlags struct {
+	table, board string
+	force        bool
+}
+
 // writeHistories writes the histories where they are wanted; if nowhere, it prints a summary.
-func (c *command) writeHistories(h *run.Stored, table, board string) error {
+func (c *command) writeHistories(h *run.Stored, o historyFlags) error {
+	h.Force = o.force
 	runs, _, err := h.Histories()
 	if err != nil {
 		return err
@@ -63,25 +71,25 @@ func (c *command) writeHistories(h *run.Stored, table, board string) error {
 	lines := summarised(runs)
 	c.result = lines
 	switch {
-	case table == "-" && !c.json:
+	case o.table == "-" && !c.json:
 		if err := runs[0].WriteCSV(c.out, runs[1:]...); err != nil {
 			return err
 		}
-	case table == "-":
+	case o.table == "-":
 		return errors.New("history: --csv - and --json, want one of them on standard output")
-	case table != "":
-		if err := h.WriteCSV(table); err != nil {
+	case o.table != "":
+		if err := h.WriteCSV(o.table); err != nil {
 			return err
 		}
-		c.note("written: %s", table)
+		c.note("written: %s", o.table)
 	}
-	if board != "" {
-		if err := h.WriteTensorBoard(board); err != nil {
+	if o.board != "" {
+		if err := h.WriteTensorBoard(o.board); err != nil {
 			return err
 		}
-		c.note("written: %s; to see it: tensorboard --logdir %s", board, invoke.Quote(board))
+		c.note("written: %s; to see it: tensorboard --logdir %s", o.board, invoke.Quote(o.board))
 	}
-	if table == "" && board == "" && !c.json {
+	if o.table == "" && o.board == "" && !c.json {
 		t := show.Table{Header: []string{"run", "phase", "split", "metric", "points", "last", "best", "at epoch"}, Left: 4}
 		for _, l := range lines {
 			last := "not finite"

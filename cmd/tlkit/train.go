@@ -155,11 +155,15 @@ holds the plan, the history, the figures and the head.`,
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
-			r, err := agreed(c, func() (*run.Result, error) {
-				c.locate(&place)
-				p := c.progress()
-				defer p.close()
-				return run.Train(cmd.Context(), s, place, p)
+			var r *run.Result
+			err := c.replacing(&place.Force, func() (err error) {
+				r, err = agreed(c, func() (*run.Result, error) {
+					c.locate(&place)
+					p := c.progress()
+					defer p.close()
+					return run.Train(cmd.Context(), s, place, p)
+				})
+				return err
 			})
 			if err != nil {
 				return err
@@ -202,6 +206,7 @@ holds the plan, the history, the figures and the head.`,
 	f.BoolVar(&s.ClassWeights, "class-weights", false, "rare labels count as much as frequent ones, in the head and in fine-tuning (one label a picture)")
 	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
+	forceFlag(cmd, &place.Force)
 	f.BoolVar(&place.Resume, "resume", false, "read a finished run of the same spec instead of computing it; continue an interrupted fine-tuning")
 	f.BoolVar(&retrain, "retrain", false, "train again although there is a run of this name; with other settings, that run is moved aside (the default, without --resume)")
 	return cmd

@@ -138,7 +138,7 @@ func TestTensorBoard(t *testing.T) {
 	}
 	at := time.Unix(1_700_000_000, 500_000_000)
 	for range 2 { // written again, it replaces its own files
-		if err := resumed().WriteTensorBoard(dir, at); err != nil {
+		if err := resumed().WriteTensorBoard(dir, at, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,7 +159,7 @@ func TestTensorBoard(t *testing.T) {
 	if _, err := os.Stat(other); err != nil {
 		t.Errorf("a file of somebody else is gone: %v", err)
 	}
-	if err := resumed().WriteTensorBoard(other, at); err == nil || !strings.Contains(err.Error(), "TensorBoard") {
+	if err := resumed().WriteTensorBoard(other, at, false); err == nil || !strings.Contains(err.Error(), "TensorBoard") {
 		t.Errorf("into a file: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -28,7 +29,9 @@ const eventFile = "events.out.tfevents.tlkit"
 // Points have no time of their own. All of them get the time at: that of the run's end, for example.
 // Earlier files of this method in dir are replaced, other files stay. Show them with
 // tensorboard --logdir DIR.
-func (r Run) WriteTensorBoard(dir string, at time.Time) error {
+//
+// It is an error if a file of that name is there that no such method wrote, unless force.
+func (r Run) WriteTensorBoard(dir string, at time.Time, force bool) error {
 	files := map[string]*bytes.Buffer{}
 	wall := float64(at.UnixNano()) / 1e9
 	points, err := r.settled()
@@ -43,6 +46,12 @@ func (r Run) WriteTensorBoard(dir string, at time.Time) error {
 		}
 		record(files[name], scalarEvent(wall, p))
 	}
+	for name := range files {
+		file := filepath.Join(dir, name, eventFile)
+		if err := atomicfile.Replaceable(file, "a file for TensorBoard", force, func() bool { return isRecords(file) }); err != nil {
+			return fmt.Errorf("curves: %w", err)
+		}
+	}
 	for name, content := range files {
 		folder := filepath.Join(dir, name)
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -53,6 +62,18 @@ func (r Run) WriteTensorBoard(dir string, at time.Time) error {
 		}
 	}
 	return nil
+}
+
+// isRecords reports whether a file begins as record makes it.
+func isRecords(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	start := make([]byte, 12)
+	_, err = io.ReadFull(f, start)
+	return err == nil && binary.LittleEndian.Uint32(start[8:]) == masked(start[:8])
 }
 
 var notInNames = regexp.MustCompile(`[^\pL\pN._-]+`)

@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"strings"
@@ -110,23 +108,16 @@ func (o ONNXOptions) replay(ctx context.Context, f *ONNXFile) (err error) {
 
 // replaceable returns an error unless there is no file at path, or one that may be replaced.
 func replaceable(path string, force bool) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("export: %w", err)
-	case !info.Mode().IsRegular():
-		return advice.New(fmt.Errorf("export: %s is not a file", path), "name a file, such as my.onnx")
-	case force:
-		return nil
-	}
-	data, err := os.ReadFile(path)
+	err := atomicfile.Replaceable(path, "a head exported by tlkit", force, func() bool {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return false
+		}
+		about, err := write.Metadata(data)
+		return err == nil && about[headKey] != ""
+	})
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
-	}
-	if about, err := write.Metadata(data); err != nil || about[headKey] == "" {
-		return advice.New(fmt.Errorf("export: %s exists and is not a head exported by tlkit", path), "name another file, or pass --force to replace it")
 	}
 	return nil
 }

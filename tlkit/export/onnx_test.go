@@ -283,7 +283,7 @@ func TestWriteONNXRefuses(t *testing.T) {
 		t.Error("it was written all the same")
 	}
 	path = t.TempDir()
-	if err := write(true); err == nil || !strings.Contains(err.Error(), "not a file") {
+	if err := write(true); err == nil || !strings.Contains(err.Error(), "not an ordinary file") {
 		t.Errorf("a folder: %v", err)
 	}
 }

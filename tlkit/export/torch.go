@@ -125,16 +125,8 @@ func replaceableTorch(dir string, force bool) error {
 	}
 	for _, name := range torchFiles {
 		path := filepath.Join(dir, name)
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue
-		case err != nil:
+		if err := atomicfile.Replaceable(path, "of tlkit export --torch", force, func() bool { return ofTorch(path) }); err != nil {
 			return fmt.Errorf("export: %w", err)
-		case !info.Mode().IsRegular():
-			return advice.New(fmt.Errorf("export: %s is not a file", path), "name another folder")
-		case !force && !ofTorch(path):
-			return advice.New(fmt.Errorf("export: %s exists and was not written by tlkit export --torch", path), "name another folder, or pass --force to replace it")
 		}
 	}
 	return nil

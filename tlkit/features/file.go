@@ -83,7 +83,7 @@ func (f File) Check() error {
 		case !info.Mode().IsRegular():
 			return advice.New(fmt.Errorf("features: %s is not a file", words.Quote(path)), "name a file, such as features.npy")
 		case !f.Force && !f.ours():
-			return advice.New(fmt.Errorf("features: %s exists and is not a whole file of features by tlkit", words.Quote(path)), "name another file, or pass --force to replace it")
+			return fmt.Errorf("features: %w", (&atomicfile.Foreign{Path: words.Quote(path), Want: "a whole file of features by tlkit"}).Refusal())
 		}
 	}
 	return nil

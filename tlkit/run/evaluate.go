@@ -72,6 +72,8 @@ type HeadSpec struct {
 	Columns string
 
 	Form engine.Form // as in [Spec]
+
+	opened *openedHead // by Opened
 }
 
 // EvaluateHead scores a head file on a data set. p may be nil.

@@ -70,6 +70,22 @@ func (s HeadSpec) toExport(ctx context.Context, out []string, place Place, p Pro
 			return nil, err
 		}
 	}
+	if s.opened != nil {
+		return s.opened, nil
+	}
+	return s.open(ctx, place, p)
+}
+
+// Opened returns the spec with its head open, so that several exports open it once. p may be nil.
+func (s HeadSpec) Opened(ctx context.Context, place Place, p Progress) (HeadSpec, error) {
+	p, shown := place.Shown(p)
+	defer shown()
+	var err error
+	s.opened, err = s.open(ctx, place, p)
+	return s, err
+}
+
+func (s HeadSpec) open(ctx context.Context, place Place, p Progress) (*openedHead, error) {
 	h, err := readHead(place, s.Head)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,15 @@ func TestExportPredictsTheSame(t *testing.T) {
 	place := Place{Folder: dir, Name: "taken", Offline: true}
 	r := train(t, Spec{Data: set, Model: "mobilenetv2", Seed: 1}, place)
 	file := filepath.Join(dir, "taken.onnx")
-	f, err := HeadSpec{Head: r.Head}.ExportONNX(t.Context(), file, export.ONNXOptions{}, place, nil)
+	spec, err := HeadSpec{Head: r.Head}.Opened(t.Context(), place, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Weights = filepath.Join(dir, "gone") // it is open, and not opened for each export
+	if _, err := spec.ExportTorch(t.Context(), filepath.Join(dir, "torch"), export.TorchOptions{}, place, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := spec.ExportONNX(t.Context(), file, export.ONNXOptions{}, place, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,13 +38,12 @@ func (p Place) ready() error {
 	if os.IsPathSeparator(p.Out[len(p.Out)-1]) || err == nil && info.IsDir() {
 		return advice.New(fmt.Errorf("run: %s is a folder, want a file name for the head", p.Out), "write %s", filepath.Join(p.Out, "my.head.safetensors"))
 	}
-	if err == nil {
-		if !info.Mode().IsRegular() {
-			return advice.New(fmt.Errorf("run: %s is not an ordinary file", p.Out), "choose another name for the head")
-		}
-		if _, err := export.Read(p.Out); err != nil && info.Size() > 0 {
-			return advice.New(fmt.Errorf("run: %s exists and is not a head file, so it is not overwritten", p.Out), "choose another name, or delete it")
-		}
+	err = atomicfile.Replaceable(p.Out, "a head file", p.Force, func() bool {
+		_, err := export.Read(p.Out)
+		return err == nil || info.Size() == 0
+	})
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
 	}
 	dir := filepath.Dir(p.Out)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -121,13 +122,17 @@ func historyFiles(folder string) ([]seedFile, error) {
 	return out, nil
 }
 
-// WriteCSV writes the points of all histories into one table at path; see [curves.Run.WriteCSV].
+// WriteCSV writes the points of all histories into one table at path; see [curves.Run.WriteCSV]. It is
+// an error if path is another file than such a table, unless Force.
 func (s *Stored) WriteCSV(path string) error {
 	runs, _, err := s.Histories()
 	if err != nil {
 		return err
 	}
-	err = os.MkdirAll(filepath.Dir(path), 0o755)
+	err = atomicfile.Replaceable(path, "a history of tlkit", s.Force, func() bool { return isHistory(path) })
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o755)
+	}
 	if err == nil {
 		err = atomicfile.Write(path, 0o644, func(w io.Writer) error { return runs[0].WriteCSV(w, runs[1:]...) })
 	}
@@ -137,8 +142,25 @@ func (s *Stored) WriteCSV(path string) error {
 	return nil
 }
 
+// isHistory reports whether a file begins as WriteCSV makes it.
+func isHistory(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var header bytes.Buffer
+	if err := (curves.Run{}).WriteCSV(&header); err != nil {
+		return false
+	}
+	start := make([]byte, header.Len())
+	_, err = io.ReadFull(f, start)
+	return err == nil && bytes.Equal(start, header.Bytes())
+}
+
 // WriteTensorBoard writes event files into dir; see [curves.Run.WriteTensorBoard]. With several
-// seeds, each has a folder of its own: dir/run1, dir/run2, and so on.
+// seeds, each has a folder of its own: dir/run1, dir/run2, and so on. It is an error if a file in the
+// way is not of TensorBoard, unless Force.
 func (s *Stored) WriteTensorBoard(dir string) error {
 	runs, end, err := s.Histories()
 	if err != nil {
@@ -149,7 +171,7 @@ func (s *Stored) WriteTensorBoard(dir string) error {
 		if len(runs) > 1 {
 			to = filepath.Join(dir, fmt.Sprintf("run%d", i+1))
 		}
-		if err := r.WriteTensorBoard(to, end); err != nil {
+		if err := r.WriteTensorBoard(to, end, s.Force); err != nil {
 			return err
 		}
 	}

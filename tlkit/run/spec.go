@@ -71,6 +71,7 @@ type Place struct {
 	Folder string // working folder, "" = the current one
 	Name   string // of the run folder; "" = data set, model and 8 hex digits of the spec
 	Out    string // also write the head here
+	Force  bool   // replace a file at Out that is no head file
 	// Return the result of a finished run of the same spec, and continue an interrupted
 	// fine-tuning.
 	Resume  bool

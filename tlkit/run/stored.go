@@ -18,6 +18,7 @@ import (
 type Stored struct {
 	Folder string  // .tlkit/NAME
 	Result *Result // nil if the run is not finished
+	Force  bool    // WriteCSV and WriteTensorBoard replace files that are no histories
 }
 
 // History reads every step of the training from history.jsonl. An incomplete file of a finished run is
