@@ -44,7 +44,8 @@ type bundle struct {
 	live  bool   // a newer one will replace it
 	text  string
 	html  string
-	png   []byte // at pictureScale
+	png   []byte // at scale
+	scale int    // pixels of png for each pixel on the page
 	jpeg  []byte // sent instead of png; nil for charts
 	kind  Kind
 }
@@ -64,7 +65,7 @@ func (c *cell) send(b bundle) error {
 		data[kind] = picture
 		described := map[string]any{"alt": b.text}
 		if config, err := png.DecodeConfig(bytes.NewReader(b.png)); err == nil {
-			described["width"], described["height"] = config.Width/pictureScale, config.Height/pictureScale
+			described["width"], described["height"] = config.Width/b.scale, config.Height/b.scale
 		}
 		metadata[string(kind)] = described
 		metadata["tlkit"] = map[string]any{"pictures": string(b.kind)}

@@ -92,3 +92,23 @@ func ExampleScreen_Card() {
 	//
 	// → add pictures, or remove the label
 }
+
+// A film is a figure, too: in a notebook it plays.
+func ExampleFilm() {
+	var frames []image.Image
+	for i := range 12 {
+		frame := image.NewGray(image.Rect(0, 0, 64, 64))
+		frame.Pix[64*32+5*i] = 255
+		frames = append(frames, frame)
+	}
+	film := show.Film{
+		Words: "A white dot crosses the picture.",
+		Clips: []show.Clip{{Frames: frames, Title: "the dot", End: show.Good}},
+	}
+	if err := show.New(os.Stdout, "").Pictures("dot", show.Drawn, film); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// A white dot crosses the picture.
+	// ✓ the dot, 1.2 s
+}

@@ -111,7 +111,10 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 	if err := f.PNG(&picture); err != nil {
 		return fmt.Errorf("show: %s: %w", name, err)
 	}
-	b := bundle{place: place, live: place != "", text: clean(f.Text()), png: picture.Bytes(), kind: kind}
+	b := bundle{place: place, live: place != "", text: clean(f.Text()), png: picture.Bytes(), scale: pictureScale, kind: kind}
+	if _, moves := f.(Film); moves {
+		b.scale = 1 // twice the pixels would be four times the file
+	}
 	if d, ok := f.(drawer); ok && kind != Chart && s.inCell() {
 		var err error
 		if b.jpeg, err = photographic(d); err != nil {

@@ -20,6 +20,8 @@ const (
 // without its middle if it is long.
 func (s *Screen) Value(v any) error {
 	switch v := v.(type) {
+	case Film:
+		return s.Pictures("film", Foreign, v)
 	case Figure:
 		return s.Figure("figure", v)
 	case Table:
