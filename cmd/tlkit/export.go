@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
@@ -17,6 +20,7 @@ import (
 type exported struct {
 	*exportedONNX
 	Torch *exportedTorch `json:"torch,omitempty"`
+	Cards []string       `json:"cards"` // the model cards that were written
 }
 
 type exportedONNX struct {
@@ -42,6 +46,7 @@ type exportedTorch struct {
 // exportFlags are what to write, and where.
 type exportFlags struct {
 	file, dir string
+	cards     []string
 	force     bool
 	spec      run.HeadSpec
 }
@@ -49,8 +54,8 @@ type exportFlags struct {
 func (c *command) export() *cobra.Command {
 	f := exportFlags{}
 	cmd := &cobra.Command{
-		Use:   "export HEAD --onnx FILE | --torch DIR",
-		Short: "Write a trained head and its backbone for other programs: as one ONNX file, or for PyTorch",
+		Use:   "export HEAD --onnx FILE | --torch DIR | --card FILE",
+		Short: "Write a trained head and its backbone for other programs: as one ONNX file, or for PyTorch, with a model card",
 		Long: `Write a head file and its backbone for other programs. HEAD may also be the folder or the
 name of a run.
 
@@ -64,10 +69,18 @@ tlkit itself reads the file and must. To check it again, on any machine: tlkit v
 --torch DIR is a folder for PyTorch: model.safetensors is a state dict that torchvision's or
 timm's model loads with strict=True, preprocess.json has the steps of torchvision.transforms and
 the labels, and README.md has the Python that loads both. Networks of Keras and of ONNX files
-have no such model.`,
+have no such model.
+
+With each comes a model card, as Markdown with the metadata of Hugging Face's hub, and as one
+HTML page: what the head predicts and how well, with intervals, data, network and licences, how
+it was trained and what did not pay, and what it must not be used for. Beside my.onnx it is
+my.card.md and my.card.html, in a folder for PyTorch README.md and card.html. --card FILE writes
+only the card: Markdown if FILE ends in .md, HTML if it ends in .html. Much of it is in the
+folder of the training run; without that folder the card says what it lacks.`,
 		Example: `  tlkit export my.head.safetensors --onnx my.onnx
   tlkit verify my.onnx
-  tlkit export my.head.safetensors --torch my_torch`,
+  tlkit export my.head.safetensors --torch my_torch
+  tlkit export my.head.safetensors --card my.html`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -79,8 +92,8 @@ have no such model.`,
 			return advice.New(fmt.Errorf("export: %d heads named, want one", len(args)), "%s", fix)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.file == "" && f.dir == "" {
-				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR", invoke.Quote(args[0]))
+			if f.file == "" && f.dir == "" && f.cards == nil {
+				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --card FILE.html", invoke.Quote(args[0]))
 			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)
@@ -88,15 +101,36 @@ have no such model.`,
 	}
 	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
+	cmd.Flags().StringArrayVar(&f.cards, "card", nil, "the model card to write, such as my.md or my.html; may be repeated")
 	forceFlag(cmd, &f.force)
 	cmd.Flags().StringVar(&f.spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
 	cmd.Flags().StringVar(&f.spec.Entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
 	return cmd
 }
 
-// write writes what the flags ask for, from a head that is opened once. PyTorch's files come first:
-// they can be refused.
+// write writes what the flags ask for.
 func (c *command) write(cmd *cobra.Command, f exportFlags) error {
+	out := exported{Cards: f.cards}
+	for _, file := range f.cards {
+		if err := c.replacing(&f.force, func() error { return f.spec.ExportCard(file, f.force, c.place()) }); err != nil {
+			return err
+		}
+	}
+	if f.dir != "" || f.file != "" {
+		if err := c.writeOpened(cmd, f, &out); err != nil {
+			return err
+		}
+	}
+	c.result = out
+	if !c.json {
+		c.sayExported(out)
+	}
+	return nil
+}
+
+// writeOpened writes what needs the network, from a head that is opened once. PyTorch's files come
+// first: they can be refused.
+func (c *command) writeOpened(cmd *cobra.Command, f exportFlags, out *exported) error {
 	spec, err := agreed(c, func() (run.HeadSpec, error) {
 		p := c.progress()
 		defer p.close()
@@ -112,7 +146,6 @@ func (c *command) write(cmd *cobra.Command, f exportFlags) error {
 			return what(p)
 		})
 	}
-	out := exported{}
 	if f.dir != "" {
 		err := writing(func(p *progress) error {
 			t, err := spec.ExportTorch(cmd.Context(), f.dir, export.TorchOptions{Force: f.force}, c.place(), p)
@@ -124,6 +157,7 @@ func (c *command) write(cmd *cobra.Command, f exportFlags) error {
 		if err != nil {
 			return err
 		}
+		out.Cards = append(out.Cards, filepath.Join(f.dir, "README.md"), filepath.Join(f.dir, "card.html"))
 	}
 	if f.file != "" {
 		err := writing(func(p *progress) error {
@@ -136,10 +170,8 @@ func (c *command) write(cmd *cobra.Command, f exportFlags) error {
 		if err != nil {
 			return err
 		}
-	}
-	c.result = out
-	if !c.json {
-		c.sayExported(out)
+		beside := card.Beside(f.file)
+		out.Cards = append(out.Cards, beside[:]...)
 	}
 	return nil
 }
@@ -149,6 +181,7 @@ func (c *command) sayExported(out exported) {
 		c.say("%s  %s", t.Dir, bytesOf(int64(t.Bytes)))
 		c.say("model   %s of %s, %d tensors; README.md has the Python that loads them", t.Model, t.Library, t.Tensors)
 	}
+	defer c.say("card    %s", words.Plain(strings.Join(out.Cards, ", ")))
 	if out.exportedONNX == nil {
 		return
 	}

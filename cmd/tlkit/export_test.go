@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +62,34 @@ func TestExportAndVerify(t *testing.T) {
 	}
 	if out, _ = do(0, "export", "shapes", "--torch", "taken"); !strings.Contains(out, "mobilenet_v2 of torchvision, 314 tensors") {
 		t.Errorf("%s", out)
+	}
+	var e struct{ Cards []string }
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"taken/README.md", "taken/card.html", "shapes.card.md", "shapes.card.html"}; !slices.Equal(e.Cards, want) {
+		t.Errorf("cards %q, want %q", e.Cards, want)
+	}
+	do(0, "export", "shapes", "--card", "a.md", "--card", "a.html")
+	for file, words := range map[string][]string{
+		"taken/README.md": {`library_name: "pytorch"`, "torchvision.models.mobilenet_v2", "load_state_dict", "Calibration: "},
+		"taken/card.html": {"torchvision.models.mobilenet_v2", "data:image/png"},
+		"shapes.card.md":  {`library_name: "onnx"`, "tlkit verify shapes.onnx"},
+		"a.md":            {`library_name: "tlkit"`, "tlkit predict head.safetensors"},
+		"a.html":          {"data:image/png", "tlkit predict head.safetensors"},
+	} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range append(words, "discs", "bars", "What it must not be used for") {
+			if !strings.Contains(string(data), w) {
+				t.Errorf("%s has no %q", file, w)
+			}
+		}
+	}
+	if _, errs := do(1, "export", "shapes", "--card", "shapes.head.safetensors"); !strings.Contains(errs, ".html") {
+		t.Errorf("a card over the head: %s", errs)
 	}
 	testpictures.Write(t, "taken/README.md", []byte("mine"))
 	if _, errs := do(1, "export", "shapes", "--torch", "taken"); !strings.Contains(errs, "--force") {

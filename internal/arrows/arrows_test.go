@@ -19,7 +19,7 @@ var order = [][]string{
 	{"internal/cachedir"},
 	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics", "internal/sharedlib"},
-	{"data", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin", "tlkit/engine/onnxruntime"},
+	{"data", "tlkit/card", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin", "tlkit/engine/onnxruntime"},
 	{"tlkit/engine", "internal/golden", "internal/testruntime"},
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone", "tlkit/sim"},

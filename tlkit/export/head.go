@@ -113,7 +113,10 @@ type Data struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
 	Train       int    `json:"train"` // number of training pictures
-	Licence     string `json:"licence,omitempty"`
+	// Of each label; a picture with several counts under each. Nil for values, and in files from before
+	// it was kept.
+	PerLabel []int  `json:"per_label,omitempty"`
+	Licence  string `json:"licence,omitempty"`
 }
 
 // Result is the score of the head at the end of its training.
@@ -160,6 +163,8 @@ func (h *Head) Check() error {
 		return fmt.Errorf("export: backbone %q with sha256 %q, want a network of the zoo and 64 hex digits", h.Backbone.Name, h.Backbone.SHA256)
 	case len(h.Parity) != ParityPictures*k:
 		return fmt.Errorf("export: %d parity logits, want %d (%d pictures x %d classes)", len(h.Parity), ParityPictures*k, ParityPictures, k)
+	case h.Data.PerLabel != nil && len(h.Data.PerLabel) != k:
+		return fmt.Errorf("export: training pictures of %d labels, want %d", len(h.Data.PerLabel), k)
 	}
 	if err := h.checkTask(); err != nil {
 		return err

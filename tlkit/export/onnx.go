@@ -18,6 +18,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
@@ -72,6 +73,8 @@ type ONNXOptions struct {
 	Runtime *onnxruntime.Runtime
 	Engine  *engine.Engine
 	Force   bool // replace a file that is not such an export
+	// Card is written beside the file, as NAME.card.md and NAME.card.html; nil = none.
+	Card *card.Card
 }
 
 // WriteONNX writes the content of [Classifier.ONNX] at path, completely or not at all.
@@ -80,6 +83,9 @@ type ONNXOptions struct {
 // o.Engine gets other logits than this classifier (ErrParity).
 func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) (*ONNXFile, error) {
 	if err := replaceable(path, o.Force); err != nil {
+		return nil, err
+	}
+	if err := replaceableCards(path, o.Card, o.Force); err != nil {
 		return nil, err
 	}
 	f, err := c.onnx(ctx)
@@ -92,7 +98,7 @@ func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) 
 	if err := atomicfile.WriteBytes(path, f.data, 0o644); err != nil {
 		return nil, fmt.Errorf("export: cannot write the ONNX file: %w", err)
 	}
-	return f, nil
+	return f, writeCards(path, f.card(o.Card, path), o.Force)
 }
 
 // replay computes the test pictures with what there is.

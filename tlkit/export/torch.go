@@ -15,6 +15,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -24,23 +25,23 @@ import (
 // The files of a PyTorch export, in the order in which they take their places.
 const (
 	torchReadme     = "README.md"
+	torchCard       = "card.html"
 	torchPreprocess = "preprocess.json"
 	torchModel      = "model.safetensors"
 )
 
-var torchFiles = []string{torchReadme, torchPreprocess, torchModel}
+var torchFiles = []string{torchReadme, torchCard, torchPreprocess, torchModel}
 
 // TorchFiles returns the names of the files that [Classifier.WriteTorch] writes.
 func TorchFiles() []string { return slices.Clone(torchFiles) }
 
-const (
-	torchKey    = "tlkit.torch" // in the metadata of the model and in preprocess.json
-	torchMarker = "<!-- written by tlkit export --torch -->\n"
-)
+const torchKey = "tlkit.torch" // in the metadata of the model and in preprocess.json
 
 // TorchOptions are the options of [Classifier.WriteTorch].
 type TorchOptions struct {
 	Force bool // replace files that are not such an export
+	// Card is the first part of README.md, and is also written as card.html; nil = none.
+	Card *card.Card
 }
 
 // TorchFolder is what [Classifier.WriteTorch] has written.
@@ -55,7 +56,8 @@ type TorchFolder struct {
 //
 //	model.safetensors  the state dict, for load_state_dict(strict=True)
 //	preprocess.json    how pictures are prepared, the labels, and what tlkit computes
-//	README.md          the lines of Python that load both and predict
+//	README.md          the card, and the lines of Python that load both and predict
+//	card.html          the same as a page, if there is a card
 //
 // The model is torchvision's or timm's with the same network as the backbone, and the head is its
 // classifier: classifier.1 of mobilenet_v2, fc of resnet18, classifier of tf_efficientnet_lite0. The
@@ -89,7 +91,7 @@ type TorchFolder struct {
 //
 // A new folder appears with all files or not at all. In an existing folder, other files stay as they
 // are, and the model never lies beside the other files of another head. It is an error if one of the
-// three files exists and is not of such an export, unless o.Force.
+// files exists and is not of such an export, unless o.Force.
 func (c *Classifier) WriteTorch(dir string, o TorchOptions) (*TorchFolder, error) {
 	if err := replaceableTorch(dir, o.Force); err != nil {
 		return nil, err
@@ -98,7 +100,7 @@ func (c *Classifier) WriteTorch(dir string, o TorchOptions) (*TorchFolder, error
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	files, err := c.Head.torch(twin)
+	files, err := c.Head.torch(twin, o.Card)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
@@ -146,8 +148,8 @@ func ofTorch(path string) bool {
 	if err != nil {
 		return false
 	}
-	if filepath.Base(path) == torchReadme {
-		return bytes.HasPrefix(data, []byte(torchMarker))
+	if name := filepath.Base(path); name == torchReadme || name == torchCard {
+		return card.Written(data)
 	}
 	var about map[string]json.RawMessage
 	return json.Unmarshal(data, &about) == nil && about[torchKey] != nil
@@ -173,7 +175,8 @@ func writeTogether(dir string, files map[string][]byte) (err error) {
 	if err := os.Mkdir(made, 0o755); err != nil {
 		return err
 	}
-	for _, name := range torchFiles {
+	names := slices.DeleteFunc(TorchFiles(), func(name string) bool { return files[name] == nil })
+	for _, name := range names {
 		if err := atomicfile.WriteBytes(filepath.Join(made, name), files[name], 0o644); err != nil {
 			return err
 		}
@@ -184,10 +187,12 @@ func writeTogether(dir string, files map[string][]byte) (err error) {
 		}
 		return atomicfile.SyncDir(parent)
 	}
-	if err := os.Remove(filepath.Join(dir, torchModel)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, name := range []string{torchModel, torchCard} { // not of another head beside what follows
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	for _, name := range torchFiles { // the model last
+	for _, name := range names { // the model last
 		if err := os.Rename(filepath.Join(made, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -196,7 +201,7 @@ func writeTogether(dir string, files map[string][]byte) (err error) {
 }
 
 // torch makes the files.
-func (h *Head) torch(twin *zoo.Twin) (map[string][]byte, error) {
+func (h *Head) torch(twin *zoo.Twin, c *card.Card) (map[string][]byte, error) {
 	model, err := h.stateDict(twin)
 	if err != nil {
 		return nil, err
@@ -210,7 +215,12 @@ func (h *Head) torch(twin *zoo.Twin) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{torchModel: model, torchPreprocess: about, torchReadme: []byte(h.torchReadme(twin, steps))}, nil
+	made := h.withTorch(c, twin, steps)
+	files := map[string][]byte{torchModel: model, torchPreprocess: about, torchReadme: made.Markdown()}
+	if c != nil {
+		files[torchCard], err = made.HTML()
+	}
+	return files, err
 }
 
 // stateDict is the content of model.safetensors.
@@ -340,21 +350,20 @@ func share(p transforms.Preset) float64 {
 // python writes numbers as a list of Python's.
 func python(v [3]float32) string { return fmt.Sprintf("[%v, %v, %v]", v[0], v[1], v[2]) }
 
-// torchReadme is the content of README.md.
-func (h *Head) torchReadme(twin *zoo.Twin, steps []torchStep) string {
-	var b strings.Builder
-	k := h.Linear.Classes
-	fmt.Fprintf(&b, torchMarker+`# A head and its backbone, for PyTorch
-
-`+"`model.safetensors`"+` is a state dict for %s's %s with %d outputs. `+"`preprocess.json`"+` says how
-pictures are prepared, step by step, and what the outputs mean. In this folder, with torch,
-torchvision%s, safetensors and Pillow:
-
-`+"```python\n", twin.Library, twin.Model, k, map[bool]string{true: ", timm"}[twin.Library == "timm"])
-	b.WriteString(h.torchCode(twin, steps))
-	fmt.Fprintf(&b, "```\n\nThe backbone is %s of tlkit. `parity` in `preprocess.json` has the logits that tlkit computed for\n"+
-		"test pictures; `go doc github.com/tlkit/transfer-learning/tlkit/export Classifier.WriteTorch` says how\nto make them.\n", h.Backbone.Name)
-	return b.String()
+// withTorch returns the card of a folder for PyTorch; without one, a card that only says how to use it.
+func (h *Head) withTorch(c *card.Card, twin *zoo.Twin, steps []torchStep) *card.Card {
+	if c == nil {
+		c = &card.Card{Title: "A head and its backbone, for PyTorch"}
+	}
+	checks := card.List{
+		"preprocess.json has the outputs that tlkit computed for test pictures, under parity. To make the pictures: go doc github.com/tlkit/transfer-learning/tlkit/export Classifier.WriteTorch",
+		"preprocess.json has the sha256 of model.safetensors.",
+	}
+	usage := card.Text(fmt.Sprintf("model.safetensors is a state dict for %s's %s with %d outputs. preprocess.json says how pictures are prepared, step by step, and what the outputs mean. In this folder, with torch, torchvision%s, safetensors and Pillow:",
+		twin.Library, twin.Model, h.Linear.Classes, map[bool]string{true: ", timm"}[twin.Library == "timm"]))
+	return c.For("pytorch").
+		With(card.Section{Title: card.Checks, Blocks: []card.Block{checks}}).
+		With(card.Section{Title: card.Usage, Blocks: []card.Block{usage, card.Code{Language: "python", Text: h.torchCode(twin, steps)}}})
 }
 
 // torchCode is the Python that loads the files and predicts.

@@ -14,8 +14,8 @@ import (
 
 // ExportONNX opens the head file and writes it, with its backbone, as an ONNX file: see
 // [export.Classifier.ONNX]. Where o has no Runtime, it is the one of set-up. Without one, tlkit's own
-// reader checks the file, and Unchecked of the result says why. Data and Split of the spec are not
-// used. p may be nil.
+// reader checks the file, and Unchecked of the result says why. Where o has no Card, it is that of
+// [HeadSpec.Card]. Data and Split of the spec are not used. p may be nil.
 //
 // It is an error if the file exists and is not such an export, unless o.Force, and if the file gives
 // other outputs for the built-in pictures.
@@ -25,6 +25,11 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 	opened, err := s.toExport(ctx, []string{file}, place, p)
 	if err != nil {
 		return nil, err
+	}
+	if o.Card == nil {
+		if o.Card, err = s.Card(place); err != nil {
+			return nil, err
+		}
 	}
 	why := ""
 	if o.Runtime == nil {
@@ -43,7 +48,8 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 }
 
 // ExportTorch opens the head file and writes it, with its backbone, as files for PyTorch into the folder
-// dir: see [export.Classifier.WriteTorch]. Data and Split of the spec are not used. p may be nil.
+// dir: see [export.Classifier.WriteTorch]. Where o has no Card, it is that of [HeadSpec.Card]. Data and
+// Split of the spec are not used. p may be nil.
 func (s HeadSpec) ExportTorch(ctx context.Context, dir string, o export.TorchOptions, place Place, p Progress) (*export.TorchFolder, error) {
 	p, shown := place.Shown(p)
 	defer shown()
@@ -54,6 +60,11 @@ func (s HeadSpec) ExportTorch(ctx context.Context, dir string, o export.TorchOpt
 	opened, err := s.toExport(ctx, files, place, p)
 	if err != nil {
 		return nil, err
+	}
+	if o.Card == nil {
+		if o.Card, err = s.Card(place); err != nil {
+			return nil, err
+		}
 	}
 	p.State("writing "+dir, 0, 0)
 	return opened.classifier.WriteTorch(dir, o)

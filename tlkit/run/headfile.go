@@ -32,7 +32,7 @@ func (t *training) write(ctx context.Context) error {
 		return err
 	}
 	c := headContent{
-		linear: t.fitted.Fit.Head, net: t.opened.net, reading: t.reading, plan: plan, seed: t.spec.Seed, train: t.train.pictures(),
+		linear: t.fitted.Fit.Head, net: t.opened.net, reading: t.reading, plan: plan, seed: t.spec.Seed, train: t.train.distinct(),
 		result: export.Result{Split: t.split, Folds: t.spec.Folds, Score: t.figures.Score},
 	}
 	if t.tuned != nil {
@@ -56,7 +56,7 @@ type headContent struct {
 	reading task.Reading
 	plan    json.RawMessage
 	seed    uint64
-	train   int // pictures
+	train   []datasets.Item // each picture once
 	result  export.Result
 }
 
@@ -74,7 +74,7 @@ func (o *opened) head(ctx context.Context, c headContent) (*export.Head, error) 
 		Task: o.data.Task, Thresholds: c.reading.Thresholds, Scales: c.reading.Scales,
 		Labels: o.data.Labels, Preset: c.net.Preset, Seed: c.seed, Plan: c.plan, Linear: *c.linear, Parity: c.linear.Logits(c.builtIn),
 		Backbone: export.Backbone{Name: row.Name, SHA256: o.net.SHA256, Entry: o.net.Entry, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
-		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: c.train},
+		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: len(c.train), PerLabel: perLabel(o.data.Task, c.train, len(o.data.Labels))},
 		Result:   c.result,
 		Versions: engine.Versions(),
 	}
@@ -128,7 +128,7 @@ func (s Spec) TunedHead(ctx context.Context, d finetune.Data, r *finetune.Result
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	return o.head(ctx, headContent{linear: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.spec.Seed, train: len(d.Train),
+	return o.head(ctx, headContent{linear: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.spec.Seed, train: d.Train,
 		result: export.Result{Split: split, Score: score}})
 }
 

@@ -13,6 +13,8 @@
 //	curves.png       the history drawn
 //	confusion.png    truth against prediction; labels.png or values.png of other tasks
 //	report.txt       the score on the first line, then the details
+//	report.json      the same with all numbers
+//	data.json        how many pictures the data set had, and how many were left out
 //	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
 //	finetune/        its checkpoints, while it is running
 //	head.safetensors the trained head (package export)

@@ -68,9 +68,12 @@ func (o *opened) sampled(items []datasets.Item, m *features.Matrix, from, to int
 }
 
 // pictures returns the number of distinct files behind the rows; views of a picture count once.
-func (s *sample) pictures() int {
+func (s *sample) pictures() int { return len(s.distinct()) }
+
+// distinct returns these files.
+func (s *sample) distinct() []datasets.Item {
 	items, _ := distinct(s.items)
-	return len(items)
+	return items
 }
 
 // files returns the file name of each row's picture.
@@ -85,8 +88,7 @@ func (s *sample) files() []string {
 // enough reports a sample that is too small to learn from: listed pictures may have turned out to
 // be unreadable, and with --folds there is no split for package datasets to check.
 func (s *sample) enough(ds *datasets.Dataset) error {
-	items, _ := distinct(s.items)
-	left := datasets.Dataset{Name: ds.Name, Task: ds.Task, Labels: ds.Labels, Items: slices.Clone(items)}
+	left := datasets.Dataset{Name: ds.Name, Task: ds.Task, Labels: ds.Labels, Items: slices.Clone(s.distinct())}
 	for i, item := range left.Items {
 		if item.Class == datasets.Unlabelled && item.Targets == nil {
 			return advice.New(fmt.Errorf("run: %s has no label", item.Rel), "put the pictures of each label in a folder of its own")

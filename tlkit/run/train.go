@@ -174,6 +174,9 @@ func (r *Result) save(f *folder, runs []*training, place Place, clock *clock) er
 	if err := atomicfile.WriteBytes(f.file("report.txt"), []byte(runs[0].report.Text()), 0o644); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
+	if err := f.writeFacts(runs[0]); err != nil {
+		return err
+	}
 	clock.lap("saving")
 	r.Phases, r.Seconds = clock.phases, clock.seconds()
 	return f.write("result.json", r)
