@@ -23,10 +23,10 @@ import (
 // only use what is there.
 const kernelVar = "TLKIT_KERNEL_TEST"
 
-// asCommand lets a copy of this test binary be the kernel that it tests, or tlkit run.
+// asCommand lets a copy of this test binary be the kernel that it tests, or tlkit run or serve.
 func asCommand() {
 	beGoimports()
-	if len(os.Args) > 1 && (os.Args[1] == "kernel" || os.Args[1] == "run") {
+	if len(os.Args) > 1 && (os.Args[1] == "kernel" || os.Args[1] == "run" || os.Args[1] == "serve") {
 		main()
 		os.Exit(0)
 	}

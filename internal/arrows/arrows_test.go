@@ -34,7 +34,7 @@ var order = [][]string{
 	{"tlkit/evaluate"},
 	{"tlkit/export"},
 	{"tlkit/run"},
-	{"tlkit/compare"},
+	{"tlkit/compare", "tlkit/serve"},
 	{"tlkit"},
 	{"kernel/kernelspec", "kernel/doctor"},
 	{"kernel/shim"},

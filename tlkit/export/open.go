@@ -29,12 +29,14 @@ type Classifier struct {
 
 	net      *zoo.Net
 	backbone features.Backbone
-	run      func([]float32) ([]float32, error)
 }
 
 // Options are the options of [Head.Open].
 type Options struct {
 	Zoo zoo.Options // where the backbone comes from; its Preset is not used
+	// Form is the form in which the backbone runs, if it is possible here and the engine was not
+	// opened with another; the zero value chooses one.
+	Form engine.Form
 }
 
 // Open loads the backbone that the head was trained on, applies the changed tensors and checks the
@@ -62,14 +64,9 @@ func (h *Head) Open(ctx context.Context, e *engine.Engine, o Options) (*Classifi
 	if err != nil {
 		return nil, fmt.Errorf("export: the head's changed tensors do not fit its backbone: %w", err)
 	}
-	c := &Classifier{Head: h, net: net, backbone: features.FromNet(net, e)}
-	logits, err := Parity(ctx, c.backbone, h.Preset, &h.Linear)
-	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
-	}
-	c.Parity = h.off(logits)
-	if !(c.Parity <= parityTolerance) {
-		return nil, advice.New(fmt.Errorf("export: %w: off by %.2g of the largest logit, allowed %.0e", ErrParity, c.Parity, parityTolerance), "run tlkit verify %s", h.Backbone.Name)
+	c := &Classifier{Head: h, net: net, backbone: features.FromNet(net, e).Prefer(o.Form)}
+	if c.Parity, err = c.Replay(ctx); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -107,6 +107,17 @@ func judge(head []byte, o DecodeOptions) (pixels int, err error) {
 	return w * h, o.allow(format, w, h)
 }
 
+// Pixels returns width times height of a picture as its header states them, and checks them against
+// the limits, without decoding anything; 0 if the header is not complete in data. Errors are those
+// of [Decode].
+func (o DecodeOptions) Pixels(data []byte) (int, error) {
+	n, err := judge(data, o.withDefaults())
+	if err == errHeaderBeyond {
+		return 0, nil
+	}
+	return n, err
+}
+
 // headerSize returns width and height from the first bytes of a file; ok is false if they are not
 // complete there.
 func headerSize(format string, head []byte) (w, h int, ok bool) {

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"image"
 	stdjpeg "image/jpeg"
+	"image/png"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -239,4 +240,33 @@ func TestLargePicturesAreDecoded(t *testing.T) {
 	if _, err := Decode(flat, DecodeOptions{MaxPixels: 30_000_000}); err != nil {
 		t.Errorf("with more pixels allowed: %v", err)
 	}
+}
+
+// The number of pixels is known, and judged, before anything is decoded.
+func TestPixelsOfAHeader(t *testing.T) {
+	for _, file := range []struct {
+		data []byte
+		want int
+		kind DecodeKind
+	}{
+		{encodedPNG(t, 7, 5), 35, ""}, {encodedPNG(t, 7, 5)[:33], 35, ""}, {encodedPNG(t, 7, 5)[:20], 0, ""}, {nil, 0, Empty}, {[]byte("hello"), 0, NotPicture},
+	} {
+		n, err := DecodeOptions{}.Pixels(file.data)
+		var d *DecodeError
+		if errors.As(err, &d) != (file.kind != "") || d != nil && d.Kind != file.kind || n != file.want {
+			t.Errorf("%d bytes: %d, %v, want %d, %q", len(file.data), n, err, file.want, file.kind)
+		}
+	}
+	if _, err := (DecodeOptions{MaxPixels: 34}).Pixels(encodedPNG(t, 7, 5)); err == nil {
+		t.Error("more pixels than are allowed")
+	}
+}
+
+func encodedPNG(t *testing.T, w, h int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, NewPicture(w, h)); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
