@@ -20,6 +20,7 @@ import (
 type exported struct {
 	*exportedONNX
 	Torch *exportedTorch `json:"torch,omitempty"`
+	Page  *exportedPage  `json:"page,omitempty"`
 	Cards []string       `json:"cards"` // the model cards that were written
 }
 
@@ -43,19 +44,26 @@ type exportedTorch struct {
 	Tensors int    `json:"tensors"`
 }
 
+type exportedPage struct {
+	Dir    string   `json:"dir"`
+	Bytes  int      `json:"bytes"`
+	Single string   `json:"single"` // the file that is the whole page; "" = the network is too large for it
+	Off    *float64 `json:"off"`    // as for an ONNX file
+}
+
 // exportFlags are what to write, and where.
 type exportFlags struct {
-	file, dir string
-	cards     []string
-	force     bool
-	spec      run.HeadSpec
+	file, dir, page string
+	cards           []string
+	force           bool
+	spec            run.HeadSpec
 }
 
 func (c *command) export() *cobra.Command {
 	f := exportFlags{}
 	cmd := &cobra.Command{
-		Use:   "export HEAD --onnx FILE | --torch DIR | --card FILE",
-		Short: "Write a trained head and its backbone for other programs: as one ONNX file, or for PyTorch, with a model card",
+		Use:   "export HEAD --onnx FILE | --torch DIR | --page DIR | --card FILE",
+		Short: "Write a trained head and its backbone for other programs: as one ONNX file, for PyTorch, or as a page, with a model card",
 		Long: `Write a head file and its backbone for other programs. HEAD may also be the folder or the
 name of a run.
 
@@ -71,15 +79,22 @@ timm's model loads with strict=True, preprocess.json has the steps of torchvisio
 the labels, and README.md has the Python that loads both. Networks of Keras and of ONNX files
 have no such model.
 
+--page DIR is a page that predicts in a browser: pictures are dropped, pasted, chosen, or taken
+with the camera, and stay in it. Open single-file.html, or put the folder on any static server,
+such as python3 -m http.server. Nothing is loaded from elsewhere. Opened, the page computes the
+test pictures, and gives no answers if it does not compute what tlkit computed. ONNX Runtime for
+browsers, 33 MB, is downloaded once.
+
 With each comes a model card, as Markdown with the metadata of Hugging Face's hub, and as one
 HTML page: what the head predicts and how well, with intervals, data, network and licences, how
 it was trained and what did not pay, and what it must not be used for. Beside my.onnx it is
-my.card.md and my.card.html, in a folder for PyTorch README.md and card.html. --card FILE writes
+my.card.md and my.card.html, in a folder README.md and card.html. --card FILE writes
 only the card: Markdown if FILE ends in .md, HTML if it ends in .html. Much of it is in the
 folder of the training run; without that folder the card says what it lacks.`,
 		Example: `  tlkit export my.head.safetensors --onnx my.onnx
   tlkit verify my.onnx
   tlkit export my.head.safetensors --torch my_torch
+  tlkit export my.head.safetensors --page my_page
   tlkit export my.head.safetensors --card my.html`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -92,8 +107,8 @@ folder of the training run; without that folder the card says what it lacks.`,
 			return advice.New(fmt.Errorf("export: %d heads named, want one", len(args)), "%s", fix)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.file == "" && f.dir == "" && f.cards == nil {
-				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --card FILE.html", invoke.Quote(args[0]))
+			if f.file == "" && f.dir == "" && f.page == "" && f.cards == nil {
+				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --page DIR, or --card FILE.html", invoke.Quote(args[0]))
 			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)
@@ -101,6 +116,7 @@ folder of the training run; without that folder the card says what it lacks.`,
 	}
 	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
+	cmd.Flags().StringVar(&f.page, "page", "", "the folder to write a page for browsers into, such as my_page")
 	cmd.Flags().StringArrayVar(&f.cards, "card", nil, "the model card to write, such as my.md or my.html; may be repeated")
 	forceFlag(cmd, &f.force)
 	cmd.Flags().StringVar(&f.spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
@@ -116,7 +132,7 @@ func (c *command) write(cmd *cobra.Command, f exportFlags) error {
 			return err
 		}
 	}
-	if f.dir != "" || f.file != "" {
+	if f.dir != "" || f.file != "" || f.page != "" {
 		if err := c.writeOpened(cmd, f, &out); err != nil {
 			return err
 		}
@@ -173,6 +189,19 @@ func (c *command) writeOpened(cmd *cobra.Command, f exportFlags, out *exported) 
 		beside := card.Beside(f.file)
 		out.Cards = append(out.Cards, beside[:]...)
 	}
+	if f.page != "" {
+		err := writing(func(p *progress) error {
+			o, err := spec.ExportPage(cmd.Context(), f.page, export.PageOptions{ONNXOptions: export.ONNXOptions{Force: f.force}}, c.place(), p)
+			if err == nil {
+				out.Page = &exportedPage{f.page, o.Bytes, o.Single, o.Model.Off}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		out.Cards = append(out.Cards, filepath.Join(f.page, "README.md"), filepath.Join(f.page, "card.html"))
+	}
 	return nil
 }
 
@@ -180,6 +209,14 @@ func (c *command) sayExported(out exported) {
 	if t := out.Torch; t != nil {
 		c.say("%s  %s", t.Dir, bytesOf(int64(t.Bytes)))
 		c.say("model   %s of %s, %d tensors; README.md has the Python that loads them", t.Model, t.Library, t.Tensors)
+	}
+	if p := out.Page; p != nil {
+		c.say("%s  %s", p.Dir, bytesOf(int64(p.Bytes)))
+		if p.Single != "" {
+			c.say("page    open %s, or serve the folder: python3 -m http.server -d %s", invoke.Quote(filepath.Join(p.Dir, p.Single)), invoke.Quote(p.Dir))
+		} else {
+			c.say("page    serve the folder: python3 -m http.server -d %s", invoke.Quote(p.Dir))
+		}
 	}
 	defer c.say("card    %s", words.Plain(strings.Join(out.Cards, ", ")))
 	if out.exportedONNX == nil {

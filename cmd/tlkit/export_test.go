@@ -96,6 +96,20 @@ func TestExportAndVerify(t *testing.T) {
 		t.Errorf("over another file: %s", errs)
 	}
 
+	text, _ = do(0, "export", "shapes", "--page", "page", "--json")
+	if e := one[exported](t, text); e.Page == nil || e.Page.Dir != "page" || e.Page.Off == nil || !(*e.Page.Off < 1e-4) || e.Page.Bytes < 25e6 {
+		t.Errorf("%s", text)
+	}
+	if out, _ = do(0, "export", "shapes", "--page", "page"); !strings.Contains(out, "open page/single-file.html") {
+		t.Errorf("%s", out)
+	}
+	if index, err := os.ReadFile("page/index.html"); err != nil || !strings.Contains(string(index), "<title>shapes</title>") {
+		t.Errorf("%v, no title in the page", err)
+	}
+	if out, _ = do(0, "verify", "page/model.onnx"); !strings.Contains(out, "1 exported file replayed") {
+		t.Errorf("%s", out)
+	}
+
 	out, _ = do(0, "verify", "shapes.onnx")
 	for _, word := range []string{"ONNX Runtime 1.", "tlkit's own reader on", "1 exported file replayed in"} {
 		if strings.Count(out, word) < 1 || strings.Count(out, " ok\n") != 2 {

@@ -37,6 +37,7 @@ func TestForeignFilesStay(t *testing.T) {
 		{"head", "a.head.safetensors", append(train, "a.head.safetensors")},
 		{"onnx", "a.onnx", []string{"export", "shapes", "--onnx", "a.onnx"}},
 		{"torch", "torch/model.safetensors", []string{"export", "shapes", "--torch", "torch"}},
+		{"page", "page/index.html", []string{"export", "shapes", "--page", "page"}},
 		{"table", "a.csv", []string{"history", "shapes", "--csv", "a.csv"}},
 		{"events", "board/valid/events.out.tfevents.tlkit", []string{"history", "shapes", "--tensorboard", "board"}},
 		{"features", "b.csv", []string{"features", folder, "-o", "b.csv"}},

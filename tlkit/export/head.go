@@ -14,7 +14,7 @@
 // difference.
 //
 // [Classifier.WriteTorch] writes head and backbone for torchvision or timm, [Classifier.WriteONNX] as one
-// ONNX file.
+// ONNX file, [Classifier.WritePage] as a page that predicts in a browser.
 //
 // The head file itself from Python, with features that any torch copy of the backbone gives:
 //

@@ -5,16 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/tlkit/transfer-learning/internal/advice"
-	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -93,7 +89,7 @@ type TorchFolder struct {
 // are, and the model never lies beside the other files of another head. It is an error if one of the
 // files exists and is not of such an export, unless o.Force.
 func (c *Classifier) WriteTorch(dir string, o TorchOptions) (*TorchFolder, error) {
-	if err := replaceableTorch(dir, o.Force); err != nil {
+	if err := replaceableFolder(dir, torchFiles, o.Force, ofTorch); err != nil {
 		return nil, err
 	}
 	twin, err := c.net.Twin()
@@ -104,7 +100,7 @@ func (c *Classifier) WriteTorch(dir string, o TorchOptions) (*TorchFolder, error
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	if err := writeTogether(dir, files); err != nil {
+	if err := writeTogether(dir, torchFiles, files); err != nil {
 		return nil, fmt.Errorf("export: cannot write the PyTorch files: %w", err)
 	}
 	out := &TorchFolder{Library: twin.Library, Model: twin.Model, Tensors: len(twin.Tensors) + 2}
@@ -112,26 +108,6 @@ func (c *Classifier) WriteTorch(dir string, o TorchOptions) (*TorchFolder, error
 		out.Bytes += len(data)
 	}
 	return out, nil
-}
-
-// replaceableTorch returns an error unless the files can be written into dir.
-func replaceableTorch(dir string, force bool) error {
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("export: %w", err)
-	case !info.IsDir():
-		return advice.New(fmt.Errorf("export: %s is not a folder", dir), "name a folder, such as my_torch")
-	}
-	for _, name := range torchFiles {
-		path := filepath.Join(dir, name)
-		if err := atomicfile.Replaceable(path, "of tlkit export --torch", force, func() bool { return ofTorch(path) }); err != nil {
-			return fmt.Errorf("export: %w", err)
-		}
-	}
-	return nil
 }
 
 // ofTorch reports whether a file is one that WriteTorch has written.
@@ -153,51 +129,6 @@ func ofTorch(path string) bool {
 	}
 	var about map[string]json.RawMessage
 	return json.Unmarshal(data, &about) == nil && about[torchKey] != nil
-}
-
-// writeTogether writes torchFiles into a folder.
-func writeTogether(dir string, files map[string][]byte) (err error) {
-	info, err := os.Stat(dir)
-	exists := err == nil && info.IsDir()
-	parent := dir
-	if !exists {
-		parent = filepath.Dir(filepath.Clean(dir))
-		if err := os.MkdirAll(parent, 0o755); err != nil {
-			return err
-		}
-	}
-	temporary, err := os.MkdirTemp(parent, ".tlkit-export-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
-	made := filepath.Join(temporary, "made")
-	if err := os.Mkdir(made, 0o755); err != nil {
-		return err
-	}
-	names := slices.DeleteFunc(TorchFiles(), func(name string) bool { return files[name] == nil })
-	for _, name := range names {
-		if err := atomicfile.WriteBytes(filepath.Join(made, name), files[name], 0o644); err != nil {
-			return err
-		}
-	}
-	if !exists {
-		if err := os.Rename(made, filepath.Clean(dir)); err != nil {
-			return err
-		}
-		return atomicfile.SyncDir(parent)
-	}
-	for _, name := range []string{torchModel, torchCard} { // not of another head beside what follows
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	for _, name := range names { // the model last
-		if err := os.Rename(filepath.Join(made, name), filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return atomicfile.SyncDir(dir)
 }
 
 // torch makes the files.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -31,13 +32,7 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 			return nil, err
 		}
 	}
-	why := ""
-	if o.Runtime == nil {
-		if o.Runtime, err = anyRuntime(ctx, opened.eng); err != nil {
-			why = err.Error()
-			o.Engine = opened.eng
-		}
-	}
+	why := opened.checks(ctx, &o)
 	p.State("writing "+file, 0, 0)
 	f, err := opened.classifier.WriteONNX(ctx, file, o)
 	if err != nil {
@@ -68,6 +63,67 @@ func (s HeadSpec) ExportTorch(ctx context.Context, dir string, o export.TorchOpt
 	}
 	p.State("writing "+dir, 0, 0)
 	return opened.classifier.WriteTorch(dir, o)
+}
+
+// ExportPage opens the head file and writes a page that predicts with it in a browser into the folder
+// dir: see [export.Classifier.WritePage]. The default of o.Title is the name of the head, and the network
+// is checked as by ExportONNX, where the card is from too. Data and Split of the spec are not used. p may be nil.
+func (s HeadSpec) ExportPage(ctx context.Context, dir string, o export.PageOptions, place Place, p Progress) (*export.PageFolder, error) {
+	p, shown := place.Shown(p)
+	defer shown()
+	var files []string
+	for _, name := range export.PageFiles() {
+		files = append(files, filepath.Join(dir, name))
+	}
+	opened, err := s.toExport(ctx, files, place, p)
+	if err != nil {
+		return nil, err
+	}
+	if o.Card == nil {
+		if o.Card, err = s.Card(place); err != nil {
+			return nil, err
+		}
+	}
+	why := opened.checks(ctx, &o.ONNXOptions)
+	if o.Title == "" {
+		o.Title = s.title(place)
+	}
+	o.Offline, o.Report, o.Note = o.Offline || place.Offline, p.State, p.Say
+	p.State("writing "+dir, 0, 0)
+	f, err := opened.classifier.WritePage(ctx, dir, o)
+	if err != nil {
+		return nil, err
+	}
+	f.Model.Unchecked = why
+	return f, nil
+}
+
+// checks chooses what checks an ONNX file, and returns why it is not ONNX Runtime.
+func (h *openedHead) checks(ctx context.Context, o *export.ONNXOptions) (why string) {
+	if o.Runtime != nil {
+		return ""
+	}
+	var err error
+	if o.Runtime, err = anyRuntime(ctx, h.eng); err != nil {
+		o.Engine = h.eng
+		return err.Error()
+	}
+	return ""
+}
+
+// title is the name of the head's file without its endings, or that of its run.
+func (s HeadSpec) title(place Place) string {
+	path, err := place.HeadPath(s.Head)
+	if err != nil {
+		return ""
+	}
+	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".safetensors"), ".head")
+	if name == "head" { // the file of a run
+		if abs, err := filepath.Abs(path); err == nil {
+			return filepath.Base(filepath.Dir(abs))
+		}
+	}
+	return name
 }
 
 // toExport opens the head, of which the files out are made.
