@@ -89,25 +89,36 @@ type listener struct {
 // errStopped ends the loop of net/http that accepts connections.
 var errStopped = errors.New("serve: the listener takes no more connections")
 
-// lastLook is how long a listener that stops still takes connections, among them those that the
-// system has taken already.
-const lastLook = 50 * time.Millisecond
+// lastLook is how long a listener that stops waits for another connection.
+const lastLook = 20 * time.Millisecond
 
-// stopAccepting makes Accept fail when it has taken what is there.
+// stopAccepting makes Accept fail when it has taken the connections that the system has taken.
 func (l *listener) stopAccepting() {
 	l.stopping.Store(true)
-	if t, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok && t.SetDeadline(time.Now().Add(lastLook)) == nil {
-		return
+	if !l.soon() {
+		_ = l.Close() // Accept then fails
 	}
-	_ = l.Close() // Accept then fails
+}
+
+// soon lets Accept wait a little longer. It reports whether the listener can do that.
+func (l *listener) soon() bool {
+	t, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	return ok && t.SetDeadline(time.Now().Add(lastLook)) == nil
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil && l.stopping.Load() {
-		return nil, errStopped
+	stopping := l.stopping.Load()
+	if stopping {
+		l.soon() // Accept looks at once, and then waits
 	}
-	return c, err
+	c, err := l.Listener.Accept()
+	switch {
+	case err == nil || !l.stopping.Load():
+		return c, err
+	case !stopping: // the time may have passed while connections waited
+		return l.Accept()
+	}
+	return nil, errStopped
 }
 
 // keyPair is a certificate that is read again when its file changes.

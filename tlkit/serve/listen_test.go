@@ -234,7 +234,10 @@ func TestGracefulStop(t *testing.T) {
 	s := serving(t, Options{})
 	tr := s.trunks[0]
 	run := tr.run
-	tr.run = func(x []float32) ([]float32, error) { time.Sleep(20 * time.Millisecond); return run(x) }
+	// Answers that take longer than the farewell, so that a stop begins while each of them is on its way.
+	pace := atomic.Int64{}
+	pace.Store(int64(20 * time.Millisecond))
+	tr.run = func(x []float32) ([]float32, error) { time.Sleep(time.Duration(pace.Load())); return run(x) }
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -283,6 +286,8 @@ func TestGracefulStop(t *testing.T) {
 		})
 	}
 	waitUntil(t, func() bool { return answered.Load() > 100 })
+	pace.Store(int64(farewell + 200*time.Millisecond))
+	time.Sleep(100 * time.Millisecond)
 	before, start := answered.Load(), time.Now()
 	stop()
 	if err := <-ended; err != nil {

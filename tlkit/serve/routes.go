@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -74,9 +75,6 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if s.draining.Load() {
-			h.Set("Connection", "close")
-		}
 		// Also where nobody reads the body: net/http does before it answers. Not every ResponseWriter
 		// has it, such as that of httptest.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.Body))
@@ -96,10 +94,35 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		case origin.Check(r) != nil:
 			problemf(http.StatusForbidden, "another site's page sent this request").write(w)
 		default:
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(&parting{w, &s.draining, false}, r)
 		}
 	})
 }
+
+// parting tells the client of a server that is stopping that its connection takes no other request,
+// also where the stop began while the request was answered.
+type parting struct {
+	http.ResponseWriter
+	draining *atomic.Bool
+	begun    bool
+}
+
+func (p *parting) WriteHeader(status int) {
+	if p.begun = true; p.draining.Load() {
+		p.Header().Set("Connection", "close")
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p *parting) Write(b []byte) (int, error) {
+	if !p.begun {
+		p.WriteHeader(http.StatusOK)
+	}
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (p *parting) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // knownHost reports whether a browser that shows a page of this name may be answered. A token says
 // enough; without one, an attacker's name that leads to this machine must not.
