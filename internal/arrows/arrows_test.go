@@ -23,7 +23,7 @@ var order = [][]string{
 	{"tlkit/engine", "internal/golden", "internal/testruntime"},
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone", "tlkit/sim"},
-	{"tlkit/sim/bench"},
+	{"tlkit/sim/bench", "tlkit/episodes"},
 	{"tlkit/onnx", "tlkit/onnx/write", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/optim"},
@@ -56,6 +56,9 @@ var forbidden = []struct {
 	{who: "tlkit/plots", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/show", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/sim", never: "github.com/gomlx/", why: "a cell that only looks at a world compiles in half a second"},
+	{who: "tlkit/sim", never: "github.com/parquet-go/", why: "the same"},
+	{who: "tlkit/episodes", never: "github.com/gomlx/", why: "data sets are checked without a backend"},
+	{who: "", never: "github.com/parquet-go/", why: "it takes most of a minute to compile", direct: true},
 	{who: "tlkit/head", never: "github.com/gomlx/", why: "a head is plain arithmetic; it must work without a backend"},
 	{who: "tlkit/plots", never: module + "tlkit/", why: "plots knows metrics and curves only", direct: true},
 	{who: "tlkit/show", never: module, why: "it takes interfaces: anything with PNG() can be shown"},
@@ -77,6 +80,8 @@ var allowed = map[string]bool{
 	"tlkit/show " + module + "internal/pace":  true,
 	"tlkit/plots " + module + "tlkit/metrics": true,
 	"tlkit/plots " + module + "tlkit/curves":  true,
+
+	"tlkit/episodes github.com/parquet-go/parquet-go": true, // the format of its files
 }
 
 type pkg struct {
