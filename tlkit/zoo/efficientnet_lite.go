@@ -148,7 +148,7 @@ func (e efficientNetLite) Build(b *backbone.Builder, x *Node) backbone.Output {
 	}
 
 	x = b.Conv(last.conv, x, backbone.Conv{Out: 1280})
-	x = b.Stage("head", backbone.ReLU6(b.BatchNorm(last.norm, x, tensorflowEps))) // [N,H/32,W/32,1280]
+	x = b.Stage("conv_head", backbone.ReLU6(b.BatchNorm(last.norm, x, tensorflowEps))) // [N,H/32,W/32,1280]
 	out := backbone.Output{Map: x, Features: backbone.GlobalAverage(x)}
 	if e.classes > 0 {
 		out.Logits = b.Linear(classifier, out.Features, e.classes)

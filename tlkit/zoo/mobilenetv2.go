@@ -244,7 +244,7 @@ func timmMobileNetV2Names(n int) stageNames {
 	case 0:
 		return stageNames{stage: "stem", layers: [3]layerNames{{"conv_stem", "bn1"}}}
 	case mobileNetV2Last:
-		return stageNames{stage: "head", layers: [3]layerNames{{"conv_head", "bn2"}}}
+		return stageNames{stage: "conv_head", layers: [3]layerNames{{"conv_head", "bn2"}}}
 	}
 	stage, i := 0, n-1
 	for i >= mobileNetV2Stages[stage].repeat {
