@@ -1,16 +1,22 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/tlkit/budget"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -123,6 +129,7 @@ func defaultModel() string { return zoo.Rows()[0].Name }
 
 func (c *command) train() *cobra.Command {
 	s, place, retrain := run.Spec{}, run.Place{}, false
+	var within time.Duration
 	cmd := &cobra.Command{
 		Use:   "train [DIR|SET]",
 		Short: "Train a head on a folder of pictures (default: drawn ants and bees)",
@@ -144,10 +151,17 @@ plan is printed first; the default one tries two rates on folds of the training
 pictures and leaves the backbone as it is if none of them pays. Ctrl-C saves the state;
 --resume continues from it.
 
+With --time 10m it does what pays within ten minutes: it compares the networks that are on
+this machine or come in a package below 60 MB, for at most half of the time, fits the head
+of the best, and fine-tunes it if the folds say that this pays and there is time. It lists
+what it tried and what it left, and prints the command that repeats the result. --model
+skips the comparison. With --resume it goes on with what was left of the time.
+
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
 holds the plan, the history, the figures and the head.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			began := time.Now()
 			if retrain && place.Resume {
 				return advice.New(errors.New("train: --retrain computes a run again, and --resume does not"), "leave one of them out")
 			}
@@ -155,20 +169,38 @@ holds the plan, the history, the figures and the head.`,
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
+			timed := cmd.Flags().Changed("time")
 			var r *run.Result
 			err := c.replacing(&place.Force, func() (err error) {
 				r, err = agreed(c, func() (*run.Result, error) {
 					c.locate(&place)
 					p := c.progress()
 					defer p.close()
-					return run.Train(cmd.Context(), s, place, p)
+					if !timed {
+						return run.Train(cmd.Context(), s, place, p)
+					}
+					// A second interrupt ends the program at once.
+					defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })()
+					return budget.Train(cmd.Context(), withoutDefaults(cmd, s), budget.Budget{Time: within, Began: began}, place, p)
 				})
 				return err
 			})
-			if err != nil {
+			if r == nil {
 				return err
 			}
 			c.result = r
+			if timed {
+				if err := c.sayBudget(r); err != nil {
+					return err
+				}
+			}
+			if err != nil {
+				if !c.json {
+					c.say("%s", r.Line())
+					c.say("head  %s", r.Head)
+				}
+				return c.bestSoFar(err)
+			}
 			if c.json {
 				return nil
 			}
@@ -204,6 +236,7 @@ holds the plan, the history, the figures and the head.`,
 	f.Float64Var(&s.Mixup, "mixup", 0, "blend pictures and their labels in fine-tuning: alpha of the Beta distribution, such as 0.2 (default: do not)")
 	f.StringVar((*string)(&s.Augment), "augment", "", "crops and flips in fine-tuning: on or off (default: on, but off for values)")
 	f.BoolVar(&s.ClassWeights, "class-weights", false, "rare labels count as much as frequent ones, in the head and in fine-tuning (one label a picture)")
+	f.DurationVar(&within, "time", 0, "train the best that this time allows, such as 90s or 10m: compare networks, fit the head, fine-tune if it pays (default: no limit)")
 	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
 	forceFlag(cmd, &place.Force)

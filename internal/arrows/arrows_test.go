@@ -15,7 +15,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // never of its own line or of a line below.
 var order = [][]string{
 	{"internal/advice"},
-	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice"},
+	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice", "internal/quiet"},
 	{"internal/cachedir"},
 	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics", "internal/sharedlib"},
@@ -35,6 +35,7 @@ var order = [][]string{
 	{"tlkit/export"},
 	{"tlkit/run"},
 	{"tlkit/compare", "tlkit/serve"},
+	{"tlkit/budget"},
 	{"tlkit"},
 	{"kernel/kernelspec", "kernel/doctor"},
 	{"kernel/shim"},

@@ -44,6 +44,13 @@ type Spec struct {
 	// not.
 	Folds int
 	Seed  uint64 // of splits and folds
+	// Score on the training pictures alone, each predicted by a head that did not see it, and leave
+	// the pictures of the split untouched. Folds must be 0.
+	OnTraining bool
+	// Until is when the comparison has to be done; zero = no limit. Backbones that are not expected to
+	// be done by then are skipped, and one that takes longer is given up, except for the first: that
+	// is the default network, if it is among them.
+	Until time.Time
 
 	LabelFolders bool // as in run.Spec
 	MinPerLabel  int  // as in run.Spec
@@ -68,9 +75,10 @@ type Ranked struct {
 	// Seconds per picture from file to features on this machine, in batches of the engine's size;
 	// the fastest of several runs.
 	Seconds  float64 `json:"seconds_per_picture"`
-	Bytes    int64   `json:"bytes"`    // size of the weights file
-	Features int     `json:"features"` // width of a feature row
-	Size     int     `json:"size"`     // side of the prepared picture, in pixels
+	Took     float64 `json:"took_seconds"` // for the comparison: less if features were cached
+	Bytes    int64   `json:"bytes"`        // size of the weights file
+	Features int     `json:"features"`     // width of a feature row
+	Size     int     `json:"size"`         // side of the prepared picture, in pixels
 	Licence  string  `json:"licence"`
 	// Gap is the difference to the first of the ranking, on the same pictures; nil for the first
 	// itself.
@@ -100,6 +108,8 @@ func (c *Comparison) Warning() string {
 type Skipped struct {
 	Model   string `json:"model"`
 	Skipped string `json:"skipped"` // the reason
+	// What it is expected to take, in seconds, if it was left out for want of time.
+	Seconds float64 `json:"expected_seconds,omitempty"`
 }
 
 // Run ranks backbones on a data set by linear probe. A backbone whose weights cannot be fetched or
@@ -111,7 +121,7 @@ type Skipped struct {
 func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Comparison, error) {
 	p, shown := place.Shown(p)
 	defer shown()
-	if s.Folds < 0 || s.Folds == 1 || s.All && len(s.Models) > 0 {
+	if s.Folds < 0 || s.Folds == 1 || s.OnTraining && s.Folds > 0 || s.All && len(s.Models) > 0 {
 		return nil, fmt.Errorf("compare: %d folds, all %v and models %v, want at least 2 folds or none, and not both all and a list of models", s.Folds, s.All, s.Models)
 	}
 	rows, err := s.rows(place.Offline)
@@ -122,9 +132,13 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
+	if s.OnTraining {
+		bench.ScoreOnTraining()
+	}
 	p.Say(bench.Engine.String())
 	c := &Comparison{Data: bench.Data.Name, Split: bench.Split, Engine: bench.Engine.Name}
 	f := newForecast(rows, bench.Pictures, place.Folder)
+	f.hurry(s.Until)
 	p.Say(f.before())
 	used, uses := cachedir.Recording(ctx)
 	truth := c.probeAll(used, bench, f, place, p)
@@ -132,7 +146,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 		return nil, err
 	}
 	if len(c.Ranked) > 0 {
-		if err := c.write(place.Folder, uses); err != nil {
+		if err := c.write(place.Folder, s.OnTraining, uses); err != nil {
 			return nil, err
 		}
 	}
@@ -158,10 +172,17 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 	for i, row := range rows {
 		began := time.Now()
 		bench.Decoded.Begin(row.Preset)
-		r, judged, err := probe(cachedir.About(ctx, row.Name+" on "+c.Data), bench, row.Name, place, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)})
+		in := probing{bench: bench, place: place}
+		if why := f.tooLong(ctx, i, in); why != "" {
+			c.Skipped = append(c.Skipped, Skipped{row.Name, why, f.expected(i)})
+			f.skipped(i)
+			c.tell(p, row.Name+": left out: "+why, f, i)
+			continue
+		}
+		r, judged, err := f.probe(cachedir.About(ctx, row.Name+" on "+c.Data), i, prefixed{p, fmt.Sprintf("%d of %d, %s: ", i+1, len(rows), row.Name)}, in)
 		if ctx.Err() != nil {
 			for _, left := range rows[i:] {
-				c.Skipped = append(c.Skipped, Skipped{left.Name, "interrupted"})
+				c.Skipped = append(c.Skipped, Skipped{Model: left.Name, Skipped: "interrupted"})
 			}
 			return truth
 		}
@@ -170,12 +191,13 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 		}
 		if err != nil {
 			why := reason(row, err)
-			c.Skipped = append(c.Skipped, Skipped{row.Name, why})
+			c.Skipped = append(c.Skipped, Skipped{Model: row.Name, Skipped: why})
 			f.skipped(i)
 			c.tell(p, row.Name+": skipped: "+why, f, i)
 			continue
 		}
 		truth = judged
+		r.Took = time.Since(began).Seconds()
 		c.Ranked = append(c.Ranked, *r)
 		c.Busy = c.Busy || r.busy
 		f.took(i, r.Seconds, time.Since(began))
@@ -256,10 +278,18 @@ func (s Spec) rows(offline bool) ([]zoo.Row, error) {
 	return zoo.Handy(offline), nil
 }
 
+// probing is where backbones are probed.
+type probing struct {
+	bench *run.Bench
+	place run.Place
+	brief bool // time for no longer than necessary
+}
+
 // probe probes one backbone. truth has the labels or values of the pictures it was scored on.
-func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p run.Progress) (_ *Ranked, truth head.Samples, err error) {
+func (in probing) probe(ctx context.Context, model string, p run.Progress) (_ *Ranked, truth head.Samples, err error) {
+	b := in.bench
 	p.State("loading weights", 0, 0)
-	options := place.Zoo(p)
+	options := in.place.Zoo(p)
 	options.Answer = answerWithin
 	net, err := zoo.Load(ctx, model, options)
 	if err != nil {
@@ -274,7 +304,11 @@ func probe(ctx context.Context, b *run.Bench, model string, place run.Place, p r
 		return nil, truth, err
 	}
 	p.State("timing", 0, 0)
-	seconds, processors, err := pace(ctx, probed.Backbone, net, probed.Items)
+	within := paceFor
+	if in.brief {
+		within = 0
+	}
+	seconds, processors, err := pace(ctx, timed{probed.Backbone, net, within}, probed.Items)
 	if err != nil {
 		return nil, truth, err
 	}

@@ -214,7 +214,7 @@ func TestReasonsAreShort(t *testing.T) {
 	if got := reason(row, errors.New("x")); !strings.Contains(got, "$TLKIT_DATA/mobilenetv2_035.teachable_machine/model.json") {
 		t.Errorf("%q does not say where to put the file", got)
 	}
-	c := Comparison{Skipped: []Skipped{{"a", "x"}, {"b", "y"}, {"c", "x"}}}
+	c := Comparison{Skipped: []Skipped{{Model: "a", Skipped: "x"}, {Model: "b", Skipped: "y"}, {Model: "c", Skipped: "x"}}}
 	if got := c.Reasons(); !slices.Equal(got, []string{"a, c: x", "b: y"}) {
 		t.Errorf("%q", got)
 	}

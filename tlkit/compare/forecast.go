@@ -23,6 +23,9 @@ type forecast struct {
 	timed    []bool    // by row: cost is in seconds
 
 	spent, guess float64 // seconds of the timed rows, and what guess says of them
+
+	until   time.Time // zero = no limit
+	expired bool      // a row was given up
 }
 
 // newForecast reads the rates that earlier comparisons in the same folder have found.
@@ -46,6 +49,11 @@ func (f *forecast) cheapFirst() {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(f.expected(a), f.expected(b)) })
+	f.reorder(order)
+}
+
+// reorder puts row order[i] at i.
+func (f *forecast) reorder(order []int) {
 	old := *f
 	f.rows, f.cost, f.timed = make([]zoo.Row, len(order)), make([]float64, len(order)), make([]bool, len(order))
 	for to, from := range order {
@@ -140,6 +148,9 @@ func (f *forecast) before() string {
 	}
 	if fetched > 0 {
 		line += fmt.Sprintf("; the weights of %d are fetched first (%.0f MB)", fetched, float64(bytes)/1e6)
+	}
+	if !f.until.IsZero() {
+		return line + fmt.Sprintf("; those that fit into the next %s", time.Until(f.until).Round(time.Second))
 	}
 	if left, ok := f.left(0); ok {
 		return line + fmt.Sprintf("; about %s at the rates of earlier comparisons, less where features are cached", words(left))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -93,5 +94,50 @@ func TestCheapNetworksComeFirst(t *testing.T) {
 	f := newForecast(rows, 10, work)
 	if got := order(f); got != "abcd" || !f.timed[0] || f.timed[1] || !f.timed[3] {
 		t.Errorf("order %s, timed %v, want abcd, a and d", got, f.timed)
+	}
+}
+
+// With a limit, the default network comes first, and what does not fit is left out.
+func TestForecastWithALimit(t *testing.T) {
+	usual := zoo.Rows()[0]
+	cheap, dear := usual, usual
+	cheap.Name, dear.Name = "cheap", "dear"
+	cheap.Params, dear.Params = 1e6, 1000e6
+	f := newForecast([]zoo.Row{dear, usual, cheap}, 100, t.TempDir())
+	f.hurry(time.Now().Add(10 * time.Second))
+	if f.rows[0].Name != usual.Name || f.rows[1].Name != "cheap" || f.rows[2].Name != "dear" {
+		t.Errorf("order %s, %s, %s", f.rows[0].Name, f.rows[1].Name, f.rows[2].Name)
+	}
+	f.took(0, 0.01, time.Second)
+	if why := f.tooLong(t.Context(), 1, probing{}); why != "" {
+		t.Errorf("cheap: %s", why)
+	}
+	if takes, _ := f.takes(t.Context(), 1, probing{}); takes < 500*time.Millisecond || takes > time.Second {
+		t.Errorf("cheap takes %v, want two thirds of the second of the first", takes)
+	}
+	f.until = time.Now().Add(-time.Second)
+	if why := f.tooLong(t.Context(), 1, probing{}); why != "no time was left" {
+		t.Errorf("%q", why)
+	}
+	if why := f.tooLong(t.Context(), 0, probing{}); why != "" {
+		t.Errorf("the first is tried in any case, and is left out because %s", why)
+	}
+}
+
+// Of those within a standard error of the best, the fastest is picked.
+func TestPick(t *testing.T) {
+	one := func(name string, ms, difference, half float64) Ranked {
+		return Ranked{Model: name, Seconds: ms / 1000, Gap: &Gap{Difference: difference, Interval: metrics.Interval{Low: difference - half, High: difference + half}}}
+	}
+	best := Ranked{Model: "best", Seconds: 0.05}
+	for want, others := range map[string][]Ranked{
+		"best":  {one("worse", 1, -0.05, 0.049), one("slower", 60, -0.001, 0.05), {Model: "unknown", Gap: &Gap{Interval: metrics.Unknown()}}},
+		"close": {one("close", 10, -0.02, 0.05), one("worse", 1, -0.03, 0.05)},
+		"twin":  {one("twin", 10, 0, 0)},
+	} {
+		c := Comparison{Ranked: append([]Ranked{best}, others...)}
+		if got := c.Pick().Model; got != want {
+			t.Errorf("picked %s, want %s", got, want)
+		}
 	}
 }

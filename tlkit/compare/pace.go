@@ -24,11 +24,19 @@ const (
 	leastPictures = 8
 )
 
+// timed is what pace measures.
+type timed struct {
+	backbone features.Backbone
+	net      *zoo.Net
+	within   time.Duration // more than two runs if there is time for them
+}
+
 // pace measures the seconds per picture from file to features: read and prepare a batch on all
 // processors, then run it, as many batches side by side as the form of the backbone has. It takes the fastest of a few runs, because other programs can only slow
 // them down; compiling does not count. processors is the average number of processors that this
 // process used; fewer than one suggests that other programs were busy. It is 0 if unknown.
-func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datasets.Item) (seconds, processors float64, err error) {
+func pace(ctx context.Context, t timed, items []datasets.Item) (seconds, processors float64, err error) {
+	b, net := t.backbone, t.net
 	if len(items) == 0 {
 		return 0, 0, fmt.Errorf("compare: no pictures to time")
 	}
@@ -48,7 +56,7 @@ func pace(ctx context.Context, b features.Backbone, net *zoo.Net, items []datase
 	pipeline := net.Preset.Eval()
 	prepare, forward := math.Inf(1), math.Inf(1)
 	began, used := time.Now(), machine.ProcessorTime()
-	for k := 0; k < 2 || k < paceRuns && time.Since(began) < paceFor; k++ {
+	for k := 0; k < 2 || k < paceRuns && time.Since(began) < t.within; k++ {
 		start := time.Now()
 		err := transforms.Each(ctx, pictures, 0, func(i int) (transforms.Tensor, error) {
 			return pipeline.LoadFile(nil, items[i%len(items)].Path, transforms.DecodeOptions{}, transforms.Rand{})

@@ -77,6 +77,23 @@ func (c *Comparison) Sentence() string {
 	return out
 }
 
+// Pick returns the backbone to build on, by a rule against luck: of those whose score is within one
+// standard error of the best, paired on the same pictures, the fastest. Ranked must not be empty.
+func (c *Comparison) Pick() Ranked {
+	picked := c.Ranked[0]
+	for _, r := range c.Ranked[1:] {
+		i := r.Gap.Interval
+		if !i.Known() || -r.Gap.Difference > (i.High-i.Low)/2/normal95 || r.Seconds >= picked.Seconds {
+			continue
+		}
+		picked = r
+	}
+	return picked
+}
+
+// normal95 is half the width of a 95 % interval in standard errors.
+const normal95 = 1.96
+
 // Table returns the ranking as rows, the header first.
 func (c *Comparison) Table() [][]string {
 	metric := c.metric()
@@ -143,9 +160,14 @@ func (c *Comparison) List() []any {
 	return out
 }
 
-// write writes the list, the table and the figure into .tlkit/compare-DATA.
-func (c *Comparison) write(folder string, uses *cachedir.Uses) error {
-	c.Folder = filepath.Join(folder, run.Home, "compare-"+run.SafeName(c.Data))
+// write writes the list, the table and the figure into .tlkit/compare-DATA, or, of training pictures
+// alone, into .tlkit/compare-training-DATA.
+func (c *Comparison) write(folder string, onTraining bool, uses *cachedir.Uses) error {
+	name := "compare-"
+	if onTraining {
+		name += "training-"
+	}
+	c.Folder = filepath.Join(folder, run.Home, name+run.SafeName(c.Data))
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return advice.New(fmt.Errorf("compare: %w", err), "change to a folder that you can write to")
 	}

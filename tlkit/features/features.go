@@ -167,14 +167,24 @@ func Open(ctx context.Context, job Job) (*Rows, error) {
 	return r, nil
 }
 
-// choose chooses the form of the backbone and opens the store of its rows. Rows that are there count
-// more than speed: a form with half of them is taken, without measuring.
-func (j Job) choose(ctx context.Context) (*Rows, error) {
-	best, missing := (*Rows)(nil), 0
+// Missing returns how many rows Extract would have to compute, as far as that can be told without
+// opening the backbone.
+func (j Job) Missing(ctx context.Context) (int, error) {
+	best, missing, err := j.there(ctx)
+	if best == nil || err != nil {
+		return len(j.Items) * j.views(), err
+	}
+	best.store.close()
+	return missing, nil
+}
+
+// there opens the store with the most rows of the job, and returns how many are missing; nil if none has
+// half of them.
+func (j Job) there(ctx context.Context) (best *Rows, missing int, err error) {
 	for _, c := range j.Backbone.stored() {
 		r, err := j.in(c).rows(ctx, false)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if r == nil {
 			continue
@@ -187,8 +197,18 @@ func (j Job) choose(ctx context.Context) (*Rows, error) {
 			r.store.close()
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+	}
+	return best, missing, nil
+}
+
+// choose chooses the form of the backbone and opens the store of its rows. Rows that are there count
+// more than speed: a form with half of them is taken, without measuring.
+func (j Job) choose(ctx context.Context) (*Rows, error) {
+	best, _, err := j.there(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if best != nil {
 		c := j.Backbone.take(best.job.Backbone)

@@ -23,6 +23,7 @@ const (
 	standardEpochs = 5
 	retries        = 2   // new trainings after one that broke the network, each
 	retryFactor    = 0.3 // at the rates of the last times this
+	stepPasses     = 4   // what a picture costs in a step of all stages, in passes from file to features
 	heldOutFolds   = 5   // with patience, one fold of this many is held out
 	searchStrength = 0.1 // L2 strength of the search's heads if the fitted one has none
 

@@ -61,11 +61,16 @@ type Result struct {
 // wraps ErrInterrupted. The same call with Resume continues, and on a CPU ends with the same bits
 // as an uninterrupted training. A [DivergedError] reports a loss or a gradient that is not finite.
 // The error for a step that does not fit into memory says what to change.
+//
+// If ctx has a deadline, Train ends as soon as the pace of its steps shows that it cannot be done by
+// then, with an error that wraps [context.DeadlineExceeded] and has a method Takes() time.Duration: how
+// long the whole training would take.
 func Train(ctx context.Context, d Data, p Plan, recorder learner.Recorder) (*Result, error) {
 	j, err := newTraining(d, p, recorder)
 	if err != nil {
 		return nil, err
 	}
+	j.hurry = newHurry(ctx)
 	train, err := openPictures(ctx, d, view{items: d.Train, plan: p, borders: p.borders(d.Net), augmented: true})
 	if err != nil {
 		return nil, err
@@ -88,6 +93,7 @@ type training struct {
 	plan      Plan
 	recorder  learner.Recorder
 	kept      checkpoints
+	hurry     *hurry
 	identity  map[string]string // everything that a checkpoint depends on
 }
 
@@ -226,7 +232,7 @@ func (j *training) finalLoop(t *tuner, train, valid *pictures) *loop {
 			held, rows = folds[0], rest(folds[0], len(j.data.Train))
 		}
 	}
-	l := &loop{tuner: t, feed: newFeeder(t, train, rows), held: held, folder: j.kept, identity: j.identity, every: j.data.Every,
+	l := &loop{tuner: t, feed: newFeeder(t, train, rows), held: held, folder: j.kept, identity: j.identity, every: j.data.Every, hurry: j.hurry,
 		report: func(step, steps int) { j.data.state("fine-tuning", step, steps) }}
 	l.record = &recording{recorder: j.recorder, steps: j.data.Steps, epochs: float64(j.data.Steps), split: j.data.Split}
 	if j.data.Split == "" {

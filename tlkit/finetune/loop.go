@@ -58,6 +58,8 @@ type loop struct {
 	record *recording
 	epochSoFar
 	report func(done, total int)
+	hurry  *hurry // nil = there is no deadline
+	after  int    // steps of other trainings that must follow this one
 
 	folder   checkpoints
 	identity map[string]string
@@ -168,6 +170,7 @@ func (l *loop) rates(step int) (rates []float64, momentum float64) {
 // ErrInterrupted.
 func (l *loop) train(ctx context.Context) error {
 	l.lastSave = time.Now()
+	l.hurry.begin()
 	feeding, stop := context.WithCancel(ctx)
 	defer stop()
 	batches := l.feed.run(feeding, l.cursor.Step, l.total)
@@ -199,6 +202,9 @@ func (l *loop) train(ctx context.Context) error {
 		}
 		if l.report != nil {
 			l.report(l.cursor.Step, l.total)
+		}
+		if err := l.hurry.check(l.total - l.cursor.Step + l.after); err != nil {
+			return err
 		}
 		if l.due() {
 			if err := l.save(); err != nil {

@@ -172,6 +172,30 @@ func (p *Plan) borders(net *zoo.Net) []string {
 	return out
 }
 
+// Work estimates the work of a training on n pictures, right to a factor of two or so. Its unit is a
+// pass of one picture from its file to its features. least is for a search whose first rate pays,
+// most for one that takes every trial to its end; without a search they are equal.
+func (p *Plan) Work(net *zoo.Net, n int) (least, most float64) {
+	first := p.Groups[0].Stages[0]
+	moving := 0.0 // of a step, its share of the network
+	if first != HeadStage {
+		moving = price(net, first)
+	}
+	training := stepPasses * moving
+	prefix := 0.0
+	if p.border(net) == "" {
+		training += 1 - moving
+	} else {
+		prefix = float64(p.Views+1) * (1 - moving)
+	}
+	training *= float64(p.Epochs)
+	least, most = 1, 1
+	if s := p.Search; s != nil { // each fold's training has as many steps as the final one
+		least, most = float64(s.Folds+1), float64(len(s.Depths)*len(s.Rates)*s.Folds+1)
+	}
+	return float64(n) * (prefix + least*training), float64(n) * (prefix + most*training)
+}
+
 // Check reports what is wrong with a plan for a network, and what to change.
 func (p *Plan) Check(net *zoo.Net) error {
 	err := p.checkNumbers()

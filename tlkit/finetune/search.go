@@ -300,12 +300,13 @@ func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool
 // try trains without the held-out pictures of a fold and predicts those.
 func (s *searching) try(ctx context.Context, t *tuner, fold int) (*part, error) {
 	held := s.folds[fold]
-	l := &loop{tuner: t, feed: newFeeder(t, s.train, rest(held, s.known.len())), report: func(step, steps int) {
+	l := &loop{tuner: t, feed: newFeeder(t, s.train, rest(held, s.known.len())), hurry: s.training.hurry, report: func(step, steps int) {
 		s.training.data.state("choosing how to fine-tune", s.done*steps+step, s.total*steps)
 	}}
 	if err := l.begin(s.heads[fold]); err != nil {
 		return nil, err
 	}
+	l.after = (len(s.folds) - fold) * l.total // the other folds, and the final training, which has as many steps
 	// A diverging rate is a bad rate, but does not end the search: its logits are 0 for every
 	// class.
 	failed := l.train(ctx)

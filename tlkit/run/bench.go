@@ -3,7 +3,11 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -26,7 +30,15 @@ type Bench struct {
 	// Decoded shares the decoding of the pictures among the networks; nil = each decodes them itself.
 	Decoded *features.Decoded
 
-	spec Spec
+	spec       Spec
+	onTraining bool
+}
+
+// ScoreOnTraining makes probes score the training pictures alone: each is predicted by a head that did
+// not see it, on the folds that choose the head's strength. What is chosen by such scores leaves the
+// pictures to report on untouched.
+func (b *Bench) ScoreOnTraining() {
+	b.onTraining, b.Split = true, fmt.Sprintf("folds of %d training pictures", len(b.Data.In(datasets.Train)))
 }
 
 // OpenBench opens the data set and the engine of a spec; its Model is not used. It is an error if
@@ -57,6 +69,19 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 	return b, nil
 }
 
+// Missing returns how many pictures of the probe of a network have no features in the cache.
+func (b *Bench) Missing(ctx context.Context, net *zoo.Net) (int, error) {
+	o, err := newOpened(b.Data, net, b.Engine)
+	if err != nil {
+		return 0, err
+	}
+	train, eval, _, err := parts(o.data, b.spec)
+	if err != nil {
+		return 0, err
+	}
+	return o.job(slices.Concat(train, eval), views{0, b.spec.Seed}).Missing(ctx)
+}
+
 // Probed is the result of a linear probe of a backbone. With folds it covers all pictures, each
 // predicted by a head that did not see it.
 type Probed struct {
@@ -77,7 +102,7 @@ func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, e
 		return nil, err
 	}
 	o.decoded = b.Decoded
-	eval, logits, err := o.probe(ctx, b.spec, p)
+	eval, logits, err := b.probe(ctx, o, p)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +113,35 @@ func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, e
 		return nil, err
 	}
 	return &Probed{Backbone: o.frozen, Items: eval.items, Truth: truth, Logits: logits, Score: report.Score()}, nil
+}
+
+// probe returns the pictures to score on, and the logits of the probe for them.
+func (b *Bench) probe(ctx context.Context, o *opened, p Progress) (*sample, []float32, error) {
+	if !b.onTraining {
+		return o.probe(ctx, b.spec, p)
+	}
+	trainItems, evalItems, _, err := parts(o.data, b.spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The features of the pictures to report on are computed, so that a run of this network is quickly
+	// done; nothing looks at them.
+	train, _, err := o.samples(ctx, trainItems, evalItems, views{0, b.spec.Seed}, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmp.Or(o.settle(p), train.enough(o.data)); err != nil {
+		return nil, nil, err
+	}
+	p.State("training", 0, 0)
+	fitted, err := o.fitHead(ctx, train, b.spec, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if fitted.Fit.OutOfFold == nil {
+		return nil, nil, advice.New(errors.New("run: a label with a single training picture leaves nothing to hold out"), "add pictures of it, or leave it out with --min-per-label 2")
+	}
+	return train, fitted.Fit.OutOfFold, nil
 }
 
 // probe fits a head on frozen features and returns its logits for the pictures reported on; with

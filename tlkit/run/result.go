@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -48,6 +49,9 @@ type Result struct {
 	Head  string `json:"head"` // the head file
 	Runs  []One  `json:"runs,omitempty"`
 	Folds []One  `json:"folds,omitempty"`
+
+	// How a time budget was spent, if there was one: a budget.Record.
+	Budget json.RawMessage `json:"budget,omitempty"`
 
 	Fingerprint string `json:"fingerprint"` // of the data set
 	Weights     string `json:"weights"`     // sha256
@@ -124,6 +128,12 @@ func (r *Result) FigureFile() string {
 		t = task.Classes{}
 	}
 	return t.Figure() + ".png"
+}
+
+// KeepBudget sets how a time budget was spent, and writes it into the run's folder.
+func (r *Result) KeepBudget(record json.RawMessage) error {
+	r.Budget = record
+	return (&folder{path: r.Run}).write("result.json", r)
 }
 
 // Line formats the result as one line, always with interval and counts.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -83,6 +84,10 @@ type Place struct {
 	NonCommercial bool
 	// The largest share of bad files to leave out; 0 = the default of datasets.Options, 0.05.
 	BadLimit float64
+	// Until is when fine-tuning has to be done; zero = no limit. As soon as its pace shows that it will
+	// not be, Train ends with the error of [finetune.Train], and a head that was fitted by an earlier
+	// call stays.
+	Until time.Time
 	// An older run of this name with another spec is an error, instead of being moved aside.
 	Keep bool
 

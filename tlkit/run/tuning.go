@@ -38,6 +38,11 @@ func (t *training) finetune(ctx context.Context) (*tuning, error) {
 		t.progress.Say(plan.String())
 	}
 	began := time.Now()
+	if !t.place.Until.IsZero() {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadline(ctx, t.place.Until)
+		defer stop()
+	}
 	result, err := finetune.Train(ctx, d, plan, t.recorder)
 	if err != nil {
 		return nil, err
