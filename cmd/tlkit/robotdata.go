@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/invoke"
+	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/episodes"
+)
+
+// robotCheck is tlkit robot check.
+func (c *command) robotCheck() *cobra.Command {
+	numbers := false
+	cmd := &cobra.Command{
+		Use:   "check DIR",
+		Short: "Audit a LeRobot data set: what is wrong with which demonstration",
+		Long: `Read every frame of a LeRobot data set (version 2.1 or 3.0) and name what is wrong with it:
+
+  counts that contradict each other, rows and files that are missing or damaged
+  dropped frames, and timestamps that are off by more than half a frame
+  NaN and infinite numbers
+  pictures that are missing, damaged or black, and cameras that stand still while the robot moves
+  states that stand still while the actions change
+  actions and states that lie apart, unlike in other episodes: the robot was calibrated anew
+  episodes that are longer, faster or jerkier than the others
+  statistics that are not those of the data
+
+The exit status is 1 if anything is found. Pictures in mp4 files need ffmpeg.`,
+		Example: "  tlkit robot check ~/lerobot/pick-the-cube\n  tlkit robot check demos --json",
+		Args:    oneFolder("robot check"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := episodes.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer set.Close()
+			p := c.progress()
+			a, err := set.Check(cmd.Context(), episodes.CheckOptions{NoPictures: numbers, Progress: func(done, total int) {
+				p.State("episodes", int64(done), int64(total))
+			}})
+			p.close()
+			if err != nil {
+				return err
+			}
+			c.result = a
+			if !c.json {
+				for _, line := range strings.Split(a.Text(), "\n") {
+					c.say("%s", words.Plain(line))
+				}
+			}
+			if len(a.Findings) == 0 {
+				return nil
+			}
+			if c.json {
+				_ = c.print(a)
+			}
+			return &reported{fmt.Errorf("robot check: %s has faults: see the lines marked ✗", args[0])}
+		},
+	}
+	cmd.Flags().BoolVar(&numbers, "no-pictures", false, "look at the numbers alone, which is much faster")
+	return cmd
+}
+
+// converted is tlkit robot convert --json.
+type converted struct {
+	Dir      string `json:"dir"`
+	Episodes int    `json:"episodes"`
+	Frames   int    `json:"frames"`
+}
+
+// robotConvert is tlkit robot convert.
+func (c *command) robotConvert() *cobra.Command {
+	var out []int
+	cmd := &cobra.Command{
+		Use:   "convert DIR NEW",
+		Short: "Write a LeRobot data set anew, as version 3.0 with its pictures inside",
+		Long: `Write a LeRobot data set (version 2.1 or 3.0, pictures or videos) anew, as version 3.0 with the
+pictures as PNG inside the parquet files, which is read without ffmpeg. Numbers and decoded pictures
+stay what they are. Episodes that tlkit robot check has named can be left out.`,
+		Example: "  tlkit robot convert ~/lerobot/pick-the-cube cube --leave-out 3,17",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return advice.New(fmt.Errorf("robot convert: %d folders, want two", len(args)), "tlkit robot convert DIR NEW")
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := episodes.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer set.Close()
+			p := c.progress()
+			err = set.Convert(cmd.Context(), args[1], episodes.ConvertOptions{LeaveOut: out, Progress: func(done, total int) {
+				p.State("episodes", int64(done), int64(total))
+			}})
+			p.close()
+			if err != nil {
+				return err
+			}
+			fresh, err := episodes.Open(args[1])
+			if err != nil {
+				return err
+			}
+			defer fresh.Close()
+			c.result = converted{args[1], len(fresh.Episodes()), fresh.Frames()}
+			if !c.json {
+				c.say("%s  %d episodes, %d frames; look at it with: tlkit robot check %s", args[1], len(fresh.Episodes()), fresh.Frames(), invoke.Quote(args[1]))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().IntSliceVar(&out, "leave-out", nil, "episodes to leave out, such as 3,17")
+	return cmd
+}
+
+// oneFolder demands one argument, a folder.
+func oneFolder(command string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return advice.New(errors.New(command+": name one folder"), "tlkit %s DIR", command)
+	}
+}
