@@ -42,8 +42,13 @@ type Backbone struct {
 	// AnyBatch reports that a call takes fewer pictures too, and that the features of a picture do
 	// not depend on their number by a bit. Then nothing is padded.
 	AnyBatch bool
-	Side     int         // calls at the same time; 0 = 1
-	Form     engine.Form // how the features are computed, as far as known
+	Side     int // calls at the same time; 0 = 1
+	// Map is the shape [h,w,C] of a map, row by row, if that is what the features are; else zero.
+	Map [3]int
+	// Half rounds features to float16, in the cache and wherever else they are used: half the bytes.
+	// A number is moved by at most 2^-11 of itself, or by 2^-28 of the largest of its picture.
+	Half bool
+	Form engine.Form // how the features are computed, as far as known
 	// Open prepares the network for pictures of size x size pixels. The function it returns takes
 	// [Batch,size,size,3] and returns [Batch,C]; Side goroutines may call it at the same time. Open
 	// is called only if a row is missing.
@@ -57,8 +62,11 @@ type Job struct {
 	Items    []datasets.Item
 	Preset   transforms.Preset
 	Backbone Backbone
-	Views    int    // 0: each picture once, by Preset.Eval; K: K augmented views, by Preset.Train
-	Seed     uint64 // of the views
+	// Picture draws an item that is not a file: its SHA256 must be [Sum] of the picture. It is called
+	// from several goroutines, for the rows that are missing. nil = items are files.
+	Picture func(item int) (*transforms.Picture, error)
+	Views   int    // 0: each picture once, by Preset.Eval; K: K augmented views, by Preset.Train
+	Seed    uint64 // of the views
 	// MinArea is the smallest area of a view, as a share of the picture's; 0 = torchvision's 0.08.
 	MinArea float64
 	Workers int // goroutines that decode; 0 = one for each processor
@@ -253,7 +261,7 @@ func (j Job) rows(ctx context.Context, create bool) (*Rows, error) {
 		return nil, nil
 	}
 	cachedir.Use(ctx, file)
-	store, err := openStore(file, j.Backbone.Features)
+	store, err := openStore(file, j.Backbone.Features, j.Backbone.Half)
 	if err != nil {
 		return nil, err
 	}
@@ -359,6 +367,9 @@ func (j Job) digest() string {
 		batch = 0
 	}
 	fmt.Fprintf(h, "features %s\n%s\n%s\nbatch %d width %d\n", version, j.Backbone.Identity, j.Preset.Digest(), batch, j.Backbone.Features)
+	if j.Backbone.Half {
+		fmt.Fprintln(h, "float16")
+	}
 	if j.Views > 0 {
 		fmt.Fprintf(h, "train seed %d\n", j.Seed)
 		if j.MinArea > 0 {
@@ -393,7 +404,7 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 	err := Forward(ctx, job.Backbone, Pass{
 		Size: job.Preset.Size, Pictures: len(missing), Workers: job.Workers,
 		Prepare: func(i int) (transforms.Tensor, error) {
-			return job.prepare(pipeline, job.Items[missing[i]/views], missing[i]%views)
+			return job.prepare(pipeline, missing[i]/views, missing[i]%views)
 		},
 		Use: func(rows []int, values []float32) error {
 			fresh := make([]key, len(rows))
@@ -416,7 +427,11 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 }
 
 // prepare reads, checks and prepares one view of one picture.
-func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (transforms.Tensor, error) {
+func (j Job) prepare(p transforms.Pipeline, index, view int) (transforms.Tensor, error) {
+	item := j.Items[index]
+	if j.Picture != nil {
+		return j.prepareDrawn(p, index, view)
+	}
 	shared := j.Decoded != nil && j.Views == 0
 	if shared {
 		if t, ok := j.Decoded.find(j.Preset, item); ok {
@@ -435,12 +450,49 @@ func (j Job) prepare(p transforms.Pipeline, item datasets.Item, view int) (trans
 	if shared {
 		t, err = j.Decoded.decode(j.Preset, p, item, data)
 	} else {
-		// The random numbers depend on the content, not on the place: a view is the same in every data
-		// set.
-		t, err = p.Load(nil, data, transforms.DecodeOptions{}, transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(got[:8]) >> 1)})
+		t, err = p.Load(nil, data, transforms.DecodeOptions{}, randomOf(got, view))
 	}
 	if err != nil {
 		return transforms.Tensor{}, fmt.Errorf("%s: %w", item.Rel, err)
 	}
 	return t, nil
+}
+
+// prepareDrawn is prepare for a picture that is not a file.
+func (j Job) prepareDrawn(p transforms.Pipeline, index, view int) (t transforms.Tensor, err error) {
+	item := j.Items[index]
+	picture, err := j.Picture(index)
+	if err != nil {
+		return t, fmt.Errorf("features: %s: %w", item.Rel, err)
+	}
+	got := sumOf(picture)
+	if hex.EncodeToString(got[:]) != item.SHA256 {
+		return t, advice.New(fmt.Errorf("features: the picture drawn for item %d (%s) is not that of its SHA256", index, item.Rel), "set Item.SHA256 to features.Sum of the picture, and draw the same one again")
+	}
+	t, err = p.Apply(picture, randomOf(got, view))
+	if err != nil {
+		return t, fmt.Errorf("%s: %w", item.Rel, err)
+	}
+	return t, nil
+}
+
+// randomOf seeds the view of a picture. The random numbers depend on the content, not on the place: a
+// view is the same in every data set.
+func randomOf(sum key, view int) transforms.Rand {
+	return transforms.Rand{Epoch: view, Picture: int(binary.LittleEndian.Uint64(sum[:8]) >> 1)}
+}
+
+// Sum returns the key of a picture that is not a file, for Item.SHA256: 64 hex digits of the sha256
+// of its size and pixels.
+func Sum(p *transforms.Picture) string {
+	sum := sumOf(p)
+	return hex.EncodeToString(sum[:])
+}
+
+func sumOf(p *transforms.Picture) (sum key) {
+	h := sha256.New()
+	fmt.Fprintf(h, "tlkit picture %d x %d\n", p.Width, p.Height)
+	h.Write(p.Pix)
+	h.Sum(sum[:0])
+	return sum
 }

@@ -122,6 +122,11 @@ func (f *forward) run(run func([]float32) ([]float32, error), batch *batch) erro
 	if len(out) < n*f.b.Features {
 		return fmt.Errorf("features: the backbone gave %d values for %d pictures, want %d each", len(out), n, f.b.Features)
 	}
+	if f.b.Half {
+		for i := range n {
+			roundHalf(out[i*f.b.Features : (i+1)*f.b.Features])
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.p.Use(batch.pictures, out)

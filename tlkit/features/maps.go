@@ -51,3 +51,36 @@ func sideBySide(outputs [][]float32, pictures int) ([]float32, error) {
 	}
 	return all, nil
 }
+
+// FromStage returns a checkpoint of the zoo up to a stage, as a backbone whose features are the
+// stage's map: where in the picture something is, not only what. Stages are those of
+// net.Declaration, or of tlkit.Learner.Layers. The map's shape is in Backbone.Map: cell (x,y) of a
+// row has the numbers row[(y*w+x)*C:][:C], and is the part of the prepared picture around
+// ((x+½)/w, (y+½)/h).
+//
+// It runs on ONNX Runtime where that is installed, else on the engine's backend; the form that the
+// engine was opened with decides before that. Nothing is measured, so the same machine gives the
+// same bits. Features are rounded to float16, see Backbone.Half.
+//
+// It is an error if the network has no map of that name; the error names those it has.
+func FromStage(net *zoo.Net, e *engine.Engine, stage string) (Backbone, error) {
+	border, err := net.Stage(stage)
+	if err != nil {
+		return Backbone{}, err
+	}
+	s := newSource(net, e, output("map behind "+stage), border.Shape[0]*border.Shape[1]*border.Shape[2])
+	s.stages = []string{stage}
+	form := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
+	if strings.Contains(e.Name, "cuda") {
+		form.Batch = gpuBatch
+	}
+	if s.library != nil && e.Form.Runtime != engine.XLA {
+		if s.model, err = net.MapsONNX(s.stages); err == nil {
+			form.Runtime = engine.ONNXRuntime
+		}
+	}
+	b := s.backbone(form)
+	b.Map, b.Half = [3]int(border.Shape), true
+	b.Identity += fmt.Sprintf(", %d pixels", net.Preset.Size)
+	return b, nil
+}

@@ -132,7 +132,11 @@ func (s *source) xla(_ context.Context, f engine.Form) (*program, error) {
 	for range side {
 		var x *zoo.Extractor
 		err := s.eng.Compile(f, func() (err error) {
-			x, err = s.net.NewExtractor(s.eng.Backend, f.Batch)
+			if len(s.stages) == 1 {
+				x, err = s.net.NewMapExtractor(s.eng.Backend, s.stages[0], f.Batch)
+			} else {
+				x, err = s.net.NewExtractor(s.eng.Backend, f.Batch)
+			}
 			return err
 		})
 		if err != nil {

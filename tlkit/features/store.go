@@ -28,13 +28,17 @@ type store struct {
 	file     *os.File
 	lock     *flock.Flock
 	features int
+	half     bool          // the values are float16, behind an exponent; see half.go
 	offsets  map[key]int64 // of the values of each good row
 	bad      []int64       // where rows begin whose checksum is wrong; new rows are written over them
 	end      int64         // where the next row goes
 	aside    string        // where a damaged file is now that was replaced by this one; "" = there was none
 }
 
-const magic = "tlkit features 1\n"
+const (
+	magic     = "tlkit features 1\n"
+	magicHalf = "tlkit features 1 float16\n"
+)
 
 var (
 	errMissing = errors.New("features: row is not in the cache")
@@ -42,16 +46,24 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-func (s *store) rowBytes() int { return len(key{}) + 4*s.features + 4 }
+func (s *store) rowBytes() int { return len(key{}) + s.valueBytes() + 4 }
+
+// valueBytes is the length of the values of a row.
+func (s *store) valueBytes() int {
+	if s.half {
+		return halfBytes(s.features)
+	}
+	return 4 * s.features
+}
 
 // openStore opens the file at path and reads the keys of all whole rows. A file with another header
 // is set aside: either its header is damaged, or it is no such file.
-func openStore(path string, features int) (*store, error) {
+func openStore(path string, features int, half bool) (*store, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, advice.New(fmt.Errorf("features: cannot open the cache: %w", err), "set TLKIT_CACHE to a folder that can be written")
 	}
-	s := &store{file: file, features: features, offsets: make(map[key]int64), lock: flock.New(path + ".lock")}
+	s := &store{file: file, features: features, half: half, offsets: make(map[key]int64), lock: flock.New(path + ".lock")}
 	if err := s.open(path); err != nil {
 		s.close()
 		return nil, err
@@ -95,6 +107,9 @@ func (s *store) damage() string {
 }
 
 func (s *store) header() []byte {
+	if s.half {
+		return binary.LittleEndian.AppendUint32([]byte(magicHalf), uint32(s.features))
+	}
 	return binary.LittleEndian.AppendUint32([]byte(magic), uint32(s.features))
 }
 
@@ -164,8 +179,12 @@ func (s *store) append(keys []key, values []float32) error {
 		}
 		queued[k] = true
 		buf := append(make([]byte, 0, s.rowBytes()), k[:]...)
-		for _, v := range row {
-			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+		if s.half {
+			buf = appendHalf(buf, row)
+		} else {
+			for _, v := range row {
+				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+			}
 		}
 		fresh = append(fresh, binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf, castagnoli)))
 	}
@@ -224,16 +243,20 @@ func (s *store) read(k key) ([]float32, error) {
 	if !ok {
 		return nil, errMissing
 	}
-	raw := make([]byte, 4*s.features+4)
+	raw := make([]byte, s.valueBytes()+4)
 	if _, err := s.file.ReadAt(raw, offset); err != nil {
 		return nil, fmt.Errorf("features: cannot read the cache: %w", err)
 	}
-	values := raw[:4*s.features]
+	values := raw[:s.valueBytes()]
 	sum := crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, values)
 	if sum != binary.LittleEndian.Uint32(raw[len(values):]) {
 		return nil, advice.New(fmt.Errorf("features: a row of cached features in %s was damaged during the run", s.file.Name()), "run again: it is computed anew")
 	}
 	row := make([]float32, s.features)
+	if s.half {
+		readHalf(row, values)
+		return row, nil
+	}
 	for i := range row {
 		row[i] = math.Float32frombits(binary.LittleEndian.Uint32(values[4*i:]))
 	}

@@ -2,6 +2,7 @@ package zoo
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -30,11 +31,54 @@ type Extractor struct {
 // NewExtractor compiles the network on b for batch pictures of n.Preset.Size pixels. This takes a
 // second or two, or a fiftieth of that from the compile cache of package engine.
 func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err error) {
+	x = &Extractor{Features: n.declared.Features, Classes: n.declared.Classes}
+	return n.compile(x, b, batch, func(scope *model.Scope, images *graph.Node) []*graph.Node {
+		out := backbone.Graph(n.Row.arch, scope, images)
+		if out.Logits == nil {
+			return []*graph.Node{out.Features}
+		}
+		return []*graph.Node{out.Features, out.Logits}
+	})
+}
+
+// NewMapExtractor is NewExtractor for the network up to a stage: the features of a picture are the
+// stage's map, [h,w,C] row by row, and there are no logits. It is an error if there is no such stage.
+func (n *Net) NewMapExtractor(b compute.Backend, stage string, batch int) (*Extractor, error) {
+	border, err := n.Stage(stage)
+	if err != nil {
+		return nil, err
+	}
+	x := &Extractor{Features: border.Shape[0] * border.Shape[1] * border.Shape[2]}
+	return n.compile(x, b, batch, func(scope *model.Scope, images *graph.Node) []*graph.Node {
+		out := backbone.Part{To: stage}.Graph(n.Row.arch, scope, images)
+		for _, s := range out.Stages {
+			if s.Name == stage {
+				return []*graph.Node{graph.Reshape(s.Node, images.Shape().Dim(0), -1)}
+			}
+		}
+		panic(fmt.Errorf("the graph has no stage %s", stage))
+	})
+}
+
+// Stage returns the stage of that name. The error names the stages that there are.
+func (n *Net) Stage(name string) (backbone.Border, error) {
+	var names []string
+	for _, s := range n.declared.Stages {
+		if s.Name == name && len(s.Shape) == 3 {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return backbone.Border{}, advice.New(fmt.Errorf("zoo: %s has no map called %q", n.Row.Name, name), "its stages are %s", strings.Join(names, ", "))
+}
+
+// compile completes x, which runs a graph.
+func (n *Net) compile(x *Extractor, b compute.Backend, batch int, build func(*model.Scope, *graph.Node) []*graph.Node) (_ *Extractor, err error) {
 	defer recovered(&err, "compiling", n.Row.Name)
 	if batch < 1 {
 		return nil, fmt.Errorf("zoo: %s: an extractor for %d pictures at a time, want 1 or more", n.Row.Name, batch)
 	}
-	x = &Extractor{Batch: batch, Size: n.Preset.Size, Features: n.declared.Features, Classes: n.declared.Classes, net: n, kept: model.NewStore()}
+	x.Batch, x.Size, x.net, x.kept = batch, n.Preset.Size, n, model.NewStore()
 	if err := n.Variables(x.kept.RootScope()); err != nil {
 		return nil, err
 	}
@@ -48,13 +92,7 @@ func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err erro
 			return nil, fmt.Errorf("zoo: %s: %s to the device: %w", n.Row.Name, v.Name(), err)
 		}
 	}
-	x.exec, err = model.NewExec(b, x.kept, func(scope *model.Scope, images *graph.Node) []*graph.Node {
-		out := backbone.Graph(n.Row.arch, scope, images)
-		if out.Logits == nil {
-			return []*graph.Node{out.Features}
-		}
-		return []*graph.Node{out.Features, out.Logits}
-	})
+	x.exec, err = model.NewExec(b, x.kept, build)
 	if err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", n.Row.Name, err)
 	}
