@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/sim"
+)
+
+// Demonstrations are what a policy learns from.
+type Demonstrations struct {
+	Spec   sim.Spec
+	Map    [3]int // of Frame.Seen: [h,w,C]; zero = pooled features
+	Frames []Frame
+}
+
+// Frame is one step of a demonstration.
+type Frame struct {
+	Episode int       // frames of an episode follow each other, in the order of time
+	State   []float32 // a number for each of Spec.State
+	Action  []float32 // a number for each of Spec.Action
+	Seen    []float32 // the features of the picture
+}
+
+// target is what a frame teaches: the place of the next event.
+type target struct {
+	frame int
+	place [2]float64
+	phase phase
+	scene int // number of the scene; frames of one scene are in one fold
+}
+
+// The least number of scenes to learn from: with one, nothing can be held back.
+const leastScenes = 2
+
+// targets checks the demonstrations and returns what they teach, and the robot that shows it.
+func (d Demonstrations) targets() (body body, all []target, err error) {
+	if body, err = newBody(d.Spec); err != nil {
+		return body, nil, err
+	}
+	if err := d.check(); err != nil {
+		return body, nil, err
+	}
+	body.learnNothing(d.Frames)
+	scenes := map[uint64]int{}
+	seed := maphash.MakeSeed() // only equality counts
+	episodes := 0
+	for from := 0; from < len(d.Frames); {
+		to := from + 1
+		for to < len(d.Frames) && d.Frames[to].Episode == d.Frames[from].Episode {
+			to++
+		}
+		// Demonstrations that begin with the same picture and the same state show the same scene.
+		sum := maphash.Comparable(seed, fmt.Sprint(d.Frames[from].Seen, d.Frames[from].State))
+		if _, ok := scenes[sum]; !ok {
+			scenes[sum] = len(scenes)
+		}
+		found := body.events(d.Frames[from:to])
+		if len(found) == 0 {
+			return body, nil, advice.New(fmt.Errorf("policy: demonstration %d has no event: the gripper's command never changes in its %d frames", d.Frames[from].Episode, to-from), "leave it out; a task without events, such as pushing, is not for Waypoint")
+		}
+		for _, t := range found {
+			t.frame, t.scene = t.frame+from, scenes[sum]
+			all = append(all, t)
+		}
+		from = to
+		episodes++
+	}
+	switch {
+	case episodes < leastScenes:
+		return body, nil, advice.New(fmt.Errorf("policy: %d demonstrations, want %d or more", episodes, leastScenes), "show some more, 25 are a good start: tlkit robot teach --demos 25")
+	case len(scenes) < leastScenes:
+		return body, nil, advice.New(fmt.Errorf("policy: all %d demonstrations show the same scene, so nothing says what would work in another", episodes), "show other scenes: move the things, and the arm, before each demonstration")
+	}
+	return body, all, nil
+}
+
+// check looks for what no policy can learn from.
+func (d Demonstrations) check() error {
+	if len(d.Frames) == 0 {
+		return advice.New(errors.New("policy: no demonstrations"), "tlkit robot teach TASK --demos 25 records some")
+	}
+	width := d.Map[0] * d.Map[1] * d.Map[2]
+	if d.Map == [3]int{} {
+		width = len(d.Frames[0].Seen)
+	}
+	if width < 1 {
+		return fmt.Errorf("policy: a map of %v, want three positive numbers", d.Map)
+	}
+	for i, f := range d.Frames {
+		if len(f.Seen) != width {
+			return fmt.Errorf("policy: frame %d (demonstration %d) has %d features, want %d", i, f.Episode, len(f.Seen), width)
+		}
+		if at := notFinite(f.Seen); at >= 0 {
+			return fmt.Errorf("policy: feature %d of frame %d (demonstration %d) is %v: the weights are broken or the preset is wrong", at, i, f.Episode, f.Seen[at])
+		}
+		if err := fits(f.State, d.Spec.State, "state"); err != nil {
+			return fmt.Errorf("policy: frame %d (demonstration %d): %w", i, f.Episode, err)
+		}
+		if err := fits(f.Action, d.Spec.Action, "action"); err != nil {
+			return fmt.Errorf("policy: frame %d (demonstration %d): %w", i, f.Episode, err)
+		}
+	}
+	return nil
+}
+
+// fits reports the first number that does not fit its dimension.
+func fits(values []float32, dims []sim.Dimension, what string) error {
+	if len(values) != len(dims) {
+		return fmt.Errorf("%s of %d numbers, want %d: is the robot another one?", what, len(values), len(dims))
+	}
+	for i, v := range values {
+		d := dims[i]
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return advice.New(fmt.Errorf("the %s's %s is %v", what, d.Name, v), "leave the demonstration out, or record it again")
+		}
+		// A little beyond is rounding.
+		if slack := 1e-3 * (d.Max - d.Min); what == "action" && d.Max > d.Min && (float64(v) < d.Min-slack || float64(v) > d.Max+slack) {
+			return advice.New(fmt.Errorf("the action's %s is %g, beyond its limits of %g to %g", d.Name, v, d.Min, d.Max), "check the units and the order of the numbers")
+		}
+	}
+	return nil
+}
+
+// notFinite returns the place of the first NaN or infinity, -1 = there is none.
+func notFinite(values []float32) int {
+	for i, v := range values {
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return i
+		}
+	}
+	return -1
+}
