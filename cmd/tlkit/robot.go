@@ -1,12 +1,198 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/policy"
+	"github.com/tlkit/transfer-learning/tlkit/robot"
+	"github.com/tlkit/transfer-learning/tlkit/rollout"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+// robotFlags are the flags of tlkit robot's commands.
+type robotFlags struct {
+	spec     robot.Spec
+	name     string
+	episodes int
+	controls int
+}
 
 func (c *command) robot() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "robot",
-		Short: "Check and convert demonstrations of robots",
+		Short: "Teach a simulated robot a task from a few demonstrations",
+		Long: `Teach a robot arm a task by showing it. A frozen network sees, a small convex head learns where
+the next event of the gripper is, and a fixed controller goes there. The tasks are simulated:
+bench/sort puts a bee onto a blossom and leaves the ants.
+
+  tlkit robot try bench/sort
+
+shows 50 demonstrations, fits, and tries the result in 100 scenes that no demonstration shows,
+beside the same with random weights in the network.`,
 	}
-	cmd.AddCommand(c.robotCheck(), c.robotConvert())
+	cmd.AddCommand(c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCheck(), c.robotConvert())
 	return cmd
+}
+
+// robotCommand is a command of tlkit robot, on an opened lab.
+func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(context.Context, *robot.Lab) error) *cobra.Command {
+	cmd.Args = cobra.ExactArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		_, err := agreed(c, func() (struct{}, error) {
+			r.spec.Task = args[0]
+			place := c.place()
+			if place.Name = r.name; place.Name == "" {
+				place.Name = run.SafeName(args[0])
+			}
+			p := c.progress()
+			defer p.close()
+			lab, err := robot.Open(cmd.Context(), r.spec, place, p)
+			if err != nil {
+				return struct{}{}, err
+			}
+			defer lab.Close()
+			return struct{}{}, do(cmd.Context(), lab)
+		})
+		return err
+	}
+	f := cmd.Flags()
+	f.IntVar(&r.spec.Demos, "demos", 50, "demonstrations to learn from, 1 to 1000")
+	f.Uint64Var(&r.spec.Seed, "seed", 1, "which scenes the demonstrations show, 1 to 999")
+	f.StringVar(&r.spec.Stage, "stage", "", "stage of the network whose map is used (default: the last with a cell every 16 pixels)")
+	f.StringVar(&r.name, "name", "", "folder of the policy below .tlkit (default: the task's name)")
+	modelFlag(cmd, &r.spec.Model)
+	return cmd
+}
+
+func (c *command) robotTeach() *cobra.Command {
+	r := &robotFlags{}
+	return c.robotCommand(&cobra.Command{
+		Use:     "teach TASK",
+		Short:   "Show the task so many times, and keep the features of what is seen",
+		Example: "  tlkit robot teach bench/sort --demos 25",
+	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		t, err := lab.Teach(ctx)
+		if err != nil {
+			return err
+		}
+		c.result = t
+		if !c.json {
+			c.say("%d demonstrations of %q, %d frames (%d of them in the cache)", t.Success, lab.Robot.Goal, t.Frames, t.Cached)
+		}
+		return nil
+	})
+}
+
+// fitResult is the JSON of tlkit robot fit.
+type fitResult struct {
+	Task     string          `json:"task"`
+	Demos    int             `json:"demos"`
+	Stage    string          `json:"stage"`
+	Frames   int             `json:"frames"`
+	Strength float64         `json:"strength"`
+	Choices  []policy.Choice `json:"choices"`
+	Policy   string          `json:"policy"`
+}
+
+func (c *command) robotFit() *cobra.Command {
+	r := &robotFlags{}
+	return c.robotCommand(&cobra.Command{
+		Use:     "fit TASK",
+		Short:   "Fit a policy on demonstrations",
+		Example: "  tlkit robot fit bench/sort --demos 25",
+	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		fitted, err := lab.Fit(ctx)
+		if err != nil {
+			return err
+		}
+		w := fitted.Policy
+		c.result = fitResult{lab.Spec.Task, lab.Spec.Demos, lab.Spec.Stage, w.Frames, w.Strength, w.Choices, lab.PolicyFile()}
+		if c.json {
+			return nil
+		}
+		t := show.Table{Header: []string{"strength", "loss", "within half a cell", "median"}}
+		for _, choice := range w.Choices {
+			t.Rows = append(t.Rows, []string{fmt.Sprintf("%g", choice.Strength), fmt.Sprintf("%.3f", choice.Loss), choice.Within.String(), fmt.Sprintf("%.3f", choice.Median)})
+		}
+		c.sayTable(t)
+		c.say("strength %g, on %d frames of %d demonstrations, map of %s", w.Strength, w.Frames, lab.Spec.Demos, lab.Spec.Stage)
+		c.say("policy   %s", lab.PolicyFile())
+		return nil
+	})
+}
+
+// tryResult is the JSON of tlkit robot try.
+type tryResult struct {
+	Task       string              `json:"task"`
+	Model      string              `json:"model"`
+	Stage      string              `json:"stage"`
+	Demos      int                 `json:"demos"`
+	Episodes   int                 `json:"episodes"`
+	Success    float64             `json:"success"` // share of the episodes
+	Interval   metrics.Interval    `json:"interval"`
+	Random     *float64            `json:"random"` // share with random weights, of all controls together; null without
+	RandomEach []float64           `json:"random_each"`
+	Paired     *metrics.Comparison `json:"paired,omitempty"` // of the best control (A) with the policy (B)
+	Policy     string              `json:"policy"`
+	Tries      []rollout.Episode   `json:"tries"`
+}
+
+func (c *command) robotTry() *cobra.Command {
+	r := &robotFlags{}
+	cmd := c.robotCommand(&cobra.Command{
+		Use:   "try TASK",
+		Short: "Try the policy in scenes that no demonstration shows",
+		Long: `Try the policy in closed loop, in scenes that no demonstration shows, beside the same fit on
+networks with random weights in the same scenes. A policy that was not fitted yet is fitted first.
+The share of successes comes with its 95 % Wilson interval, and p is that of the exact McNemar
+test, scene by scene, against the best of the controls.`,
+		Example: `  tlkit robot try bench/sort
+  tlkit robot try bench/sort --demos 10 --episodes 100 --json`,
+	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		t, err := lab.Try(ctx, r.episodes, r.controls)
+		if err != nil {
+			return err
+		}
+		return c.sayTried(lab, t)
+	})
+	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
+	cmd.Flags().IntVar(&r.controls, "controls", 3, "networks with random weights to compare with; 0 = none")
+	return cmd
+}
+
+func (c *command) sayTried(lab *robot.Lab, t *robot.Tried) error {
+	s := t.Success()
+	out := tryResult{Task: lab.Spec.Task, Model: lab.Spec.Model, Stage: lab.Spec.Stage, Demos: lab.Spec.Demos, Episodes: s.Total, Success: s.Value(), Interval: s.Interval(), RandomEach: []float64{}, Policy: lab.PolicyFile(), Tries: t.Episodes}
+	for _, control := range t.Controls {
+		out.RandomEach = append(out.RandomEach, control.Success().Value())
+	}
+	if len(t.Controls) > 0 {
+		share, worst := t.Random().Value(), metrics.Comparison{}
+		worst, err := t.Worst()
+		if err != nil {
+			return err
+		}
+		out.Random, out.Paired = &share, &worst
+	}
+	c.result = out
+	if c.json {
+		return nil
+	}
+	c.say("success  %s, from %d demonstrations", s, lab.Spec.Demos)
+	if out.Paired != nil {
+		c.say("random   %s with random weights, %d networks", t.Random(), len(t.Controls))
+		c.say("paired   %d scenes to %d against the best of them, p %.1g", out.Paired.OnlyB, out.Paired.OnlyA, out.Paired.P)
+	}
+	for _, e := range t.Episodes {
+		if !e.Success {
+			c.say("failed   scene %d: %s", e.Scene, e.Why)
+		}
+	}
+	c.say("policy   %s", lab.PolicyFile())
+	return nil
 }

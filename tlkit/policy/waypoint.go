@@ -56,6 +56,7 @@ var DefaultStrengths = []float64{1, 0.3, 0.1, 0.03, 0.01}
 
 const (
 	mostFrames = 2400
+	foldFrames = 600 // on which folds choose: those of one episode are much alike
 	folds      = 3
 	// The weight of what was seen before, for each look since, and what is left of a place where
 	// there was nothing.
@@ -82,7 +83,7 @@ func FitWaypoint(ctx context.Context, d Demonstrations, o WaypointOptions) (*Way
 	if o.Frames == 0 {
 		o.Frames = mostFrames
 	}
-	f := newFitting(d, targets, o)
+	f := newFitting(d, thin(targets, o.Frames), o)
 	out := &Waypoint{Map: d.Map, Frames: len(f.frames), body: body}
 	out.neighbours = f.grid.neighbours()
 	if out.Strength, out.Choices, err = f.choose(ctx, o); err != nil {
@@ -110,8 +111,7 @@ type fitting struct {
 }
 
 func newFitting(d Demonstrations, targets []target, o WaypointOptions) *fitting {
-	f := &fitting{grid: grid{d.Map[0], d.Map[1], d.Map[2]}, progress: o.Progress}
-	f.target = thin(targets, o.Frames)
+	f := &fitting{grid: grid{d.Map[0], d.Map[1], d.Map[2]}, target: targets, progress: o.Progress}
 	mean := f.standard(d)
 	f.frames, f.fold = make([]logitFrame, len(f.target)), make([]int, len(f.target))
 	scenes := 0
@@ -179,20 +179,28 @@ func (f *fitting) raw(w []float64) []float32 {
 	return out
 }
 
-// part is the logit of a phase without a fold, or within it.
-func (f *fitting) part(p phase, within bool, fold int) (l *logit, targets []target) {
+// part is the logit of a phase without a fold, or within it; every is 1 for all frames, 2 for each
+// second one, and so on.
+func (f *fitting) part(p phase, within bool, fold, every int) (l *logit, targets []target) {
 	l = &logit{grid: f.grid, neighbours: f.grid.neighbours()}
 	for i, t := range f.target {
-		if t.phase == p && (f.fold[i] == fold) == within {
+		if i%every == 0 && t.phase == p && (f.fold[i] == fold) == within {
 			l.frames, targets = append(l.frames, f.frames[i]), append(targets, t)
 		}
 	}
 	return l, targets
 }
 
+// every is how many frames folds take one of.
+func (f *fitting) every() int { return (len(f.target) + foldFrames - 1) / foldFrames }
+
 // fit fits a phase on all frames but those of a fold; -1 = on all.
 func (f *fitting) fit(ctx context.Context, p phase, fold int, strength float64, start []float64) ([]float64, error) {
-	l, _ := f.part(p, false, fold)
+	every := 1
+	if fold >= 0 {
+		every = f.every()
+	}
+	l, _ := f.part(p, false, fold, every)
 	if len(l.frames) == 0 {
 		return make([]float64, 2*f.grid.c), nil
 	}
@@ -219,7 +227,7 @@ func (f *fitting) choose(ctx context.Context, o WaypointOptions) (float64, []Cho
 	}, len(strengths))
 	for fold := range folds {
 		for p := range phases {
-			held, truth := f.part(p, true, fold)
+			held, truth := f.part(p, true, fold, f.every())
 			var w []float64
 			for i, s := range strengths {
 				var err error
@@ -307,7 +315,6 @@ type waypointActor struct {
 	seen   []float64 // log probabilities of the looks so far in this phase; nil = none
 	phase  phase
 	doubts []float64 // of cells where the fingers have shut on nothing
-	looked bool
 }
 
 func (a *waypointActor) Act(seen, state []float32) (Decision, error) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Random returns the net as it would be before any training, as a control: what works as well with
-// it is not owed to the weights. Kernels are drawn as torchvision draws them, from a normal
-// distribution of variance 2/(fan out); matrices from one of deviation 0.02; norms change nothing,
+// it is not owed to the weights. Kernels are drawn as timm draws those of MobileNets, from a normal
+// distribution of variance 2/(fan out of the group); matrices from one of deviation 0.02; norms change nothing,
 // and biases are zero. The same seed gives the same numbers.
 func (n *Net) Random(seed uint64) (*Net, error) {
 	var all []weights.Tensor
@@ -36,13 +36,13 @@ func untrained(w backbone.Weight, seed uint64) []float32 {
 	deviation := 0.0
 	switch w.Layout {
 	case weights.OIHWtoHWIO: // in the graph [H,W,I,O]
-		deviation = math.Sqrt(2 / float64(w.GraphShape[0]*w.GraphShape[1]*w.GraphShape[3]))
-	case weights.DepthwiseToHWC, weights.HWC1toHWC: // in the graph [H,W,C]; each channel is its own fan
-		deviation = math.Sqrt(2 / float64(w.GraphShape[0]*w.GraphShape[1]))
+		deviation = math.Sqrt(2 / fanOut(w.GraphShape[0]*w.GraphShape[1], w.GraphShape[2], w.GraphShape[3]))
+	case weights.DepthwiseToHWC, weights.HWC1toHWC: // in the graph [H,W,C]
+		deviation = math.Sqrt(2 / fanOut(w.GraphShape[0]*w.GraphShape[1], 1, w.GraphShape[2]))
 	default:
 		switch len(w.Shape) {
 		case 4: // Keras: [H,W,I,O]
-			deviation = math.Sqrt(2 / float64(w.Shape[0]*w.Shape[1]*w.Shape[3]))
+			deviation = math.Sqrt(2 / fanOut(w.Shape[0]*w.Shape[1], w.Shape[2], w.Shape[3]))
 		case 1:
 			if scales(w) {
 				for i := range values {
@@ -61,6 +61,15 @@ func untrained(w backbone.Weight, seed uint64) []float32 {
 		values[i] = float32(deviation * r.NormFloat64())
 	}
 	return values
+}
+
+// fanOut is how many numbers an input of a kernel goes into. A kernel with one input channel and
+// several outputs is depthwise: each channel is a group, as timm counts.
+func fanOut(area, in, out int) float64 {
+	if in == 1 {
+		return float64(area)
+	}
+	return float64(area * out)
 }
 
 // scales reports whether a vector multiplies or divides: the weight of a norm, or its variance.

@@ -1,0 +1,284 @@
+// Package robot does the complete jobs of teaching a robot a task: from a spec to demonstrations, a
+// policy, and tries of it. The command line and package tlkit both call it, so they give the same
+// numbers.
+//
+//	lab, err := robot.Open(ctx, robot.Spec{Task: "bench/sort", Demos: 50}, run.Place{}, nil)
+//	fitted, err := lab.Fit(ctx)
+//	tried, err := lab.Try(ctx, 100)
+//	fmt.Println(tried.Success()) // 97.0 % (97 of 100, 95 % 91.5-99.0)
+//
+// With a name, the place keeps the policy in .tlkit/NAME/policy.safetensors, and a later job with the
+// same spec takes it from there. Features of demonstrations are in the cache of package features.
+package robot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/policy"
+	"github.com/tlkit/transfer-learning/tlkit/rollout"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/sim"
+	_ "github.com/tlkit/transfer-learning/tlkit/sim/bench" // registers its tasks
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Spec says what to teach.
+type Spec struct {
+	Task  string `json:"task"`            // of package sim: "bench/sort"
+	Model string `json:"model"`           // row of the zoo; "" = its first
+	Stage string `json:"stage,omitempty"` // whose map is used; "" = the last one with a cell every 16 pixels
+	Demos int    `json:"demos"`           // demonstrations to learn from; 0 = 50
+	Seed  uint64 `json:"seed"`            // chooses the scenes of the demonstrations, 1 to 999; 0 = 1
+}
+
+const (
+	usualDemos = 50
+	mostDemos  = 1000 // so that seeds share no scene, and no demonstration shows one that is tried
+	mostSeed   = 999
+	// Noise of the teacher's arm, as a share of its limits, so that demonstrations show how to come
+	// back.
+	noise = 0.3
+	// cell is the distance of the cells of the default map, in pixels.
+	cell = 16
+)
+
+// Lab is an opened spec: the task, and the networks to see with.
+type Lab struct {
+	Spec  Spec     // with its defaults filled in
+	Robot sim.Spec // the robot of the task
+
+	place  run.Place
+	report run.Progress
+	closed func()
+	engine *engine.Engine
+	net    *zoo.Net
+	eyes   map[Sight]*sighted
+}
+
+// Sight is what a policy sees with.
+type Sight int
+
+// The sights. Those from Untrained on are controls: networks with random weights, numbered.
+const (
+	Pretrained Sight = iota // the map of the network
+	Pooled                  // its pooled features, which do not say where
+	Untrained
+)
+
+// sighted is a sight with what it has seen.
+type sighted struct {
+	eyes  rollout.Eyes
+	shape [3]int // of the map; zero for pooled features
+	seen  policy.Demonstrations
+	demos int
+}
+
+// Open opens the task and the network. p may be nil, as in package run.
+//
+// It is an error if the task or the network is not known, if the robot of the task cannot be driven
+// by waypoints, and if a number of the spec is out of range.
+func Open(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Lab, error) {
+	s, err := s.complete()
+	if err != nil {
+		return nil, err
+	}
+	world, err := sim.Open(s.Task)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{Spec: s, Robot: world.Spec(), place: place, eyes: map[Sight]*sighted{}}
+	l.report, l.closed = place.Shown(p)
+	if err := l.open(ctx); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// complete fills in the defaults.
+func (s Spec) complete() (Spec, error) {
+	if s.Task == "" {
+		return s, advice.New(errors.New("robot: no task"), "name one of %s", strings.Join(sim.Tasks(), ", "))
+	}
+	if s.Model == "" {
+		s.Model = zoo.Rows()[0].Name
+	}
+	if s.Demos == 0 {
+		s.Demos = usualDemos
+	}
+	if s.Seed == 0 {
+		s.Seed = 1
+	}
+	if s.Demos < 0 || s.Demos > mostDemos {
+		return s, fmt.Errorf("robot: %d demonstrations, want 1 to %d", s.Demos, mostDemos)
+	}
+	if s.Seed > mostSeed {
+		return s, fmt.Errorf("robot: seed %d, want 1 to %d", s.Seed, mostSeed)
+	}
+	return s, nil
+}
+
+// open loads the network for the pictures of the robot's camera, and opens the engine.
+func (l *Lab) open(ctx context.Context) error {
+	row, err := zoo.Find(l.Spec.Model)
+	if err != nil {
+		return err
+	}
+	l.Spec.Model = row.Name
+	preset := whole(row.Preset, l.Robot.Cameras[0].Side)
+	o := l.place.Zoo(l.report)
+	o.Preset = &preset
+	if l.net, err = zoo.Load(ctx, row.Name, o); err != nil && row.Preset.Size != preset.Size {
+		preset = whole(row.Preset, row.Preset.Size) // some take pictures of one size alone
+		l.net, err = zoo.Load(ctx, row.Name, o)
+	}
+	if err != nil {
+		return err
+	}
+	if l.Spec.Stage == "" {
+		l.Spec.Stage = defaultStage(l.net)
+	}
+	if _, err := l.net.Stage(l.Spec.Stage); err != nil {
+		return err
+	}
+	l.report.State("opening engine", 0, 0)
+	l.engine, err = engine.Open(ctx, engine.Options{Install: !l.place.Offline, Report: l.report.State, Note: l.report.Say})
+	if err != nil {
+		return err
+	}
+	if err := l.engine.Agreed(); err != nil && !l.place.PlainGo {
+		return err
+	}
+	return nil
+}
+
+// whole is a preset that cuts nothing off: places in the picture are places in the map.
+func whole(p transforms.Preset, size int) transforms.Preset {
+	p.Size, p.Resize, p.CropFraction, p.Geometry = size, 0, 0, transforms.GeometrySquash
+	return p
+}
+
+// defaultStage is the last stage with a cell every 16 pixels or more often: later ones know more
+// about what, and less about where.
+func defaultStage(net *zoo.Net) string {
+	name := ""
+	for _, s := range net.Declaration().Stages {
+		if len(s.Shape) == 3 && (name == "" || s.Shape[0]*cell >= net.Preset.Size) {
+			name = s.Name
+		}
+	}
+	return name
+}
+
+// Close frees the engine.
+func (l *Lab) Close() {
+	if l.engine != nil {
+		l.engine.Close()
+	}
+	l.closed()
+}
+
+// sight returns a sight, opened once.
+func (l *Lab) sight(s Sight) (*sighted, error) {
+	if known := l.eyes[s]; known != nil {
+		return known, nil
+	}
+	net, out := l.net, &sighted{}
+	var err error
+	if s >= Untrained {
+		if net, err = net.Random(uint64(s-Untrained) + 1); err != nil {
+			return nil, err
+		}
+	}
+	b := features.FromNet(net, l.engine)
+	if s != Pooled {
+		if b, err = features.FromStage(net, l.engine, l.Spec.Stage); err != nil {
+			return nil, err
+		}
+		out.shape = b.Map
+	}
+	out.eyes = rollout.Eyes{Preset: net.Preset, Backbone: b}
+	l.eyes[s] = out
+	return out, nil
+}
+
+// Folder is where the place keeps the job; "" = nowhere.
+func (l *Lab) Folder() string {
+	if l.place.Name == "" {
+		return ""
+	}
+	return filepath.Join(l.place.Folder, run.Home, l.place.Name)
+}
+
+// PolicyFile is where the place keeps the policy; "" = nowhere.
+func (l *Lab) PolicyFile() string {
+	if l.place.Name == "" {
+		return ""
+	}
+	return filepath.Join(l.Folder(), "policy.safetensors")
+}
+
+// entries say what a policy was fitted on. A file with the same ones is not fitted again.
+func (l *Lab) entries(s *sighted) (map[string]string, error) {
+	spec, err := json.Marshal(l.Spec)
+	if err != nil {
+		return nil, err
+	}
+	preset, err := json.Marshal(s.eyes.Preset)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{
+		"tlkit.spec": string(spec), "tlkit.preset": string(preset), "tlkit.backbone": s.eyes.Backbone.Identity, "tlkit.noise": fmt.Sprint(noise),
+	}, nil
+}
+
+// kept returns the policy of an earlier job with the same spec, network and engine; nil = there is none.
+func (l *Lab) kept(s *sighted) (*policy.Waypoint, error) {
+	file := l.PolicyFile()
+	if file == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(file); err != nil {
+		return nil, nil
+	}
+	w, found, err := policy.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	want, err := l.entries(s)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range want {
+		if found[key] != value {
+			return nil, nil
+		}
+	}
+	if len(l.Robot.Differences(w.Spec())) > 0 {
+		return nil, nil
+	}
+	return w, nil
+}
+
+// digest is the sha256 of a file, in 64 hex digits.
+func digest(file string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:]), nil
+}

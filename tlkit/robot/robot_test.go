@@ -1,0 +1,109 @@
+package robot
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/ownhome"
+	"github.com/tlkit/transfer-learning/tlkit/policy"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+)
+
+func TestMain(m *testing.M) { os.Exit(ownhome.Run(m)) }
+
+func open(t *testing.T, s Spec, place run.Place) *Lab {
+	t.Helper()
+	lab, err := Open(t.Context(), s, place, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lab.Close)
+	return lab
+}
+
+// Twenty demonstrations are enough to beat random weights, and a second job takes the policy of the
+// first, with the same bits.
+func TestTeachFitTry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs MobileNetV2 on some hundred pictures")
+	}
+	place := run.Place{Folder: t.TempDir(), Name: "bee"}
+	spec := Spec{Task: "bench/sort", Demos: 20}
+	lab := open(t, spec, place)
+	if lab.Spec.Stage != "features.13" {
+		t.Errorf("stage %s, want the last with a cell every 16 pixels, features.13", lab.Spec.Stage)
+	}
+	taught, err := lab.Teach(t.Context())
+	if err != nil || taught.Success != 20 || taught.Frames < 200 {
+		t.Fatal(taught, err)
+	}
+	const episodes = 20
+	tried, err := lab.Try(t.Context(), episodes, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, r := tried.Success(), tried.Random(); s.Correct < 14 || r.Correct > 5 || s.Total != episodes {
+		t.Errorf("success %s, with random weights %s", s, r)
+	}
+	if worst, err := tried.Worst(); err != nil || worst.OnlyB-worst.OnlyA != tried.Success().Correct-tried.Random().Correct {
+		t.Errorf("%+v, %v", worst, err)
+	}
+	first, err := digest(lab.PolicyFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	again := open(t, spec, place)
+	fitted, err := again.Fit(t.Context())
+	if err != nil || !fitted.Kept {
+		t.Errorf("%+v, %v: want the policy of the first job", fitted, err)
+	}
+	if err := os.Remove(lab.PolicyFile()); err != nil {
+		t.Fatal(err)
+	}
+	if fitted, err = again.Fit(t.Context()); err != nil || fitted.Kept {
+		t.Fatal(fitted, err)
+	}
+	if second, err := digest(lab.PolicyFile()); err != nil || second != first {
+		t.Errorf("the second fit has other bits (%v)", err)
+	}
+	other := open(t, Spec{Task: "bench/sort", Demos: 19}, place)
+	if fitted, err := other.Fit(t.Context()); err != nil || fitted.Kept {
+		t.Errorf("%+v, %v: a policy of other demonstrations was taken", fitted, err)
+	}
+	if _, _, err := policy.Open(filepath.Join(place.Folder, run.Home, "bee", "policy.safetensors")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for want, s := range map[string]Spec{
+		"no task;":              {},
+		`no task "bench/fly"`:   {Task: "bench/fly"},
+		"-1 demonstrations":     {Task: "bench/sort", Demos: -1},
+		"1001 demonstrations":   {Task: "bench/sort", Demos: 1001},
+		"seed 1000":             {Task: "bench/sort", Seed: 1000},
+		"mobilenetv22":          {Task: "bench/sort", Model: "mobilenetv22"},
+		`no map called "layer"`: {Task: "bench/sort", Stage: "layer"},
+	} {
+		if lab, err := Open(t.Context(), s, run.Place{}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: want an error with %q, got %v", s, want, err)
+			if err == nil {
+				lab.Close()
+			}
+		}
+	}
+	lab := open(t, Spec{Task: "bench/sort", Demos: 1}, run.Place{})
+	if _, err := lab.Fit(t.Context()); err == nil || !strings.Contains(err.Error(), "1 demonstrations, want 2") {
+		t.Errorf("one demonstration: %v", err)
+	}
+	if _, err := lab.Try(t.Context(), 0, 0); err == nil {
+		t.Error("no episodes pass")
+	}
+	push := open(t, Spec{Task: "bench/push", Demos: 3}, run.Place{})
+	if _, err := push.Fit(t.Context()); err == nil || !strings.Contains(err.Error(), "has no event") {
+		t.Errorf("a task without events: %v", err)
+	}
+}

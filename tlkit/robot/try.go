@@ -1,0 +1,148 @@
+package robot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/policy"
+	"github.com/tlkit/transfer-learning/tlkit/rollout"
+)
+
+// Fitted is a policy, and what its fit was.
+type Fitted struct {
+	Policy *policy.Waypoint
+	Frames int  // that were learnt from
+	Kept   bool // it was fitted by an earlier job
+}
+
+// Fit fits the waypoints on the demonstrations, or takes the policy of an earlier job with the same
+// spec. With a name, it is kept.
+func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
+	s, err := l.sight(Pretrained)
+	if err != nil {
+		return nil, err
+	}
+	w, err := l.kept(s)
+	if err != nil || w != nil {
+		return &Fitted{Policy: w, Kept: true}, err
+	}
+	if w, err = l.waypoint(ctx, Pretrained, l.Spec.Demos); err != nil {
+		return nil, err
+	}
+	if l.PolicyFile() != "" {
+		entries, err := l.entries(s)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.write(func() error { return w.Save(l.PolicyFile(), entries) }); err != nil {
+			return nil, err
+		}
+	}
+	return &Fitted{Policy: w, Frames: w.Frames}, nil
+}
+
+// waypoint fits a policy on so many demonstrations of a sight.
+func (l *Lab) waypoint(ctx context.Context, s Sight, demos int) (*policy.Waypoint, error) {
+	d, err := l.demonstrations(ctx, s, demos)
+	if err != nil {
+		return nil, err
+	}
+	return policy.FitWaypoint(ctx, d, policy.WaypointOptions{Progress: func(done, total int) { l.report.State("fitting", int64(done), int64(total)) }})
+}
+
+// run tries a policy in the first so many scenes.
+func (l *Lab) run(ctx context.Context, p policy.Policy, s Sight, episodes int) (*rollout.Try, error) {
+	if episodes < 1 || episodes > mostEpisodes {
+		return nil, fmt.Errorf("robot: %d episodes, want 1 to %d", episodes, mostEpisodes)
+	}
+	job := rollout.Job{Task: l.Spec.Task, Policy: p, Scenes: rollout.Scenes(episodes), Progress: func(done, total int) { l.report.State("trying", int64(done), int64(total)) }}
+	if s >= 0 {
+		see, err := l.sight(s)
+		if err != nil {
+			return nil, err
+		}
+		job.Eyes = &see.eyes
+	}
+	return rollout.Run(ctx, job)
+}
+
+// blind is the sight of a policy that sees nothing.
+const blind Sight = -1
+
+const mostEpisodes = 10_000
+
+// Tried is a try of the policy beside its controls.
+type Tried struct {
+	*rollout.Try
+	Controls []*rollout.Try // with random weights in the network, one for each
+	// Paired compares each control (A) with the policy (B), scene by scene.
+	Paired []metrics.Comparison
+}
+
+// Try tries the policy in so many scenes that no demonstration shows, and beside it the same fit on
+// networks with random weights, in the same scenes.
+func (l *Lab) Try(ctx context.Context, episodes, controls int) (*Tried, error) {
+	if controls < 0 || controls > 100 {
+		return nil, advice.New(fmt.Errorf("robot: %d networks with random weights", controls), "3 are usual, 0 are none")
+	}
+	fitted, err := l.Fit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tried{}
+	if t.Try, err = l.run(ctx, fitted.Policy, Pretrained, episodes); err != nil {
+		return nil, err
+	}
+	for i := range controls {
+		c, err := l.Control(ctx, l.Spec.Demos, episodes, i)
+		if err != nil {
+			return nil, err
+		}
+		paired, err := rollout.Compare(c, t.Try)
+		if err != nil {
+			return nil, err
+		}
+		t.Controls, t.Paired = append(t.Controls, c), append(t.Paired, paired)
+	}
+	return t, nil
+}
+
+// Control tries the same fit with random weights in the network, number 0, 1, and so on.
+func (l *Lab) Control(ctx context.Context, demos, episodes, number int) (*rollout.Try, error) {
+	s := Untrained + Sight(number)
+	w, err := l.waypoint(ctx, s, demos)
+	if err != nil {
+		return nil, err
+	}
+	t, err := l.run(ctx, w, s, episodes)
+	delete(l.eyes, s) // it was seen once
+	return t, err
+}
+
+// Random is the share of successes of all controls together.
+func (t *Tried) Random() metrics.Fraction {
+	var all metrics.Fraction
+	for _, c := range t.Controls {
+		f := c.Success()
+		all.Correct, all.Total = all.Correct+f.Correct, all.Total+f.Total
+	}
+	return all
+}
+
+// Worst is the comparison with the best of the controls: the one with the largest P. It is an error
+// if there are none.
+func (t *Tried) Worst() (metrics.Comparison, error) {
+	if len(t.Paired) == 0 {
+		return metrics.Comparison{}, errors.New("robot: no controls were tried")
+	}
+	worst := t.Paired[0]
+	for _, c := range t.Paired[1:] {
+		if c.P > worst.P {
+			worst = c
+		}
+	}
+	return worst, nil
+}
