@@ -35,12 +35,13 @@ const (
 	Tutorial Measurement = "tutorial" // PyTorch's tutorial, frozen, against our job
 	Finetune Measurement = "finetune" // the tutorial with all layers; shares of a training
 	Recipes  Measurement = "recipes"  // our plan's pictures right, next to careful recipes in PyTorch
+	serves   Measurement = "serve"    // tlkit serve: one client, 16, and many requests with faults
 	Cells    Measurement = "cells"    // kernel start and warm cells, next to plain GoNB
 )
 
 // All returns every measurement.
 func All() []Measurement {
-	return []Measurement{Job, Head, Pictures, Forward, training, ONNX, thousand, Overlap, Tutorial, Finetune, Recipes, Cells}
+	return []Measurement{Job, Head, Pictures, Forward, training, ONNX, thousand, Overlap, Tutorial, Finetune, Recipes, serves, Cells}
 }
 
 // Quick returns the measurements that need neither a peer nor a set-up and do not take minutes.
@@ -63,6 +64,8 @@ type Options struct {
 	Epochs int
 	// Seeds is how many seeds Recipes repeats everything with; 0 = 1.
 	Seeds int
+	// Requests is how many requests the soak of the server has; 0 = 2,000.
+	Requests int
 	// Program is the tlkit that runs in processes of its own; "" = this program.
 	Program string
 	// Offline keeps every measurement off the network.
@@ -85,6 +88,9 @@ func (o Options) withDefaults(ctx context.Context) Options {
 	}
 	if o.Seeds == 0 {
 		o.Seeds = 1
+	}
+	if o.Requests == 0 {
+		o.Requests = 2000
 	}
 	if o.Progress == nil {
 		o.Progress = silent{}
@@ -146,6 +152,8 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 		return s.finetune(ctx)
 	case Recipes:
 		return s.recipes(ctx)
+	case serves:
+		return s.serve(ctx)
 	case Cells:
 		return s.cells(ctx)
 	}

@@ -50,7 +50,9 @@ func (f Figure) Ratio(p Peer) float64 {
 	}
 }
 
-func (f Figure) lessIsBetter() bool { return f.Unit == "s" || f.Unit == "MiB" }
+func (f Figure) lessIsBetter() bool {
+	return f.Unit == "s" || f.Unit == milliseconds || f.Unit == "MiB"
+}
 
 // against adds a peer's value.
 func (f Figure) against(p Peer, by string, value float64) Figure {

@@ -295,11 +295,48 @@ def tutorial(folder, valid, weights, epochs, timed, threads, everything=False):
             "correct": right, "best": best, "total": len(sets["valid"]), "peak": peak()}
 
 
+def serve(classes):
+    """A server as FastAPI's and PyTorch's documentation write one: a plain function for each request,
+    which FastAPI runs in a thread. Prints {"url"} when it answers, then serves until it is killed."""
+    import contextlib
+    import io
+    import socket
+    with contextlib.redirect_stdout(sys.stderr):
+        import fastapi
+        import torch
+        import torchvision.transforms as T
+        import uvicorn
+        from PIL import Image
+    net = network("mobilenetv2")
+    net.classifier[1] = torch.nn.Linear(1280, classes)
+    prepare = T.Compose([T.Resize(256), T.CenterCrop(224), T.ToTensor(), T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
+    app = fastapi.FastAPI()
+
+    @app.get("/")
+    def about():
+        return {"by": f"fastapi {fastapi.__version__} + torch {torch.__version__}"}
+
+    @app.post("/predict")
+    def predict(picture: fastapi.UploadFile):
+        image = Image.open(io.BytesIO(picture.file.read())).convert("RGB")
+        with torch.inference_mode():
+            probabilities = net(prepare(image)[None]).softmax(1)[0]
+        best = int(probabilities.argmax())
+        return {"label": str(best), "probability": float(probabilities[best])}
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}/"}), flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
     what = job.pop("what")
     if what == "forward":  # answers line by line
         forward(**job)
+        sys.exit()
+    if what == "serve":  # until it is killed
+        serve(**job)
         sys.exit()
     result = {"pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx,
               "careful": careful, "fastai": fastai}[what](**job)

@@ -18,6 +18,7 @@ import (
 // body is what a request holds, as far as it was read.
 type body struct {
 	data  []byte
+	said  int64 // bytes of the body as it announces them; below 1 = not known
 	taken int64 // bytes of the server's memory
 	from  *semaphore.Weighted
 }
@@ -37,6 +38,9 @@ func (b *body) readAll(r io.Reader, most int64) error {
 	for {
 		if len(b.data) == cap(b.data) {
 			step := int64(max(readStep, len(b.data)/2))
+			if b.data == nil && b.said > 0 {
+				step = min(step, b.said+1) // and the byte that is not there
+			}
 			if !b.from.TryAcquire(step) {
 				return unavailable("the requests that are here take all the memory there is for them")
 			}
@@ -73,7 +77,7 @@ func (s *Server) readPicture(w http.ResponseWriter, r *http.Request) (*body, err
 		return nil, problemf(http.StatusRequestEntityTooLarge, "%d bytes, wanted a picture of at most %d", r.ContentLength, s.limits.Bytes)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, withRoom(s.limits.Bytes))
-	b := &body{from: s.memory}
+	b := &body{from: s.memory, said: r.ContentLength}
 	err := s.readForm(b, r)
 	if err == nil && len(b.data) == 0 {
 		err = badRequest("no picture: the body is empty")
