@@ -226,16 +226,24 @@ func (c *checker) compare(column string, stated stat, real map[string][]float64)
 }
 
 // comparePictures does the same for a camera, roughly: LeRobot computes them from some pictures.
+// LeRobot 0.4.4 squares bytes as bytes, which overflow, so the deviations that it writes are wrong.
 func (c *checker) comparePictures(key string, stated stat, real map[string]any) {
-	for name, v := range map[string]vector{"mean": stated.Mean, "std": stated.Std} {
-		want := real[name].([][][]float64)
-		if len(v) != len(want) {
-			c.find(Statistics, -1, -1, "%s: %s of %s has %d numbers, want %d", statsFile, name, key, len(v), len(want))
+	for _, s := range []struct {
+		name string
+		v    vector
+	}{{"mean", stated.Mean}, {"std", stated.Std}} {
+		want := real[s.name].([][][]float64)
+		if len(s.v) != len(want) {
+			c.find(Statistics, -1, -1, "%s: %s of %s has %d numbers, want %d", statsFile, s.name, key, len(s.v), len(want))
 			return
 		}
 		for k := range want {
-			if !(math.Abs(v[k]-want[k][0][0]) <= 0.03) {
-				c.find(Statistics, -1, -1, "%s: %s of %s is %.3g in channel %d, the pictures have %.3g", statsFile, name, key, v[k], k, want[k][0][0])
+			if got, is := s.v[k], want[k][0][0]; !(math.Abs(got-is) <= 0.03) {
+				why := ""
+				if s.name == "std" && got < is {
+					why = " (LeRobot 0.4.4 lets the squares of bytes overflow)"
+				}
+				c.find(Statistics, -1, -1, "%s: %s of %s is %.3g in channel %d, the pictures have %.3g%s", statsFile, s.name, key, got, k, is, why)
 				return
 			}
 		}
