@@ -449,29 +449,6 @@ func (l Learner) ShowBatch(n int) {
 	})
 }
 
-// Export writes the trained head to a file; package export describes its content.
-func (l Learner) Export(path string) {
-	l.verb("Export", func(context.Context) error {
-		stored, err := l.stored()
-		if err != nil {
-			return err
-		}
-		h, err := export.Read(stored.Head())
-		if err != nil {
-			return err
-		}
-		if err := h.Write(inFolder(path)); err != nil {
-			return err
-		}
-		tuned := ""
-		if n := len(h.Changed); n > 0 {
-			tuned = fmt.Sprintf("%d tensors fine-tuned, ", n)
-		}
-		show.Default.Text(fmt.Sprintf("%s: %s on %s, %s, %ssha256 of everything, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, h.Task.Words(h.Labels), tuned))
-		return nil
-	})
-}
-
 // inFolder returns a path relative to the notebook's folder. Cells are compiled and run elsewhere.
 func inFolder(path string) string {
 	if filepath.IsAbs(path) {
