@@ -88,9 +88,24 @@ func Of(r *run.Result) (*Record, error) {
 // rule is how the backbone is picked.
 const rule = "of the networks within one standard error of the best, paired on the training pictures, the fastest"
 
-// comparing is the share of the time that the comparison may take. The rest is for the head and for
-// fine-tuning.
+// comparing is the share of the time that the comparison may take, if fine-tuning fits into the rest.
 const comparing = 0.5
+
+// later returns until when the comparison may go on, where fine-tuning the best so far does not fit into
+// the time that is left: then nothing else needs it but the head.
+func (j *job) later(ctx context.Context) func(*compare.Comparison) time.Time {
+	return func(c *compare.Comparison) time.Time {
+		best := *j
+		picked := c.Pick()
+		best.spec.Model, best.picture = picked.Model, picked.Seconds
+		epochs, _, err := best.plan(ctx)
+		if err != nil || epochs > 0 {
+			return time.Time{}
+		}
+		// The head is fitted once more, on features that are in the cache by then.
+		return j.deadline().Add(-writing - time.Duration(1.5*picked.Fitting*float64(time.Second)))
+	}
+}
 
 // Train trains within a budget. Model of the spec is the network to build on; "" compares those that
 // are on this machine or come in a small package. Finetune of the spec is the number of epochs if
@@ -146,7 +161,7 @@ func (j *job) compare(ctx context.Context) error {
 	}
 	c, err := compare.Run(ctx, compare.Spec{
 		Data: j.spec.Data, Columns: j.spec.Columns, Split: j.spec.Split, Seed: j.spec.Seed, LabelFolders: j.spec.LabelFolders, MinPerLabel: j.spec.MinPerLabel,
-		OnTraining: true, Until: time.Now().Add(time.Duration(comparing * float64(j.left()))),
+		OnTraining: true, Until: time.Now().Add(time.Duration(comparing * float64(j.left()))), Later: j.later(ctx),
 	}, j.place, j.progress)
 	if c == nil || err != nil && len(c.Ranked) == 0 {
 		return err

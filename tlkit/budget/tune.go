@@ -51,7 +51,7 @@ func (j *job) tune(ctx context.Context) error {
 		var late interface{ Takes() time.Duration }
 		switch {
 		case errors.As(err, &late):
-			why = Left{Why: fmt.Sprintf("%d epochs take at least %s", epochs, words(late.Takes())), Seconds: late.Takes().Seconds()}
+			why = Left{Why: fmt.Sprintf("%s at least %s", count(epochs), words(late.Takes())), Seconds: late.Takes().Seconds()}
 			epochs, err = j.fewer(epochs, late.Takes())
 		case errors.Is(err, context.DeadlineExceeded):
 			epochs, err, why = 0, nil, Left{Why: "its time was over before its first steps"}
@@ -78,7 +78,7 @@ func (j *job) fewer(epochs int, takes time.Duration) (int, error) {
 	if fit < 1 {
 		return 0, nil
 	}
-	j.progress.Say(fmt.Sprintf("%d epochs of fine-tuning take too long at this pace: trying %d", epochs, fit))
+	j.progress.Say(fmt.Sprintf("fine-tuning for %d epochs takes too long at this pace: trying %d", epochs, fit))
 	if err := os.RemoveAll(filepath.Join(j.result.Run, "finetune")); err != nil {
 		return 0, fmt.Errorf("budget: %w", err)
 	}
@@ -149,7 +149,13 @@ func (j *job) seconds(passes float64) time.Duration {
 }
 
 // judging returns how long it takes to score and write the tuned network.
-func (j *job) judging() time.Duration { return writing + j.seconds(2*float64(j.result.Total)) }
+func (j *job) judging() time.Duration {
+	pictures := 0
+	if j.result != nil { // before, it is not known how many there are to score
+		pictures = j.result.Total
+	}
+	return writing + j.seconds(2*float64(pictures))
+}
 
 // finetune fine-tunes for so many epochs. It returns in time even if the work cannot be stopped, as
 // while XLA compiles; the work then goes on unheard until the process ends.
@@ -206,6 +212,14 @@ func (j *job) noteTuning(r *run.Result, epochs int, took time.Duration) {
 	for i := range j.record.Tried[:len(j.record.Tried)-1] {
 		j.record.Tried[i].Picked = false
 	}
+}
+
+// count says what takes time.
+func count(epochs int) string {
+	if epochs == 1 {
+		return "one epoch takes"
+	}
+	return fmt.Sprintf("%d epochs take", epochs)
 }
 
 // words writes a duration with the precision of a forecast.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -51,6 +52,9 @@ type Spec struct {
 	// be done by then are skipped, and one that takes longer is given up, except for the first: that
 	// is the default network, if it is among them.
 	Until time.Time
+	// Later is asked, once that time allows no more, whether there is more of it after all; nil = there
+	// is not. It gets what was compared so far.
+	Later func(done *Comparison) time.Time
 
 	LabelFolders bool // as in run.Spec
 	MinPerLabel  int  // as in run.Spec
@@ -66,6 +70,8 @@ type Comparison struct {
 	// Other programs used the processors during some of the timing, so times may be too long.
 	Busy   bool
 	Folder string // holds compare.json, compare.png and compare.txt
+
+	truth head.Samples // labels or values of the pictures that were scored
 }
 
 // Ranked is the result of one backbone.
@@ -75,10 +81,11 @@ type Ranked struct {
 	// Seconds per picture from file to features on this machine, in batches of the engine's size;
 	// the fastest of several runs.
 	Seconds  float64 `json:"seconds_per_picture"`
-	Took     float64 `json:"took_seconds"` // for the comparison: less if features were cached
-	Bytes    int64   `json:"bytes"`        // size of the weights file
-	Features int     `json:"features"`     // width of a feature row
-	Size     int     `json:"size"`         // side of the prepared picture, in pixels
+	Took     float64 `json:"took_seconds"`          // for the comparison: less if features were cached
+	Fitting  float64 `json:"fit_seconds,omitempty"` // of the head, if scored on training pictures
+	Bytes    int64   `json:"bytes"`                 // size of the weights file
+	Features int     `json:"features"`              // width of a feature row
+	Size     int     `json:"size"`                  // side of the prepared picture, in pixels
 	Licence  string  `json:"licence"`
 	// Gap is the difference to the first of the ranking, on the same pictures; nil for the first
 	// itself.
@@ -139,10 +146,18 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	c := &Comparison{Data: bench.Data.Name, Split: bench.Split, Engine: bench.Engine.Name}
 	f := newForecast(rows, bench.Pictures, place.Folder)
 	f.hurry(s.Until)
+	if s.Later != nil {
+		f.later = sync.OnceValue(func() time.Time {
+			if c.rank(bench.Task, c.truth) != nil {
+				return time.Time{}
+			}
+			return s.Later(c)
+		})
+	}
 	p.Say(f.before())
 	used, uses := cachedir.Recording(ctx)
-	truth := c.probeAll(used, bench, f, place, p)
-	if err := c.rank(bench.Task, truth); err != nil {
+	c.probeAll(used, bench, f, place, p)
+	if err := c.rank(bench.Task, c.truth); err != nil {
 		return nil, err
 	}
 	if len(c.Ranked) > 0 {
@@ -159,9 +174,9 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	return c, nil
 }
 
-// probeAll probes one backbone after the other and returns the labels or values of the pictures they
+// probeAll probes one backbone after the other, and keeps the labels or values of the pictures that they
 // were scored on.
-func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast, place run.Place, p run.Progress) (truth head.Samples) {
+func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast, place run.Place, p run.Progress) {
 	rows := f.rows
 	var presets []transforms.Preset
 	for _, row := range rows {
@@ -184,9 +199,9 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 			for _, left := range rows[i:] {
 				c.Skipped = append(c.Skipped, Skipped{Model: left.Name, Skipped: "interrupted"})
 			}
-			return truth
+			return
 		}
-		if err == nil && len(c.Ranked) > 0 && !(slices.Equal(judged.Y, truth.Y) && slices.Equal(judged.Targets, truth.Targets)) {
+		if err == nil && len(c.Ranked) > 0 && !(slices.Equal(judged.Y, c.truth.Y) && slices.Equal(judged.Targets, c.truth.Targets)) {
 			err = advice.New(errors.New("the pictures changed during the comparison"), "run it again")
 		}
 		if err != nil {
@@ -196,7 +211,7 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 			c.tell(p, row.Name+": skipped: "+why, f, i)
 			continue
 		}
-		truth = judged
+		c.truth = judged
 		r.Took = time.Since(began).Seconds()
 		c.Ranked = append(c.Ranked, *r)
 		c.Busy = c.Busy || r.busy
@@ -207,7 +222,6 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 		}
 		c.tell(p, sentence, f, i)
 	}
-	return truth
 }
 
 func why(skipped []Skipped) string {
@@ -314,7 +328,7 @@ func (in probing) probe(ctx context.Context, model string, p run.Progress) (_ *R
 	}
 	return &Ranked{Model: net.Row.Name, Score: probed.Score,
 		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
-		logits: probed.Logits, busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
+		Fitting: probed.Fitting.Seconds(), logits: probed.Logits, busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
 }
 
 // weightBytes returns the size of a weights file; for a model.json of TensorFlow.js, with the .bin

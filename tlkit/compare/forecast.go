@@ -24,8 +24,9 @@ type forecast struct {
 
 	spent, guess float64 // seconds of the timed rows, and what guess says of them
 
-	until   time.Time // zero = no limit
-	expired bool      // a row was given up
+	until   time.Time        // zero = no limit
+	later   func() time.Time // another limit, where nothing more fits into this one; nil = there is none
+	expired bool             // a row was given up
 }
 
 // newForecast reads the rates that earlier comparisons in the same folder have found.

@@ -141,3 +141,19 @@ func TestPick(t *testing.T) {
 		}
 	}
 }
+
+// Where nothing more fits, the limit may move, once.
+func TestLimitMayMove(t *testing.T) {
+	first, second := zoo.Rows()[0], zoo.Rows()[0]
+	second.Name = "second"
+	f := newForecast([]zoo.Row{first, second}, 100, t.TempDir())
+	f.hurry(time.Now().Add(time.Second))
+	f.took(0, 0.1, 10*time.Second)
+	if why := f.tooLong(t.Context(), 1, probing{}); !strings.Contains(why, "it takes about 10 s") {
+		t.Errorf("%q, want that it takes 10 s and a second is left", why)
+	}
+	f.later = func() time.Time { return time.Now().Add(time.Minute) }
+	if why := f.tooLong(t.Context(), 1, probing{}); why != "" {
+		t.Errorf("%q, and there is a minute", why)
+	}
+}

@@ -27,6 +27,7 @@ func (c *Comparison) rank(t task.Task, truth head.Samples) error {
 	for i := range c.Ranked {
 		r := &c.Ranked[i]
 		if i == 0 {
+			r.Gap = nil
 			continue
 		}
 		d, err := t.Compare(truth, c.Ranked[0].logits, r.logits)

@@ -47,11 +47,16 @@ func (f *forecast) tooLong(ctx context.Context, i int, in probing) string {
 	if f.until.IsZero() || i == 0 {
 		return ""
 	}
+	takes, fetching := f.takes(ctx, i, in)
+	if takes > time.Until(f.until) && f.later != nil && !f.expired {
+		if later := f.later(); later.After(f.until) {
+			f.until = later
+		}
+	}
 	left := time.Until(f.until)
 	if f.expired || left <= 0 {
 		return "no time was left"
 	}
-	takes, fetching := f.takes(ctx, i, in)
 	if takes <= left {
 		return ""
 	}

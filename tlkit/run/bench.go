@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
@@ -32,6 +33,7 @@ type Bench struct {
 
 	spec       Spec
 	onTraining bool
+	fitting    time.Duration // of the last head
 }
 
 // ScoreOnTraining makes probes score the training pictures alone: each is predicted by a head that did
@@ -90,6 +92,7 @@ type Probed struct {
 	Truth    head.Samples // labels or values of the pictures, without features
 	Logits   []float32    // [len(Items), K]
 	Score    metrics.Score
+	Fitting  time.Duration // what the head took, after [Bench.ScoreOnTraining]
 }
 
 // Probe fits a head on the frozen features of a network. Pictures that turn out to be unreadable
@@ -112,7 +115,7 @@ func (b *Bench) Probe(ctx context.Context, net *zoo.Net, p Progress) (*Probed, e
 	if err != nil {
 		return nil, err
 	}
-	return &Probed{Backbone: o.frozen, Items: eval.items, Truth: truth, Logits: logits, Score: report.Score()}, nil
+	return &Probed{Backbone: o.frozen, Items: eval.items, Truth: truth, Logits: logits, Score: report.Score(), Fitting: b.fitting}, nil
 }
 
 // probe returns the pictures to score on, and the logits of the probe for them.
@@ -134,7 +137,9 @@ func (b *Bench) probe(ctx context.Context, o *opened, p Progress) (*sample, []fl
 		return nil, nil, err
 	}
 	p.State("training", 0, 0)
+	began := time.Now()
 	fitted, err := o.fitHead(ctx, train, b.spec, p)
+	b.fitting = time.Since(began)
 	if err != nil {
 		return nil, nil, err
 	}
