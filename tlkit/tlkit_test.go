@@ -88,7 +88,19 @@ var programs = map[string]func(){
 	"evaluate":  func() { few.Evaluate() },
 	"curves":    func() { few.ShowCurves() },
 	"export":    func() { few.Export("few.head.safetensors") },
-	"nameless":  func() { tlkit.Learner{Data: "pictures"}.FitHead() },
+	"ship": func() {
+		few.FitHead()
+		few.Export("few.onnx")
+		few.Export("few.html")
+		few.ExportTorch("few_torch")
+	},
+	"within": func() {
+		l := few
+		l.Name, l.Backbone = "within", ""
+		l.TrainWithin(time.Millisecond)
+		l.Evaluate()
+	},
+	"nameless": func() { tlkit.Learner{Data: "pictures"}.FitHead() },
 	"otherwise": func() {
 		other := few
 		other.Seed = 7
@@ -276,6 +288,37 @@ func TestProgram(t *testing.T) {
 	}
 	if out, status = start(t, moved, "fit"); status != 0 || strings.Contains(out, "resumed") || !accuracy.MatchString(lastLine(out)) {
 		t.Errorf("half a run: status %d\n%s", status, out)
+	}
+}
+
+// A head is exported for other programs: files by the ending of their names, and a folder for PyTorch.
+func TestShipping(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 12, 100)
+	out, status := start(t, dir, "ship")
+	if status != 0 || !strings.Contains(out, "few.onnx: ") || !strings.Contains(out, "few_torch: mobilenet_v2 of torchvision") {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	for _, file := range []string{"few.onnx", "few.card.md", "few.card.html", "few.html", "few_torch/model.safetensors", "few_torch/README.md"} {
+		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// Within a time, a learner without a backbone is trained, and later verbs use what was trained.
+func TestTrainWithin(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 12, 100)
+	out, status := start(t, dir, "within")
+	if n := len(accuracy.FindAllString(out, -1)); status != 0 || n < 2 || !strings.Contains(out, "of 0.001 s: ") || !strings.Contains(out, "accuracy on folds") {
+		t.Fatalf("status %d, %d lines of accuracy\n%s", status, n, out)
+	}
+	again, status := start(t, dir, "within")
+	if status != 0 || !strings.Contains(again, "resumed .tlkit/within") || lastLine(again) != lastLine(out) {
+		t.Errorf("again: status %d\n%s", status, again)
 	}
 }
 
