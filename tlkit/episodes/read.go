@@ -199,6 +199,9 @@ func (s *Set) table(episode int) (n *numbers, err error) {
 	if !ok {
 		return nil, fmt.Errorf("%s has no row of it", name)
 	}
+	if length := s.episodes[episode].Length; at.n > int64(4*length+1000) { // what it is worth reading
+		return nil, fmt.Errorf("%d rows in %s, but the list of episodes says %d", at.n, name, length)
+	}
 	t, err := openTable(s.root, name)
 	if err != nil {
 		return nil, err

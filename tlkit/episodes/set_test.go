@@ -117,6 +117,24 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// The data files hold each picture once.
+func TestPicturesAreStoredOnce(t *testing.T) {
+	dir, _ := record(t, 2, nil)
+	name := filepath.Join(dir, dataFile)
+	rows, err := parquet.ReadFile[row](name)
+	st, err2 := os.Stat(name)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	pictures := 0
+	for _, r := range rows {
+		pictures += len(r.Top.Bytes)
+	}
+	if size := int(st.Size()); size > pictures*11/10 {
+		t.Errorf("%d bytes for %d bytes of pictures", size, pictures)
+	}
+}
+
 func TestReadStops(t *testing.T) {
 	dir, _ := record(t, 1, nil)
 	s := open(t, dir)

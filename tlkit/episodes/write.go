@@ -246,7 +246,7 @@ func (w *Writer) flush(task int64) (err error) {
 	}
 	if w.file == nil {
 		name := filepath.Join(w.partial, "data", fmt.Sprintf("chunk-%03d", w.chunk), fmt.Sprintf("file-%03d.parquet", w.index))
-		if w.file, err = newDataFile(name, parquet.SchemaOf(reflect.New(w.row).Interface())); err != nil {
+		if w.file, err = newDataFile(name, parquet.SchemaOf(reflect.New(w.row).Interface()), w.spec.Cameras); err != nil {
 			return err
 		}
 	}
@@ -408,7 +408,7 @@ type dataFile struct {
 	pq *parquet.Writer
 }
 
-func newDataFile(name string, schema *parquet.Schema) (*dataFile, error) {
+func newDataFile(name string, schema *parquet.Schema, cameras []sim.Camera) (*dataFile, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return nil, fmt.Errorf("episodes: %w", err)
 	}
@@ -416,7 +416,12 @@ func newDataFile(name string, schema *parquet.Schema) (*dataFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("episodes: %w", err)
 	}
-	return &dataFile{f, parquet.NewWriter(f, schema, parquet.Compression(&parquet.Snappy))}, nil
+	options := []parquet.WriterOption{schema, parquet.Compression(&parquet.Snappy)}
+	for _, c := range cameras { // else the least and the largest picture of a page are stored again
+		column := []string{"observation.images." + c.Name, "bytes"}
+		options = append(options, parquet.SkipPageBounds(column...), parquet.SkipPageStatistics(column...))
+	}
+	return &dataFile{f, parquet.NewWriter(f, options...)}, nil
 }
 
 func (d *dataFile) size() int64 {
