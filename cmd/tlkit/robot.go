@@ -20,6 +20,8 @@ type robotFlags struct {
 	name     string
 	episodes int
 	controls int
+	clips    int
+	counts   []int
 }
 
 func (c *command) robot() *cobra.Command {
@@ -35,7 +37,7 @@ bench/sort puts a bee onto a blossom and leaves the ants.
 shows 50 demonstrations, fits, and tries the result in 100 scenes that no demonstration shows,
 beside the same with random weights in the network.`,
 	}
-	cmd.AddCommand(c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCheck(), c.robotConvert())
+	cmd.AddCommand(c.robotWatch(), c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCurve(), c.robotCheck(), c.robotConvert())
 	return cmd
 }
 
@@ -67,6 +69,43 @@ func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(contex
 	f.StringVar(&r.name, "name", "", "folder of the policy below .tlkit (default: the task's name)")
 	modelFlag(cmd, &r.spec.Model)
 	return cmd
+}
+
+// filmResult is the JSON of tlkit robot watch.
+type filmResult struct {
+	Film  string `json:"film"`
+	Words string `json:"words"`
+}
+
+func (c *command) robotWatch() *cobra.Command {
+	r := &robotFlags{}
+	cmd := c.robotCommand(&cobra.Command{
+		Use:   "watch TASK",
+		Short: "Film the teacher: an animated PNG, which every browser plays",
+	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		film, err := lab.Watch(ctx, r.clips)
+		if err != nil {
+			return err
+		}
+		return c.sayFilm(lab, "watch.png", film)
+	})
+	cmd.Flags().IntVar(&r.clips, "clips", 6, "demonstrations to film, 1 to 24")
+	return cmd
+}
+
+// sayFilm writes a film and says where it is.
+func (c *command) sayFilm(lab *robot.Lab, name string, film show.Film) error {
+	path, err := lab.Keep(name, film)
+	if err != nil {
+		return err
+	}
+	if c.result == nil {
+		c.result = filmResult{path, film.Text()}
+	}
+	if !c.json {
+		c.say("film     %s", path)
+	}
+	return nil
 }
 
 func (c *command) robotTeach() *cobra.Command {
@@ -158,8 +197,16 @@ test, scene by scene, against the best of the controls.`,
 		if err != nil {
 			return err
 		}
-		return c.sayTried(lab, t)
+		if err := c.sayTried(lab, t); err != nil || r.clips == 0 {
+			return err
+		}
+		film, err := lab.Film(ctx, t.Try, r.clips)
+		if err != nil {
+			return err
+		}
+		return c.sayFilm(lab, "try.png", film)
 	})
+	cmd.Flags().IntVar(&r.clips, "clips", 6, "scenes to film, failures first, with where the policy looks; 0 = none")
 	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
 	cmd.Flags().IntVar(&r.controls, "controls", 3, "networks with random weights to compare with; 0 = none")
 	return cmd
@@ -195,4 +242,48 @@ func (c *command) sayTried(lab *robot.Lab, t *robot.Tried) error {
 	}
 	c.say("policy   %s", lab.PolicyFile())
 	return nil
+}
+
+func (c *command) robotCurve() *cobra.Command {
+	r := &robotFlags{}
+	cmd := c.robotCommand(&cobra.Command{
+		Use:   "curve TASK",
+		Short: "Draw success against the number of demonstrations, with controls",
+		Long: `Try policies from 5, 10, 25 and 50 demonstrations in the same scenes, and draw success against
+demonstrations with 95 % intervals: waypoints on the pretrained network, the same on a network with
+random weights, the nearest demonstrations by pooled features, and the truth, which is the same
+controller told where to go.`,
+		Example: `  tlkit robot curve bench/sort
+  tlkit robot curve bench/sort --counts 10,100 --json`,
+	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		curve, err := lab.Curve(ctx, r.counts, r.episodes)
+		if err != nil {
+			return err
+		}
+		path, err := lab.Keep("curve.png", curve.Figure())
+		if err != nil {
+			return err
+		}
+		c.result = curve
+		if c.json {
+			return nil
+		}
+		t := show.Table{Left: 1, Header: []string{"demonstrations"}}
+		for _, p := range curve.Lines[0].Points {
+			t.Header = append(t.Header, fmt.Sprint(p.Demos))
+		}
+		for _, line := range curve.Lines {
+			row := []string{line.Name}
+			for _, p := range line.Points {
+				row = append(row, p.Success.String())
+			}
+			t.Rows = append(t.Rows, row)
+		}
+		c.sayTable(t)
+		c.say("figure   %s", path)
+		return nil
+	})
+	cmd.Flags().IntSliceVar(&r.counts, "counts", []int{5, 10, 25, 50}, "numbers of demonstrations")
+	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
+	return cmd
 }

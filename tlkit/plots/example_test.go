@@ -198,6 +198,24 @@ func ExampleScatter() {
 	// Output: Accuracy against time: accuracy of 8 entries against time for ants and bees. Best accuracy: resnet50, 96.1 % (95 % 91.7 to 98.2) at 11.5 s. Least time for ants and bees: mobilenetv2, 94.1 % (95 % 89.2 to 96.9) at 2.20 s.
 }
 
+// Success of a robot against the demonstrations that it has seen.
+func ExampleLines() {
+	line := func(name string, right ...int) plots.Line {
+		l := plots.Line{Name: name}
+		for i, demos := range []float64{5, 10, 25, 50} {
+			f := metrics.Fraction{Correct: right[i], Total: 100}
+			l.Dots = append(l.Dots, plots.Dot{X: demos, Y: f.Value(), Interval: f.Interval()})
+		}
+		return l
+	}
+	figure := plots.Lines("Success against demonstrations", plots.Scale{Name: "demonstrations"}, plots.Scale{Name: "success", Unit: "%"}, []plots.Line{
+		line("pretrained", 60, 82, 92, 97), line("random weights", 2, 5, 8, 10), line("nearest", 0, 1, 2, 2), line("truth", 100, 100, 100, 100),
+	})
+	fmt.Println(figure.Text())
+	compare(figure, "testdata/lines.png")
+	// Output: Success against demonstrations: success against demonstrations. pretrained: 60.0 % (95 % 50.2 to 69.1) at 5, 82.0 % (95 % 73.3 to 88.3) at 10, 92.0 % (95 % 85.0 to 95.9) at 25, 97.0 % (95 % 91.5 to 99.0) at 50. random weights: 2.0 % (95 % 0.6 to 7.0) at 5, 5.0 % (95 % 2.2 to 11.2) at 10, 8.0 % (95 % 4.1 to 15.0) at 25, 10.0 % (95 % 5.5 to 17.4) at 50. nearest: 0.0 % (95 % 0.0 to 3.7) at 5, 1.0 % (95 % 0.2 to 5.4) at 10, 2.0 % (95 % 0.6 to 7.0) at 25, 2.0 % (95 % 0.6 to 7.0) at 50. truth: 100.0 % (95 % 96.3 to 100.0) at 5, 100.0 % (95 % 96.3 to 100.0) at 10, 100.0 % (95 % 96.3 to 100.0) at 25, 100.0 % (95 % 96.3 to 100.0) at 50.
+}
+
 // Predicted angles against true ones.
 func ExampleAgreement() {
 	const n = 153

@@ -1,0 +1,160 @@
+package tlkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/robot"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+// Robot describes a robot and the task it is taught. Only Name and Task are required.
+//
+//	var arm = tlkit.Robot{Name: "bee-to-blossom", Task: "bench/sort"}
+//
+//	%%
+//	arm.Watch(6)             // the teacher, as a film
+//	arm.Teach()              // demonstrations, and their features, cached
+//	arm.Fit()                // where is the next event of the fingers? Convex, in seconds
+//	arm.Try(100)             // in scenes that no demonstration shows; failures first, as films
+//	arm.Curve(5, 10, 25, 50) // success against demonstrations, beside controls
+type Robot struct {
+	// Name of the folder .tlkit/NAME, where the results are stored.
+	Name string
+	// Task is a simulated one: "bench/sort", "bench/sort-two-ants", "bench/reach".
+	Task string
+	// Backbone is a network of [Models]; "" stands for mobilenetv2.
+	Backbone string
+	// Stage is the part of the network whose map is used; "" = the last one with a cell every 16
+	// pixels. Layers of a Learner lists the stages.
+	Stage string
+	// Demos is the number of demonstrations to learn from; 0 = 50.
+	Demos int
+	// Seed chooses the scenes of the demonstrations, 1 to 999; 0 = 1.
+	Seed uint64
+}
+
+// lab opens the robot for a method.
+func (r Robot) lab(what string, do func(context.Context, *robot.Lab) error) {
+	verbIn(what+" of "+r.Name, "", func(ctx context.Context) error {
+		if r.Name == "" {
+			return advice.New(errors.New("a robot without a name"), `write tlkit.Robot{Name: "bee-to-blossom", Task: "bench/sort"}`)
+		}
+		l, err := robot.Open(ctx, robot.Spec{Task: r.Task, Model: r.Backbone, Stage: r.Stage, Demos: r.Demos, Seed: r.Seed}, place(r.Name), reporter{})
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		return do(ctx, l)
+	})
+}
+
+// Watch shows a film of the teacher, in so many scenes of the demonstrations.
+func (r Robot) Watch(clips int) {
+	r.lab("Watch", func(ctx context.Context, l *robot.Lab) error {
+		film, err := l.Watch(ctx, clips)
+		if err != nil {
+			return err
+		}
+		return play(l, "watch", film)
+	})
+}
+
+// play shows a film. Outside of notebooks it is a file in the robot's folder.
+func play(l *robot.Lab, name string, film show.Film) error {
+	show.Default.Clear()
+	path, err := l.Keep(name+".png", film)
+	if err != nil {
+		return err
+	}
+	if show.Default.InCell() {
+		return show.Default.Pictures(name, show.Drawn, film)
+	}
+	show.Default.Text(film.Text() + " " + path)
+	return nil
+}
+
+// Teach lets the teacher show the task, and computes the features of what it shows.
+func (r Robot) Teach() {
+	r.lab("Teach", func(ctx context.Context, l *robot.Lab) error {
+		t, err := l.Teach(ctx)
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		show.Default.Text(fmt.Sprintf("%d demonstrations: %s. %d frames, seen with the map behind %s of %s (%d of them were in the cache).", t.Success, l.Robot.Goal, t.Frames, l.Spec.Stage, l.Spec.Model, t.Cached))
+		return nil
+	})
+}
+
+// Fit fits the policy, and shows what the folds of demonstrations said about its strength.
+func (r Robot) Fit() {
+	r.lab("Fit", func(ctx context.Context, l *robot.Lab) error {
+		f, err := l.Fit(ctx)
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		w := f.Policy
+		t := show.Table{Caption: "in demonstrations that the fit has not seen", Header: []string{"strength", "loss", "place within half a cell", "median distance"}}
+		for _, c := range w.Choices {
+			mark := ""
+			if c.Strength == w.Strength {
+				mark = " (taken)"
+			}
+			t.Rows = append(t.Rows, []string{fmt.Sprintf("%g%s", c.Strength, mark), fmt.Sprintf("%.3f", c.Loss), c.Within.String(), fmt.Sprintf("%.1f %% of the picture", 100*c.Median)})
+		}
+		show.Default.Table(t)
+		show.Default.Text(fmt.Sprintf("Waypoints learnt from %d frames of %d demonstrations, %d numbers.", w.Frames, l.Spec.Demos, 2*len(w.Weight[0])))
+		return nil
+	})
+}
+
+// Try tries the policy in so many scenes that no demonstration shows, and shows its success with
+// Wilson's 95 % interval and a film, failures first, with where it looks.
+func (r Robot) Try(episodes int) {
+	r.lab("Try", func(ctx context.Context, l *robot.Lab) error {
+		t, err := l.Try(ctx, episodes, 0)
+		if err != nil {
+			return err
+		}
+		film, err := l.Film(ctx, t.Try, 6)
+		if err != nil {
+			return err
+		}
+		if err := play(l, "try", film); err != nil {
+			return err
+		}
+		show.Default.Text(fmt.Sprintf("Success: %s, from %d demonstrations.", t.Success(), l.Spec.Demos))
+		return nil
+	})
+}
+
+// Curve draws success against the numbers of demonstrations, each in 100 scenes (20 in a quick
+// notebook), beside controls: random weights, the nearest demonstrations, the truth.
+func (r Robot) Curve(demos ...int) {
+	r.lab("Curve", func(ctx context.Context, l *robot.Lab) error {
+		episodes := 100
+		if os.Getenv(quickVar) == "1" {
+			episodes = 20
+		}
+		c, err := l.Curve(ctx, demos, episodes)
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		if err := show.Default.Figure("curve", c.Figure()); err != nil {
+			return err
+		}
+		var said []string
+		for _, p := range c.Lines[0].Points {
+			said = append(said, fmt.Sprintf("%d demonstrations: %d scenes to %d, p %.1g", p.Demos, p.Paired.OnlyB, p.Paired.OnlyA, p.Paired.P))
+		}
+		show.Default.Text("Pretrained against random weights, in the same scenes: " + strings.Join(said, "; ") + ".")
+		return nil
+	})
+}
