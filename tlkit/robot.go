@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -44,6 +45,9 @@ func (r Robot) lab(what string, do func(context.Context, *robot.Lab) error) {
 		if r.Name == "" {
 			return advice.New(errors.New("a robot without a name"), `write tlkit.Robot{Name: "bee-to-blossom", Task: "bench/sort"}`)
 		}
+		if os.Getenv(quickVar) == "1" {
+			r.Demos = quickDemos
+		}
 		l, err := robot.Open(ctx, robot.Spec{Task: r.Task, Model: r.Backbone, Stage: r.Stage, Demos: r.Demos, Seed: r.Seed}, place(r.Name), reporter{})
 		if err != nil {
 			return err
@@ -64,6 +68,13 @@ func (r Robot) Watch(clips int) {
 	})
 }
 
+// cellFilm is the most bytes of a film in a cell, so that a notebook stays small enough to be kept
+// under version control. The file has all of it.
+const cellFilm = 280_000
+
+// quickDemos and quickEpisodes are the most in a quick notebook.
+const quickDemos, quickEpisodes = 10, 20
+
 // play shows a film. Outside of notebooks it is a file in the robot's folder.
 func play(l *robot.Lab, name string, film show.Film) error {
 	show.Default.Clear()
@@ -72,6 +83,7 @@ func play(l *robot.Lab, name string, film show.Film) error {
 		return err
 	}
 	if show.Default.InCell() {
+		film.Most = cellFilm
 		return show.Default.Pictures(name, show.Drawn, film)
 	}
 	show.Default.Text(film.Text() + " " + path)
@@ -118,11 +130,18 @@ func (r Robot) Fit() {
 // Wilson's 95 % interval and a film, failures first, with where it looks.
 func (r Robot) Try(episodes int) {
 	r.lab("Try", func(ctx context.Context, l *robot.Lab) error {
+		clips := 6
+		if show.Default.InCell() {
+			clips = 3
+		}
+		if os.Getenv(quickVar) == "1" {
+			episodes = min(episodes, quickEpisodes)
+		}
 		t, err := l.Try(ctx, episodes, 0)
 		if err != nil {
 			return err
 		}
-		film, err := l.Film(ctx, t.Try, 6)
+		film, err := l.Film(ctx, t.Try, clips)
 		if err != nil {
 			return err
 		}
@@ -140,7 +159,8 @@ func (r Robot) Curve(demos ...int) {
 	r.lab("Curve", func(ctx context.Context, l *robot.Lab) error {
 		episodes := 100
 		if os.Getenv(quickVar) == "1" {
-			episodes = 20
+			episodes = quickEpisodes
+			demos = slices.DeleteFunc(slices.Clone(demos), func(n int) bool { return n > quickDemos })
 		}
 		c, err := l.Curve(ctx, demos, episodes)
 		if err != nil {
