@@ -68,15 +68,17 @@ type Ref struct {
 // not that of an .onnx file. The file need not exist.
 func ParseRef(name string) (r Ref, ok bool) {
 	const extension = ".onnx"
-	i := strings.Index(strings.ToLower(name), extension)
-	if i < 0 {
-		return Ref{}, false
+	lower := strings.ToLower(name)
+	for end := 0; ; { // folders may have the extension too
+		i := strings.Index(lower[end:], extension)
+		if i < 0 {
+			return Ref{}, false
+		}
+		end += i + len(extension)
+		if file, rest := name[:end], name[end:]; rest == "" || rest[0] == '#' {
+			return Ref{File: file, Cut: strings.TrimPrefix(rest, "#")}, true
+		}
 	}
-	file, rest := name[:i+len(extension)], name[i+len(extension):]
-	if rest != "" && rest[0] != '#' {
-		return Ref{}, false
-	}
-	return Ref{File: file, Cut: strings.TrimPrefix(rest, "#")}, true
 }
 
 // String returns the name in the form that ParseRef parses.

@@ -394,6 +394,9 @@ func TestParseRef(t *testing.T) {
 			t.Errorf("%q is taken for the file %+v", name, r)
 		}
 	}
+	if r, ok := ParseRef("a.onnx_b/c.onnx.d/my.onnx#cut.onnx"); !ok || r != (Ref{File: "a.onnx_b/c.onnx.d/my.onnx", Cut: "cut.onnx"}) {
+		t.Errorf("folders with the extension: %+v, %v", r, ok)
+	}
 	if r, ok := ParseRef("my.onnx#"); !ok || r != (Ref{File: "my.onnx"}) {
 		t.Errorf("an empty cut: %+v, %v", r, ok)
 	}
