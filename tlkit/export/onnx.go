@@ -140,12 +140,13 @@ func (c *Classifier) onnx(ctx context.Context) (*ONNXFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
+	layer := c.layerName()
 	data, err := c.net.WrappedONNX(zoo.Wrapping{
 		Bytes:  true,
 		Before: func(pictures *graph.Node) *graph.Node { return prepared(pictures, h.Preset) },
-		After:  h.outputs,
+		After:  func(out backbone.Output) []write.Output { return h.outputs(layer, out) },
 		Weight: func(name string) ([]float32, bool) {
-			values, ok := map[string][]float32{weightName: h.Linear.Weight, biasName: h.Linear.Bias}[name]
+			values, ok := map[string][]float32{layer + ".weight": h.Linear.Weight, layer + ".bias": h.Linear.Bias}[name]
 			return values, ok
 		},
 		Metadata: metadata,
@@ -162,10 +163,19 @@ func (c *Classifier) onnx(ctx context.Context) (*ONNXFile, error) {
 	return &ONNXFile{Head: &h, data: data}, nil
 }
 
-const (
-	weightName = "head.weight"
-	biasName   = "head.bias"
-)
+// layerName is the name of the head's layer, which the network does not have yet: that of an ONNX file
+// may come from this package.
+func (c *Classifier) layerName() string {
+	name := "head"
+	taken := func(kind string) bool {
+		_, _, ok := c.net.Tensor(name + kind)
+		return ok
+	}
+	for taken(".weight") || taken(".bias") {
+		name = "new." + name
+	}
+	return name
+}
 
 // ofSquares returns the logits of the test pictures, which are squares of the preset's size.
 func (c *Classifier) ofSquares(ctx context.Context) ([]float32, error) {
@@ -249,11 +259,11 @@ func perChannel(x *graph.Node, v [3]float32) *graph.Node {
 	return graph.Reshape(graph.Const(x.Graph(), v[:]), 1, 1, 1, 3)
 }
 
-// outputs adds the head.
-func (h *Head) outputs(out backbone.Output) []write.Output {
+// outputs adds the head as a layer of that name.
+func (h *Head) outputs(layer string, out backbone.Output) []write.Output {
 	g, k := out.Features.Graph(), h.Linear.Classes
-	weight := graph.Parameter(g, weightName, shapes.Make(dtypes.Float32, k, h.Linear.Features))
-	bias := graph.Parameter(g, biasName, shapes.Make(dtypes.Float32, k))
+	weight := graph.Parameter(g, layer+".weight", shapes.Make(dtypes.Float32, k, h.Linear.Features))
+	bias := graph.Parameter(g, layer+".bias", shapes.Make(dtypes.Float32, k))
 	logits := graph.Add(graph.Einsum("nc,kc->nk", out.Features, weight), graph.Reshape(bias, 1, k))
 	switch h.Task {
 	case datasets.Values:

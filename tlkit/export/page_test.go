@@ -237,7 +237,7 @@ func TestPageRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for at := bytes.Index(data, []byte(weightName)) + 64; at < len(data)-64; at += 997 {
+			for at := bytes.Index(data, []byte("head.weight")) + 64; at < len(data)-64; at += 997 {
 				data[at] ^= 1
 			}
 			testpictures.Write(t, path, data)

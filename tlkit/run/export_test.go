@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -97,5 +98,25 @@ func TestExportPredictsTheSame(t *testing.T) {
 	t.Logf("%s: %d of %d labels equal, largest difference of a probability %.2g", set, same, len(paths), worst)
 	if same != len(paths) || len(paths) < 10 || !(worst < 1e-4) {
 		t.Errorf("%s: %d of %d labels equal, largest difference of a probability %.2g", set, same, len(paths), worst)
+	}
+}
+
+// A file that was exported may be the backbone of another head, which is exported in turn.
+func TestExportOnAnExport(t *testing.T) {
+	dir := t.TempDir()
+	folder := testpictures.Shapes(t, []string{"discs", "bars"}, 8)
+	place := Place{Folder: dir, Offline: true}
+	file := filepath.Join(dir, "first.onnx")
+	first := train(t, Spec{Data: folder, Model: "mobilenetv2", Seed: 1}, place)
+	if _, err := (HeadSpec{Head: first.Head}).ExportONNX(t.Context(), file, export.ONNXOptions{}, place, nil); err != nil {
+		t.Fatal(err)
+	}
+	second := train(t, Spec{Data: folder, Model: file, Seed: 1}, place)
+	f, err := HeadSpec{Head: second.Head, Weights: file}.ExportONNX(t.Context(), filepath.Join(dir, "second.onnx"), export.ONNXOptions{}, place, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Off == nil || !(*f.Off < export.ONNXTolerance) {
+		t.Errorf("off by %v, %s", f.Off, f.Unchecked)
 	}
 }
