@@ -27,8 +27,9 @@ type Tab struct {
 type Options struct {
 	Width, Height int // of the window; 0 = 1200 x 900
 	Dark          bool
-	Phone         bool // a touch screen with two pixels a point
-	Camera        bool // there is a camera, which shows a moving pattern
+	Phone         bool          // a touch screen with two pixels a point
+	Camera        bool          // there is a camera, which shows a moving pattern
+	Patience      time.Duration // for everything that is done in the tab; 0 = 10 minutes
 }
 
 // Open opens a tab. It skips the test where there is no Chromium.
@@ -46,8 +47,11 @@ func Open(t testing.TB, o Options) *Tab {
 	if o.Width == 0 {
 		o.Width, o.Height = 1200, 900
 	}
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Minute
+	}
 	// Not the test's context, which ends before the clean-ups that close the browser.
-	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), o.Patience)
 	t.Cleanup(stop)
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*time.Minute), chromedp.WindowSize(o.Width, o.Height))
@@ -112,10 +116,15 @@ func Value[T any](b *Tab, expression string) T {
 // what the page then says.
 func (b *Tab) Wait(patience time.Duration, expression string) {
 	b.t.Helper()
-	err := chromedp.Run(b.ctx, chromedp.Poll("!!("+expression+")", nil, chromedp.WithPollingInterval(100*time.Millisecond), chromedp.WithPollingTimeout(patience)))
-	if err != nil {
-		b.t.Fatalf("in the browser, not seen after %v: %s: %v\nThe page says:\n%s", patience, expression, err, Value[string](b, "document.body.innerText.slice(0, 2000)"))
+	var err error
+	for begin := time.Now(); time.Since(begin) < patience && b.ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		is := false
+		// An error is that of a page which another one just replaces, or of what is not there yet.
+		if err = chromedp.Run(b.ctx, chromedp.Evaluate("!!("+expression+")", &is)); is {
+			return
+		}
 	}
+	b.t.Fatalf("in the browser, not seen after %v: %s: %v\nThe page says:\n%s", patience, expression, err, Value[string](b, "document.body.innerText.slice(0, 2000)"))
 }
 
 // Picture writes a screenshot of the whole page as NAME.png into the folder that the environment
