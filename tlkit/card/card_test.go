@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/internal/hostile"
 )
 
 var update = flag.Bool("update", false, "write the files of testdata")
@@ -75,8 +77,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// hostile are labels that would be markup if they were not escaped.
-var hostile = []string{
+// strange are labels that would be markup if they were not escaped.
+var strange = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</td></tr></table><h1>x</h1>`, `--><b>x</b><!--`,
 	`]]>`, `&lt;b&gt;`, `javascript:alert(1)`, `[x](javascript:alert(1))`, `![x](https://example.org/x.png)`, `<https://example.org>`, `https://example.org`, `www.example.org`,
 	"`code`", "```\nfence", `a | b`, `\| a`, `\\`, `**bold** __bold__ ~~gone~~`, `$x^2$`, `# heading`, `- item`, `1. item`, `> quote`, `---`, `===`, "two\nlines\n\n# three", "a\r\nb",
@@ -103,7 +105,7 @@ func TestHTMLEscapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := shape(page)
-	for _, label := range hostile {
+	for _, label := range strange {
 		page, err := example(t, label).HTML()
 		if err != nil {
 			t.Fatal(err)
@@ -119,6 +121,21 @@ func TestHTMLEscapes(t *testing.T) {
 			t.Errorf("%q was taken for something unsafe", label)
 		}
 	}
+}
+
+// No name of any kind changes the tree of either form.
+func TestHostileNames(t *testing.T) {
+	hostile.HTML(t, "card", func(name string) []byte {
+		page, err := example(t, name).HTML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page
+	})
+	hostile.Markdown(t, "card", func(name string) []byte {
+		_, text, _ := bytes.Cut(example(t, name).Markdown(), []byte("\n---\n")) // after the metadata
+		return text
+	})
 }
 
 // The page needs nothing from elsewhere.
@@ -138,7 +155,7 @@ func TestHTMLIsSelfContained(t *testing.T) {
 // The same in Markdown, whose structure is that of its lines: no text begins a line that is another block.
 func TestMarkdownEscapes(t *testing.T) {
 	lines := func(label string) int { return bytes.Count(example(t, label).Markdown(), []byte("\n")) }
-	for _, label := range hostile {
+	for _, label := range strange {
 		if got, want := lines(label), lines("ants"); got != want && plain(label) != "" {
 			t.Errorf("%q: %d lines, want %d", label, got, want)
 		}
@@ -191,7 +208,7 @@ print(json.dumps(out))
 		Text                                                                  string
 		Value                                                                 float64
 	}
-	labels := append([]string{"ants"}, slices.DeleteFunc(slices.Clone(hostile), func(l string) bool { return plain(l) == "" })...)
+	labels := append([]string{"ants"}, slices.DeleteFunc(slices.Clone(strange), func(l string) bool { return plain(l) == "" })...)
 	dir, args := t.TempDir(), []string{"-c", program}
 	for i, label := range labels {
 		file := filepath.Join(dir, fmt.Sprintf("%d.md", i))

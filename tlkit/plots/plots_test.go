@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tlkit/transfer-learning/internal/hostile"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
@@ -154,14 +155,14 @@ func TestFigureKeepsItsData(t *testing.T) {
 	}
 }
 
-var hostile = []string{
+var strange = []string{
 	"'); alert(1); ('", `"quoted"`, "<script>alert(1)</script>", "</title><svg onload=alert(1)>", "&lt;&amp;", "a\u202eb\u2066c\u200f",
 	"\x00\x1b[31mred\x7f", "ants\nbees\ttabs", "\xff\xfe broken", "蚂蚁 and 😀", "נמלה", "é combined e\u0301", "", " ", "{{.}}", "datum['x']", "javascript:alert(1)",
 	strings.Repeat("long name ", 1000), strings.Repeat("\u202e", 3000), "https://example.org/x",
 }
 
 func TestHostileNamesStayInert(t *testing.T) {
-	for _, n := range hostile {
+	for _, n := range strange {
 		f := map[string]Figure{
 			"curves":    Curves(fineTuned(n, 1), fineTuned(n+"2", 1.5)),
 			"confusion": Confusion(metrics.Confusion{Labels: []string{n, n + "b", n}, Counts: [][]int{{3, 1, 0}, {0, 4, 1}, {0, 0, 2}}}),
@@ -180,6 +181,36 @@ func TestHostileNamesStayInert(t *testing.T) {
 		for name, fig := range f {
 			render(t, name+" of "+shorten(strings.Split(n, ""), 20), fig)
 		}
+	}
+}
+
+// No name becomes an element in a drawing, whose text is its title.
+func TestHostileNamesInDrawings(t *testing.T) {
+	for what, figure := range map[string]func(n string) Figure{
+		"curves": func(n string) Figure { return Curves(fineTuned(n, 1)) },
+		"confusion": func(n string) Figure {
+			return Confusion(metrics.Confusion{Labels: []string{n, "b"}, Counts: [][]int{{3, 1}, {0, 4}}})
+		},
+		"grid": func(n string) Figure {
+			return Grid(n, []Picture{{Image: insect(1), Truth: n, Prediction: n + "x", Caption: n, Note: n, Probability: .5}})
+		},
+		"bars": func(n string) Figure {
+			return Bars(n, Scale{n, n}, []Bar{{n, 1, metrics.Interval{Low: 0, High: 2}, n}})
+		},
+		"strip": func(n string) Figure { return Strip(n, Scale{n, "%"}, []Group{{n, []float64{.5, .6}}}) },
+		"scatter": func(n string) Figure {
+			return Scatter(n, Scale{n, n}, Scale{n, "%"}, []Dot{{n, 1, .5, metrics.Interval{Low: .4, High: .6}}})
+		},
+		"statistics":  func(n string) Figure { return Statistics(n, true, bell(n, 0, 1, 0, 1, -2, 2)) },
+		"reliability": func(n string) Figure { return Reliability(calibrated(n, 2)) },
+	} {
+		hostile.Inert(t, what, func(name string) []byte {
+			var b bytes.Buffer
+			if err := figure(name).SVG(&b); err != nil {
+				t.Fatalf("%s of %q: %v", what, name, err)
+			}
+			return b.Bytes()
+		})
 	}
 }
 
