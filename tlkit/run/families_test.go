@@ -19,7 +19,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/tlkit/transfer-learning/internal/testbrowser"
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
@@ -177,13 +176,8 @@ func lastStage(t *testing.T, s Spec, place Place) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := ""
-	for _, w := range net.Declaration().Weights {
-		if w.Stage != backbone.Classifier {
-			last = cmp.Or(w.Stage, last)
-		}
-	}
-	return last
+	stages := net.Declaration().Stages
+	return stages[len(stages)-1].Name
 }
 
 // here returns the logits of this program, [N][K].
