@@ -408,16 +408,16 @@ func (p *page) licences() string {
 		webWASM, pageIndex, pageSingle, webVersion, webLicence)
 }
 
-// markdown writes text so that Markdown shows it as it is.
+// markdown writes text so that Markdown shows it as it is, and makes no link of an address.
 func markdown(text string) string {
 	var b strings.Builder
 	for _, r := range strings.Join(strings.Fields(text), " ") {
-		if strings.ContainsRune("\\`*_{}[]()<>#+-.!|~&$:", r) && !strings.ContainsRune("-.:", r) {
+		if strings.ContainsRune("\\`*_{}[]()<>#+!|~&$@", r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
 	}
-	return b.String()
+	return strings.NewReplacer("://", `\://`, "www.", `www\.`, "WWW.", `WWW\.`).Replace(b.String())
 }
 
 const webLicence = `  > MIT License
