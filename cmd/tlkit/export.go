@@ -34,6 +34,8 @@ type exportedONNX struct {
 	Off       *float64 `json:"off"`
 	Runtime   string   `json:"runtime,omitempty"`   // ONNX Runtime, or tlkit's own reader where that is missing
 	Unchecked string   `json:"unchecked,omitempty"` // why it is not ONNX Runtime
+
+	Int8 *export.Int8Result `json:"int8,omitempty"`
 }
 
 type exportedTorch struct {
@@ -55,6 +57,7 @@ type exportedPage struct {
 type exportFlags struct {
 	file, dir, page string
 	cards           []string
+	int8            bool
 	force           bool
 	spec            run.HeadSpec
 }
@@ -73,6 +76,12 @@ bytes is inside. It computes logits and probabilities, or values for a head of r
 metadata has labels, preset, thresholds and licences, and what tlkit computed for three test
 pictures. ONNX Runtime must compute the same, or no file is written; on a machine without it,
 tlkit itself reads the file and must. To check it again, on any machine: tlkit verify FILE.
+
+--int8 makes that file of 8-bit integers: a quarter of the size, and faster on most processors.
+Training pictures decide how, so they must be here: those of the run, or --data DIR. What it
+costs is measured on the pictures that the head was scored on, and printed beside the floats.
+Integers that are worse beyond chance (the 95 % interval of the difference is below zero) are
+not written, unless --force.
 
 --torch DIR is a folder for PyTorch: model.safetensors is a state dict that torchvision's or
 timm's model loads with strict=True, preprocess.json has the steps of torchvision.transforms and
@@ -93,6 +102,7 @@ only the card: Markdown if FILE ends in .md, HTML if it ends in .html. Much of i
 folder of the training run; without that folder the card says what it lacks.`,
 		Example: `  tlkit export my.head.safetensors --onnx my.onnx
   tlkit verify my.onnx
+  tlkit export my.head.safetensors --onnx small.onnx --int8
   tlkit export my.head.safetensors --torch my_torch
   tlkit export my.head.safetensors --page my_page
   tlkit export my.head.safetensors --card my.html`,
@@ -110,11 +120,16 @@ folder of the training run; without that folder the card says what it lacks.`,
 			if f.file == "" && f.dir == "" && f.page == "" && f.cards == nil {
 				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --page DIR, or --card FILE.html", invoke.Quote(args[0]))
 			}
+			if f.int8 && f.file == "" {
+				return advice.New(errors.New("export: --int8 without a file"), "tlkit export %s --int8 --onnx FILE", invoke.Quote(args[0]))
+			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)
 		},
 	}
 	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
+	cmd.Flags().BoolVar(&f.int8, "int8", false, "with --onnx: 8-bit integers in place of floats, a quarter of the size, if they are not worse beyond chance")
+	cmd.Flags().StringVar(&f.spec.Data, "data", "", "with --int8: the pictures that the head was trained on (default: those of its run)")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
 	cmd.Flags().StringVar(&f.page, "page", "", "the folder to write a page for browsers into, such as my_page")
 	cmd.Flags().StringArrayVar(&f.cards, "card", nil, "the model card to write, such as my.md or my.html; may be repeated")
@@ -177,9 +192,13 @@ func (c *command) writeOpened(cmd *cobra.Command, f exportFlags, out *exported) 
 	}
 	if f.file != "" {
 		err := writing(func(p *progress) error {
-			o, err := spec.ExportONNX(cmd.Context(), f.file, export.ONNXOptions{Force: f.force}, c.place(), p)
+			wanted := export.ONNXOptions{Force: f.force}
+			if f.int8 {
+				wanted.Int8 = &export.Int8{}
+			}
+			o, err := spec.ExportONNX(cmd.Context(), f.file, wanted, c.place(), p)
 			if err == nil {
-				out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked}
+				out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked, o.Int8}
 			}
 			return err
 		})
@@ -225,10 +244,27 @@ func (c *command) sayExported(out exported) {
 	c.say("%s  %s", out.File, bytesOf(int64(out.Bytes)))
 	c.say("input   pictures: %s", out.Input)
 	c.say("output  %s", out.Outputs)
+	if r := out.Int8; r != nil {
+		c.sayInt8(r, out.Bytes)
+	}
 	if out.Off != nil {
 		c.say("check   %s computes the same, to %.1e of the largest output", out.Runtime, *out.Off)
 	}
 	if out.Unchecked != "" {
 		c.say("not compared with ONNX Runtime: %s", out.Unchecked)
 	}
+}
+
+// sayInt8 says what 8-bit integers cost and bring.
+func (c *command) sayInt8(r *export.Int8Result, bytes int) {
+	kept := ""
+	switch {
+	case r.Float == 1:
+		kept = ", the first in floats"
+	case r.Float > 1:
+		kept = fmt.Sprintf(", the first %d in floats", r.Float)
+	}
+	c.say("int8    %d layers%s; ranges by %s, chosen on %d training pictures", r.Layers, kept, r.Method, r.Pictures)
+	c.say("        %-8s %s on %s, %s, %.1f ms a picture here", "floats", r.FloatScore, r.Split, bytesOf(int64(r.FloatBytes)), 1e3*r.FloatTime)
+	c.say("        %-8s %s on %s, %s, %.1f ms; %s", "integers", r.Score, r.Split, bytesOf(int64(bytes)), 1e3*r.Time, r.Gain.Describe(r.Score.Metric))
 }

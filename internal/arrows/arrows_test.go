@@ -24,7 +24,7 @@ var order = [][]string{
 	{"tlkit/plots"},
 	{"tlkit/datasets", "tlkit/backbone", "tlkit/sim"},
 	{"tlkit/sim/bench", "tlkit/episodes"},
-	{"tlkit/onnx", "tlkit/onnx/write", "internal/formulanet"},
+	{"tlkit/onnx", "tlkit/onnx/write", "tlkit/onnx/quantise", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/optim"},
 	{"tlkit/head"},

@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -72,7 +74,9 @@ type ONNXOptions struct {
 	// [ONNXFile.ReplayHere]; if that is nil too, nothing does.
 	Runtime *onnxruntime.Runtime
 	Engine  *engine.Engine
-	Force   bool // replace a file that is not such an export
+	// Int8 asks for 8-bit integers in place of 32-bit floats; nil = floats. It needs Runtime.
+	Int8  *Int8
+	Force bool // replace a file that is not such an export
 	// Card is written beside the file, as NAME.card.md and NAME.card.html; nil = none.
 	Card *card.Card
 }
@@ -95,10 +99,29 @@ func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) 
 	if err := o.replay(ctx, f); err != nil {
 		return nil, fmt.Errorf("%w; %s was not written", err, path)
 	}
+	if o.Int8 != nil {
+		if f, err = o.packed(ctx, f); err != nil {
+			return nil, err
+		}
+	}
 	if err := atomicfile.WriteBytes(path, f.data, 0o644); err != nil {
 		return nil, fmt.Errorf("export: cannot write the ONNX file: %w", err)
 	}
 	return f, writeCards(path, f.card(o.Card, path), o.Force)
+}
+
+// packed returns f in 8-bit integers, if that is accepted.
+func (o ONNXOptions) packed(ctx context.Context, f *ONNXFile) (*ONNXFile, error) {
+	packed, err := f.int8(ctx, o.Runtime, o.Int8.Pictures)
+	if err != nil {
+		return nil, err
+	}
+	if o.Int8.Accept != nil {
+		if err := o.Int8.Accept(ctx, f, packed); err != nil {
+			return nil, err
+		}
+	}
+	return packed, o.replay(ctx, packed)
 }
 
 // replay computes the test pictures with what there is.
@@ -154,13 +177,18 @@ func (c *Classifier) onnx(ctx context.Context) (*ONNXFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
+	return &ONNXFile{Head: &h, data: data, tolerance: ONNXTolerance}, signONNX(data)
+}
+
+// signONNX puts its sha256 into a file that has zeros in its place.
+func signONNX(data []byte) error {
 	offset, err := onnxDigestAt(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	sum := sha256.Sum256(data) // with zeros in place of the digest
+	sum := sha256.Sum256(data)
 	hex.Encode(data[offset:offset+digestChars], sum[:])
-	return &ONNXFile{Head: &h, data: data}, nil
+	return nil
 }
 
 // layerName is the name of the head's layer, which the network does not have yet: that of an ONNX file
@@ -190,17 +218,12 @@ func (c *Classifier) ofSquares(ctx context.Context) ([]float32, error) {
 }
 
 func (h *Head) onnxMetadata() (map[string]string, error) {
-	k := len(h.Labels)
-	rows := make([][]float32, ParityPictures)
-	for i := range rows {
-		rows[i] = h.Parity[i*k : (i+1)*k]
-	}
 	out := map[string]string{
 		formatKey: format,
 		digestKey: strings.Repeat("0", digestChars),
 		inputKey:  h.feed(),
 	}
-	for key, v := range map[string]any{headKey: h, labelsKey: h.Labels, parityName: rows} {
+	for key, v := range map[string]any{headKey: h, labelsKey: h.Labels, parityName: h.rows(h.Parity)} {
 		text, err := json.Marshal(v)
 		if err != nil {
 			return nil, err
@@ -208,6 +231,11 @@ func (h *Head) onnxMetadata() (map[string]string, error) {
 		out[key] = string(text)
 	}
 	return out, nil
+}
+
+// rows are the outputs of each test picture.
+func (h *Head) rows(outputs []float32) [][]float32 {
+	return slices.Collect(slices.Chunk(outputs, len(h.Labels)))
 }
 
 // feed says in words what the file reads.
@@ -282,8 +310,16 @@ type ONNXFile struct {
 	Runtime   string   // what computed it
 	Unchecked string   // why it was not ONNX Runtime
 
-	data []byte
+	Int8 *Int8Result // nil = a file of floats
+
+	data      []byte
+	tolerance float64 // of Replay
 }
+
+// Tolerance is the largest difference at Replay and ReplayHere, as a share of the largest logit:
+// [ONNXTolerance], and more for a file of integers. Engines round numbers in the middle between two
+// integers as their own last digits have it, and the following layers make more of it.
+func (f *ONNXFile) Tolerance() float64 { return f.tolerance }
 
 // Bytes returns the size of the file.
 func (f *ONNXFile) Bytes() int { return len(f.data) }
@@ -361,7 +397,8 @@ func parseONNX(data []byte) (*ONNXFile, error) {
 	if err := h.Preset.Validate(); err != nil {
 		return nil, err
 	}
-	return &ONNXFile{Head: h, data: data}, h.checkTask()
+	f := &ONNXFile{Head: h, data: data, tolerance: ONNXTolerance}
+	return f, errors.Join(h.checkTask(), f.readInt8())
 }
 
 // onnxDigestAt returns the offset of the sha256 in the file.

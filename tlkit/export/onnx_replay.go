@@ -14,12 +14,12 @@ import (
 
 // Replay computes the test pictures in ONNX Runtime and returns the largest difference to what tlkit
 // computed when the file was written, as a share of the largest logit. Above [ONNXTolerance] the error
-// is ErrParity. Of real values whose mean is far above their standard deviation, as in 101300 ± 50 Pa,
+// is ErrParity; a file of integers has a [ONNXFile.Tolerance] of its own. Of real values whose mean is far above their standard deviation, as in 101300 ± 50 Pa,
 // float32 holds fewer digits, and as much more is allowed.
 func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {
-	s, err := rt.Session(f.data, onnxruntime.SessionOptions{})
+	s, err := f.Session(rt)
 	if err != nil {
-		return 0, fmt.Errorf("export: %w", err)
+		return 0, err
 	}
 	defer s.Close()
 	size := f.Head.Preset.Size
@@ -89,8 +89,8 @@ func (f *ONNXFile) judge(by string, logits []float32) (float64, error) {
 	}
 	off := f.Head.off(logits)
 	f.Off, f.Runtime = &off, by
-	if allowed := ONNXTolerance + f.Head.rounding(); !(off <= allowed) {
-		return off, fmt.Errorf("export: the ONNX file in %s: %w: off by %.2g of the largest logit, allowed %.0e", by, ErrParity, off, allowed)
+	if allowed := f.tolerance + f.Head.rounding(); !(off <= allowed) {
+		return off, fmt.Errorf("export: the ONNX file in %s: %w: off by %.2g of the largest logit, allowed %.2g", by, ErrParity, off, allowed)
 	}
 	return off, nil
 }

@@ -16,7 +16,12 @@ import (
 // ExportONNX opens the head file and writes it, with its backbone, as an ONNX file: see
 // [export.Classifier.ONNX]. Where o has no Runtime, it is the one of set-up. Without one, tlkit's own
 // reader checks the file, and Unchecked of the result says why. Where o has no Card, it is that of
-// [HeadSpec.Card]. Data and Split of the spec are not used. p may be nil.
+// [HeadSpec.Card]. p may be nil.
+//
+// Where o asks for 8-bit integers without Pictures, these are training pictures of Data, by default of
+// what the head was trained on, which the folder of its run says. Both files are then scored on the
+// split that the head is measured on, and integers that are worse beyond chance are not written, unless
+// o.Force. Otherwise Data and Split of the spec are not used.
 //
 // It is an error if the file exists and is not such an export, unless o.Force, and if the file gives
 // other outputs for the built-in pictures.
@@ -33,6 +38,11 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 		}
 	}
 	why := opened.checks(ctx, &o)
+	if o.Int8 != nil && o.Int8.Pictures == nil {
+		if err := s.int8Plan(ctx, &o, place, p); err != nil {
+			return nil, err
+		}
+	}
 	p.State("writing "+file, 0, 0)
 	f, err := opened.classifier.WriteONNX(ctx, file, o)
 	if err != nil {
