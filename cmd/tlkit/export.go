@@ -257,14 +257,11 @@ func (c *command) sayExported(out exported) {
 
 // sayInt8 says what 8-bit integers cost and bring.
 func (c *command) sayInt8(r *export.Int8Result, bytes int) {
-	kept := ""
-	switch {
-	case r.Float == 1:
-		kept = ", the first in floats"
-	case r.Float > 1:
-		kept = fmt.Sprintf(", the first %d in floats", r.Float)
+	kept := "the head"
+	if r.First > 0 {
+		kept = fmt.Sprintf("the first %d and the head", r.First)
 	}
-	c.say("int8    %d layers%s; ranges by %s, chosen on %d training pictures", r.Layers, kept, r.Method, r.Pictures)
+	c.say("int8    %d layers, %s in floats; ranges by %s, chosen on %d training pictures", r.Layers, kept, r.Method, r.Pictures)
 	c.say("        %-8s %s on %s, %s, %.1f ms a picture here", "floats", r.FloatScore, r.Split, bytesOf(int64(r.FloatBytes)), 1e3*r.FloatTime)
 	c.say("        %-8s %s on %s, %s, %.1f ms; %s", "integers", r.Score, r.Split, bytesOf(int64(bytes)), 1e3*r.Time, r.Gain.Describe(r.Score.Metric))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -138,6 +139,36 @@ func TestExportAndVerify(t *testing.T) {
 	}
 	if _, errs := do(1, "verify", "shapes.onnx", "resnet18"); !strings.Contains(errs, "resnet18") {
 		t.Errorf("a network beside a file: %s", errs)
+	}
+
+	out, _ = do(0, "export", "shapes", "--onnx", "small.onnx", "--int8")
+	for _, word := range []string{"int8    53 layers", "and the head in floats", "chosen on", "floats   accuracy", "integers accuracy", "gain ", "ms a picture here"} {
+		if !strings.Contains(out, word) {
+			t.Errorf("no %q in\n%s", word, out)
+		}
+	}
+	text, _ = do(0, "verify", "small.onnx", "--json")
+	if v := one[verification](t, text); len(v.Models) != 2 || !(v.Models[0].Allowed >= 0.05) || *v.Models[0].Relative > 1e-4 || !v.OK {
+		t.Errorf("%s", text)
+	}
+	head, err := os.ReadFile("shapes.head.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := filepath.Join(t.TempDir(), "alone.head.safetensors")
+	testpictures.Write(t, alone, head)
+	if err := os.Rename(".tlkit", "elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := do(1, "export", alone, "--onnx", "alone.onnx", "--int8"); !strings.Contains(errs, "--data DIR") {
+		t.Errorf("a head file alone: %s", errs)
+	}
+	do(0, "export", alone, "--onnx", "alone.onnx", "--int8", "--data", folder)
+	if err := os.Rename("elsewhere", ".tlkit"); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := do(1, "export", "shapes", "--int8"); !strings.Contains(errs, "--int8 --onnx FILE") {
+		t.Errorf("--int8 alone: %s", errs)
 	}
 
 	// A machine with nothing but the weights: tlkit's own reader checks alone, and says so.

@@ -28,6 +28,7 @@ type verdict struct {
 	Problem  string            `json:"problem,omitempty"`
 	By       map[string]string `json:"by"`                // the referee
 	Runtime  string            `json:"runtime,omitempty"` // what computed an exported file
+	Allowed  float64           `json:"allowed,omitempty"` // of a file of 8-bit integers, which engines round differently
 }
 
 // verification is the result of tlkit verify.
@@ -53,7 +54,8 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest v
 
 A FILE.onnx that tlkit export wrote is checked against its sha256, and must compute what tlkit
 computed for three test pictures when the file was written, to 1e-4 of the largest value: in
-ONNX Runtime, where that is there, and as tlkit itself reads the file.`,
+ONNX Runtime, where that is there, and as tlkit itself reads the file. Of 8-bit integers, engines round some differently; how much that may
+make is in the file.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			replay := c.replay
 			if slices.ContainsFunc(args, isONNX) {
@@ -121,9 +123,13 @@ func (c *command) replayExports(ctx context.Context, files []string, weights str
 				v.Problem = err.Error()
 			}
 			out.add(v)
-			out.Models[len(out.Models)-1].Runtime = w.name
+			row := &out.Models[len(out.Models)-1]
+			row.Runtime = w.name
 			if f == nil { // it was not even read
 				break
+			}
+			if f.Int8 != nil {
+				row.Allowed = f.Tolerance()
 			}
 			err = nil
 		}
@@ -224,9 +230,9 @@ func (v *verification) add(one zoo.Verdict) {
 }
 
 func (c *command) table(v verification) {
-	width := 8
+	names, width := 24, 8
 	for _, m := range v.Models {
-		width = max(width, len(m.Runtime))
+		names, width = max(names, len(m.Model)), max(width, len(m.Runtime))
 	}
 	for _, m := range v.Models {
 		state := "ok"
@@ -245,7 +251,10 @@ func (c *command) table(v verification) {
 		if m.Runtime != "" {
 			by = m.Runtime
 		}
-		c.say("%-24s %-*s %s  %s", m.Model, width, by, relative, state)
+		if m.Allowed > 0 && m.OK {
+			state += fmt.Sprintf(", of 8-bit integers up to %.1e", m.Allowed)
+		}
+		c.say("%-*s %-*s %s  %s", names, m.Model, width, by, relative, state)
 	}
 	if v.Exports > 0 {
 		what := "1 exported file"

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/formulanet"
+	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/internal/testruntime"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -101,10 +102,38 @@ func TestONNXOfEachFamily(t *testing.T) {
 				t.Error(err)
 			}
 			t.Logf("off by %.1e in ONNX Runtime, %.1e in our own reader", in, here)
+			packed, err := f.int8(t.Context(), rt, someSquares(f.Head.Preset.Size, 16))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in, err := packed.Replay(rt); err != nil || in > 1e-3 {
+				t.Errorf("integers in ONNX Runtime are off by %v, %v", in, err)
+			}
+			here, err = packed.ReplayHere(t.Context(), e)
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("integers: %+v, allowed %.2f, off by %.2f in our own reader, %d bytes", packed.Int8, packed.Tolerance(), here, packed.Bytes())
+			// Such weights make features that hardly differ between pictures.
+			if d := packed.Int8.Difference; !(d < 0.6) || packed.Bytes() > f.Bytes()*3/5 {
+				t.Errorf("integers differ by %.2f, in %d bytes instead of %d", d, packed.Bytes(), f.Bytes())
+			}
 		})
 		seen++
 	}
 	if seen < 6 {
 		t.Errorf("%d families, want at least 6", seen)
 	}
+}
+
+// someSquares are pictures as an ONNX file reads them: smooth, and each of other colours.
+func someSquares(size, n int) (pictures [][]uint8) {
+	for k := range n {
+		p := golden.Picture(size, size, k)
+		for i := range p {
+			p[i] = uint8((int(p[i])*(k+3) + 40*k*(i%3)) / (k + 5) % 256)
+		}
+		pictures = append(pictures, p)
+	}
+	return pictures
 }

@@ -30,7 +30,7 @@ type Int8 struct {
 type Int8Result struct {
 	Method   quantise.Method `json:"method"`       // of finding the ranges
 	Layers   int             `json:"layers"`       // convolutions and matrices
-	Float    int             `json:"float_layers"` // so many of them, the first ones, stayed in floats
+	First    int             `json:"float_layers"` // so many of them, the first ones, stayed in floats, and the head
 	Pictures int             `json:"pictures"`     // training pictures by which that was decided
 	// Difference is the typical difference of logits to the network in floats, as a share of the
 	// typical logit, on half of these pictures.
@@ -168,14 +168,15 @@ type chooser struct {
 }
 
 // choose finds the method with the least difference, and then how many of the first layers stay in
-// floats: the fewest that come within a quarter of the least difference.
+// floats: the fewest that come within a quarter of the least difference. The head always does: it is
+// small.
 func (c *chooser) choose(ctx context.Context) (err error) {
 	if c.want, err = c.float.Logits(ctx, c.runtime, c.judges); err != nil {
 		return err
 	}
 	c.best.Difference = math.Inf(1)
 	for _, m := range quantise.Methods() {
-		d, err := c.try(ctx, quantise.Options{Method: m})
+		d, err := c.try(ctx, quantise.Options{Method: m, Last: 1})
 		if err != nil {
 			return err
 		}
@@ -189,14 +190,14 @@ func (c *chooser) choose(ctx context.Context) (err error) {
 		if _, done := tried[k]; done {
 			continue
 		}
-		if tried[k], err = c.try(ctx, quantise.Options{Method: c.best.Method, Float: k}); err != nil {
+		if tried[k], err = c.try(ctx, quantise.Options{Method: c.best.Method, First: k, Last: 1}); err != nil {
 			return err
 		}
 		least = min(least, tried[k])
 	}
 	for _, k := range []int{0, layers / 12, layers / 6} {
 		if tried[k] <= 1.25*least {
-			c.best.Float, c.best.Difference = k, tried[k]
+			c.best.First, c.best.Difference = k, tried[k]
 			break
 		}
 	}
@@ -253,7 +254,7 @@ func (h *Head) telling(row []float32) []float64 {
 // written returns the file of the choice, with the outputs that it gives for the test pictures.
 func (c *chooser) written(ctx context.Context) (*ONNXFile, error) {
 	h := *c.float.Head
-	o := quantise.Options{Method: c.best.Method, Float: c.best.Float}
+	o := quantise.Options{Method: c.best.Method, First: c.best.First, Last: 1}
 	data, err := c.network.Int8(o)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)

@@ -62,13 +62,14 @@ type Layer struct {
 // Options are the options of [Network.Int8].
 type Options struct {
 	Method Method // "" = MinMax
-	// Float is how many of the first layers stay in floats. They are few and fast, and errors that begin
-	// there go through the whole network.
+	// First and Last are how many of the first and the last layers stay in floats. Errors that begin in
+	// the first layers go through the whole network. A head, which is the last layer, may live on
+	// features that are much smaller than others, and one scale serves them all.
 	//
 	// Layers in the middle cannot be left: ONNX Runtime quantises a float layer between integers by
 	// itself, with one scale for all channels, which ruins depthwise convolutions.
-	Float    int
-	Metadata map[string]string // replaces that of the file; nil = it stays
+	First, Last int
+	Metadata    map[string]string // replaces that of the file; nil = it stays
 }
 
 // Read reads a file that package write has written. It keeps parts of data.
@@ -108,7 +109,7 @@ func Read(data []byte) (*Network, error) {
 	if len(n.Layers()) == 0 {
 		return nil, errors.New("quantise: no convolution and no matrix of weights to quantise")
 	}
-	n.watched = n.plan(0).order
+	n.watched = n.plan(0, 0).order
 	return n, nil
 }
 
@@ -196,8 +197,8 @@ type plan struct {
 	order  []string
 }
 
-// plan decides it, with some layers left in floats.
-func (n *Network) plan(float int) *plan {
+// plan decides it, with some of the first and the last layers left in floats.
+func (n *Network) plan(first, last int) *plan {
 	p := &plan{nodes: map[*node]bool{}, values: map[string]bool{}, skip: map[*node]bool{}, final: map[string]string{}}
 	mark := func(name string) {
 		if !p.values[name] {
@@ -205,11 +206,14 @@ func (n *Network) plan(float int) *plan {
 			p.order = append(p.order, name)
 		}
 	}
-	layers := 0
+	last, seen := len(n.Layers())-last, 0
 	for _, o := range n.file.nodes {
-		switch weighted := n.weighted(o); {
-		case weighted && layers < float:
-			layers++
+		weighted := n.weighted(o)
+		if weighted {
+			seen++
+		}
+		switch {
+		case weighted && (seen <= first || seen > last):
 		case weighted:
 			p.layers++
 			p.nodes[o] = true
@@ -279,10 +283,10 @@ func (n *Network) Int8(o Options) ([]byte, error) {
 	if len(n.seen) == 0 {
 		return nil, errors.New("quantise: nothing was observed: run Probe on pictures, and call Observe")
 	}
-	p := n.plan(o.Float)
+	p := n.plan(o.First, o.Last)
 	w := &writer{Network: n, plan: p, options: o, scales: map[string]affine{}, made: map[string]bool{}}
 	if p.layers == 0 {
-		return nil, advice.New(fmt.Errorf("quantise: %d of %d layers are to stay in floats", o.Float, len(n.Layers())), "leave some to quantise")
+		return nil, advice.New(fmt.Errorf("quantise: %d of %d layers are to stay in floats", o.First+o.Last, len(n.Layers())), "leave some to quantise")
 	}
 	return w.file(), nil
 }
@@ -392,7 +396,7 @@ func (w *writer) affine(name string) affine {
 		return a
 	}
 	var a affine
-	if o := w.maker[name]; o != nil && passes[o.op] {
+	if o := w.maker[name]; o != nil && w.plan.nodes[o] && passes[o.op] {
 		a = w.affine(o.in[0])
 	} else {
 		low, high := w.seen[name].bounds(w.options.Method)

@@ -129,9 +129,9 @@ func TestInt8(t *testing.T) {
 	want := run(t, file, nil, picture(100))[0]
 	scale := float64(slices.Max(want) - slices.Min(want))
 	for _, m := range Methods() {
-		for _, float := range []int{0, 1, 3} {
+		for _, float := range [][2]int{{0, 0}, {1, 0}, {3, 1}} {
 			t.Run(fmt.Sprint(m, float), func(t *testing.T) {
-				packed, err := n.Int8(Options{Method: m, Float: float, Metadata: map[string]string{"a": "b"}})
+				packed, err := n.Int8(Options{Method: m, First: float[0], Last: float[1], Metadata: map[string]string{"a": "b"}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +144,7 @@ func TestInt8(t *testing.T) {
 				if slices.Equal(got, want) {
 					t.Error("exactly the floats: nothing is quantised")
 				}
-				checkFile(t, packed, len(n.Layers())-float)
+				checkFile(t, packed, len(n.Layers())-float[0]-float[1])
 				path := filepath.Join(t.TempDir(), "a.onnx")
 				testpictures.Write(t, path, packed)
 				if _, err := onnx.Open(onnx.Ref{File: path}); err != nil {
@@ -287,7 +287,7 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)
 		}
 	}
-	if _, err := n.Int8(Options{Float: len(n.Layers())}); err == nil || !strings.Contains(err.Error(), "stay in floats") {
+	if _, err := n.Int8(Options{First: 3, Last: len(n.Layers()) - 3}); err == nil || !strings.Contains(err.Error(), "stay in floats") {
 		t.Errorf("nothing left: %v", err)
 	}
 	if err := n.Observe(nil); err == nil {
