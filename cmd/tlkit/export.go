@@ -117,11 +117,11 @@ folder of the training run; without that folder the card says what it lacks.`,
 			return advice.New(fmt.Errorf("export: %d heads named, want one", len(args)), "%s", fix)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.file == "" && f.dir == "" && f.page == "" && f.cards == nil {
-				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --page DIR, or --card FILE.html", invoke.Quote(args[0]))
-			}
 			if f.int8 && f.file == "" {
 				return advice.New(errors.New("export: --int8 without a file"), "tlkit export %s --int8 --onnx FILE", invoke.Quote(args[0]))
+			}
+			if f.file == "" && f.dir == "" && f.page == "" && f.cards == nil {
+				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --page DIR, or --card FILE.html", invoke.Quote(args[0]))
 			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)

@@ -29,9 +29,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// ONNXTolerance is the largest difference of an ONNX file's logits on its test pictures, as a share
+// onnxTolerance is the largest difference of an ONNX file's logits on its test pictures, as a share
 // of the largest logit.
-const ONNXTolerance = 1e-4
+const onnxTolerance = 1e-4
 
 // The keys of an ONNX file's metadata beside those of a head file.
 const (
@@ -177,7 +177,7 @@ func (c *Classifier) onnx(ctx context.Context) (*ONNXFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	return &ONNXFile{Head: &h, data: data, tolerance: ONNXTolerance}, signONNX(data)
+	return &ONNXFile{Head: &h, data: data, tolerance: onnxTolerance}, signONNX(data)
 }
 
 // signONNX puts its sha256 into a file that has zeros in its place.
@@ -317,7 +317,7 @@ type ONNXFile struct {
 }
 
 // Tolerance is the largest difference at Replay and ReplayHere, as a share of the largest logit:
-// [ONNXTolerance], and more for a file of integers. Engines round numbers in the middle between two
+// 1e-4, and more for a file of integers. Engines round numbers in the middle between two
 // integers as their own last digits have it, and the following layers make more of it.
 func (f *ONNXFile) Tolerance() float64 { return f.tolerance }
 
@@ -397,7 +397,7 @@ func parseONNX(data []byte) (*ONNXFile, error) {
 	if err := h.Preset.Validate(); err != nil {
 		return nil, err
 	}
-	f := &ONNXFile{Head: h, data: data, tolerance: ONNXTolerance}
+	f := &ONNXFile{Head: h, data: data, tolerance: onnxTolerance}
 	return f, errors.Join(h.checkTask(), f.readInt8())
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Replay computes the test pictures in ONNX Runtime and returns the largest difference to what tlkit
-// computed when the file was written, as a share of the largest logit. Above [ONNXTolerance] the error
+// computed when the file was written, as a share of the largest logit. Above 1e-4 the error
 // is ErrParity; a file of integers has a [ONNXFile.Tolerance] of its own. Of real values whose mean is far above their standard deviation, as in 101300 ± 50 Pa,
 // float32 holds fewer digits, and as much more is allowed.
 func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {

@@ -307,7 +307,7 @@ func TestONNXOfValuesFarFromZero(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Head.Parity[0] = math.Nextafter32(f.Head.Parity[0], 2e6)
-	if off, err := f.Replay(rt); err != nil || off < ONNXTolerance {
+	if off, err := f.Replay(rt); err != nil || off < onnxTolerance {
 		t.Errorf("the last digit of a value: off by %v, %v", off, err)
 	}
 	f.Head.Parity[0] += 2
@@ -355,7 +355,7 @@ func TestONNXReferee(t *testing.T) {
 		t.Fatal(len(got), err)
 	}
 	for file, g := range got {
-		if !(g.Off < ONNXTolerance) || fmt.Sprint(g.Labels) != fmt.Sprint(want[file]) {
+		if !(g.Off < onnxTolerance) || fmt.Sprint(g.Labels) != fmt.Sprint(want[file]) {
 			t.Errorf("%s: off by %v, labels %q", file, g.Off, g.Labels)
 		}
 	}

@@ -85,7 +85,7 @@ type PageFolder struct {
 // network then. It is not written if the network is larger than 256 MB.
 //
 // A page prepares pictures as [transforms.Preset.Square] does. When it is opened, it computes the test
-// pictures, and gives no answers if its logits differ from tlkit's by more than [ONNXTolerance] of the
+// pictures, and gives no answers if its logits differ from tlkit's by more than 1e-4 of the
 // largest, or one byte of a prepared picture differs. It says how far JPEG files are read differently.
 //
 // New folders, and folders with other files, are treated as by [Classifier.WriteTorch].
@@ -250,7 +250,7 @@ func (p *page) about() (*pageAbout, error) {
 	a := &pageAbout{
 		Task: h.Task, Labels: h.Labels, Thresholds: h.Thresholds, Scales: h.Scales, Threshold: pageThreshold,
 		Preset: presetOfPage(h.Preset),
-		Parity: h.Parity, Allowed: ONNXTolerance + h.rounding(),
+		Parity: h.Parity, Allowed: onnxTolerance + h.rounding(),
 		Model: fileInPage(pageModel, p.model.data), WASM: fileInPage(webWASM, p.runtime.wasm),
 	}
 	if a.Task == "" {
