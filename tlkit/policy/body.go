@@ -109,11 +109,14 @@ func (b body) events(frames []Frame) (all []target) {
 }
 
 // learnNothing learns the opening of fingers that have shut on nothing: less than half of what is
-// usually felt while they are shut, because demonstrations mostly show what works.
+// usually felt while they are shut, because demonstrations mostly show what works. Where they are
+// never shut, as in a task that ends when they shut, it is next to the lower limit.
 func (b *body) learnNothing(frames []Frame) {
 	if b.opening < 0 || b.shut < 0 {
 		return
 	}
+	d := b.spec.State[b.opening]
+	b.nothing = d.Min + 0.05*(d.Max-d.Min)
 	var felt []float64
 	for i, f := range frames {
 		if b.isShut(f.State) && i > 0 && b.isShut(frames[i-1].State) {

@@ -290,6 +290,22 @@ func TestShutOnNothing(t *testing.T) {
 	}
 }
 
+// A task that ends when the fingers shut shows no shut fingers: those that shut on nothing are known all
+// the same.
+func TestNothingWithoutShutFingers(t *testing.T) {
+	d := shown(t, 6, 2)
+	d.Frames = slices.DeleteFunc(d.Frames, func(f Frame) bool { return f.State[2] > 0.5 })
+	w, err := FitWaypoint(t.Context(), d, WaypointOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for opening, empty := range map[float32]bool{0: true, 0.4: false} {
+		if got := w.body.empty([]float32{0.5, 0.5, 1, opening}); got != empty {
+			t.Errorf("an opening of %v is nothing: %v", opening, got)
+		}
+	}
+}
+
 // The controller stays within the limits, and toggles where it should.
 func TestDrive(t *testing.T) {
 	b, err := newBody(arm())

@@ -56,7 +56,6 @@ type Moment struct {
 type Try struct {
 	Task     string    `json:"task"`
 	Episodes []Episode `json:"episodes"` // in the order of Job.Scenes
-	Seconds  float64   `json:"-"`
 }
 
 // Episode is how one scene ended.
