@@ -116,7 +116,7 @@ func TestExportOnAnExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Off == nil || !(*f.Off < export.ONNXTolerance) {
+	if f.Off == nil || !(*f.Off < 1e-4) {
 		t.Errorf("off by %v, %s", f.Off, f.Unchecked)
 	}
 }

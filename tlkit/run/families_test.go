@@ -276,7 +276,7 @@ func compareOutputs(t *testing.T, where string, got, want [][]float64) string {
 		}
 	}
 	off /= largest
-	if same != len(want) || !(off <= export.ONNXTolerance) {
+	if same != len(want) || !(off <= 1e-4) {
 		t.Errorf("%s: %d of %d labels equal, logits off by %.1e of the largest", where, same, len(want), off)
 	}
 	return fmt.Sprintf("%d of %d | %.1e", same, len(want), off)
