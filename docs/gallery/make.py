@@ -93,11 +93,30 @@ def head_file():
     return canvas
 
 
+def differences():
+    """Notebook 14 draws nothing of its own: its table of differences."""
+    table = next(t for t, _ in outputs("14") if t.startswith("Runtime")).splitlines()
+    canvas = Image.new("RGB", (320, 220), "white")
+    draw = ImageDraw.Draw(canvas)
+    big, normal = ImageFont.load_default(17), ImageFont.load_default(13)
+    draw.text((14, 14), "One head, five runtimes", INK, big)
+    y = 56
+    for line in table:
+        cells = [cell for cell in line.split("  ") if cell.strip()]
+        ink = GREY if line is table[0] else INK
+        draw.text((14, y), cells[0].strip(), ink, normal)
+        for x, cell in zip((210, 306), cells[1:]):
+            draw.text((x, y), cell.strip(), ink, normal, anchor="ra")
+        y += 27
+    return canvas
+
+
 for number, (begins, part) in PARTS.items():
     thumbnail = Image.new("RGB", (320, 220), "white")
     onto(thumbnail, stored(number, begins).crop(part), (0, 0, 320, 220))
     save(thumbnail, number + ".png", 40_000)
 save(head_file(), "04.png", 40_000)
+save(differences(), "14.png", 40_000)
 
 # The first picture of the README: what the network sees, and how the head learns it.
 first = Image.new("RGB", (1240, 376), "white")
