@@ -469,19 +469,20 @@ func (b *serving) soak(ctx context.Context) error {
 	}
 	work.Wait()
 	seconds := time.Since(start).Seconds()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	held, err := memory()
 	if err != nil {
 		return err
 	}
-	b.add(Figure{Name: fmt.Sprintf("serve, soak of %d requests, 16 clients", total), Model: b.model, Ours: float64(t.answers.Load()) / seconds, Unit: picturesPerSecond,
+	sent := t.answers.Load() + t.faults.Load() // fewer than asked for after an interrupt
+	b.add(Figure{Name: fmt.Sprintf("serve, soak of %d requests, 16 clients", sent), Model: b.model, Ours: float64(t.answers.Load()) / seconds, Unit: picturesPerSecond,
 		Note: fmt.Sprintf("%d answers, %d wrong, %d lost; %d faults, %d with another status than theirs; %.0f s", t.answers.Load(), t.wrong.Load(), t.lost.Load(), t.faults.Load(), t.misjudged.Load(), seconds)})
 	b.add(Figure{Name: "serve, soak, memory after a tenth of it", Model: b.model, Ours: held[0], Unit: "MiB"})
 	b.add(Figure{Name: "serve, soak, memory at the end", Model: b.model, Ours: held[1], Unit: "MiB", Note: fmt.Sprintf("largest %.0f MiB", held[2])})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if bad := t.wrong.Load() + t.lost.Load() + t.misjudged.Load(); bad > 0 {
-		return fmt.Errorf("%d of %d requests went wrong; the first: %s", bad, total, t.first.Load())
+		return fmt.Errorf("%d of %d requests went wrong; the first: %s", bad, sent, t.first.Load())
 	}
 	return nil
 }
@@ -490,6 +491,8 @@ func (b *serving) soak(ctx context.Context) error {
 func (b *serving) good(ctx context.Context, i int, t *tally) {
 	status, body, err := b.server.ask(ctx, b.forms[i])
 	switch {
+	case ctx.Err() != nil:
+		return
 	case err != nil:
 		t.blame(&t.lost, "%v", err)
 	case status != http.StatusOK:
@@ -507,7 +510,7 @@ func (b *serving) watchMemory(ctx context.Context, done *atomic.Int64) func() ([
 	var failed error
 	look := func() float64 {
 		v, err := b.server.resident(ctx)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			failed = err
 		}
 		held[2] = max(held[2], v)
@@ -521,7 +524,11 @@ func (b *serving) watchMemory(ctx context.Context, done *atomic.Int64) func() ([
 			case <-stop:
 				return
 			case <-time.After(500 * time.Millisecond):
-				if v := look(); held[0] == 0 && done.Load() >= int64(b.Requests/10) {
+				v := look()
+				if v > 0 {
+					held[1] = v
+				}
+				if held[0] == 0 && done.Load() >= int64(b.Requests/10) {
 					held[0] = v
 				}
 			}
@@ -530,7 +537,9 @@ func (b *serving) watchMemory(ctx context.Context, done *atomic.Int64) func() ([
 	return func() ([3]float64, error) {
 		close(stop)
 		<-ended
-		held[1] = look()
+		if v := look(); v > 0 {
+			held[1] = v
+		}
 		if held[0] == 0 {
 			held[0] = held[1]
 		}

@@ -21,7 +21,7 @@ func (b *serving) fault(ctx context.Context, i int, t *tally) {
 	const jpeg = "image/jpeg"
 	asked := func(want int, f form) {
 		status, body, err := b.server.ask(ctx, f)
-		if err != nil || status != want {
+		if ctx.Err() == nil && (err != nil || status != want) {
 			t.blame(&t.misjudged, "status %d, want %d: %.200s %v", status, want, body, err)
 		}
 	}

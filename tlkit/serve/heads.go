@@ -301,6 +301,7 @@ func (s *Server) replay(ctx context.Context) ready {
 		now[i] = h.now
 	}
 	s.mu.RUnlock()
+	ctx = context.WithoutCancel(ctx) // a probe that leaves must not make the server unready for others
 	r := ready{Ready: len(all) > 0, Heads: []readyHead{}}
 	for i, h := range all {
 		one := readyHead{Name: h.name}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -187,6 +188,12 @@ func TestReady(t *testing.T) {
 	status, text := get(t, s.url+"/readyz")
 	if r := decoded[ready](t, text); status != 200 || !r.Ready || len(r.Heads) != 1 || !(r.Heads[0].Parity < 1e-5) {
 		t.Errorf("%d %s", status, text)
+	}
+	s.ready.when = time.Time{}
+	gone, leave := context.WithCancel(t.Context())
+	leave() // a probe that does not wait
+	if r := s.replay(gone); !r.Ready {
+		t.Errorf("after a probe that left: %+v", r)
 	}
 	h := s.heads[0].now.classifier.Head
 	for i := range h.Linear.Weight { // memory goes bad

@@ -42,7 +42,7 @@ func (b *body) readAll(r io.Reader, most int64) error {
 				step = min(step, b.said+1) // and the byte that is not there
 			}
 			if !b.from.TryAcquire(step) {
-				return unavailable("the requests that are here take all the memory there is for them")
+				return errNoMemory()
 			}
 			b.taken += step
 			b.data = append(make([]byte, 0, int64(cap(b.data))+step), b.data...)
@@ -59,6 +59,10 @@ func (b *body) readAll(r io.Reader, most int64) error {
 			return err
 		}
 	}
+}
+
+func errNoMemory() error {
+	return unavailable("the requests that are here take all the memory there is for them")
 }
 
 // withRoom adds what base64, JSON and forms add to a picture.
@@ -181,6 +185,12 @@ func (s *Server) readJSON(b *body, r *http.Request) error {
 	if len(b.data) == 0 {
 		return badRequest("no picture: the body is empty")
 	}
+	// The text and what it decodes to, for a moment.
+	more := 2 * int64(len(b.data))
+	if !b.from.TryAcquire(more) {
+		return errNoMemory()
+	}
+	b.taken += more
 	var in struct {
 		Picture *string `json:"picture"`
 	}
@@ -202,7 +212,7 @@ func (s *Server) readJSON(b *body, r *http.Request) error {
 	if int64(len(data)) > s.limits.Bytes {
 		return problemf(http.StatusRequestEntityTooLarge, "the picture is larger than %d bytes", s.limits.Bytes)
 	}
-	b.data = data // smaller than the text, whose memory it is counted as
+	b.data = data
 	return nil
 }
 

@@ -102,7 +102,7 @@ func (l Limits) withDefaults() Limits {
 	l.Body = cmp.Or(l.Body, 30*time.Second)
 	l.Answer = cmp.Or(l.Answer, 30*time.Second)
 	l.Waiting = cmp.Or(l.Waiting, 256)
-	l.Memory = max(cmp.Or(l.Memory, 512<<20), l.Bytes)
+	l.Memory = max(cmp.Or(l.Memory, 512<<20), 4*withRoom(l.Bytes)) // room for one, as JSON
 	return l
 }
 
