@@ -11,6 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -21,6 +22,7 @@ type exported struct {
 	*exportedONNX
 	Torch *exportedTorch `json:"torch,omitempty"`
 	Page  *exportedPage  `json:"page,omitempty"`
+	Go    *exportedGo    `json:"go,omitempty"`
 	Cards []string       `json:"cards"` // the model cards that were written
 }
 
@@ -53,9 +55,21 @@ type exportedPage struct {
 	Off    *float64 `json:"off"`    // as for an ONNX file
 }
 
+type exportedGo struct {
+	Dir     string `json:"dir"`
+	Program string `json:"program"` // its name: what go build makes
+	Bytes   int64  `json:"bytes"`   // of head and network
+	// Of the program as it was built here without cgo; absent if it was not.
+	Binary    int64   `json:"binary,omitempty"` // bytes
+	Opening   float64 `json:"opening_seconds,omitempty"`
+	Picture   float64 `json:"picture_seconds,omitempty"`
+	Unchecked string  `json:"unchecked,omitempty"` // why it was not built
+}
+
 // exportFlags are what to write, and where.
 type exportFlags struct {
 	file, dir, page string
+	program         string // the folder for Go
 	cards           []string
 	int8            bool
 	force           bool
@@ -65,8 +79,8 @@ type exportFlags struct {
 func (c *command) export() *cobra.Command {
 	f := exportFlags{}
 	cmd := &cobra.Command{
-		Use:   "export HEAD --onnx FILE | --torch DIR | --page DIR | --card FILE",
-		Short: "Write a trained head and its backbone for other programs: as one ONNX file, for PyTorch, or as a page, with a model card",
+		Use:   "export HEAD --onnx FILE | --torch DIR | --page DIR | --go DIR | --card FILE",
+		Short: "Write a trained head and its backbone for other programs: as one ONNX file, for PyTorch, as a page, or as a Go program",
 		Long: `Write a head file and its backbone for other programs. HEAD may also be the folder or the
 name of a run.
 
@@ -94,6 +108,11 @@ such as python3 -m http.server. Nothing is loaded from elsewhere. Opened, the pa
 test pictures, and gives no answers if it does not compute what tlkit computed. ONNX Runtime for
 browsers, 33 MB, is downloaded once.
 
+--go DIR is a Go module with head and network inside, a program that predicts the pictures that
+its arguments name. It needs no cgo, so go build makes one static file for any system that Go
+knows. It is built here, and must predict what tlkit predicts. Its plain Go is slow: about half
+a second a picture for a small network.
+
 With each comes a model card, as Markdown with the metadata of Hugging Face's hub, and as one
 HTML page: what the head predicts and how well, with intervals, data, network and licences, how
 it was trained and what did not pay, and what it must not be used for. Beside my.onnx it is
@@ -105,6 +124,7 @@ folder of the training run; without that folder the card says what it lacks.`,
   tlkit export my.head.safetensors --onnx small.onnx --int8
   tlkit export my.head.safetensors --torch my_torch
   tlkit export my.head.safetensors --page my_page
+  tlkit export my.head.safetensors --go my_go
   tlkit export my.head.safetensors --card my.html`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -120,8 +140,8 @@ folder of the training run; without that folder the card says what it lacks.`,
 			if f.int8 && f.file == "" {
 				return advice.New(errors.New("export: --int8 without a file"), "tlkit export %s --int8 --onnx FILE", invoke.Quote(args[0]))
 			}
-			if f.file == "" && f.dir == "" && f.page == "" && f.cards == nil {
-				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, or --page DIR, or --card FILE.html", invoke.Quote(args[0]))
+			if f.file == "" && f.dir == "" && f.page == "" && f.program == "" && f.cards == nil {
+				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, --page DIR, --go DIR, --card FILE.html", invoke.Quote(args[0]))
 			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)
@@ -132,6 +152,7 @@ folder of the training run; without that folder the card says what it lacks.`,
 	cmd.Flags().StringVar(&f.spec.Data, "data", "", "with --int8: the pictures that the head was trained on (default: those of its run)")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
 	cmd.Flags().StringVar(&f.page, "page", "", "the folder to write a page for browsers into, such as my_page")
+	cmd.Flags().StringVar(&f.program, "go", "", "the folder to write for Go, such as my_go")
 	cmd.Flags().StringArrayVar(&f.cards, "card", nil, "the model card to write, such as my.md or my.html; may be repeated")
 	forceFlag(cmd, &f.force)
 	cmd.Flags().StringVar(&f.spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
@@ -147,7 +168,7 @@ func (c *command) write(cmd *cobra.Command, f exportFlags) error {
 			return err
 		}
 	}
-	if f.dir != "" || f.file != "" || f.page != "" {
+	if f.dir != "" || f.file != "" || f.page != "" || f.program != "" {
 		if err := c.writeOpened(cmd, f, &out); err != nil {
 			return err
 		}
@@ -189,6 +210,23 @@ func (c *command) writeOpened(cmd *cobra.Command, f exportFlags, out *exported) 
 			return err
 		}
 		out.Cards = append(out.Cards, filepath.Join(f.dir, "README.md"), filepath.Join(f.dir, "card.html"))
+	}
+	if f.program != "" {
+		module, err := kernelspec.FindModule(here.Folder)
+		if err != nil {
+			return err
+		}
+		err = writing(func(p *progress) error {
+			g, err := spec.ExportGo(cmd.Context(), f.program, export.GoOptions{Force: f.force, Root: module.Root, Version: module.Version}, c.place(), p)
+			if err == nil {
+				out.Go = &exportedGo{f.program, g.Program, g.Bytes, g.Binary, g.Opening.Seconds(), g.PerPicture.Seconds(), g.Unchecked}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		out.Cards = append(out.Cards, filepath.Join(f.program, "README.md"), filepath.Join(f.program, "card.html"))
 	}
 	if f.file != "" {
 		err := writing(func(p *progress) error {
@@ -235,6 +273,14 @@ func (c *command) sayExported(out exported) {
 			c.say("page    open %s, or serve the folder: python3 -m http.server -d %s", invoke.Quote(filepath.Join(p.Dir, p.Single)), invoke.Quote(p.Dir))
 		} else {
 			c.say("page    serve the folder: python3 -m http.server -d %s", invoke.Quote(p.Dir))
+		}
+	}
+	if g := out.Go; g != nil {
+		c.say("%s  %s; in it: CGO_ENABLED=0 go build", g.Dir, bytesOf(g.Bytes))
+		if g.Unchecked != "" {
+			c.say("not built here: %s", words.Plain(g.Unchecked))
+		} else {
+			c.say("program %s, without cgo; opens in %.1f s, then %.2f s a picture, in plain Go", bytesOf(g.Binary), g.Opening, g.Picture)
 		}
 	}
 	defer c.say("card    %s", words.Plain(strings.Join(out.Cards, ", ")))

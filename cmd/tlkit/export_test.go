@@ -89,6 +89,9 @@ func TestExportAndVerify(t *testing.T) {
 			}
 		}
 	}
+	if text, _ = do(0, "export", "shapes", "--go", "program", "--json"); !strings.Contains(text, `"picture_seconds"`) || strings.Contains(text, "unchecked") {
+		t.Errorf("%s", text)
+	}
 	if _, errs := do(1, "export", "shapes", "--card", "shapes.head.safetensors"); !strings.Contains(errs, ".html") {
 		t.Errorf("a card over the head: %s", errs)
 	}

@@ -42,8 +42,11 @@ func Logits(net *zoo.Net, e *engine.Engine) (Backbone, error) {
 func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 	s := newSource(net, e, out, width)
 	usual := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
-	if strings.Contains(e.Name, "cuda") {
+	switch {
+	case strings.Contains(e.Name, "cuda"):
 		usual.Batch = gpuBatch
+	case strings.HasPrefix(e.Name, "go"): // padding costs as much as pictures, and much of it runs on one core
+		usual.Batch, usual.Side = 1, e.Threads
 	}
 	b := s.backbone(usual)
 	b.forms = &forms{

@@ -136,6 +136,27 @@ func (s HeadSpec) title(place Place) string {
 	return name
 }
 
+// ExportGo opens the head file and writes a Go program with it and its backbone inside into the folder
+// dir: see [export.Classifier.WriteGo]. Where o has no Card, it is that of [HeadSpec.Card]. Data and
+// Split of the spec are not used. p may be nil.
+func (s HeadSpec) ExportGo(ctx context.Context, dir string, o export.GoOptions, place Place, p Progress) (*export.GoFolder, error) {
+	p, shown := place.Shown(p)
+	defer shown()
+	opened, err := s.toExport(ctx, nil, place, p)
+	if err != nil {
+		return nil, err
+	}
+	if o.Card == nil {
+		if o.Card, err = s.Card(place); err != nil {
+			return nil, err
+		}
+	}
+	if o.Report == nil {
+		o.Report = func(what string) { p.State(what, 0, 0) }
+	}
+	return opened.classifier.WriteGo(ctx, dir, o)
+}
+
 // toExport opens the head, of which the files out are made.
 func (s HeadSpec) toExport(ctx context.Context, out []string, place Place, p Progress) (*openedHead, error) {
 	path, err := place.HeadPath(s.Head)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -237,6 +238,9 @@ func (f *File) Size() int64 { return f.src.bytes() }
 
 // Alone reports whether the file itself holds all its numbers, with none in other files beside it.
 func (f *File) Alone() bool { return len(f.src.files) < 2 }
+
+// Beside returns the names of the other files that hold its numbers, as slash paths from its folder.
+func (f *File) Beside() []string { return slices.Sorted(maps.Keys(f.src.known)) }
 
 // Close closes the file. Its tensors cannot be read afterwards.
 func (f *File) Close() error {

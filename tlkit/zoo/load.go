@@ -254,6 +254,17 @@ func Sum(ctx context.Context, path string) (string, error) {
 	return withNeighbours(sum, file)
 }
 
+// Beside returns the names of the other files that hold numbers of the weights file n.Path, as slash
+// paths from its folder; most have none.
+func (n *Net) Beside() ([]string, error) {
+	file, err := weights.Open(n.Path)
+	if err != nil {
+		return nil, nil // an archive of weights, for example: see Sum
+	}
+	defer file.Close()
+	return file.Beside(), nil
+}
+
 // withNeighbours returns sum for a file that is complete in itself, and for any other a sum of it
 // and all its tensors.
 func withNeighbours(sum string, file *weights.File) (string, error) {
