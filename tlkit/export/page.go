@@ -39,8 +39,8 @@ const (
 
 var pageNames = []string{pageReadme, pageCard, pageLicences, webWASM, pageModel, pageSingle, pageIndex}
 
-// PageFiles returns the names of the files that [Classifier.WritePage] writes.
-func PageFiles() []string { return slices.Clone(pageNames) }
+// Files returns the names of the files that [Classifier.WritePage] writes.
+func (PageOptions) Files() []string { return slices.Clone(pageNames) }
 
 const (
 	pageMarker = "<!doctype html>\n<!-- written by tlkit export --page -->"

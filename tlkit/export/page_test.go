@@ -372,7 +372,7 @@ func TestPageFolder(t *testing.T) {
 	if _, err := c.WritePage(t.Context(), dir, by(false)); err != nil {
 		t.Errorf("a page over a page: %v", err)
 	}
-	for _, name := range PageFiles() {
+	for _, name := range (PageOptions{}).Files() {
 		before, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

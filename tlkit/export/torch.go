@@ -28,8 +28,8 @@ const (
 
 var torchFiles = []string{torchReadme, torchCard, torchPreprocess, torchModel}
 
-// TorchFiles returns the names of the files that [Classifier.WriteTorch] writes.
-func TorchFiles() []string { return slices.Clone(torchFiles) }
+// Files returns the names of the files that [Classifier.WriteTorch] writes.
+func (TorchOptions) Files() []string { return slices.Clone(torchFiles) }
 
 const torchKey = "tlkit.torch" // in the metadata of the model and in preprocess.json
 

@@ -59,7 +59,7 @@ func (s HeadSpec) ExportTorch(ctx context.Context, dir string, o export.TorchOpt
 	p, shown := place.Shown(p)
 	defer shown()
 	var files []string
-	for _, name := range export.TorchFiles() {
+	for _, name := range (export.TorchOptions{}).Files() {
 		files = append(files, filepath.Join(dir, name))
 	}
 	opened, err := s.toExport(ctx, files, place, p)
@@ -82,7 +82,7 @@ func (s HeadSpec) ExportPage(ctx context.Context, dir string, o export.PageOptio
 	p, shown := place.Shown(p)
 	defer shown()
 	var files []string
-	for _, name := range export.PageFiles() {
+	for _, name := range (export.PageOptions{}).Files() {
 		files = append(files, filepath.Join(dir, name))
 	}
 	opened, err := s.toExport(ctx, files, place, p)
