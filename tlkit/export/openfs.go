@@ -52,7 +52,7 @@ func (p *packed) check() error {
 //
 //	//go:embed all:model
 //	var model embed.FS
-func OpenFS(ctx context.Context, fsys fs.FS) (c *Classifier, err error) {
+func (Options) OpenFS(ctx context.Context, fsys fs.FS) (c *Classifier, err error) {
 	list, err := packingListOf(fsys)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)

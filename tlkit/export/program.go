@@ -68,7 +68,7 @@ const goMarker = "// written by tlkit export --go\n"
 // WriteGo writes a Go program into the folder dir that has the head and its network inside and
 // predicts the pictures that its arguments name:
 //
-//	main.go    the program, a few dozen lines on top of [OpenFS]
+//	main.go    the program, a few dozen lines on top of [Options.OpenFS]
 //	go.mod     the module; go.sum fits it
 //	model/     the head and the network's weights, which main.go embeds
 //	README.md  the card, and how to build

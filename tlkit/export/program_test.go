@@ -203,7 +203,7 @@ func TestOpenFS(t *testing.T) {
 	}
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	got, err := OpenFS(t.Context(), whole())
+	got, err := (Options{}).OpenFS(t.Context(), whole())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestOpenFS(t *testing.T) {
 	} {
 		m := whole()
 		change(m)
-		if _, err := OpenFS(t.Context(), m); err == nil {
+		if _, err := (Options{}).OpenFS(t.Context(), m); err == nil {
 			t.Errorf("%s: it opens", name)
 		}
 	}
