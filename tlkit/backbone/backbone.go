@@ -41,7 +41,7 @@ type Arch interface {
 
 // Output is what a backbone computes for a batch of pictures.
 type Output struct {
-	Stages   []Stage     // in the order of computation; the last one is the feature map
+	Stages   []Stage     // in the order of computation; the last one is what pooling sees, or its result
 	Map      *graph.Node // feature map [N,h,w,C], what pooling sees
 	Features *graph.Node // [N,C], what a head is trained on
 	Logits   *graph.Node // [N,classes] of the checkpoint's own classifier, nil without one
@@ -50,7 +50,7 @@ type Output struct {
 // Stage is a place where a network can be cut or frozen.
 type Stage struct {
 	Name string      // prefix that its weights share ("layer1", "features.4"); "stem" for the first ones
-	Node *graph.Node // its output [N,h,w,C]
+	Node *graph.Node // its output: [N,h,w,C], [N,T,C] where a network computes with tokens, [N,C] after pooling
 }
 
 // Graph adds the network to the graph of images [N,H,W,3]. Its weights are the variables of scope,

@@ -30,6 +30,15 @@ type walk struct {
 	// so graphs that only look at pictures do without and keep their numbers to the bit.
 	training bool
 	products map[*graph.Node]product // convolutions of this walk, by their output
+	shifted  map[*graph.Node]bool    // depthwise convolutions made of shifted pictures, by their output
+}
+
+// shift remembers that y is made of shifted pictures.
+func (w *walk) shift(y *graph.Node) {
+	if w.shifted == nil {
+		w.shifted = map[*graph.Node]bool{}
+	}
+	w.shifted[y] = true
 }
 
 // product is a convolution that can be built again with other weights [...,out].

@@ -15,7 +15,7 @@ type Conv struct {
 	Kernel int     // side of the kernel in pixels; 0 = 1
 	Stride int     // 0 = 1
 	Pad    Padding // the zero value adds no pixels
-	Bias   bool    // adds NAME.bias [Out]; for Builder.Conv only
+	Bias   bool    // adds NAME.bias [Out]; not for Separable
 }
 
 // Padding says how a window treats the edge of a picture: a number of pixels added on each of the
@@ -91,6 +91,9 @@ func (b *Builder) Conv(name string, x *graph.Node, c Conv) *graph.Node {
 // NAME.depthwise_kernel and NAME.pointwise_kernel in Keras' form. timm has two modules for it, with
 // NAME.conv1.weight and NAME.pointwise.weight.
 func (b *Builder) Separable(name string, x *graph.Node, c Conv) *graph.Node {
+	if c.Bias {
+		panic(fmt.Errorf("backbone: %s: a separable convolution with bias, which no checkpoint here has", b.key(name)))
+	}
 	x = b.depthwise(name+b.form.separable[0], x, c)
 	return b.conv(name+b.form.separable[1], x, Conv{Out: c.Out})
 }
@@ -129,7 +132,7 @@ func pointwise(x, kernel *graph.Node, stride [2]int) *graph.Node {
 	return graph.Reshape(y, d[0], d[1], d[2], k[3])
 }
 
-// Depthwise is a convolution without bias that treats each channel on its own, x [N,H,W,C] to
+// Depthwise is a convolution that treats each channel on its own, x [N,H,W,C] to
 // [N,h,w,C]. Its weight is NAME.weight, [C,1,kernel,kernel] in the file; in Keras' form
 // NAME.depthwise_kernel, [kernel,kernel,C,1].
 //
@@ -140,13 +143,18 @@ func (b *Builder) Depthwise(name string, x *graph.Node, c Conv) *graph.Node {
 	if channels := x.Shape().Dim(-1); c.Out != 0 && c.Out != channels {
 		panic(advice.New(fmt.Errorf("backbone: %s: a depthwise convolution of %d channels to %d", b.key(name), channels, c.Out), "leave Out at 0"))
 	}
-	return b.depthwise(name+b.form.depthwise, x, c)
+	y := b.depthwise(name+b.form.depthwise, x, c)
+	if !c.Bias {
+		return y
+	}
+	biased := graph.Add(y, perChannel(b.vector(x, name+".bias", y.Shape().Dim(-1))))
+	if b.walk.shifted[y] {
+		b.walk.shift(biased)
+	}
+	return biased
 }
 
 func (b *Builder) depthwise(key string, x *graph.Node, c Conv) *graph.Node {
-	if c.Bias {
-		panic(fmt.Errorf("backbone: %s: a depthwise or separable convolution with bias, which no checkpoint here has", b.key(key)))
-	}
 	window := c.window(b.key(key), x)
 	kernel, channels := window.Size[0], x.Shape().Dim(-1)
 	var w *graph.Node // [kernel,kernel,1,C]
@@ -165,7 +173,7 @@ func (b *Builder) shifted(x, kernel *graph.Node, w Window) *graph.Node {
 		return graph.Convolve(x, kernel).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:]).ChannelGroupCount(x.Shape().Dim(-1)).Done()
 	}
 	x, g := w.padded(x, graph.ScalarZero(x.Graph(), x.DType()))
-	return b.walk.remember(kernel, func(kernel *graph.Node) *graph.Node {
+	y := b.walk.remember(kernel, func(kernel *graph.Node) *graph.Node {
 		var sum *graph.Node
 		for i := range w.Size[0] {
 			for j := range w.Size[1] {
@@ -182,4 +190,6 @@ func (b *Builder) shifted(x, kernel *graph.Node, w Window) *graph.Node {
 		}
 		return sum
 	})
+	b.walk.shift(y)
+	return y
 }

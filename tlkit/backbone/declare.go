@@ -15,7 +15,7 @@ import (
 type Declaration struct {
 	Weights  []Weight // in the order in which the network asks for them
 	Stages   []Border
-	Map      []int // [h,w,C]
+	Map      []int // [h,w,C]; tokens are put back into their places
 	Features int
 	Classes  int // 0 without a classifier
 }
@@ -31,8 +31,14 @@ type Weight struct {
 // Border is the end of a stage.
 type Border struct {
 	Name  string
-	Shape []int // [h,w,C] of its output
+	Shape []int // of its output: [h,w,C], [T,C] where a network computes with tokens, [C] after pooling
 }
+
+// Places is the number of pixels or tokens of the output, 1 after pooling.
+func (b Border) Places() int { return b.Size() / b.Shape[len(b.Shape)-1] }
+
+// Size is the number of values of the output.
+func (b Border) Size() int { return sizeOf(b.Shape) }
 
 // Classifier is the Stage of the weights behind the last stage.
 const Classifier = "classifier"
@@ -92,9 +98,11 @@ func (d *Declaration) Params() int {
 }
 
 // Size is the number of values in the tensor.
-func (w Weight) Size() int {
+func (w Weight) Size() int { return sizeOf(w.GraphShape) }
+
+func sizeOf(shape []int) int {
 	n := 1
-	for _, d := range w.GraphShape {
+	for _, d := range shape {
 		n *= d
 	}
 	return n

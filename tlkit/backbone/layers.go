@@ -2,28 +2,42 @@ package backbone
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// Linear is x [N,in] times a matrix plus a bias, [N,out]. Its tensors are NAME.weight, [out,in] in
+// Linear is x [...,in] times a matrix plus a bias, [...,out]. Its tensors are NAME.weight, [out,in] in
 // the file, and NAME.bias [out]; in Keras' form NAME.kernel, [in,out], and NAME.bias.
 func (b *Builder) Linear(name string, x *graph.Node, out int) *graph.Node {
 	y := b.Matrix(name, x, out)
-	return graph.Add(y, graph.Reshape(b.vector(x, name+".bias", out), 1, out))
+	return graph.Add(y, alongLast(y, b.vector(x, name+".bias", out)))
 }
 
 // Matrix is Linear without bias.
 func (b *Builder) Matrix(name string, x *graph.Node, out int) *graph.Node {
-	return graph.MatMul(x, b.Weight(x, b.form.matrixWant(name+b.form.kernel, x.Shape().Dim(-1), out), true))
+	return matrixProduct(x, b.Weight(x, b.form.matrixWant(name+b.form.kernel, x.Shape().Dim(-1), out), true))
 }
 
-// ReLU is max(x, 0).
-func ReLU(x *graph.Node) *graph.Node { return graph.MaxScalar(x, 0) }
+// matrixProduct is x [...,in] times matrix [in,out], as one product of two matrices, which is the fastest
+// form on every engine.
+func matrixProduct(x, matrix *graph.Node) *graph.Node {
+	d := x.Shape().Dimensions
+	if len(d) == 2 {
+		return graph.MatMul(x, matrix)
+	}
+	last := len(d) - 1
+	y := graph.MatMul(graph.Reshape(x, -1, d[last]), matrix)
+	return graph.Reshape(y, append(slices.Clone(d[:last]), matrix.Shape().Dim(-1))...)
+}
 
-// ReLU6 is x clipped to [0, 6].
-func ReLU6(x *graph.Node) *graph.Node { return graph.ClipScalar(x, 0, 6) }
+// alongLast is v [C] as [1,...,1,C] with the rank of x.
+func alongLast(x, v *graph.Node) *graph.Node {
+	d := slices.Repeat([]int{1}, x.Rank())
+	d[len(d)-1] = v.Shape().Size()
+	return graph.Reshape(v, d...)
+}
 
 // Pool sets up pooling with a square window.
 type Pool struct {

@@ -31,8 +31,7 @@ type Part struct {
 	Norms Norms  // the zero value keeps all statistics frozen
 }
 
-// Graph adds the part to the graph of x: pictures [N,S,S,3], or the output [N,h,w,C] of stage From.
-// With To, the Map is that stage's output, and there are neither Features nor Logits. It panics on
+// Graph adds the part to the graph of x: pictures [N,S,S,3], or the output of stage From. With To, the Map is that stage's output, and there are neither Features nor Logits. It panics on
 // errors, as graph code does.
 func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 	w := &walk{weights: &scopeWeights{scope: scope}, norms: p.Norms, training: true}

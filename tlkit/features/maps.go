@@ -26,7 +26,7 @@ func Maps(net *zoo.Net, e *engine.Engine, stages []string, f engine.Form) (b Bac
 	for _, name := range stages {
 		for _, stage := range net.Declaration().Stages {
 			if stage.Name == name {
-				s.width += stage.Shape[0] * stage.Shape[1] * stage.Shape[2]
+				s.width += stage.Size()
 			}
 		}
 	}

@@ -23,8 +23,8 @@ func convolutions(net *zoo.Net, border, engineName string) engine.Convolutions {
 	pixels := map[string]int{} // of the map that a stage gives
 	moves := border == ""
 	for _, s := range d.Stages {
-		if moves && len(s.Shape) == 3 {
-			pixels[s.Name] = s.Shape[0] * s.Shape[1]
+		if moves {
+			pixels[s.Name] = s.Places()
 		}
 		moves = moves || s.Name == border
 	}

@@ -61,7 +61,7 @@ func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 	for _, b := range v.borders {
 		for _, s := range net.Declaration().Stages {
 			if s.Name == b {
-				n := s.Shape[0] * s.Shape[1] * s.Shape[2]
+				n := s.Size()
 				out.offset[b] = [2]int{width, width + n}
 				width += n
 			}

@@ -137,7 +137,7 @@ func (p *Plan) cacheViews(d Data, first string) {
 		if s.Name == first {
 			break
 		}
-		size = 4 * len(d.Train) * (p.Views + 1) * s.Shape[0] * s.Shape[1] * s.Shape[2]
+		size = 4 * len(d.Train) * (p.Views + 1) * s.Size()
 	}
 	if size > viewBytes {
 		p.Views = 0
@@ -233,18 +233,18 @@ func thirds(names []string) [][]string {
 }
 
 // price returns the cost of a training step from a stage on, as a share of one through the whole
-// network: the multiplications in the kernels after it, over those in all.
+// network: the multiplications in the kernels and matrices after it, over those in all.
 func price(net *zoo.Net, first string) float64 {
 	d := net.Declaration()
 	area := map[string]int{}
 	after, moves := map[string]bool{}, false
 	for _, s := range d.Stages {
 		moves = moves || s.Name == first
-		area[s.Name], after[s.Name] = s.Shape[0]*s.Shape[1], moves
+		area[s.Name], after[s.Name] = s.Places(), moves
 	}
 	var part, whole float64
 	for _, w := range d.Weights {
-		if len(w.Shape) != 4 {
+		if len(w.Shape) != 2 && len(w.Shape) != 4 {
 			continue
 		}
 		cost := float64(w.Size() * area[w.Stage])

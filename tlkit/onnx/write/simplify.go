@@ -477,7 +477,7 @@ func (s *simplifier) gemm(o *operation) bool {
 	if product == nil || len(product.in[0].dims) != 2 || product.in[1].tensor == nil || len(product.in[1].dims) != 2 {
 		return false
 	}
-	if n := product.out.dims[1]; size(bias.dims) != n || bias.dims[len(bias.dims)-1] != n {
+	if n := product.out.dims[1]; len(bias.dims) == 0 || size(bias.dims) != n || bias.dims[len(bias.dims)-1] != n {
 		return false
 	}
 	flat := &wire{dims: []int{size(bias.dims)}, dtype: bias.dtype, tensor: bias.tensor.reshaped([]int{size(bias.dims)})}
