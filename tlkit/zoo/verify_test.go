@@ -33,12 +33,7 @@ func pureGo(t testing.TB) compute.Backend {
 // Every architecture, filled by the formula, agrees with PyTorch, torchvision and timm: tensors bit
 // for bit, stages, features and logits within Tolerance.
 func TestFormulaGoldens(t *testing.T) {
-	done := map[string]bool{}
-	for _, r := range Rows() {
-		if _, file := r.arch.(onnxFile); file || done[r.golden] {
-			continue
-		}
-		done[r.golden] = true
+	for _, r := range golds() {
 		t.Run(r.golden, func(t *testing.T) {
 			t.Parallel()
 			g, ok, err := golden.Find(r.golden, golden.Formula)
@@ -46,7 +41,7 @@ func TestFormulaGoldens(t *testing.T) {
 				t.Fatal(ok, err)
 			}
 			backend := pureGo(t)
-			if r.Family == "VGG" || r.Name == "xception" { // 5 GFLOP: 7 seconds of pure Go
+			if r.Family == "VGG" || r.Family == "Swin" || r.Name == "xception" { // 5 GFLOP: 7 seconds of pure Go
 				if e, err := engine.Open(context.Background(), engine.Options{}); err == nil {
 					t.Cleanup(func() { e.Close() })
 					backend = e.Backend

