@@ -46,7 +46,7 @@ func (c *command) replacing(force *bool, do func() error) error {
 
 // forceFlag adds the flag --force of commands that write files.
 func forceFlag(cmd *cobra.Command, force *bool) {
-	cmd.Flags().BoolVar(force, "force", false, "replace a file in the way, whatever it is (default: only what tlkit wrote there)")
+	cmd.Flags().BoolVar(force, "force", false, "replace existing files, whatever they are (default: only those that tlkit wrote)")
 }
 
 // agreed does what takes long. Where that would be in plain Go, for want of XLA, it asks a person

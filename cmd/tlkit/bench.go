@@ -45,10 +45,10 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
   recipes   pictures right after 5 epochs of our plan, next to a careful recipe in PyTorch and
             fastai's fine_tune (if PY has fastai), --seeds times (minutes a seed; not part of
             the default)
-  serve     tlkit serve: time of a request with one client, rate with 16, and --requests requests
-            with faults among them, every answer compared with predict; the peer is a server of
-            FastAPI and torch (if PY has fastapi, uvicorn and python-multipart; not part of the
-            default)
+  serve     tlkit serve: latency with one client, throughput with 16, and --requests requests,
+            some of them faulty, with every answer compared with predict; next to a server
+            with FastAPI and torch (if PY has fastapi, uvicorn and python-multipart; not part
+            of the default)
   cells     start of the notebook kernel and warm cells through it, in turn with plain
             GoNB (sets notebooks up; not part of the default)
 
@@ -104,7 +104,7 @@ processor, its instruction set and the versions above it, for this machine.`,
 	f.BoolVar(&markdown, "markdown", false, "print the figures as a table in Markdown, with this machine above it")
 	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial, finetune and recipes (default: hymenoptera when it is here, else insects)")
 	f.IntVar(&o.Epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
-	f.IntVar(&o.Requests, "requests", 2000, "serve: how many requests the soak has")
+	f.IntVar(&o.Requests, "requests", 2000, "serve: how many requests to send, some of them faulty")
 	f.IntVar(&o.Seeds, "seeds", 1, "recipes: how many seeds")
 	cmd.AddCommand(c.benchStep(), c.benchTune())
 	return cmd

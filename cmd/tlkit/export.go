@@ -80,45 +80,45 @@ func (c *command) export() *cobra.Command {
 	f := exportFlags{}
 	cmd := &cobra.Command{
 		Use:   "export HEAD --onnx FILE | --torch DIR | --page DIR | --go DIR | --card FILE",
-		Short: "Write a trained head and its backbone for other programs: as one ONNX file, for PyTorch, as a page, or as a Go program",
+		Short: "Write a trained head and its backbone for other programs: as an ONNX file, for PyTorch, as a web page, or as a Go program",
 		Long: `Write a head file and its backbone for other programs. HEAD may also be the folder or the
 name of a run.
 
---onnx FILE is one ONNX file, for phones, browsers, and programs in other languages. It reads
-pictures as bytes, uint8 [N,S,S,3] in RGB, after resizing and cropping; what is done to the
-bytes is inside. It computes logits and probabilities, or values for a head of real values. Its
-metadata has labels, preset, thresholds and licences, and what tlkit computed for three test
-pictures. ONNX Runtime must compute the same, or no file is written; on a machine without it,
-tlkit itself reads the file and must. To check it again, on any machine: tlkit verify FILE.
+--onnx FILE writes one ONNX file, for phones, browsers, and programs in other languages. It
+takes pictures as bytes, uint8 [N,S,S,3] in RGB, after resizing and cropping; the rest of the
+preprocessing is inside. It computes logits and probabilities, or values for a head of real
+values. Its metadata has labels, preset, thresholds and licences, and what tlkit computed for
+three test pictures. No file is written unless ONNX Runtime computes the same; on a machine
+without it, tlkit's own reader must. To check it again, on any machine: tlkit verify FILE.
 
---int8 makes that file of 8-bit integers: a quarter of the size, and faster on most processors.
-Training pictures decide how, so they must be here: those of the run, or --data DIR. What it
-costs is measured on the pictures that the head was scored on, and printed beside the floats.
-Integers that are worse beyond chance (the 95 % interval of the difference is below zero) are
-not written, unless --force.
+--int8 writes that file with 8-bit integers: a quarter of the size, and faster on most
+processors. Training pictures decide how, so they must be here: those of the run, or --data DIR.
+Accuracy, size and speed are measured on the pictures that the head was scored on, and printed
+next to those of the floats. Integers that are worse beyond chance (the 95 % interval of the
+difference is below zero) are not written without --force.
 
---torch DIR is a folder for PyTorch: model.safetensors is a state dict that torchvision's or
+--torch DIR writes a folder for PyTorch: model.safetensors is a state dict that torchvision's or
 timm's model loads with strict=True, preprocess.json has the steps of torchvision.transforms and
-the labels, and README.md has the Python that loads both. Networks of Keras and of ONNX files
-have no such model.
+the labels, and README.md has the Python that loads both. Networks from Keras and from ONNX
+files cannot be exported this way.
 
---page DIR is a page that predicts in a browser: pictures are dropped, pasted, chosen, or taken
-with the camera, and stay in it. Open single-file.html, or put the folder on any static server,
-such as python3 -m http.server. Nothing is loaded from elsewhere. Opened, the page computes the
-test pictures, and gives no answers if it does not compute what tlkit computed. ONNX Runtime for
-browsers, 33 MB, is downloaded once.
+--page DIR writes a page that predicts in a browser. Drop, paste or choose pictures, or take
+them with the camera; they stay on the device. Open single-file.html, or put the folder on any
+static server, such as python3 -m http.server. The page loads nothing from elsewhere. When it is
+opened it computes the test pictures, and it gives no answers unless it gets tlkit's results.
+The export downloads ONNX Runtime for browsers, 33 MB, once.
 
---go DIR is a Go module with head and network inside, a program that predicts the pictures that
-its arguments name. It needs no cgo, so go build makes one static file for any system that Go
-knows. It is built here, and must predict what tlkit predicts. Its plain Go is slow: about half
-a second a picture for a small network.
+--go DIR writes a Go program with head and network inside, which predicts the pictures named by
+its arguments. It needs no cgo, so go build makes one static executable for any system that Go
+supports. It is built here, and must predict what tlkit predicts. Plain Go is slow: about a
+second for a picture with a small network.
 
-With each comes a model card, as Markdown with the metadata of Hugging Face's hub, and as one
-HTML page: what the head predicts and how well, with intervals, data, network and licences, how
-it was trained and what did not pay, and what it must not be used for. Beside my.onnx it is
-my.card.md and my.card.html, in a folder README.md and card.html. --card FILE writes
-only the card: Markdown if FILE ends in .md, HTML if it ends in .html. Much of it is in the
-folder of the training run; without that folder the card says what it lacks.`,
+Every export includes a model card, as Markdown with metadata for Hugging Face's hub and as one
+HTML page: what the head predicts and how well, with intervals; data, network and licences; how
+it was trained and what did not help; and what it must not be used for. Next to my.onnx the card
+is my.card.md and my.card.html; in a folder it is README.md and card.html. --card FILE writes
+only the card: Markdown if FILE ends in .md, HTML if it ends in .html. Much of the card comes
+from the folder of the training run; without that folder it says what is missing.`,
 		Example: `  tlkit export my.head.safetensors --onnx my.onnx
   tlkit verify my.onnx
   tlkit export my.head.safetensors --onnx small.onnx --int8
@@ -141,18 +141,18 @@ folder of the training run; without that folder the card says what it lacks.`,
 				return advice.New(errors.New("export: --int8 without a file"), "tlkit export %s --int8 --onnx FILE", invoke.Quote(args[0]))
 			}
 			if f.file == "" && f.dir == "" && f.page == "" && f.program == "" && f.cards == nil {
-				return advice.New(errors.New("export: it is not said what to write"), "tlkit export %s --onnx FILE, or --torch DIR, --page DIR, --go DIR, --card FILE.html", invoke.Quote(args[0]))
+				return advice.New(errors.New("export: nothing to write was named"), "tlkit export %s --onnx FILE, or --torch DIR, --page DIR, --go DIR, --card FILE.html", invoke.Quote(args[0]))
 			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)
 		},
 	}
 	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
-	cmd.Flags().BoolVar(&f.int8, "int8", false, "with --onnx: 8-bit integers in place of floats, a quarter of the size, if they are not worse beyond chance")
+	cmd.Flags().BoolVar(&f.int8, "int8", false, "with --onnx: 8-bit integers instead of floats, a quarter of the size; not written if they are worse beyond chance")
 	cmd.Flags().StringVar(&f.spec.Data, "data", "", "with --int8: the pictures that the head was trained on (default: those of its run)")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
-	cmd.Flags().StringVar(&f.page, "page", "", "the folder to write a page for browsers into, such as my_page")
-	cmd.Flags().StringVar(&f.program, "go", "", "the folder to write for Go, such as my_go")
+	cmd.Flags().StringVar(&f.page, "page", "", "the folder to write a web page into, such as my_page")
+	cmd.Flags().StringVar(&f.program, "go", "", "the folder to write a Go program into, such as my_go")
 	cmd.Flags().StringArrayVar(&f.cards, "card", nil, "the model card to write, such as my.md or my.html; may be repeated")
 	forceFlag(cmd, &f.force)
 	cmd.Flags().StringVar(&f.spec.Weights, "weights", "", "the backbone's weights file, if it is not the published one")
@@ -276,7 +276,7 @@ func (c *command) sayExported(out exported) {
 		}
 	}
 	if g := out.Go; g != nil {
-		c.say("%s  %s; in it: CGO_ENABLED=0 go build", g.Dir, bytesOf(g.Bytes))
+		c.say("%s  %s; to build it there: CGO_ENABLED=0 go build", g.Dir, bytesOf(g.Bytes))
 		if g.Unchecked != "" {
 			c.say("not built here: %s", words.Plain(g.Unchecked))
 		} else {

@@ -28,14 +28,16 @@ func (c *command) robot() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "robot",
 		Short: "Teach a simulated robot a task from a few demonstrations",
-		Long: `Teach a robot arm a task by showing it. A frozen network sees, a small convex head learns where
-the next event of the gripper is, and a fixed controller goes there. The tasks are simulated:
-bench/sort puts a bee onto a blossom and leaves the ants.
+		Long: `Teach a robot arm a task by showing it. The arm sees with a frozen network, a small convex head
+learns where the gripper next opens or closes, and a fixed controller goes there. The tasks are
+simulated: bench/sort puts a bee onto a blossom and leaves the ants.
 
   tlkit robot try bench/sort
 
-shows 50 demonstrations, fits, and tries the result in 100 scenes that no demonstration shows,
-beside the same with random weights in the network.`,
+records 50 demonstrations, fits a policy, and tries it in 100 scenes that no demonstration
+shows, next to the same fit on networks with random weights.
+
+check and convert are for LeRobot data sets of your own.`,
 	}
 	cmd.AddCommand(c.robotWatch(), c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCurve(), c.robotCheck(), c.robotConvert())
 	return cmd
@@ -64,7 +66,7 @@ func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(contex
 	}
 	f := cmd.Flags()
 	f.IntVar(&r.spec.Demos, "demos", 50, "demonstrations to learn from, 1 to 1000")
-	f.Uint64Var(&r.spec.Seed, "seed", 1, "which scenes the demonstrations show, 1 to 999")
+	f.Uint64Var(&r.spec.Seed, "seed", 1, "chooses the scenes of the demonstrations, 1 to 999")
 	f.StringVar(&r.spec.Stage, "stage", "", "stage of the network whose map is used (default: the last with a cell every 16 pixels)")
 	f.StringVar(&r.name, "name", "", "folder of the policy below .tlkit (default: the task's name)")
 	modelFlag(cmd, &r.spec.Model)
@@ -112,7 +114,7 @@ func (c *command) robotTeach() *cobra.Command {
 	r := &robotFlags{}
 	return c.robotCommand(&cobra.Command{
 		Use:     "teach TASK",
-		Short:   "Show the task so many times, and keep the features of what is seen",
+		Short:   "Record demonstrations, and cache the features of their pictures",
 		Example: "  tlkit robot teach bench/sort --demos 25",
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
 		t, err := lab.Teach(ctx)
@@ -186,10 +188,10 @@ func (c *command) robotTry() *cobra.Command {
 	cmd := c.robotCommand(&cobra.Command{
 		Use:   "try TASK",
 		Short: "Try the policy in scenes that no demonstration shows",
-		Long: `Try the policy in closed loop, in scenes that no demonstration shows, beside the same fit on
-networks with random weights in the same scenes. A policy that was not fitted yet is fitted first.
-The share of successes comes with its 95 % Wilson interval, and p is that of the exact McNemar
-test, scene by scene, against the best of the controls.`,
+		Long: `Try the policy in closed loop, in scenes that no demonstration shows. As controls, the same fit
+on networks with random weights tries the same scenes. A policy that is not fitted yet is fitted
+first. The success rate has its 95 % Wilson interval, and p is from the exact McNemar test,
+scene by scene, against the best control.`,
 		Example: `  tlkit robot try bench/sort
   tlkit robot try bench/sort --demos 10 --episodes 100 --json`,
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
@@ -249,10 +251,10 @@ func (c *command) robotCurve() *cobra.Command {
 	cmd := c.robotCommand(&cobra.Command{
 		Use:   "curve TASK",
 		Short: "Draw success against the number of demonstrations, with controls",
-		Long: `Try policies from 5, 10, 25 and 50 demonstrations in the same scenes, and draw success against
-demonstrations with 95 % intervals: waypoints on the pretrained network, the same on a network with
-random weights, the nearest demonstrations by pooled features, and the truth, which is the same
-controller told where to go.`,
+		Long: `Try policies from 5, 10, 25 and 50 demonstrations in the same scenes, and draw success against the
+number of demonstrations, with 95 % intervals: waypoints on the pretrained network, the same on a
+network with random weights, the nearest demonstrations by pooled features, and the same controller
+when it is told where to go.`,
 		Example: `  tlkit robot curve bench/sort
   tlkit robot curve bench/sort --counts 10,100 --json`,
 	}, r, func(ctx context.Context, lab *robot.Lab) error {

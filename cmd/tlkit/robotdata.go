@@ -24,11 +24,11 @@ func (c *command) robotCheck() *cobra.Command {
   counts that contradict each other, rows and files that are missing or damaged
   dropped frames, and timestamps that are off by more than half a frame
   NaN and infinite numbers
-  pictures that are missing, damaged or black, and cameras that stand still while the robot moves
-  states that stand still while the actions change
-  actions and states that lie apart, unlike in other episodes: the robot was calibrated anew
+  pictures that are missing, damaged or black, and cameras that freeze while the robot moves
+  states that freeze while the actions change
+  actions and states that differ more than in other episodes: the robot was recalibrated
   episodes that are longer, faster or jerkier than the others
-  statistics that are not those of the data
+  statistics that do not match the data
 
 The exit status is 1 if anything is found. Pictures in mp4 files need ffmpeg.`,
 		Example: "  tlkit robot check ~/lerobot/pick-the-cube\n  tlkit robot check demos --json",
@@ -62,7 +62,7 @@ The exit status is 1 if anything is found. Pictures in mp4 files need ffmpeg.`,
 			return &reported{fmt.Errorf("robot check: %s has faults: see the lines marked ✗", args[0])}
 		},
 	}
-	cmd.Flags().BoolVar(&numbers, "no-pictures", false, "look at the numbers alone, which is much faster")
+	cmd.Flags().BoolVar(&numbers, "no-pictures", false, "check only the numbers, which is much faster")
 	return cmd
 }
 
@@ -78,10 +78,10 @@ func (c *command) robotConvert() *cobra.Command {
 	var out []int
 	cmd := &cobra.Command{
 		Use:   "convert DIR NEW",
-		Short: "Write a LeRobot data set anew, as version 3.0 with its pictures inside",
-		Long: `Write a LeRobot data set (version 2.1 or 3.0, pictures or videos) anew, as version 3.0 with the
-pictures as PNG inside the parquet files, which is read without ffmpeg. Numbers and decoded pictures
-stay what they are. Episodes that tlkit robot check has named can be left out.`,
+		Short: "Rewrite a LeRobot data set as version 3.0, with its pictures inside",
+		Long: `Rewrite a LeRobot data set (version 2.1 or 3.0, pictures or videos) as version 3.0, with the pictures
+as PNG inside the parquet files, so that reading it needs no ffmpeg. Numbers and decoded pictures
+do not change. --leave-out skips episodes, such as those that tlkit robot check has named.`,
 		Example: "  tlkit robot convert ~/lerobot/pick-the-cube cube --leave-out 3,17",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 2 {
@@ -110,7 +110,7 @@ stay what they are. Episodes that tlkit robot check has named can be left out.`,
 			defer fresh.Close()
 			c.result = converted{args[1], len(fresh.Episodes()), fresh.Frames()}
 			if !c.json {
-				c.say("%s  %d episodes, %d frames; look at it with: tlkit robot check %s", args[1], len(fresh.Episodes()), fresh.Frames(), invoke.Quote(args[1]))
+				c.say("%s  %d episodes, %d frames; to check it: tlkit robot check %s", args[1], len(fresh.Episodes()), fresh.Frames(), invoke.Quote(args[1]))
 			}
 			return nil
 		},

@@ -43,28 +43,28 @@ func (c *command) serveHeads() *cobra.Command {
 	f := serving{level: slog.LevelInfo}
 	cmd := &cobra.Command{
 		Use:   "serve HEAD...",
-		Short: "Answer over HTTP what is in pictures, with trained heads, and show a page to drop them on",
-		Long: `Answer over HTTP what is in pictures. HEAD is a head file, or the folder or name of a run;
-NAME=HEAD gives it another name. Requests that name no head get the first.
+		Short: "Predict over HTTP with trained heads, and serve a page to drop pictures on",
+		Long: `Predict over HTTP. HEAD is a head file, or the folder or name of a run; NAME=HEAD gives it
+another name. Requests that name no head get the first.
 
   POST /predict       a picture → label and probabilities, labels, or values
-  GET  /              a page to drop, paste or photograph pictures
+  GET  /              a page for pictures: drop, paste, or use the camera
   GET  /heads         the heads: labels, backbone, licence, score
   GET  /healthz       200 while the process runs
   GET  /readyz        200 while every head gets the recorded logits of its built-in pictures
   GET  /metrics       for Prometheus
-  GET  /openapi.json  a description of all this
+  GET  /openapi.json  the OpenAPI description of these routes
 
-The picture is the body itself, the file of a form, or base64 in JSON ({"picture": "..."}).
-?head=NAME asks another head, ?top=K adds the K most probable labels in order. Pictures that
+The picture is the body itself, the file in a form, or base64 in JSON ({"picture": "..."}).
+?head=NAME asks another head, ?top=K adds the K most probable labels, in order. Pictures that
 arrive together go through the network together, and heads on one frozen backbone share a pass.
 
-A head file that is replaced takes over when it is read and verified; one that is not is
-refused and the old one goes on. SIGHUP looks at once. SIGTERM and Ctrl-C stop the server when
-every request is answered; a second time, at once.
+Replace a head file, and the server switches to it once it is read and verified; if that fails,
+the old head stays in use. The server looks every two seconds, or at once on SIGHUP. SIGTERM or
+Ctrl-C stops it when every request is answered; a second one stops it at once.
 
-Only this machine reaches the server, unless --addr says otherwise. Then it needs a bearer
-token (--token-file, or TLKIT_SERVE_TOKEN in the environment), and a certificate or
+Only programs on this machine reach the server, unless --addr says otherwise. Then it needs a
+bearer token (--token-file, or TLKIT_SERVE_TOKEN in the environment), and a certificate or
 --plain-http. docs/serve.md has a systemd unit and a container file.`,
 		Example: `  tlkit serve my.head.safetensors
   curl --data-binary @picture.jpg http://127.0.0.1:8080/predict
@@ -75,15 +75,15 @@ token (--token-file, or TLKIT_SERVE_TOKEN in the environment), and a certificate
 	}
 	o, l := &f.options, &f.options.Limits
 	cmd.Flags().StringVar(&f.address.Addr, "addr", serve.DefaultAddr, "where to listen, HOST:PORT; port 0 = a free one")
-	cmd.Flags().Float64Var(&o.Threshold, "threshold", 0, "the least probability of a label, from 0 to 1; below it the answer is unknown (heads for one label a picture)")
+	cmd.Flags().Float64Var(&o.Threshold, "threshold", 0, "lowest probability at which a label is given, from 0 to 1; below it the answer is unknown (heads for one label a picture)")
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "the file with the bearer token that requests must carry")
 	cmd.Flags().StringVar(&f.address.Cert, "tls-cert", "", "the certificate for HTTPS, PEM")
 	cmd.Flags().StringVar(&f.address.Key, "tls-key", "", "its key, PEM")
-	cmd.Flags().BoolVar(&f.address.PlainHTTP, "plain-http", false, "listen without a certificate where other machines reach it: behind a proxy that has one")
-	cmd.Flags().StringSliceVar(&o.Hosts, "allow-host", nil, "a name under which browsers may reach a server without a token, besides localhost")
+	cmd.Flags().BoolVar(&f.address.PlainHTTP, "plain-http", false, "let other machines connect without a certificate: for a server behind a proxy that has one")
+	cmd.Flags().StringSliceVar(&o.Hosts, "allow-host", nil, "a host name under which browsers may reach a server without a token, besides localhost")
 	cmd.Flags().Int64Var(&f.megabytes, "max-mb", 32, "the largest picture, in MiB")
-	cmd.Flags().IntVar(&l.Waiting, "max-waiting", 256, "requests that are answered at the same time; one more gets status 429")
-	cmd.Flags().DurationVar(&l.Answer, "timeout", 30*time.Second, "the longest an answer may take, and a body may take to arrive")
+	cmd.Flags().IntVar(&l.Waiting, "max-waiting", 256, "requests in progress; one more gets status 429")
+	cmd.Flags().DurationVar(&l.Answer, "timeout", 30*time.Second, "time limit for a body to arrive, and for its answer")
 	cmd.Flags().StringVar(&f.weights, "weights", "", "the backbone's weights file, if it is not the published one")
 	cmd.Flags().StringVar(&f.entry, "entry", "", "where in that file the weights are (default: where they were when the head was trained)")
 	cmd.Flags().TextVar(&f.level, "log-level", slog.LevelInfo, "debug, info, warn or error; debug has a line for each request")
@@ -218,6 +218,6 @@ func (c *command) sayServing(f *serving, at net.Addr) error {
 	if f.options.Token != "" {
 		curl += `-H "Authorization: Bearer $TOKEN" `
 	}
-	c.say("a picture from a shell: %s", curl+invoke.Quote(on.URL+"predict"))
+	c.say("try it: %s", curl+invoke.Quote(on.URL+"predict"))
 	return nil
 }

@@ -151,11 +151,11 @@ plan is printed first; the default one tries two rates on folds of the training
 pictures and leaves the backbone as it is if none of them pays. Ctrl-C saves the state;
 --resume continues from it.
 
-With --time 10m it does what pays within ten minutes: it compares the networks that are on
-this machine or come in a package below 60 MB, for at most half of the time, fits the head
-of the best, and fine-tunes it if the folds say that this pays and there is time. It lists
-what it tried and what it left, and prints the command that repeats the result. --model
-skips the comparison. With --resume it goes on with what was left of the time.
+With --time 10m it trains the best it can in ten minutes: it compares the networks that are
+on this machine or come in a package below 60 MB, fits the head of the best, and fine-tunes
+it if the folds say that this pays and there is time. It lists what it tried and what it
+skipped, and prints the command that repeats the result. --model skips the comparison. With
+--resume it continues with the time that was left.
 
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
 holds the plan, the history, the figures and the head.`,
@@ -236,7 +236,7 @@ holds the plan, the history, the figures and the head.`,
 	f.Float64Var(&s.Mixup, "mixup", 0, "blend pictures and their labels in fine-tuning: alpha of the Beta distribution, such as 0.2 (default: do not)")
 	f.StringVar((*string)(&s.Augment), "augment", "", "crops and flips in fine-tuning: on or off (default: on, but off for values)")
 	f.BoolVar(&s.ClassWeights, "class-weights", false, "rare labels count as much as frequent ones, in the head and in fine-tuning (one label a picture)")
-	f.DurationVar(&within, "time", 0, "train the best that this time allows, such as 90s or 10m: compare networks, fit the head, fine-tune if it pays (default: no limit)")
+	f.DurationVar(&within, "time", 0, "train the best that this time allows, such as 90s or 10m: compare networks, fit the head, fine-tune if that pays (default: no limit)")
 	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")
 	forceFlag(cmd, &place.Force)

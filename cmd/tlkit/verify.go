@@ -54,8 +54,8 @@ PyTorch, torchvision, timm, Keras or ONNX Runtime gave, to 2e-5 of the largest v
 
 A FILE.onnx that tlkit export wrote is checked against its sha256, and must compute what tlkit
 computed for three test pictures when the file was written, to 1e-4 of the largest value: in
-ONNX Runtime, where that is there, and as tlkit itself reads the file. Of 8-bit integers, engines round some differently; how much that may
-make is in the file.`,
+ONNX Runtime, if it is installed, and in tlkit's own reader. Engines round some 8-bit integers
+differently; a file of them records how large a difference is allowed.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			replay := c.replay
 			if slices.ContainsFunc(args, isONNX) {
