@@ -20,7 +20,7 @@ import (
 //	%%
 //	arm.Watch(6)             // the teacher, as a film
 //	arm.Teach()              // demonstrations, and their features, cached
-//	arm.Fit()                // where is the next event of the fingers? Convex, in seconds
+//	arm.Fit()                // learns where the fingers next open or close: convex, in seconds
 //	arm.Try(100)             // in scenes that no demonstration shows; failures first, as films
 //	arm.Curve(5, 10, 25, 50) // success against demonstrations, beside controls
 type Robot struct {
@@ -57,7 +57,7 @@ func (r Robot) lab(what string, do func(context.Context, *robot.Lab) error) {
 	})
 }
 
-// Watch shows a film of the teacher, in so many scenes of the demonstrations.
+// Watch shows a film of the teacher, with a clip of each of the first demonstrations.
 func (r Robot) Watch(clips int) {
 	r.lab("Watch", func(ctx context.Context, l *robot.Lab) error {
 		film, err := l.Watch(ctx, clips)
@@ -126,7 +126,7 @@ func (r Robot) Fit() {
 	})
 }
 
-// Try tries the policy in so many scenes that no demonstration shows, and shows its success with
+// Try tries the policy in scenes that no demonstration shows, and shows its success with
 // Wilson's 95 % interval and a film, failures first, with where it looks.
 func (r Robot) Try(episodes int) {
 	r.lab("Try", func(ctx context.Context, l *robot.Lab) error {

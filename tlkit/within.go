@@ -12,12 +12,12 @@ import (
 )
 
 // TrainWithin trains the best that a time allows, such as 10*time.Minute. Without a Backbone in the
-// learner, it compares networks on folds of the training pictures, for at most half of the time; it fits
-// the head of the best, and fine-tunes it if the folds say that this pays and there is time. It shows
-// what it tried and what it left. See package budget.
+// learner, it compares networks on folds of the training pictures, for at most half of the time where
+// fine-tuning fits into the rest; it fits the head of the best, and fine-tunes it if the folds say that
+// this pays. It shows what it tried and what it skipped. See package budget.
 //
-// An interrupt keeps the best so far, and the next call goes on with the rest of the time. What was
-// finished before is not trained again, unless the learner has Retrain.
+// An interrupt keeps the best so far, and the next call continues with the rest of the time. What was
+// finished before is not trained again, unless Retrain of the learner is set.
 func (l Learner) TrainWithin(most time.Duration) {
 	l.verb("TrainWithin", func(ctx context.Context) error {
 		began := time.Now()

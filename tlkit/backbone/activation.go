@@ -27,7 +27,7 @@ func HardSigmoid(x *graph.Node) *graph.Node {
 func HardSwish(x *graph.Node) *graph.Node { return graph.Mul(x, HardSigmoid(x)) }
 
 // GELU is x times the normal distribution function of x, PyTorch's default. GELUTanh and QuickGELU
-// differ from it by up to 5e-4 and 2e-2: a checkpoint works with its own one only.
+// differ from it by up to 5e-4 and 2e-2; a checkpoint needs the one that it was trained with.
 func GELU(x *graph.Node) *graph.Node {
 	return graph.MulScalar(graph.Mul(x, graph.AddScalar(graph.Erf(graph.MulScalar(x, 1/math.Sqrt2)), 1)), 0.5)
 }

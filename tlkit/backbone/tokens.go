@@ -42,7 +42,7 @@ func (b *Builder) Patches(name string, x *graph.Node, c Conv) *graph.Node {
 	return y
 }
 
-// Attention sets up self-attention with several heads.
+// Attention has the options of [Builder.Attention].
 type Attention struct {
 	Heads  int
 	NoBias bool // the product that makes queries, keys and values has no bias
@@ -97,7 +97,7 @@ func attend(q, k, v, more *graph.Node) *graph.Node {
 // ResampleGrid brings a grid of trainable positions [h,w,C] to another number of places, by PyTorch's
 // bicubic interpolation. antialias averages over more places where the grid shrinks, as timm does;
 // Hugging Face's transformers and the original code of DINOv2 without registers do not, and their
-// features differ by a percent.
+// features differ by about a percent.
 func ResampleGrid(grid *graph.Node, height, width int, antialias bool) *graph.Node {
 	d := grid.Shape().Dimensions
 	matrix := func(in, out int) *graph.Node {

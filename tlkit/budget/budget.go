@@ -44,7 +44,7 @@ type Record struct {
 	Left  []Left  `json:"left,omitempty"` // what there was no time for
 	// Repeat is the command that gives the same result without a budget.
 	Repeat []string `json:"repeat,omitempty"`
-	// Interrupted, so that a call with Place.Resume goes on.
+	// Interrupted means that a call with Place.Resume continues.
 	Interrupted bool `json:"interrupted,omitempty"`
 
 	Model    string `json:"model"` // of the result
@@ -113,11 +113,11 @@ func (j *job) later(ctx context.Context) func(*compare.Comparison) time.Time {
 //
 // A budget that is too small still gives a result, that of the default network's head, and Over of the
 // record says so. When ctx is cancelled, Train returns the best result so far, if there is one, together
-// with ctx's error. With Resume of the place, it goes on with what was left of the budget, or returns
+// with ctx's error. With Resume of the place, it continues with what was left of the budget, or returns
 // the result if nothing was interrupted. p may be nil.
 //
-// What cannot be stopped, such as XLA's compiler, may go on unheard after Train has returned; the run's
-// folder is locked until it ends.
+// Work that cannot be stopped, such as XLA's compiler, may continue in the background after Train has
+// returned; the run's folder is locked until it ends.
 //
 // It is an error if the spec is invalid or has Folds or several Seeds, or if the data or the weights
 // are not available.

@@ -30,7 +30,7 @@ import (
 type Card struct {
 	Title    string
 	Summary  string   // what it is, in a sentence or two
-	Warnings []string // what nobody may miss, such as a licence that forbids commercial use
+	Warnings []string // what readers must not miss, such as a licence that forbids commercial use
 	Key      []Fact   // the most important figures, at most four
 	Sections []Section
 	Hub      Hub

@@ -27,7 +27,7 @@ const (
 	Black        Kind = "black camera"  // nothing to see
 	FrozenCamera Kind = "frozen camera" // the same picture again and again while the robot moves
 	FrozenState  Kind = "frozen state"  // the same state again and again while actions change
-	Drift        Kind = "drift"         // actions and states lie apart, unlike in other episodes
+	Drift        Kind = "drift"         // actions and states differ more than in other episodes
 	Outlier      Kind = "outlier"       // an episode unlike the others
 	Statistics   Kind = "statistics"    // meta/stats.json is not about these data
 )
@@ -51,9 +51,9 @@ type Audit struct {
 	Skipped  []string  `json:"skipped,omitempty"` // what was not looked at, and why
 }
 
-// CheckOptions say how much is looked at.
+// CheckOptions choose what [Set.Check] looks at.
 type CheckOptions struct {
-	NoPictures bool                  // look at the numbers alone
+	NoPictures bool                  // check only the numbers
 	Progress   func(done, total int) // episodes; nil = nothing is told
 }
 

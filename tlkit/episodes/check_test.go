@@ -117,7 +117,7 @@ func TestPlantedFaults(t *testing.T) {
 				copy(x.State, r[3].State)
 			}
 		}},
-		{kind: episodes.Drift, episode: e, frame: -1, text: "action and state of dx lie", rows: func(r []*row) {
+		{kind: episodes.Drift, episode: e, frame: -1, text: "action and state of dx differ", rows: func(r []*row) {
 			for _, x := range r {
 				x.Action[0] += 0.04
 			}

@@ -70,7 +70,7 @@ func (c *checker) drift() {
 		for i, off := range offsets {
 			if d := math.Abs(off - usual); d > farOff*deviation && d > driftAt*(hi-lo) {
 				name := c.set.spec.Action[p.action].Name
-				c.find(Drift, which[i], -1, "action and state of %s lie %+.4g apart, usually %+.4g: was the robot calibrated anew?", name, off, usual)
+				c.find(Drift, which[i], -1, "action and state of %s differ by %+.4g, usually by %+.4g: was the robot recalibrated?", name, off, usual)
 			}
 		}
 	}

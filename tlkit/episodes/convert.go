@@ -11,13 +11,13 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/sim"
 )
 
-// ConvertOptions say what is converted.
+// ConvertOptions choose what [Set.Convert] writes.
 type ConvertOptions struct {
 	LeaveOut []int                 // episodes; those after them get new numbers
 	Progress func(done, total int) // episodes; nil = nothing is told
 }
 
-// Convert writes the set anew, as version 3.0 with the pictures inside the parquet files, into a
+// Convert rewrites the set as version 3.0, with the pictures inside the parquet files, into a
 // folder that does not exist yet. Numbers and decoded pictures stay what they are, bit for bit.
 // Times become regular, so an episode whose timestamps are off by more than half a frame is an
 // error; leave it out.

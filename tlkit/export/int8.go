@@ -26,11 +26,11 @@ type Int8 struct {
 	Accept func(ctx context.Context, float, packed *ONNXFile) error
 }
 
-// Int8Result is what became of a network in 8-bit integers.
+// Int8Result says how a network was quantised, and what that costs.
 type Int8Result struct {
 	Method   quantise.Method `json:"method"`       // of finding the ranges
 	Layers   int             `json:"layers"`       // convolutions and matrices
-	First    int             `json:"float_layers"` // so many of them, the first ones, stayed in floats, and the head
+	First    int             `json:"float_layers"` // how many of the first ones stayed in floats, besides the head
 	Pictures int             `json:"pictures"`     // training pictures by which that was decided
 	// Difference is the typical difference of logits to the network in floats, as a share of the
 	// typical logit, on half of these pictures.

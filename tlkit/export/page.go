@@ -72,7 +72,7 @@ type PageFolder struct {
 }
 
 // WritePage writes a page into the folder dir that predicts in the browser: pictures are dropped,
-// pasted, chosen or taken with the camera, and never leave it.
+// pasted, chosen or taken with the camera, and never leave the device.
 //
 //	index.html                   the page, for any static server, such as python3 -m http.server
 //	model.onnx                   see [Classifier.ONNX]

@@ -2,19 +2,19 @@
 // a backbone: what to do, given what is seen and felt.
 //
 //	p, err := policy.FitWaypoint(ctx, demonstrations, policy.WaypointOptions{})
-//	actor := p.Start(scene)
+//	actor, err := p.Start(scene)
 //	d, err := actor.Act(row, world.Feel()) // row: the map of the picture, from features.FromStage
 //	for _, action := range d.Actions {
 //		err = world.Step(action)
 //	}
 //
 // [Waypoint] is the policy to use. It asks one question of each cell of a map: is the next event of
-// the gripper here? A fixed controller drives there and moves the fingers. [Nearest] is the baseline
-// without training, and [Oracle] the control that knows the truth. All three share the controller, so
+// the gripper here? A fixed controller moves there, and opens or closes the fingers. [Nearest] is the
+// baseline without training, and [Oracle] the control that knows the truth. All three share the controller, so
 // they differ only in where they believe the next event is.
 //
-// They are for tasks that are a sequence of places: pick, place, press, reach. Pushing along a path,
-// and things that bend, are not.
+// They suit tasks that are a sequence of places: pick, place, press, reach. They do not suit pushing
+// along a path, or things that bend.
 //
 // The package is plain Go: no GoMLX, no files but those of [Waypoint.Save]. A fit is deterministic:
 // the same demonstrations give the same bits, on any number of processors.

@@ -19,13 +19,13 @@ type Curve struct {
 	Lines []CurveLine `json:"lines"`
 }
 
-// CurveLine is one way to decide.
+// CurveLine is one line of a [Curve]: the policy, or one of its controls.
 type CurveLine struct {
 	Name   string       `json:"name"`
 	Points []CurvePoint `json:"points"`
 }
 
-// CurvePoint is what so many demonstrations lead to.
+// CurvePoint is the success after a number of demonstrations.
 type CurvePoint struct {
 	Demos    int                 `json:"demos"`
 	Success  metrics.Fraction    `json:"success"`
@@ -41,9 +41,9 @@ const (
 	randomLine     = "random weights"
 )
 
-// Curve tries policies from each number of demonstrations in so many scenes: the waypoints on the
+// Curve tries policies from each number of demonstrations, each in the same scenes: the waypoints on the
 // pretrained network, the same on one with random weights, the nearest demonstrations by pooled
-// features, and the truth.
+// features, and the controller when it is told the truth.
 func (l *Lab) Curve(ctx context.Context, counts []int, episodes int) (*Curve, error) {
 	counts = slices.Clone(counts)
 	slices.Sort(counts)

@@ -16,10 +16,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// Taught is what the demonstrations of a spec are.
+// Taught counts the demonstrations of a spec.
 type Taught struct {
 	Demos   int `json:"demos"`
-	Success int `json:"success"` // in so many, the teacher did the task
+	Success int `json:"success"` // demonstrations in which the teacher did the task
 	Frames  int `json:"frames"`
 	Cached  int `json:"cached"` // frames whose features were in the cache
 }

@@ -25,7 +25,7 @@ const filmBytes = 2_500_000
 // A film of tries shows so many steps of an episode, in which each failure is seen to begin.
 const filmSteps = 44
 
-// Watch films the teacher in the scenes of the first so many demonstrations.
+// Watch films the teacher in the scenes of the first demonstrations, one clip of each.
 func (l *Lab) Watch(ctx context.Context, clips int) (show.Film, error) {
 	if clips < 1 || clips > 24 {
 		return show.Film{}, fmt.Errorf("robot: a film of %d clips, want 1 to 24", clips)

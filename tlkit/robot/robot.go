@@ -1,14 +1,13 @@
-// Package robot does the complete jobs of teaching a robot a task: from a spec to demonstrations, a
-// policy, and tries of it. The command line and package tlkit both call it, so they give the same
-// numbers.
+// Package robot does whole jobs of teaching a robot a task: from a spec to demonstrations, a policy, and
+// tries of it. The command line and package tlkit both call it, so they give the same numbers.
 //
 //	lab, err := robot.Open(ctx, robot.Spec{Task: "bench/sort", Demos: 50}, run.Place{}, nil)
 //	fitted, err := lab.Fit(ctx)
-//	tried, err := lab.Try(ctx, 100)
+//	tried, err := lab.Try(ctx, 100, 3)
 //	fmt.Println(tried.Success()) // 97.0 % (97 of 100, 95 % 91.5-99.0)
 //
-// With a name, the place keeps the policy in .tlkit/NAME/policy.safetensors, and a later job with the
-// same spec takes it from there. Features of demonstrations are in the cache of package features.
+// If the place has a name, the policy is kept in .tlkit/NAME/policy.safetensors, and a later job with the
+// same spec reads it from there. Package features caches the features of demonstrations.
 package robot
 
 import (

@@ -11,7 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/rollout"
 )
 
-// Fitted is a policy, and what its fit was.
+// Fitted is a fitted policy.
 type Fitted struct {
 	Policy *policy.Waypoint
 	Frames int  // that were learnt from
@@ -82,8 +82,8 @@ type Tried struct {
 	Paired []metrics.Comparison
 }
 
-// Try tries the policy in so many scenes that no demonstration shows, and beside it the same fit on
-// networks with random weights, in the same scenes.
+// Try tries the policy in scenes that no demonstration shows, one episode in each, and as controls the
+// same fit on networks with random weights, in the same scenes.
 func (l *Lab) Try(ctx context.Context, episodes, controls int) (*Tried, error) {
 	if controls < 0 || controls > 100 {
 		return nil, advice.New(fmt.Errorf("robot: %d networks with random weights", controls), "3 are usual, 0 are none")

@@ -213,7 +213,7 @@ func (s *Server) replace(ctx context.Context, at *slot) error {
 		s.mu.Unlock()
 		s.metrics.reloads.WithLabelValues(at.name, "refused").Inc()
 		s.metrics.stale.WithLabelValues(at.name).Set(1)
-		s.log.Error("head refused, the old one goes on", "head", at.name, "file", at.path, "error", err)
+		s.log.Error("head refused, the old one stays in use", "head", at.name, "file", at.path, "error", err)
 		return fmt.Errorf("serve: %s: %w", at.name, err)
 	}
 	s.install(at, n)

@@ -145,7 +145,7 @@ func (p *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(p.cert, p.key)
 	if err != nil {
 		if p.loaded != nil { // half renewed
-			slog.Warn("the certificate cannot be read, the old one goes on", "file", p.cert, "error", err)
+			slog.Warn("the certificate cannot be read, the old one stays in use", "file", p.cert, "error", err)
 			return p.loaded, nil
 		}
 		return nil, err
@@ -162,8 +162,8 @@ const (
 	mostStop  = time.Minute
 )
 
-// Serve answers requests on a listener until ctx ends. Then it answers those that are there, tells
-// clients to use no connection again, and closes the listener. It returns nil after such a stop.
+// Serve answers requests on a listener until ctx ends. Then it tells clients to close their connections,
+// answers the requests that it has accepted, and closes the listener. After such a stop it returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	own, ok := l.(*listener)
 	if !ok {
@@ -247,7 +247,8 @@ func (c *connections) wait(ctx context.Context) error {
 	return nil
 }
 
-// ReadToken returns the token in a file, or without one that of the environment; "" = none.
+// ReadToken returns the bearer token in a file. If file is "", it returns the value of [TokenVar] in the
+// environment, which may be "" too.
 func ReadToken(file string) (string, error) {
 	if file == "" {
 		return os.Getenv(TokenVar), nil

@@ -46,7 +46,7 @@ func description(heads []string) object {
 				"operationId": "predict", "summary": "Predict what is in a picture",
 				"parameters": []object{
 					{"name": "head", "in": "query", "description": "A head; repeat it for several. Without it, the first.", "schema": object{"type": "array", "items": object{"type": "string", "enum": heads}}, "style": "form", "explode": true},
-					{"name": "top", "in": "query", "description": "Add so many labels, the most probable first.", "schema": object{"type": "integer", "minimum": 1}},
+					{"name": "top", "in": "query", "description": "Add this many labels, the most probable first.", "schema": object{"type": "integer", "minimum": 1}},
 				},
 				"requestBody": object{"required": true, "content": object{
 					"image/*": binary, "application/octet-stream": binary,
@@ -57,7 +57,7 @@ func description(heads []string) object {
 					jsonAnswer("The predictions, one for each head", object{"type": "object", "required": []string{"predictions"}, "properties": object{"predictions": object{"type": "array", "items": object{"$ref": "#/components/schemas/prediction"}}}})),
 			}},
 			"/heads":   get("heads", "The heads that are served", false, with(problems("401", "403"), "200", jsonAnswer("The heads", object{"type": "object", "required": []string{"heads"}, "properties": object{"heads": object{"type": "array", "items": object{"$ref": "#/components/schemas/head"}}}}))),
-			"/metrics": get("metrics", "Figures for Prometheus", false, with(problems("401", "403"), "200", object{"description": "Prometheus' text format", "content": object{"text/plain": object{"schema": object{"type": "string"}}}})),
+			"/metrics": get("metrics", "Metrics for Prometheus", false, with(problems("401", "403"), "200", object{"description": "Prometheus' text format", "content": object{"text/plain": object{"schema": object{"type": "string"}}}})),
 			"/healthz": get("healthz", "Whether the process runs", true, object{"200": jsonAnswer("It does", object{"type": "object", "required": []string{"ok"}, "properties": object{"ok": object{"type": "boolean"}}})}),
 			"/readyz": get("readyz", "Whether every head gets the recorded logits of its built-in pictures", true, object{
 				"200": jsonAnswer("They do", object{"$ref": "#/components/schemas/ready"}), "503": jsonAnswer("One does not, or the server is stopping", object{"$ref": "#/components/schemas/ready"}),
@@ -98,7 +98,7 @@ func schemas() object {
 			"name": text, "task": object{"type": "string", "enum": []string{"classes", "labels", "values"}}, "labels": texts,
 			"thresholds": object{"type": "array", "items": share}, "threshold": share, "backbone": text, "licence": text, "data": text, "split": text,
 			"score": object{"type": "object"}, "score_words": text, "sha256": text, "parity": number, "since": object{"type": "string", "format": "date-time"},
-			"refused": object{"type": "string", "description": "why the file on disk does not serve"}, "shares": object{"type": "array", "items": text, "description": "the other heads of the same pass"},
+			"refused": object{"type": "string", "description": "why the file on disk is not used"}, "shares": object{"type": "array", "items": text, "description": "the other heads of the same pass"},
 		}},
 		"ready": object{"type": "object", "required": []string{"ready", "heads"}, "properties": object{
 			"ready": object{"type": "boolean"}, "why": text,

@@ -1,4 +1,4 @@
-// Package serve answers over HTTP what trained heads predict about pictures.
+// Package serve is an HTTP server that predicts with trained heads.
 //
 //	s, err := serve.New(ctx, serve.Options{Heads: []serve.Head{{Path: "bees.head.safetensors"}}, Engine: e})
 //	defer s.Close()
@@ -12,29 +12,28 @@
 //	GET  /healthz       200 while the process runs
 //	GET  /readyz        200 while every head gets the recorded logits of its built-in pictures
 //	GET  /metrics       for Prometheus
-//	GET  /openapi.json  a description of all this, OpenAPI 3.1
+//	GET  /openapi.json  the OpenAPI 3.1 description of these routes
 //	GET  /              a page to drop pictures on
 //
-// A picture is the body itself (Content-Type image/... or application/octet-stream), the one file of
-// a form (multipart/form-data), or base64 in JSON ({"picture": "..."}). ?head=NAME asks another head
-// than the first, several times for several heads; ?top=K adds the K most probable labels in order.
+// A picture is the body itself (Content-Type image/... or application/octet-stream), the only file
+// in a form (multipart/form-data), or base64 in JSON ({"picture": "..."}). ?head=NAME asks a head other
+// than the first; repeat it to ask several. ?top=K adds the K most probable labels, in order.
 //
-// Pictures that arrive together go through the network together: a batch is what has arrived while
-// the one before was computed. It waits for pictures that are being decoded at that moment, no
-// longer than a batch takes, and never while nothing is. Heads on the same frozen backbone share
-// its pass.
+// Pictures that arrive together go through the network together: a batch is what arrived while the
+// one before was computed. It also waits for pictures that are being decoded at that moment, but never
+// longer than a batch takes. Heads on the same frozen backbone share its pass.
 //
 // An error has a status with a reason, as application/problem+json (RFC 9457):
 //
 //	400  the request cannot be understood     413  too many bytes or pixels
-//	401  the bearer token is missing, wrong   415  no format of pictures that is known here
+//	401  the bearer token is missing or wrong 415  not a picture format that tlkit reads
 //	403  another site's page sent it          422  the picture is damaged
 //	404  no such head or path                 429  too many requests wait; Retry-After says how long
-//	405  another method                       500  the network failed
-//	408  the body came too slowly             503  not ready, or not in time; Retry-After
+//	405  the path does not have that method   500  the network failed
+//	408  the body came too slowly             503  not ready, or too late; Retry-After
 //
-// A head file that is replaced on disk takes over once it is read, verified and opened completely.
-// One that does not open is refused, named in log, metrics and /heads, and the old one goes on.
+// When a head file is replaced on disk, the server switches to it once it is read, verified and opened
+// completely. If it does not open, the old head stays in use, and log, metrics and /heads say so.
 package serve
 
 import (
@@ -185,7 +184,7 @@ func (o Options) check() error {
 	return o.Limits.check()
 }
 
-// Close ends what runs behind the server, and waits for pictures that are in the network. The engine
+// Close stops the server's background work and waits for pictures that are in the network. The engine
 // stays open.
 func (s *Server) Close() {
 	if s.stop != nil {

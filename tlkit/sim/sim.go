@@ -1,6 +1,6 @@
-// Package sim is what a simulated robot and its task look like to everything else: a [World].
+// Package sim defines the interface of simulated robots and their tasks, [World].
 //
-// A world is reset to a scene, drawn, felt and moved, step by step, until it is done:
+// Reset a world to a scene, then draw it, read its joints and move it, step by step, until it is done:
 //
 //	w, err := sim.Open("bench/sort")
 //	err = w.Reset(7)                          // scene 7, the same on every machine
@@ -10,10 +10,9 @@
 //		err = w.Step(action)
 //	}
 //
-// The worlds themselves are packages of their own, which register their tasks when they are
-// imported: tlkit/sim/bench has bench/sort, bench/reach and bench/push. [Spec] names what the
-// robot feels and what it can do, with units and limits; it is also the contract of demonstrations
-// on disk (tlkit/episodes).
+// The worlds are packages of their own, which register their tasks when they are imported:
+// tlkit/sim/bench has bench/sort, bench/reach and bench/push. [Spec] lists what the robot feels and
+// what it can do, with units and limits; it also describes demonstrations on disk (tlkit/episodes).
 package sim
 
 import "image"
@@ -58,7 +57,7 @@ type Teacher interface {
 	Teach() []float32
 }
 
-// Outcome is how an episode stands.
+// Outcome says whether an episode is over, and how it ended.
 type Outcome struct {
 	Over    bool   // no step is possible any more
 	Success bool   // the task is done
@@ -110,10 +109,10 @@ const (
 var roles = map[string]Role{"x": TipX, "y": TipY, "dx": MoveX, "dy": MoveY, "gripper": Gripper, "opening": Opening}
 
 // Role returns what the dimension means, by its name: "x" and "y" are TipX and TipY, "dx" and "dy"
-// are MoveX and MoveY, "gripper" and "opening" are the fingers. Others mean nothing special.
+// are MoveX and MoveY, "gripper" and "opening" are the fingers. All other names are Other.
 func (d Dimension) Role() Role { return roles[d.Name] }
 
-// Find returns the place of the first dimension with that role; -1 = there is none.
+// Find returns the index of the first dimension with the role, or -1 if there is none.
 func Find(dims []Dimension, r Role) int {
 	for i, d := range dims {
 		if d.Role() == r {

@@ -247,7 +247,7 @@ func (m mobileNet) blockNames(r mobileRun) mobileNames {
 	return n
 }
 
-// torchvisionNames counts the layers of a block through.
+// torchvisionNames numbers the layers of a block consecutively.
 func (r mobileRun) torchvisionNames(flat bool) (n mobileNames) {
 	if flat && r.kind == single { // the last convolution of MobileNetV3 is in no block
 		return mobileNames{first: layerNames{"0", "1"}}

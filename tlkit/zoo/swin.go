@@ -195,7 +195,7 @@ func (s swin) attend(b *backbone.Builder, y *Node, heads int, shift [2]int) *Nod
 }
 
 // scores are what is added to the scores of attention: a learnt number for each relative position, and
-// for windows that moved, nearly minus infinity between pixels that are no neighbours.
+// for windows that moved, nearly minus infinity between pixels that are not neighbours.
 func (s swin) scores(b *backbone.Builder, y *Node, windows [2]int, heads int, shift [2]int) *Node {
 	t, span := s.window*s.window, 2*s.window-1
 	table := b.Weight(y, weights.Want{Name: "relative_position_bias_table", Shape: []int{span * span, heads}}, true)
@@ -246,7 +246,7 @@ func (s swin) mask(rows, columns int, shift [2]int) []float32 {
 	return out
 }
 
-// roll moves x by so many places towards the beginning of an axis, around its end.
+// roll shifts x towards the beginning of an axis, wrapping around at its end.
 func roll(x *Node, axis, by int) *Node {
 	n := x.Shape().Dim(axis)
 	by = ((by % n) + n) % n

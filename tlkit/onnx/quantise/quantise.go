@@ -2,30 +2,30 @@
 // file is a quarter of the size, and faster on most processors.
 //
 //	n, err := quantise.Read(float)           // a file of package write
-//	probe := n.Probe()                       // the same file, with what is to be observed as outputs
+//	probe := n.Probe()                       // the same file, with further outputs to observe
 //	...                                      // run it on training pictures
 //	n.Observe(outputs)                       // for each run
 //	file, err := n.Int8(quantise.Options{})
 //
-// Most people want [github.com/tlkit/transfer-learning/tlkit/run.HeadSpec.ExportONNX], which does all
-// this, measures what it costs, and leaves what suffers in floats.
+// Most programs should call [github.com/tlkit/transfer-learning/tlkit/run.HeadSpec.ExportONNX], which
+// does all this, measures what it costs, and keeps sensitive layers in floats.
 //
 // # What the numbers are
 //
-// The file has the form of the standard, QuantizeLinear and DequantizeLinear around each operation,
-// which engines fuse into operations on integers. Weights are symmetric, with a scale for each output
+// The file has the standard form, QuantizeLinear and DequantizeLinear around each operation, which
+// engines fuse into operations on integers. Weights are symmetric, with a scale for each output
 // channel. Activations are uint8, with one scale and one zero point for each.
 //
 // Weights have 7 bits, -64 to 64, and those of depthwise convolutions 8. Processors without
 // instructions for it (x86 before VNNI) add two products of 8-bit numbers in 16 bits, which saturates
-// for larger weights, without a word: the file would compute something else there. Depthwise
-// convolutions are computed in another way, and their few weights suffer most.
+// silently for larger weights, so the file would compute something else there. Depthwise convolutions
+// are computed differently, and they lose most from fewer bits.
 //
 // # Differences between engines
 //
-// A value in the middle between two integers goes up in one engine and down in the next, as their
-// floats differ in the last digit. That is a whole step, and the next layers make more of them. So two
-// engines that are both right differ about as much as the integers differ from the floats.
+// A value halfway between two integers may be rounded up by one engine and down by another, because
+// their floats differ in the last digit. That is a whole step, and later layers amplify it. So two correct
+// engines differ about as much as the integers differ from the floats.
 package quantise
 
 import (

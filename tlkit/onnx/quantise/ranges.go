@@ -8,12 +8,12 @@ import (
 // Method is how the range of an activation is found from what was observed.
 type Method string
 
-// The methods. Which is best depends on the network, and is to be measured. Entropy, as in TensorRT, is
-// none of them: it cuts off so much of a small network's activations that a tenth of the labels changed.
+// The methods. Which is best depends on the network, so measure. Entropy, as in TensorRT, is not offered:
+// it cuts off so much of a small network's activations that a tenth of the labels changed.
 const (
 	MinMax     Method = "min-max"       // the smallest and the largest value
 	Percentile Method = "percentile"    // without the outermost 0.001 % on either side
-	Squares    Method = "squared error" // of the least squared error of rounding and clipping
+	Squares    Method = "squared error" // with the least squared error of rounding and clipping
 )
 
 // Methods returns all methods.

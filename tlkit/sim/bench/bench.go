@@ -3,13 +3,13 @@
 //
 //	w, err := sim.Open("bench/sort") // with _ "github.com/tlkit/transfer-learning/tlkit/sim/bench"
 //
-// [Sort] asks to put the bee onto the blossom and to leave the ants: what and where at once, for
-// colours alone do not tell a bee from an ant. [Reach] asks to take hold of the bee, [Push] to push
-// a cube of sugar onto the blossom with closed fingers, which moves by the friction under it.
+// [Sort] is to put the bee onto the blossom and leave the ants. It takes both what and where, because
+// colour alone does not tell a bee from an ant. [Reach] is to take hold of the bee. [Push] is to push a
+// cube of sugar onto the blossom with closed fingers; friction with the table decides how it moves.
 //
 // Each scene has its own table (paper, wash, sand, wood or meadow), individuals, blossom, arm and
-// light. Places are shares of the picture's side: 0, 0 is its top left corner and 1, 1 the bottom
-// right one. One step is a tenth of a second. Importing the package registers the tasks:
+// light. Positions are shares of the picture's side: 0, 0 is its top left corner and 1, 1 the
+// bottom right one. One step is a tenth of a second. Importing the package registers the tasks:
 // bench/sort, bench/sort-two-ants, bench/reach and bench/push.
 //
 // It is a bench, not a robot: flat, without inertia, and with fingers that never slip.
