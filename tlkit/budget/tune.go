@@ -54,7 +54,7 @@ func (j *job) tune(ctx context.Context) error {
 			why = Left{Why: fmt.Sprintf("%s at least %s", count(epochs), words(late.Takes())), Seconds: late.Takes().Seconds()}
 			epochs, err = j.fewer(epochs, late.Takes())
 		case errors.Is(err, context.DeadlineExceeded):
-			epochs, err, why = 0, nil, Left{Why: "its time was over before its first steps"}
+			epochs, err, why = 0, nil, Left{Why: "time was up before its first steps"}
 		}
 		if err != nil {
 			return err
@@ -118,7 +118,7 @@ func (j *job) plan(ctx context.Context) (epochs int, why Left, err error) {
 	}
 	if possible == 0 {
 		takes := atLeast + opening + j.judging()
-		why = Left{Why: fmt.Sprintf("it takes about %s at least", words(takes)), Seconds: takes.Seconds()}
+		why = Left{Why: fmt.Sprintf("it takes at least about %s", words(takes)), Seconds: takes.Seconds()}
 	}
 	return possible, why, nil
 }

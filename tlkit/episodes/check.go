@@ -170,7 +170,7 @@ func (c *checker) times(episode int, n *numbers) {
 	for i := 1; i < len(n.time); i++ {
 		t, before := float64(n.time[i][0]), float64(n.time[i-1][0])
 		if !(t > before) { // NaN as well
-			c.find(Timestamps, episode, i, "time does not go on: %.3f s after %.3f s", t, before)
+			c.find(Timestamps, episode, i, "time does not advance: %.3f s after %.3f s", t, before)
 			return
 		}
 		if d := t - before; d > 1.5*step {

@@ -90,7 +90,7 @@ func TestPlantedFaults(t *testing.T) {
 				x.Timestamp = float32(i) * 0.109
 			}
 		}},
-		{kind: episodes.Timestamps, episode: e, frame: 4, text: "time does not go on", rows: func(r []*row) { r[4].Timestamp = r[3].Timestamp }},
+		{kind: episodes.Timestamps, episode: e, frame: 4, text: "time does not advance", rows: func(r []*row) { r[4].Timestamp = r[3].Timestamp }},
 		{kind: episodes.Timestamps, episode: e, frame: 0, text: "the first timestamp is 5.000 s", rows: func(r []*row) {
 			for _, x := range r {
 				x.Timestamp += 5

@@ -201,7 +201,7 @@ func fill(pattern string, values map[string]any) (string, error) {
 		return "", fmt.Errorf("%s: the path %q has the unknown part %s", infoFile, pattern, unknown)
 	}
 	if !fs.ValidPath(name) || path.Clean(name) != name || strings.ContainsAny(name, "\\:") {
-		return "", fmt.Errorf("%s: the path %q leaves the folder, or is none", infoFile, name)
+		return "", fmt.Errorf("%s: the path %q leaves the folder, or is not a path", infoFile, name)
 	}
 	return name, nil
 }

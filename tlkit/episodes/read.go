@@ -256,7 +256,7 @@ func (s *Set) pictures(ctx context.Context, episode, camera int) (next func() (*
 		row, err, ok := pull()
 		switch {
 		case !ok:
-			return nil, errors.New("no picture any more")
+			return nil, errors.New("no more pictures")
 		case err != nil:
 			return nil, err
 		case len(row) != 1 || row[0].IsNull() || (row[0].Kind() != parquet.ByteArray && row[0].Kind() != parquet.FixedLenByteArray):

@@ -289,7 +289,7 @@ func (s *Set) path(name string) (string, error) {
 	}
 	full := filepath.Join(s.dir, filepath.FromSlash(name))
 	if st, err := os.Stat(full); err != nil || !os.SameFile(st, inside) || !st.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no plain file", name)
+		return "", fmt.Errorf("%s is not a regular file", name)
 	}
 	return filepath.Abs(full)
 }

@@ -260,7 +260,7 @@ func (t *table) ints(name string, from, n int64) ([]int64, error) {
 		case len(row) == 1 && !v.IsNull() && v.Kind() == parquet.Int32:
 			all = append(all, int64(v.Int32()))
 		default:
-			return nil, fmt.Errorf("%s: row %d of %s is no whole number", t.name, from+int64(len(all)), name)
+			return nil, fmt.Errorf("%s: row %d of %s is not a whole number", t.name, from+int64(len(all)), name)
 		}
 		if int64(len(all)) == n {
 			break

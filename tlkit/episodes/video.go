@@ -23,7 +23,7 @@ func ffmpeg() (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", advice.New(errors.New("its pictures are in mp4 files, which needs ffmpeg"), "install ffmpeg, or set TLKIT_FFMPEG to where it is")
+		return "", advice.New(errors.New("its pictures are in mp4 files, which need ffmpeg"), "install ffmpeg, or set TLKIT_FFMPEG to where it is")
 	}
 	return path, nil
 }

@@ -59,7 +59,7 @@ func Open(path string) (*Waypoint, map[string]string, error) {
 	}
 	defer f.Close()
 	bad := func(format string, args ...any) (*Waypoint, map[string]string, error) {
-		return nil, nil, advice.New(fmt.Errorf("policy: %s is no policy file: "+format, append([]any{path}, args...)...), "tlkit robot fit writes one")
+		return nil, nil, advice.New(fmt.Errorf("policy: %s is not a policy file: "+format, append([]any{path}, args...)...), "tlkit robot fit writes one")
 	}
 	if kind := f.Metadata[kindEntry]; kind != kindWaypoint {
 		return bad("its %s is %q, want %q", kindEntry, kind, kindWaypoint)

@@ -204,7 +204,7 @@ func TestFile(t *testing.T) {
 	if err := os.WriteFile(file, broken, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Open(file); err == nil || !strings.Contains(err.Error(), "no policy file") {
+	if _, _, err := Open(file); err == nil || !strings.Contains(err.Error(), "not a policy file") {
 		t.Errorf("tensors that do not fit: %v", err)
 	}
 }

@@ -178,7 +178,7 @@ func (f *cardFacts) card() *card.Card {
 	add(card.Checks, f.checks()...)
 	add(card.Usage, f.usage()...)
 	if missing := f.missing(); len(missing) > 0 {
-		add("What this card does not know", card.Text("The folder of the training run was not there, or an older version of tlkit has written it, so the card lacks:"), missing)
+		add("What this card does not know", card.Text("The folder of the training run was not found, or an older version of tlkit wrote it, so the card lacks:"), missing)
 	}
 	return c
 }

@@ -62,7 +62,7 @@ func (b *body) readAll(r io.Reader, most int64) error {
 }
 
 func errNoMemory() error {
-	return unavailable("the requests that are here take all the memory there is for them")
+	return unavailable("the requests in progress use all the memory that they may use")
 }
 
 // withRoom adds what base64, JSON and forms add to a picture.
@@ -71,7 +71,7 @@ func withRoom(bytes int64) int64 { return bytes/3*4 + 64<<10 }
 // readPicture returns the picture of a request, whatever way it is sent.
 func (s *Server) readPicture(w http.ResponseWriter, r *http.Request) (*body, error) {
 	if !s.reading.TryAcquire(1) {
-		return nil, s.busy("more requests arrive than can be read")
+		return nil, s.busy("too many requests arrive to read them all")
 	}
 	defer s.reading.Release(1)
 	start := time.Now()
