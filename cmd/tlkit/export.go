@@ -141,7 +141,7 @@ from the folder of the training run; without that folder it says what is missing
 				return advice.New(errors.New("export: --int8 without a file"), "tlkit export %s --int8 --onnx FILE", invoke.Quote(args[0]))
 			}
 			if f.file == "" && f.dir == "" && f.page == "" && f.program == "" && f.cards == nil {
-				return advice.New(errors.New("export: nothing to write was named"), "tlkit export %s --onnx FILE, or --torch DIR, --page DIR, --go DIR, --card FILE.html", invoke.Quote(args[0]))
+				return advice.New(errors.New("export: no file or folder to write was named"), "tlkit export %s --onnx FILE, or --torch DIR, --page DIR, --go DIR, --card FILE.html", invoke.Quote(args[0]))
 			}
 			f.spec.Head = args[0]
 			return c.write(cmd, f)

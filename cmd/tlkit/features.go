@@ -54,7 +54,7 @@ or 1 when none can be read.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if file.Path == "" {
-				return advice.New(errors.New("features: it is not said what to write"), "tlkit features %s -o FILE.npy", invoke.Quote(args[0]))
+				return advice.New(errors.New("features: no file to write was named"), "tlkit features %s -o FILE.npy", invoke.Quote(args[0]))
 			}
 			if err := c.replacing(&file.Force, func() error { return file.Check() }); err != nil {
 				return err

@@ -69,9 +69,9 @@ func noModels(args []string) error {
 func (c *command) models() *cobra.Command {
 	return &cobra.Command{
 		Use:   "models [WORD...]",
-		Short: "List the networks a head can be trained on",
-		Long: `List the networks a head can be trained on. With words, only those that have every word
-in their name, family, tag, licence, classifier or the place where their weights are from.`,
+		Short: "List the networks that a head can be trained on, by family",
+		Long: `List the networks that a head can be trained on, by family. With words, list only those that
+have every word in their name, family, tag, licence, classifier or source.`,
 		Example: `  tlkit models resnet
   tlkit models lite apache`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -22,7 +22,7 @@ const (
 )
 
 // errExpired is the reason of a backbone that was given up.
-var errExpired = errors.New("given up, because its time was over")
+var errExpired = errors.New("given up, because time was up")
 
 // hurry sets a limit, and puts the default network first, which is probed in any case.
 func (f *forecast) hurry(until time.Time) {
