@@ -18,7 +18,7 @@ var ErrExhausted = errors.New("it asks for more than its size allows")
 // themselves are read one tensor at a time.
 const (
 	describeBase, describeRate, describeMost = 16 << 20, 4, 160 << 20
-	holdBase, holdRate                       = 32 << 20, 6
+	holdBase, holdRate                       = 32 << 20, 10
 	timeBase, timePerMB                      = 30 * time.Second, 100 * time.Millisecond
 )
 
@@ -34,8 +34,9 @@ type Budget struct {
 // ForFile returns the budget of a file of size bytes:
 //
 //   - 16 MiB plus 4 bytes per byte of the file, at most 160 MiB, for the description of its content;
-//   - 32 MiB and 6 bytes for each byte, for what its tensors hold together as float32, views of the
-//     same bytes counted each time: 8-bit numbers take four times their size;
+//   - 32 MiB and 10 bytes for each byte, for what its tensors hold together as float32, views of the
+//     same bytes counted each time: 8-bit numbers take four times their size, and eight times where
+//     a network turns them into floats itself;
 //   - 30 seconds and a second for each 10 MB, which no file reaches that keeps to the others: they
 //     take a second or two at most.
 func ForFile(ctx context.Context, size int64) *Budget {

@@ -9,7 +9,7 @@ import (
 
 func TestBudgetIsInProportion(t *testing.T) {
 	for _, c := range []struct{ size, describe, hold int64 }{
-		{0, 16 << 20, 32 << 20}, {1 << 20, 20 << 20, 38 << 20}, {1 << 30, 160 << 20, 32<<20 + 6<<30}, {-5, 16 << 20, 32 << 20}, {math.MaxInt64, 160 << 20, 32<<20 + 6<<50},
+		{0, 16 << 20, 32 << 20}, {1 << 20, 20 << 20, 42 << 20}, {1 << 30, 160 << 20, 32<<20 + 10<<30}, {-5, 16 << 20, 32 << 20}, {math.MaxInt64, 160 << 20, 32<<20 + 10<<50},
 	} {
 		b := ForFile(context.Background(), c.size)
 		if err := errors.Join(b.Describe(c.describe-1), b.Describe(1), b.Hold(c.hold)); err != nil {
@@ -21,7 +21,7 @@ func TestBudgetIsInProportion(t *testing.T) {
 	}
 	b := ForFile(context.Background(), 0)
 	b.Grow(100 << 20)
-	if err := b.Hold(632 << 20); err != nil {
+	if err := b.Hold(1032 << 20); err != nil {
 		t.Errorf("with a file of 100 MiB beside it: %v", err)
 	}
 	b = ForFile(context.Background(), 100)
