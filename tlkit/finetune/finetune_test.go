@@ -264,7 +264,7 @@ func frozenMaps(t *testing.T, net *zoo.Net, e *engine.Engine, pictures []float32
 	width := 1
 	for _, s := range net.Declaration().Stages {
 		if s.Name == border {
-			width = s.Shape[0] * s.Shape[1] * s.Shape[2]
+			width = s.Size()
 		}
 	}
 	b := mapsOf(net, e, []string{border}, width)

@@ -54,7 +54,13 @@ func (t *tuner) microbatch() int {
 }
 
 // width returns the number of values of one picture's input.
-func (t *tuner) width() int { return t.input[0] * t.input[1] * t.input[2] }
+func (t *tuner) width() int {
+	n := 1
+	for _, d := range t.input { // [h,w,C], or [T,C] behind a stage of tokens
+		n *= d
+	}
+	return n
+}
 
 // forward returns the loss of each picture, [B], and the logits before the step.
 func (t *tuner) forward(scope *model.Scope, x, targets *graph.Node, n backbone.Norms, keep []*graph.Node) (each, logits *graph.Node) {

@@ -209,7 +209,8 @@ func (v visionTransformer) Build(b *backbone.Builder, x *Node) backbone.Output {
 		x = b.Stage("norm", b.LayerNorm("norm", x, v.epsilon()))
 	}
 	patches := Slice(x, AxisRange(), AxisRange(v.prefix()), AxisRange())
-	out := backbone.Output{Map: Reshape(patches, n, h, w, v.width)}
+	// Not n: a part of the network begins with pictures of its own.
+	out := backbone.Output{Map: Reshape(patches, x.Shape().Dim(0), h, w, v.width)}
 	switch v.pool {
 	case classToken:
 		out.Features = Squeeze(Slice(x, AxisRange(), AxisRange(0, 1), AxisRange()), 1)
