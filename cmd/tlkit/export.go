@@ -15,6 +15,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
 // exported is tlkit export --json: the fields of the ONNX file, and the PyTorch files.
@@ -37,7 +38,8 @@ type exportedONNX struct {
 	Runtime   string   `json:"runtime,omitempty"`   // ONNX Runtime, or tlkit's own reader where that is missing
 	Unchecked string   `json:"unchecked,omitempty"` // why it is not ONNX Runtime
 
-	Int8 *export.Int8Result `json:"int8,omitempty"`
+	Int8   *export.Int8Result `json:"int8,omitempty"`
+	Resize *task.Difference   `json:"resize,omitempty"` // how far a file that resizes is from tlkit's resizing
 }
 
 type exportedTorch struct {
@@ -71,7 +73,7 @@ type exportFlags struct {
 	file, dir, page string
 	program         string // the folder for Go
 	cards           []string
-	int8            bool
+	int8, resize    bool
 	force           bool
 	spec            run.HeadSpec
 }
@@ -96,6 +98,11 @@ processors. Training pictures decide how, so they must be here: those of the run
 Accuracy, size and speed are measured on the pictures that the head was scored on, and printed
 next to those of the floats. Integers that are worse beyond chance (the 95 % interval of the
 difference is below zero) are not written without --force.
+
+--resize makes that file read pictures of any size, uint8 [N,H,W,3], which it resizes and crops
+itself, in place of prepared ones. ONNX resizes in another way than tlkit: how far predictions
+differ, and on how many pictures labels change, is measured on the pictures of the run, those of
+--data DIR, or built-in patterns, and printed. Only ONNX Runtime verifies such a file.
 
 --torch DIR writes a folder for PyTorch: model.safetensors is a state dict that torchvision's or
 timm's model loads with strict=True, preprocess.json has the steps of torchvision.transforms and
@@ -122,6 +129,7 @@ from the folder of the training run; without that folder it says what is missing
 		Example: `  tlkit export my.head.safetensors --onnx my.onnx
   tlkit verify my.onnx
   tlkit export my.head.safetensors --onnx small.onnx --int8
+  tlkit export my.head.safetensors --onnx any.onnx --resize
   tlkit export my.head.safetensors --torch my_torch
   tlkit export my.head.safetensors --page my_page
   tlkit export my.head.safetensors --go my_go
@@ -140,6 +148,9 @@ from the folder of the training run; without that folder it says what is missing
 			if f.int8 && f.file == "" {
 				return advice.New(errors.New("export: --int8 without a file"), "tlkit export %s --int8 --onnx FILE", invoke.Quote(args[0]))
 			}
+			if f.resize && f.file == "" {
+				return advice.New(errors.New("export: --resize without a file"), "tlkit export %s --resize --onnx FILE", invoke.Quote(args[0]))
+			}
 			if f.file == "" && f.dir == "" && f.page == "" && f.program == "" && f.cards == nil {
 				return advice.New(errors.New("export: no file or folder to write was named"), "tlkit export %s --onnx FILE, or --torch DIR, --page DIR, --go DIR, --card FILE.html", invoke.Quote(args[0]))
 			}
@@ -149,7 +160,8 @@ from the folder of the training run; without that folder it says what is missing
 	}
 	cmd.Flags().StringVar(&f.file, "onnx", "", "the ONNX file to write, such as my.onnx")
 	cmd.Flags().BoolVar(&f.int8, "int8", false, "with --onnx: 8-bit integers instead of floats, a quarter of the size; not written if they are worse beyond chance")
-	cmd.Flags().StringVar(&f.spec.Data, "data", "", "with --int8: the pictures that the head was trained on (default: those of its run)")
+	cmd.Flags().BoolVar(&f.resize, "resize", false, "with --onnx: the file takes pictures of any size, and resizes them itself, not quite as tlkit does")
+	cmd.Flags().StringVar(&f.spec.Data, "data", "", "with --int8 or --resize: the pictures that the head was trained on (default: those of its run)")
 	cmd.Flags().StringVar(&f.dir, "torch", "", "the folder to write for PyTorch, such as my_torch")
 	cmd.Flags().StringVar(&f.page, "page", "", "the folder to write a web page into, such as my_page")
 	cmd.Flags().StringVar(&f.program, "go", "", "the folder to write a Go program into, such as my_go")
@@ -230,13 +242,13 @@ func (c *command) writeOpened(cmd *cobra.Command, f exportFlags, out *exported) 
 	}
 	if f.file != "" {
 		err := writing(func(p *progress) error {
-			wanted := export.ONNXOptions{Force: f.force}
+			wanted := export.ONNXOptions{Force: f.force, Resize: f.resize}
 			if f.int8 {
 				wanted.Int8 = &export.Int8{}
 			}
 			o, err := spec.ExportONNX(cmd.Context(), f.file, wanted, c.place(), p)
 			if err == nil {
-				out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked, o.Int8}
+				out.exportedONNX = &exportedONNX{f.file, o.Bytes(), o.Input(), o.Outputs(), o.Off, o.Runtime, o.Unchecked, o.Int8, o.Resize}
 			}
 			return err
 		})
@@ -293,8 +305,14 @@ func (c *command) sayExported(out exported) {
 	if r := out.Int8; r != nil {
 		c.sayInt8(r, out.Bytes)
 	}
+	prepared := ""
+	if r := out.Resize; r != nil {
+		c.say("resize  on %d pictures (%s), beside tlkit's resizing:", r.Samples, words.Plain(r.On))
+		c.say("        %s", r)
+		prepared = " for pictures that tlkit has resized"
+	}
 	if out.Off != nil {
-		c.say("check   %s computes the same, to %.1e of the largest output", out.Runtime, *out.Off)
+		c.say("check   %s computes the same%s, to %.1e of the largest output", out.Runtime, prepared, *out.Off)
 	}
 	if out.Unchecked != "" {
 		c.say("not compared with ONNX Runtime: %s", out.Unchecked)

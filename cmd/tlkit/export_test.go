@@ -144,6 +144,24 @@ func TestExportAndVerify(t *testing.T) {
 		t.Errorf("a network beside a file: %s", errs)
 	}
 
+	if _, errs := do(1, "export", "shapes", "--resize"); !strings.Contains(errs, "--resize --onnx FILE") {
+		t.Errorf("--resize alone: %s", errs)
+	}
+	out, _ = do(0, "export", "shapes", "--onnx", "any.onnx", "--resize")
+	for _, word := range []string{"uint8 RGB [N,H,W,3] of any height and width", "beside tlkit's resizing:", "labels change on 0 of", "probabilities differ by", "for pictures that tlkit has resized"} {
+		if !strings.Contains(out, word) {
+			t.Errorf("no %q in\n%s", word, out)
+		}
+	}
+	out, _ = do(0, "verify", "any.onnx")
+	if strings.Contains(out, "own reader") || !strings.Contains(out, "ok, allowed 1.0e-03") || !strings.Contains(out, "1 exported file replayed in ONNX Runtime 1.") {
+		t.Errorf("%s", out)
+	}
+	text, _ = do(0, "export", "shapes", "--onnx", "any.onnx", "--resize", "--json")
+	if e := one[exportedONNX](t, text); e.Resize == nil || e.Resize.Samples == 0 || e.Off == nil {
+		t.Errorf("%s", text)
+	}
+
 	out, _ = do(0, "export", "shapes", "--onnx", "small.onnx", "--int8")
 	for _, word := range []string{"int8    53 layers", "and the head in floats", "chosen on", "floats   accuracy", "integers accuracy", "gain ", "ms a picture here"} {
 		if !strings.Contains(out, word) {

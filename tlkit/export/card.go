@@ -39,9 +39,20 @@ func (f *ONNXFile) card(c *card.Card, path string) *card.Card {
 		return nil
 	}
 	name := filepath.Base(path)
-	checks := card.List{fmt.Sprintf("The file has the outputs that tlkit computed for %d test pictures. To compute them again in ONNX Runtime and to check its sha256: tlkit verify %s", ParityPictures, name)}
+	computed := "tlkit computed"
+	if f.Resize != nil {
+		computed = "ONNX Runtime computed from it"
+	}
+	checks := card.List{fmt.Sprintf("The file has the outputs that %s for %d test pictures. To compute them again in ONNX Runtime and to check its sha256: tlkit verify %s", computed, ParityPictures, name)}
 	if f.Off != nil {
-		checks = append(checks, fmt.Sprintf("When it was written, %s computed the same, to %.1e of the largest output.", f.Runtime, *f.Off))
+		what := "the same"
+		if f.Resize != nil {
+			what = "what tlkit computes for pictures that tlkit had resized"
+		}
+		checks = append(checks, fmt.Sprintf("When it was written, %s computed %s, to %.1e of the largest output.", f.Runtime, what, *f.Off))
+	}
+	if f.Resize != nil {
+		checks = append(checks, fmt.Sprintf("It resizes pictures in another way than tlkit. On %d pictures (%s): %s.", f.Resize.Samples, f.Resize.On, f.Resize))
 	}
 	about := card.Facts{{Name: "file", Value: name, Note: fmt.Sprintf("%d bytes", f.Bytes())}, {Name: "input", Value: "pictures: " + f.Input()}, {Name: "output", Value: f.Outputs()}}
 	return c.For("onnx").
@@ -60,6 +71,20 @@ func (f *ONNXFile) resultName() string {
 // python is a program that predicts.
 func (f *ONNXFile) python(name string) string {
 	p := f.Head.Preset
+	if f.Resize != nil {
+		return fmt.Sprintf(`import json
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession(%q)
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+
+# picture: uint8 [height, width, 3] in RGB, of any size
+def predict(picture):
+    out, = session.run([%q], {"pictures": picture[None]})
+    return dict(zip(labels, out[0].tolist()))
+`, name, f.resultName())
+	}
 	return fmt.Sprintf(`import json
 import numpy as np
 import onnxruntime

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"os"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/onnx/write"
+	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -60,6 +62,22 @@ const (
 //	    v = x * (7 + 2 * c) + y * (11 - 3 * c) + x * y * (c + 1 + k) // 32
 //	    disc = (x - S // 3) ** 2 + (y - S // 2) ** 2 < (S // (4 + k)) ** 2
 //	    return np.where(disc, 255 - (v >> 3), v).astype(np.uint8)
+//
+// # A file that resizes
+//
+// With [ONNXOptions].Resize the file reads pictures uint8 [N,H,W,3] of any height and width, all of one
+// batch the same, and resizes and crops them itself: by ONNX's Resize, with antialiasing, rounded to
+// bytes. What follows is the same. It is a file of its own, and not a second input: most presets
+// resize a picture even if it has the network's size already, so that no input could take both kinds.
+// Resize is not Pillow's, whose bytes tlkit has. How far predictions are from those of pictures that
+// tlkit has resized is measured when the file is written, and is in the metadata under "tlkit.resize".
+// For the same bytes, resize as the preset says and use the file without Resize.
+//
+// The outputs under "tlkit.parity" are then those that ONNX Runtime computed from this file, for
+// pictures of the widths and heights under "tlkit.parity.sizes". Of W x H pixels, picture k has
+// W // 3, H // 2 and min(W, H) in place of the three S. Another processor may round some bytes of a
+// resized picture the other way, so 1e-3 of the largest logit is allowed. A long and thin picture is
+// resized as a whole before its middle is cut out, and takes as much memory.
 func (c *Classifier) ONNX(ctx context.Context) ([]byte, error) {
 	f, err := c.onnx(ctx)
 	if err != nil {
@@ -75,7 +93,14 @@ type ONNXOptions struct {
 	Runtime *onnxruntime.Runtime
 	Engine  *engine.Engine
 	// Int8 asks for 8-bit integers in place of 32-bit floats; nil = floats. It needs Runtime.
-	Int8  *Int8
+	Int8 *Int8
+	// Resize asks for a file that reads pictures of any size, see [Classifier.ONNX]. It needs Runtime.
+	// ResizeOn yields the pictures on which it is compared with tlkit's resizing, and ResizeOnWords
+	// says which they are; nil = built-in patterns.
+	Resize        bool
+	ResizeOn      iter.Seq2[*transforms.Picture, error]
+	ResizeOnWords string
+
 	Force bool // replace a file that is not such an export
 	// Card is written beside the file, as NAME.card.md and NAME.card.html; nil = none.
 	Card *card.Card
@@ -92,6 +117,9 @@ func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) 
 	if err := replaceableCards(path, o.Card, o.Force); err != nil {
 		return nil, err
 	}
+	if o.Resize && o.Runtime == nil {
+		return nil, advice.New(errors.New("export: a file that resizes needs ONNX Runtime, in which its resizing is measured"), "run tlkit setup, or leave out --resize")
+	}
 	f, err := c.onnx(ctx)
 	if err != nil {
 		return nil, err
@@ -102,6 +130,11 @@ func (c *Classifier) WriteONNX(ctx context.Context, path string, o ONNXOptions) 
 	if o.Int8 != nil {
 		if f, err = o.packed(ctx, f); err != nil {
 			return nil, err
+		}
+	}
+	if o.Resize {
+		if f, err = o.resized(ctx, f); err != nil {
+			return nil, fmt.Errorf("%w; %s was not written", err, path)
 		}
 	}
 	if err := atomicfile.WriteBytes(path, f.data, 0o644); err != nil {
@@ -310,14 +343,15 @@ type ONNXFile struct {
 	Runtime   string   // what computed it
 	Unchecked string   // why it was not ONNX Runtime
 
-	Int8 *Int8Result // nil = a file of floats
+	Int8   *Int8Result      // nil = a file of floats
+	Resize *task.Difference // of predictions, to tlkit's resizing; nil = a file of resized pictures
 
 	data      []byte
 	tolerance float64 // of Replay
 }
 
 // Tolerance is the largest difference at Replay and ReplayHere, as a share of the largest logit:
-// 1e-4, and more for a file of integers. Engines round numbers in the middle between two
+// 1e-4, 1e-3 for a file that resizes, and more for a file of integers. Engines round numbers in the middle between two
 // integers as their own last digits have it, and the following layers make more of it.
 func (f *ONNXFile) Tolerance() float64 { return f.tolerance }
 
@@ -325,7 +359,12 @@ func (f *ONNXFile) Tolerance() float64 { return f.tolerance }
 func (f *ONNXFile) Bytes() int { return len(f.data) }
 
 // Input says in words what the file reads.
-func (f *ONNXFile) Input() string { return f.Head.feed() }
+func (f *ONNXFile) Input() string {
+	if f.Resize == nil {
+		return f.Head.feed()
+	}
+	return fmt.Sprintf("uint8 RGB [N,H,W,3] of any height and width, each picture %s in the file itself, by ONNX's Resize, which is not Pillow's", f.Head.Preset.SquareWords())
+}
 
 // Outputs says in words what the file computes.
 func (f *ONNXFile) Outputs() string {
@@ -398,7 +437,7 @@ func parseONNX(data []byte) (*ONNXFile, error) {
 		return nil, err
 	}
 	f := &ONNXFile{Head: h, data: data, tolerance: onnxTolerance}
-	return f, errors.Join(h.checkTask(), f.readInt8())
+	return f, errors.Join(h.checkTask(), f.readInt8(), f.readResize())
 }
 
 // onnxDigestAt returns the offset of the sha256 in the file.

@@ -14,7 +14,7 @@ import (
 
 // Replay computes the test pictures in ONNX Runtime and returns the largest difference to what tlkit
 // computed when the file was written, as a share of the largest logit. Above 1e-4 the error
-// is ErrParity; a file of integers has a [ONNXFile.Tolerance] of its own. Of real values whose mean is far above their standard deviation, as in 101300 ± 50 Pa,
+// is ErrParity; files of integers and files that resize have an [ONNXFile.Tolerance] of their own. Of real values whose mean is far above their standard deviation, as in 101300 ± 50 Pa,
 // float32 holds fewer digits, and as much more is allowed.
 func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {
 	s, err := f.Session(rt)
@@ -22,6 +22,13 @@ func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {
 		return 0, err
 	}
 	defer s.Close()
+	if f.Resize != nil {
+		logits, err := ofTestPictures(s)
+		if err != nil {
+			return 0, err
+		}
+		return f.judge("ONNX Runtime "+rt.Version(), logits)
+	}
 	size := f.Head.Preset.Size
 	out, err := s.Run(onnxruntime.Tensor{Shape: []int{ParityPictures, size, size, 3}, Uint8: f.Head.squares()})
 	if err != nil {
@@ -31,8 +38,11 @@ func (f *ONNXFile) Replay(rt *onnxruntime.Runtime) (float64, error) {
 }
 
 // ReplayHere is Replay without ONNX Runtime: package onnx reads the network from the file, and e
-// computes it.
+// computes it. A file that resizes is an error: only ONNX Runtime computes it.
 func (f *ONNXFile) ReplayHere(ctx context.Context, e *engine.Engine) (float64, error) {
+	if f.Resize != nil {
+		return 0, errNeedsRuntime()
+	}
 	path, err := f.written()
 	if err != nil {
 		return 0, fmt.Errorf("export: %w", err)

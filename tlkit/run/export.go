@@ -43,6 +43,11 @@ func (s HeadSpec) ExportONNX(ctx context.Context, file string, o export.ONNXOpti
 			return nil, err
 		}
 	}
+	if o.Resize && o.ResizeOn == nil {
+		if err := s.resizePlan(ctx, &o, place, p); err != nil {
+			return nil, err
+		}
+	}
 	p.State("writing "+file, 0, 0)
 	f, err := opened.classifier.WriteONNX(ctx, file, o)
 	if err != nil {

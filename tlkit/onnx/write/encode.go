@@ -269,6 +269,10 @@ func (t *tensor) write(to []byte) error {
 		for i, v := range t.ordered().([]int32) {
 			binary.LittleEndian.PutUint32(to[4*i:], uint32(v))
 		}
+	case []float64:
+		for i, v := range t.ordered().([]float64) {
+			binary.LittleEndian.PutUint64(to[8*i:], math.Float64bits(v))
+		}
 	case []bool:
 		for i, v := range t.ordered().([]bool) {
 			if v {
@@ -327,23 +331,44 @@ func Metadata(file []byte) (map[string]string, error) {
 
 // fields calls f for each field of a message that is a text or another message.
 func fields(m message, f func(field protowire.Number, content []byte) error) error {
+	return eachField(m, func(p protoField) error {
+		if p.value == nil {
+			return nil
+		}
+		return f(p.number, p.value)
+	})
+}
+
+// protoField is a field of a message.
+type protoField struct {
+	number protowire.Number
+	value  []byte // of a text or a message; nil for numbers
+	varint uint64
+	whole  []byte // with its tag
+}
+
+// eachField calls f for each field of a message.
+func eachField(m message, f func(protoField) error) error {
 	for len(m) > 0 {
-		field, kind, n := protowire.ConsumeTag(m)
+		number, kind, n := protowire.ConsumeTag(m)
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
-		value := m[n:]
-		n = protowire.ConsumeFieldValue(field, kind, value)
-		if n < 0 {
-			return protowire.ParseError(n)
+		size := protowire.ConsumeFieldValue(number, kind, m[n:])
+		if size < 0 {
+			return protowire.ParseError(size)
 		}
-		if kind == protowire.BytesType {
-			content, _ := protowire.ConsumeBytes(value[:n])
-			if err := f(field, content); err != nil {
-				return err
-			}
+		p := protoField{number: number, whole: m[:n+size]}
+		switch kind {
+		case protowire.BytesType:
+			p.value, _ = protowire.ConsumeBytes(m[n : n+size])
+		case protowire.VarintType:
+			p.varint, _ = protowire.ConsumeVarint(m[n : n+size])
 		}
-		m = value[n:]
+		if err := f(p); err != nil {
+			return err
+		}
+		m = m[n+size:]
 	}
 	return nil
 }
