@@ -107,6 +107,11 @@ func TestONNXOfEachFamily(t *testing.T) {
 				t.Error(err)
 			}
 			t.Logf("off by %.1e in ONNX Runtime, %.1e in our own reader", in, here)
+			resizes, err := f.resizing(t.Context(), ONNXOptions{Runtime: rt, ResizeOn: patterns})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log("resizing: ", resizes.Resize)
 			packed, err := f.int8(t.Context(), rt, someSquares(f.Head.Preset.Size, 16))
 			if err != nil {
 				t.Fatal(err)
