@@ -15,7 +15,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // never of its own line or of a line below.
 var order = [][]string{
 	{"internal/advice"},
-	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/hostile", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice", "internal/quiet"},
+	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/hostile", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice", "internal/quiet", "tlkit/onnx/internal/proto"},
 	{"internal/cachedir"},
 	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics", "internal/sharedlib"},

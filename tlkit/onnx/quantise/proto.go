@@ -8,12 +8,11 @@ import (
 	"math"
 	"slices"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/tlkit/transfer-learning/tlkit/onnx/internal/proto"
 )
 
 // The parts of a file that quantising changes, field by field as in onnx.proto:
-// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. The rest stays as bytes. By hand, because
-// generated code would bring protobuf's reflection into every notebook cell that exports.
+// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. The rest stays as bytes.
 
 // The types of tensors in onnx.proto.
 const (
@@ -49,68 +48,22 @@ type file struct {
 	inputs        []string
 }
 
-type message []byte
-
-func (m *message) text(field protowire.Number, s string) {
-	*m = protowire.AppendString(protowire.AppendTag(*m, field, protowire.BytesType), s)
-}
-
-func (m *message) message(field protowire.Number, part []byte) {
-	*m = protowire.AppendBytes(protowire.AppendTag(*m, field, protowire.BytesType), part)
-}
-
-func (m *message) number(field protowire.Number, v uint64) {
-	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.VarintType), v)
-}
-
-// field is a field of a message: its number, its value, and all its bytes.
-type field struct {
-	number protowire.Number
-	value  []byte // of bytes; nil for numbers
-	varint uint64
-	whole  []byte
-}
-
-// each calls f for each field of a message.
-func each(m []byte, f func(field) error) error {
-	for len(m) > 0 {
-		number, kind, n := protowire.ConsumeTag(m)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		size := protowire.ConsumeFieldValue(number, kind, m[n:])
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		at := field{number: number, whole: m[:n+size]}
-		switch kind {
-		case protowire.BytesType:
-			at.value, _ = protowire.ConsumeBytes(m[n:])
-		case protowire.VarintType:
-			at.varint, _ = protowire.ConsumeVarint(m[n:])
-		}
-		if err := f(at); err != nil {
-			return err
-		}
-		m = m[n+size:]
-	}
-	return nil
-}
+type message = proto.Message
 
 // parse takes a file apart.
 func parse(data []byte) (*file, error) {
 	f := &file{}
 	var graph []byte
-	err := each(data, func(at field) error {
+	err := proto.Each(data, func(at proto.Field) error {
 		switch {
-		case at.number == 7 && graph != nil:
+		case at.Number == 7 && graph != nil:
 			return errors.New("it has two graphs")
-		case at.number == 7:
-			graph = at.value
+		case at.Number == 7:
+			graph = at.Value
 		case graph == nil:
-			f.before = append(f.before, at.whole...)
+			f.before = append(f.before, at.Whole...)
 		default:
-			f.after = append(f.after, at.whole...)
+			f.after = append(f.after, at.Whole...)
 		}
 		return nil
 	})
@@ -120,40 +73,40 @@ func parse(data []byte) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, each(graph, f.graph)
+	return f, proto.Each(graph, f.graph)
 }
 
 // graph takes a field of the graph.
-func (f *file) graph(at field) error {
-	switch at.number {
+func (f *file) graph(at proto.Field) error {
+	switch at.Number {
 	case 1:
-		n, err := parseNode(at.value)
+		n, err := parseNode(at.Value)
 		f.nodes = append(f.nodes, n)
 		return err
 	case 5:
-		t, err := parseTensor(at.value)
+		t, err := parseTensor(at.Value)
 		f.tensors = append(f.tensors, t)
 		return err
 	case 11:
-		name, err := nameOf(at.value)
+		name, err := nameOf(at.Value)
 		f.inputs = append(f.inputs, name)
-		f.tail = append(f.tail, at.whole...)
+		f.tail = append(f.tail, at.Whole...)
 		return err
 	case 12:
-		f.outputs = append(f.outputs, at.value)
+		f.outputs = append(f.outputs, at.Value)
 	case 2:
-		f.head = append(f.head, at.whole...)
+		f.head = append(f.head, at.Whole...)
 	default:
-		f.tail = append(f.tail, at.whole...)
+		f.tail = append(f.tail, at.Whole...)
 	}
 	return nil
 }
 
 // nameOf returns the name of a ValueInfoProto or AttributeProto.
 func nameOf(m []byte) (name string, err error) {
-	err = each(m, func(at field) error {
-		if at.number == 1 {
-			name = string(at.value)
+	err = proto.Each(m, func(at proto.Field) error {
+		if at.Number == 1 {
+			name = string(at.Value)
 		}
 		return nil
 	})
@@ -162,8 +115,8 @@ func nameOf(m []byte) (name string, err error) {
 
 func parseNode(m []byte) (*node, error) {
 	n := &node{}
-	err := each(m, func(at field) error {
-		switch text := string(at.value); at.number {
+	err := proto.Each(m, func(at proto.Field) error {
+		switch text := string(at.Value); at.Number {
 		case 1:
 			n.in = append(n.in, text)
 		case 2:
@@ -173,7 +126,7 @@ func parseNode(m []byte) (*node, error) {
 		case 4:
 			n.op = text
 		case 5:
-			n.attributes = append(n.attributes, at.value)
+			n.attributes = append(n.attributes, at.Value)
 		case 7:
 			if text != "" {
 				return fmt.Errorf("node %.40q is of the domain %.40q", n.name, text)
@@ -187,23 +140,23 @@ func parseNode(m []byte) (*node, error) {
 func parseTensor(m []byte) (*tensor, error) {
 	t := &tensor{}
 	size, known := 1, false
-	err := each(m, func(at field) error {
-		switch at.number {
+	err := proto.Each(m, func(at proto.Field) error {
+		switch at.Number {
 		case 1:
-			if at.value != nil { // packed
+			if at.Value != nil { // packed
 				return errors.New("a tensor with packed dimensions")
 			}
-			if at.varint > 1<<31 || size > math.MaxInt32 {
+			if at.Varint > 1<<31 || size > math.MaxInt32 {
 				return errors.New("a tensor too large for this file")
 			}
-			t.dims = append(t.dims, int(at.varint))
-			size *= int(at.varint)
+			t.dims = append(t.dims, int(at.Varint))
+			size *= int(at.Varint)
 		case 2:
-			t.kind = int(at.varint)
+			t.kind = int(at.Varint)
 		case 8:
-			t.name = string(at.value)
+			t.name = string(at.Value)
 		case 9:
-			t.raw, known = at.value, true
+			t.raw, known = at.Value, true
 		default:
 			return fmt.Errorf("tensor %.40q keeps its numbers in another way than as raw bytes", t.name)
 		}
@@ -238,12 +191,12 @@ func (n *node) attribute(name string) (ints []int64) {
 	for _, a := range n.attributes {
 		var is bool
 		var found []int64
-		_ = each(a, func(at field) error { // it was parsed before
-			switch at.number {
+		_ = proto.Each(a, func(at proto.Field) error { // it was parsed before
+			switch at.Number {
 			case 1:
-				is = string(at.value) == name
+				is = string(at.Value) == name
 			case 3, 8:
-				found = append(found, int64(at.varint))
+				found = append(found, int64(at.Varint))
 			}
 			return nil
 		})
@@ -256,44 +209,44 @@ func (n *node) attribute(name string) (ints []int64) {
 
 // intAttribute is an AttributeProto of one integer.
 func intAttribute(name string, v int) (a message) {
-	a.text(1, name)
-	a.number(3, uint64(v))
-	a.number(20, 2)
+	a.Text(1, name)
+	a.Number(3, uint64(v))
+	a.Number(20, 2)
 	return a
 }
 
 func (n *node) encode() (m message) {
 	for _, in := range n.in {
-		m.text(1, in)
+		m.Text(1, in)
 	}
 	for _, out := range n.out {
-		m.text(2, out)
+		m.Text(2, out)
 	}
-	m.text(3, n.name)
-	m.text(4, n.op)
+	m.Text(3, n.name)
+	m.Text(4, n.op)
 	for _, a := range n.attributes {
-		m.message(5, a)
+		m.Part(5, a)
 	}
 	return m
 }
 
 func (t *tensor) encode() (m message) {
 	for _, d := range t.dims {
-		m.number(1, uint64(d))
+		m.Number(1, uint64(d))
 	}
-	m.number(2, uint64(t.kind))
-	m.text(8, t.name)
-	m.message(9, t.raw)
+	m.Number(2, uint64(t.kind))
+	m.Text(8, t.name)
+	m.Part(9, t.raw)
 	return m
 }
 
 // output is a ValueInfoProto of floats of an unknown shape.
 func output(name string) (m message) {
 	var kind, of message
-	kind.number(1, typeFloat)
-	of.message(1, kind)
-	m.text(1, name)
-	m.message(2, of)
+	kind.Number(1, typeFloat)
+	of.Part(1, kind)
+	m.Text(1, name)
+	m.Part(2, of)
 	return m
 }
 
@@ -302,17 +255,17 @@ const metadataField = 14 // of the model
 // setMetadata replaces the metadata.
 func (f *file) setMetadata(texts map[string]string) {
 	var after message
-	_ = each(f.after, func(at field) error { // it was parsed before
-		if at.number != metadataField {
-			after = append(after, at.whole...)
+	_ = proto.Each(f.after, func(at proto.Field) error { // it was parsed before
+		if at.Number != metadataField {
+			after = append(after, at.Whole...)
 		}
 		return nil
 	})
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
 		var pair message
-		pair.text(1, key)
-		pair.text(2, texts[key])
-		after.message(metadataField, pair)
+		pair.Text(1, key)
+		pair.Text(2, texts[key])
+		after.Part(metadataField, pair)
 	}
 	f.after = after
 }
@@ -321,17 +274,17 @@ func (f *file) setMetadata(texts map[string]string) {
 func (f *file) encode() []byte {
 	var graph message
 	for _, n := range f.nodes {
-		graph.message(1, n.encode())
+		graph.Part(1, n.encode())
 	}
 	graph = append(graph, f.head...)
 	for _, t := range f.tensors {
-		graph.message(5, t.encode())
+		graph.Part(5, t.encode())
 	}
 	graph = append(graph, f.tail...)
 	for _, o := range f.outputs {
-		graph.message(12, o)
+		graph.Part(12, o)
 	}
 	out := slices.Clone(f.before)
-	out.message(7, graph)
+	out.Part(7, graph)
 	return append(out, f.after...)
 }

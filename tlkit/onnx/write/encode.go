@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tlkit/transfer-learning/tlkit/onnx/internal/proto"
 )
 
 const (
@@ -25,26 +27,26 @@ func (m *model) encode(n Network) ([]byte, error) {
 	tensors := m.named()
 	var head, tail message // of the graph: what comes before and after the tensors
 	for _, o := range m.nodes {
-		head.message(1, o.encode())
+		head.Part(1, o.encode())
 	}
-	head.text(2, n.Name)
-	tail.message(11, m.input.encode(m.batch))
+	head.Text(2, n.Name)
+	tail.Part(11, m.input.encode(m.batch))
 	for _, w := range m.outputs {
-		tail.message(12, w.encode(m.batch))
+		tail.Part(12, w.encode(m.batch))
 	}
 	total := len(head) + len(tail)
 	for _, w := range tensors {
 		total += w.tensorSize()
 	}
 	var before, after message
-	before.number(1, irVersion)
-	before.text(2, "tlkit")
-	after.message(8, message{}.with(2, opset))
+	before.Number(1, irVersion)
+	before.Text(2, "tlkit")
+	after.Part(8, numbered(2, opset))
 	for _, key := range slices.Sorted(maps.Keys(n.Metadata)) {
 		var pair message
-		pair.text(1, key)
-		pair.text(2, n.Metadata[key])
-		after.message(metadataField, pair)
+		pair.Text(1, key)
+		pair.Text(2, n.Metadata[key])
+		after.Part(metadataField, pair)
 	}
 	out := make(message, 0, len(before)+len(after)+total+16)
 	out = append(out, before...)
@@ -141,22 +143,11 @@ func (t *tensor) name(o *operation, input int) string {
 }
 
 // message is an encoded protobuf message.
-type message []byte
+type message = proto.Message
 
-func (m *message) number(field protowire.Number, v uint64) {
-	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.VarintType), v)
-}
-
-func (m *message) text(field protowire.Number, s string) {
-	*m = protowire.AppendString(protowire.AppendTag(*m, field, protowire.BytesType), s)
-}
-
-func (m *message) message(field protowire.Number, part message) {
-	*m = protowire.AppendBytes(protowire.AppendTag(*m, field, protowire.BytesType), part)
-}
-
-func (m message) with(field protowire.Number, v uint64) message {
-	m.number(field, v)
+// numbered is a message with one number.
+func numbered(field protowire.Number, v uint64) (m message) {
+	m.Number(field, v)
 	return m
 }
 
@@ -174,33 +165,33 @@ func (o *operation) encode() (m message) {
 		if w != nil {
 			name = w.name
 		}
-		m.text(1, name)
+		m.Text(1, name)
 	}
-	m.text(2, o.out.name)
-	m.text(3, o.name)
-	m.text(4, o.op)
+	m.Text(2, o.out.name)
+	m.Text(3, o.name)
+	m.Text(4, o.op)
 	for _, name := range slices.Sorted(maps.Keys(o.attrs)) {
 		var a message
-		a.text(1, name)
+		a.Text(1, name)
 		switch v := o.attrs[name].(type) {
 		case int:
-			a.number(3, uint64(v))
-			a.number(20, attrInt)
+			a.Number(3, uint64(v))
+			a.Number(20, attrInt)
 		case float32:
 			a = protowire.AppendFixed32(protowire.AppendTag(a, 2, protowire.Fixed32Type), math.Float32bits(v))
-			a.number(20, attrFloat)
+			a.Number(20, attrFloat)
 		case string:
-			a.text(4, v)
-			a.number(20, attrString)
+			a.Text(4, v)
+			a.Number(20, attrString)
 		case []int:
 			for _, n := range v {
-				a.number(8, uint64(n))
+				a.Number(8, uint64(n))
 			}
-			a.number(20, attrInts)
+			a.Number(20, attrInts)
 		default:
 			panic(fmt.Errorf("attribute %s of %s is a %T", name, o.op, v)) // a mistake of this package
 		}
-		m.message(5, a)
+		m.Part(5, a)
 	}
 	return m
 }
@@ -211,28 +202,28 @@ func (w *wire) encode(batch int) (m message) {
 	for _, d := range w.dims {
 		var dim message
 		if d == batch {
-			dim.text(2, "N")
+			dim.Text(2, "N")
 		} else {
-			dim.number(1, uint64(d))
+			dim.Number(1, uint64(d))
 		}
-		shape.message(1, dim)
+		shape.Part(1, dim)
 	}
 	var tensor, kind message
-	tensor.number(1, uint64(onnxType(w.dtype)))
-	tensor.message(2, shape)
-	kind.message(1, tensor)
-	m.text(1, w.name)
-	m.message(2, kind)
+	tensor.Number(1, uint64(onnxType(w.dtype)))
+	tensor.Part(2, shape)
+	kind.Part(1, tensor)
+	m.Text(1, w.name)
+	m.Part(2, kind)
 	return m
 }
 
 // tensorHead is a tensor without its numbers.
 func (w *wire) tensorHead() (m message) {
 	for _, d := range w.dims {
-		m.number(1, uint64(d))
+		m.Number(1, uint64(d))
 	}
-	m.number(2, uint64(onnxType(w.dtype)))
-	m.text(8, w.name)
+	m.Number(2, uint64(onnxType(w.dtype)))
+	m.Text(8, w.name)
 	return m
 }
 
@@ -331,44 +322,10 @@ func Metadata(file []byte) (map[string]string, error) {
 
 // fields calls f for each field of a message that is a text or another message.
 func fields(m message, f func(field protowire.Number, content []byte) error) error {
-	return eachField(m, func(p protoField) error {
-		if p.value == nil {
+	return proto.Each(m, func(p proto.Field) error {
+		if p.Value == nil {
 			return nil
 		}
-		return f(p.number, p.value)
+		return f(p.Number, p.Value)
 	})
-}
-
-// protoField is a field of a message.
-type protoField struct {
-	number protowire.Number
-	value  []byte // of a text or a message; nil for numbers
-	varint uint64
-	whole  []byte // with its tag
-}
-
-// eachField calls f for each field of a message.
-func eachField(m message, f func(protoField) error) error {
-	for len(m) > 0 {
-		number, kind, n := protowire.ConsumeTag(m)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		size := protowire.ConsumeFieldValue(number, kind, m[n:])
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		p := protoField{number: number, whole: m[:n+size]}
-		switch kind {
-		case protowire.BytesType:
-			p.value, _ = protowire.ConsumeBytes(m[n : n+size])
-		case protowire.VarintType:
-			p.varint, _ = protowire.ConsumeVarint(m[n : n+size])
-		}
-		if err := f(p); err != nil {
-			return err
-		}
-		m = m[n+size:]
-	}
-	return nil
 }

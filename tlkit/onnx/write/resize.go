@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/onnx/internal/proto"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
@@ -53,9 +54,9 @@ func Resizing(file []byte, p transforms.Preset, metadata map[string]string) ([]b
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
 		var pair message
-		pair.text(1, key)
-		pair.text(2, metadata[key])
-		out.message(metadataField, pair)
+		pair.Text(1, key)
+		pair.Text(2, metadata[key])
+		out.Part(metadataField, pair)
 	}
 	return out, nil
 }
@@ -71,19 +72,19 @@ type resizing struct {
 // file copies the model and changes its graph and the version of its operators. The metadata stays
 // behind.
 func (r *resizing) file(file message) (out message, err error) {
-	err = eachField(file, func(f protoField) error {
-		switch f.number {
+	err = proto.Each(file, func(f proto.Field) error {
+		switch f.Number {
 		case 7:
-			graph, err := r.graph(f.value)
+			graph, err := r.graph(f.Value)
 			if err != nil {
 				return err
 			}
-			out.message(7, graph)
+			out.Part(7, graph)
 		case 8:
-			out.message(8, message{}.with(2, resizeOpset))
+			out.Part(8, numbered(2, resizeOpset))
 		case metadataField:
 		default:
-			out = append(out, f.whole...)
+			out = append(out, f.Whole...)
 		}
 		return nil
 	})
@@ -99,18 +100,18 @@ func (r *resizing) graph(graph message) (message, error) {
 	constants := r.prefixed()
 	var out message
 	for _, o := range r.nodes {
-		out.message(1, o.encode())
+		out.Part(1, o.encode())
 	}
-	err := eachField(graph, func(f protoField) error {
-		switch f.number {
+	err := proto.Each(graph, func(f proto.Field) error {
+		switch f.Number {
 		case 1:
-			node, err := r.node(f.value)
-			out.message(1, node)
+			node, err := r.node(f.Value)
+			out.Part(1, node)
 			return err
 		case 11:
-			out.message(11, anySize(r.input.name))
+			out.Part(11, anySize(r.input.name))
 		default:
-			out = append(out, f.whole...)
+			out = append(out, f.Whole...)
 		}
 		return nil
 	})
@@ -157,15 +158,15 @@ func anySize(name string) (m message) {
 	var shape, tensor, kind message
 	for _, axis := range []string{"N", "H", "W"} {
 		var dim message
-		dim.text(2, axis)
-		shape.message(1, dim)
+		dim.Text(2, axis)
+		shape.Part(1, dim)
 	}
-	shape.message(1, message{}.with(1, 3))
-	tensor.number(1, uint64(onnxType(dtypes.Uint8)))
-	tensor.message(2, shape)
-	kind.message(1, tensor)
-	m.text(1, name)
-	m.message(2, kind)
+	shape.Part(1, numbered(1, 3))
+	tensor.Number(1, uint64(onnxType(dtypes.Uint8)))
+	tensor.Part(2, shape)
+	kind.Part(1, tensor)
+	m.Text(1, name)
+	m.Part(2, kind)
 	return m
 }
 
@@ -187,34 +188,34 @@ func (r *resizing) prefixed() []*wire {
 // node makes an operation of the network read the squares in place of the input.
 func (r *resizing) node(node message) (out message, err error) {
 	op, name := "", ""
-	var attributes []protoField
-	err = eachField(node, func(f protoField) error {
-		switch f.number {
+	var attributes []proto.Field
+	err = proto.Each(node, func(f proto.Field) error {
+		switch f.Number {
 		case 1:
-			if string(f.value) == r.input.name {
-				out.text(1, squaresName)
+			if string(f.Value) == r.input.name {
+				out.Text(1, squaresName)
 				return nil
 			}
 		case 3:
-			name = string(f.value)
+			name = string(f.Value)
 		case 4:
-			op = string(f.value)
+			op = string(f.Value)
 		case 5:
 			attributes = append(attributes, f)
 			return nil
 		}
-		out = append(out, f.whole...)
+		out = append(out, f.Whole...)
 		return nil
 	})
 	for _, a := range attributes {
-		axes, ok := axesOf(a.value)
+		axes, ok := axesOf(a.Value)
 		if !ok || op == "ReduceSum" || !strings.HasPrefix(op, "Reduce") {
-			out = append(out, a.whole...)
+			out = append(out, a.Whole...)
 			continue
 		}
 		w := integers(axes...)
 		w.name = resizePrefix + name + ".axes"
-		out.text(1, w.name)
+		out.Text(1, w.name)
 		r.added = append(r.added, w)
 	}
 	return out, err
@@ -222,14 +223,14 @@ func (r *resizing) node(node message) (out message, err error) {
 
 // axesOf returns the numbers of an attribute called axes.
 func axesOf(attribute message) (axes []int, ok bool) {
-	err := eachField(attribute, func(f protoField) error {
+	err := proto.Each(attribute, func(f proto.Field) error {
 		switch {
-		case f.number == 1:
-			ok = string(f.value) == "axes"
-		case f.number == 8 && f.value != nil:
+		case f.Number == 1:
+			ok = string(f.Value) == "axes"
+		case f.Number == 8 && f.Value != nil:
 			return errors.New("packed numbers") // this package does not write such
-		case f.number == 8:
-			axes = append(axes, int(f.varint))
+		case f.Number == 8:
+			axes = append(axes, int(f.Varint))
 		}
 		return nil
 	})
