@@ -22,7 +22,9 @@ type Frame struct {
 	Episode int       // frames of an episode follow each other, in the order of time
 	State   []float32 // a number for each of Spec.State
 	Action  []float32 // a number for each of Spec.Action
-	Seen    []float32 // the features of the picture
+	// Seen is the features of the picture; nil = left out to save memory, so that this frame is not
+	// learnt from. The first frame of an episode has some.
+	Seen []float32
 }
 
 // target is what a frame teaches: the place of the next event.
@@ -63,8 +65,9 @@ func (d Demonstrations) targets() (body body, all []target, err error) {
 			return body, nil, advice.New(fmt.Errorf("policy: demonstration %d has no event: the gripper's command never changes in its %d frames", d.Frames[from].Episode, to-from), "leave it out; a task without events, such as pushing, is not for Waypoint")
 		}
 		for _, t := range found {
-			t.frame, t.scene = t.frame+from, scenes[sum]
-			all = append(all, t)
+			if t.frame, t.scene = t.frame+from, scenes[sum]; d.Frames[t.frame].Seen != nil {
+				all = append(all, t)
+			}
 		}
 		from = to
 		episodes++
@@ -91,7 +94,8 @@ func (d Demonstrations) check() error {
 		return fmt.Errorf("policy: a map of %v, want three positive numbers", d.Map)
 	}
 	for i, f := range d.Frames {
-		if len(f.Seen) != width {
+		first := i == 0 || d.Frames[i-1].Episode != f.Episode
+		if len(f.Seen) != width && (f.Seen != nil || first) {
 			return fmt.Errorf("policy: frame %d (demonstration %d) has %d features, want %d", i, f.Episode, len(f.Seen), width)
 		}
 		if at := notFinite(f.Seen); at >= 0 {

@@ -256,6 +256,33 @@ func TestDemonstrationsAreRefused(t *testing.T) {
 	}
 }
 
+// Frames whose features were left out are not learnt from; their actions still say what comes next.
+func TestFramesWithoutFeatures(t *testing.T) {
+	d := shown(t, 8, 3)
+	all, err := FitWaypoint(t.Context(), d, WaypointOptions{Strengths: []float64{0.1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for i := range d.Frames {
+		if first := i == 0 || d.Frames[i-1].Episode != d.Frames[i].Episode; !first && i%3 != 0 {
+			d.Frames[i].Seen = nil
+			left++
+		}
+	}
+	some, err := FitWaypoint(t.Context(), d, WaypointOptions{Strengths: []float64{0.1}})
+	if err != nil || all.Frames-some.Frames != left {
+		t.Fatalf("%d frames became %d without the features of %d, %v", all.Frames, some.Frames, left, err)
+	}
+	if _, err := FitNearest(d, 0); err != nil {
+		t.Error(err)
+	}
+	d.Frames[0].Seen = nil
+	if _, err := FitWaypoint(t.Context(), d, WaypointOptions{}); err == nil || !strings.Contains(err.Error(), "frame 0 (demonstration 0) has 0 features") {
+		t.Errorf("an episode that begins without features: %v", err)
+	}
+}
+
 func each(d *Demonstrations, episode int, do func(*Frame)) {
 	for i := range d.Frames {
 		if d.Frames[i].Episode == episode {

@@ -1,14 +1,17 @@
 package robot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/dice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/policy"
@@ -81,6 +84,7 @@ func (l *Lab) Teach(ctx context.Context) (*Taught, error) {
 // see makes a sight see so many demonstrations.
 func (l *Lab) see(ctx context.Context, s *sighted, demos int) (*Taught, error) {
 	taught := &Taught{Demos: demos}
+	s.kept = nil
 	s.seen, s.demos = policy.Demonstrations{Spec: l.Robot, Map: s.shape}, demos
 	for from := 0; from < demos; from += atATime {
 		l.report.State("demonstrations", int64(from), int64(demos))
@@ -128,11 +132,37 @@ func (l *Lab) keep(ctx context.Context, s *sighted, shown []demo, taught *Taught
 		return err
 	}
 	for i := range frames {
-		frames[i].Seen = m.Row(i)
+		frames[i].Seen = slices.Clone(m.Row(i)) // of its own, so that it can be let go
+		s.kept = append(s.kept, len(s.seen.Frames)+i)
 	}
 	s.seen.Frames = append(s.seen.Frames, frames...)
+	s.thin()
 	taught.Frames, taught.Cached = taught.Frames+len(frames), taught.Cached+m.Cached
 	return nil
+}
+
+// mostSeen is how many frames keep their features, so that memory does not grow with the
+// demonstrations.
+const mostSeen = 2400
+
+// thin lets go of features beyond mostSeen, at random. The first frame of each demonstration keeps
+// its own, because it says which scene is shown.
+func (s *sighted) thin() {
+	if len(s.kept) <= mostSeen {
+		return
+	}
+	frames := s.seen.Frames
+	rank := func(i int) uint64 {
+		if i == 0 || frames[i-1].Episode != frames[i].Episode {
+			return 0
+		}
+		return dice.New(uint64(i)).Next()
+	}
+	slices.SortFunc(s.kept, func(a, b int) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) })
+	for _, i := range s.kept[mostSeen:] {
+		frames[i].Seen = nil
+	}
+	s.kept = s.kept[:mostSeen]
 }
 
 // demonstrations returns the first so many demonstrations as a sight sees them.
@@ -141,7 +171,7 @@ func (l *Lab) demonstrations(ctx context.Context, which Sight, demos int) (polic
 	if err != nil {
 		return policy.Demonstrations{}, err
 	}
-	if s.demos < demos {
+	if thinned := len(s.kept) < len(s.seen.Frames); s.demos < demos || thinned && s.demos != demos {
 		if _, err := l.see(ctx, s, demos); err != nil {
 			return policy.Demonstrations{}, err
 		}

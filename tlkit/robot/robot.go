@@ -81,6 +81,7 @@ type sighted struct {
 	eyes  rollout.Eyes
 	shape [3]int // of the map; zero for pooled features
 	seen  policy.Demonstrations
+	kept  []int // frames of seen that have their features
 	demos int
 }
 

@@ -78,6 +78,33 @@ func TestTeachFitTry(t *testing.T) {
 	}
 }
 
+// Features of more frames than fit into memory are let go, but those that say which scene is shown.
+func TestFeaturesAreBounded(t *testing.T) {
+	s := &sighted{}
+	const episodes, long = 130, 50
+	for e := range episodes {
+		for range long {
+			s.kept = append(s.kept, len(s.seen.Frames))
+			s.seen.Frames = append(s.seen.Frames, policy.Frame{Episode: e, Seen: []float32{1}})
+		}
+		s.thin()
+	}
+	kept, late := 0, 0
+	for i, f := range s.seen.Frames {
+		if f.Seen != nil {
+			kept++
+			if f.Episode >= episodes/2 {
+				late++
+			}
+		} else if i%long == 0 {
+			t.Errorf("demonstration %d begins without features", f.Episode)
+		}
+	}
+	if kept != mostSeen || len(s.kept) != mostSeen || late < mostSeen*2/5 || late > mostSeen*3/5 {
+		t.Errorf("%d of %d frames have features, %d of them in the second half; want %d, and about half", kept, len(s.seen.Frames), late, mostSeen)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for want, s := range map[string]Spec{
 		"no task;":              {},
