@@ -437,10 +437,12 @@ func (w *writer) weights(c, o *node) {
 	if len(o.in) > 2 && o.in[2] != "" {
 		bias = w.Network.tensors[o.in[2]].floats()
 	}
-	scales := make([]float32, channels)
-	for i, v := range values {
-		k := i / inner % channels
-		scales[k] = max(scales[k], float32(math.Abs(float64(v)))/float32(o.mostWeight()))
+	scales, most := make([]float32, channels), float32(o.mostWeight())
+	for start := 0; start < len(values); start += inner {
+		k := start / inner % channels
+		for _, v := range values[start : start+inner] {
+			scales[k] = max(scales[k], float32(math.Abs(float64(v)))/most)
+		}
 	}
 	for k := range scales {
 		if bias != nil { // in steps of both scales, it must fit into 32 bits
@@ -450,8 +452,11 @@ func (w *writer) weights(c, o *node) {
 	}
 	base := o.name + ".weight"
 	packed := &tensor{name: base + integer, kind: typeInt8, dims: kernel.dims, raw: make([]byte, len(values))}
-	for i, v := range values {
-		packed.raw[i] = byte(int8(math.RoundToEven(float64(v) / float64(scales[i/inner%channels]))))
+	for start := 0; start < len(values); start += inner {
+		scale := float64(scales[start/inner%channels])
+		for i, v := range values[start : start+inner] {
+			packed.raw[start+i] = byte(int8(math.RoundToEven(float64(v) / scale)))
+		}
 	}
 	names := []string{
 		w.constant(packed),
