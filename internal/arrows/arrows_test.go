@@ -22,7 +22,7 @@ var order = [][]string{
 	{"data", "tlkit/card", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin", "tlkit/engine/onnxruntime"},
 	{"tlkit/engine", "internal/golden", "internal/testruntime"},
 	{"tlkit/plots"},
-	{"tlkit/datasets", "tlkit/backbone", "tlkit/sim"},
+	{"tlkit/datasets", "tlkit/backbone", "tlkit/sim", "tlkit/sim/raster"},
 	{"tlkit/sim/bench", "tlkit/episodes"},
 	{"tlkit/onnx", "tlkit/onnx/write", "tlkit/onnx/quantise", "internal/formulanet"},
 	{"tlkit/zoo"},

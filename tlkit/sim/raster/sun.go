@@ -1,0 +1,207 @@
+package raster
+
+import "math"
+
+// margin is how many samples beyond the things that cast shadows the sun's view reaches.
+const margin = 12
+
+// aim turns the sun's view to what casts shadows into the picture. The sun is infinitely far away.
+func (r *Renderer) aim(s *Scene) {
+	r.sun.width = 0
+	toward := unit(s.Sun.Direction, Vec{})
+	if toward == (Vec{}) || s.Sun.Light == ([3]float64{}) {
+		return
+	}
+	right := unit(cross(Vec{0, 0, 1}, toward), Vec{1, 0, 0})
+	axes := [3]Vec{right, cross(toward, right), toward}
+	low, high, any := r.casters(axes[:2])
+	if !any {
+		return
+	}
+	side := min(max(4*r.camera.height/samples, 512), 2048)
+	wide := rounded(max(high[0]-low[0], high[1]-low[1], 1e-6))
+	scale := float64(side-2*margin) / wide
+	// The samples of the map stay where they are when things move a little: shadows do not flicker.
+	var middle [2]float64
+	for k := range middle {
+		eye := dot(r.eye.at, axes[k])
+		middle[k] = math.Floor(mul((low[k]+high[k])/2+eye, scale)+0.5)/scale - eye
+	}
+	for i := range 3 {
+		r.sun.axes(i, Vec{axes[0][i], axes[1][i], axes[2][i]})
+	}
+	r.sun.at = narrow(add(times(axes[0], middle[0]), times(axes[1], middle[1])))
+	r.sun.scale = float32(scale)
+	r.sun.size(side, side)
+	r.sun.lens(scale, float64(side)/2, float64(side)/2)
+	for i := range r.placed {
+		p := &r.placed[i]
+		for k := range 2 {
+			at, reach := p.reaches(axes[k])
+			p.casts = p.casts && math.Abs(at-middle[k])-reach < wide/2
+		}
+	}
+}
+
+// axes sets a row of the turn.
+func (v *view) axes(row int, a Vec) {
+	n := narrow(a)
+	switch row {
+	case 0:
+		v.turn.a, v.turn.b, v.turn.c = n.x, n.y, n.z
+	case 1:
+		v.turn.d, v.turn.e, v.turn.f = n.x, n.y, n.z
+	default:
+		v.turn.g, v.turn.h, v.turn.i = n.x, n.y, n.z
+	}
+}
+
+// rounded returns a length that is a little larger, one of eight between a power of two and the next.
+func rounded(v float64) float64 {
+	step := 1.0
+	for step > v/8 {
+		step /= 2
+	}
+	for step < v/16 {
+		step *= 2
+	}
+	return mul(math.Ceil(v/step), step)
+}
+
+// reaches returns where the middle of a thing is along an axis, from the camera, and how far from its
+// middle it reaches.
+func (p *placed) reaches(a Vec) (at, reach float64) {
+	for i := range 3 {
+		reach += mul(math.Abs(dot(a, axis(&p.rotation, i))), p.half[i])
+	}
+	return dot(a, p.middle), reach
+}
+
+// casters returns, along two axes, from where to where shadows can fall into the picture: from things
+// that cast them, in front of what the camera sees.
+func (r *Renderer) casters(axes []Vec) (low, high [2]float64, any bool) {
+	far := mul(2, r.eye.far)
+	var frustum [5]Vec // the camera, and the far corners of what it sees
+	for i := range 4 {
+		x, y := mul(far, r.eye.midX/r.eye.focal), mul(far, r.eye.midY/r.eye.focal)
+		if i&1 > 0 {
+			x = -x
+		}
+		if i&2 > 0 {
+			y = -y
+		}
+		frustum[i] = turn(&r.eye.turn, Vec{x, y, -far})
+	}
+	for k, a := range axes {
+		from, to := math.Inf(1), math.Inf(-1)
+		for _, f := range frustum {
+			from, to = min(from, dot(a, f)), max(to, dot(a, f))
+		}
+		low[k], high[k] = math.Inf(1), math.Inf(-1)
+		for i := range r.placed {
+			if p := &r.placed[i]; p.casts {
+				at, reach := p.reaches(a)
+				low[k], high[k] = min(low[k], at-reach), max(high[k], at+reach)
+			}
+		}
+		low[k], high[k] = max(low[k], from), min(high[k], to)
+		if !(low[k] < high[k]) {
+			return low, high, false
+		}
+	}
+	return low, high, true
+}
+
+// disk is where shadows are looked up: 16 places spread evenly over a disk of radius 1.
+var disk = func() (d [16][2]float32) {
+	c, s := 1.0, 0.0
+	for i := range d {
+		r := math.Sqrt((float64(i) + 0.5) / float64(len(d)))
+		d[i] = [2]float32{float32(mul(r, c)), float32(mul(r, s))}
+		const gc, gs = -0.7373688780783197, 0.6754902942615238 // the golden angle
+		c, s = mul(c, gc)-mul(s, gs), mul(c, gs)+mul(s, gc)
+	}
+	return d
+}()
+
+// lit returns how much of the sun a place sees, 0 to 1; normal is that of its triangle. Shadows are
+// soft: the wider, the farther away what casts them is.
+func (r *Renderer) lit(at, normal vec3, size float32) float32 {
+	v := &r.sun
+	if v.width == 0 {
+		return 1
+	}
+	p, n := v.turn.timesBack(at.sub(v.at)), v.turn.timesBack(normal)
+	x := float32(p.x*v.scale) + float32(float32(v.width)/2)
+	y := float32(float32(v.height)/2) - float32(p.y*v.scale)
+	const widest = margin - 2
+	if !(x > widest+1 && y > widest+1 && x < float32(v.width-widest-1) && y < float32(v.height-widest-1)) {
+		return 1
+	}
+	s := surfaceInSun{map_: v, x: x, y: y, z: p.z}
+	steep := float32(float32(max(n.z, 0.12)) * v.scale)
+	s.gx, s.gy = -n.x/steep, n.y/steep
+	s.z += float32(0.7*(max(s.gx, -s.gx)+max(s.gy, -s.gy))) + 0.8/v.scale
+
+	// How far away is what may be in the way?
+	var blockers int
+	var sum float32
+	const search = 7
+	for _, d := range &disk {
+		if above := s.above(float32(d[0]*search), float32(d[1]*search)); above > 0 {
+			blockers++
+			sum += above
+		}
+	}
+	if blockers == 0 {
+		return 1
+	}
+	radius := float32(float32(sum/float32(blockers)*v.scale) * size)
+	radius = max(1.2, min(radius, widest-1))
+	if blockers == len(disk) && radius <= search {
+		return 0
+	}
+	var open float32
+	for _, d := range &disk {
+		open += s.open(float32(d[0]*radius), float32(d[1]*radius))
+	}
+	return open / float32(len(disk))
+}
+
+// surfaceInSun is the plane of a surface in the sun's view.
+type surfaceInSun struct {
+	map_    *view
+	x, y, z float32
+	gx, gy  float32 // how z changes from sample to sample
+}
+
+// above returns by how much what the sun sees is above the surface, some samples away.
+func (s *surfaceInSun) above(dx, dy float32) float32 {
+	i, j := int(s.x+dx), int(s.y+dy)
+	z := s.z + float32((float32(i)+0.5-s.x)*s.gx) + float32((float32(j)+0.5-s.y)*s.gy)
+	return s.map_.depth[j*s.map_.width+i] - z
+}
+
+// open returns how much of the sun comes to the surface some samples away, from the four nearest.
+func (s *surfaceInSun) open(dx, dy float32) float32 {
+	x, y := s.x+dx-0.5, s.y+dy-0.5
+	i, j := int(x), int(y)
+	fx, fy := x-float32(i), y-float32(j)
+	z := s.z + float32((float32(i)+0.5-s.x)*s.gx) + float32((float32(j)+0.5-s.y)*s.gy)
+	at := j*s.map_.width + i
+	top, low := s.map_.depth[at:][:2], s.map_.depth[at+s.map_.width:][:2]
+	var a, b float32
+	if top[0] <= z {
+		a = 1 - fx
+	}
+	if top[1] <= z+s.gx {
+		a += fx
+	}
+	if low[0] <= z+s.gy {
+		b = 1 - fx
+	}
+	if low[1] <= z+s.gx+s.gy {
+		b += fx
+	}
+	return float32(a*(1-fy)) + float32(b*fy)
+}
