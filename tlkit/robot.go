@@ -70,7 +70,7 @@ func (r Robot) Watch(clips int) {
 
 // cellFilm is the most bytes of a film in a cell, so that a notebook stays small enough to be kept
 // under version control. The file has all of it.
-const cellFilm = 280_000
+const cellFilm = 200_000
 
 // quickDemos and quickEpisodes are the most in a quick notebook.
 const quickDemos, quickEpisodes = 10, 20

@@ -137,6 +137,9 @@ func failuresFirst(all []rollout.Episode, n int) []rollout.Episode {
 	return out[:max(min(n, len(out)), 0)]
 }
 
+// heatSteps are the levels of heat that a film tells apart.
+const heatSteps = 5
+
 // overlay draws over a picture where a decision looks: heat on the cells [w,h], a ring at the place.
 func overlay(p *image.NRGBA, d policy.Decision, cells [2]int) {
 	b := p.Bounds()
@@ -151,8 +154,9 @@ func overlay(p *image.NRGBA, d policy.Decision, cells [2]int) {
 			var glow float64
 			if most > 0 {
 				u, v := (float64(x)+0.5)/w*float64(cells[0])-0.5, (float64(y)+0.5)/h*float64(cells[1])-0.5
-				// In proportion to the root, so that second thoughts are seen too.
-				glow = 0.7 * math.Sqrt(smooth(d.Heat, cells, u, v))
+				// In proportion to the root, so that second thoughts are seen too; in steps, whose
+				// edges show the form, and which take less of the file.
+				glow = 0.7 * math.Floor(heatSteps*math.Sqrt(smooth(d.Heat, cells, u, v))+0.4) / heatSteps
 			}
 			away := math.Hypot(float64(x)+0.5-d.Where[0]*w, float64(y)+0.5-d.Where[1]*h)
 			ring := max(0, 1-math.Abs(away-radius)/1.6)

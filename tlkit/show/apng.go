@@ -15,13 +15,10 @@ type apng struct {
 	out       *bytes.Buffer
 	count     int
 	tolerance int
+	palette   *palette     // nil = all colours
 	shown     *image.NRGBA // nil before the first frame
 	sequence  uint32
 	err       error
-}
-
-func newAPNG(out *bytes.Buffer, count, tolerance int) *apng {
-	return &apng{out: out, count: count, tolerance: tolerance}
 }
 
 func (a *apng) chunk(kind string, data []byte) {
@@ -31,23 +28,28 @@ func (a *apng) chunk(kind string, data []byte) {
 	_ = binary.Write(a.out, binary.BigEndian, crc32.ChecksumIEEE(body))
 }
 
-// compressed returns the header and the compressed pixels of a picture, as image/png writes them.
-// Frames share one header, so all of them have to be of the form with transparency.
-func (a *apng) compressed(img *image.NRGBA) (header, pixels []byte) {
-	if img.Opaque() {
-		solid := img
-		img = image.NewNRGBA(solid.Rect)
-		copy(img.Pix, solid.Pix)
-		img.Pix[3] = 254 // one pixel, and too little to be seen
+// compressed returns the chunks of a picture, as image/png writes them: the header, the colours, which are
+// empty without a palette, and the pixels. Frames share header and colours, so all of them have to be of
+// one form: with a palette, or with transparency.
+func (a *apng) compressed(img *image.NRGBA) (header []byte, colours [][2][]byte, pixels []byte) {
+	var picture image.Image = img
+	switch {
+	case a.palette != nil:
+		picture = a.palette.paletted(img)
+	case img.Opaque():
+		solid := image.NewNRGBA(img.Rect)
+		copy(solid.Pix, img.Pix)
+		solid.Pix[3] = 254 // one pixel, and too little to be seen
+		picture = solid
 	}
 	var file bytes.Buffer
 	enc := png.Encoder{CompressionLevel: png.BestSpeed} // 1 % larger than the default, in half the time
-	if a.shown == nil {
+	if a.shown == nil || a.palette != nil {
 		enc.CompressionLevel = png.DefaultCompression
 	}
-	if err := enc.Encode(&file, img); err != nil {
+	if err := enc.Encode(&file, picture); err != nil {
 		a.err = err
-		return nil, nil
+		return nil, nil, nil
 	}
 	for raw := file.Bytes()[8:]; len(raw) > 0; {
 		n := binary.BigEndian.Uint32(raw)
@@ -56,19 +58,24 @@ func (a *apng) compressed(img *image.NRGBA) (header, pixels []byte) {
 		switch kind {
 		case "IHDR":
 			header = data
+		case "PLTE", "tRNS":
+			colours = append(colours, [2][]byte{[]byte(kind), data})
 		case "IDAT":
 			pixels = append(pixels, data...)
 		}
 	}
-	return header, pixels
+	return header, colours, pixels
 }
 
 // poster writes the picture for viewers that do not play; it is not part of the film.
 func (a *apng) poster(img *image.NRGBA) {
-	header, pixels := a.compressed(img)
+	header, colours, pixels := a.compressed(img)
 	a.out.WriteString("\x89PNG\r\n\x1a\n")
 	a.chunk("IHDR", header)
 	a.chunk("acTL", binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(a.count)), 0)) // 0 = for ever
+	for _, c := range colours {
+		a.chunk(string(c[0]), c[1])
+	}
 	a.chunk("IDAT", pixels)
 }
 
@@ -78,7 +85,7 @@ func (a *apng) frame(img *image.NRGBA, hundredths int) {
 	if a.shown != nil {
 		part, blend = a.changed(img), 1
 	}
-	_, pixels := a.compressed(part)
+	_, _, pixels := a.compressed(part)
 	if a.shown == nil {
 		a.shown = image.NewNRGBA(img.Rect)
 		copy(a.shown.Pix, img.Pix)

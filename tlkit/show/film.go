@@ -28,7 +28,7 @@ type Film struct {
 	Rate    float64 // pictures a second, up to 50; 0 = 10
 
 	// Most is how large the file may be in bytes; 0 = 1,500,000. A film that would be larger gets
-	// coarser colours, then fewer pictures a second, then fewer pixels.
+	// fewer colours, then fewer pictures a second, then fewer pixels.
 	Most int
 }
 
@@ -149,14 +149,15 @@ func (f Film) grid() (cols, rows int) {
 
 // filmQuality is what is given up for a smaller file.
 type filmQuality struct {
-	drop      uint // bits of each colour
-	tolerance int  // differences of a colour that are not worth a new pixel
-	every     int  // frame is shown
-	shrink    int  // pixels in each direction become one
+	colours   int     // in all; 0 = any
+	tolerance int     // differences of a colour that are not worth a new pixel
+	every     int     // frame is shown
+	scale     float64 // of width and height
 }
 
+// Colours go first, because few are missed; ghosts of what has moved and jumps are seen at once.
 var filmQualities = []filmQuality{
-	{0, 0, 1, 1}, {1, 2, 1, 1}, {2, 6, 1, 1}, {3, 10, 1, 1}, {3, 10, 2, 1}, {3, 10, 3, 1}, {3, 10, 2, 2}, {3, 10, 4, 2}, {4, 20, 8, 3}, {4, 20, 16, 4},
+	{0, 0, 1, 1}, {256, 4, 1, 1}, {128, 8, 1, 1}, {96, 10, 1, 0.8}, {96, 10, 2, 0.8}, {64, 10, 2, 0.7}, {64, 12, 3, 0.7}, {48, 12, 3, 0.5}, {32, 16, 5, 0.5}, {32, 24, 8, 0.35}, {24, 32, 16, 0.25},
 }
 
 // encode makes the file; nil = it would be larger than most bytes.
@@ -172,7 +173,10 @@ func (f Film) encode(q filmQuality, most int) ([]byte, error) {
 	}
 	times = append(times, long-1)
 	var b bytes.Buffer
-	e := newAPNG(&b, len(times), q.tolerance)
+	e := &apng{out: &b, count: len(times), tolerance: q.tolerance}
+	if q.colours > 0 {
+		e.palette = r.palette(times)
+	}
 	e.poster(r.draw(long - 1))
 	for i, t := range times {
 		delay := int(100*float64(q.every)/f.rate() + 0.5)
@@ -203,7 +207,7 @@ type reel struct {
 
 func newReel(f Film, q filmQuality) *reel {
 	r := &reel{film: f, q: q, tile: f.Clips[0].Frames[0].Bounds().Size()}
-	r.tile = image.Pt(max(r.tile.X/q.shrink, 1), max(r.tile.Y/q.shrink, 1))
+	r.tile = image.Pt(max(int(float64(r.tile.X)*q.scale), 1), max(int(float64(r.tile.Y)*q.scale), 1))
 	for _, c := range f.Clips {
 		if c.Title != "" || c.mark() != Neither {
 			r.strip = filmStrip
@@ -232,25 +236,29 @@ func (r *reel) draw(t int) *image.NRGBA {
 	return r.canvas
 }
 
+// palette chooses the colours of the frames at some times. Those of ticks and crosses are among them,
+// because so few pixels have them.
+func (r *reel) palette(times []int) *palette {
+	histogram := make([]int, 1<<(3*paletteBits))
+	for _, t := range times {
+		frame := r.draw(t)
+		for i := 0; i < len(frame.Pix); i += 4 {
+			if c := frame.Pix[i : i+4]; c[3] > 0 {
+				histogram[bucket(c[0], c[1], c[2])]++
+			}
+		}
+	}
+	return newPalette(histogram, r.q.colours, []color.NRGBA{filmDark, filmLight, filmGood, filmBad, filmGone})
+}
+
 // clip draws one frame of a clip, opaque.
 func (r *reel) clip(at image.Point, frame image.Image) {
 	area := image.Rectangle{at, at.Add(r.tile)}
 	draw.Draw(r.canvas, area, image.NewUniform(filmDark), image.Point{}, draw.Src)
-	if r.q.shrink > 1 {
-		draw.ApproxBiLinear.Scale(r.canvas, area, frame, frame.Bounds(), draw.Over, nil)
+	if r.q.scale < 1 {
+		draw.BiLinear.Scale(r.canvas, area, frame, frame.Bounds(), draw.Over, nil)
 	} else {
 		draw.Draw(r.canvas, area, frame, frame.Bounds().Min, draw.Over)
-	}
-	if r.q.drop == 0 {
-		return
-	}
-	for y := area.Min.Y; y < area.Max.Y; y++ {
-		row := r.canvas.Pix[r.canvas.PixOffset(area.Min.X, y) : r.canvas.PixOffset(area.Max.X-1, y)+4]
-		for i, v := range row {
-			if i%4 != 3 {
-				row[i] = v>>r.q.drop<<r.q.drop | 1<<(r.q.drop-1)
-			}
-		}
 	}
 }
 

@@ -49,6 +49,7 @@ func play(t *testing.T, file []byte) (p played) {
 		t.Fatal(err)
 	}
 	var header []byte
+	var colours [][2][]byte
 	var rect image.Rectangle
 	var blend byte
 	sequence, count := uint32(0), uint32(0)
@@ -70,6 +71,8 @@ func play(t *testing.T, file []byte) (p played) {
 		switch kind {
 		case "IHDR":
 			header = bytes.Clone(data)
+		case "PLTE", "tRNS":
+			colours = append(colours, [2][]byte{[]byte(kind), data})
 		case "acTL":
 			count, p.plays = binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[4:])
 		case "fcTL":
@@ -88,6 +91,9 @@ func play(t *testing.T, file []byte) (p played) {
 			binary.BigEndian.PutUint32(header, uint32(rect.Dx()))
 			binary.BigEndian.PutUint32(header[4:], uint32(rect.Dy()))
 			a.chunk("IHDR", header)
+			for _, c := range colours {
+				a.chunk(string(c[0]), c[1])
+			}
 			a.chunk("IDAT", data[4:])
 			a.chunk("IEND", nil)
 			img, err := png.Decode(&one)
@@ -178,6 +184,36 @@ func TestFilmSize(t *testing.T) {
 	f.Most = 100
 	if err := f.PNG(new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "fewer clips") {
 		t.Errorf("a film of 100 bytes: %v", err)
+	}
+}
+
+// With few colours, a film still looks like what it shows, and leaves no ghosts of what has moved on.
+func TestFilmOfFewColours(t *testing.T) {
+	f := Film{Clips: []Clip{{Frames: moving(20, 120), Title: "scene 1", End: Good}}, Most: 40_000}
+	var b bytes.Buffer
+	if err := f.PNG(&b); err != nil {
+		t.Fatal(err)
+	}
+	p := play(t, b.Bytes())
+	if len(p.frames) != 20 || p.frames[0].Rect.Dx() != 120 {
+		t.Fatalf("%d frames of %v: this is about colours alone", len(p.frames), p.frames[0].Rect)
+	}
+	for i, got := range p.frames {
+		want, sum := f.Clips[0].Frames[i].(*image.NRGBA), 0
+		for y := range 120 {
+			for x := range 120 {
+				g, w := got.NRGBAAt(x, y), want.NRGBAAt(x, y)
+				for _, d := range []int{int(g.R) - int(w.R), int(g.G) - int(w.G), int(g.B) - int(w.B)} {
+					sum += max(d, -d)
+					if max(d, -d) > 40 {
+						t.Fatalf("frame %d, pixel %d, %d: %v, want %v", i, x, y, g, w)
+					}
+				}
+			}
+		}
+		if mean := float64(sum) / (3 * 120 * 120); mean > 4 {
+			t.Errorf("frame %d is off by %.1f on average", i, mean)
+		}
 	}
 }
 
