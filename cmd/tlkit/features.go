@@ -20,14 +20,15 @@ import (
 type written struct {
 	Files    []string       `json:"files"` // none if no picture could be read
 	Model    string         `json:"model"`
-	Pictures int            `json:"pictures"` // rows
-	Features int            `json:"features"` // numbers a row
-	Cached   int            `json:"cached"`   // rows that were computed before
-	LeftOut  []datasets.Bad `json:"left_out"` // pictures that cannot be read
+	Pictures int            `json:"pictures"`      // rows
+	Features int            `json:"features"`      // numbers a row
+	Map      []int          `json:"map,omitempty"` // [h,w,channels] of a row, with --stage
+	Cached   int            `json:"cached"`        // rows that were computed before
+	LeftOut  []datasets.Bad `json:"left_out"`      // pictures that cannot be read
 }
 
 func (c *command) features() *cobra.Command {
-	s, file := run.Spec{}, features.File{}
+	s, file, stage := run.Spec{}, features.File{}, ""
 	cmd := &cobra.Command{
 		Use:   "features PICTURE... -o FILE",
 		Short: "Write the features of pictures as NumPy, CSV or safetensors",
@@ -41,10 +42,15 @@ FILE ends in
   .csv          a line for each picture: its path and C numbers
   .safetensors  the tensor features [N,C]; the metadata has the paths as a JSON list
 
+With --stage, the numbers are the map behind a stage of the network: where in a picture something
+is, not only what. C is then h*w*channels, cell by cell, row by row from the top left, and the
+whole picture is seen, without a crop.
+
 A picture that cannot be read is left out and named at the end; the exit status is then 2,
 or 1 when none can be read.`,
 		Example: `  tlkit features photos -o photos.npy
   tlkit features photos -o photos.csv --model resnet18
+  tlkit features photos -o maps.npy --stage features.13
   find photos -mtime -1 | tlkit features - -o new.safetensors`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -68,11 +74,14 @@ or 1 when none can be read.`,
 			if err != nil {
 				return err
 			}
-			m, err := c.rows(cmd, s, pictures)
+			m, err := c.rows(cmd, s, stage, pictures)
 			if err != nil {
 				return err
 			}
 			out := written{Files: []string{}, Model: s.Model, Pictures: m.Rows(), Features: m.Features, Cached: m.Cached, LeftOut: unread(m, pictures)}
+			if stage != "" {
+				out.Map = m.Map[:]
+			}
 			if m.Rows() > 0 {
 				if err := file.Write(m, pictures); err != nil {
 					return err
@@ -89,15 +98,20 @@ or 1 when none can be read.`,
 	modelFlag(cmd, &s.Model)
 	networkFlags(cmd, &s)
 	cmd.Flags().StringVarP(&file.Path, "out", "o", "", "the file to write: .npy, .csv or .safetensors")
+	cmd.Flags().StringVar(&stage, "stage", "", "write the map behind this stage of the network instead of its features")
 	forceFlag(cmd, &file.Force)
 	return cmd
 }
 
-// rows computes the features of pictures, or reads those that were computed before.
-func (c *command) rows(cmd *cobra.Command, s run.Spec, pictures []string) (*features.Matrix, error) {
+// rows computes the features of pictures, or the maps behind a stage, or reads those that were computed
+// before.
+func (c *command) rows(cmd *cobra.Command, s run.Spec, stage string, pictures []string) (*features.Matrix, error) {
 	return agreed(c, func() (*features.Matrix, error) {
 		p := c.progress()
 		defer p.close()
+		if stage != "" {
+			return s.Maps(cmd.Context(), stage, pictures, c.place(), p)
+		}
 		return s.Features(cmd.Context(), pictures, c.place(), p)
 	})
 }

@@ -77,7 +77,7 @@ func (c *command) findNeighbours(cmd *cobra.Command, n neighbourFlags, args []st
 		return advice.New(errors.New("neighbours: there is no other picture to compare with"), "name a folder with more pictures")
 	}
 	all := slices.Concat(args[:1], others)
-	m, err := c.rows(cmd, n.spec, all)
+	m, err := c.rows(cmd, n.spec, "", all)
 	if err != nil {
 		return err
 	}

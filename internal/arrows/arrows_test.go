@@ -15,7 +15,7 @@ const module = "github.com/tlkit/transfer-learning/"
 // never of its own line or of a line below.
 var order = [][]string{
 	{"internal/advice"},
-	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/hostile", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice", "internal/quiet", "tlkit/onnx/internal/proto"},
+	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/hostile", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice", "internal/heatmap", "internal/quiet", "tlkit/onnx/internal/proto"},
 	{"internal/cachedir"},
 	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
 	{"tlkit/metrics", "internal/sharedlib"},
@@ -27,7 +27,7 @@ var order = [][]string{
 	{"tlkit/onnx", "tlkit/onnx/write", "tlkit/onnx/quantise", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/optim"},
-	{"tlkit/head"},
+	{"tlkit/head", "tlkit/keypoint"},
 	{"tlkit/policy"},
 	{"tlkit/task"},
 	{"tlkit/learner"},
@@ -62,6 +62,7 @@ var forbidden = []struct {
 	{who: "tlkit/episodes", never: "github.com/gomlx/", why: "data sets are checked without a backend"},
 	{who: "", never: "github.com/parquet-go/", why: "it takes most of a minute to compile", direct: true},
 	{who: "tlkit/head", never: "github.com/gomlx/", why: "a head is plain arithmetic; it must work without a backend"},
+	{who: "tlkit/keypoint", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/policy", never: "github.com/gomlx/", why: "a policy is plain arithmetic; it must work without a backend"},
 	{who: "tlkit/plots", never: module + "tlkit/", why: "plots knows metrics and curves only", direct: true},
 	{who: "tlkit/show", never: module, why: "it takes interfaces: anything with PNG() can be shown"},

@@ -95,6 +95,7 @@ func (j Job) views() int { return max(j.Views, 1) }
 // the views of an item.
 type Matrix struct {
 	Features int
+	Map      [3]int    // [h,w,C] of a row, if the features are a map; else zero
 	Data     []float32 // [Rows,Features], row by row
 	Items    []int     // for each row the index into Job.Items
 	Bad      []Bad     // pictures that could not be read; they have no row
@@ -126,7 +127,7 @@ func Extract(ctx context.Context, job Job) (*Matrix, error) {
 		return nil, err
 	}
 	defer r.Close()
-	m := &Matrix{Features: job.Backbone.Features, Cached: r.cached, Bad: r.Bad, Data: make([]float32, 0, len(r.keys)*job.Backbone.Features)}
+	m := &Matrix{Features: job.Backbone.Features, Map: job.Backbone.Map, Cached: r.cached, Bad: r.Bad, Data: make([]float32, 0, len(r.keys)*job.Backbone.Features)}
 	for i := range job.Items {
 		if r.left[i] {
 			continue

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/heatmap"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -76,7 +77,7 @@ func Open(path string) (*Waypoint, map[string]string, error) {
 	if math.IsNaN(c.Nothing) || len(c.Robot.Cameras) == 0 {
 		return bad("its robot has no camera")
 	}
-	w := &Waypoint{Map: c.Map, Strength: c.Strength, Frames: c.Frames, Choices: c.Choices, neighbours: grid{c.Map[0], c.Map[1], c.Map[2]}.neighbours()}
+	w := &Waypoint{Map: c.Map, Strength: c.Strength, Frames: c.Frames, Choices: c.Choices, neighbours: heatmap.Grid{H: c.Map[0], W: c.Map[1], C: c.Map[2]}.Neighbours()}
 	if w.body, err = newBody(c.Robot); err != nil {
 		return nil, nil, err
 	}

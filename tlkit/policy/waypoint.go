@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/heatmap"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
 )
@@ -85,7 +86,7 @@ func FitWaypoint(ctx context.Context, d Demonstrations, o WaypointOptions) (*Way
 	}
 	f := newFitting(d, thin(targets, o.Frames), o)
 	out := &Waypoint{Map: d.Map, Frames: len(f.frames), body: body}
-	out.neighbours = f.grid.neighbours()
+	out.neighbours = f.grid.Neighbours()
 	if out.Strength, out.Choices, err = f.choose(ctx, o); err != nil {
 		return nil, err
 	}
@@ -94,41 +95,29 @@ func FitWaypoint(ctx context.Context, d Demonstrations, o WaypointOptions) (*Way
 		if err != nil {
 			return nil, err
 		}
-		out.Weight[p] = f.raw(w)
+		out.Weight[p] = f.moments.Raw(w)
 	}
 	return out, nil
 }
 
 // fitting is the data of the fits of one policy.
 type fitting struct {
-	grid        grid
-	frames      []logitFrame
-	target      []target  // of each frame
-	fold        []int     // of each frame
-	deviation   []float64 // of each channel
+	grid        heatmap.Grid
+	frames      []heatmap.Frame
+	target      []target // of each frame
+	fold        []int    // of each frame
+	moments     heatmap.Moments
 	done, total int
 	progress    func(done, total int)
 }
 
 func newFitting(d Demonstrations, targets []target, o WaypointOptions) *fitting {
-	f := &fitting{grid: grid{d.Map[0], d.Map[1], d.Map[2]}, target: targets, progress: o.Progress}
-	mean := f.standard(d)
-	f.frames, f.fold = make([]logitFrame, len(f.target)), make([]int, len(f.target))
-	scenes := 0
+	f := &fitting{grid: heatmap.Grid{H: d.Map[0], W: d.Map[1], C: d.Map[2]}, target: targets, progress: o.Progress}
+	f.moments = f.grid.Moments(len(targets), func(i int) []float32 { return d.Frames[targets[i].frame].Seen })
+	f.frames, f.fold = make([]heatmap.Frame, len(f.target)), make([]int, len(f.target))
 	for i, t := range f.target {
-		x := make([]float32, f.grid.cells()*f.grid.c)
-		for j, v := range d.Frames[t.frame].Seen {
-			c := j % f.grid.c
-			x[j] = float32((float64(v) - mean[c]) / f.deviation[c])
-		}
-		f.frames[i].x = x
-		k := 0
-		f.grid.spread(t.place, func(cell int, part float64) {
-			f.frames[i].cells[k], f.frames[i].shares[k] = int32(cell), float32(part)
-			k++
-		})
+		f.frames[i] = f.grid.Frame(d.Frames[t.frame].Seen, f.moments, t.place)
 		f.fold[i] = t.scene % folds
-		scenes = max(scenes, t.scene+1)
 	}
 	return f
 }
@@ -145,47 +134,13 @@ func thin(all []target, n int) []target {
 	return out
 }
 
-// standard learns mean and deviation of each channel.
-func (f *fitting) standard(d Demonstrations) (mean []float64) {
-	c := f.grid.c
-	mean, f.deviation = make([]float64, c), make([]float64, c)
-	n := float64(len(f.target) * f.grid.cells())
-	for _, t := range f.target {
-		for j, v := range d.Frames[t.frame].Seen {
-			mean[j%c] += float64(v) / n
-		}
-	}
-	for _, t := range f.target {
-		for j, v := range d.Frames[t.frame].Seen {
-			e := float64(v) - mean[j%c]
-			f.deviation[j%c] += e * e / n
-		}
-	}
-	for i, v := range f.deviation {
-		if f.deviation[i] = math.Sqrt(v); v == 0 { // a dead channel says nothing
-			f.deviation[i] = 1
-		}
-	}
-	return mean
-}
-
-// raw turns weights of standardised channels into weights of channels. The means are left out: they
-// add the same to every cell.
-func (f *fitting) raw(w []float64) []float32 {
-	out := make([]float32, len(w))
-	for i, v := range w {
-		out[i] = float32(v / f.deviation[i%f.grid.c])
-	}
-	return out
-}
-
 // part is the logit of a phase without a fold, or within it; every is 1 for all frames, 2 for each
 // second one, and so on.
-func (f *fitting) part(p phase, within bool, fold, every int) (l *logit, targets []target) {
-	l = &logit{grid: f.grid, neighbours: f.grid.neighbours()}
+func (f *fitting) part(p phase, within bool, fold, every int) (l *heatmap.Logit, targets []target) {
+	l = &heatmap.Logit{Grid: f.grid, Near: f.grid.Neighbours()}
 	for i, t := range f.target {
 		if i%every == 0 && t.phase == p && (f.fold[i] == fold) == within {
-			l.frames, targets = append(l.frames, f.frames[i]), append(targets, t)
+			l.Frames, targets = append(l.Frames, f.frames[i]), append(targets, t)
 		}
 	}
 	return l, targets
@@ -201,15 +156,15 @@ func (f *fitting) fit(ctx context.Context, p phase, fold int, strength float64, 
 		every = f.every()
 	}
 	l, _ := f.part(p, false, fold, every)
-	if len(l.frames) == 0 {
-		return make([]float64, 2*f.grid.c), nil
+	if len(l.Frames) == 0 {
+		return make([]float64, 2*f.grid.C), nil
 	}
-	l.strength = strength
+	l.Strength = strength
 	f.done++
 	if f.progress != nil {
 		f.progress(f.done, max(f.total, f.done))
 	}
-	return l.solve(ctx, start)
+	return l.Solve(ctx, start)
 }
 
 // choose takes the strength with the lowest loss out of fold; in a tie, the stronger one.
@@ -234,7 +189,7 @@ func (f *fitting) choose(ctx context.Context, o WaypointOptions) (float64, []Cho
 				if w, err = f.fit(ctx, p, fold, s, w); err != nil { // each starts where the stronger one ended
 					return 0, nil, err
 				}
-				losses, off := held.judge(w, truth)
+				losses, off := judge(held, w, truth)
 				sums[i].loss += losses
 				sums[i].off = append(sums[i].off, off...)
 			}
@@ -250,7 +205,7 @@ func (f *fitting) choose(ctx context.Context, o WaypointOptions) (float64, []Cho
 		choices[i] = Choice{Strength: strengths[i], Loss: s.loss / float64(n), Median: s.off[n/2]}
 		choices[i].Within.Total = n
 		for _, d := range s.off {
-			if d < 0.5/float64(max(f.grid.w, f.grid.h)) {
+			if d < 0.5/float64(max(f.grid.W, f.grid.H)) {
 				choices[i].Within.Correct++
 			}
 		}
@@ -262,37 +217,17 @@ func (f *fitting) choose(ctx context.Context, o WaypointOptions) (float64, []Cho
 }
 
 // judge returns the sum of the cross-entropies of held-back frames, and how far off each place is.
-func (p *logit) judge(w []float64, truth []target) (sum float64, off []float64) {
-	w32, s := make([]float32, len(w)), p.scratch()
+func judge(p *heatmap.Logit, w []float64, truth []target) (sum float64, off []float64) {
+	w32, s := make([]float32, len(w)), p.Scratch()
 	for i, v := range w {
 		w32[i] = float32(v)
 	}
-	for i, f := range p.frames {
-		sum += p.cross(f, w32, s)
-		at, _ := p.grid.place(s.scores)
+	for i, f := range p.Frames {
+		sum += p.Cross(f, w32, s)
+		at, _ := p.Grid.Place(s.Scores, 1)
 		off = append(off, math.Hypot(at[0]-truth[i].place[0], at[1]-truth[i].place[1]))
 	}
 	return sum, off
-}
-
-// place returns the middle of the most likely cell, moved by the probabilities of those beside it,
-// and how much of the probability is there.
-func (g grid) place(probabilities []float32) (at [2]float64, sure float64) {
-	best := 0
-	for i, v := range probabilities {
-		if v > probabilities[best] {
-			best = i
-		}
-	}
-	add := func(cell int) {
-		v := float64(probabilities[cell])
-		sure += v
-		at[0] += v * (float64(cell%g.w) + 0.5) / float64(g.w)
-		at[1] += v * (float64(cell/g.w) + 0.5) / float64(g.h)
-	}
-	add(best)
-	g.around(best, add)
-	return [2]float64{at[0] / sure, at[1] / sure}, sure
 }
 
 // Spec is the robot of the demonstrations.
@@ -300,17 +235,17 @@ func (w *Waypoint) Spec() sim.Spec { return w.body.spec }
 
 // Start begins an episode, with nothing seen yet.
 func (w *Waypoint) Start(uint64) (Actor, error) {
-	g := grid{w.Map[0], w.Map[1], w.Map[2]}
-	a := &waypointActor{policy: w, logit: logit{grid: g, neighbours: w.neighbours}}
-	a.scratch = a.logit.scratch()
-	a.doubts = make([]float64, g.cells())
+	g := heatmap.Grid{H: w.Map[0], W: w.Map[1], C: w.Map[2]}
+	a := &waypointActor{policy: w, logit: heatmap.Logit{Grid: g, Near: w.neighbours}}
+	a.scratch = a.logit.Scratch()
+	a.doubts = make([]float64, g.Cells())
 	return a, nil
 }
 
 type waypointActor struct {
 	policy  *Waypoint
-	logit   logit
-	scratch *scratch
+	logit   heatmap.Logit
+	scratch *heatmap.Scratch
 
 	seen   []float64 // log probabilities of the looks so far in this phase; nil = none
 	phase  phase
@@ -318,8 +253,8 @@ type waypointActor struct {
 }
 
 func (a *waypointActor) Act(seen, state []float32) (Decision, error) {
-	b, g := a.policy.body, a.logit.grid
-	if err := b.checkSeen(seen, state, g.cells()*g.c); err != nil {
+	b, g := a.policy.body, a.logit.Grid
+	if err := b.checkSeen(seen, state, g.Cells()*g.C); err != nil {
 		return Decision{}, err
 	}
 	p := b.phase(state)
@@ -330,12 +265,12 @@ func (a *waypointActor) Act(seen, state []float32) (Decision, error) {
 		a.phase, a.seen = p, nil
 	}
 	a.look(seen, p)
-	d := Decision{Heat: make([]float32, g.cells())}
+	d := Decision{Heat: make([]float32, g.Cells())}
 	for i, v := range a.seen {
 		d.Heat[i] = float32(v - a.doubts[i])
 	}
-	softmax(d.Heat)
-	d.Where, d.Sure = g.place(d.Heat)
+	heatmap.Softmax(d.Heat)
+	d.Where, d.Sure = g.Place(d.Heat, 1)
 	if b.empty(state) {
 		a.distrust(b.tip(state))
 		d.Actions, d.Note = b.release(), "shut on nothing: open, and look again"
@@ -347,11 +282,11 @@ func (a *waypointActor) Act(seen, state []float32) (Decision, error) {
 
 // look adds what is seen now to what was seen before.
 func (a *waypointActor) look(seen []float32, p phase) {
-	a.logit.score(seen, a.policy.Weight[p], a.scratch)
-	softmax(a.scratch.scores)
+	a.logit.Score(seen, a.policy.Weight[p], a.scratch)
+	heatmap.Softmax(a.scratch.Scores)
 	before := a.seen
-	a.seen = make([]float64, len(a.scratch.scores))
-	for i, v := range a.scratch.scores {
+	a.seen = make([]float64, len(a.scratch.Scores))
+	for i, v := range a.scratch.Scores {
 		a.seen[i] = math.Log(float64(v) + 1e-6)
 		if before != nil {
 			a.seen[i] += memory * before[i]
@@ -361,9 +296,9 @@ func (a *waypointActor) look(seen []float32, p phase) {
 
 // distrust counts a place, and less what is around it, as unlikely.
 func (a *waypointActor) distrust(place [2]float64) {
-	g := a.logit.grid
+	g := a.logit.Grid
 	for i := range a.doubts {
-		x, y := (float64(i%g.w)+0.5)-place[0]*float64(g.w), (float64(i/g.w)+0.5)-place[1]*float64(g.h)
+		x, y := (float64(i%g.W)+0.5)-place[0]*float64(g.W), (float64(i/g.W)+0.5)-place[1]*float64(g.H)
 		a.doubts[i] += distrust * math.Exp(-(x*x+y*y)/2)
 	}
 }

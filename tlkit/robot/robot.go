@@ -29,7 +29,6 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
 	_ "github.com/tlkit/transfer-learning/tlkit/sim/bench" // registers its tasks
-	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -137,11 +136,11 @@ func (l *Lab) open(ctx context.Context) error {
 		return err
 	}
 	l.Spec.Model = row.Name
-	preset := whole(row.Preset, l.Robot.Cameras[0].Side)
+	preset := row.Preset.Whole(l.Robot.Cameras[0].Side)
 	o := l.place.Zoo(l.report)
 	o.Preset = &preset
 	if l.net, err = zoo.Load(ctx, row.Name, o); err != nil && row.Preset.Size != preset.Size {
-		preset = whole(row.Preset, row.Preset.Size) // some take pictures of one size alone
+		preset = row.Preset.Whole(row.Preset.Size) // some take pictures of one size alone
 		l.net, err = zoo.Load(ctx, row.Name, o)
 	}
 	if err != nil {
@@ -162,12 +161,6 @@ func (l *Lab) open(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// whole is a preset that cuts nothing off: places in the picture are places in the map.
-func whole(p transforms.Preset, size int) transforms.Preset {
-	p.Size, p.Resize, p.CropFraction, p.Geometry = size, 0, 0, transforms.GeometrySquash
-	return p
 }
 
 // defaultStage is the last stage with a cell every 16 pixels or more often: later ones know more

@@ -2,14 +2,17 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // Features returns the features of pictures, given by their paths, by the frozen network of the
@@ -19,6 +22,10 @@ import (
 //
 // A picture that cannot be read gets no row, whatever their number; Bad says why.
 func (s Spec) Features(ctx context.Context, pictures []string, place Place, p Progress) (*features.Matrix, error) {
+	return s.rows(ctx, pictures, pooled, place, p)
+}
+
+func (s Spec) rows(ctx context.Context, pictures []string, stage string, place Place, p Progress) (*features.Matrix, error) {
 	p, shown := place.Shown(p)
 	defer shown()
 	if err := s.checkNetwork(); err != nil {
@@ -32,7 +39,7 @@ func (s Spec) Features(ctx context.Context, pictures []string, place Place, p Pr
 	if len(items) == 0 { // no network is needed for that
 		return &features.Matrix{Bad: bad}, nil
 	}
-	m, err := s.featuresOf(ctx, items, place, p)
+	m, err := s.featuresOf(ctx, items, stage, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +53,20 @@ func (s Spec) Features(ctx context.Context, pictures []string, place Place, p Pr
 	m.Bad = bad
 	return m, nil
 }
+
+// Maps is Features with the map behind a stage of the network in place of the pooled features: where in
+// a picture something is, see [features.FromStage] and package keypoint. Pictures are seen whole, so
+// that places in a picture are places in its map; Map of the matrix has the shape of a row. It is an
+// error if the network has no map of that name; the error names those it has.
+func (s Spec) Maps(ctx context.Context, stage string, pictures []string, place Place, p Progress) (*features.Matrix, error) {
+	if stage == "" {
+		return nil, advice.New(errors.New("run: the map of no stage"), `name one such as "features.13"; Layers of a tlkit.Learner lists them`)
+	}
+	return s.rows(ctx, pictures, stage, place, p)
+}
+
+// pooled stands for the features that a head learns from, in place of a stage.
+const pooled = ""
 
 // inspected returns an item for each path that is a picture, with its index, and what is wrong with the
 // others.
@@ -77,9 +98,23 @@ func inspected(ctx context.Context, paths []string) (items []datasets.Item, at [
 	return items, at, bad, nil
 }
 
+// openStage loads the network; for a map, with a preset that sees whole pictures.
+func (s Spec) openStage(ctx context.Context, stage string, place Place, p Progress) (*zoo.Net, error) {
+	if stage == pooled {
+		return openNet(ctx, s, place, p)
+	}
+	preset, err := s.Pixels()
+	if err != nil {
+		return nil, err
+	}
+	preset = preset.Whole(preset.Size)
+	p.State("loading weights", 0, 0)
+	return zoo.Load(ctx, s.Model, place.zoo(s, &preset, p))
+}
+
 // featuresOf opens network and engine, and computes or reads the rows.
-func (s Spec) featuresOf(ctx context.Context, items []datasets.Item, place Place, p Progress) (*features.Matrix, error) {
-	net, err := openNet(ctx, s, place, p)
+func (s Spec) featuresOf(ctx context.Context, items []datasets.Item, stage string, place Place, p Progress) (*features.Matrix, error) {
+	net, err := s.openStage(ctx, stage, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -92,5 +127,10 @@ func (s Spec) featuresOf(ctx context.Context, items []datasets.Item, place Place
 	p.Say(fmt.Sprintf("with %s (licence %s), %s", net.Row.Name, net.Row.Licence, eng.Name))
 	sayNotes(net, p)
 	o := &opened{net: net, eng: eng, frozen: features.FromNet(net, eng)}
+	if stage != pooled {
+		if o.frozen, err = features.FromStage(net, eng, stage); err != nil {
+			return nil, err
+		}
+	}
 	return o.extract(ctx, o.job(items, views{}), p)
 }

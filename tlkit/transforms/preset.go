@@ -213,6 +213,13 @@ func (p Preset) WithStatistics(q Preset) Preset {
 // are not used.
 const pixelVersion = 1
 
+// Whole returns the preset without a crop: the whole picture, squashed to size x size pixels, so that
+// places in the picture are places in a feature map.
+func (p Preset) Whole(size int) Preset {
+	p.Size, p.Resize, p.CropFraction, p.Geometry = size, 0, 0, GeometrySquash
+	return p
+}
+
 // Digest returns 64 hex digits that are equal for two presets if and only if they prepare pictures
 // in the same way. It does not depend on the name.
 func (p Preset) Digest() string {
