@@ -25,17 +25,27 @@ func Register(task string, open func() World) {
 	tasks[task] = open
 }
 
-// Open returns the world of a task, reset to scene 0. The package with the world must be imported.
-func Open(task string) (World, error) {
+// find returns what makes the world of a task.
+func find(task string) (func() World, error) {
 	registered.RLock()
 	open := tasks[task]
 	registered.RUnlock()
-	if open == nil {
-		known := Tasks()
-		if len(known) == 0 {
-			return nil, advice.New(fmt.Errorf("sim: no task %q", task), `import a package with worlds: _ "github.com/tlkit/transfer-learning/tlkit/sim/bench"`)
-		}
-		return nil, advice.New(fmt.Errorf("sim: no task %q", task), "there are %s", strings.Join(known, ", "))
+	if open != nil {
+		return open, nil
+	}
+	known := Tasks()
+	if len(known) == 0 {
+		return nil, advice.New(fmt.Errorf("sim: no task %q", task), `import a package with worlds: _ "github.com/tlkit/transfer-learning/tlkit/sim/bench"`)
+	}
+	return nil, advice.New(fmt.Errorf("sim: no task %q", task), "there are %s", strings.Join(known, ", "))
+}
+
+// Open returns the world of a task, reset to scene 0. The package with the world must be imported, and
+// what an [Installer] needs must be there.
+func Open(task string) (World, error) {
+	open, err := find(task)
+	if err != nil {
+		return nil, err
 	}
 	w := open()
 	if err := w.Reset(0); err != nil {

@@ -67,6 +67,37 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// far is a world that needs something from elsewhere.
+type far struct {
+	rail
+	got []sim.Downloads
+}
+
+func (f *far) Install(_ context.Context, d sim.Downloads) error {
+	if f.got = append(f.got, d); d.Offline {
+		return errors.New("the wheel is missing")
+	}
+	return nil
+}
+
+func TestInstall(t *testing.T) {
+	w := new(far)
+	sim.Register("example/far", func() sim.World { return w })
+	sim.Register("example/near", func() sim.World { return new(rail) })
+	if err := sim.Install(t.Context(), "example/far", sim.Downloads{}); err != nil || len(w.got) != 1 {
+		t.Errorf("%v, installed %d times", err, len(w.got))
+	}
+	if err := sim.Install(t.Context(), "example/far", sim.Downloads{Offline: true}); err == nil || !strings.Contains(err.Error(), "example/far: the wheel is missing") {
+		t.Errorf("offline: %v", err)
+	}
+	if err := sim.Install(t.Context(), "example/near", sim.Downloads{Offline: true}); err != nil {
+		t.Errorf("a world that needs nothing: %v", err)
+	}
+	if err := sim.Install(t.Context(), "example/none", sim.Downloads{}); err == nil || !strings.Contains(err.Error(), "no task") {
+		t.Errorf("an unknown task: %v", err)
+	}
+}
+
 // The noise moves the arm and leaves the actions that are learnt alone; the same seed gives the same.
 func TestDemonstrate(t *testing.T) {
 	run := func(seed uint64, l sim.Lesson) (states, actions []float32, o sim.Outcome) {
