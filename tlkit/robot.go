@@ -26,7 +26,8 @@ import (
 type Robot struct {
 	// Name of the folder .tlkit/NAME, where the results are stored.
 	Name string
-	// Task is a simulated one: "bench/sort", "bench/sort-two-ants", "bench/reach".
+	// Task is a simulated one: "bench/sort", "bench/sort-two-ants", "bench/reach", or, in MuJoCo,
+	// "mujoco/fetch-pick".
 	Task string
 	// Backbone is a network of [Models]; "" stands for mobilenetv2.
 	Backbone string

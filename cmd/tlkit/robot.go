@@ -30,7 +30,8 @@ func (c *command) robot() *cobra.Command {
 		Short: "Teach a simulated robot a task from a few demonstrations",
 		Long: `Teach a robot arm a task by showing it. The arm sees with a frozen network, a small convex head
 learns where the gripper next opens or closes, and a fixed controller goes there. The tasks are
-simulated: bench/sort puts a bee onto a blossom and leaves the ants.
+simulated: bench/sort puts a bee onto a blossom and leaves the ants; mujoco/fetch-pick puts a
+block onto a target, with the arm of Fetch in MuJoCo, which is fetched at first use.
 
   tlkit robot try bench/sort
 

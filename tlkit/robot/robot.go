@@ -28,7 +28,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/rollout"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
-	_ "github.com/tlkit/transfer-learning/tlkit/sim/bench" // registers its tasks
+	_ "github.com/tlkit/transfer-learning/tlkit/sim/bench"       // registers its tasks
+	_ "github.com/tlkit/transfer-learning/tlkit/sim/mujoco/arms" // the same; loads nothing until one is opened
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -93,17 +94,30 @@ func Open(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Lab, e
 	if err != nil {
 		return nil, err
 	}
-	world, err := sim.Open(s.Task)
-	if err != nil {
+	l := &Lab{Spec: s, place: place, eyes: map[Sight]*sighted{}}
+	l.report, l.closed = place.Shown(p)
+	if err := l.world(ctx); err != nil {
+		l.Close()
 		return nil, err
 	}
-	l := &Lab{Spec: s, Robot: world.Spec(), place: place, eyes: map[Sight]*sighted{}}
-	l.report, l.closed = place.Shown(p)
 	if err := l.open(ctx); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// world opens the task, after fetching what it needs.
+func (l *Lab) world(ctx context.Context) error {
+	if err := sim.Install(ctx, l.Spec.Task, sim.Downloads{Offline: l.place.Offline, Report: l.report.State}); err != nil {
+		return err
+	}
+	w, err := sim.Open(l.Spec.Task)
+	if err != nil {
+		return err
+	}
+	l.Robot = w.Spec()
+	return nil
 }
 
 // complete fills in the defaults.

@@ -11,7 +11,8 @@
 //	}
 //
 // The worlds are packages of their own, which register their tasks when they are imported:
-// tlkit/sim/bench has bench/sort, bench/reach and bench/push. [Spec] lists what the robot feels and
+// tlkit/sim/bench has bench/sort, bench/reach and bench/push, and tlkit/sim/mujoco/arms has
+// mujoco/fetch-pick and other arms in MuJoCo, for which [Install] fetches what they need. [Spec] lists what the robot feels and
 // what it can do, with units and limits; it also describes demonstrations on disk (tlkit/episodes).
 package sim
 
