@@ -18,6 +18,7 @@ type Renderer struct {
 	corners  []corner // of all placed, as the camera sees them
 	shaded   []corner // of all placed, as the sun sees them
 	camera   view
+	glass    view // the camera's, of what lets through what is behind; no width = nothing does
 	sun      view
 	eye      eye
 	light    light
@@ -29,7 +30,7 @@ type Renderer struct {
 const samples = 2
 
 // mostWork is how many samples triangles may be tried on: some seconds.
-const mostWork = 4 << 30
+const mostWork = 1 << 30
 
 // placed is an instance that can be seen, or that casts a shadow.
 type placed struct {
@@ -38,6 +39,7 @@ type placed struct {
 	first        int   // of its corners
 	base         int32 // of the numbers of its triangles
 	seen, casts  bool
+	glass        bool    // lets through what is behind
 	endless      bool    // a plane without end, which fades into the horizon
 	turn         mat3    // of the instance
 	scale, place vec3    // place is relative to the camera
@@ -62,6 +64,7 @@ func (r *Renderer) Draw(scene *Scene, camera Camera, height int) (*image.NRGBA, 
 	if err := r.place(scene); err != nil {
 		return nil, err
 	}
+	r.glaze()
 	r.aim(scene)
 	r.transform()
 	if err := r.fill(); err != nil {
@@ -72,8 +75,9 @@ func (r *Renderer) Draw(scene *Scene, camera Camera, height int) (*image.NRGBA, 
 	r.surround = scene
 	const rows = 8
 	r.each((height+rows-1)/rows, func(i int) {
+		b := brush{Renderer: r, number: -1}
 		for y := i * rows; y < min((i+1)*rows, height); y++ {
-			r.shadeRow(y, img.Pix[y*img.Stride:][:4*width])
+			b.row(y, img.Pix[y*img.Stride:][:4*width])
 		}
 	})
 	r.surround = nil
@@ -133,11 +137,26 @@ func (r *Renderer) look(c Camera, width, height int) {
 	r.eye = eye{
 		at: c.Position, turn: c.Rotation, narrow: narrowMat(&c.Rotation), focal: f, near: c.Near,
 		midX: float64(width*samples) / 2, midY: float64(height*samples) / 2, far: 1,
+		perSample: 1 / f, pixel: float32(samples / f),
 	}
 	r.camera.perspective = true
 	r.camera.size(width*samples, height*samples)
 	r.camera.near = float32(c.Near)
 	r.camera.lens(f, r.eye.midX, r.eye.midY)
+}
+
+// glaze prepares the view of what lets through what is behind, if there is any.
+func (r *Renderer) glaze() {
+	r.glass.width = 0
+	for i := range r.placed {
+		if p := &r.placed[i]; p.seen && p.glass {
+			depth, faces := r.glass.depth, r.glass.faces
+			r.glass = r.camera
+			r.glass.depth, r.glass.faces = depth, faces
+			r.glass.size(r.camera.width, r.camera.height)
+			return
+		}
+	}
 }
 
 // eye is the camera of a picture.
@@ -149,6 +168,8 @@ type eye struct {
 	near       float64
 	midX, midY float64 // the picture's middle, in samples
 	far        float64 // how far the things in the picture reach
+	perSample  float64 // 1/focal
+	pixel      float32 // how wide a pixel is at a distance of 1
 }
 
 // fill finds what each sample of the picture shows, and what the sun sees.
@@ -166,7 +187,7 @@ func (r *Renderer) fill() error {
 		b.clear()
 		for j := range r.placed {
 			p := &r.placed[j]
-			if v.perspective && p.seen {
+			if v.perspective && p.seen && !p.glass {
 				b.mesh(p.mesh, r.corners[p.first:][:len(p.mesh.points)], p.base)
 			} else if !v.perspective && p.casts {
 				b.mesh(p.mesh, r.shaded[p.first:][:len(p.mesh.points)], p.base)
@@ -175,10 +196,26 @@ func (r *Renderer) fill() error {
 				break
 			}
 		}
+		if v.perspective && r.glass.width > 0 {
+			r.panes(&b)
+		}
 		r.work.Add(b.work)
 	})
 	if r.work.Load() > mostWork {
 		return fmt.Errorf("raster: the triangles of the scene cover the picture too many times; draw a smaller picture, or fewer triangles that hide each other")
 	}
 	return nil
+}
+
+// panes finds the nearest things in front of all others that let through what is behind.
+func (r *Renderer) panes(opaque *band) {
+	b := band{view: &r.glass, y0: opaque.y0, y1: opaque.y1, work: opaque.work}
+	b.clear()
+	copy(b.depth[b.y0*b.width:b.y1*b.width], opaque.depth[b.y0*b.width:])
+	for j := range r.placed {
+		if p := &r.placed[j]; p.seen && p.glass && b.work <= mostWork {
+			b.mesh(p.mesh, r.corners[p.first:][:len(p.mesh.points)], p.base)
+		}
+	}
+	opaque.work = b.work
 }

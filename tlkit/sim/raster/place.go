@@ -42,6 +42,7 @@ func grown[T any](s []T, n int) []T {
 func (r *Renderer) put(t *Instance) placed {
 	m := &t.Material
 	p := placed{material: m, colour: lightOf([3]float64(m.RGBA[:3])), casts: m.RGBA[3] == 1 && (t.Mesh != nil || t.Shape != Plane)}
+	p.glass = m.RGBA[3] < 1
 	rotation := t.Rotation
 	if rotation == (Mat{}) {
 		rotation = upright

@@ -74,7 +74,8 @@ func (s Shape) String() string {
 // Material is what a surface looks like. Numbers are between 0 and 1.
 type Material struct {
 	// RGBA is the colour as screens show it. An alpha below 1 lets through what is behind, without
-	// a shadow; 0, and so the zero Material, is invisible.
+	// a shadow; of several such things, one behind the other, the nearest is seen. With an alpha of
+	// 0, as in the zero Material, nothing is.
 	RGBA [4]float64
 
 	// Texture is multiplied with RGBA. A flat one lies on a mesh by the mesh's own coordinates,

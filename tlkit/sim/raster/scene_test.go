@@ -60,7 +60,7 @@ func sqrt(v float64) float64 {
 // workshop is a little arm on a table.
 func workshop() raster.Scene {
 	s := raster.Studio()
-	floor, _ := raster.NewTexture(checker(color.NRGBA{214, 210, 204, 255}, color.NRGBA{190, 186, 182, 255}))
+	floor, _ := raster.NewTexture(checker(colours[0], colours[1]))
 	wood, dark := paint(0.80, 0.62, 0.44), paint(0.25, 0.26, 0.29)
 	white, orange := paint(0.93, 0.93, 0.94), paint(0.95, 0.48, 0.12)
 	white.Specular, white.Reflectance = 0.5, 0.1
@@ -97,3 +97,5 @@ func workshop() raster.Scene {
 	)
 	return s
 }
+
+var colours = []color.NRGBA{{214, 210, 204, 255}, {190, 186, 182, 255}}

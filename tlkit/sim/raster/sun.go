@@ -18,14 +18,14 @@ func (r *Renderer) aim(s *Scene) {
 	if !any {
 		return
 	}
-	side := min(max(4*r.camera.height/samples, 512), 2048)
+	side := min(max(3*r.camera.height/samples, 384), 2048)
 	wide := rounded(max(high[0]-low[0], high[1]-low[1], 1e-6))
 	scale := float64(side-2*margin) / wide
 	// The samples of the map stay where they are when things move a little: shadows do not flicker.
 	var middle [2]float64
 	for k := range middle {
 		eye := dot(r.eye.at, axes[k])
-		middle[k] = math.Floor(mul((low[k]+high[k])/2+eye, scale)+0.5)/scale - eye
+		middle[k] = math.Floor(mul(mul(0.5, low[k]+high[k])+eye, scale)+0.5)/scale - eye
 	}
 	for i := range 3 {
 		r.sun.axes(i, Vec{axes[0][i], axes[1][i], axes[2][i]})
@@ -124,6 +124,21 @@ var disk = func() (d [16][2]float32) {
 	return d
 }()
 
+// search is how many samples away from a place what shades it is looked for.
+const search = 7
+
+// ring is where: the places of disk, in whole samples.
+var ring = func() (d [16]struct {
+	x, y   int
+	fx, fy float32
+}) {
+	for i, p := range disk {
+		x, y := math.Floor(mul(float64(p[0]), search)+0.5), math.Floor(mul(float64(p[1]), search)+0.5)
+		d[i].x, d[i].y, d[i].fx, d[i].fy = int(x), int(y), float32(x), float32(y)
+	}
+	return d
+}()
+
 // lit returns how much of the sun a place sees, 0 to 1; normal is that of its triangle. Shadows are
 // soft: the wider, the farther away what casts them is.
 func (r *Renderer) lit(at, normal vec3, size float32) float32 {
@@ -146,9 +161,12 @@ func (r *Renderer) lit(at, normal vec3, size float32) float32 {
 	// How far away is what may be in the way?
 	var blockers int
 	var sum float32
-	const search = 7
-	for _, d := range &disk {
-		if above := s.above(float32(d[0]*search), float32(d[1]*search)); above > 0 {
+	i, j := int(x), int(y)
+	z := s.z + float32((float32(i)+0.5-x)*s.gx) + float32((float32(j)+0.5-y)*s.gy)
+	at0 := j*v.width + i
+	for k := range &ring {
+		d := &ring[k]
+		if above := v.depth[at0+d.y*v.width+d.x] - (z + float32(d.fx*s.gx) + float32(d.fy*s.gy)); above > 0 {
 			blockers++
 			sum += above
 		}
@@ -158,7 +176,7 @@ func (r *Renderer) lit(at, normal vec3, size float32) float32 {
 	}
 	radius := float32(float32(sum/float32(blockers)*v.scale) * size)
 	radius = max(1.2, min(radius, widest-1))
-	if blockers == len(disk) && radius <= search {
+	if blockers == len(ring) && radius <= search {
 		return 0
 	}
 	var open float32
@@ -173,13 +191,6 @@ type surfaceInSun struct {
 	map_    *view
 	x, y, z float32
 	gx, gy  float32 // how z changes from sample to sample
-}
-
-// above returns by how much what the sun sees is above the surface, some samples away.
-func (s *surfaceInSun) above(dx, dy float32) float32 {
-	i, j := int(s.x+dx), int(s.y+dy)
-	z := s.z + float32((float32(i)+0.5-s.x)*s.gx) + float32((float32(j)+0.5-s.y)*s.gy)
-	return s.map_.depth[j*s.map_.width+i] - z
 }
 
 // open returns how much of the sun comes to the surface some samples away, from the four nearest.

@@ -10,13 +10,14 @@ import (
 // Texture is a picture on a surface. It never changes, so that any number of materials may share it.
 type Texture struct {
 	cube  bool
+	wide  float32    // pixels of the longer side
 	faces [6][]level // a flat one has one; each at full size, half, quarter, …, 1 pixel
 }
 
 // level is a texture at one size: red, green, blue as screens show them, and nothing.
 type level struct {
 	w, h int
-	pix  []uint8
+	pix  []uint32 // blue<<16 | green<<8 | red
 }
 
 const widestTexture = 8192
@@ -27,7 +28,7 @@ func NewTexture(img image.Image) (*Texture, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Texture{faces: [6][]level{levels}}, nil
+	return &Texture{wide: float32(max(levels[0].w, levels[0].h)), faces: [6][]level{levels}}, nil
 }
 
 // NewCube returns a texture that surrounds a thing: six squares of one size, which lie towards +x,
@@ -43,7 +44,7 @@ func NewCube(faces [6]image.Image) (*Texture, error) {
 		if l := levels[0]; l.w != l.h || i > 0 && l.w != t.faces[0][0].w {
 			return nil, fmt.Errorf("raster: face %d of a cube has %d x %d pixels, want six squares of one size", i, l.w, l.h)
 		}
-		t.faces[i] = levels
+		t.faces[i], t.wide = levels, float32(levels[0].w)
 	}
 	return t, nil
 }
@@ -66,7 +67,11 @@ func reduced(img image.Image) ([]level, error) {
 	} else {
 		draw.Draw(full, full.Bounds(), img, b.Min, draw.Src)
 	}
-	l := level{b.Dx(), b.Dy(), full.Pix}
+	l := level{b.Dx(), b.Dy(), make([]uint32, b.Dx()*b.Dy())}
+	for i := range l.pix {
+		p := full.Pix[4*i:][:3:3]
+		l.pix[i] = uint32(p[0]) | uint32(p[1])<<8 | uint32(p[2])<<16
+	}
 	levels := []level{l}
 	for l.w > 1 || l.h > 1 {
 		l = l.half()
@@ -78,19 +83,20 @@ func reduced(img image.Image) ([]level, error) {
 // half returns the texture at half its size: each pixel the mean, as light, of four.
 func (l level) half() level {
 	out := level{max(l.w/2, 1), max(l.h/2, 1), nil}
-	out.pix = make([]uint8, 4*out.w*out.h)
+	out.pix = make([]uint32, out.w*out.h)
 	for y := range out.h {
 		for x := range out.w {
 			x0, y0 := x*l.w/out.w, y*l.h/out.h
 			x1, y1 := min(x0+1, l.w-1), min(y0+1, l.h-1)
-			for k := range 3 {
-				sum := linear[l.pix[4*(y0*l.w+x0)+k]] + linear[l.pix[4*(y0*l.w+x1)+k]] + linear[l.pix[4*(y1*l.w+x0)+k]] + linear[l.pix[4*(y1*l.w+x1)+k]]
-				out.pix[4*(y*out.w+x)+k] = encode(sum / 4)
-			}
+			sum := light32(l.pix[y0*l.w+x0]).add(light32(l.pix[y0*l.w+x1])).add(light32(l.pix[y1*l.w+x0])).add(light32(l.pix[y1*l.w+x1]))
+			out.pix[y*out.w+x] = uint32(encode(sum.x/4)) | uint32(encode(sum.y/4))<<8 | uint32(encode(sum.z/4))<<16
 		}
 	}
 	return out
 }
+
+// light32 returns the light of a pixel.
+func light32(p uint32) vec3 { return vec3{linear[uint8(p)], linear[uint8(p>>8)], linear[uint8(p>>16)]} }
 
 // flat returns the colour at u, v, as light, of a surface patch that covers width of the texture.
 func (t *Texture) flat(u, v, width float32) vec3 { return sample(t.faces[0], u, v, width, true) }
@@ -153,14 +159,13 @@ func (l *level) between(u, v float32, repeat bool) vec3 {
 	} else {
 		x0, x1, y0, y1 = inside(x0, l.w), inside(x1, l.w), inside(y0, l.h), inside(y1, l.h)
 	}
-	top := l.at(x0, y0).times(1 - fx).add(l.at(x1, y0).times(fx))
-	low := l.at(x0, y1).times(1 - fx).add(l.at(x1, y1).times(fx))
-	return top.times(1 - fy).add(low.times(fy))
-}
-
-func (l *level) at(x, y int) vec3 {
-	p := l.pix[4*(y*l.w+x):][:3:3]
-	return vec3{linear[p[0]], linear[p[1]], linear[p[2]]}
+	a, b, c, d := l.pix[y0*l.w+x0], l.pix[y0*l.w+x1], l.pix[y1*l.w+x0], l.pix[y1*l.w+x1]
+	if a == b && a == c && a == d {
+		return light32(a)
+	}
+	top := mix(light32(a), light32(b), fx)
+	low := mix(light32(c), light32(d), fx)
+	return mix(top, low, fy)
 }
 
 func around(i, n int) int {

@@ -94,33 +94,47 @@ func (b *band) clear() {
 
 // mesh draws the triangles that face the viewer, numbered from base.
 func (b *band) mesh(m *Mesh, corners []corner, base int32) {
+	right, bottom := int32(b.width<<8-half), int32(b.y1<<8-half)
+	top := int32(b.y0<<8 + half)
 	for i, f := range m.faces {
 		p, q, r := &corners[f.a], &corners[f.b], &corners[f.c]
 		if p.x == outside || q.x == outside || r.x == outside {
-			b.clipped(p, q, r, base+int32(i))
+			if b.clipped(p, q, r, base+int32(i)); b.work > mostWork {
+				return
+			}
+			continue
+		}
+		lowX, highX := min(p.x, q.x, r.x), max(p.x, q.x, r.x)
+		lowY, highY := min(p.y, q.y, r.y), max(p.y, q.y, r.y)
+		// Most triangles of a fine mesh are beside all middles of samples, or face away.
+		if (lowX+half-1)>>8 > (highX-half)>>8 || (lowY+half-1)>>8 > (highY-half)>>8 ||
+			lowX > right || lowY > bottom || highX < half || highY < top || area(p, q, r) <= 0 {
 			continue
 		}
 		b.triangle(p, q, r, base+int32(i))
+		if b.work > mostWork {
+			return
+		}
 	}
+}
+
+// area is twice the area of a triangle in fractions of samples; negative = it faces away. Seen from
+// its front, a triangle runs counterclockwise; y points down here.
+func area(p, q, r *corner) int64 {
+	return int64(r.x-p.x)*int64(q.y-p.y) - int64(q.x-p.x)*int64(r.y-p.y)
 }
 
 // triangle draws the samples whose middles lie within a triangle.
 func (b *band) triangle(p, q, r *corner, number int32) {
-	lowX, highX := min(p.x, q.x, r.x), max(p.x, q.x, r.x)
-	lowY, highY := min(p.y, q.y, r.y), max(p.y, q.y, r.y)
-	// The samples with their middle between.
-	x0, x1 := max(int(lowX+half-1)>>8, 0), min(int(highX-half)>>8, b.width-1)
-	y0, y1 := max(int(lowY+half-1)>>8, b.y0), min(int(highY-half)>>8, b.y1-1)
-	if x0 > x1 || y0 > y1 {
-		return
-	}
-	// Seen from its front, a triangle runs counterclockwise; y points down here.
-	ax, ay, bx, by, cx, cy := int64(p.x), int64(p.y), int64(r.x), int64(r.y), int64(q.x), int64(q.y)
-	area := (bx-ax)*(cy-ay) - (cx-ax)*(by-ay)
-	if area <= 0 {
+	area := area(p, q, r)
+	// The samples with their middle between the outermost corners.
+	x0, x1 := max(int(min(p.x, q.x, r.x)+half-1)>>8, 0), min(int(max(p.x, q.x, r.x)-half)>>8, b.width-1)
+	y0, y1 := max(int(min(p.y, q.y, r.y)+half-1)>>8, b.y0), min(int(max(p.y, q.y, r.y)-half)>>8, b.y1-1)
+	if x0 > x1 || y0 > y1 || area <= 0 {
 		return
 	}
 	b.work += int64(x1-x0+1) * int64(y1-y0+1)
+	ax, ay, bx, by, cx, cy := int64(p.x), int64(p.y), int64(r.x), int64(r.y), int64(q.x), int64(q.y)
 	mx, my := int64(x0)<<8+half, int64(y0)<<8+half
 	// Positive on the inner side of each edge; an edge that is shared belongs to one of its triangles.
 	e0 := (cx-bx)*(my-by) - (cy-by)*(mx-bx) - owns(cx-bx, cy-by)
@@ -133,7 +147,7 @@ func (b *band) triangle(p, q, r *corner, number int32) {
 	for y := y0; y <= y1; y++ {
 		from, to := x0, x1
 		if x1-x0 > 8 {
-			from, to = b.span(x0, x1, [3]int64{e0, e1, e2}, [3]int64{dx0, dx1, dx2})
+			from, to = span(x0, x1, [3]int64{e0, e1, e2}, [3]int64{dx0, dx1, dx2})
 		}
 		n := int64(from - x0)
 		f0, f1, f2 := e0+n*dx0, e1+n*dx1, e2+n*dx2
@@ -163,7 +177,7 @@ func owns(dx, dy int64) int64 {
 }
 
 // span returns the samples of a row at which three numbers, that change evenly, are not negative.
-func (b *band) span(from, to int, e, d [3]int64) (int, int) {
+func span(from, to int, e, d [3]int64) (int, int) {
 	x0 := from
 	for k := range e {
 		switch {
@@ -184,6 +198,7 @@ func (b *band) span(from, to int, e, d [3]int64) (int, int) {
 // clipped draws the part of a triangle that is in front of the near plane and not too far beside the
 // picture.
 func (b *band) clipped(p, q, r *corner, number int32) {
+	b.work += 100
 	poly := []clip{b.clip(p), b.clip(q), b.clip(r)}
 	const edge = limit * 0.9
 	for side := range 5 {
