@@ -212,6 +212,20 @@ func (f *File) buildIndex() error {
 	return nil
 }
 
+// Having returns the file with other tensors, such as [Tensor.As] makes of its own. It describes no
+// network any more. Closing one of the two closes both. It is an error if two tensors have one name.
+func (f *File) Having(tensors []Tensor) (*File, error) {
+	other := &File{Path: f.Path, Format: f.Format, Metadata: f.Metadata, Skipped: f.Skipped, src: f.src, tensors: tensors}
+	other.index = make(map[string]int, len(tensors))
+	for i, t := range tensors {
+		if _, twice := other.index[t.Name]; twice {
+			return nil, fmt.Errorf("weights: %s: two tensors are named %s", f.Path, words.Quote(t.Name))
+		}
+		other.index[t.Name] = i
+	}
+	return other, nil
+}
+
 // Names returns the names of the tensors in the order of the file. For a file of Keras, that is
 // the order of the layers in the model, and Keras' order of the weights of each.
 func (f *File) Names() []string {

@@ -32,6 +32,13 @@ type Tensor struct {
 	offset int64   // of the first element in st, in elements
 	stride []int64 // in elements; nil means row-major without gaps
 	data   []float32
+	made   *made // by As
+}
+
+// made is where the numbers of a tensor come from that [Tensor.As] has made.
+type made struct {
+	parts []Tensor
+	first int64
 }
 
 // FromFloat32 makes an F32 tensor from row-major values, for [WriteSafetensors]. It keeps data,
@@ -45,6 +52,94 @@ func FromFloat32(name string, shape []int, data []float32) Tensor {
 func (t Tensor) Int64() Tensor {
 	t.DType = "I64"
 	return t
+}
+
+// As returns a tensor with the numbers of t and of more, one tensor behind the other in row-major
+// order, from number first on: t in another shape, a part of it, or several tensors as one. Nothing is
+// read until its numbers are.
+func (t Tensor) As(name string, shape []int, first int, more ...Tensor) Tensor {
+	m := &made{parts: append([]Tensor{t}, more...), first: int64(first)}
+	dtype := t.DType
+	for _, p := range more {
+		switch {
+		case isFloat(dtype) && isFloat(p.DType) && dtype != p.DType:
+			dtype = "F32"
+		case dtype != p.DType:
+			dtype = dtype + " and " + p.DType // which nothing converts
+		}
+	}
+	return Tensor{Name: name, DType: dtype, Shape: slices.Clone(shape), made: m}
+}
+
+// float32s reads the numbers of a tensor of n elements.
+func (m *made) float32s(n int64) ([]float32, error) {
+	var out []float32
+	first := m.first
+	for _, p := range m.parts {
+		size, err := p.checked()
+		if err != nil {
+			return nil, err
+		}
+		if first >= size || int64(len(out)) == n {
+			first = max(0, first-size)
+			continue
+		}
+		values, err := p.Float32()
+		if err != nil {
+			return nil, err
+		}
+		if first == 0 && size == n && out == nil {
+			return values, nil
+		}
+		if out == nil {
+			out = make([]float32, 0, n)
+		}
+		values = values[first:]
+		out = append(out, values[:min(int64(len(values)), n-int64(len(out)))]...)
+		first = 0
+	}
+	return out, nil
+}
+
+// bytes reads the numbers of a tensor of n elements in their own type, or as float32 where the parts
+// have several.
+func (m *made) bytes(dtype string, n int64) ([]byte, error) {
+	if itemSizes[dtype] == 0 {
+		return nil, fmt.Errorf("weights: one tensor of %s", dtype)
+	}
+	var out []byte
+	for _, p := range m.parts {
+		if p.DType != dtype {
+			values, err := p.Float32()
+			if err != nil {
+				return nil, err
+			}
+			p = FromFloat32(p.Name, p.Shape, values)
+		}
+		b, err := p.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b...)
+	}
+	size := int64(itemSizes[dtype])
+	return out[m.first*size : (m.first+n)*size], nil
+}
+
+// check returns an error if the parts have fewer numbers than a tensor of n elements needs.
+func (m *made) check(n int64) error {
+	have := -m.first
+	for _, p := range m.parts {
+		size, err := p.checked()
+		if err != nil {
+			return err
+		}
+		have += size
+	}
+	if m.first < 0 || have < n {
+		return fmt.Errorf("%d numbers are wanted from number %d of %d", n, m.first, have+m.first)
+	}
+	return nil
 }
 
 // Len returns the number of elements: the product of Shape, and 1 for a scalar.
@@ -73,6 +168,9 @@ func (t Tensor) Float32() ([]float32, error) {
 	n, err := t.checked()
 	if err != nil {
 		return nil, err
+	}
+	if t.made != nil {
+		return t.made.float32s(n)
 	}
 	if t.st == nil {
 		return slices.Clone(t.data), nil
@@ -115,6 +213,9 @@ func (t Tensor) Bytes() ([]byte, error) {
 	n, err := t.checked()
 	if err != nil {
 		return nil, err
+	}
+	if t.made != nil {
+		return t.made.bytes(t.DType, n)
 	}
 	if t.st == nil {
 		out := make([]byte, 0, int64(itemSizes[t.DType])*n)
@@ -220,6 +321,12 @@ func (t Tensor) checked() (int64, error) {
 	}
 	if n > math.MaxInt/16 {
 		return 0, t.wrap(fmt.Errorf("shape %v is more than this machine can address", t.Shape))
+	}
+	if t.made != nil {
+		if err := t.made.check(n); err != nil {
+			return 0, t.wrap(err)
+		}
+		return n, nil
 	}
 	if t.st == nil && (t.DType != "F32" && (t.DType != "I64" || t.data == nil) || int64(len(t.data)) != n) {
 		return 0, fmt.Errorf("weights: tensor %s of shape %v and type %s needs %d values, got %d: make it with FromFloat32", words.Quote(t.Name), t.Shape, t.DType, n, len(t.data))

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -71,47 +73,147 @@ type fitter struct {
 	need      int  // tensors of the trunk
 	heads     int  // tensors of the classifier
 	cands     []*candidate
+	spoken    *translation // the file is in another dialect, and this is what it became; nil = it is not
+	zeros     []string     // biases that the file lacks everywhere, which are taken as 0
 }
 
-// fit finds the network in a file and returns the options to match it with. It drops the classifier
-// of n if the file has a different one or none.
-func (n *Net) fit(file *weights.File, entry string) (weights.MatchOptions, error) {
-	if file.Format == "onnx" {
-		return weights.MatchOptions{}, advice.New(fmt.Errorf("%s is an ONNX network, which defines its own architecture", n.Path), "use it as a model: --model %s --statistics imagenet", n.Path)
+// fit finds the network in a file and returns a file with just its tensors, in the names and shapes of
+// the declaration. It drops the classifier of n if the file has a different one or none.
+func (n *Net) fit(file *weights.File, entry string) (*weights.File, error) {
+	if file.ONNX() != nil {
+		return nil, advice.New(fmt.Errorf("%s is an ONNX network, which defines its own architecture", n.Path), "use it as a model: --model %s --statistics imagenet", n.Path)
 	}
-	f := newFitter(n, file, entry)
-	if !slices.ContainsFunc(f.names, f.inEntry) {
-		return weights.MatchOptions{}, advice.New(fmt.Errorf("%s has no tensors under %s", n.Path, brief(f.entry)), "leave out --entry, or take one of %s", f.places())
+	f, c, err := n.search(file, entry)
+	if err != nil {
+		return nil, err
 	}
-	c := f.best()
 	if c == nil || c.found < f.need {
-		return weights.MatchOptions{}, f.refuse(c, nil)
+		return nil, f.refuse(c, nil)
 	}
 	left, foreign := f.leftovers(c)
 	if len(foreign) > 0 {
-		return weights.MatchOptions{}, f.refuse(c, foreign)
+		return nil, f.refuse(c, foreign)
+	}
+	n.Row.arch = f.net.Row.arch
+	if f.spoken != nil && f.spoken.dialect.build != nil {
+		n.Row.arch = f.spoken.dialect.build(n.Row.arch)
 	}
 	headless := f.heads > 0 && c.classes < f.heads
 	if headless {
 		a, ok := n.Row.arch.(trunked)
 		if !ok {
-			return weights.MatchOptions{}, f.refuse(c, nil)
+			return nil, f.refuse(c, nil)
 		}
-		d, err := backbone.Declare(a.trunk(), n.Preset.Size)
-		if err != nil {
-			return weights.MatchOptions{}, err
-		}
-		n.Row.arch, n.Row.Classes, n.declared = a.trunk(), "", d
+		n.Row.arch, n.Row.Classes = a.trunk(), ""
+	}
+	if n.declared, err = backbone.Declare(n.Row.arch, n.Preset.Size); err != nil {
+		return nil, err
 	}
 	n.Entry = f.place(c)
 	n.Notes = f.notes(c, left, headless)
-	rename := map[string]string{}
-	for i, key := range c.keys {
-		if i < len(n.declared.Weights) && key != "" {
-			rename[key] = n.declared.Weights[i].Name
+	return f.found(c)
+}
+
+// search returns the place in a file that holds the network, or comes closest. Only if the row's own
+// names do not find it, it looks for those of other dialects.
+func (n *Net) search(file *weights.File, entry string) (*fitter, *candidate, error) {
+	f := newFitter(n, file, entry)
+	if !slices.ContainsFunc(f.names, f.inEntry) {
+		return nil, nil, advice.New(fmt.Errorf("%s has no tensors under %s", n.Path, brief(f.entry)), "leave out --entry, or take one of %s", f.places())
+	}
+	c := f.best()
+	f.withoutBiases(c)
+	a, ok := n.Row.arch.(spoken)
+	if !ok || c != nil && c.found == f.need {
+		return f, c, nil
+	}
+	m := *n // in the names that the tables of dialects have on their right
+	m.Row.arch = a.plain()
+	var err error
+	if m.declared, err = backbone.Declare(m.Row.arch, n.Preset.Size); err != nil {
+		return nil, nil, err
+	}
+	for _, d := range a.dialects() {
+		t, err := d.translate(file, m.declared)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t == nil {
+			continue
+		}
+		g := newFitter(&m, t.file, entry)
+		g.spoken = t
+		other := g.best()
+		g.withoutBiases(other)
+		if other != nil && (c == nil || other.found > c.found) {
+			f, c = g, other
 		}
 	}
-	return weights.MatchOptions{Rename: func(key string) string { return rename[key] }}, nil
+	return f, c, nil
+}
+
+// withoutBiases takes biases as 0 that a file has nowhere: those of a layer whose weights it has, and of
+// the same layer in every block. Such a layer computes the same with zeros.
+func (f *fitter) withoutBiases(c *candidate) {
+	if c == nil || c.found == f.need || isKeras(f.file) {
+		return
+	}
+	d := f.net.declared.Weights
+	kind := func(i int) string { return numbersOf.ReplaceAllString(d[i].Name, "#") }
+	weighted, some := map[string]bool{}, map[string]bool{} // layers with weights; kinds of biases that are there
+	for i, w := range d {
+		if c.keys[i] == "" {
+			continue
+		}
+		some[kind(i)] = true
+		if layer, ok := strings.CutSuffix(w.Name, ".weight"); ok && len(w.Shape) > 1 {
+			weighted[layer] = true
+		}
+	}
+	var lacking []int
+	for i, w := range d {
+		layer, bias := strings.CutSuffix(w.Name, ".bias")
+		switch {
+		case c.keys[i] != "" || w.Stage == backbone.Classifier:
+		case !bias || c.shapes[i] != nil || !weighted[layer] || some[kind(i)]:
+			return
+		default:
+			lacking = append(lacking, i)
+		}
+	}
+	for _, i := range lacking {
+		if k := kind(i); !slices.Contains(f.zeros, k) {
+			f.zeros = append(f.zeros, k)
+		}
+		c.found++
+	}
+}
+
+var numbersOf = regexp.MustCompile(`\d+`)
+
+// found returns the network's tensors as a file of their own.
+func (f *fitter) found(c *candidate) (*weights.File, error) {
+	var tensors []weights.Tensor
+	for i, w := range f.net.declared.Weights {
+		t, ok := f.file.Tensor(c.keys[i])
+		switch {
+		case ok && !slices.Equal(t.Shape, w.Shape):
+			t = t.As(w.Name, w.Shape, 0)
+		case ok:
+			t.Name = w.Name
+		case w.Stage != backbone.Classifier:
+			t = weights.FromFloat32(w.Name, w.Shape, make([]float32, sizeOf(w.Shape)))
+		}
+		tensors = append(tensors, t)
+	}
+	return f.file.Having(tensors)
+}
+
+// fits reports whether a tensor of the file has the shape that is wanted; axes of length 1 do not count,
+// since the kernel of a 1x1 convolution and a matrix are the same numbers.
+func (f *fitter) fits(key string, shape []int) bool {
+	got, ok := f.shapes[key]
+	return ok && (slices.Equal(got, shape) || len(got) > 0 && len(shape) > 0 && slices.Equal(withoutOnes(got), withoutOnes(shape)))
 }
 
 // place returns the path of keys to a candidate; "" for the outermost names. All names of Keras 3
@@ -130,7 +232,7 @@ func newFitter(n *Net, file *weights.File, entry string) *fitter {
 		f.separator = '/'
 	}
 	f.names = slices.DeleteFunc(f.names, func(name string) bool {
-		return name == "num_batches_tracked" || strings.HasSuffix(name, ".num_batches_tracked")
+		return name == "num_batches_tracked" || slices.ContainsFunc(derived, func(end string) bool { return strings.HasSuffix(name, end) })
 	})
 	for _, name := range f.names {
 		t, _ := file.Tensor(name)
@@ -145,6 +247,10 @@ func newFitter(n *Net, file *weights.File, entry string) *fitter {
 	}
 	return f
 }
+
+// derived are the ends of names of tensors that a network does not need: counters, and tables that
+// follow from its shape.
+var derived = []string{".num_batches_tracked", ".relative_position_index", ".attn_mask"}
 
 func isKeras(file *weights.File) bool {
 	return strings.HasPrefix(file.Format, "keras") || file.Format == "tensorflow.js"
@@ -261,7 +367,7 @@ func (f *fitter) addDotted(n *naming) {
 	votes, order := map[string]int{}, []string{}
 	f.eachSuffix(n, func(prefix, key string, i int) {
 		w := f.net.declared.Weights[i]
-		if w.Stage == backbone.Classifier || !slices.Equal(f.shapes[key], w.Shape) {
+		if w.Stage == backbone.Classifier || !f.fits(key, w.Shape) {
 			return
 		}
 		if votes[prefix]++; votes[prefix] == 1 {
@@ -316,7 +422,7 @@ func (f *fitter) put(c *candidate, i int, key string) {
 	w := f.net.declared.Weights[i]
 	switch {
 	case c.keys[i] != "":
-	case !slices.Equal(f.shapes[key], w.Shape):
+	case !f.fits(key, w.Shape):
 		c.shapes[i] = f.shapes[key]
 	case w.Stage == backbone.Classifier:
 		c.keys[i] = key
@@ -350,7 +456,7 @@ func (f *fitter) addNumbered(own *naming) {
 	fits := func(prefix string, m module) bool {
 		for _, i := range m.rest {
 			w := f.net.declared.Weights[i]
-			if shape, ok := f.shapes[prefix+w.Name[len(m.name):]]; !ok || !slices.Equal(shape, w.Shape) {
+			if !f.fits(prefix+w.Name[len(m.name):], w.Shape) {
 				return false
 			}
 		}
@@ -522,7 +628,7 @@ func (f *fitter) leftovers(c *candidate) (left, foreign []string) {
 		case slices.ContainsFunc(f.net.Row.ignore, func(p string) bool { return strings.HasPrefix(rest, p) }):
 		case heads[key]:
 			left = append(left, key)
-		case trunk[f.module(rest)]:
+		case trunk[f.module(rest)] || f.spoken != nil && f.spoken.modules[f.module(rest)]:
 			foreign = append(foreign, key)
 		default:
 			m := f.module(rest)
@@ -617,6 +723,9 @@ func (f *fitter) notes(c *candidate, left []string, headless bool) (notes []stri
 	if c.naming.by != "" {
 		where = append(where, c.naming.by)
 	}
+	if f.spoken != nil {
+		where = append(where, "in the names of "+f.spoken.dialect.by)
+	}
 	var others []string
 	for _, other := range f.copies(c) {
 		if place := f.place(other); place != "" {
@@ -638,6 +747,13 @@ func (f *fitter) notes(c *candidate, left []string, headless bool) (notes []stri
 	}
 	if line != "" {
 		notes = append(notes, line)
+	}
+	zeros := slices.Clone(f.zeros)
+	if f.spoken != nil {
+		zeros = append(zeros, f.spoken.zeros...)
+	}
+	if len(zeros) > 0 {
+		notes = append(notes, fmt.Sprintf("%s: has no %s, taken as 0", file, strings.Join(zeros[:min(4, len(zeros))], ", ")))
 	}
 	switch {
 	case len(left) > 0:
@@ -674,7 +790,11 @@ func brief(name string) string { return words.Quote(name) }
 // do.
 func (f *fitter) refuse(c *candidate, foreign []string) error {
 	d := f.net.declared
-	r := &weights.Report{Path: f.net.Path, Wanted: len(d.Weights), Unexpected: foreign, Skipped: f.file.Skipped}
+	path := f.net.Path
+	if f.spoken != nil {
+		path += ", in the names of " + f.spoken.dialect.by + ","
+	}
+	r := &weights.Report{Path: path, Wanted: len(d.Weights), Unexpected: foreign, Skipped: f.file.Skipped}
 	if c == nil || 2*c.found < f.need { // another network: names by chance tell nothing
 		c = &candidate{naming: f.own(), keys: make([]string, len(d.Weights)), shapes: make([][]int, len(d.Weights))}
 		c.names = c.naming.file
@@ -692,6 +812,9 @@ func (f *fitter) refuse(c *candidate, foreign []string) error {
 	if c.found < f.need && len(r.Unexpected) == 0 {
 		_, r.Unexpected = f.leftovers(c)
 	}
+	r.Unexpected = slices.DeleteFunc(r.Unexpected, func(name string) bool {
+		return slices.ContainsFunc(r.WrongShape, func(d weights.Difference) bool { return d.Name == name })
+	})
 	return advice.New(errors.New("weights: "+r.String()), "%s", f.todo())
 }
 
@@ -742,15 +865,36 @@ func (f *fitter) fitsRow(r Row) bool {
 	if _, ok := r.arch.(fitted); ok {
 		return false
 	}
-	d, err := backbone.Declare(r.arch, r.Preset.Size)
+	d, err := r.declare()
 	if err != nil {
 		return false
 	}
-	g := newFitter(&Net{Row: r, Preset: r.Preset, declared: d}, f.file, f.entry)
-	c := g.best()
-	if c == nil || c.found < g.need {
+	g, c, err := (&Net{Row: r, Preset: r.Preset, declared: d}).search(f.original(), f.entry)
+	if err != nil || c == nil || c.found < g.need {
 		return false
 	}
 	_, foreign := g.leftovers(c)
 	return len(foreign) == 0
+}
+
+// original is the file as it was before it was translated.
+func (f *fitter) original() *weights.File {
+	if f.spoken != nil {
+		return f.spoken.original
+	}
+	return f.file
+}
+
+var declarations sync.Map // by the name of the row
+
+// declare is backbone.Declare for the row, which is done once.
+func (r Row) declare() (*backbone.Declaration, error) {
+	if d, ok := declarations.Load(r.Name); ok {
+		return d.(*backbone.Declaration), nil
+	}
+	d, err := backbone.Declare(r.arch, r.Preset.Size)
+	if err == nil {
+		declarations.Store(r.Name, d)
+	}
+	return d, err
 }

@@ -218,15 +218,24 @@ func (n *Net) read(entry string) error {
 			return err
 		}
 	}
-	o := weights.MatchOptions{Rename: kerasNames(file, n.declared), Ignore: n.Row.ignore}
-	if a, ok := n.Row.arch.(*onnx.Net); ok {
+	o := weights.MatchOptions{Ignore: n.Row.ignore}
+	switch a, own := n.Row.arch.(*onnx.Net); {
+	case own:
 		o.Rename = a.Key
-	} else if !n.Published {
-		file = file.Whole()
-		o, err = n.fit(file, entry)
-		if err != nil {
-			return err
+	case n.Published && n.Row.reads != nil:
+		notes := n.Notes
+		file, err = n.Row.reads(file)
+		if err == nil {
+			file, err = n.fit(file, entry)
 		}
+		n.Notes = notes // what fit says is in the row
+	case n.Published:
+		o.Rename = kerasNames(file, n.declared)
+	default:
+		file, err = n.fit(file.Whole(), entry)
+	}
+	if err != nil {
+		return err
 	}
 	n.tensors, _, err = weights.Match(file, n.declared.Wants(), o)
 	return err

@@ -74,12 +74,12 @@ func Verify(ctx context.Context, b compute.Backend, names []string, o Options) (
 	done := map[string]bool{}
 	for _, r := range rows {
 		for _, kind := range []string{golden.Formula, golden.Weights} {
-			g, ok, err := golden.Find(r.golden, kind)
+			g, ok, err := r.goldenOf(kind)
 			if err != nil {
 				return nil, fmt.Errorf("zoo: %w", err)
 			}
-			key := r.golden + kind
-			if !ok || done[key] || kind == golden.Weights && g.File != r.file.Name {
+			key := g.Name + kind
+			if !ok || done[key] {
 				continue
 			}
 			done[key] = true
@@ -198,8 +198,8 @@ func (n *Net) OffReferee(features, logits []float32, pictures int) (off float64,
 	if !n.Published || len(n.changed) > 0 {
 		return 0, false
 	}
-	g, ok, err := golden.Find(n.Row.golden, golden.Weights)
-	if err != nil || !ok || g.File != n.Row.file.Name || g.Size != n.Preset.Size || g.Pictures != pictures {
+	g, ok, err := n.Row.goldenOf(golden.Weights)
+	if err != nil || !ok || g.Size != n.Preset.Size || g.Pictures != pictures {
 		return 0, false
 	}
 	if features != nil {

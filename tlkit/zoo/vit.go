@@ -88,7 +88,7 @@ func vitRow(name string, r Row) Row {
 	r.small = v.shallow()
 	if r.Classes == "" {
 		v.classes = 0
-		r.ignore = []string{"head."}
+		r.ignore = []string{"head.", "mask_token"}
 	}
 	r.arch = v
 	return r
@@ -157,6 +157,7 @@ type visionTransformer struct {
 	clip                       bool // patches without bias, and a norm before the first block
 	layerScale                 bool // each branch of a block ends with a factor for each channel
 	patchesOnly                bool // class token and registers have no position
+	aliased                    bool // positions are resampled without antialiasing, as transformers do
 }
 
 // tokenPool says how features are made of tokens.
@@ -274,7 +275,7 @@ func (v visionTransformer) positions(b *backbone.Builder, x *Node, h, w, before 
 		return p
 	}
 	grid := Reshape(Slice(p, AxisRange(), AxisRange(before), AxisRange()), v.grid, v.grid, v.width)
-	grid = Reshape(backbone.ResampleGrid(grid, h, w, true), 1, h*w, v.width)
+	grid = Reshape(backbone.ResampleGrid(grid, h, w, !v.aliased), 1, h*w, v.width)
 	if before == 0 {
 		return grid
 	}

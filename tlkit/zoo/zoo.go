@@ -37,6 +37,7 @@
 package zoo
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -48,18 +49,21 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/onnx"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
 // table is every checkpoint, family by family. The first row is the default.
-var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, mobileNetV3Rows, efficientNetRows, convNeXtRows, swinRows, vitRows, onnxRows)
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, mobileNetV3Rows, efficientNetRows, convNeXtRows, swinRows, vitRows, onnxRows, packageRows)
 
 // Row is one checkpoint.
 type Row struct {
-	Name    string   // what users type: "mobilenetv2", "resnet50.tv2_in1k"
-	Tag     string   // who trained it on what, as timm's tags do
-	Family  string   // "ResNet"
-	Aliases []string // other names it is known by
-	Licence string   // of the weights, as their publisher states it
+	Name string // what users type: "mobilenetv2", "resnet50.tv2_in1k"
+	Tag  string // who trained it on what, as timm's tags do
+	// TrainedOn says in words what the weights were trained on; "" = what Tag says.
+	TrainedOn string
+	Family    string   // "ResNet"
+	Aliases   []string // other names it is known by
+	Licence   string   // of the weights, as their publisher states it
 	// NonCommercial is set if the licence forbids commercial use. Load then needs
 	// Options.NonCommercial.
 	NonCommercial bool
@@ -75,11 +79,28 @@ type Row struct {
 
 	file   fetch.File // name, hash and sources of the weights
 	arch   backbone.Arch
-	golden string        // name of the architecture's golden values
-	small  backbone.Arch // arch as the formula golden has it: narrower, shallower, with a classifier; nil = arch
-	ignore []string      // prefixes of names in the file that are no part of arch
+	golden string // name of the architecture's golden values
+	// published is the name of the golden values of this very file; "" = golden.
+	published string
+	small     backbone.Arch // arch as the formula golden has it: narrower, shallower, with a classifier; nil = arch
+	ignore    []string      // prefixes of names in the file that are no part of arch
 	// unwrap finds the weights in a published archive; nil = the file is the weights.
 	unwrap func(path, dir string) (string, error)
+	// reads makes tensors in a known dialect of what the published file holds; nil = it is in one.
+	reads func(*weights.File) (*weights.File, error)
+}
+
+// goldenOf finds the golden values of a kind. Those of published weights are of the row's file.
+func (r Row) goldenOf(kind string) (golden.Golden, bool, error) {
+	name := r.golden
+	if kind == golden.Weights {
+		name = cmp.Or(r.published, r.golden)
+	}
+	g, ok, err := golden.Find(name, kind)
+	if kind == golden.Weights && g.File != r.file.Name {
+		ok = false
+	}
+	return g, ok, err
 }
 
 // Arch returns the row's architecture, for package backbone.
@@ -114,8 +135,8 @@ func (r Row) Sources() []string {
 // hash, accuracy and preset are the publisher's. A download always has to match the hash and,
 // tensor by tensor, the network.
 func (r Row) Verified() bool {
-	g, ok, err := golden.Find(r.golden, golden.Weights)
-	return err == nil && ok && g.File == r.file.Name
+	_, ok, err := r.goldenOf(golden.Weights)
+	return err == nil && ok
 }
 
 // Rows returns all checkpoints. The first one is the default.

@@ -174,8 +174,8 @@ func TestNoGoldenIsForgotten(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range table {
 		used[r.golden+golden.Formula] = true
-		if g, ok, _ := golden.Find(r.golden, golden.Weights); ok && g.File == r.file.Name {
-			used[r.golden+golden.Weights] = true
+		if g, ok, _ := r.goldenOf(golden.Weights); ok {
+			used[g.Name+golden.Weights] = true
 		}
 	}
 	for _, kind := range []string{golden.Formula, golden.Weights} {

