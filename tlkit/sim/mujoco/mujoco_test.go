@@ -1,6 +1,7 @@
 package mujoco
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/tlkit/transfer-learning/internal/fetch"
 	"github.com/tlkit/transfer-learning/internal/ownhome"
 )
 
@@ -26,7 +28,8 @@ func library(t testing.TB) *Library {
 	t.Helper()
 	l, err := Open(t.Context(), Options{})
 	if err != nil {
-		if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" && built {
+		missing := errors.Is(err, fetch.ErrOffline) || errors.Is(err, fetch.ErrUnreachable)
+		if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" && built && !missing {
 			t.Fatal(err)
 		}
 		t.Skip(err)

@@ -6,7 +6,9 @@
 // Importing the package registers the tasks, and opens nothing:
 //
 //	mujoco/fetch-pick          put the block onto the target (the arm of Fetch, gymnasium-robotics)
-//	mujoco/fetch-reach         put the closed fingers onto the target
+//	mujoco/fetch-reach         touch the target, not the block
+//	mujoco/fetch-push          push the block onto the target, with closed fingers
+//	mujoco/sawyer-press        press the button on the box (the arm of Sawyer, Meta-World)
 //
 // Each scene has its own table, block, target and light.
 //
@@ -14,8 +16,11 @@
 // the table below the gripper, and its action dx, dy moves that place. The camera is known, so a place
 // in the picture is one place at the table's height: [Camera] says how. Heights belong to the robot. It
 // moves at a fixed height above the table; when its gripper is told to shut, it goes down, closes and
-// comes up, and to open, it goes down, opens and comes up. That takes some steps, in which other actions
-// are not followed.
+// comes up, and to open, it goes down, opens and comes up. One that has nothing to hold presses once when it
+// is told to shut. That takes some steps, in which other actions are not followed.
+//
+// The numbers are MuJoCo's: the same on every run, but, unlike those of other worlds, not on every kind of
+// processor.
 package arms
 
 import (
@@ -33,7 +38,7 @@ import (
 )
 
 func init() {
-	for _, t := range []task{fetchPick{}, fetchReach{}} {
+	for _, t := range []task{fetchPick{}, fetchReach{}, fetchPush{}, sawyerPress{}} {
 		sim.Register(t.spec().Task, func() sim.World { return &World{task: t, about: t.spec()} })
 	}
 }
@@ -71,6 +76,7 @@ type scene struct {
 	aim     [2]float64 // where the tool is told to be: a place in the picture
 	height  float64    // of the tool, as it is told
 	shut    bool       // the fingers' command
+	fixed   bool       // the fingers stay as they are
 	fist    bool       // what the fingers do: they follow the command at the right height
 	program []stage    // what is left to do before actions count again
 	outcome sim.Outcome
@@ -96,9 +102,12 @@ func share(name string) sim.Dimension {
 }
 
 // describe fills in what all these robots have in common.
-func describe(s sim.Spec) sim.Spec {
+func (r *robot) describe(s sim.Spec) sim.Spec {
 	s.Rate, s.Cameras = rate, []sim.Camera{{Name: "front", Side: side}}
-	s.State = []sim.Dimension{share("x"), share("y"), {Name: "gripper", Max: 1}, {Name: "opening", Max: 1}}
+	s.State = []sim.Dimension{share("x"), share("y"), {Name: "gripper", Max: 1}}
+	if !r.press {
+		s.State = append(s.State, sim.Dimension{Name: "opening", Max: 1})
+	}
 	s.Action = []sim.Dimension{{Name: "dx", Unit: "picture", Min: -speed, Max: speed}, {Name: "dy", Unit: "picture", Min: -speed, Max: speed}, {Name: "gripper", Max: 1}}
 	return s
 }
@@ -147,7 +156,11 @@ func (w *World) Feel() []float32 {
 	if w.shut {
 		gripper = 1
 	}
-	return []float32{float32(at[0]), float32(at[1]), gripper, float32(w.opening())}
+	felt := []float32{float32(at[0]), float32(at[1]), gripper}
+	if !w.robot.press {
+		felt = append(felt, float32(w.opening()))
+	}
+	return felt
 }
 
 // Truth implements sim.World.

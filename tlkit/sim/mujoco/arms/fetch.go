@@ -11,8 +11,8 @@ import (
 
 const fetchFolder = "gymnasium_robotics/envs/assets/fetch/"
 
-// fetch is the arm of Fetch over its table, as gymnasium-robotics sets it up.
-var fetch = &robot{
+// fetchArm is the arm of Fetch over its table, as gymnasium-robotics sets it up.
+var fetchArm = &robot{
 	from: mujoco.GymnasiumRobotics, file: fetchFolder + "pick_and_place.xml",
 	edits: map[string][][2]string{fetchFolder + "shared.xml": {
 		// The gripper is where the mocap body is, not as far from it as in the file.
@@ -24,20 +24,22 @@ var fetch = &robot{
 	open: []float64{0.05, 0.05}, closed: []float64{0, 0},
 	finger: [2]string{"robot0:l_gripper_finger_joint", "robot0:r_gripper_finger_joint"}, wide: 0.1,
 
-	camera: front(vec{1.325, 0.75, 0.42}, 0.5),
+	camera: front(vec{1.325, 0.75, 0.42}, vec{0.5, 0, sin60}, 0.5),
 	plane:  0.415, low: 0.423, mid: 0.462, high: 0.5,
 	reach: [2][2]float64{{1.12, 1.52}, {0.52, 0.98}},
 }
 
-// front is a camera that faces the robot across the table and looks down by 60 degrees.
-func front(at vec, distance float64) raster.Camera {
-	const cos, sin = 0.5, 0.8660254037844386
-	c, err := raster.LookAt(vec{at[0] + distance*cos, at[1], at[2] + distance*sin}, at, 45)
+// front is a camera that looks at a place from a direction and a distance: across the table at the
+// robot, and down by 60 degrees.
+func front(at, from vec, distance float64) raster.Camera {
+	c, err := raster.LookAt(vec{at[0] + from[0]*distance, at[1] + from[1]*distance, at[2] + from[2]*distance}, at, 45)
 	if err != nil {
 		panic(err) // these numbers are good
 	}
 	return c
 }
+
+const sin60 = 0.8660254037844386
 
 const (
 	tableTop  = 0.4
@@ -66,9 +68,14 @@ func (s *scene) dress(d *dice.Dice) error {
 		s.paint(g, colour(d, 0.1))
 	}
 	s.drawTarget(s.things["target"])
+	s.shine(d)
+	return nil
+}
+
+// shine lets the sun shine from anywhere above.
+func (s *scene) shine(d *dice.Dice) {
 	turn, sin := d.In(0, 2*math.Pi), d.In(0.3, 0.6)
 	s.drawn.Sun.Direction = vec{sin * math.Cos(turn), sin * math.Sin(turn), math.Sqrt(1 - sin*sin)}
-	return nil
 }
 
 // paint gives a geom a plain colour.
@@ -106,10 +113,10 @@ func colour(d *dice.Dice, saturation float64) [3]float64 {
 // fetchPick is the task of mujoco/fetch-pick.
 type fetchPick struct{}
 
-func (fetchPick) robot() *robot { return fetch }
+func (fetchPick) robot() *robot { return fetchArm }
 
 func (fetchPick) spec() sim.Spec {
-	return describe(sim.Spec{
+	return fetchArm.describe(sim.Spec{
 		Task: "mujoco/fetch-pick", Goal: "put the block onto the target", Robot: "fetch", Steps: 60,
 		Truth: []sim.Dimension{share("block_x"), share("block_y"), share("target_x"), share("target_y")},
 	})
@@ -121,13 +128,7 @@ func (fetchPick) arrange(s *scene, d *dice.Dice) error {
 		target = onTable(d)
 	}
 	s.things["target"] = target
-	qpos := append([]float64(nil), s.robot.settled.qpos...)
-	at, err := place(s.robot.model, "object0:joint")
-	if err != nil {
-		return err
-	}
-	copy(qpos[at:], []float64{block[0], block[1], tableTop + blockHalf, 1, 0, 0, 0})
-	if err := s.restore(qpos); err != nil {
+	if err := s.lay(block); err != nil {
 		return err
 	}
 	start := onTable(d)
@@ -136,6 +137,17 @@ func (fetchPick) arrange(s *scene, d *dice.Dice) error {
 		return err
 	}
 	return s.rest(start)
+}
+
+// lay starts from the settled state, with the block somewhere on the table.
+func (s *scene) lay(block vec) error {
+	qpos := append([]float64(nil), s.robot.settled.qpos...)
+	at, err := place(s.robot.model, "object0:joint")
+	if err != nil {
+		return err
+	}
+	copy(qpos[at:], []float64{block[0], block[1], tableTop + blockHalf, 1, 0, 0, 0})
+	return s.restore(qpos)
 }
 
 // block is where the block is.
@@ -183,10 +195,10 @@ func (fetchPick) failed() string { return "the block is not on the target" }
 // fetchReach is the task of mujoco/fetch-reach.
 type fetchReach struct{}
 
-func (fetchReach) robot() *robot { return fetch }
+func (fetchReach) robot() *robot { return fetchArm }
 
 func (fetchReach) spec() sim.Spec {
-	return describe(sim.Spec{
+	return fetchArm.describe(sim.Spec{
 		Task: "mujoco/fetch-reach", Goal: "touch the middle of the target, not the block", Robot: "fetch", Steps: 40,
 		Truth: []sim.Dimension{share("target_x"), share("target_y")},
 	})

@@ -22,23 +22,25 @@ type robot struct {
 	mocap  string                 // body
 	grip   string                 // site of the tool
 	joints map[string][]float64   // where joints are at first
-	home   [3]float64             // where the tool is at first, and at rest
+	home   [3]float64             // where the tool is at first
 	turn   [4]float64             // of the mocap body
-	open   []float64              // controls
+	open   []float64              // controls of the actuators
 	closed []float64
 	finger [2]string // joints
 	wide   float64   // opening of both fingers together, in metres
+	press  bool      // it has no use for its fingers: told to shut, it presses once
 
 	camera         raster.Camera
 	plane          float64       // height at which x and y are measured
 	low, mid, high float64       // heights of the tool: at a thing, on the way, above all
 	reach          [2][2]float64 // limits of the tool in the world, x and y
-	loading        sync.Mutex
-	model          *mujoco.Model
-	settled        state
-	site, pulled   int
-	offset         vec // from the tool to the mocap body
-	qpos           [2]int
+
+	loading      sync.Mutex // for what follows
+	model        *mujoco.Model
+	settled      state
+	site, pulled int
+	qpos         [2]int // of the fingers
+	offset       vec    // from the tool to the mocap body
 }
 
 // state is what an episode starts from.
@@ -205,7 +207,7 @@ func (s *scene) opening() float64 {
 func (s *scene) act(move [2]float64, shut bool) error {
 	r, from := s.robot, s.target()
 	switch {
-	case len(s.program) == 0 && shut != s.shut:
+	case len(s.program) == 0 && shut != s.shut && !s.fixed:
 		s.shut, s.program = shut, r.program(shut)
 	case len(s.program) == 0:
 		move = atMost(move, speed)
@@ -215,11 +217,20 @@ func (s *scene) act(move [2]float64, shut bool) error {
 		now := s.program[0]
 		s.height, s.fist, s.program = now.height, now.fist, s.program[1:]
 	}
-	return s.pull(from, s.target())
+	if err := s.pull(from, s.target()); err != nil {
+		return err
+	}
+	if r.press && len(s.program) == 0 {
+		s.shut = false
+	}
+	return nil
 }
 
 // program is what the robot does when its fingers are told to shut or to open.
 func (r *robot) program(shut bool) []stage {
+	if r.press {
+		return []stage{{r.mid, true}, {r.low, true}, {r.low, true}, {r.mid, true}, {r.high, true}}
+	}
 	return []stage{{r.mid, !shut}, {r.low, !shut}, {r.low, shut}, {r.mid, shut}, {r.high, shut}}
 }
 
