@@ -50,6 +50,7 @@ type placed struct {
 	texels       vec3    // how often a projected texture is repeated a metre
 	reach        float32 // of an endless plane
 	rotation     Mat
+	half32       vec3
 	middle, half Vec // of the box around it: its middle relative to the camera
 }
 

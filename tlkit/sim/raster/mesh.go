@@ -23,12 +23,13 @@ type MeshData struct {
 }
 
 // Mesh is a surface that is ready to be drawn. It never changes, so that any number of instances and
-// renderers may share it.
+// renderers may share it. A closed surface is seen from outside; one with holes from both sides.
 type Mesh struct {
 	points, normals []vec3
 	uvs             []uv // nil = none
 	faces           []face
 	low, high       vec3 // the box around it
+	open            bool // it has holes, or its triangles do not agree on what is outside: both sides are drawn
 	lower           int  // of a capsule: the points from here on belong to the lower half; 0 = none
 }
 
@@ -72,6 +73,7 @@ func NewMesh(d MeshData) (*Mesh, error) {
 		return nil, errors.New("raster: mesh: no triangle has an area")
 	}
 	b.mesh.measure()
+	b.mesh.open = !closed(points, d.Faces)
 	return b.mesh, nil
 }
 
@@ -148,6 +150,39 @@ func (b *builder) corner(key [3]int32, points, normals []vec3, uvs []float32) in
 		b.mesh.uvs = append(b.mesh.uvs, uv{uvs[2*key[2]], uvs[2*key[2]+1]})
 	}
 	return at
+}
+
+// closed reports whether each edge of a surface is one of exactly two triangles, which run along it in
+// opposite directions.
+func closed(points []vec3, corners []int32) bool {
+	at := make(map[vec3]int32, len(points)) // points at one place are one
+	same := make([]int32, len(points))
+	for i, p := range points {
+		first, ok := at[p]
+		if !ok {
+			first, at[p] = int32(i), int32(i)
+		}
+		same[i] = first
+	}
+	edges := make(map[[2]int32]bool, len(corners))
+	for t := 0; t < len(corners); t += 3 {
+		a, b, c := same[corners[t]], same[corners[t+1]], same[corners[t+2]]
+		if a == b || b == c || c == a {
+			continue
+		}
+		for _, e := range [3][2]int32{{a, b}, {b, c}, {c, a}} {
+			if edges[e] {
+				return false
+			}
+			edges[e] = true
+		}
+	}
+	for e := range edges {
+		if !edges[[2]int32{e[1], e[0]}] {
+			return false
+		}
+	}
+	return true
 }
 
 // measure finds the box around the mesh.

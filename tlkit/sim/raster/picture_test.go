@@ -235,6 +235,45 @@ func TestMeshWithoutNormalsHasEdges(t *testing.T) {
 	}
 }
 
+// A surface with holes is seen from both sides, a closed one from outside alone.
+func TestBothSides(t *testing.T) {
+	up := raster.MeshData{Points: []float32{-1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 1, 0}, Faces: []int32{0, 1, 2, 0, 2, 3}}
+	sheet, err := raster.NewMesh(up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, k := range map[string]struct {
+		thing raster.Instance
+		z     float64
+		seen  bool
+	}{
+		"a sheet from above":    {raster.Instance{Mesh: sheet}, 2, true},
+		"a sheet from below":    {raster.Instance{Mesh: sheet}, -2, true},
+		"a plane from above":    {raster.Instance{Shape: raster.Plane, Size: raster.Vec{1, 1}}, 2, true},
+		"a plane from below":    {raster.Instance{Shape: raster.Plane, Size: raster.Vec{1, 1}}, -2, false},
+		"a cube from outside":   {raster.Instance{Mesh: cubeMesh(t, 0.5)}, 2, true},
+		"a cube from within":    {raster.Instance{Mesh: cubeMesh(t, 0.5)}, 0, false},
+		"a sheet close by":      {raster.Instance{Mesh: sheet, Size: raster.Vec{4000, 4000, 1}}, 0.02, true},
+		"a sheet close by from": {raster.Instance{Mesh: sheet, Size: raster.Vec{4000, 4000, 1}}, -0.02, true},
+	} {
+		c := look(t, raster.Vec{0.1, 0, k.z}, raster.Vec{0, 0, k.z / 2}, 30)
+		if k.z == 0 {
+			c = look(t, raster.Vec{}, raster.Vec{0.3, 0, 0.1}, 30)
+		}
+		if got := drawn(t, new(raster.Renderer), glowing(k.thing), c, 32).NRGBAAt(16, 16).R > 0; got != k.seen {
+			t.Errorf("%s: seen %v, want %v", name, got, k.seen)
+		}
+	}
+	// The side that is seen is the one that is lit.
+	s := raster.Scene{Sun: raster.Sun{Direction: raster.Vec{0, 0, -1}, Light: [3]float64{0.5, 0.5, 0.5}}, Instances: []raster.Instance{{Mesh: sheet, Material: raster.Material{RGBA: [4]float64{1, 1, 1, 1}}}}}
+	from := func(z float64) uint8 {
+		return drawn(t, new(raster.Renderer), s, look(t, raster.Vec{0.1, 0, z}, raster.Vec{}, 30), 32).NRGBAAt(16, 16).R
+	}
+	if below, above := from(-2), from(2); light(below) < 0.45 || above != 0 {
+		t.Errorf("a sheet that is lit from below is %d from there and %d from above", below, above)
+	}
+}
+
 // Triangles that share edges leave no hole and no sample twice: a bumpy sheet in front of the camera
 // fills the picture.
 func TestNoSeams(t *testing.T) {
@@ -289,7 +328,7 @@ func close2(a, b *image.NRGBA) bool {
 }
 
 var golden = map[string]string{
-	"arms":      "8de6d2469075867d",
+	"arms":      "5c4dba4abd6fcee6",
 	"box":       "8fcc9644b5726471",
 	"capsule":   "d435e6b13301ac4a",
 	"cube map":  "b7eefe66ea36acef",
@@ -301,5 +340,5 @@ var golden = map[string]string{
 	"sphere":    "36774981ef149f85",
 	"texture":   "e54cda218927df66",
 	"uv":        "8c9ced0c1dc27d30",
-	"workshop":  "6396819ec8d6597e",
+	"workshop":  "7ac477beeeb3f65a",
 }

@@ -68,6 +68,7 @@ func (r *Renderer) put(t *Instance) placed {
 	p.place = narrow(sub(at, r.eye.at))
 	p.rotation = rotation
 	p.middle, p.half = boxAround(t.Mesh, scale, float64(p.lift))
+	p.half32 = narrow(p.half)
 	p.middle = add(sub(at, r.eye.at), turn(&rotation, p.middle))
 	middle, radius := turnBack(&r.eye.turn, p.middle), length(p.half)
 	p.seen = r.eye.sees(middle, radius)

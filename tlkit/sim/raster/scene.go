@@ -80,7 +80,8 @@ type Material struct {
 
 	// Texture is multiplied with RGBA. A flat one lies on a mesh by the mesh's own coordinates,
 	// and is projected along z otherwise: Repeat times across the thing, or Repeat times a metre
-	// if PerMetre is set; 0 stands for 1. One made by NewCube surrounds the thing.
+	// if PerMetre is set; 0 stands for 1. One made by NewCube surrounds the thing, stretched to its
+	// sides unless PerMetre is set.
 	Texture  *Texture
 	Repeat   [2]float64
 	PerMetre bool
@@ -109,7 +110,7 @@ type Sky struct {
 func Studio() Scene {
 	return Scene{
 		Sun:       Sun{Direction: Vec{-0.45, -0.35, 0.8}, Light: [3]float64{0.78, 0.74, 0.68}, Size: 0.06},
-		Sky:       Sky{Zenith: [3]float64{0.42, 0.56, 0.72}, Horizon: [3]float64{0.87, 0.90, 0.92}, Ground: [3]float64{0.52, 0.51, 0.50}},
+		Sky:       Sky{Zenith: [3]float64{0.42, 0.56, 0.72}, Horizon: [3]float64{0.87, 0.90, 0.92}, Ground: [3]float64{0.70, 0.71, 0.72}},
 		Ambient:   [3]float64{0.30, 0.33, 0.37},
 		Bounce:    [3]float64{0.16, 0.15, 0.14},
 		Headlight: [3]float64{0.06, 0.06, 0.06},

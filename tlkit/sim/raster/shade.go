@@ -53,7 +53,8 @@ type facet struct {
 	ux, uy, uz          float64
 	vx, vy, vz          float64
 	over, closest, last float64
-	flat                vec3 // its normal, in the world
+	flat                vec3 // its normal on the side that is seen, in the world
+	back                bool // that side is the inner one
 }
 
 // row draws a row of pixels.
@@ -179,6 +180,9 @@ func (b *brush) take(number int32) {
 	if n > 0 {
 		n = 1 / n
 	}
+	if b.back = b.over > 0; b.back {
+		n = -n
+	}
 	b.flat = b.eye.narrow.times(vec3{float32(b.dx * n), float32(b.dy * n), float32(b.dz * n)})
 }
 
@@ -207,6 +211,9 @@ func (b *brush) surface(number int32, x, y float64) surface {
 	s.at = b.eye.narrow.times(vec3{float32(rx * t), float32(ry * t), float32(-t)})
 	n := m.normals[f.a].times(fa).add(m.normals[f.b].times(fb)).add(m.normals[f.c].times(fc))
 	s.normal = p.turn.times(n.each(p.inverse)).unit()
+	if b.back {
+		s.normal = s.normal.times(-1)
+	}
 	if m.uvs != nil && p.material.Texture != nil {
 		ua, ub, uc := m.uvs[f.a], m.uvs[f.b], m.uvs[f.c]
 		s.u = float32(ua.u*fa) + float32(ub.u*fb) + float32(uc.u*fc)
@@ -250,7 +257,7 @@ func (r *Renderer) sky(d vec3, wide float32) vec3 {
 	if d.z >= 0 {
 		return mix(l.horizon, l.zenith, sqrt(d.z))
 	}
-	return mix(l.horizon, l.ground, min(1, -6*d.z))
+	return mix(l.horizon, l.ground, min(1, -3*d.z))
 }
 
 func mix(a, b vec3, share float32) vec3 { return a.times(1 - share).add(b.times(share)) }
@@ -321,7 +328,18 @@ func (r *Renderer) texture(s *surface, view vec3, distance float32) vec3 {
 	wide := float32(distance * r.eye.pixel) // of the pixel, on a surface that faces the camera
 	local := p.turn.timesBack(s.at.sub(p.place))
 	if t.cube {
-		return t.around(local.each(p.inverse), 0.5*wide/max(p.scale.x, p.scale.y, p.scale.z))
+		if p.material.PerMetre {
+			return t.around(local, float32(wide*0.5)/max(p.half32.x, p.half32.y, p.half32.z))
+		}
+		d, h := local.each(p.inverse), p.half32
+		ax, ay, az := max(d.x, -d.x), max(d.y, -d.y), max(d.z, -d.z)
+		across := min(h.x, h.y) // the shorter side of the face
+		if ax >= ay && ax >= az {
+			across = min(h.y, h.z)
+		} else if ay >= az {
+			across = min(h.x, h.z)
+		}
+		return t.around(d, float32(wide*0.5)/max(across, 1e-6))
 	}
 	if p.mesh.uvs != nil {
 		rx, ry := repeat(p.material.Repeat[0]), repeat(p.material.Repeat[1])

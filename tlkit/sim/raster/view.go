@@ -99,6 +99,9 @@ func (b *band) mesh(m *Mesh, corners []corner, base int32) {
 	for i, f := range m.faces {
 		p, q, r := &corners[f.a], &corners[f.b], &corners[f.c]
 		if p.x == outside || q.x == outside || r.x == outside {
+			if m.open {
+				b.clipped(p, r, q, base+int32(i))
+			}
 			if b.clipped(p, q, r, base+int32(i)); b.work > mostWork {
 				return
 			}
@@ -106,10 +109,16 @@ func (b *band) mesh(m *Mesh, corners []corner, base int32) {
 		}
 		lowX, highX := min(p.x, q.x, r.x), max(p.x, q.x, r.x)
 		lowY, highY := min(p.y, q.y, r.y), max(p.y, q.y, r.y)
-		// Most triangles of a fine mesh are beside all middles of samples, or face away.
+		// Most triangles of a fine mesh lie between the middles of samples, or face away.
 		if (lowX+half-1)>>8 > (highX-half)>>8 || (lowY+half-1)>>8 > (highY-half)>>8 ||
-			lowX > right || lowY > bottom || highX < half || highY < top || area(p, q, r) <= 0 {
+			lowX > right || lowY > bottom || highX < half || highY < top {
 			continue
+		}
+		if area(p, q, r) <= 0 {
+			if !m.open {
+				continue
+			}
+			q, r = r, q
 		}
 		b.triangle(p, q, r, base+int32(i))
 		if b.work > mostWork {
