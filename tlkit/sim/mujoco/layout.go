@@ -41,6 +41,25 @@ const (
 	modelMatShininess = 3464
 	modelMeshVertnum  = 2904
 
+	modelNtex             = 160
+	modelNtexdata         = 164
+	modelNmeshtexcoord    = 104
+	modelMeshTexcoordadr  = 2960
+	modelMeshTexcoordnum  = 2968
+	modelMeshTexcoord     = 3000
+	modelMeshFacetexcoord = 3024
+	modelTexType          = 3368
+	modelTexHeight        = 3376
+	modelTexWidth         = 3384
+	modelTexNchannel      = 3392
+	modelTexAdr           = 3400
+	modelTexData          = 3408
+	modelMatTexid         = 3424
+	modelMatTexuniform    = 3432
+	modelMatTexrepeat     = 3440
+	modelMatEmission      = 3448
+	modelMatReflectance   = 3472
+
 	dataTime      = 161616
 	dataQpos      = 161656
 	dataQvel      = 161664

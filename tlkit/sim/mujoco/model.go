@@ -50,11 +50,12 @@ func (k Kind) String() string {
 // A Model is a compiled MJCF model. It never changes and is safe for concurrent use. Its memory is
 // given back when the garbage collector finds that neither it nor its data is used any more.
 type Model struct {
-	c      pointer
-	name   string
-	meshes struct {
+	c    pointer
+	name string
+	made struct { // of what it looks like
 		sync.Mutex
-		made map[int]*raster.Mesh
+		meshes   map[int]*raster.Mesh
+		textures map[int]*raster.Texture
 	}
 }
 

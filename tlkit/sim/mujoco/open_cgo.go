@@ -117,7 +117,7 @@ func number(p pointer, at uintptr) *float64 { return (*float64)(unsafe.Add(p, at
 
 // array is what a pointer within a struct leads to: n numbers of MuJoCo's, which live as long as the
 // struct.
-func array[T int32 | float32 | float64](p pointer, at uintptr, n int) []T {
+func array[T byte | int32 | float32 | float64](p pointer, at uintptr, n int) []T {
 	first := *(*unsafe.Pointer)(unsafe.Add(p, at))
 	if first == nil || n <= 0 {
 		return nil

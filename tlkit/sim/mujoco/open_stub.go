@@ -33,4 +33,4 @@ func integer(pointer, uintptr) int { return 0 }
 
 func number(pointer, uintptr) *float64 { return new(float64) }
 
-func array[T int32 | float32 | float64](pointer, uintptr, int) []T { return nil }
+func array[T byte | int32 | float32 | float64](pointer, uintptr, int) []T { return nil }

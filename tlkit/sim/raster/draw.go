@@ -43,6 +43,7 @@ type placed struct {
 	endless      bool    // a plane without end, which fades into the horizon
 	turn         mat3    // of the instance
 	scale, place vec3    // place is relative to the camera
+	origin       vec3    // of the texture: place, but of a plane without end
 	lift         float32 // of the ends of a capsule
 	inverse      vec3    // of the scale, for normals
 	colour       vec3

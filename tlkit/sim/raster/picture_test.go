@@ -138,9 +138,16 @@ func TestCheckersAreWhereRaysSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, size := range []raster.Vec{{2, 2}, {}} {
+		checkers(t, texture, size)
+	}
+}
+
+func checkers(t *testing.T, texture *raster.Texture, size raster.Vec) {
+	t.Helper()
 	s := raster.Scene{Ambient: [3]float64{0.5, 0.5, 0.5}, Instances: []raster.Instance{{
-		Shape: raster.Plane, Size: raster.Vec{2, 2}, Position: raster.Vec{0.3, 0.2, 0.1}, Rotation: raster.Mat{0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1},
-		Material: raster.Material{RGBA: [4]float64{1, 1, 1, 1}, Texture: texture, Repeat: [2]float64{4, 4}},
+		Shape: raster.Plane, Size: size, Position: raster.Vec{0.3, 0.2, 0.1}, Rotation: raster.Mat{0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1},
+		Material: raster.Material{RGBA: [4]float64{1, 1, 1, 1}, Texture: texture, PerMetre: true},
 	}}}
 	camera := look(t, raster.Vec{0.5, -1.5, 1.4}, raster.Vec{0.2, 0, 0}, 50)
 	const side = 200
@@ -328,7 +335,7 @@ func close2(a, b *image.NRGBA) bool {
 }
 
 var golden = map[string]string{
-	"arms":      "5c4dba4abd6fcee6",
+	"arms":      "81e8c608938cf3ab",
 	"box":       "8fcc9644b5726471",
 	"capsule":   "d435e6b13301ac4a",
 	"cube map":  "b7eefe66ea36acef",
@@ -340,5 +347,5 @@ var golden = map[string]string{
 	"sphere":    "36774981ef149f85",
 	"texture":   "e54cda218927df66",
 	"uv":        "8c9ced0c1dc27d30",
-	"workshop":  "7ac477beeeb3f65a",
+	"workshop":  "01a1db9eabe43263",
 }

@@ -65,7 +65,7 @@ func (r *Renderer) put(t *Instance) placed {
 		scale = Vec{scale[0], scale[0], scale[1]}
 	}
 	p.scale, p.inverse = narrow(scale), narrow(Vec{1 / scale[0], 1 / scale[1], 1 / scale[2]})
-	p.place = narrow(sub(at, r.eye.at))
+	p.place, p.origin = narrow(sub(at, r.eye.at)), narrow(sub(t.Position, r.eye.at))
 	p.rotation = rotation
 	p.middle, p.half = boxAround(t.Mesh, scale, float64(p.lift))
 	p.half32 = narrow(p.half)

@@ -326,7 +326,7 @@ func highlight(normal, view, toward vec3, power int) float32 {
 func (r *Renderer) texture(s *surface, view vec3, distance float32) vec3 {
 	p, t := s.thing, s.thing.material.Texture
 	wide := float32(distance * r.eye.pixel) // of the pixel, on a surface that faces the camera
-	local := p.turn.timesBack(s.at.sub(p.place))
+	local := p.turn.timesBack(s.at.sub(p.origin))
 	if t.cube {
 		if p.material.PerMetre {
 			return t.around(local, float32(wide*0.5)/max(p.half32.x, p.half32.y, p.half32.z))
