@@ -1,6 +1,7 @@
 package tlkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,10 +35,15 @@ type Robot struct {
 	// Stage is the part of the network whose map is used; "" = the last one with a cell every 16
 	// pixels. Layers of a Learner lists the stages.
 	Stage string
+	// Policy is "" for waypoints, which are learnt on maps, or "nearest", a baseline without training: the
+	// most similar demonstrated pictures by pooled features, which know what but not where.
+	Policy robot.Kind
 	// Demos is the number of demonstrations to learn from; 0 = 50.
 	Demos int
 	// Seed chooses the scenes of the demonstrations, 1 to 999; 0 = 1.
 	Seed uint64
+	// Scenes is the number of scenes in which Curve tries each policy; 0 = 100.
+	Scenes int
 }
 
 // lab opens the robot for a method.
@@ -49,7 +55,7 @@ func (r Robot) lab(what string, do func(context.Context, *robot.Lab) error) {
 		if os.Getenv(quickVar) == "1" {
 			r.Demos = quickDemos
 		}
-		l, err := robot.Open(ctx, robot.Spec{Task: r.Task, Model: r.Backbone, Stage: r.Stage, Demos: r.Demos, Seed: r.Seed}, place(r.Name), reporter{})
+		l, err := robot.Open(ctx, robot.Spec{Task: r.Task, Model: r.Backbone, Stage: r.Stage, Policy: r.Policy, Demos: r.Demos, Seed: r.Seed}, place(r.Name), reporter{})
 		if err != nil {
 			return err
 		}
@@ -154,13 +160,13 @@ func (r Robot) Try(episodes int) {
 	})
 }
 
-// Curve draws success against the numbers of demonstrations, each in 100 scenes (20 in a quick
-// notebook), beside controls: random weights, the nearest demonstrations, the truth.
+// Curve draws success against the numbers of demonstrations, each in the same Scenes, at most 20 in a
+// quick notebook, beside controls: random weights, the nearest demonstrations, the truth.
 func (r Robot) Curve(demos ...int) {
 	r.lab("Curve", func(ctx context.Context, l *robot.Lab) error {
-		episodes := 100
+		episodes := cmp.Or(r.Scenes, 100)
 		if os.Getenv(quickVar) == "1" {
-			episodes = quickEpisodes
+			episodes = min(episodes, quickEpisodes)
 			demos = slices.DeleteFunc(slices.Clone(demos), func(n int) bool { return n > quickDemos })
 		}
 		c, err := l.Curve(ctx, demos, episodes)

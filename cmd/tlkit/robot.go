@@ -196,6 +196,9 @@ scene by scene, against the best control.`,
 		Example: `  tlkit robot try bench/sort
   tlkit robot try bench/sort --demos 10 --episodes 100 --json`,
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		if lab.Spec.Policy == robot.Nearest {
+			r.controls = 0 // they are networks for waypoints
+		}
 		t, err := lab.Try(ctx, r.episodes, r.controls)
 		if err != nil {
 			return err
@@ -209,6 +212,7 @@ scene by scene, against the best control.`,
 		}
 		return c.sayFilm(lab, "try.png", film)
 	})
+	cmd.Flags().StringVar((*string)(&r.spec.Policy), "policy", string(robot.Waypoints), "waypoints, or nearest: the baseline that looks demonstrations up by pooled features")
 	cmd.Flags().IntVar(&r.clips, "clips", 6, "scenes to film, failures first, with where the policy looks; 0 = none")
 	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
 	cmd.Flags().IntVar(&r.controls, "controls", 3, "networks with random weights to compare with; 0 = none")
@@ -243,7 +247,9 @@ func (c *command) sayTried(lab *robot.Lab, t *robot.Tried) error {
 			c.say("failed   scene %d: %s", e.Scene, e.Why)
 		}
 	}
-	c.say("policy   %s", lab.PolicyFile())
+	if lab.PolicyFile() != "" {
+		c.say("policy   %s", lab.PolicyFile())
+	}
 	return nil
 }
 

@@ -92,11 +92,7 @@ func (l *Lab) point(ctx context.Context, s Sight, demos, episodes int) (*rollout
 		}
 		return l.run(ctx, w, s, episodes)
 	}
-	d, err := l.demonstrations(ctx, s, demos)
-	if err != nil {
-		return nil, err
-	}
-	n, err := policy.FitNearest(d, 0)
+	n, err := l.nearest(ctx, demos)
 	if err != nil {
 		return nil, err
 	}

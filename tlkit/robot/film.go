@@ -66,11 +66,11 @@ func end(success bool) show.End {
 // lies where the policy looks: the probability of each cell for the next event, and a ring where it
 // goes.
 func (l *Lab) Film(ctx context.Context, t *rollout.Try, clips int) (show.Film, error) {
-	fitted, err := l.Fit(ctx)
+	p, sight, err := l.acting(ctx)
 	if err != nil {
 		return show.Film{}, err
 	}
-	return l.film(ctx, t, filmed{fitted.Policy, Pretrained, clips})
+	return l.film(ctx, t, filmed{p, sight, clips})
 }
 
 // filmed is what a film shows.
@@ -118,8 +118,16 @@ func (l *Lab) film(ctx context.Context, t *rollout.Try, f filmed) (show.Film, er
 		return film, err
 	}
 	film.Most = filmBytes
-	film.Words = fmt.Sprintf("The robot tries to %s in %d scenes that no demonstration shows; it fails in %d of them. Yellow: where it believes that the next event of its fingers is.", l.Robot.Goal, len(episodes), failed)
+	film.Words = fmt.Sprintf("The robot tries to %s in %d scenes that no demonstration shows; it fails in %d of them. %s", l.Robot.Goal, len(episodes), failed, looks(s.shape))
 	return film, nil
+}
+
+// looks says what the film shows of where a policy looks.
+func looks(shape [3]int) string {
+	if shape == [3]int{} {
+		return "Ring: where it believes that the next event of its fingers is."
+	}
+	return "Yellow: where it believes that the next event of its fingers is. Ring: where it goes."
 }
 
 // failuresFirst returns up to n episodes.

@@ -38,9 +38,23 @@ type Spec struct {
 	Task  string `json:"task"`            // of package sim: "bench/sort"
 	Model string `json:"model"`           // row of the zoo; "" = its first
 	Stage string `json:"stage,omitempty"` // whose map is used; "" = the last one with a cell every 16 pixels
-	Demos int    `json:"demos"`           // demonstrations to learn from; 0 = 50
-	Seed  uint64 `json:"seed"`            // chooses the scenes of the demonstrations, 1 to 999; 0 = 1
+	// Policy is what is learnt; "" = Waypoints.
+	Policy Kind   `json:"policy,omitempty"`
+	Demos  int    `json:"demos"` // demonstrations to learn from; 0 = 50
+	Seed   uint64 `json:"seed"`  // chooses the scenes of the demonstrations, 1 to 999; 0 = 1
 }
+
+// Kind names a kind of policy.
+type Kind string
+
+// The kinds of policy.
+const (
+	// Waypoints learn on maps where the gripper next opens or closes, see policy.Waypoint.
+	Waypoints Kind = "waypoints"
+	// Nearest looks up the most similar demonstrated pictures by pooled features, see policy.Nearest: a
+	// baseline without training.
+	Nearest Kind = "nearest"
+)
 
 const (
 	usualDemos = 50
@@ -127,6 +141,12 @@ func (s Spec) complete() (Spec, error) {
 	}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
+	}
+	if s.Policy == Waypoints {
+		s.Policy = "" // policies of before there was a choice stay what they are
+	}
+	if s.Policy != "" && s.Policy != Nearest {
+		return s, advice.New(fmt.Errorf("robot: a policy of kind %q", s.Policy), "want %s or %s", Waypoints, Nearest)
 	}
 	if s.Demos == 0 {
 		s.Demos = usualDemos
@@ -229,9 +249,9 @@ func (l *Lab) Folder() string {
 	return filepath.Join(l.place.Folder, run.Home, l.place.Name)
 }
 
-// PolicyFile is where the place keeps the policy; "" = nowhere.
+// PolicyFile is where the place keeps the policy; "" = nowhere, or there is nothing to keep.
 func (l *Lab) PolicyFile() string {
-	if l.place.Name == "" {
+	if l.place.Name == "" || l.Spec.Policy == Nearest {
 		return ""
 	}
 	return filepath.Join(l.Folder(), "policy.safetensors")

@@ -105,15 +105,41 @@ func TestFeaturesAreBounded(t *testing.T) {
 	}
 }
 
+// The baseline is tried and filmed like the policy, but there is nothing to fit or keep.
+func TestNearest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs MobileNetV2 on some pictures")
+	}
+	lab := open(t, Spec{Task: "bench/sort", Demos: 3, Policy: Nearest}, run.Place{Folder: t.TempDir(), Name: "bee"})
+	if _, err := lab.Fit(t.Context()); err == nil || !strings.Contains(err.Error(), "has nothing to fit") {
+		t.Errorf("fit: %v", err)
+	}
+	if _, err := lab.Try(t.Context(), 2, 1); err == nil || !strings.Contains(err.Error(), "--controls 0") {
+		t.Errorf("with random weights: %v", err)
+	}
+	tried, err := lab.Try(t.Context(), 2, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	film, err := lab.Film(t.Context(), tried.Try, 1)
+	if err != nil || len(film.Clips) != 1 || !strings.Contains(film.Words, "Ring: where it believes") {
+		t.Errorf("%+v, %v", film.Words, err)
+	}
+	if lab.PolicyFile() != "" {
+		t.Errorf("a policy file %s", lab.PolicyFile())
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for want, s := range map[string]Spec{
-		"no task;":              {},
-		`no task "bench/fly"`:   {Task: "bench/fly"},
-		"-1 demonstrations":     {Task: "bench/sort", Demos: -1},
-		"1001 demonstrations":   {Task: "bench/sort", Demos: 1001},
-		"seed 1000":             {Task: "bench/sort", Seed: 1000},
-		"mobilenetv22":          {Task: "bench/sort", Model: "mobilenetv22"},
-		`no map called "layer"`: {Task: "bench/sort", Stage: "layer"},
+		"a policy of kind \"oracle\"": {Task: "bench/sort", Policy: "oracle"},
+		"no task;":                    {},
+		`no task "bench/fly"`:         {Task: "bench/fly"},
+		"-1 demonstrations":           {Task: "bench/sort", Demos: -1},
+		"1001 demonstrations":         {Task: "bench/sort", Demos: 1001},
+		"seed 1000":                   {Task: "bench/sort", Seed: 1000},
+		"mobilenetv22":                {Task: "bench/sort", Model: "mobilenetv22"},
+		`no map called "layer"`:       {Task: "bench/sort", Stage: "layer"},
 	} {
 		if lab, err := Open(t.Context(), s, run.Place{}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: want an error with %q, got %v", s, want, err)

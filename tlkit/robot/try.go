@@ -19,8 +19,11 @@ type Fitted struct {
 }
 
 // Fit fits the waypoints on the demonstrations, or takes the policy of an earlier job with the same
-// spec. With a name, it is kept.
+// spec. With a name, it is kept. It is an error if the spec's policy has nothing to fit.
 func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
+	if l.Spec.Policy == Nearest {
+		return nil, advice.New(fmt.Errorf("robot: the policy %s has nothing to fit: it looks demonstrations up", Nearest), "try it: tlkit robot try %s --policy %s", l.Spec.Task, Nearest)
+	}
 	s, err := l.sight(Pretrained)
 	if err != nil {
 		return nil, err
@@ -51,6 +54,28 @@ func (l *Lab) waypoint(ctx context.Context, s Sight, demos int) (*policy.Waypoin
 		return nil, err
 	}
 	return policy.FitWaypoint(ctx, d, policy.WaypointOptions{Progress: func(done, total int) { l.report.State("fitting", int64(done), int64(total)) }})
+}
+
+// acting returns the policy of the spec, and what it sees with.
+func (l *Lab) acting(ctx context.Context) (policy.Policy, Sight, error) {
+	if l.Spec.Policy == Nearest {
+		p, err := l.nearest(ctx, l.Spec.Demos)
+		return p, Pooled, err
+	}
+	fitted, err := l.Fit(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	return fitted.Policy, Pretrained, nil
+}
+
+// nearest is the baseline on so many demonstrations.
+func (l *Lab) nearest(ctx context.Context, demos int) (*policy.Nearest, error) {
+	d, err := l.demonstrations(ctx, Pooled, demos)
+	if err != nil {
+		return nil, err
+	}
+	return policy.FitNearest(d, 0)
 }
 
 // run tries a policy in the first so many scenes.
@@ -88,12 +113,15 @@ func (l *Lab) Try(ctx context.Context, episodes, controls int) (*Tried, error) {
 	if controls < 0 || controls > 100 {
 		return nil, advice.New(fmt.Errorf("robot: %d networks with random weights", controls), "3 are usual, 0 are none")
 	}
-	fitted, err := l.Fit(ctx)
+	if controls > 0 && l.Spec.Policy == Nearest {
+		return nil, advice.New(fmt.Errorf("robot: networks with random weights are controls of the policy %s", Waypoints), "try %s without controls: --controls 0", Nearest)
+	}
+	p, sight, err := l.acting(ctx)
 	if err != nil {
 		return nil, err
 	}
 	t := &Tried{}
-	if t.Try, err = l.run(ctx, fitted.Policy, Pretrained, episodes); err != nil {
+	if t.Try, err = l.run(ctx, p, sight, episodes); err != nil {
 		return nil, err
 	}
 	for i := range controls {
