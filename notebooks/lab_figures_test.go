@@ -45,6 +45,18 @@ for i := range img.Pix {
 	img.Pix[i] = uint8(i/4%300) | 3
 }
 tlkit.ShowDrawn(plots.Grid("Top losses", []plots.Picture{{Image: img, Truth: "ants", Prediction: "bees", Probability: 0.93, Loss: 2.7}, {Image: img, Truth: "bees"}}))`},
+	{"film", "image/png", `var clips []show.Clip
+for k := range 3 {
+	clip := show.Clip{Title: fmt.Sprint("scene ", k+1), End: show.Bad}
+	for t := range 12 {
+		img := image.NewNRGBA(image.Rect(0, 0, 160, 120))
+		draw.Draw(img, img.Rect, image.NewUniform(color.NRGBA{70, 110, 60, 255}), image.Point{}, draw.Src)
+		draw.Draw(img, image.Rect(10*t, 20*k, 10*t+30, 20*k+30), image.NewUniform(color.NRGBA{230, 180, 40, 255}), image.Point{}, draw.Src)
+		clip.Frames = append(clip.Frames, img)
+	}
+	clips = append(clips, clip)
+}
+tlkit.ShowDrawn(show.Film{Clips: clips, Words: "Three squares go to the right.", Rate: 5, Most: 8_000})`},
 	{"table", "text/html", `tlkit.Show(tlkit.Learner{Name: "bees", Data: "insects"})`},
 }
 
@@ -106,12 +118,41 @@ func (l *labPage) checkFigures(theme string) {
 		if seen.Width > 1000 || seen.Cut {
 			l.t.Errorf("%s, %s: %v pixels wide, cut off: %v; want at most 1000", c.name, theme, seen.Width, seen.Cut)
 		}
-		if c.mime != "text/html" && seen.Natural != 2*seen.Width {
-			l.t.Errorf("%s, %s: %v pixels for %v on the page, want twice as many", c.name, theme, seen.Natural, seen.Width)
+		times := 2.0 // pixels for one on the page
+		if c.name == "film" {
+			times = 1
+		}
+		if c.mime != "text/html" && seen.Natural != times*seen.Width {
+			l.t.Errorf("%s, %s: %v pixels for %v on the page, want %v times as many", c.name, theme, seen.Natural, seen.Width, times)
+		}
+		if c.name == "film" {
+			l.checkPlays(i, theme)
 		}
 	}
 	l.keepCells(theme)
 	l.checkMatrix(theme)
+}
+
+// checkPlays waits until the picture of a cell looks different on the screen.
+func (l *labPage) checkPlays(cell int, theme string) {
+	l.t.Helper()
+	mark := fmt.Sprintf(`document.querySelectorAll('.jp-Notebook .jp-CodeCell')[%d].querySelector('.jp-OutputArea-output img').id = 'film'`, cell)
+	if err := chromedp.Run(l.tab, chromedp.Evaluate(mark, nil)); err != nil {
+		l.t.Fatal(err)
+	}
+	var first, shot []byte
+	for range 20 {
+		if err := chromedp.Run(l.tab, chromedp.Screenshot(`#film`, &shot, chromedp.ByQuery), chromedp.Sleep(200*time.Millisecond)); err != nil {
+			l.t.Fatal(err)
+		}
+		if first == nil {
+			first = shot
+		}
+		if !bytes.Equal(first, shot) {
+			return
+		}
+	}
+	l.t.Errorf("%s: the film stands still", theme)
 }
 
 // checkMatrix compares the screen with the figure: in the dark cell of the matrix there are the light

@@ -68,7 +68,7 @@ func openLab(t *testing.T, notebook []byte) *labPage {
 	t.Setenv("JUPYTER_CONFIG_DIR", t.TempDir()) // nothing that the person chose in JupyterLab
 	t.Setenv("TLKIT_QUICK", "1")
 	// Not the test's context, which ends before the clean-up that looks at the page.
-	ctx, stop := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 8*time.Minute+kernelPatience)
 	t.Cleanup(stop)
 	l := &labPage{t: t}
 	l.url, l.ended = startLab(ctx, t, page)
@@ -95,17 +95,35 @@ func (l *labPage) steps(steps []step) {
 	l.t.Helper()
 	for _, s := range steps {
 		begin := time.Now()
-		if err := chromedp.Run(l.tab, s.do); err != nil {
-			select {
-			case how := <-l.ended:
-				l.t.Fatalf("JupyterLab ended while the browser waited for %s: %v", s.what, how)
-			default:
-			}
+		err, how := l.do(s.do)
+		if how != nil {
+			l.t.Fatalf("JupyterLab ended while the browser waited for %s: %v", s.what, *how)
+		}
+		if err != nil {
 			l.t.Fatalf("%s: not seen after %.0f s: %v", s.what, time.Since(begin).Seconds(), err)
 		}
 		l.t.Logf("%-34s %5.1f s", s.what, time.Since(begin).Seconds())
 	}
 }
+
+// do does something in the browser, and gives up when JupyterLab ends; how says how it ended.
+func (l *labPage) do(what chromedp.Action) (err error, how *error) {
+	ctx, stop := context.WithCancel(l.tab)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- chromedp.Run(ctx, what) }()
+	select {
+	case err = <-done:
+		return err, nil
+	case e := <-l.ended:
+		return nil, &e
+	}
+}
+
+// kernelPatience is how long a kernel may take until it waits for work. A kernel says nothing while it
+// starts, so there is nothing to tell a slow machine from a broken kernel by; one that ends, ends the
+// wait.
+const kernelPatience = 6 * time.Minute
 
 // run opens the notebook, which has at least so many code cells, and runs all of it.
 func (l *labPage) run(cells int) {
@@ -113,7 +131,7 @@ func (l *labPage) run(cells int) {
 	l.steps([]step{
 		{"the page", chromedp.Navigate(l.url)},
 		{"the notebook's cells", holds(time.Minute, fmt.Sprintf(`document.querySelectorAll('.jp-Notebook .jp-CodeCell').length >= %d`, cells))},
-		{"the kernel, waiting for work", holds(2*time.Minute, `document.querySelector('.jp-NotebookPanel .jp-Toolbar-kernelName')?.textContent.includes('Go (tlkit)') && document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'`)},
+		{"the kernel, waiting for work", holds(kernelPatience, `document.querySelector('.jp-NotebookPanel .jp-Toolbar-kernelName')?.textContent.includes('Go (tlkit)') && document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'`)},
 		{"no figure before it runs", holds(time.Second, figures+`.length === 0`)},
 		{"the button that runs all", press(`[data-command="notebook:restart-run-all"]`)},
 		{"its question", press(`.jp-Dialog .jp-mod-accept`)},
