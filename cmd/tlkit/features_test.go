@@ -49,6 +49,15 @@ func TestFeaturesAndNeighbours(t *testing.T) {
 		t.Error("the rows do not follow the pictures")
 	}
 
+	// The map of a stage, and a stage that is not there.
+	out, _ = do(0, "features", folder, "-o", "maps.npy", "--stage", "features.13", "--json")
+	if w := one[written](t, out); !slices.Equal(w.Map, []int{14, 14, 96}) || w.Features != 14*14*96 || w.Pictures != 16 {
+		t.Errorf("maps: %s", out)
+	}
+	if _, errs := do(1, "features", folder, "-o", "none.npy", "--stage", "block99"); !strings.Contains(errs, "features.13") {
+		t.Errorf("the error does not name the stages: %s", errs)
+	}
+
 	// A header that is whole and pixels that are not, no picture at all, and no file.
 	whole, err := os.ReadFile(filepath.Join(folder, "bars", "03.png"))
 	if err != nil {

@@ -212,3 +212,31 @@ func TestSquare(t *testing.T) {
 		t.Error("an invalid preset makes pictures")
 	}
 }
+
+// A whole picture loses no corner, whatever the preset would cut off.
+func TestWhole(t *testing.T) {
+	p := Preset{Size: 8, Resize: 12, Geometry: GeometryShort, Interpolation: Bilinear, Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB"}
+	picture := NewPicture(40, 20)
+	for y := range 5 {
+		for x := range 5 {
+			picture.Pix[3*(y*40+x)] = 255 // the red corner at the top left
+		}
+	}
+	corner := func(p Preset) float32 {
+		x, err := p.Eval().Apply(picture, Rand{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x.Data[0]
+	}
+	if v := corner(p); v > 0.1 {
+		t.Fatalf("the crop shows %.2f of the corner, so this tests nothing", v)
+	}
+	w := p.Whole(16)
+	if v := corner(w); v < 0.5 || w.Size != 16 {
+		t.Errorf("%.2f of the corner at %d pixels", v, w.Size)
+	}
+	if err := w.Validate(); err != nil {
+		t.Error(err)
+	}
+}
