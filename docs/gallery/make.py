@@ -26,7 +26,8 @@ PARTS = {
     "07": ("Train loss falls from 0.693 to 0.160", (640, 24, 1310, 560)),
     "08": ("One bee, as each network gets it", (0, 0, 760, 494)),
     "09": ("White: true. Orange: said", (0, 0, 752, 494)),
-    "10": ("The teacher shows how", (0, 0, 246, 140)),
+    "10": ("The teacher shows how", (0, 0, 390, 212)),
+    "15": ("The teacher shows how", (0, 0, 390, 212)),
 }
 
 

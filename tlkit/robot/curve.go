@@ -102,12 +102,14 @@ func (l *Lab) point(ctx context.Context, s Sight, demos, episodes int) (*rollout
 // Figure draws the curve with its intervals.
 func (c *Curve) Figure() plots.Figure {
 	var lines []plots.Line
+	scenes := 0
 	for _, l := range c.Lines {
 		line := plots.Line{Name: l.Name}
 		for _, p := range l.Points {
+			scenes = p.Success.Total
 			line.Dots = append(line.Dots, plots.Dot{X: float64(p.Demos), Y: p.Success.Value(), Interval: p.Interval})
 		}
 		lines = append(lines, line)
 	}
-	return plots.Lines(c.Task+": success against demonstrations", plots.Scale{Name: "demonstrations"}, plots.Scale{Name: "success", Unit: "%"}, lines)
+	return plots.Lines(fmt.Sprintf("%s, %d scenes each", c.Task, scenes), plots.Scale{Name: "demonstrations"}, plots.Scale{Name: "success", Unit: "%"}, lines)
 }
