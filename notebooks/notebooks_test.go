@@ -11,6 +11,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/tlkit/transfer-learning/tlkit/sim"
+	_ "github.com/tlkit/transfer-learning/tlkit/sim/mujoco/arms" // registers its tasks
 )
 
 // notebook is the part of the format that is looked at.
@@ -163,6 +166,7 @@ func TestNotebooksRun(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			fetchWorlds(t, raw)
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, path), raw, 0o600); err != nil {
 				t.Fatal(err)
@@ -191,6 +195,19 @@ func TestNotebooksRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// world finds the simulated tasks of a notebook that need files from elsewhere.
+var world = regexp.MustCompile(`"(mujoco/[a-z-]+)`)
+
+// fetchWorlds fetches what the tasks of a notebook need, and skips the test where that cannot be had.
+func fetchWorlds(t *testing.T, notebook []byte) {
+	t.Helper()
+	for _, m := range world.FindAllSubmatch(bytes.ReplaceAll(notebook, []byte(`\"`), []byte(`"`)), -1) {
+		if err := sim.Install(t.Context(), string(m[1]), sim.Downloads{}); err != nil {
+			t.Skipf("%s: %v", m[1], err)
+		}
 	}
 }
 
