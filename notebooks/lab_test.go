@@ -81,6 +81,9 @@ func openLab(t *testing.T, notebook []byte) *labPage {
 	tab, closeTab := chromedp.NewContext(within)
 	t.Cleanup(closeTab)
 	t.Cleanup(func() { keepScreenshot(tab, t) })
+	if err := chromedp.Run(tab); err != nil { // the browser lives as long as the context it starts in
+		t.Fatal(err)
+	}
 	l.tab = tab
 	return l
 }
