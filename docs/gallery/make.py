@@ -27,6 +27,7 @@ PARTS = {
     "08": ("One bee, as each network gets it", (0, 0, 760, 494)),
     "09": ("White: true. Orange: said", (0, 0, 752, 494)),
     "10": ("The teacher shows how", (0, 0, 390, 212)),
+    "15": ("A line every ten", (30, 76, 450, 386)),
 }
 
 
