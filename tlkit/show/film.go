@@ -157,7 +157,7 @@ type filmQuality struct {
 
 // Colours go first, because few are missed; ghosts of what has moved and jumps are seen at once.
 var filmQualities = []filmQuality{
-	{0, 0, 1, 1}, {256, 4, 1, 1}, {128, 8, 1, 1}, {96, 10, 1, 0.8}, {96, 10, 2, 0.8}, {64, 10, 2, 0.7}, {64, 12, 3, 0.7}, {48, 12, 3, 0.5}, {32, 16, 5, 0.5}, {32, 24, 8, 0.35}, {24, 32, 16, 0.25},
+	{0, 0, 1, 1}, {256, 4, 1, 1}, {128, 6, 1, 1}, {96, 6, 1, 0.8}, {96, 6, 2, 0.8}, {64, 7, 2, 0.7}, {64, 8, 3, 0.7}, {48, 12, 3, 0.5}, {32, 16, 5, 0.5}, {32, 24, 8, 0.35}, {24, 32, 16, 0.25},
 }
 
 // encode makes the file; nil = it would be larger than most bytes.
