@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"testing/fstest"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -166,7 +165,7 @@ const probed = `<mujoco><option timestep="0.0035"/><worldbody>
 
 // probe loads a model and compares what is read with what is known.
 func (l *Library) probe() error {
-	m, err := l.Load(fstest.MapFS{"probe.xml": {Data: []byte(probed)}}, "probe.xml")
+	m, err := compile("probe.xml", []file{{"probe.xml", []byte(probed)}})
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,12 @@ func (l *Library) Load(files fs.FS, name string) (*Model, error) {
 	if err := g.model(name); err != nil {
 		return nil, fmt.Errorf("mujoco: %w", err)
 	}
-	c, err := nativeLoad(strings.ToLower(path.Base(name)), g.out)
+	return compile(name, g.out)
+}
+
+// compile makes a model of the file of that name, among the files.
+func compile(name string, files []file) (*Model, error) {
+	c, err := nativeLoad(strings.ToLower(path.Base(name)), files)
 	if err != nil {
 		return nil, fmt.Errorf("mujoco: %s: %s", name, oneLine(err))
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"sync"
-	"testing/fstest"
 
 	"github.com/tlkit/transfer-learning/tlkit/sim/mujoco"
 	"github.com/tlkit/transfer-learning/tlkit/sim/raster"
@@ -296,19 +295,25 @@ func (e edited) Open(name string) (fs.File, error) {
 	if err != nil || list == nil {
 		return f, err
 	}
-	defer f.Close()
 	raw, err := io.ReadAll(f)
 	if err != nil {
+		f.Close()
 		return nil, err
 	}
 	for _, edit := range list {
 		if bytes.Count(raw, []byte(edit[0])) != 1 {
+			f.Close()
 			return nil, fmt.Errorf("%s does not have %q once: is it another version?", name, edit[0])
 		}
 		raw = bytes.Replace(raw, []byte(edit[0]), []byte(edit[1]), 1)
 	}
-	return fstest.MapFS{name: {Data: raw}}.Open(name)
+	return replaced{f, bytes.NewReader(raw)}, nil
 }
 
-// Stat implements fs.StatFS: the size of an edited file may be another one.
-func (e edited) Stat(name string) (fs.FileInfo, error) { return fs.Stat(e.FS, name) }
+// replaced is a file with another content.
+type replaced struct {
+	fs.File
+	content *bytes.Reader
+}
+
+func (r replaced) Read(p []byte) (int, error) { return r.content.Read(p) }
