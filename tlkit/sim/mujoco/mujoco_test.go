@@ -122,6 +122,7 @@ func TestErrors(t *testing.T) {
 		"outside":          {load("a.xml", `<mujoco><include file="../../etc/passwd"/></mujoco>`), "is not there"},
 		"corrupt mesh":     {load("a.xml", mesh, "m.stl", strings.Repeat("x", 200)), "stl"},
 		"cut mesh":         {load("a.xml", mesh, "m.stl", strings.Repeat("\x00", 80)+"\xff\x00\x00\x00"), "stl"},
+		"flat meshes":      {load("a.xml", `<mujoco><asset>`+flat("a")+flat("b")+flat("c")+flat("d")+`</asset><worldbody><body><freejoint/><geom type="mesh" mesh="a"/><geom type="mesh" mesh="b"/><geom type="mesh" mesh="c"/><geom type="mesh" mesh="d"/></body></worldbody></mujoco>`), "qhull error"},
 		"one name twice":   {load("a.xml", `<mujoco><include file="x/b.xml"/><include file="y/b.xml"/></mujoco>`, "x/b.xml", "<mujoco/>", "y/b.xml", "<mujoco/>"), "same last part"},
 		"no such name":     {second(m.Find(Geom, "cube")), `no geom "cube"; there are ball`},
 		"no mocap":         {second(m.MocapPlace(1)), "not a mocap body"},
@@ -143,6 +144,11 @@ func TestErrors(t *testing.T) {
 	if err := d.Step(1); err != nil {
 		t.Error("after the errors:", err)
 	}
+}
+
+// flat is a mesh without a volume; MuJoCo notices that on threads of its own.
+func flat(name string) string {
+	return `<mesh name="` + name + `" vertex="0 0 0 1 0 0 0 1 0 1 1 0"/>`
 }
 
 func second(_ int, err error) error   { return err }
