@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -42,13 +43,29 @@ func (b *Builder) Patches(name string, x *graph.Node, c Conv) *graph.Node {
 	return y
 }
 
-// Attention has the options of [Builder.Attention].
+// Attention sets up self-attention. The fields beyond Heads are variants that some families have.
 type Attention struct {
-	Heads  int
-	NoBias bool // the product that makes queries, keys and values has no bias
+	Heads int
+	// What makes queries, keys and values: one product qkv with a bias, if nothing is set.
+	NoBias         bool // qkv has no bias
+	QueryValueBias bool // qkv's bias is in two parts, q_bias and v_bias; keys have none
+	Apart          bool // three products q_proj, k_proj and v_proj; keys have no bias
+	ByHead         bool // qkv's outputs are head by head, not first all queries, then all keys
 	// Scores [K,Heads,T,T] are added to the scores before the softmax; nil = nothing. Row i of the N
 	// takes number i mod K: one for all, or one for each window of a picture.
 	Scores *graph.Node
+	Rotary Rotary
+	// Cosine compares directions only: scores are cosines times exp(logit_scale [Heads,1,1]), at most
+	// 100.
+	Cosine bool
+	Norm   float64 // eps of a LayerNorm called norm in front of proj; 0 = none
+}
+
+// Rotary is how queries and keys are turned by their place, so that scores depend on distances
+// (RoPE). The zero value turns nothing.
+type Rotary struct {
+	Angles []float64 // [T,D/2]: by how much each pair of numbers of a head is turned, in radians
+	Halves bool      // a pair is the numbers i and i+D/2; otherwise 2i and 2i+1
 }
 
 // Attention is self-attention over tokens x [N,T,C], with the result [N,T,C]. Its tensors are
@@ -59,14 +76,96 @@ func (b *Builder) Attention(x *graph.Node, a Attention) *graph.Node {
 	if c%a.Heads != 0 {
 		panic(fmt.Errorf("backbone: %s: %d channels in %d heads", b.key("qkv"), c, a.Heads))
 	}
+	q, k, v := b.queriesKeysValues(x, a)
+	q, k = a.Rotary.turn(q), a.Rotary.turn(k)
+	if a.Cosine {
+		scale := b.Weight(x, weights.Want{Name: "logit_scale", Shape: []int{a.Heads, 1, 1}}, true)
+		scale = graph.Exp(graph.MinScalar(scale, math.Log(100)))
+		q, k = graph.Mul(unitLength(q), graph.Reshape(scale, 1, a.Heads, 1, 1)), unitLength(k)
+	} else {
+		q = overRoot(q)
+	}
+	y := graph.Reshape(graph.TransposeAllAxes(attend(q, k, v, a.Scores), 0, 2, 1, 3), n, t, c)
+	if a.Norm > 0 {
+		y = b.LayerNorm("norm", y, a.Norm)
+	}
+	return b.Linear("proj", y, c)
+}
+
+// queriesKeysValues are [N,heads,T,D] each.
+func (b *Builder) queriesKeysValues(x *graph.Node, a Attention) (q, k, v *graph.Node) {
+	d := x.Shape().Dimensions
+	n, t, c := d[0], d[1], d[2]
+	if a.Apart {
+		heads := func(y *graph.Node) *graph.Node {
+			return graph.TransposeAllAxes(graph.Reshape(y, n, t, a.Heads, c/a.Heads), 0, 2, 1, 3)
+		}
+		return heads(b.Linear("q_proj", x, c)), heads(b.Matrix("k_proj", x, c)), heads(b.Linear("v_proj", x, c))
+	}
 	y := b.Matrix("qkv", x, 3*c)
-	if !a.NoBias {
+	switch {
+	case a.NoBias:
+	case a.QueryValueBias:
+		none := graph.Zeros(x.Graph(), shapes.Make(x.DType(), c))
+		y = graph.Add(y, alongLast(y, graph.Concatenate([]*graph.Node{b.vector(x, "q_bias", c), none, b.vector(x, "v_bias", c)}, 0)))
+	default:
 		y = graph.Add(y, alongLast(y, b.vector(x, "qkv.bias", 3*c)))
 	}
-	y = graph.TransposeAllAxes(graph.Reshape(y, n, t, 3, a.Heads, c/a.Heads), 2, 0, 3, 1, 4) // [3,N,heads,T,D]
+	if a.ByHead {
+		y = graph.TransposeAllAxes(graph.Reshape(y, n, t, a.Heads, 3, c/a.Heads), 3, 0, 2, 1, 4)
+	} else {
+		y = graph.TransposeAllAxes(graph.Reshape(y, n, t, 3, a.Heads, c/a.Heads), 2, 0, 3, 1, 4)
+	} // [3,N,heads,T,D]
 	part := func(i int) *graph.Node { return graph.Squeeze(graph.Slice(y, graph.AxisRange(i, i+1)), 0) }
-	y = attend(part(0), part(1), part(2), a.Scores)
-	return b.Linear("proj", graph.Reshape(graph.TransposeAllAxes(y, 0, 2, 1, 3), n, t, c), c)
+	return part(0), part(1), part(2)
+}
+
+// turn turns each pair of numbers of x [N,heads,T,D] by its angle.
+func (r Rotary) turn(x *graph.Node) *graph.Node {
+	if r.Angles == nil {
+		return x
+	}
+	d := x.Shape().Dimensions
+	n, heads, t, half := d[0], d[1], d[2], d[3]/2
+	if len(r.Angles) != t*half {
+		panic(fmt.Errorf("backbone: %d angles for %d tokens of %d pairs", len(r.Angles), t, half))
+	}
+	// [N,heads,T,2,D/2] or [N,heads,T,D/2,2]: the axis of a pair, and the other one
+	pair, shape := 4, []int{half, 2}
+	if r.Halves {
+		pair, shape = 3, []int{2, half}
+	}
+	x = graph.Reshape(x, n, heads, t, shape[0], shape[1])
+	shape[pair-3] = 1
+	factor := func(of func(float64) float64) *graph.Node {
+		values := make([]float32, len(r.Angles))
+		for i, angle := range r.Angles {
+			values[i] = float32(of(angle))
+		}
+		m := tensors.FromFlatDataAndDimensions(values, 1, 1, t, shape[0], shape[1])
+		return graph.ConvertDType(graph.Const(x.Graph(), m), x.DType())
+	}
+	member := func(i int) *graph.Node {
+		specs := []graph.SliceAxisSpec{graph.AxisRange(), graph.AxisRange(), graph.AxisRange(), graph.AxisRange(), graph.AxisRange()}
+		specs[pair] = graph.AxisRange(i, i+1)
+		return graph.Slice(x, specs...)
+	}
+	first, second, cos, sin := member(0), member(1), factor(math.Cos), factor(math.Sin)
+	return graph.Reshape(graph.Concatenate([]*graph.Node{
+		graph.Sub(graph.Mul(first, cos), graph.Mul(second, sin)),
+		graph.Add(graph.Mul(second, cos), graph.Mul(first, sin)),
+	}, pair), d...)
+}
+
+// unitLength divides the last axis of x by its length, as PyTorch's normalize.
+func unitLength(x *graph.Node) *graph.Node {
+	squares := graph.ReduceAndKeep(graph.Mul(x, x), graph.ReduceSum, -1)
+	return graph.Div(x, graph.Sqrt(graph.MaxScalar(squares, 1e-24))) // the root of 0 has no gradient
+}
+
+// overRoot divides queries [...,D] by the root of D.
+func overRoot(q *graph.Node) *graph.Node {
+	return graph.MulScalar(q, 1/math.Sqrt(float64(q.Shape().Dim(-1))))
 }
 
 // CrossAttention lets queries x [N,Q,C] attend to tokens [N,T,C], with the result [N,Q,C]. Its tensors
@@ -78,13 +177,13 @@ func (b *Builder) CrossAttention(x, tokens *graph.Node, heads int) *graph.Node {
 	queries := graph.TransposeAllAxes(graph.Reshape(b.Linear("q", x, c), n, q, heads, c/heads), 0, 2, 1, 3)
 	y := graph.TransposeAllAxes(graph.Reshape(b.Linear("kv", tokens, 2*c), n, t, 2, heads, c/heads), 2, 0, 3, 1, 4) // [2,N,heads,T,D]
 	part := func(i int) *graph.Node { return graph.Squeeze(graph.Slice(y, graph.AxisRange(i, i+1)), 0) }
-	y = attend(queries, part(0), part(1), nil)
+	y = attend(overRoot(queries), part(0), part(1), nil)
 	return b.Linear("proj", graph.Reshape(graph.TransposeAllAxes(y, 0, 2, 1, 3), n, q, c), c)
 }
 
-// attend weighs values by the softmax of how well their keys fit the queries; all [N,heads,·,D].
+// attend weighs values by the softmax of how well their keys fit the queries; all [N,heads,·,D]. The
+// queries are scaled already.
 func attend(q, k, v, more *graph.Node) *graph.Node {
-	q = graph.MulScalar(q, 1/math.Sqrt(float64(q.Shape().Dim(-1))))
 	scores := graph.DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1}) // [N,heads,T,T]
 	if more != nil {
 		d, k := scores.Shape().Dimensions, more.Shape().Dim(0)

@@ -27,6 +27,10 @@ var convNeXtRows = []Row{
 	convNeXtRow("convnext_small.fb_in22k_ft_in1k", Row{Params: 50223688, Top1: 84.582, Preset: square(224, 0.875, "imagenet"), Classes: "imagenet1k"}),
 	convNeXtRow("convnext_base.fb_in22k_ft_in1k", Row{Params: 88591464, Top1: 85.814, Preset: square(224, 0.875, "imagenet"), Classes: "imagenet1k"}),
 	convNeXtRow("convnext_base.clip_laion2b_augreg_ft_in12k_in1k", Row{Params: 88591464, Top1: 86.378, Preset: square(256, 1, "clip"), Classes: "imagenet1k"}),
+	// Taught by DINOv3's largest transformer: https://arxiv.org/abs/2508.10104.
+	convNeXtRow("convnext_tiny.dinov3_lvd1689m", Row{Licence: dinov3Licence, Params: 27820128, Preset: square(224, 1, "imagenet")}),
+	convNeXtRow("convnext_small.dinov3_lvd1689m", Row{Licence: dinov3Licence, Params: 49454688, Preset: square(224, 1, "imagenet")}),
+	convNeXtRow("convnext_base.dinov3_lvd1689m", Row{Licence: dinov3Licence, Params: 87566464, Preset: square(224, 1, "imagenet")}),
 	convNeXtRow("convnextv2_atto.fcmae_ft_in1k", Row{Licence: "CC-BY-NC-4.0", NonCommercial: true, Params: 3708400, Top1: 76.644, Preset: square(224, 0.875, "imagenet"), Classes: "imagenet1k"}),
 	convNeXtRow("convnextv2_nano.fcmae_ft_in22k_in1k", Row{Licence: "CC-BY-NC-4.0", NonCommercial: true, Params: 15623800, Top1: 82.038, Preset: square(224, 0.875, "imagenet"), Classes: "imagenet1k"}),
 	convNeXtRow("convnextv2_tiny.fcmae_ft_in22k_in1k", Row{Licence: "CC-BY-NC-4.0", NonCommercial: true, Params: 28635496, Top1: 83.904, Preset: square(224, 0.875, "imagenet"), Classes: "imagenet1k"}),

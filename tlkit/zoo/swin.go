@@ -141,9 +141,15 @@ func (s swin) stage(b *backbone.Builder, x *Node, i int) *Node {
 	return b.Stage(name, x)
 }
 
-// mergePatches puts the four pixels of a square side by side, column by column, and halves their
-// channels.
+// mergePatches halves a map and doubles its channels.
 func mergePatches(b *backbone.Builder, x *Node) *Node {
+	x = sideBySide(x)
+	return b.Matrix("reduction", b.LayerNorm("norm", x, swinEps), x.Shape().Dim(-1)/2)
+}
+
+// sideBySide puts the four pixels of each square of x [N,H,W,C] side by side, column by column,
+// [N,H/2,W/2,4C].
+func sideBySide(x *Node) *Node {
 	d := x.Shape().Dimensions
 	n, h, w, c := d[0], d[1], d[2], d[3]
 	if h%2+w%2 > 0 {
@@ -151,87 +157,135 @@ func mergePatches(b *backbone.Builder, x *Node) *Node {
 		h, w = h+h%2, w+w%2
 	}
 	x = TransposeAllAxes(Reshape(x, n, h/2, 2, w/2, 2, c), 0, 1, 3, 4, 2, 5)
-	x = Reshape(x, n, h/2, w/2, 4*c)
-	return b.Matrix("reduction", b.LayerNorm("norm", x, swinEps), 2*c)
+	return Reshape(x, n, h/2, w/2, 4*c)
 }
 
 func (s swin) block(b *backbone.Builder, x *Node, heads int, shifted bool) *Node {
 	n := s.names()
-	d := x.Shape().Dimensions
-	h, w := d[1], d[2]
-	// A map that windows do not fill gets pixels of value 0 at the bottom and the right.
-	ph, pw := (s.window-h%s.window)%s.window, (s.window-w%s.window)%s.window
-	y := b.LayerNorm("norm1", x, swinEps)
-	if ph+pw > 0 {
-		y = Pad(y, ScalarZero(y.Graph(), y.DType()), compute.PadAxis{}, compute.PadAxis{End: ph}, compute.PadAxis{End: pw}, compute.PadAxis{})
-	}
-	var shift [2]int // along an axis with a single window nothing moves
-	for axis, side := range []int{h + ph, w + pw} {
-		if shifted && side > s.window {
-			shift[axis] = s.window / 2
-		}
-	}
-	y = s.attend(b.In("attn"), y, heads, shift)
-	if ph+pw > 0 {
-		y = Slice(y, AxisRange(), AxisRange(0, h), AxisRange(0, w), AxisRange())
-	}
+	c := x.Shape().Dim(-1)
+	windows := windowsOf(x, s.window, shifted)
+	windows.padFirst = s.torchvision
+	y := windows.each(b.LayerNorm("norm1", x, swinEps), func(y *Node) *Node {
+		b := b.In("attn")
+		return b.Attention(y, backbone.Attention{Heads: heads, Scores: windows.mask(s.distances(b, y, heads))})
+	})
 	x = Add(x, y)
-	y = backbone.GELU(b.Linear(n.fc1, b.LayerNorm("norm2", x, swinEps), 4*d[3]))
-	return Add(x, b.Linear(n.fc2, y, d[3]))
+	y = backbone.GELU(b.Linear(n.fc1, b.LayerNorm("norm2", x, swinEps), 4*c))
+	return Add(x, b.Linear(n.fc2, y, c))
 }
 
-// attend is attention inside of each window of y [N,H,W,C].
-func (s swin) attend(b *backbone.Builder, y *Node, heads int, shift [2]int) *Node {
-	d := y.Shape().Dimensions
-	n, h, w, c := d[0], d[1], d[2], d[3]
-	rows, columns, side := h/s.window, w/s.window, s.window
-	y = roll(roll(y, 1, shift[0]), 2, shift[1])
-	y = TransposeAllAxes(Reshape(y, n, rows, side, columns, side, c), 0, 1, 3, 2, 4, 5)
-	y = Reshape(y, n*rows*columns, side*side, c)
-	y = b.Attention(y, backbone.Attention{Heads: heads, Scores: s.scores(b, y, [2]int{rows, columns}, heads, shift)})
-	y = TransposeAllAxes(Reshape(y, n, rows, columns, side, side, c), 0, 1, 3, 2, 4, 5)
-	y = Reshape(y, n, h, w, c)
-	return roll(roll(y, 1, -shift[0]), 2, -shift[1])
-}
-
-// scores are what is added to the scores of attention: a learnt number for each relative position, and
-// for windows that moved, nearly minus infinity between pixels that are not neighbours.
-func (s swin) scores(b *backbone.Builder, y *Node, windows [2]int, heads int, shift [2]int) *Node {
-	t, span := s.window*s.window, 2*s.window-1
+// distances are a learnt number for each relative position of two pixels of a window, [1,heads,T,T].
+func (s swin) distances(b *backbone.Builder, y *Node, heads int) *Node {
+	span := 2*s.window - 1
 	table := b.Weight(y, weights.Want{Name: "relative_position_bias_table", Shape: []int{span * span, heads}}, true)
-	index := make([][]int32, t*t)
+	return byDistance(table, s.window)
+}
+
+// byDistance picks for each two pixels p and q of a window the row of table [(2 side-1)^2,heads] that
+// belongs to where p lies relative to q, [1,heads,T,T].
+func byDistance(table *Node, side int) *Node {
+	t, span, heads := side*side, 2*side-1, table.Shape().Dim(1)
+	index := make([]int32, t*t)
 	for p := range t {
 		for q := range t {
-			dy, dx := p/s.window-q/s.window, p%s.window-q%s.window
-			index[p*t+q] = []int32{int32((dy+s.window-1)*span + dx + s.window - 1)}
+			dy, dx := p/side-q/side, p%side-q%side
+			index[p*t+q] = int32((dy+side-1)*span + dx + side - 1)
 		}
 	}
-	bias := Gather(table, Const(y.Graph(), tensors.FromValue(index))) // [T*T,heads]
-	bias = Reshape(TransposeAllAxes(Reshape(bias, t, t, heads), 2, 0, 1), 1, heads, t, t)
-	if shift == [2]int{} {
-		return bias
-	}
-	mask := tensors.FromFlatDataAndDimensions(s.mask(windows[0], windows[1], shift), windows[0]*windows[1], 1, t, t)
-	return Add(bias, ConvertDType(Const(y.Graph(), mask), y.DType())) // [windows,heads,T,T]
+	rows := Gather(table, Const(table.Graph(), tensors.FromFlatDataAndDimensions(index, t*t, 1))) // [T*T,heads]
+	return Reshape(TransposeAllAxes(Reshape(rows, t, t, heads), 2, 0, 1), 1, heads, t, t)
 }
 
-// mask is -100 between pixels of a window that come from different ends of the map, [rows*columns,T,T].
-func (s swin) mask(rows, columns int, shift [2]int) []float32 {
+// windows cuts a map into squares, each of which is treated for itself.
+type windows struct {
+	side          int
+	height, width int    // of the map
+	pad           [2]int // a map that windows do not fill gets pixels of value 0 at the bottom and the right
+	shift         [2]int // by how much the windows move; along an axis with a single one, nothing does
+	padFirst      bool   // pixels are added before the windows move, as in torchvision; timm moves them first
+}
+
+// windowsOf are those of the map x [N,H,W,C]. Those that are shifted move by half their side.
+func windowsOf(x *Node, side int, shifted bool) windows {
+	w := windows{side: side, height: x.Shape().Dim(1), width: x.Shape().Dim(2)}
+	for axis, size := range []int{w.height, w.width} {
+		w.pad[axis] = (side - size%side) % side
+		if shifted && size > side {
+			w.shift[axis] = side / 2
+		}
+	}
+	return w
+}
+
+// grid is the number of windows below and beside each other.
+func (w windows) grid() (rows, columns int) {
+	return (w.height + w.pad[0]) / w.side, (w.width + w.pad[1]) / w.side
+}
+
+// each runs f on the windows of y [N,H,W,C], which are [N*windows,side*side,C], and puts them back.
+func (w windows) each(y *Node, f func(*Node) *Node) *Node {
+	d := y.Shape().Dimensions
+	n, c, side := d[0], d[3], w.side
+	rows, columns := w.grid()
+	move := func(y *Node, sign int) *Node { return roll(roll(y, 1, sign*w.shift[0]), 2, sign*w.shift[1]) }
+	if w.padFirst {
+		y = move(w.padded(y), 1)
+	} else {
+		y = w.padded(move(y, 1))
+	}
+	y = TransposeAllAxes(Reshape(y, n, rows, side, columns, side, c), 0, 1, 3, 2, 4, 5)
+	y = f(Reshape(y, n*rows*columns, side*side, c))
+	y = TransposeAllAxes(Reshape(y, n, rows, columns, side, side, c), 0, 1, 3, 2, 4, 5)
+	y = Reshape(y, n, rows*side, columns*side, c)
+	if w.padFirst {
+		return w.cropped(move(y, -1))
+	}
+	return move(w.cropped(y), -1)
+}
+
+func (w windows) padded(y *Node) *Node {
+	if w.pad == [2]int{} {
+		return y
+	}
+	return Pad(y, ScalarZero(y.Graph(), y.DType()), compute.PadAxis{}, compute.PadAxis{End: w.pad[0]}, compute.PadAxis{End: w.pad[1]}, compute.PadAxis{})
+}
+
+func (w windows) cropped(y *Node) *Node {
+	if w.pad == [2]int{} {
+		return y
+	}
+	return Slice(y, AxisRange(), AxisRange(0, w.height), AxisRange(0, w.width), AxisRange())
+}
+
+// mask makes scores [1,heads,T,T] nearly minus infinity between pixels of a window that moved there from
+// different ends of the map, [windows,heads,T,T].
+func (w windows) mask(scores *Node) *Node {
+	if w.shift == [2]int{} {
+		return scores
+	}
+	rows, columns := w.grid()
+	t := w.side * w.side
+	mask := tensors.FromFlatDataAndDimensions(w.apart(rows, columns), rows*columns, 1, t, t)
+	return Add(scores, ConvertDType(Const(scores.Graph(), mask), scores.DType()))
+}
+
+// apart is -100 between pixels of a window that come from different ends of the map, [rows*columns,T,T].
+func (w windows) apart(rows, columns int) []float32 {
 	region := func(at, size, shift int) int {
 		switch {
-		case shift == 0 || at < size-s.window:
+		case shift == 0 || at < size-w.side:
 			return 0
 		case at < size-shift:
 			return 1
 		}
 		return 2
 	}
-	t := s.window * s.window
+	t := w.side * w.side
 	out := make([]float32, rows*columns*t*t)
 	for i := range rows {
 		for j := range columns {
 			place := func(p int) int {
-				return 3*region(i*s.window+p/s.window, rows*s.window, shift[0]) + region(j*s.window+p%s.window, columns*s.window, shift[1])
+				return 3*region(i*w.side+p/w.side, rows*w.side, w.shift[0]) + region(j*w.side+p%w.side, columns*w.side, w.shift[1])
 			}
 			window := out[(i*columns+j)*t*t:]
 			for p := range t {

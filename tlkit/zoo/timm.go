@@ -27,3 +27,9 @@ func timmPreset(size int, crop float64, filter transforms.Interpolation, stats s
 	p := transforms.Preset{Size: size, Resize: int(math.Floor(float64(size) / crop)), Geometry: transforms.GeometryShort, Interpolation: filter}
 	return p.WithStatistics(statistics(stats))
 }
+
+// squash is timm's evaluation of networks that see the whole picture: both sides to size.
+func squash(size int, filter transforms.Interpolation, stats string) transforms.Preset {
+	p := transforms.Preset{Size: size, Geometry: transforms.GeometrySquash, Interpolation: filter}
+	return p.WithStatistics(statistics(stats))
+}

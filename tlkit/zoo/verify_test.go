@@ -41,7 +41,7 @@ func TestFormulaGoldens(t *testing.T) {
 				t.Fatal(ok, err)
 			}
 			backend := pureGo(t)
-			if r.Family == "VGG" || r.Family == "Swin" || r.Name == "xception" { // 5 GFLOP: 7 seconds of pure Go
+			if r.Family == "VGG" || r.Family == "Swin" || r.Family == "Swin V2" || r.Family == "TinyViT" || r.Family == "BEiT" || r.Name == "xception" { // 5 GFLOP: 7 seconds of pure Go
 				if e, err := engine.Open(context.Background(), engine.Options{}); err == nil {
 					t.Cleanup(func() { e.Close() })
 					backend = e.Backend

@@ -241,8 +241,8 @@ func (v visionTransformer) prefix() int {
 	return v.registers
 }
 
-// tokens puts class token and registers in front of the patches [N,h*w,C], and adds positions.
-func (v visionTransformer) tokens(b *backbone.Builder, patches *Node, h, w int) *Node {
+// prefixTokens are class token and registers for each of the patches [N,h*w,C].
+func (v visionTransformer) prefixTokens(b *backbone.Builder, patches *Node) []*Node {
 	n := patches.Shape().Dim(0)
 	var prefix []*Node
 	front := func(name string, count int) {
@@ -254,6 +254,12 @@ func (v visionTransformer) tokens(b *backbone.Builder, patches *Node, h, w int) 
 	if v.registers > 0 {
 		front("reg_token", v.registers)
 	}
+	return prefix
+}
+
+// tokens puts class token and registers in front of the patches [N,h*w,C], and adds positions.
+func (v visionTransformer) tokens(b *backbone.Builder, patches *Node, h, w int) *Node {
+	prefix := v.prefixTokens(b, patches)
 	before := v.prefix()
 	if v.patchesOnly {
 		before = 0

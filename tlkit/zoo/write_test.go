@@ -48,7 +48,7 @@ func golds() (rows []Row) {
 // everyDay reports whether the architecture of a row is tested in each run. Of the families with many
 // large members some stand for all; TLKIT_GOLDENS=all tests every one, as tlkit verify does.
 func everyDay(r Row) bool {
-	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "ConvNeXt", "ConvNeXt V2", "Swin", "EfficientNet", "EfficientNetV2", "MobileNetV3"}
+	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "BEiT", "EVA-02", "DINOv3", "LingBot-Vision", "ConvNeXt", "ConvNeXt V2", "Swin", "Swin V2", "TinyViT", "EfficientNet", "EfficientNetV2", "MobileNetV3"}
 	return os.Getenv("TLKIT_GOLDENS") == "all" || !slices.Contains(many, r.Family) || slices.Contains(members, r.golden)
 }
 
@@ -112,9 +112,10 @@ func TestONNX(t *testing.T) {
 var members = []string{
 	"mobilenetv2", "mobilenetv2.tv_in1k", "mobilenetv2_035.keras", "mobilenetv2_035.trunk", "efficientnet_lite0", "resnet18", "resnet50",
 	"resnet50.keras", "resnet20_cifar10", "vgg16", "vgg16.keras", "vgg16.notop", "xception", "mini_xception",
-	"convnext_atto", "convnext_tiny.torchvision", "convnextv2_atto", "swin_tiny_patch4_window7_224", "swin_t",
+	"convnext_atto", "convnext_tiny.torchvision", "convnextv2_atto", "swin_tiny_patch4_window7_224", "swin_t", "swinv2_base_window12to16_192to256", "tiny_vit_5m_224",
 	"vit_tiny_patch16_224", "vit_little_patch16_reg1_gap_256", "vit_small_patch14_reg4_dinov2", "deit3_small_patch16_224",
 	"vit_base_patch32_clip_quickgelu_224", "vit_base_patch32_siglip_256",
+	"beitv2_base_patch16_224", "eva02_tiny_patch14_336", "eva02_base_patch16_clip_224", "vit_small_plus_patch16_dinov3",
 	"mobilenetv3_small_100", "mobilenet_v3_small.torchvision", "efficientnet_b0.torchvision", "tf_efficientnet_b0", "tf_efficientnetv2_b0",
 }
 
@@ -162,7 +163,7 @@ func (w written) form(t *testing.T) {
 // normedForm checks the file of a network with layer norms: each is one operation, and so is each
 // softmax. Engines join products with the biases behind them themselves.
 func (w written) normedForm(t *testing.T) {
-	allowed := strings.Fields("Shape LayerNormalization BatchNormalization Softmax Erf Sigmoid Tanh MatMul Mul Div Sqrt ReduceSum ReduceMean Sub Unsqueeze Squeeze Expand Transpose Conv Add GlobalAveragePool Flatten Gemm Concat Slice Pad Reshape")
+	allowed := strings.Fields("Shape LayerNormalization BatchNormalization Softmax Clip Erf Sigmoid Tanh MatMul Mul Div Sqrt ReduceSum ReduceMean Sub Unsqueeze Squeeze Expand Transpose Conv Add GlobalAveragePool Flatten Gemm Concat Slice Pad Reshape")
 	ops := opsOf(w.model)
 	for op, n := range ops {
 		if !slices.Contains(allowed, op) {
@@ -173,7 +174,7 @@ func (w written) normedForm(t *testing.T) {
 	for _, weight := range w.net.declared.Weights {
 		name, isGain := strings.CutSuffix(weight.Name, ".weight")
 		switch {
-		case isGain && len(weight.Shape) == 1 && !strings.HasSuffix(name, "grn"):
+		case isGain && len(weight.Shape) == 1 && !strings.HasSuffix(name, "grn") && !strings.HasSuffix(name, ".bn"):
 			norms++
 		case strings.HasSuffix(name, "attn.proj") && isGain, strings.HasSuffix(name, "attn_pool.proj") && isGain:
 			attentions++
@@ -186,7 +187,7 @@ func (w written) normedForm(t *testing.T) {
 
 // fastEngine is XLA where it is installed: large networks take seconds in pure Go.
 func fastEngine(t *testing.T, row Row) compute.Backend {
-	if row.Family == "VGG" || row.Family == "Xception" || row.Family == "Swin" || strings.HasPrefix(row.golden, "resnet50") {
+	if row.Family == "VGG" || row.Family == "Xception" || row.Family == "Swin" || row.Family == "Swin V2" || row.Family == "BEiT" || strings.HasPrefix(row.golden, "resnet50") {
 		if e, err := engine.Open(context.Background(), engine.Options{}); err == nil {
 			t.Cleanup(func() { e.Close() })
 			return e.Backend

@@ -216,6 +216,16 @@ def vit_stages(model):
     return stages
 
 
+def eva_stages(model):
+    stages = [("patch_embed", model.pos_drop)] + [("blocks.%d" % i, b) for i, b in enumerate(model.blocks)]
+    return stages + [(n, getattr(model, n)) for n in ("norm", "fc_norm") if not isinstance(getattr(model, n), nn.Identity)]
+
+
+def tinyvit_stages(model):
+    stages = [("patch_embed", model.patch_embed)] + [("stages.%d" % i, s) for i, s in enumerate(model.stages)]
+    return stages + [("head.norm", model.head.norm)]
+
+
 def convnext_stages(model):
     stages = [("stem", model.stem)] + [("stages.%d" % i, s) for i, s in enumerate(model.stages)]
     return stages + [("head.norm", model.head.norm)]
@@ -294,6 +304,24 @@ for name, depth, classes in (
         gain=0.5, size=70 if "patch14" in name else 96, by="timm", names=list, stages=vit_stages,
         classifier="head" if classes else None)
 
+# Those of EVA's kind. BEiT's learnt distances belong to one size.
+for name, depth in (
+        ("beit_base_patch16_224", 2), ("beitv2_base_patch16_224", 2), ("beitv2_large_patch16_224", 2)):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name, depth=depth: timm_model(name, depth=depth), gain=0.5, size=224, by="timm", names=list,
+        stages=eva_stages, classifier="head")
+for name, depth, classes in (
+        ("eva02_tiny_patch14_336", 12, 1000), ("eva02_small_patch14_336", 12, 1000), ("eva02_base_patch14_448", 2, 1000),
+        ("eva02_large_patch14_448", 2, 1000), ("eva02_base_patch16_clip_224", 2, 0), ("eva02_large_patch14_clip_224", 2, 0),
+        ("vit_small_patch16_dinov3", 12, 0), ("vit_small_plus_patch16_dinov3", 12, 0), ("vit_base_patch16_dinov3", 2, 0),
+        ("vit_large_patch16_dinov3", 2, 0), ("vit_small_patch16_lingbot", 12, 0), ("vit_base_patch16_lingbot", 2, 0),
+        ("vit_large_patch16_lingbot", 2, 0)):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name, depth=depth, classes=classes: timm_model(
+            name, depth=depth, num_classes=classes, dynamic_img_size=True, **({} if classes else {"global_pool": "token"})),
+        gain=0.5, size=70 if "patch14" in name else 96, by="timm", names=list, stages=eva_stages,
+        classifier="head" if classes else None)
+
 for name, classes in (
         ("convnext_atto", 1000), ("convnext_femto", 1000), ("convnext_pico", 1000), ("convnext_nano", 1000),
         ("convnext_tiny", 1000), ("convnext_small", 1000), ("convnext_base", 1000),
@@ -311,12 +339,28 @@ for name, depths in (
         ("swin_tiny_patch4_window7_224", (2, 2, 6, 2)), ("swin_small_patch4_window7_224", (2, 2, 6, 2)),
         ("swin_base_patch4_window7_224", (2, 2, 2, 2)), ("swin_large_patch4_window7_224", (2, 2, 2, 2))):
     ARCHITECTURES[name] = dict(
-        model=lambda name=name, depths=depths: timm_model(name, depths=depths), gain=0.5, size=224, by="timm", names=list,
-        stages=swin_stages, classifier="head.fc", channels_last=True)
+        # one is larger than its file's pictures: windows do not fill its maps
+        model=lambda name=name, depths=depths: timm_model(name, depths=depths, img_size=256 if "tiny" in name else 224),
+        gain=0.5, size=256 if "tiny" in name else 224, by="timm", names=list, stages=swin_stages, classifier="head.fc",
+        channels_last=True)
+for name, depths, size in (
+        ("swinv2_tiny_window8_256", (2, 2, 6, 2), 256), ("swinv2_tiny_window16_256", (2, 2, 6, 2), 128),
+        ("swinv2_small_window8_256", (2, 2, 6, 2), 128), ("swinv2_small_window16_256", (2, 2, 6, 2), 128),
+        ("swinv2_base_window8_256", (2, 2, 2, 2), 128), ("swinv2_base_window12to16_192to256", (2, 2, 2, 2), 160),
+        ("swinv2_base_window12to24_192to384", (2, 2, 2, 2), 160), ("swinv2_large_window12to16_192to256", (2, 2, 2, 2), 128)):
+    # Smaller pictures than those of the files: windows become as small as the map, or it is filled up to them.
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name, depths=depths, size=size: timm_model(name, depths=depths, img_size=size), gain=0.5, size=size,
+        by="timm", names=list, stages=swin_stages, classifier="head.fc", channels_last=True)
 for name in "swin_t", "swin_s":
     ARCHITECTURES[name] = dict(
-        model=lambda name=name: torchvision_model(name), gain=0.5, size=224, by="torchvision", names=list,
-        stages=tv_swin_stages, classifier="head", channels_last=True)
+        model=lambda name=name: torchvision_model(name), gain=0.5, size=256 if name == "swin_s" else 224, by="torchvision",
+        names=list, stages=tv_swin_stages, classifier="head", channels_last=True)
+for name, size in (("tiny_vit_5m_224", 96), ("tiny_vit_11m_224", 224), ("tiny_vit_21m_224", 96), ("tiny_vit_21m_384", 96),
+                   ("tiny_vit_21m_512", 96)):
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name: timm_model(name, num_classes=1000), gain=1.0, size=size, by="timm", names=list, stages=tinyvit_stages,
+        classifier="head.fc")
 
 # Squeeze and excitation multiplies, so a gain that is right for one depth is too large for another.
 MBCONV_GAINS = {"mobilenetv3_small_100": 1.05, "tf_mobilenetv3_small_100": 1.05, "mobilenet_v3_small": 1.0,
@@ -374,7 +418,7 @@ def relaid(name, t):
     a = t.detach().numpy()
     if a.ndim == 4:
         a = a.transpose(2, 3, 1, 0)
-    elif a.ndim == 2 and not name.endswith("table"):
+    elif a.ndim == 2 and not name.endswith(("table", "attention_biases")):
         a = a.T
     return np.ascontiguousarray(a, dtype="<f4").tobytes()
 
