@@ -279,7 +279,7 @@ func (h *HF) askOnce(ctx context.Context, c hub, o Options, w *web) (hubFile, er
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return hubFile{}, advice.New(fmt.Errorf("the hub answered %s: the repository is private, gated or misspelt", resp.Status), "set HF_TOKEN to a token that may read it")
+		return hubFile{}, advice.New(fmt.Errorf("the hub answered %s: the repository is private, gated or misspelt", resp.Status), "accept its terms at %s, then set HF_TOKEN to a token that may read it", c.endpoint+"/"+h.Repo)
 	default:
 		return hubFile{}, answered(resp)
 	}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -25,6 +26,7 @@ type fakeHub struct {
 	weights  []byte
 	config   []byte
 	private  string // the token it wants; "" = none
+	refusal  int    // status where the token is missing or wrong; 0 = 401
 	requests atomic.Int32
 	storage  http.HandlerFunc // nil = be good
 
@@ -60,7 +62,7 @@ func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.private != "" && r.Header.Get("Authorization") != "Bearer "+h.private {
-		w.WriteHeader(http.StatusUnauthorized)
+		w.WriteHeader(cmp.Or(h.refusal, http.StatusUnauthorized))
 		return
 	}
 	var rev, file string
@@ -233,8 +235,12 @@ func TestHubToken(t *testing.T) {
 			h.private = token
 			home, o := h.start(t)
 			_, err := tiny().Get(t.Context(), o)
-			if err == nil || !strings.Contains(err.Error(), "HF_TOKEN") {
-				t.Errorf("without a token: err = %v, want one that says what to set", err)
+			if err == nil || !strings.Contains(err.Error(), "HF_TOKEN") || !strings.Contains(err.Error(), os.Getenv("HF_ENDPOINT")+"/owner/tiny,") {
+				t.Errorf("without a token: err = %v, want one that says where to ask and what to set", err)
+			}
+			h.refusal = http.StatusForbidden // what a gate answers to a token whose owner did not accept
+			if _, err := tiny().Get(t.Context(), o); err == nil || !strings.Contains(err.Error(), "403") || !strings.Contains(err.Error(), os.Getenv("HF_ENDPOINT")+"/owner/tiny,") {
+				t.Errorf("behind a gate: err = %v", err)
 			}
 			set(t, home)
 			p, err := tiny().Get(t.Context(), o)
