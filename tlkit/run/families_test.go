@@ -45,6 +45,14 @@ var members = []struct{ model, weights string }{
 	{"vgg16.hed_bsds500", ""},
 	{"mini_xception", ""},
 	{"xception", made},
+	{"vit_tiny_patch16_224.augreg_in21k_ft_in1k", made},
+	{"swin_tiny_patch4_window7_224.ms_in1k", made},
+	{"swinv2_tiny_window8_256.ms_in1k", made},
+	{"tiny_vit_5m_224.in1k", made},
+	{"beitv2_base_patch16_224.in1k_ft_in1k", made},
+	{"eva02_tiny_patch14_336.mim_in22k_ft_in1k", made},
+	{"vit_small_patch16_dinov3.lvd1689m", made},
+	{"convnext_atto.d2_in1k", made},
 	{"resnet50_thin", ""},
 	{"my.onnx", ""}, // an own file that reads bytes: the export of a head on mobilenetv2
 }
