@@ -56,6 +56,8 @@ type Learner struct {
 	Statistics string
 	// Preset is a network to take resize, crop and statistics from.
 	Preset string
+	// Size is the side of the pictures in pixels, for networks that take several sizes; 0 = the preset's.
+	Size int
 
 	// Head is "" for the default of the task, such as logistic regression, or "sgd" for the head of
 	// PyTorch's tutorial.
@@ -122,7 +124,7 @@ func (l Learner) specIn(ctx context.Context, p run.Place) (run.Spec, run.Place, 
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, Folds: l.Folds, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, Folds: l.Folds, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}

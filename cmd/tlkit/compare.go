@@ -89,6 +89,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 	f.StringVar(&s.Split, "split", "", "split to report on: valid or test (default: valid, else test)")
 	f.IntVar(&s.Folds, "folds", 0, "instead of a split: every picture, predicted by a head that did not see it, over K folds")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits and folds")
+	sizeFlag(cmd, &s.Size)
 	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
 	limitFlags(cmd, &place)
 	return cmd

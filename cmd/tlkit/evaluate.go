@@ -34,8 +34,8 @@ on all pictures. --zero-shot maps its labels to yours.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if isHead(args[0]) {
-				if s.Statistics != "" || s.Preset != "" || zeroShot != "" {
-					return fmt.Errorf("evaluate: a head file has its own preset and labels: --statistics, --preset and --zero-shot are for models")
+				if s.Statistics != "" || s.Preset != "" || s.Size != 0 || zeroShot != "" {
+					return fmt.Errorf("evaluate: a head file has its own preset and labels: --statistics, --preset, --size and --zero-shot are for models")
 				}
 				if cmd.Flags().Changed("seed") {
 					return fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")

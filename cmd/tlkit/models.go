@@ -22,6 +22,8 @@ type modelRow struct {
 	Tag     string   `json:"tag"`
 	Family  string   `json:"family"`
 	Size    int      `json:"size"`
+	// TestSize is where the publisher tests it, with larger pictures than in training: --size.
+	TestSize int `json:"test_size,omitempty"`
 	// Parameters are those of the whole checkpoint, without the statistics of batch norms.
 	Parameters int     `json:"parameters"`
 	Features   int     `json:"features"`
@@ -97,7 +99,7 @@ have every word in their name, family, tag, licence, classifier or source.`,
 func describe(r zoo.Row) modelRow {
 	_, cached := r.Here()
 	return modelRow{
-		Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, Parameters: r.Params,
+		Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, TestSize: r.TestSize, Parameters: r.Params,
 		Features: r.Features, Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial,
 		Origin: r.Origin, Bytes: r.Bytes(), Cached: cached, Verified: r.Verified(), Preset: r.Preset, Sources: r.Sources(),
 	}
@@ -109,14 +111,17 @@ func (c *command) listModels(rows []modelRow) {
 	for _, m := range rows {
 		wide = max(wide, len(m.Name)+2)
 	}
-	c.say("%-*s %4s %7s %8s %6s  %-11s %-12s %s", wide, "model", "size", "params", "features", "top-1", "classifier", "licence", "weights")
+	c.say("%-*s %4s %4s %7s %8s %6s  %-11s %-14s %s", wide, "model", "size", "test", "params", "features", "top-1", "classifier", "licence", "weights")
 	family := ""
 	for _, m := range rows {
 		if m.Family != family {
 			family = m.Family
 			c.say("%s", family)
 		}
-		top1, where, classes := "-", "here", cmp.Or(m.Classes, "-")
+		test, top1, where, classes := "-", "-", "here", cmp.Or(m.Classes, "-")
+		if m.TestSize > 0 {
+			test = fmt.Sprint(m.TestSize)
+		}
 		if m.Top1 > 0 {
 			top1 = fmt.Sprintf("%.1f", m.Top1)
 		}
@@ -126,6 +131,6 @@ func (c *command) listModels(rows []modelRow) {
 				where = host(m.Sources[0])
 			}
 		}
-		c.say("  %-*s %4d %6.1fM %8d %6s  %-11s %-12s %s", wide-2, m.Name, m.Size, float64(m.Parameters)/1e6, m.Features, top1, classes, m.Licence, where)
+		c.say("  %-*s %4d %4s %6.1fM %8d %6s  %-11s %-14s %s", wide-2, m.Name, m.Size, test, float64(m.Parameters)/1e6, m.Features, top1, classes, m.Licence, where)
 	}
 }

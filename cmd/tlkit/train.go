@@ -42,7 +42,13 @@ func networkFlags(cmd *cobra.Command, s *run.Spec) {
 	f.StringVar(&s.Entry, "entry", "", "where in the weights file the weights are, as in state_dict_ema (default: found, averaged before others)")
 	f.StringVar(&s.Statistics, "statistics", "", "range, mean, std and channel order of another preset: imagenet, half, lite, caffe, unit, raw, cifar10, clip, or a model's name")
 	f.StringVar(&s.Preset, "preset", "", "the whole preset of another model")
+	sizeFlag(cmd, &s.Size)
 	formFlag(cmd, &s.Form)
+}
+
+// sizeFlag chooses the size of the pictures.
+func sizeFlag(cmd *cobra.Command, size *int) {
+	cmd.Flags().IntVar(size, "size", 0, "side of the pictures in pixels, for networks that take several sizes (default: the preset's)")
 }
 
 // modelFlag chooses the network.

@@ -30,6 +30,7 @@ func Repeat(s run.Spec) []string {
 	text("entry", s.Entry)
 	text("statistics", s.Statistics)
 	text("preset", s.Preset)
+	number("size", float64(s.Size))
 	text("column", s.Columns)
 	yes("label-folders", s.LabelFolders)
 	number("min-per-label", float64(s.MinPerLabel))

@@ -56,6 +56,7 @@ type Spec struct {
 	// is not. It gets what was compared so far.
 	Later func(done *Comparison) time.Time
 
+	Size         int  // side of the pictures in pixels, for all networks; 0 = each network's own
 	LabelFolders bool // as in run.Spec
 	MinPerLabel  int  // as in run.Spec
 }
@@ -135,6 +136,11 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
+	if s.Size != 0 {
+		for i := range rows {
+			rows[i].Preset = rows[i].Preset.At(s.Size)
+		}
+	}
 	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 	if err != nil {
 		return nil, err
@@ -145,6 +151,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	p.Say(bench.Engine.String())
 	c := &Comparison{Data: bench.Data.Name, Split: bench.Split, Engine: bench.Engine.Name}
 	f := newForecast(rows, bench.Pictures, place.Folder)
+	f.resized = s.Size != 0
 	f.hurry(s.Until)
 	if s.Later != nil {
 		f.later = sync.OnceValue(func() time.Time {
@@ -187,7 +194,7 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 	for i, row := range rows {
 		began := time.Now()
 		bench.Decoded.Begin(row.Preset)
-		in := probing{bench: bench, place: place}
+		in := probing{bench: bench, place: place, resized: f.resized}
 		if why := f.tooLong(ctx, i, in); why != "" {
 			c.Skipped = append(c.Skipped, Skipped{row.Name, why, f.expected(i)})
 			f.skipped(i)
@@ -297,15 +304,23 @@ type probing struct {
 	bench *run.Bench
 	place run.Place
 	brief bool // time for no longer than necessary
+	// The rows' presets are not their own: pictures have another size.
+	resized bool
 }
 
 // probe probes one backbone. truth has the labels or values of the pictures it was scored on.
-func (in probing) probe(ctx context.Context, model string, p run.Progress) (_ *Ranked, truth head.Samples, err error) {
+func (in probing) probe(ctx context.Context, row zoo.Row, p run.Progress) (_ *Ranked, truth head.Samples, err error) {
 	b := in.bench
 	p.State("loading weights", 0, 0)
 	options := in.place.Zoo(p)
 	options.Answer = answerWithin
-	net, err := zoo.Load(ctx, model, options)
+	if in.resized {
+		if err := row.Fits(row.Preset.Size); err != nil {
+			return nil, truth, err
+		}
+		options.Preset = &row.Preset
+	}
+	net, err := zoo.Load(ctx, row.Name, options)
 	if err != nil {
 		return nil, truth, err
 	}

@@ -18,6 +18,7 @@ import (
 // timed a network, its own rate counts.
 type forecast struct {
 	rows     []zoo.Row
+	resized  bool // with pictures of another size than the presets say
 	pictures int
 	cost     []float64 // by row, seconds once they are known, else in units of guess
 	timed    []bool    // by row: cost is in seconds

@@ -98,11 +98,11 @@ func roughly(d time.Duration) string {
 // probe probes a row. With a limit, it gives up when that is over, except for the first row.
 func (f *forecast) probe(ctx context.Context, i int, p run.Progress, in probing) (*Ranked, head.Samples, error) {
 	if f.until.IsZero() {
-		return in.probe(ctx, f.rows[i].Name, p)
+		return in.probe(ctx, f.rows[i], p)
 	}
 	in.brief = true
 	if i == 0 {
-		return in.probe(ctx, f.rows[i].Name, p)
+		return in.probe(ctx, f.rows[i], p)
 	}
 	ctx, stop := context.WithDeadline(ctx, f.until)
 	defer stop()
@@ -113,7 +113,7 @@ func (f *forecast) probe(ctx context.Context, i int, p run.Progress, in probing)
 	}
 	done, heard := make(chan outcome, 1), quiet.New(p)
 	go func() {
-		r, truth, err := in.probe(ctx, f.rows[i].Name, heard)
+		r, truth, err := in.probe(ctx, f.rows[i], heard)
 		done <- outcome{r, truth, err}
 	}()
 	var o outcome

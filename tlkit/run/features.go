@@ -17,7 +17,7 @@ import (
 
 // Features returns the features of pictures, given by their paths, by the frozen network of the
 // spec: the rows that [Train] learns from, cached as they are there. Items and Bad of the matrix
-// are indices into pictures. Of the spec, Model, Weights, Entry, Statistics, Preset and Form count.
+// are indices into pictures. Of the spec, Model, Weights, Entry, Statistics, Preset, Size and Form count.
 // p may be nil.
 //
 // A picture that cannot be read gets no row, whatever their number; Bad says why.

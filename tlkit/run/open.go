@@ -55,8 +55,8 @@ func (place Place) zoo(s Spec, preset *transforms.Preset, p Progress) zoo.Option
 	return o
 }
 
-// Pixels returns the preset for the spec's network: its own, with Preset and Statistics of the spec
-// applied. It is an error if a name is unknown.
+// Pixels returns the preset for the spec's network: its own, with Preset, Statistics and Size of
+// the spec applied. It is an error if a name is unknown, or the network does not take the size.
 func (s Spec) Pixels() (transforms.Preset, error) {
 	p, err := s.preset()
 	if p != nil || err != nil {
@@ -66,10 +66,10 @@ func (s Spec) Pixels() (transforms.Preset, error) {
 	return row.Preset, err
 }
 
-// preset returns the row's preset with --preset and --statistics applied; nil stands for the row's
-// own.
+// preset returns the row's preset with --preset, --statistics and --size applied; nil stands for the
+// row's own.
 func (s Spec) preset() (*transforms.Preset, error) {
-	if s.Preset == "" && s.Statistics == "" {
+	if s.Preset == "" && s.Statistics == "" && s.Size == 0 {
 		return nil, nil
 	}
 	row, err := zoo.Find(s.Model)
@@ -95,6 +95,13 @@ func (s Spec) preset() (*transforms.Preset, error) {
 		}
 		preset = preset.WithStatistics(q)
 		preset.Name += " with statistics " + s.Statistics
+	}
+	if s.Size != 0 {
+		if err := row.Fits(s.Size); err != nil {
+			return nil, err
+		}
+		preset = preset.At(s.Size)
+		preset.Name += fmt.Sprintf(" at %d pixels", s.Size)
 	}
 	return &preset, nil
 }

@@ -211,6 +211,8 @@ func TestBadSpecsAreRefusedBeforeAnyWork(t *testing.T) {
 		"name with slash":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Name: "../x"}, word: "name"},
 		"one fold":         {spec: Spec{Data: folder, Model: "mobilenetv2", Folds: 1}, word: "folds"},
 		"statistics":       {spec: Spec{Data: folder, Model: "mobilenetv2", Statistics: "imagnet"}, word: "imagenet"},
+		"size":             {spec: Spec{Data: folder, Model: "vit_small_patch14_dinov2.lvd142m", Size: 256}, word: "--size 252 or 266"},
+		"negative size":    {spec: Spec{Data: folder, Model: "mobilenetv2", Size: -1}, word: "size -1"},
 		"split":            {spec: Spec{Data: folder, Model: "mobilenetv2", Split: "test"}, word: "test"},
 		"out is a folder":  {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: folder}, word: "is a folder"},
 		"out is a picture": {spec: Spec{Data: folder, Model: "mobilenetv2"}, place: Place{Out: filepath.Join(folder, "discs", "00.png")}, word: "not a head file"},

@@ -36,6 +36,7 @@ type Spec struct {
 	// Take range, mean, std and channel order from these statistics or this row.
 	Statistics string    `json:"statistics,omitempty"`
 	Preset     string    `json:"preset,omitempty"` // take the whole preset from this row
+	Size       int       `json:"size,omitempty"`   // side of the pictures in pixels; 0 = the preset's
 	Head       head.Kind `json:"head,omitempty"`   // "" = the default of the task
 	Epochs     int       `json:"epochs,omitempty"` // for head.SGDKind; 0 = 25
 	// Augmented views of each training picture; 0 = the picture itself.

@@ -203,6 +203,27 @@ func (p Preset) Picture(t Tensor) (*Picture, error) {
 	return out.Picture()
 }
 
+// At returns the preset for another Size. It keeps the share of the picture that is seen.
+func (p Preset) At(size int) Preset {
+	if p.Resize > 0 && p.Size > 0 {
+		p.Resize = int(math.Floor(float64(size) / p.share()))
+	}
+	p.Size = size
+	return p
+}
+
+// share is the roundest fraction of the short side that Size can be when the short side is Resize:
+// publishers state fractions such as 0.9 and 0.965, and round the short side.
+func (p Preset) share() float64 {
+	for _, parts := range []float64{20, 40, 100, 1000} {
+		share := math.Round(float64(p.Size)/float64(p.Resize)*parts) / parts
+		if share > 0 && int(math.Floor(float64(p.Size)/share)) == p.Resize {
+			return share
+		}
+	}
+	return float64(p.Size) / float64(p.Resize)
+}
+
 // WithStatistics returns the preset with the range, mean, deviation and channels of q.
 func (p Preset) WithStatistics(q Preset) Preset {
 	p.Range, p.Mean, p.Std, p.Channels = q.Range, q.Mean, q.Std, q.Channels

@@ -114,6 +114,9 @@ func (n *Net) load(ctx context.Context, o Options) (err error) {
 	fetched := n.Path == "" && len(n.Row.file.Sources) > 0
 	// The architecture of an ONNX row is in its file, see read.
 	if _, ok := n.Row.arch.(onnxFile); !ok {
+		if err := n.Row.fits(n.Preset.Size); err != nil {
+			return err
+		}
 		n.declared, err = backbone.Declare(n.Row.arch, n.Preset.Size)
 		if err != nil {
 			return err

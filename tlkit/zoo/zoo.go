@@ -70,7 +70,10 @@ type Row struct {
 	Origin        string // page that describes the weights
 	ByHand        string // where to find a file that is not fetched for you; "" = Load fetches it
 	Preset        transforms.Preset
-	Params        int // without the statistics of batch norms, as torchvision and timm count
+	// TestSize is the side of the pictures in pixels at which the publisher's own tests find the network
+	// best, where that is not the size of its training, Preset.Size. 0 = none is known.
+	TestSize int
+	Params   int // without the statistics of batch norms, as torchvision and timm count
 	// Top1 and Top5 are the published accuracies in percent, on the validation pictures of its data
 	// set. 0 = none published.
 	Top1, Top5 float64

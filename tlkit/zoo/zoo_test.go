@@ -98,6 +98,9 @@ func checkNetwork(t *testing.T, r Row) {
 	if err := r.Preset.Validate(); err != nil || r.Preset.Name != r.Name {
 		t.Errorf("preset %q: %v", r.Preset.Name, err)
 	}
+	if r.TestSize != 0 && (r.TestSize <= r.Preset.Size || r.Fits(r.TestSize) != nil) {
+		t.Errorf("tested at %d pixels: %v", r.TestSize, r.Fits(r.TestSize))
+	}
 	if _, ok := r.arch.(onnxFile); ok {
 		return // the network is inside the file: TestONNXRow
 	}
