@@ -23,6 +23,16 @@ var vitRows = []Row{
 	vitRow("vit_medium_patch16_reg4_gap_256.sbb_in12k_ft_in1k", Row{Family: "ViT", Params: 38881768, Top1: 84.956, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 512}),
 	vitRow("vit_little_patch16_reg1_gap_256.sbb_in12k_ft_in1k", Row{Family: "ViT", Params: 22515048, Top1: 83.8, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 320}),
 	vitRow("vit_mediumd_patch16_reg4_gap_256.sbb2_e200_in12k_ft_in1k", Row{Family: "ViT", Params: 64109032, Top1: 86.608, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 512}),
+	vitRow("vit_wee_patch16_reg1_gap_256.sbb_in1k", Row{Family: "ViT", Params: 13422568, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 256}),
+	vitRow("vit_little_patch16_reg4_gap_256.sbb_in1k", Row{Family: "ViT", Params: 22516008, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 320}),
+	vitRow("vit_medium_patch16_reg1_gap_256.sbb_in1k", Row{Family: "ViT", Params: 38880232, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 512}),
+	vitRow("vit_betwixt_patch16_reg1_gap_256.sbb_in1k", Row{Family: "ViT", Params: 60396520, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 640}),
+	vitRow("vit_betwixt_patch16_reg4_gap_256.sbb2_e200_in12k_ft_in1k", Row{Family: "ViT", Params: 60398440, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 640}),
+	vitRow("vit_mediumd_patch16_reg4_gap_256.sbb_in12k_ft_in1k", Row{Family: "ViT", Params: 64109032, Preset: square(256, 0.95, "half"), Classes: "imagenet1k", Features: 512}),
+	// Trained on patches of many sizes: https://arxiv.org/abs/2212.08013.
+	vitRow("flexivit_small.1200ep_in1k", Row{Family: "FlexiViT", Params: 22061416, Preset: square(240, 0.95, "half"), Classes: "imagenet1k", Features: 384}),
+	vitRow("flexivit_base.1200ep_in1k", Row{Family: "FlexiViT", Params: 86589160, Preset: square(240, 0.95, "half"), Classes: "imagenet1k", Features: 768}),
+	vitRow("flexivit_large.1200ep_in1k", Row{Family: "FlexiViT", Params: 304355304, Preset: square(240, 0.95, "half"), Classes: "imagenet1k", Features: 1024}),
 	// Without labels, by filling in hidden patches: https://arxiv.org/abs/2111.06377.
 	vitRow("vit_base_patch16_224.mae", Row{Family: "MAE", Licence: "CC-BY-NC-4.0", NonCommercial: true, Params: 85798656, Preset: square(224, 0.9, "imagenet"), Features: 768}),
 	// Without labels, by agreeing with a slower copy of itself: https://arxiv.org/abs/2104.14294.
@@ -108,6 +118,14 @@ var visionTransformers = map[string]visionTransformer{
 	"vit_base_patch16_224":  {patch: 16, width: 768, depth: 12, heads: 12, grid: 14, classes: 1000},
 	"vit_large_patch16_224": {patch: 16, width: 1024, depth: 24, heads: 16, grid: 14, classes: 1000},
 
+	"vit_wee_patch16_reg1_gap_256":     {patch: 16, width: 256, depth: 14, heads: 4, hidden: 1280, registers: 1, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
+	"vit_little_patch16_reg4_gap_256":  {patch: 16, width: 320, depth: 14, heads: 5, hidden: 1792, registers: 4, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
+	"vit_medium_patch16_reg1_gap_256":  {patch: 16, width: 512, depth: 12, heads: 8, registers: 1, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
+	"vit_betwixt_patch16_reg1_gap_256": {patch: 16, width: 640, depth: 12, heads: 10, registers: 1, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
+	"vit_betwixt_patch16_reg4_gap_256": {patch: 16, width: 640, depth: 12, heads: 10, registers: 4, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
+	"flexivit_small":                   {patch: 16, width: 384, depth: 12, heads: 6, grid: 15, classes: 1000, patchesOnly: true},
+	"flexivit_base":                    {patch: 16, width: 768, depth: 12, heads: 12, grid: 15, classes: 1000, patchesOnly: true},
+	"flexivit_large":                   {patch: 16, width: 1024, depth: 24, heads: 16, grid: 15, classes: 1000, patchesOnly: true},
 	"vit_little_patch16_reg1_gap_256":  {patch: 16, width: 320, depth: 14, heads: 5, hidden: 1792, registers: 1, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
 	"vit_medium_patch16_reg4_gap_256":  {patch: 16, width: 512, depth: 12, heads: 8, registers: 4, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},
 	"vit_mediumd_patch16_reg4_gap_256": {patch: 16, width: 512, depth: 20, heads: 8, registers: 4, grid: 16, classes: 1000, pool: meanOfPatches, layerScale: true, patchesOnly: true},

@@ -48,7 +48,7 @@ func golds() (rows []Row) {
 // everyDay reports whether the architecture of a row is tested in each run. Of the families with many
 // large members some stand for all; TLKIT_GOLDENS=all tests every one, as tlkit verify does.
 func everyDay(r Row) bool {
-	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "BEiT", "EVA-02", "DINOv3", "LingBot-Vision", "ConvNeXt", "ConvNeXt V2", "Swin", "Swin V2", "TinyViT", "EfficientNet", "EfficientNetV2", "MobileNetV3"}
+	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "FlexiViT", "BEiT", "EVA-02", "DINOv3", "LingBot-Vision", "ConvNeXt", "ConvNeXt V2", "Swin", "Swin V2", "TinyViT", "EfficientNet", "EfficientNetV2", "MobileNetV3"}
 	return os.Getenv("TLKIT_GOLDENS") == "all" || !slices.Contains(many, r.Family) || slices.Contains(members, r.golden)
 }
 

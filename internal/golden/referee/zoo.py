@@ -290,7 +290,10 @@ for number in range(3):
 for name, depth, classes in (
         ("vit_tiny_patch16_224", 12, 1000), ("vit_small_patch16_224", 12, 1000), ("vit_base_patch16_224", 2, 1000),
         ("vit_large_patch16_224", 2, 1000), ("vit_little_patch16_reg1_gap_256", 14, 1000),
-        ("vit_medium_patch16_reg4_gap_256", 2, 1000), ("vit_mediumd_patch16_reg4_gap_256", 2, 1000),
+        ("vit_wee_patch16_reg1_gap_256", 14, 1000), ("vit_little_patch16_reg4_gap_256", 14, 1000),
+        ("vit_medium_patch16_reg1_gap_256", 2, 1000), ("vit_betwixt_patch16_reg1_gap_256", 2, 1000),
+        ("vit_betwixt_patch16_reg4_gap_256", 2, 1000), ("flexivit_small", 12, 1000), ("flexivit_base", 2, 1000),
+        ("flexivit_large", 2, 1000), ("vit_medium_patch16_reg4_gap_256", 2, 1000), ("vit_mediumd_patch16_reg4_gap_256", 2, 1000),
         ("vit_small_patch14_dinov2", 12, 0), ("vit_base_patch14_dinov2", 2, 0), ("vit_large_patch14_dinov2", 2, 0),
         ("vit_small_patch14_reg4_dinov2", 12, 0), ("vit_base_patch14_reg4_dinov2", 2, 0),
         ("vit_large_patch14_reg4_dinov2", 2, 0), ("deit3_small_patch16_224", 12, 1000), ("deit3_base_patch16_224", 2, 1000),
