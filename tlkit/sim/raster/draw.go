@@ -1,6 +1,7 @@
 package raster
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -67,10 +68,15 @@ func (r *Renderer) Draw(scene *Scene, camera Camera, height int) (*image.NRGBA, 
 		return nil, err
 	}
 	r.glaze()
-	r.aim(scene)
-	r.transform()
-	if err := r.fill(); err != nil {
-		return nil, err
+	r.work.Store(0)
+	r.transform(&r.camera)
+	r.fill(&r.camera)
+	if r.aim(scene) { // at what the camera sees
+		r.transform(&r.sun)
+		r.fill(&r.sun)
+	}
+	if r.work.Load() > mostWork {
+		return nil, errors.New("raster: the triangles of the scene cover the picture too many times; draw a smaller picture, or fewer triangles that hide each other")
 	}
 	img := image.NewNRGBA(image.Rect(0, 0, width, height))
 	r.light = newLight(scene)
@@ -138,7 +144,7 @@ func (r *Renderer) look(c Camera, width, height int) {
 	f := mul(c.focal(), float64(height*samples))
 	r.eye = eye{
 		at: c.Position, turn: c.Rotation, narrow: narrowMat(&c.Rotation), focal: f, near: c.Near,
-		midX: float64(width*samples) / 2, midY: float64(height*samples) / 2, far: 1,
+		midX: float64(width*samples) / 2, midY: float64(height*samples) / 2,
 		perSample: 1 / f, pixel: float32(samples / f),
 	}
 	r.camera.perspective = true
@@ -169,22 +175,14 @@ type eye struct {
 	focal      float64 // in samples
 	near       float64
 	midX, midY float64 // the picture's middle, in samples
-	far        float64 // how far the things in the picture reach
 	perSample  float64 // 1/focal
 	pixel      float32 // how wide a pixel is at a distance of 1
 }
 
-// fill finds what each sample of the picture shows, and what the sun sees.
-func (r *Renderer) fill() error {
-	r.work.Store(0)
+// fill finds what each sample of a view shows.
+func (r *Renderer) fill(v *view) {
 	bands := r.threads()
-	views := []*view{&r.camera}
-	if r.sun.width > 0 {
-		views = append(views, &r.sun)
-	}
-	r.each(len(views)*bands, func(i int) {
-		v := views[i%len(views)]
-		k := i / len(views)
+	r.each(bands, func(k int) {
 		b := band{view: v, y0: v.height * k / bands, y1: v.height * (k + 1) / bands}
 		b.clear()
 		for j := range r.placed {
@@ -203,10 +201,6 @@ func (r *Renderer) fill() error {
 		}
 		r.work.Add(b.work)
 	})
-	if r.work.Load() > mostWork {
-		return fmt.Errorf("raster: the triangles of the scene cover the picture too many times; draw a smaller picture, or fewer triangles that hide each other")
-	}
-	return nil
 }
 
 // panes finds the nearest things in front of all others that let through what is behind.

@@ -75,9 +75,6 @@ func (r *Renderer) put(t *Instance) placed {
 	if p.mesh = t.Mesh; p.mesh == nil {
 		p.mesh = solid(t.Shape, r.eye.roundness(middle, max(scale[0], scale[1]), radius))
 	}
-	if p.seen && !p.endless {
-		r.eye.far = max(r.eye.far, radius-middle[2])
-	}
 	p.power = 1 + int(mul(m.Shininess, 127)+0.5)
 	p.texels = repeats(t, p.mesh, scale)
 	return p
@@ -163,8 +160,8 @@ func repeats(t *Instance, m *Mesh, scale Vec) vec3 {
 	return narrow(out)
 }
 
-// transform finds where the corners of everything are for the camera and for the sun.
-func (r *Renderer) transform() {
+// transform finds where the corners of everything are for the camera or for the sun.
+func (r *Renderer) transform(v *view) {
 	r.each(len(r.placed), func(i int) {
 		p := &r.placed[i]
 		m := p.mesh
@@ -178,11 +175,10 @@ func (r *Renderer) transform() {
 		}{{0, top, p.lift}, {top, len(m.points), -p.lift}} {
 			off := p.place.add(vec3{p.turn.c, p.turn.f, p.turn.i}.times(half.lift))
 			points := m.points[half.from:half.to]
-			if p.seen {
-				r.camera.transform(r.corners[p.first+half.from:], points, viewed(&r.eye.narrow, p, off))
-			}
-			if p.casts && r.sun.width > 0 {
-				r.sun.transform(r.shaded[p.first+half.from:], points, viewed(&r.sun.turn, p, off.sub(r.sun.at)))
+			if v.perspective && p.seen {
+				v.transform(r.corners[p.first+half.from:], points, viewed(&r.eye.narrow, p, off))
+			} else if !v.perspective && p.casts {
+				v.transform(r.shaded[p.first+half.from:], points, viewed(&v.turn, p, off.sub(v.at)))
 			}
 		}
 	})

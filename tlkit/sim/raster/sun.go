@@ -5,18 +5,19 @@ import "math"
 // margin is how many samples beyond the things that cast shadows the sun's view reaches.
 const margin = 12
 
-// aim turns the sun's view to what casts shadows into the picture. The sun is infinitely far away.
-func (r *Renderer) aim(s *Scene) {
+// aim turns the sun's view to what casts shadows onto what the camera sees, and reports whether
+// anything does. The sun is infinitely far away.
+func (r *Renderer) aim(s *Scene) bool {
 	r.sun.width = 0
 	toward := unit(s.Sun.Direction, Vec{})
 	if toward == (Vec{}) || s.Sun.Light == ([3]float64{}) {
-		return
+		return false
 	}
 	right := unit(cross(Vec{0, 0, 1}, toward), Vec{1, 0, 0})
 	axes := [3]Vec{right, cross(toward, right), toward}
-	low, high, any := r.casters(axes[:2])
-	if !any {
-		return
+	low, high := r.seen(axes[:2])
+	if !r.casters(axes[:2], &low, &high) {
+		return false
 	}
 	side := min(max(3*r.camera.height/samples, 384), 2048)
 	wide := rounded(max(high[0]-low[0], high[1]-low[1], 1e-6))
@@ -38,9 +39,10 @@ func (r *Renderer) aim(s *Scene) {
 		p := &r.placed[i]
 		for k := range 2 {
 			at, reach := p.reaches(axes[k])
-			p.casts = p.casts && math.Abs(at-middle[k])-reach < wide/2
+			p.casts = p.casts && math.Abs(at-middle[k])-reach < mul(0.55, wide)
 		}
 	}
+	return true
 }
 
 // axes sets a row of the turn.
@@ -77,39 +79,48 @@ func (p *placed) reaches(a Vec) (at, reach float64) {
 	return dot(a, p.middle), reach
 }
 
-// casters returns, along two axes, from where to where shadows can fall into the picture: from things
-// that cast them, in front of what the camera sees.
-func (r *Renderer) casters(axes []Vec) (low, high [2]float64, any bool) {
-	far := mul(2, r.eye.far)
-	var frustum [5]Vec // the camera, and the far corners of what it sees
-	for i := range 4 {
-		x, y := mul(far, r.eye.midX/r.eye.focal), mul(far, r.eye.midY/r.eye.focal)
-		if i&1 > 0 {
-			x = -x
+// seen returns, along two axes, from where to where what the camera sees reaches.
+func (r *Renderer) seen(axes []Vec) (low, high [2]float64) {
+	a, b := turnBack(&r.eye.turn, axes[0]), turnBack(&r.eye.turn, axes[1])
+	low, high = [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
+	const step = 4 // samples; what is between reaches little farther
+	for y := step / 2; y < r.camera.height; y += step {
+		ry := mul(r.eye.midY-float64(y)-0.5, r.eye.perSample)
+		row := r.camera.depth[y*r.camera.width:][:r.camera.width]
+		for x := step / 2; x < len(row); x += step {
+			if row[x] == 0 {
+				continue
+			}
+			rx, depth := mul(float64(x)+0.5-r.eye.midX, r.eye.perSample), 1/float64(row[x])
+			p := mul(mul(rx, a[0])+mul(ry, a[1])-a[2], depth)
+			q := mul(mul(rx, b[0])+mul(ry, b[1])-b[2], depth)
+			low[0], high[0] = min(low[0], p), max(high[0], p)
+			low[1], high[1] = min(low[1], q), max(high[1], q)
 		}
-		if i&2 > 0 {
-			y = -y
-		}
-		frustum[i] = turn(&r.eye.turn, Vec{x, y, -far})
 	}
+	for k := range 2 {
+		rim := mul(0.02, high[k]-low[k])
+		low[k], high[k] = low[k]-rim, high[k]+rim
+	}
+	return low, high
+}
+
+// casters narrows a range to where something casts a shadow, and reports whether anything is left.
+func (r *Renderer) casters(axes []Vec, low, high *[2]float64) bool {
 	for k, a := range axes {
 		from, to := math.Inf(1), math.Inf(-1)
-		for _, f := range frustum {
-			from, to = min(from, dot(a, f)), max(to, dot(a, f))
-		}
-		low[k], high[k] = math.Inf(1), math.Inf(-1)
 		for i := range r.placed {
 			if p := &r.placed[i]; p.casts {
 				at, reach := p.reaches(a)
-				low[k], high[k] = min(low[k], at-reach), max(high[k], at+reach)
+				from, to = min(from, at-reach), max(to, at+reach)
 			}
 		}
 		low[k], high[k] = max(low[k], from), min(high[k], to)
 		if !(low[k] < high[k]) {
-			return low, high, false
+			return false
 		}
 	}
-	return low, high, true
+	return true
 }
 
 // disk is where shadows are looked up: 16 places spread evenly over a disk of radius 1.
