@@ -69,5 +69,8 @@ func show(light float32) uint8 { return levels[shade(light)] }
 func encode(light float32) uint8 { return plain[shade(light)] }
 
 func shade(light float32) int {
-	return int(float32(sqrt(max(0, min(light, 4)))*toneRoot) + 0.5)
+	if !(light > 0) { // or NaN
+		return 0
+	}
+	return int(float32(sqrt(min(light, 4))*toneRoot) + 0.5)
 }

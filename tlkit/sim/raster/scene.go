@@ -123,6 +123,7 @@ const (
 	mostInstances     = 1 << 16
 	mostFaces         = 2_000_000
 	farthest          = 1e6 // metres, of coordinates and sizes
+	smallest          = 1e-6
 )
 
 // check returns what is wrong with a scene.
@@ -175,8 +176,8 @@ func (t *Instance) check() error {
 		return errors.New("an empty mesh; make meshes with NewMesh")
 	}
 	for i := range sizes(t) {
-		if s := t.Size[i]; s < 0 || s == 0 && t.Mesh == nil && t.Shape != Plane || t.Mesh != nil && t.Size != (Vec{}) && s == 0 {
-			return fmt.Errorf("size %v: want positive numbers", t.Size)
+		if s := t.Size[i]; s < smallest && !(s == 0 && (t.Shape == Plane && t.Mesh == nil || t.Mesh != nil && t.Size == (Vec{}))) {
+			return fmt.Errorf("size %v: want positive numbers from %g", t.Size, smallest)
 		}
 	}
 	return t.Material.check()

@@ -191,5 +191,8 @@ func share(u float32, repeat bool) float32 {
 			u++
 		}
 	}
-	return max(0, min(u, 1))
+	if !(u > 0) { // or NaN
+		return 0
+	}
+	return min(u, 1)
 }
