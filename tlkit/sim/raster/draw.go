@@ -30,8 +30,9 @@ type Renderer struct {
 // samples is how many a pixel has along each side.
 const samples = 2
 
-// mostWork is how many samples triangles may be tried on: some seconds.
-const mostWork = 1 << 30
+// mostWork is how many samples triangles may be tried on, about a second of work: the largest picture
+// may be covered 32 times.
+const mostWork = 1 << 29
 
 // placed is an instance that can be seen, or that casts a shadow.
 type placed struct {
