@@ -24,6 +24,7 @@ import (
 //	arm.Fit()                // learns where the fingers next open or close: convex, in seconds
 //	arm.Try(100)             // in scenes that no demonstration shows; failures first, as films
 //	arm.Curve(5, 10, 25, 50) // success against demonstrations, beside controls
+//	arm.Export("bee.policy.safetensors") // for tlkit robot serve
 type Robot struct {
 	// Name of the folder .tlkit/NAME, where the results are stored.
 	Name string
@@ -129,6 +130,21 @@ func (r Robot) Fit() {
 		}
 		show.Default.Table(t)
 		show.Default.Text(fmt.Sprintf("Waypoints learnt from %d frames of %d demonstrations, %d numbers.", w.Frames, l.Spec.Demos, 2*len(w.Weight[0])))
+		return nil
+	})
+}
+
+// Export writes the policy to a file with the contract of its robot, for tlkit robot serve: cameras,
+// states and actions with names, order, units and limits, the rate, the network with its preset, and
+// what is familiar.
+func (r Robot) Export(path string) {
+	r.lab("Export", func(ctx context.Context, l *robot.Lab) error {
+		f, err := l.Export(ctx, inFolder(path))
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		show.Default.Text(fmt.Sprintf("%s: a policy from %d demonstrations of %s, with the contract of its robot, sha256 %s.", path, f.Learnt.Demonstrations, f.Learnt.Source, f.SHA256[:12]))
 		return nil
 	})
 }

@@ -22,6 +22,7 @@ type robotFlags struct {
 	controls int
 	clips    int
 	counts   []int
+	out      string // also write the policy to this file
 }
 
 func (c *command) robot() *cobra.Command {
@@ -40,7 +41,7 @@ shows, next to the same fit on networks with random weights.
 
 check and convert are for LeRobot data sets of your own.`,
 	}
-	cmd.AddCommand(c.robotWatch(), c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCurve(), c.robotCheck(), c.robotConvert())
+	cmd.AddCommand(c.robotWatch(), c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCurve(), c.robotAlarms(), c.robotServe(), c.robotCheck(), c.robotConvert())
 	return cmd
 }
 
@@ -143,17 +144,27 @@ type fitResult struct {
 
 func (c *command) robotFit() *cobra.Command {
 	r := &robotFlags{}
-	return c.robotCommand(&cobra.Command{
-		Use:     "fit TASK",
-		Short:   "Fit a policy on demonstrations",
-		Example: "  tlkit robot fit bench/sort --demos 25",
+	cmd := c.robotCommand(&cobra.Command{
+		Use:   "fit TASK",
+		Short: "Fit a policy on demonstrations, and write it to a file",
+		Long: `Fit a policy on demonstrations. -o writes it to a file with the contract of its robot: cameras,
+names, order, units and limits of states and actions, rate, network, preset, what is familiar, and
+the sha256 of it all. tlkit robot serve reads such files, and tlkit verify checks them.`,
+		Example: `  tlkit robot fit bench/sort --demos 25
+  tlkit robot fit bench/sort -o bee.policy.safetensors`,
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
 		fitted, err := lab.Fit(ctx)
 		if err != nil {
 			return err
 		}
-		w := fitted.Policy
-		c.result = fitResult{lab.Spec.Task, lab.Spec.Demos, lab.Spec.Stage, w.Frames, w.Strength, w.Choices, lab.PolicyFile()}
+		w, file := fitted.Policy, lab.PolicyFile()
+		if r.out != "" {
+			if _, err := lab.Export(ctx, r.out); err != nil {
+				return err
+			}
+			file = r.out
+		}
+		c.result = fitResult{lab.Spec.Task, lab.Spec.Demos, lab.Spec.Stage, w.Frames, w.Strength, w.Choices, file}
 		if c.json {
 			return nil
 		}
@@ -163,9 +174,11 @@ func (c *command) robotFit() *cobra.Command {
 		}
 		c.sayTable(t)
 		c.say("strength %g, on %d frames of %d demonstrations, map of %s", w.Strength, w.Frames, lab.Spec.Demos, lab.Spec.Stage)
-		c.say("policy   %s", lab.PolicyFile())
+		c.say("policy   %s", file)
 		return nil
 	})
+	cmd.Flags().StringVarP(&r.out, "out", "o", "", "also write the policy to this file, such as bee.policy.safetensors")
+	return cmd
 }
 
 // tryResult is the JSON of tlkit robot try.
@@ -293,6 +306,47 @@ when it is told where to go.`,
 		return nil
 	})
 	cmd.Flags().IntSliceVar(&r.counts, "counts", []int{5, 10, 25, 50}, "numbers of demonstrations")
+	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
+	return cmd
+}
+
+func (c *command) robotAlarms() *cobra.Command {
+	r := &robotFlags{}
+	cmd := c.robotCommand(&cobra.Command{
+		Use:   "alarms TASK",
+		Short: "Count how often the policy notices that something is wrong with its pictures",
+		Long: `Try the policy in scenes that no demonstration shows: undisturbed, where each alarm is a false one,
+and with something wrong, where an alarm counts within the first three looks:
+
+  raw     bytes 0 to 255, where the network expects the numbers of its preset
+  moved   the camera, by 5 % of the picture: left, right, up or down
+  dim     the lamp, at 30 %
+  black   pictures
+  frozen  the first picture stays
+
+An alarm means that what is seen is not familiar: unlike the demonstrations, by a limit that
+demonstrations set which were held back. Robots that tlkit robot serve drives then hold.`,
+		Example: "  tlkit robot alarms bench/sort\n  tlkit robot alarms bench/reach --demos 100 --json",
+	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		all, err := lab.Alarms(ctx, r.episodes)
+		if err != nil {
+			return err
+		}
+		c.result = all
+		if c.json {
+			return nil
+		}
+		t := show.Table{Left: 1, Header: []string{"what is wrong", "episodes with an alarm", "within"}}
+		for _, a := range all {
+			name, within := string(a.Disturbance), fmt.Sprintf("%d looks", a.Looks)
+			if a.Looks == 0 {
+				name, within = "nothing", "the episode"
+			}
+			t.Rows = append(t.Rows, []string{name, a.Alarm.String(), within})
+		}
+		c.sayTable(t)
+		return nil
+	})
 	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
 	return cmd
 }

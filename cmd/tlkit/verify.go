@@ -15,6 +15,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
 	"github.com/tlkit/transfer-learning/tlkit/export"
+	"github.com/tlkit/transfer-learning/tlkit/robot"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -46,7 +47,7 @@ type verification struct {
 func (c *command) verify() *cobra.Command {
 	var weights string
 	cmd := &cobra.Command{
-		Use:   "verify [MODEL... | FILE.onnx...]",
+		Use:   "verify [MODEL... | FILE.onnx... | POLICY.safetensors...]",
 		Short: "Compare every network with what PyTorch, Keras or ONNX Runtime computed",
 		Long: `Replay the golden values. Every architecture, with weights made by a formula and, where
 there are goldens of them, with published weights, must give the features and logits that
@@ -56,11 +57,17 @@ A FILE.onnx that tlkit export wrote is checked against its sha256, and must comp
 computed for three test pictures when the file was written, to 1e-4 of the largest value: in
 ONNX Runtime, if it is installed, and in tlkit's own reader. Engines round some 8-bit integers
 differently; a file of them records how large a difference is allowed. A file that resizes its
-pictures runs in ONNX Runtime only.`,
+pictures runs in ONNX Runtime only.
+
+A policy file that tlkit robot fit wrote is checked against its sha256. Its network and its policy
+must give for three built-in scenes what they gave when the file was written.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			replay := c.replay
 			if slices.ContainsFunc(args, isONNX) {
 				replay = c.replayExports
+			}
+			if slices.ContainsFunc(args, isPolicy) {
+				replay = c.replayPolicies
 			}
 			out, err := replay(cmd.Context(), args, weights)
 			if err != nil {
@@ -85,6 +92,38 @@ pictures runs in ONNX Runtime only.`,
 
 // isONNX reports whether a name on the command line means an exported file.
 func isONNX(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".onnx") }
+
+// isPolicy reports whether a name on the command line means a policy file.
+func isPolicy(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".safetensors") }
+
+// replayPolicies verifies policy files.
+func (c *command) replayPolicies(ctx context.Context, files []string, weights string) (verification, error) {
+	if weights != "" {
+		return verification{}, errors.New("verify: --weights is for a network; a policy file names its network")
+	}
+	p := c.progress()
+	defer p.close()
+	out := verification{OK: true, Exports: len(files), Allowed: robot.ParityTolerance}
+	for i, file := range files {
+		if !isPolicy(file) {
+			return verification{}, advice.New(fmt.Errorf("verify: %s beside a policy file, want either files or networks", file), "verify them one after the other")
+		}
+		if _, err := os.Stat(file); err != nil {
+			return verification{}, fmt.Errorf("verify: %w", err)
+		}
+		p.State("verifying", int64(i), int64(len(files)))
+		v := zoo.Verdict{Name: file, Kind: "policy", Relative: math.NaN(), Referee: map[string]string{"tlkit": "when the file was written"}}
+		opened, err := robot.OpenPolicy(ctx, file, c.place(), p)
+		if v.OK = err == nil; err != nil {
+			v.Problem = err.Error()
+		} else {
+			v.Relative, out.Engine = opened.Parity*robot.ParityTolerance, opened.Engine()
+			opened.Close()
+		}
+		out.add(v, 0)
+	}
+	return out, nil
+}
 
 // replayExports verifies files that export has written.
 func (c *command) replayExports(ctx context.Context, files []string, weights string) (verification, error) {
@@ -271,9 +310,9 @@ func (c *command) table(v verification) {
 		c.say("%-*s %-*s %s  %s", names, m.Model, width, by, relative, state)
 	}
 	if v.Exports > 0 {
-		what := "1 exported file"
+		what := "1 file"
 		if v.Exports > 1 {
-			what = fmt.Sprintf("%d exported files", v.Exports)
+			what = fmt.Sprintf("%d files", v.Exports)
 		}
 		allowed := ""
 		if v.Allowed > 0 {

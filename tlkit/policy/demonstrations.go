@@ -24,7 +24,8 @@ type Frame struct {
 	Action  []float32 // a number for each of Spec.Action
 	// Seen is the features of the picture; nil = left out to save memory, so that this frame is not
 	// learnt from. The first frame of an episode has some.
-	Seen []float32
+	Seen  []float32
+	Light Light // of the picture; zero = not known. Only Familiarity needs it
 }
 
 // target is what a frame teaches: the place of the next event.
@@ -47,38 +48,50 @@ func (d Demonstrations) targets() (body body, all []target, err error) {
 		return body, nil, err
 	}
 	body.learnNothing(d.Frames)
+	spans := d.spans()
+	scenes := 0
+	for _, s := range spans {
+		found := body.events(d.Frames[s.from:s.to])
+		if len(found) == 0 {
+			return body, nil, advice.New(fmt.Errorf("policy: demonstration %d has no event: the gripper's command never changes in its %d frames", d.Frames[s.from].Episode, s.to-s.from), "leave it out; a task without events, such as pushing, is not for Waypoint")
+		}
+		for _, t := range found {
+			if t.frame, t.scene = t.frame+s.from, s.scene; d.Frames[t.frame].Seen != nil {
+				all = append(all, t)
+			}
+		}
+		scenes = max(scenes, s.scene+1)
+	}
+	switch {
+	case len(spans) < leastScenes:
+		return body, nil, advice.New(fmt.Errorf("policy: %d demonstrations, want %d or more", len(spans), leastScenes), "show some more, 25 are a good start: tlkit robot teach --demos 25")
+	case scenes < leastScenes:
+		return body, nil, advice.New(fmt.Errorf("policy: all %d demonstrations show the same scene, so nothing says what would work in another", len(spans)), "show other scenes: move the things, and the arm, before each demonstration")
+	}
+	return body, all, nil
+}
+
+// span is the frames of one demonstration, and the number of its scene.
+type span struct{ from, to, scene int }
+
+// spans lists the demonstrations. Those that begin with the same picture and the same state show the
+// same scene.
+func (d Demonstrations) spans() (all []span) {
 	scenes := map[uint64]int{}
 	seed := maphash.MakeSeed() // only equality counts
-	episodes := 0
 	for from := 0; from < len(d.Frames); {
 		to := from + 1
 		for to < len(d.Frames) && d.Frames[to].Episode == d.Frames[from].Episode {
 			to++
 		}
-		// Demonstrations that begin with the same picture and the same state show the same scene.
 		sum := maphash.Comparable(seed, fmt.Sprint(d.Frames[from].Seen, d.Frames[from].State))
 		if _, ok := scenes[sum]; !ok {
 			scenes[sum] = len(scenes)
 		}
-		found := body.events(d.Frames[from:to])
-		if len(found) == 0 {
-			return body, nil, advice.New(fmt.Errorf("policy: demonstration %d has no event: the gripper's command never changes in its %d frames", d.Frames[from].Episode, to-from), "leave it out; a task without events, such as pushing, is not for Waypoint")
-		}
-		for _, t := range found {
-			if t.frame, t.scene = t.frame+from, scenes[sum]; d.Frames[t.frame].Seen != nil {
-				all = append(all, t)
-			}
-		}
+		all = append(all, span{from, to, scenes[sum]})
 		from = to
-		episodes++
 	}
-	switch {
-	case episodes < leastScenes:
-		return body, nil, advice.New(fmt.Errorf("policy: %d demonstrations, want %d or more", episodes, leastScenes), "show some more, 25 are a good start: tlkit robot teach --demos 25")
-	case len(scenes) < leastScenes:
-		return body, nil, advice.New(fmt.Errorf("policy: all %d demonstrations show the same scene, so nothing says what would work in another", episodes), "show other scenes: move the things, and the arm, before each demonstration")
-	}
-	return body, all, nil
+	return all
 }
 
 // check looks for what no policy can learn from.

@@ -16,7 +16,7 @@
 // They suit tasks that are a sequence of places: pick, place, press, reach. They do not suit pushing
 // along a path, or things that bend.
 //
-// The package is plain Go: no GoMLX, no files but those of [Waypoint.Save]. A fit is deterministic:
+// The package is plain Go: no GoMLX, no files but those of [File.Write]. A fit is deterministic:
 // the same demonstrations give the same bits, on any number of processors.
 package policy
 
@@ -46,4 +46,7 @@ type Decision struct {
 	// Heat is the probability of each cell [h,w], row by row; nil for policies without a map.
 	Heat []float32
 	Note string // what the robot has noticed: "shut on nothing: open, look again"
+	// Strange says how unlike the demonstrations the last looks are, as a share of the limit: above 1
+	// they are not familiar. 0 = not known. See [Guard].
+	Strange float64
 }

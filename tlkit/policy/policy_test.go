@@ -127,7 +127,11 @@ func TestFitIsDeterministic(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := filepath.Join(t.TempDir(), "policy.safetensors")
-		if err := w.Save(file, map[string]string{"a": "b"}); err != nil {
+		familiarity, err := FitFamiliarity(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fileOf(w, d, familiarity).Write(file); err != nil {
 			t.Fatal(err)
 		}
 		raw, err := os.ReadFile(file)
@@ -141,43 +145,6 @@ func TestFitIsDeterministic(t *testing.T) {
 		if !bytes.Equal(one, fit(threads)) {
 			t.Errorf("%d threads give other bits than one", threads)
 		}
-	}
-}
-
-// What is saved acts as what was fitted; what is no such file says so.
-func TestFile(t *testing.T) {
-	w, err := FitWaypoint(t.Context(), shown(t, 8, 3), WaypointOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "policy.safetensors")
-	if err := w.Save(file, map[string]string{"maker": "test"}); err != nil {
-		t.Fatal(err)
-	}
-	back, entries, err := Open(file)
-	if err != nil || entries["maker"] != "test" {
-		t.Fatal(entries, err)
-	}
-	seen := table{[2]float64{0.2, 0.7}, [2]float64{0.6, 0.3}}.seen(rand.New(rand.NewPCG(1, 1)))
-	for _, state := range [][]float32{{0.4, 0.4, 0, 1}, {0.4, 0.4, 1, 0.4}, {0.4, 0.4, 1, 0}} {
-		a, _ := w.Start(0)
-		b, _ := back.Start(0)
-		x, _ := a.Act(seen, state)
-		y, err := b.Act(seen, state)
-		if err != nil || x.Where != y.Where || x.Note != y.Note || !slices.Equal(x.Heat, y.Heat) {
-			t.Errorf("after reading, %v became %v (%v)", x, y, err)
-		}
-	}
-	raw, _ := os.ReadFile(file)
-	broken := bytes.Replace(raw, []byte("[8,8,6]"), []byte("[8,8,5]"), 1)
-	if bytes.Equal(raw, broken) {
-		t.Fatal("the contract has another form")
-	}
-	if err := os.WriteFile(file, broken, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := Open(file); err == nil || !strings.Contains(err.Error(), "not a policy file") {
-		t.Errorf("tensors that do not fit: %v", err)
 	}
 }
 

@@ -61,7 +61,7 @@ func (l *Lab) demonstrate(ctx context.Context, number int) (out demo, err error)
 		if err != nil {
 			return err
 		}
-		out.frames = append(out.frames, policy.Frame{Episode: number, State: f.State, Action: f.Action})
+		out.frames = append(out.frames, policy.Frame{Episode: number, State: f.State, Action: f.Action, Light: policy.LightOf(picture)})
 		out.pictures = append(out.pictures, picture)
 		return nil
 	})

@@ -12,8 +12,6 @@ package robot
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -186,15 +184,8 @@ func (l *Lab) open(ctx context.Context) error {
 	if _, err := l.net.Stage(l.Spec.Stage); err != nil {
 		return err
 	}
-	l.report.State("opening engine", 0, 0)
-	l.engine, err = engine.Open(ctx, engine.Options{Install: !l.place.Offline, Report: l.report.State, Note: l.report.Say})
-	if err != nil {
-		return err
-	}
-	if err := l.engine.Agreed(); err != nil && !l.place.PlainGo {
-		return err
-	}
-	return nil
+	l.engine, err = openEngine(ctx, l.place, l.report)
+	return err
 }
 
 // defaultStage is the last stage with a cell every 16 pixels or more often: later ones know more
@@ -273,7 +264,7 @@ func (l *Lab) entries(s *sighted) (map[string]string, error) {
 }
 
 // kept returns the policy of an earlier job with the same spec, network and engine; nil = there is none.
-func (l *Lab) kept(s *sighted) (*policy.Waypoint, error) {
+func (l *Lab) kept(s *sighted) (*policy.File, error) {
 	file := l.PolicyFile()
 	if file == "" {
 		return nil, nil
@@ -281,31 +272,22 @@ func (l *Lab) kept(s *sighted) (*policy.Waypoint, error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, nil
 	}
-	w, found, err := policy.Open(file)
+	f, err := policy.Open(file)
 	if err != nil {
-		return nil, err
+		l.report.Say(fmt.Sprintf("The policy of an earlier job cannot be used, so it is fitted again: %v", err))
+		return nil, nil
 	}
 	want, err := l.entries(s)
 	if err != nil {
 		return nil, err
 	}
 	for key, value := range want {
-		if found[key] != value {
+		if f.Entries[key] != value {
 			return nil, nil
 		}
 	}
-	if len(l.Robot.Differences(w.Spec())) > 0 {
+	if len(l.Robot.Differences(f.Policy.Spec())) > 0 {
 		return nil, nil
 	}
-	return w, nil
-}
-
-// digest is the sha256 of a file, in 64 hex digits.
-func digest(file string) (string, error) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:]), nil
+	return f, nil
 }

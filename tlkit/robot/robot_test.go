@@ -1,6 +1,7 @@
 package robot
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,7 @@ func TestTeachFitTry(t *testing.T) {
 	if worst, err := tried.Worst(); err != nil || worst.OnlyB-worst.OnlyA != tried.Success().Correct-tried.Random().Correct {
 		t.Errorf("%+v, %v", worst, err)
 	}
-	first, err := digest(lab.PolicyFile())
+	first, err := os.ReadFile(lab.PolicyFile())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,14 +67,15 @@ func TestTeachFitTry(t *testing.T) {
 	if fitted, err = again.Fit(t.Context()); err != nil || fitted.Kept {
 		t.Fatal(fitted, err)
 	}
-	if second, err := digest(lab.PolicyFile()); err != nil || second != first {
+	if second, err := os.ReadFile(lab.PolicyFile()); err != nil || !bytes.Equal(second, first) {
 		t.Errorf("the second fit has other bits (%v)", err)
 	}
+	testPolicyFile(t, again, place)
 	other := open(t, Spec{Task: "bench/sort", Demos: 19}, place)
 	if fitted, err := other.Fit(t.Context()); err != nil || fitted.Kept {
 		t.Errorf("%+v, %v: a policy of other demonstrations was taken", fitted, err)
 	}
-	if _, _, err := policy.Open(filepath.Join(place.Folder, run.Home, "bee", "policy.safetensors")); err != nil {
+	if _, err := policy.Open(filepath.Join(place.Folder, run.Home, "bee", "policy.safetensors")); err != nil {
 		t.Error(err)
 	}
 }
@@ -127,6 +129,50 @@ func TestNearest(t *testing.T) {
 	}
 	if lab.PolicyFile() != "" {
 		t.Errorf("a policy file %s", lab.PolicyFile())
+	}
+}
+
+// An exported policy opens, gives what it gave, and knows its robot. With other weights it does not open.
+func testPolicyFile(t *testing.T, lab *Lab, place run.Place) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bee.policy.safetensors")
+	f, err := lab.Export(t.Context(), file)
+	if err != nil || f.Learnt.Demonstrations != 20 || f.Sight.Stage != "features.13" || f.Familiarity == nil {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	p, err := OpenPolicy(t.Context(), file, place, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if p.Parity > 0.01 {
+		t.Errorf("on the machine that wrote it, the built-in scenes are off by %v of what is allowed", p.Parity)
+	}
+	if err := p.Fits(lab.Robot); err != nil {
+		t.Error(err)
+	}
+	other := lab.Robot.Clone()
+	other.State[0].Name, other.Rate, other.Cameras[0].Side = "y", 30, 224
+	if err := p.Fits(other); err == nil || strings.Count(err.Error(), "\n") != 3 {
+		t.Errorf("another robot: %v, want three differences", err)
+	}
+	for want, change := range map[string]func(){
+		"other results for the built-in scenes": func() { f.Parity[1][7] += 0.5 },
+		"weights of mobilenetv2 that are":       func() { f.Sight.SHA256 = "0" },
+		"results of 2 built-in scenes":          func() { f.Parity = f.Parity[:2] },
+		"the map behind features.13":            func() { f.Sight.Preset.Size = 96 },
+	} {
+		if f, err = policy.Open(file); err != nil {
+			t.Fatal(err)
+		}
+		change()
+		changed := filepath.Join(t.TempDir(), "changed.safetensors")
+		if err := f.Write(changed); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := OpenPolicy(t.Context(), changed, place, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v, %v", want, p, err)
+		}
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 // Fitted is a fitted policy.
 type Fitted struct {
 	Policy *policy.Waypoint
-	Frames int  // that were learnt from
-	Kept   bool // it was fitted by an earlier job
+	File   *policy.File // the policy with the contract of its robot
+	Frames int          // that were learnt from
+	Kept   bool         // it was fitted by an earlier job
 }
 
 // Fit fits the waypoints on the demonstrations, or takes the policy of an earlier job with the same
@@ -28,23 +29,27 @@ func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := l.kept(s)
-	if err != nil || w != nil {
-		return &Fitted{Policy: w, Kept: true}, err
-	}
-	if w, err = l.waypoint(ctx, Pretrained, l.Spec.Demos); err != nil {
+	f, err := l.kept(s)
+	if err != nil {
 		return nil, err
 	}
-	if l.PolicyFile() != "" {
-		entries, err := l.entries(s)
-		if err != nil {
-			return nil, err
-		}
-		if err := l.write(func() error { return w.Save(l.PolicyFile(), entries) }); err != nil {
-			return nil, err
+	if f != nil {
+		if w, ok := f.Policy.(*policy.Waypoint); ok {
+			return &Fitted{Policy: w, File: f, Kept: true}, nil
 		}
 	}
-	return &Fitted{Policy: w, Frames: w.Frames}, nil
+	w, err := l.waypoint(ctx, Pretrained, l.Spec.Demos)
+	if err != nil {
+		return nil, err
+	}
+	d, err := l.demonstrations(ctx, Pretrained, l.Spec.Demos)
+	if err != nil {
+		return nil, err
+	}
+	if f, err = l.policyFile(ctx, w, d); err != nil {
+		return nil, err
+	}
+	return &Fitted{Policy: w, File: f, Frames: w.Frames}, l.writePolicy(f)
 }
 
 // waypoint fits a policy on so many demonstrations of a sight.

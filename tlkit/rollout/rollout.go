@@ -27,6 +27,7 @@ type Job struct {
 	Policy policy.Policy
 	Eyes   *Eyes    // nil = the policy sees nothing
 	Scenes []uint64 // one episode in each
+	Looks  int      // after which an episode is ended; 0 = when its task is done, or its time is up
 
 	// Watch is called before each step, and after the last one of an episode. It may draw the world,
 	// but not change it. It may be nil.
@@ -39,9 +40,9 @@ type Job struct {
 type Eyes struct {
 	Preset   transforms.Preset
 	Backbone features.Backbone
-	// Before changes a picture before it is prepared, to try what a robot may meet: a camera that was
-	// moved, a lamp that is weaker. It is called from several goroutines. nil = nothing changes.
-	Before func(*transforms.Picture) (*transforms.Picture, error)
+	// Before changes a picture of a scene before it is prepared, to try what a robot may meet: a camera
+	// that was moved, a lamp that is weaker. It is called from several goroutines. nil = nothing changes.
+	Before func(scene uint64, p *transforms.Picture) (*transforms.Picture, error)
 }
 
 // Moment is one step of an episode.
@@ -63,8 +64,9 @@ type Episode struct {
 	Scene   uint64 `json:"scene"`
 	Success bool   `json:"success"`
 	Steps   int    `json:"steps"`
-	Looks   int    `json:"looks"` // times that the policy saw and decided
-	Why     string `json:"why"`   // how it ended, in a few words
+	Looks   int    `json:"looks"`           // times that the policy saw and decided
+	Alarm   int    `json:"alarm,omitempty"` // the first look that was not familiar, from 1; 0 = none. See policy.Guard
+	Why     string `json:"why"`             // how it ended, in a few words
 }
 
 // firstScene is far from the scenes of demonstrations, which are counted from 0.
@@ -129,7 +131,7 @@ func Run(ctx context.Context, job Job) (*Try, error) {
 		}
 		var left []*episode
 		for _, e := range live {
-			if !e.world.Done().Over {
+			if !e.world.Done().Over && (job.Looks == 0 || e.looks < job.Looks) {
 				left = append(left, e)
 			}
 		}
@@ -140,7 +142,7 @@ func Run(ctx context.Context, job Job) (*Try, error) {
 	t := &Try{Task: job.Task}
 	for _, e := range r.episodes {
 		o := e.world.Done()
-		t.Episodes = append(t.Episodes, Episode{Scene: e.scene, Success: o.Success, Steps: o.Steps, Looks: e.looks, Why: o.Why})
+		t.Episodes = append(t.Episodes, Episode{Scene: e.scene, Success: o.Success, Steps: o.Steps, Looks: e.looks, Alarm: e.alarm, Why: o.Why})
 	}
 	return t, nil
 }
@@ -158,6 +160,8 @@ type episode struct {
 	world sim.World
 	actor policy.Actor
 	looks int
+	alarm int // the first look that was not familiar
+	light policy.Light
 }
 
 // start opens the worlds.
@@ -193,6 +197,9 @@ func start(job Job) (*running, error) {
 	return r, nil
 }
 
+// lit is an actor that judges the light of the pictures, see policy.Guard.
+type lit interface{ Light(policy.Light) }
+
 // round lets each live episode look once and do what was decided.
 func (r *running) round(ctx context.Context, live []*episode) error {
 	if r.Eyes == nil {
@@ -209,7 +216,7 @@ func (r *running) round(ctx context.Context, live []*episode) error {
 	var unseen error
 	err := features.Forward(ctx, r.Eyes.Backbone, features.Pass{
 		Size: r.Eyes.Preset.Size, Pictures: len(live),
-		Prepare: func(i int) (transforms.Tensor, error) { return r.look(live[i].world) },
+		Prepare: func(i int) (transforms.Tensor, error) { return r.look(live[i]) },
 		Use: func(which []int, rows []float32) error {
 			for k, i := range which {
 				if err := r.act(live[i], rows[k*r.Eyes.Backbone.Features:][:r.Eyes.Backbone.Features]); err != nil {
@@ -231,8 +238,8 @@ func (r *running) round(ctx context.Context, live []*episode) error {
 }
 
 // look draws what the camera sees and prepares it.
-func (r *running) look(w sim.World) (t transforms.Tensor, err error) {
-	drawn, err := w.Draw(r.camera.Name, r.camera.Side)
+func (r *running) look(e *episode) (t transforms.Tensor, err error) {
+	drawn, err := e.world.Draw(r.camera.Name, r.camera.Side)
 	if err != nil {
 		return t, err
 	}
@@ -241,15 +248,21 @@ func (r *running) look(w sim.World) (t transforms.Tensor, err error) {
 		return t, err
 	}
 	if r.Eyes.Before != nil {
-		if picture, err = r.Eyes.Before(picture); err != nil {
+		if picture, err = r.Eyes.Before(e.scene, picture); err != nil {
 			return t, err
 		}
+	}
+	if _, ok := e.actor.(lit); ok {
+		e.light = policy.LightOf(picture)
 	}
 	return r.pipeline.Apply(picture, transforms.Rand{})
 }
 
 // act decides and does it.
 func (r *running) act(e *episode, seen []float32) error {
+	if a, ok := e.actor.(lit); ok && seen != nil {
+		a.Light(e.light)
+	}
 	d, err := e.actor.Act(seen, e.world.Feel())
 	if err != nil {
 		return err
@@ -257,7 +270,9 @@ func (r *running) act(e *episode, seen []float32) error {
 	if len(d.Actions) == 0 {
 		return errors.New("the policy decided on no action")
 	}
-	e.looks++
+	if e.looks++; d.Strange > 1 && e.alarm == 0 {
+		e.alarm = e.looks
+	}
 	for _, action := range d.Actions {
 		if err := r.watch(e, d); err != nil {
 			return err

@@ -76,7 +76,7 @@ func brightness(batch int) *Eyes {
 
 // Each policy sees its own scene, whatever the batch, and the episode is over when time is up.
 func TestEachSeesItsScene(t *testing.T) {
-	see := func(batch int, scenes []uint64, before func(*transforms.Picture) (*transforms.Picture, error)) map[uint64][]float32 {
+	see := func(batch int, scenes []uint64, before func(uint64, *transforms.Picture) (*transforms.Picture, error)) map[uint64][]float32 {
 		p := fixed{spec: robotOf(t), seen: map[uint64][]float32{}}
 		eyes := brightness(batch)
 		eyes.Before = before
@@ -101,7 +101,7 @@ func TestEachSeesItsScene(t *testing.T) {
 	if slices.Equal(all[scenes[0]], all[scenes[1]]) {
 		t.Error("two scenes look the same")
 	}
-	dark := see(2, scenes[:1], func(p *transforms.Picture) (*transforms.Picture, error) {
+	dark := see(2, scenes[:1], func(_ uint64, p *transforms.Picture) (*transforms.Picture, error) {
 		return transforms.NewPicture(p.Width, p.Height), nil
 	})
 	if v := slices.Max(dark[scenes[0]]); v != 0 {

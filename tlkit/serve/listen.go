@@ -164,7 +164,7 @@ const (
 
 // Serve answers requests on a listener until ctx ends. Then it tells clients to close their connections,
 // answers the requests that it has accepted, and closes the listener. After such a stop it returns nil.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+func (s *gate) Serve(ctx context.Context, l net.Listener) error {
 	own, ok := l.(*listener)
 	if !ok {
 		own = &listener{Listener: l}

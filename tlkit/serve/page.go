@@ -10,8 +10,8 @@ import (
 //go:embed page
 var page embed.FS
 
-// policy lets the page load what this server sends, and pictures that the browser itself holds.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// pagePolicy lets the page load what this server sends, and pictures that the browser itself holds.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // pageFile answers with a file of the page.
 func pageFile(name string) func(http.ResponseWriter, *http.Request) error {

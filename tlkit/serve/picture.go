@@ -69,7 +69,7 @@ func errNoMemory() error {
 func withRoom(bytes int64) int64 { return bytes/3*4 + 64<<10 }
 
 // readPicture returns the picture of a request, whatever way it is sent.
-func (s *Server) readPicture(w http.ResponseWriter, r *http.Request) (*body, error) {
+func (s *gate) readPicture(w http.ResponseWriter, r *http.Request) (*body, error) {
 	if !s.reading.TryAcquire(1) {
 		return nil, s.busy("too many requests arrive to read them all")
 	}
@@ -97,7 +97,7 @@ func (s *Server) readPicture(w http.ResponseWriter, r *http.Request) (*body, err
 
 // discard reads the rest of a body that is too long for an answer, so that a client that sends all of
 // it before it reads gets the answer.
-func (s *Server) discard(r *http.Request) {
+func (s *gate) discard(r *http.Request) {
 	if r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, r.Body, 4*s.limits.Bytes)
 	}
@@ -112,7 +112,7 @@ func broken(err error) error {
 }
 
 // readForm reads the picture by the request's Content-Type.
-func (s *Server) readForm(b *body, r *http.Request) error {
+func (s *gate) readForm(b *body, r *http.Request) error {
 	header := r.Header.Get("Content-Type")
 	kind, params, err := mime.ParseMediaType(header)
 	if err != nil && header != "" && kind == "" {
@@ -133,7 +133,7 @@ func (s *Server) readForm(b *body, r *http.Request) error {
 const sendAs = "send the picture as image/jpeg or another image type, as application/octet-stream, in multipart/form-data, or as base64 in application/json"
 
 // readMultipart reads the one file of a form. Names of files and fields are not used.
-func (s *Server) readMultipart(b *body, r *http.Request, boundary string) error {
+func (s *gate) readMultipart(b *body, r *http.Request, boundary string) error {
 	if boundary == "" {
 		return badRequest("multipart/form-data without a boundary")
 	}
@@ -178,7 +178,7 @@ func inForm(err error) error {
 }
 
 // readJSON reads {"picture": BASE64}. The text may be a data URL.
-func (s *Server) readJSON(b *body, r *http.Request) error {
+func (s *gate) readJSON(b *body, r *http.Request) error {
 	if err := b.readAll(r.Body, withRoom(s.limits.Bytes)); err != nil {
 		return err
 	}

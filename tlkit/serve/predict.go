@@ -88,7 +88,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
 }
 
 // busy is the answer to one request too many.
-func (s *Server) busy(why string) *problem {
+func (s *gate) busy(why string) *problem {
 	p := problemf(http.StatusTooManyRequests, "%s", why)
 	p.retry = int(math.Ceil(max(s.usual.value(), 1)))
 	return p

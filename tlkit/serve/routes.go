@@ -44,10 +44,10 @@ func (s *Server) table() []route {
 	}
 }
 
-// routes returns the handler of all routes.
-func (s *Server) routes() http.Handler {
+// routes returns the handler of a table of routes.
+func (s *gate) routes(table []route) http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range s.table() {
+	for _, r := range table {
 		mux.Handle(r.method+" "+r.path, s.serve(r))
 		allow := r.method
 		if allow == http.MethodGet {
@@ -66,14 +66,14 @@ func (s *Server) routes() http.Handler {
 
 // guarded sends the headers of all answers, refuses requests of other sites' pages, and turns panics
 // into answers.
-func (s *Server) guarded(next http.Handler) http.Handler {
+func (s *gate) guarded(next http.Handler) http.Handler {
 	var origin http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", pagePolicy)
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		// Also where nobody reads the body: net/http does before it answers. Not every ResponseWriter
 		// has it, such as that of httptest.
@@ -126,8 +126,8 @@ func (p *parting) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // knownHost reports whether a browser that shows a page of this name may be answered. A token says
 // enough; without one, an attacker's name that leads to this machine must not.
-func (s *Server) knownHost(host string) bool {
-	if s.options.Token != "" {
+func (s *gate) knownHost(host string) bool {
+	if s.secret != "" {
 		return true
 	}
 	name := host
@@ -138,11 +138,11 @@ func (s *Server) knownHost(host string) bool {
 	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") || name == "" {
 		return true
 	}
-	return slices.ContainsFunc(s.options.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
+	return slices.ContainsFunc(s.hosts, func(h string) bool { return strings.EqualFold(h, name) })
 }
 
 // serve answers a route, and counts, logs and checks its requests.
-func (s *Server) serve(t route) http.Handler {
+func (s *gate) serve(t route) http.Handler {
 	path := strings.TrimSuffix(t.path, "{$}")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -170,8 +170,8 @@ func (s *Server) serve(t route) http.Handler {
 
 // allowed reports whether a request carries the token. Digests are compared, so that the time says
 // nothing, not even the token's length.
-func (s *Server) allowed(r *http.Request) bool {
-	if s.options.Token == "" {
+func (s *gate) allowed(r *http.Request) bool {
+	if s.secret == "" {
 		return true
 	}
 	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -193,7 +193,7 @@ func (w *watched) WriteHeader(status int) {
 // Unwrap is for http.ResponseController.
 func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) error {
+func (s *gate) showMetrics(w http.ResponseWriter, r *http.Request) error {
 	promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	return nil
 }

@@ -39,19 +39,12 @@ package serve
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
-	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/pixels"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -115,18 +108,8 @@ func (l Limits) check() error {
 
 // Server answers requests. It is an [http.Handler].
 type Server struct {
+	*gate
 	options Options
-	limits  Limits
-	log     *slog.Logger
-	token   [sha256.Size]byte // of Options.Token
-	metrics *meters
-	handler http.Handler
-
-	reading  *semaphore.Weighted // requests whose bodies arrive
-	waiting  *semaphore.Weighted // requests that are being answered
-	memory   *semaphore.Weighted // bytes of bodies
-	decoding *semaphore.Weighted // pictures that are being decoded
-	usual    average             // seconds that a picture takes
 
 	mu     sync.RWMutex
 	heads  []*slot
@@ -134,7 +117,6 @@ type Server struct {
 
 	reloading sync.Mutex // one at a time
 	ready     readiness
-	draining  atomic.Bool
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }
@@ -144,20 +126,12 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	l := o.Limits.withDefaults()
-	s := &Server{
-		options: o, limits: l, log: o.Log, token: sha256.Sum256([]byte(o.Token)), metrics: newMeters(),
-		reading: semaphore.NewWeighted(max(4*int64(l.Waiting), leastReading)), waiting: semaphore.NewWeighted(int64(l.Waiting)), memory: semaphore.NewWeighted(l.Memory),
-		decoding: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
-	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
+	s := &Server{options: o, gate: newGate(o.Limits, o.Token, o.Hosts, o.Log)}
 	if err := s.openAll(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
-	s.handler = s.routes()
+	s.handler = s.routes(s.table())
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	if o.Poll >= 0 {
@@ -165,10 +139,6 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	return s, nil
 }
-
-// leastReading is how many bodies may arrive at the same time at least: slow ones among them must not
-// keep others out.
-const leastReading = 256
 
 func (o Options) check() error {
 	switch {
@@ -178,10 +148,8 @@ func (o Options) check() error {
 		return errors.New("serve: no engine; see engine.Open")
 	case !(o.Threshold >= 0 && o.Threshold <= 1):
 		return fmt.Errorf("serve: the threshold is %v, want 0 to 1", o.Threshold)
-	case o.Token != "" && len(o.Token) < leastToken:
-		return advice.New(fmt.Errorf("serve: a token of %d characters can be guessed, want %d or more", len(o.Token), leastToken), "make one: openssl rand -hex 32")
 	}
-	return o.Limits.check()
+	return checkGate(o.Limits, o.Token)
 }
 
 // Close stops the server's background work and waits for pictures that are in the network. The engine
@@ -199,6 +167,3 @@ func (s *Server) Close() {
 		t.retire()
 	}
 }
-
-// ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
