@@ -53,8 +53,8 @@ type Stage struct {
 	Node *graph.Node // its output: [N,h,w,C], [N,T,C] where a network computes with tokens, [N,C] after pooling
 }
 
-// Graph adds the network to the graph of images [N,H,W,3]. Its weights are the variables of scope,
-// named as in the checkpoint. Graph panics with the name of a weight that is missing or has another
+// Graph adds the network to the graph of images [N,H,W,3], or of tokens [N,T,C] for an architecture
+// that reads those. Its weights are the variables of scope, named as in the checkpoint. Graph panics with the name of a weight that is missing or has another
 // shape.
 func Graph(arch Arch, scope *model.Scope, images *graph.Node) Output {
 	return build(arch, &walk{weights: &scopeWeights{scope: scope}}, images)
@@ -68,7 +68,7 @@ func Unloaded(arch Arch, images *graph.Node) Output {
 }
 
 func build(arch Arch, w *walk, images *graph.Node) Output {
-	if s := images.Shape(); s.Rank() != 4 || s.Dimensions[3] != 3 {
+	if s := images.Shape(); s.Rank() != 3 && (s.Rank() != 4 || s.Dimensions[3] != 3) {
 		panic(fmt.Errorf("backbone: pictures are %s, want [N,H,W,3]", s))
 	}
 	out := arch.Build(&Builder{form: &torchForm, walk: w}, images)

@@ -46,24 +46,42 @@ const Classifier = "classifier"
 // Declare walks arch without weights, for pictures of size x size pixels, and lists what it asks
 // for. It returns an error if the architecture does not fit that size, or asks for two tensors
 // under one name.
-func Declare(arch Arch, size int) (d *Declaration, err error) {
+func Declare(arch Arch, size int) (*Declaration, error) {
+	d, err := declare(arch, size, size, 3)
+	if err != nil {
+		return nil, fmt.Errorf("backbone: declaring at %d pixels: %w", size, err)
+	}
+	return d, nil
+}
+
+// DeclareTokens is Declare for an architecture that reads tokens [N,tokens,width] instead of pictures.
+func DeclareTokens(arch Arch, tokens, width int) (*Declaration, error) {
+	d, err := declare(arch, tokens, width)
+	if err != nil {
+		return nil, fmt.Errorf("backbone: declaring for %d tokens of %d numbers: %w", tokens, width, err)
+	}
+	return d, nil
+}
+
+// declare walks arch for one input of this shape.
+func declare(arch Arch, shape ...int) (d *Declaration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			d, err = nil, fmt.Errorf("backbone: declaring at %d pixels: %v", size, r)
+			d, err = nil, fmt.Errorf("%v", r)
 		}
 	}()
 	// Building a graph needs a backend to infer shapes. The one in pure Go is always there; nothing
 	// is compiled or run on it.
 	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
-		return nil, fmt.Errorf("backbone: opening the pure Go backend to infer shapes: %w", err)
+		return nil, fmt.Errorf("opening the pure Go backend to infer shapes: %w", err)
 	}
 	defer backend.Finalize()
 	g := graph.NewGraph(backend, "declare")
 	defer g.Finalize()
 
 	list := &listWeights{seen: map[string]bool{}}
-	out := build(arch, &walk{weights: list}, graph.Parameter(g, "pictures", shapes.Make(dtypes.Float32, 1, size, size, 3)))
+	out := build(arch, &walk{weights: list}, graph.Parameter(g, "input", shapes.Make(dtypes.Float32, append([]int{1}, shape...)...)))
 	list.border(Classifier)
 
 	d = &Declaration{Weights: list.weights, Map: out.Map.Shape().Dimensions[1:], Features: out.Features.Shape().Dim(-1)}

@@ -79,6 +79,9 @@ type Row struct {
 	Top1, Top5 float64
 	Classes    string // label list of its own classifier ("imagenet1k", "cifar10"); "" without one
 	Features   int    // number of features of a picture
+	// Text is the tower that was trained with this one to make features of texts, under OpenCLIP's name
+	// ("ViT-B-16"); "" without one. See package clip.
+	Text string
 
 	file   fetch.File // name, hash and sources of the weights
 	arch   backbone.Arch

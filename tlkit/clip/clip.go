@@ -1,0 +1,209 @@
+// Package clip compares pictures with words, as the networks do that were trained on pictures and
+// their captions (CLIP): a tower for pictures and one for texts, whose vectors are close where a
+// picture shows what a text says.
+//
+//	m, err := clip.Load(ctx, "vit-b-16.openai", zoo.Options{})
+//	texts, err := m.Texts(ctx, e, []string{"a photo of a bee", "a photo of an ant"}) // unit vectors
+//	p := m.Probabilities(picture, texts) // picture: its features by the same row, features.FromNet
+//
+// The tower for pictures is a row of package zoo, which train, features and all other commands take
+// too. Its features are the unit vector that texts are compared with.
+package clip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/weights"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Model is the text tower of a checkpoint, in memory. It may be used from several goroutines.
+type Model struct {
+	Row   zoo.Row // of its picture tower
+	Embed int     // numbers of a vector
+
+	tokenizer *Tokenizer
+	tower     textTower
+	declared  *backbone.Declaration
+	tensors   map[string]weights.Loaded
+	scale     float64 // by which cosines are multiplied
+}
+
+// Names returns the rows of package zoo that have a text tower, the recommended one first.
+func Names() []string {
+	var names []string
+	for _, r := range zoo.Rows() {
+		if r.Text != "" {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// towers are the text towers, by Row.Text.
+var towers = map[string]textTower{
+	"ViT-B-32":           {width: 512, layers: 12, heads: 8, embed: 512},
+	"ViT-B-32-quickgelu": {width: 512, layers: 12, heads: 8, embed: 512, quickGELU: true},
+	"ViT-B-16":           {width: 512, layers: 12, heads: 8, embed: 512},
+	"ViT-B-16-quickgelu": {width: 512, layers: 12, heads: 8, embed: 512, quickGELU: true},
+	"ViT-L-14":           {width: 768, layers: 12, heads: 12, embed: 768},
+	"ViT-L-14-quickgelu": {width: 768, layers: 12, heads: 12, embed: 768, quickGELU: true},
+}
+
+// Load reads the text tower of the row called name, from the file that the row's picture tower is in.
+// Of o it uses what zoo.Load does, apart from the preset.
+//
+// Errors: a row without a text tower, and those of zoo.Load.
+func Load(ctx context.Context, name string, o zoo.Options) (*Model, error) {
+	row, err := zoo.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	tower, ok := towers[row.Text]
+	if !ok {
+		return nil, advice.New(fmt.Errorf("clip: %s was not trained on words", row.Name), "take one of %s", strings.Join(Names(), ", "))
+	}
+	path := o.Weights
+	if path == "" {
+		if path, err = row.Fetch(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	m := &Model{Row: row, Embed: tower.embed, tower: tower}
+	if m.tokenizer, err = FetchTokenizer(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := m.read(path); err != nil {
+		return nil, fmt.Errorf("clip: %s: %w", row.Name, err)
+	}
+	return m, nil
+}
+
+// read takes the tower's tensors out of a file.
+func (m *Model) read(path string) (err error) {
+	if m.declared, err = backbone.DeclareTokens(m.tower, Context, m.tower.width); err != nil {
+		return err
+	}
+	file, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	o := weights.MatchOptions{
+		Rename: func(key string) string { return towerNames.Replace(strings.TrimPrefix(key, "text.")) },
+		Ignore: []string{"visual.", "attn_mask", "input_resolution", "context_length", "vocab_size"},
+	}
+	if m.tensors, _, err = weights.Match(file, slices.Concat(m.declared.Wants(), m.tower.wants()), o); err != nil {
+		return err
+	}
+	m.scale = math.Exp(float64(m.tensors[scale].Data[0]))
+	return nil
+}
+
+// Texts returns the vector of each text, of Embed numbers and length 1. A text that is too long for
+// the network is cut, see [Tokenizer.Tokens].
+func (m *Model) Texts(ctx context.Context, e *engine.Engine, texts []string) ([][]float32, error) {
+	tokens := make([][]int32, len(texts))
+	for i, text := range texts {
+		var err error
+		if tokens[i], err = m.tokenizer.Tokens(text); err != nil {
+			return nil, err
+		}
+	}
+	p, err := m.compile(e, min(len(texts), textBatch))
+	if err != nil {
+		return nil, fmt.Errorf("clip: %s: %w", m.Row.Name, err)
+	}
+	defer p.close()
+	vectors := make([][]float32, 0, len(texts))
+	for group := range slices.Chunk(tokens, p.batch) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		got, err := p.run(group)
+		if err != nil {
+			return nil, fmt.Errorf("clip: %s: %w", m.Row.Name, err)
+		}
+		vectors = append(vectors, got...)
+	}
+	return vectors, nil
+}
+
+// Classes returns a vector for each label: the mean of those of its prompts, of length 1. In a
+// template, {} stands for the label: "a photo of a {}.".
+func (m *Model) Classes(ctx context.Context, e *engine.Engine, labels, templates []string) ([][]float32, error) {
+	var prompts []string
+	for _, label := range labels {
+		for _, template := range templates {
+			if !strings.Contains(template, "{}") {
+				return nil, advice.New(fmt.Errorf("clip: template %.60q has no place for a label", template), `write {} there, as in "a photo of a {}."`)
+			}
+			prompts = append(prompts, strings.ReplaceAll(template, "{}", label))
+		}
+	}
+	if len(prompts) == 0 {
+		return nil, errors.New("clip: want a label and a template at least")
+	}
+	vectors, err := m.Texts(ctx, e, prompts)
+	if err != nil {
+		return nil, err
+	}
+	var classes [][]float32
+	for group := range slices.Chunk(vectors, len(templates)) {
+		mean := make([]float64, m.Embed)
+		for _, v := range group {
+			for i := range v {
+				mean[i] += float64(v[i])
+			}
+		}
+		classes = append(classes, unit(mean))
+	}
+	return classes, nil
+}
+
+// Scale is the factor that the network learnt for cosines: logits are Scale times cosine.
+func (m *Model) Scale() float64 { return m.scale }
+
+// Probabilities compares the features of a picture with texts: the softmax of the network's logits.
+// It panics if a vector has another length than Embed.
+func (m *Model) Probabilities(picture []float32, texts [][]float32) []float64 {
+	logits, most, sum := make([]float64, len(texts)), math.Inf(-1), 0.0
+	for i, text := range texts {
+		if len(text) != m.Embed || len(picture) != m.Embed {
+			panic(fmt.Sprintf("clip: vectors of %d and %d numbers, want %d", len(picture), len(text), m.Embed))
+		}
+		for j, v := range text {
+			logits[i] += m.scale * float64(v) * float64(picture[j])
+		}
+		most = max(most, logits[i])
+	}
+	for i, v := range logits {
+		logits[i] = math.Exp(v - most)
+		sum += logits[i]
+	}
+	for i := range logits {
+		logits[i] /= sum
+	}
+	return logits
+}
+
+// unit returns v with length 1.
+func unit(v []float64) []float32 {
+	square := 0.0
+	for _, x := range v {
+		square += x * x
+	}
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x / math.Sqrt(max(square, 1e-30)))
+	}
+	return out
+}
