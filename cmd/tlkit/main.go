@@ -160,7 +160,7 @@ func (c *command) root() *cobra.Command {
 		return nil
 	}
 	f.BoolVar(&c.plainGo, "plain-go", false, "compute in plain Go where XLA is missing, which takes about a hundred times as long")
-	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.features(), c.neighbours(), c.export(), c.serveHeads(), c.history(), c.verify(), c.bench(), c.robot(),
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.features(), c.neighbours(), c.search(), c.export(), c.serveHeads(), c.history(), c.verify(), c.bench(), c.robot(),
 		c.lab(), c.runNotebooks(), c.cache(), c.uninstall(), c.version(), c.kernel())
 	return root
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
@@ -25,8 +26,8 @@ type neighbour struct {
 	Cosine float64 `json:"cosine"`
 }
 
-// neighbourFlags are the flags of tlkit neighbours.
-type neighbourFlags struct {
+// nearFlags are the flags of commands that look for the nearest pictures.
+type nearFlags struct {
 	spec   run.Spec
 	k      int
 	figure string // the PNG file to write; "" = none
@@ -34,10 +35,11 @@ type neighbourFlags struct {
 }
 
 func (c *command) neighbours() *cobra.Command {
-	n := neighbourFlags{}
+	n := nearFlags{}
 	cmd := &cobra.Command{
-		Use:   "neighbours PICTURE DIR...",
-		Short: "Find the pictures that are most similar to one",
+		Use:     "neighbours PICTURE DIR...",
+		Aliases: []string{"similar"},
+		Short:   "Find the pictures that are most similar to one",
 		Long: `Find the pictures of DIR and below that are most similar to PICTURE: those whose features, by
 a frozen network, have the largest cosine with its features. 1 is the same direction, as for
 a copy. Instead of DIR, there may be several folders, pictures, patterns such as
@@ -58,14 +60,21 @@ then 2.`,
 	}
 	modelFlag(cmd, &n.spec.Model)
 	networkFlags(cmd, &n.spec)
-	cmd.Flags().IntVar(&n.k, "k", 5, "find so many pictures")
-	cmd.Flags().StringVar(&n.figure, "png", "", "also draw PICTURE and its neighbours into this file")
-	cmd.Flags().BoolVar(&n.force, "force", false, "replace the file of --png if there is one")
+	n.flags(cmd)
 	return cmd
 }
 
-func (c *command) findNeighbours(cmd *cobra.Command, n neighbourFlags, args []string) error {
-	if err := n.check(args[0]); err != nil {
+func (n *nearFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&n.k, "k", 5, "find so many pictures")
+	cmd.Flags().StringVar(&n.figure, "png", "", "also draw the pictures found into this file")
+	cmd.Flags().BoolVar(&n.force, "force", false, "replace the file of --png if there is one")
+}
+
+func (c *command) findNeighbours(cmd *cobra.Command, n nearFlags, args []string) error {
+	if err := n.check(cmd.Name()); err != nil {
+		return err
+	}
+	if err := checkPicture(args[0]); err != nil {
 		return err
 	}
 	others, err := picturePaths(cmd.Context(), cmd.Name(), args[1:])
@@ -91,52 +100,74 @@ func (c *command) findNeighbours(cmd *cobra.Command, n neighbourFlags, args []st
 	}
 	query := m.Row(0)
 	m.Items, m.Data = m.Items[1:], m.Data[m.Features:]
-	found := []neighbour{}
-	table := show.Table{Left: 1, Header: []string{"path", "cosine"}}
-	for _, near := range m.Nearest(query, n.k) {
-		path := all[m.Items[near.Row]]
-		found = append(found, neighbour{path, near.Cosine})
-		table.Rows = append(table.Rows, []string{words.Plain(path), fmt.Sprintf("%.4f", near.Cosine)})
-	}
-	if err := n.draw(args[0], found); err != nil {
+	found := n.nearest(m, query, all)
+	if err := n.draw(cmd.Name(), "", &args[0], found); err != nil {
 		return err
 	}
-	c.result = found
-	if !c.json {
-		c.sayTable(table)
-	}
+	c.sayNeighbours(found)
 	return c.sayLeftOut(cmd, bad, len(others))
 }
 
-// check reports flags and names that cannot be meant, before anything is computed.
-func (n neighbourFlags) check(picture string) error {
-	if n.k < 1 {
-		return fmt.Errorf("neighbours: --k is %d, want 1 or more", n.k)
+// nearest returns the rows of m that are nearest to query.
+func (n nearFlags) nearest(m *features.Matrix, query []float32, paths []string) []neighbour {
+	found := []neighbour{}
+	for _, near := range m.Nearest(query, n.k) {
+		found = append(found, neighbour{paths[m.Items[near.Row]], near.Cosine})
 	}
-	switch info, err := os.Stat(picture); {
-	case err != nil:
-		return fmt.Errorf("neighbours: the picture cannot be opened: %w", err)
-	case info.IsDir():
-		return advice.New(fmt.Errorf("neighbours: %s is a folder, want a picture first", words.Plain(picture)), "tlkit neighbours PICTURE DIR")
+	return found
+}
+
+// sayNeighbours prints what was found, or keeps it for --json.
+func (c *command) sayNeighbours(found []neighbour) {
+	c.result = found
+	if c.json {
+		return
+	}
+	table := show.Table{Left: 1, Header: []string{"path", "cosine"}}
+	for _, f := range found {
+		table.Rows = append(table.Rows, []string{words.Plain(f.Path), fmt.Sprintf("%.4f", f.Cosine)})
+	}
+	c.sayTable(table)
+}
+
+// check reports flags that cannot be meant, before anything is computed.
+func (n nearFlags) check(command string) error {
+	if n.k < 1 {
+		return fmt.Errorf("%s: --k is %d, want 1 or more", command, n.k)
 	}
 	if _, err := os.Lstat(n.figure); n.figure != "" && err == nil && !n.force {
-		return advice.New(fmt.Errorf("neighbours: %s exists", words.Plain(n.figure)), "name another file, or pass --force to replace it")
+		return advice.New(fmt.Errorf("%s: %s exists", command, words.Plain(n.figure)), "name another file, or pass --force to replace it")
 	}
 	return nil
 }
 
-// draw writes the figure.
-func (n neighbourFlags) draw(picture string, found []neighbour) error {
+// checkPicture reports a name that cannot be that of a picture.
+func checkPicture(name string) error {
+	switch info, err := os.Stat(name); {
+	case err != nil:
+		return fmt.Errorf("neighbours: the picture cannot be opened: %w", err)
+	case info.IsDir():
+		return advice.New(fmt.Errorf("neighbours: %s is a folder, want a picture first", words.Plain(name)), "tlkit neighbours PICTURE DIR")
+	}
+	return nil
+}
+
+// draw writes the figure: what was found, behind the given picture if there is one.
+func (n nearFlags) draw(command, title string, given *string, found []neighbour) error {
 	if n.figure == "" {
 		return nil
 	}
-	tiles := []plots.Picture{{Image: thumbnail(picture), Prediction: "given", Caption: filepath.Base(picture)}}
+	var tiles []plots.Picture
+	if given != nil {
+		title = "Most similar by " + n.spec.Model
+		tiles = append(tiles, plots.Picture{Image: thumbnail(*given), Prediction: "given", Caption: filepath.Base(*given)})
+	}
 	for _, f := range found {
 		tiles = append(tiles, plots.Picture{Image: thumbnail(f.Path), Prediction: fmt.Sprintf("%.4f", f.Cosine), Caption: filepath.Base(f.Path)})
 	}
-	figure := plots.Grid("Most similar by "+n.spec.Model, tiles)
+	figure := plots.Grid(title, tiles)
 	if err := atomicfile.Write(n.figure, 0o644, figure.PNG); err != nil {
-		return fmt.Errorf("neighbours: %w", err)
+		return fmt.Errorf("%s: %w", command, err)
 	}
 	return nil
 }

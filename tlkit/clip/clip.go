@@ -58,19 +58,28 @@ var towers = map[string]textTower{
 	"ViT-L-14-quickgelu": {width: 768, layers: 12, heads: 12, embed: 768, quickGELU: true},
 }
 
+// Find returns the row called name. It is an error if it has no text tower.
+func Find(name string) (zoo.Row, error) {
+	row, err := zoo.Find(name)
+	if err != nil {
+		return row, err
+	}
+	if _, ok := towers[row.Text]; !ok {
+		return row, advice.New(fmt.Errorf("clip: %s was not trained on words", row.Name), "take one of %s", strings.Join(Names(), ", "))
+	}
+	return row, nil
+}
+
 // Load reads the text tower of the row called name, from the file that the row's picture tower is in.
 // Of o it uses what zoo.Load does, apart from the preset.
 //
-// Errors: a row without a text tower, and those of zoo.Load.
+// Errors: those of Find and zoo.Load.
 func Load(ctx context.Context, name string, o zoo.Options) (*Model, error) {
-	row, err := zoo.Find(name)
+	row, err := Find(name)
 	if err != nil {
 		return nil, err
 	}
-	tower, ok := towers[row.Text]
-	if !ok {
-		return nil, advice.New(fmt.Errorf("clip: %s was not trained on words", row.Name), "take one of %s", strings.Join(Names(), ", "))
-	}
+	tower := towers[row.Text]
 	path := o.Weights
 	if path == "" {
 		if path, err = row.Fetch(ctx, o); err != nil {

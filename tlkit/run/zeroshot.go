@@ -9,7 +9,6 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
-	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -17,7 +16,11 @@ import (
 // labels to those of the data set, see [evaluate.ParseMeaning]. By default it uses all pictures,
 // because the classifier has seen none of them. p may be nil.
 //
-// It is an error if the checkpoint has no classifier, if the data set does not have one label a
+// A checkpoint that was trained on words needs no classifier: pictures are compared with "a photo of
+// a LABEL.". meaning may give other words for labels, and other templates for "*":
+// "ants=ant|carpenter ant,*=a photo of a {}.|a drawing of a {}.".
+//
+// It is an error if the checkpoint has neither, if the data set does not have one label a
 // picture, or if a label gets no meaning.
 func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p Progress) (*Evaluation, error) {
 	p, shown := place.Shown(p)
@@ -27,11 +30,7 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	if err != nil {
 		return nil, err
 	}
-	b, err := features.Logits(z.net, z.eng)
-	if err != nil {
-		return nil, err
-	}
-	logits, err := z.extract(ctx, features.Job{Items: z.items, Preset: z.net.Preset, Backbone: b}, p)
+	logits, err := z.outputs(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +41,11 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	for _, i := range logits.Items {
 		truth = append(truth, z.items[i].Class)
 	}
-	top1, err := z.meaning.TopK(logits.Data, b.Features, truth, 1)
+	top1, err := z.meaning.TopK(logits.Data, logits.Features, truth, 1)
 	if err != nil {
 		return nil, err
 	}
-	top5, err := z.meaning.TopK(logits.Data, b.Features, truth, 5)
+	top5, err := z.meaning.TopK(logits.Data, logits.Features, truth, 5)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +62,7 @@ type zeroShot struct {
 	meaning evaluate.Meaning
 	split   string
 	items   []datasets.Item
+	texts   [][]float32 // what the pictures are compared with; nil = the network has a classifier
 }
 
 // openZeroShot opens everything for EvaluateModel, and reports a checkpoint without a classifier
@@ -72,7 +72,7 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 	if err != nil {
 		return nil, err
 	}
-	if row.Classes == "" && s.Weights == "" {
+	if row.Classes == "" && row.Text == "" && s.Weights == "" {
 		return nil, errTrunk(row)
 	}
 	z := &zeroShot{split: cmp.Or(s.Split, "all")}
@@ -82,6 +82,9 @@ func openZeroShot(ctx context.Context, s Spec, meaning string, place Place, p Pr
 	}
 	z.opened = o
 	o.introduce(p)
+	if row.Text != "" {
+		return z, z.inWords(ctx, s, meaning, place, p)
+	}
 	outputs, err := o.net.Labels()
 	if err != nil {
 		return nil, err

@@ -128,6 +128,18 @@ class Trunk(nn.Module):
         return self.features(x).mean((2, 3))
 
 
+class OpenCLIPTower(nn.Module):
+    """A picture tower of CLIP with its projection, as open_clip.CLIP.encode_image(normalize=True) computes it."""
+
+    def __init__(self, name, embed):
+        super().__init__()
+        self.trunk = timm_model(name, depth=2, num_classes=0, dynamic_img_size=True)
+        self.proj = nn.Parameter(torch.zeros(self.trunk.num_features, embed))
+
+    def forward(self, x):
+        return F.normalize(self.trunk(x) @ self.proj, dim=-1)
+
+
 def tonylins(keys):
     """torchvision's names of MobileNetV2 to the flat ones: features.N.conv.A.B counts on, features.N.conv.M alike."""
     out, block, flat = [], None, 0
@@ -324,6 +336,14 @@ for name, depth, classes in (
             name, depth=depth, num_classes=classes, dynamic_img_size=True, **({} if classes else {"global_pool": "token"})),
         gain=0.5, size=70 if "patch14" in name else 96, by="timm", names=list, stages=eva_stages,
         classifier="head" if classes else None)
+for name, trunk, embed in (
+        ("ViT-B-32", "vit_base_patch32_clip_224", 512), ("ViT-B-32-quickgelu", "vit_base_patch32_clip_quickgelu_224", 512),
+        ("ViT-B-16", "vit_base_patch16_clip_224", 512), ("ViT-B-16-quickgelu", "vit_base_patch16_clip_quickgelu_224", 512),
+        ("ViT-L-14", "vit_large_patch14_clip_224", 768), ("ViT-L-14-quickgelu", "vit_large_patch14_clip_quickgelu_224", 768)):
+    ARCHITECTURES["open_clip_" + name] = dict(
+        model=lambda trunk=trunk, embed=embed: OpenCLIPTower(trunk, embed), gain=0.5, size=70 if "14" in name else 96, by="timm",
+        names=lambda keys: [k.removeprefix("trunk.") for k in keys], stages=lambda m: vit_stages(m.trunk) + [("proj", m)],
+        classifier=None)
 
 for name, classes in (
         ("convnext_atto", 1000), ("convnext_femto", 1000), ("convnext_pico", 1000), ("convnext_nano", 1000),
