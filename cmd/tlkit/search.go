@@ -55,7 +55,7 @@ func (c *command) searchWords(cmd *cobra.Command, n nearFlags, places []string, 
 	if err != nil {
 		return err
 	}
-	m, err := c.rows(cmd, n.spec, all)
+	m, err := c.rows(cmd, n.spec, "", all)
 	if err != nil {
 		return err
 	}
