@@ -1,7 +1,6 @@
 package raster_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"image"
@@ -184,6 +183,7 @@ func TestShadowIsWhereTheSunSays(t *testing.T) {
 	s.Instances = []raster.Instance{
 		{Shape: raster.Plane, Size: raster.Vec{3, 3}, Material: raster.Material{RGBA: [4]float64{0.7, 0.7, 0.7, 1}}},
 		{Shape: raster.Sphere, Size: raster.Vec{0.2}, Position: raster.Vec{0, 0, 0.8}, Material: raster.Material{RGBA: [4]float64{0.7, 0.7, 0.7, 1}}},
+		{Shape: raster.Sphere, Size: raster.Vec{0.05}, Position: raster.Vec{0.6, -0.5, 0.1}, Material: raster.Material{RGBA: [4]float64{0.7, 0.7, 0.7, 1}}},
 	}
 	camera := look(t, raster.Vec{-1.2, -1.6, 2}, raster.Vec{-0.3, -0.2, 0.2}, 50)
 	const side = 224
@@ -309,29 +309,76 @@ func TestNoSeams(t *testing.T) {
 	}
 }
 
-// A box that reaches behind the camera, and far beyond the picture, is cut where it should be.
-func TestNearPlane(t *testing.T) {
-	c := look(t, raster.Vec{0, -1, 1}, raster.Vec{0, 0, 0.2}, 70)
-	s := raster.Studio()
-	floor := raster.Material{RGBA: [4]float64{0.5, 0.6, 0.4, 1}}
-	s.Instances = []raster.Instance{{Shape: raster.Plane, Size: raster.Vec{40, 40}, Material: floor}}
-	want := drawn(t, new(raster.Renderer), s, c, 128)
-	for _, size := range []raster.Vec{{40, 40, 1}, {40, 40, 3000}} {
-		s.Instances = []raster.Instance{{Shape: raster.Box, Size: size, Position: raster.Vec{0, 0, -size[2]}, Material: floor}}
-		got := drawn(t, new(raster.Renderer), s, c, 128)
-		if !close2(got, want) {
-			t.Errorf("the top of a box of %v does not look like a plane", size)
+// The same where all edges run exactly through the middles of samples.
+func TestNoSeamsOnSamples(t *testing.T) {
+	const n = 40
+	var d raster.MeshData
+	for y := range n + 1 {
+		for x := range n + 1 {
+			d.Points = append(d.Points, (float32(4*(x-n/2))+0.5)/64, (float32(4*(y-n/2))+0.5)/64, 0)
+		}
+	}
+	for y := range int32(n) {
+		for x := range int32(n) {
+			a := y*(n+1) + x
+			d.Faces = append(d.Faces, a, a+1, a+n+2, a, a+n+2, a+n+1)
+		}
+	}
+	m, err := raster.NewMesh(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := drawn(t, new(raster.Renderer), glowing(raster.Instance{Mesh: m}), raster.Camera{Position: raster.Vec{0, 0, 1}, FovY: 90}, 64)
+	for i := 0; i < len(img.Pix); i += 4 {
+		if img.Pix[i] != img.Pix[0] || img.Pix[0] == 0 {
+			t.Fatalf("pixel %d, %d is %d, want %d as everywhere", i/4%64, i/4/64, img.Pix[i], img.Pix[0])
 		}
 	}
 }
 
-func close2(a, b *image.NRGBA) bool {
-	for i := range a.Pix {
-		if d := int(a.Pix[i]) - int(b.Pix[i]); d < -2 || d > 2 {
-			return false
+// A box that reaches behind the camera, and far beyond the picture, is cut where it should be.
+func TestNearPlane(t *testing.T) {
+	const side = 128
+	for _, pose := range [][2]raster.Vec{{{0, -1, 1}, {0, 0, 0.2}}, {{0.3, 0, 0.05}, {1, 0.4, 0.04}}, {{-2, 2, 3}, {2, -2.5, 0.5}}} {
+		c := look(t, pose[0], pose[1], 70)
+		c.Rotation = rolled(c.Rotation)
+		for _, size := range []raster.Vec{{40, 40, 1}, {40, 40, 3000}, {3, 900, 0.5}} {
+			on := func(x, y int) bool {
+				at, ok := c.OnHeight((float64(x)+0.5)/side, (float64(y)+0.5)/side, 0)
+				return ok && math.Abs(at[0]) < size[0] && math.Abs(at[1]) < size[1]
+			}
+			s := glowing(raster.Instance{Shape: raster.Box, Size: size, Position: raster.Vec{0, 0, -size[2]}})
+			img := drawn(t, new(raster.Renderer), s, c, side)
+			tried := 0
+			for y := range side {
+				for x := range side {
+					want := on(x, y)
+					if on(x-1, y-1) != want || on(x+1, y-1) != want || on(x-1, y+1) != want || on(x+1, y+1) != want {
+						continue // at an edge
+					}
+					if !want { // the sky, or a side of the box
+						continue
+					}
+					tried++
+					if img.NRGBAAt(x, y).R == 0 {
+						t.Fatalf("a box of %v: pixel %d, %d does not show its top", size, x, y)
+					}
+				}
+			}
+			if tried < side*side/10 {
+				t.Errorf("a box of %v: %d pixels tried, want more", size, tried)
+			}
 		}
 	}
-	return bytes.Equal(a.Pix[3:4], b.Pix[3:4])
+}
+
+// rolled turns a camera about its axis, by the angle of the triangle 3, 4, 5.
+func rolled(m raster.Mat) raster.Mat {
+	for i := range 3 {
+		x, y := m[3*i], m[3*i+1]
+		m[3*i], m[3*i+1] = 0.8*x+0.6*y, 0.8*y-0.6*x
+	}
+	return m
 }
 
 var golden = map[string]string{
