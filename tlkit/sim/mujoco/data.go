@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 )
@@ -68,7 +69,12 @@ func (d *Data) said(err error) error {
 	if err == nil {
 		return nil
 	}
-	return advice.New(fmt.Errorf("mujoco: %s: %s", d.m.name, oneLine(err)), "call Reset; a smaller timestep or gentler controls keep a simulation stable")
+	text := oneLine(err)
+	fix := "call Reset; a smaller timestep or gentler controls keep a simulation stable"
+	if strings.Contains(text, "memory") {
+		fix = `give the model more memory: <size memory="100M"/>`
+	}
+	return advice.New(fmt.Errorf("mujoco: %s: %s", d.m.name, strings.TrimSuffix(text, ".")), "%s", fix)
 }
 
 // Time returns the simulated time in seconds.

@@ -134,7 +134,10 @@ func TestErrors(t *testing.T) {
 		"mocap of none":    {d.SetMocap(0, [3]float64{}, [4]float64{1}), "mocap body 0"},
 		"too many steps":   {d.Step(1 << 30), "want 0 to 1,000,000"},
 		"steps back":       {d.Step(-1), "want 0 to 1,000,000"},
-		"too little arena": {arena(t), "out of memory"},
+		"no memory at all": {arena(t, "4K", 40), "out of memory"},
+		"no contacts":      {arena(t, "6K", 6), "Too many contacts"},
+		"stack overflow":   {arena(t, "400K", 6), "stack overflow"},
+		"what to do":       {arena(t, "400K", 6), "<size memory="},
 		"unstable":         {unstable(t), "unstable"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) || strings.ContainsAny(c.err.Error(), "\n\x00") {
@@ -154,9 +157,10 @@ func flat(name string) string {
 func second(_ int, err error) error   { return err }
 func third(_, _ int, err error) error { return err }
 
-// arena makes MuJoCo run out of the memory that the model gives it: its answer is to end the process.
-func arena(t *testing.T) error {
-	m, err := small(t, `<size memory="4K"/><worldbody><geom type="plane" size="9 9 1"/>`+strings.Repeat(`<body pos="0 0 .1"><freejoint/><geom type="box" size=".1 .1 .1"/></body>`, 40)+`</worldbody>`)
+// arena makes MuJoCo run out of the memory that the model gives it: while it compiles the model, with a
+// warning at the first step, or with an error there, at which it ends the process.
+func arena(t *testing.T, memory string, boxes int) error {
+	m, err := small(t, `<size memory="`+memory+`"/><worldbody><geom type="plane" size="9 9 1"/>`+strings.Repeat(`<body pos="0 0 .1"><freejoint/><geom type="box" size=".1 .1 .1"/></body>`, boxes)+`</worldbody>`)
 	if err != nil {
 		return err
 	}
