@@ -181,6 +181,14 @@ func (d dialect) origins(name string, sizes map[string]int) (all []origin) {
 	return all
 }
 
+// covers reports whether the dialect has names for the whole trunk of a network.
+func (d dialect) covers(arch backbone.Arch) bool {
+	wanted, err := backbone.Declare(arch, 224)
+	return err == nil && !slices.ContainsFunc(wanted.Weights, func(w backbone.Weight) bool {
+		return w.Stage != backbone.Classifier && len(d.origins(w.Name, nil)) == 0
+	})
+}
+
 // translation is a file with the tensors of a network under our names.
 type translation struct {
 	dialect  dialect

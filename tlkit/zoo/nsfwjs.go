@@ -31,7 +31,8 @@ var nsfwjsRow = Row{
 			Bytes:  nsfwjsBytes,
 		}}},
 	},
-	Licence: "MIT", Origin: "https://github.com/infinitered/nsfwjs",
+	TrainedOn: "ImageNet-1k, from block 11 on also indecent pictures",
+	Licence:   "MIT", Origin: "https://github.com/infinitered/nsfwjs",
 	Preset: transforms.Preset{
 		Name: "mobilenetv2.nsfwjs", Size: 224, Geometry: transforms.GeometrySquash, Interpolation: transforms.Bilinear,
 		Range: [2]float32{0, 1}, Std: [3]float32{1, 1, 1}, Channels: "RGB",

