@@ -22,6 +22,7 @@ type robotFlags struct {
 	controls int
 	clips    int
 	counts   []int
+	film     string // what is wrong in it
 	out      string // also write the policy to this file
 }
 
@@ -326,8 +327,15 @@ and with something wrong, where an alarm counts within the first three looks:
 
 An alarm means that what is seen is not familiar: unlike the demonstrations, by a limit that
 demonstrations set which were held back. Robots that tlkit robot serve drives then hold.`,
-		Example: "  tlkit robot alarms bench/sort\n  tlkit robot alarms bench/reach --demos 100 --json",
+		Example: "  tlkit robot alarms bench/sort\n  tlkit robot alarms bench/sort --film moved",
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		if r.film != "" {
+			film, err := lab.Disturbed(ctx, robot.Disturbance(r.film), r.clips)
+			if err != nil {
+				return err
+			}
+			return c.sayFilm(lab, "alarms-"+r.film+".png", film)
+		}
 		all, err := lab.Alarms(ctx, r.episodes)
 		if err != nil {
 			return err
@@ -348,5 +356,7 @@ demonstrations set which were held back. Robots that tlkit robot serve drives th
 		return nil
 	})
 	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
+	cmd.Flags().StringVar(&r.film, "film", "", "only film the robot with this wrong, such as dim: it holds where what it sees is not familiar")
+	cmd.Flags().IntVar(&r.clips, "clips", 4, "scenes to film")
 	return cmd
 }

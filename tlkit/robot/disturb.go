@@ -31,7 +31,6 @@ func Disturbances() []Disturbance {
 
 // disturb makes eyes see what is wrong.
 func (d Disturbance) disturb(e rollout.Eyes) (rollout.Eyes, error) {
-	side := e.Preset.Size
 	each := func(change func(p *transforms.Picture, scene uint64, at int) uint8) func(uint64, *transforms.Picture) (*transforms.Picture, error) {
 		return func(scene uint64, p *transforms.Picture) (*transforms.Picture, error) {
 			out := transforms.NewPicture(p.Width, p.Height)
@@ -48,8 +47,8 @@ func (d Disturbance) disturb(e rollout.Eyes) (rollout.Eyes, error) {
 	case movedCamera:
 		e.Before = each(func(p *transforms.Picture, scene uint64, at int) uint8 {
 			by := [4][2]int{{1, 0}, {-1, 0}, {0, 1}, {0, -1}}[scene%4]
-			x := min(max(at/3%p.Width+by[0]*side/20, 0), p.Width-1)
-			y := min(max(at/3/p.Width+by[1]*side/20, 0), p.Height-1)
+			x := min(max(at/3%p.Width+by[0]*p.Width/20, 0), p.Width-1)
+			y := min(max(at/3/p.Width+by[1]*p.Height/20, 0), p.Height-1)
 			return p.Pix[3*(y*p.Width+x)+at%3]
 		})
 	case dimLamp:
@@ -88,7 +87,7 @@ func (l *Lab) Alarms(ctx context.Context, episodes int) (all []Alarms, err error
 		if d == undisturbed {
 			looks = 0
 		}
-		t, err := l.guarded(ctx, disturbed{Disturbance: d}, rollout.Job{Scenes: rollout.Scenes(episodes), Looks: looks})
+		t, err := l.guarded(ctx, d, rollout.Job{Scenes: rollout.Scenes(episodes), Looks: looks})
 		if err != nil {
 			return nil, err
 		}
@@ -104,14 +103,8 @@ func (l *Lab) Alarms(ctx context.Context, episodes int) (all []Alarms, err error
 	return all, nil
 }
 
-// disturbed says what is wrong in a try, and what the policy does about it.
-type disturbed struct {
-	Disturbance Disturbance
-	Hold        bool // while a look is not familiar
-}
-
-// guarded runs a job with the guarded policy.
-func (l *Lab) guarded(ctx context.Context, d disturbed, job rollout.Job) (*rollout.Try, error) {
+// guarded runs a job with the guarded policy, which goes on where a look is not familiar.
+func (l *Lab) guarded(ctx context.Context, d Disturbance, job rollout.Job) (*rollout.Try, error) {
 	if n := len(job.Scenes); n < 1 || n > mostEpisodes {
 		return nil, fmt.Errorf("robot: %d episodes, want 1 to %d", n, mostEpisodes)
 	}
@@ -123,15 +116,15 @@ func (l *Lab) guarded(ctx context.Context, d disturbed, job rollout.Job) (*rollo
 	if err != nil {
 		return nil, err
 	}
-	eyes, err := d.Disturbance.disturb(s.eyes)
+	eyes, err := d.disturb(s.eyes)
 	if err != nil {
 		return nil, err
 	}
 	what := "trying"
-	if d.Disturbance != undisturbed {
-		what = "trying, " + string(d.Disturbance)
+	if d != undisturbed {
+		what = "trying, " + string(d)
 	}
-	job.Task, job.Eyes, job.Policy = l.Spec.Task, &eyes, fitted.File.Guard(d.Hold)
+	job.Task, job.Eyes, job.Policy = l.Spec.Task, &eyes, fitted.File.Guard(false)
 	job.Progress = func(done, total int) { l.report.State(what, int64(done), int64(total)) }
 	return rollout.Run(ctx, job)
 }

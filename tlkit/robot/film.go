@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
 	"math"
 	"slices"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/rollout"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 // filmSide is the side of a clip in pixels.
@@ -70,7 +72,57 @@ func (l *Lab) Film(ctx context.Context, t *rollout.Try, clips int) (show.Film, e
 	if err != nil {
 		return show.Film{}, err
 	}
-	return l.film(ctx, t, filmed{p, sight, clips})
+	return l.film(ctx, t, filmed{policy: p, sight: sight, clips: clips})
+}
+
+// Disturbed films the policy while something is wrong with its pictures, in the first so many scenes. The
+// film shows what the camera sees, with a red border while that is not familiar. Then the robot holds.
+func (l *Lab) Disturbed(ctx context.Context, d Disturbance, clips int) (show.Film, error) {
+	fitted, err := l.Fit(ctx)
+	if err != nil {
+		return show.Film{}, err
+	}
+	t := &rollout.Try{Task: l.Spec.Task}
+	for _, scene := range rollout.Scenes(clips) {
+		t.Episodes = append(t.Episodes, rollout.Episode{Scene: scene})
+	}
+	film, err := l.film(ctx, t, filmed{fitted.File.Guard(true), Pretrained, clips, d})
+	if err != nil {
+		return film, err
+	}
+	film.Words = fmt.Sprintf("The robot tries to %s while its pictures are disturbed (%s), in %d scenes. A red border: what it sees is not familiar, and it holds.", l.Robot.Goal, d, clips)
+	return film, nil
+}
+
+// alarm draws a red border.
+func alarm(p *image.NRGBA) {
+	b := p.Bounds()
+	const wide = 5
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if min(x-b.Min.X, b.Max.X-1-x, y-b.Min.Y, b.Max.Y-1-y) < wide {
+				p.SetNRGBA(x, y, color.NRGBA{200, 30, 40, 255})
+			}
+		}
+	}
+}
+
+// seenAs is a drawn picture as disturbed eyes see it.
+func seenAs(e rollout.Eyes, scene uint64, p *image.NRGBA) (*image.NRGBA, error) {
+	if e.Before == nil {
+		return p, nil
+	}
+	in, err := transforms.FromImage(p)
+	if err != nil {
+		return nil, err
+	}
+	out, err := e.Before(scene, in)
+	if err != nil {
+		return nil, err
+	}
+	seen := image.NewNRGBA(out.Bounds())
+	draw.Draw(seen, seen.Bounds(), out, image.Point{}, draw.Src)
+	return seen, nil
 }
 
 // filmed is what a film shows.
@@ -78,6 +130,7 @@ type filmed struct {
 	policy policy.Policy
 	sight  Sight
 	clips  int
+	wrong  Disturbance
 }
 
 func (l *Lab) film(ctx context.Context, t *rollout.Try, f filmed) (show.Film, error) {
@@ -100,7 +153,15 @@ func (l *Lab) film(ctx context.Context, t *rollout.Try, f filmed) (show.Film, er
 	if err != nil {
 		return film, err
 	}
-	job.Eyes = &s.eyes
+	eyes, err := f.wrong.disturb(s.eyes)
+	if err != nil {
+		return film, err
+	}
+	camera, err := f.wrong.disturb(s.eyes) // of its own: a frozen one keeps larger pictures
+	if err != nil {
+		return film, err
+	}
+	job.Eyes = &eyes
 	job.Watch = func(m rollout.Moment) error {
 		if m.Step > filmSteps && !m.World.Done().Over {
 			return nil
@@ -109,7 +170,13 @@ func (l *Lab) film(ctx context.Context, t *rollout.Try, f filmed) (show.Film, er
 		if err != nil {
 			return err
 		}
+		if picture, err = seenAs(camera, m.Scene, picture); err != nil {
+			return err
+		}
 		overlay(picture, m.Decision, [2]int{s.shape[1], s.shape[0]})
+		if m.Decision.Strange > 1 {
+			alarm(picture)
+		}
 		c := &film.Clips[at[m.Scene]]
 		c.Frames = append(c.Frames, picture)
 		return nil
