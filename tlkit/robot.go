@@ -176,6 +176,29 @@ func (r Robot) Try(episodes int) {
 	})
 }
 
+// Break tries the policy while something is wrong with its pictures, and first while nothing is: "raw"
+// bytes, a camera that was "moved", "dim" light, "black" or "frozen" pictures. It shows success, and
+// whether the policy noticed within three looks. It does not hold here, as it does behind tlkit robot
+// serve.
+func (r Robot) Break(episodes int, with ...robot.Disturbance) {
+	r.lab("Break", func(ctx context.Context, l *robot.Lab) error {
+		if os.Getenv(quickVar) == "1" {
+			episodes = min(episodes, quickEpisodes)
+		}
+		all, err := l.Break(ctx, episodes, with...)
+		if err != nil {
+			return err
+		}
+		show.Default.Clear()
+		t := show.Table{Left: 1, Header: []string{"what is wrong", "success", "noticed within three looks"}}
+		for _, b := range all {
+			t.Rows = append(t.Rows, []string{cmp.Or(string(b.Disturbance), "nothing"), b.Success.String(), b.Noticed.String()})
+		}
+		show.Default.Table(t)
+		return nil
+	})
+}
+
 // Curve draws success against the numbers of demonstrations, each in the same Scenes, at most 20 in a
 // quick notebook, beside controls: random weights, the nearest demonstrations, the truth.
 func (r Robot) Curve(demos ...int) {

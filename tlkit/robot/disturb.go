@@ -103,6 +103,32 @@ func (l *Lab) Alarms(ctx context.Context, episodes int) (all []Alarms, err error
 	return all, nil
 }
 
+// Broken says what a disturbance does to tries of the policy, and whether it is noticed.
+type Broken struct {
+	Disturbance Disturbance      `json:"disturbance"` // "" = none
+	Success     metrics.Fraction `json:"success"`
+	Noticed     metrics.Fraction `json:"noticed"` // episodes with an alarm within the first three looks
+}
+
+// Break tries the policy with each disturbance, and first without, always in the same scenes. The policy
+// does not hold when it notices, so that it is seen what would have become of it.
+func (l *Lab) Break(ctx context.Context, episodes int, with ...Disturbance) (all []Broken, err error) {
+	for _, d := range append([]Disturbance{undisturbed}, with...) {
+		t, err := l.guarded(ctx, d, rollout.Job{Scenes: rollout.Scenes(episodes)})
+		if err != nil {
+			return nil, err
+		}
+		b := Broken{Disturbance: d, Success: t.Success(), Noticed: metrics.Fraction{Total: len(t.Episodes)}}
+		for _, e := range t.Episodes {
+			if e.Alarm > 0 && e.Alarm <= alarmLooks {
+				b.Noticed.Correct++
+			}
+		}
+		all = append(all, b)
+	}
+	return all, nil
+}
+
 // guarded runs a job with the guarded policy, which goes on where a look is not familiar.
 func (l *Lab) guarded(ctx context.Context, d Disturbance, job rollout.Job) (*rollout.Try, error) {
 	if n := len(job.Scenes); n < 1 || n > mostEpisodes {

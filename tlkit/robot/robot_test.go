@@ -56,6 +56,14 @@ func TestTeachFitTry(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	broken, err := lab.Break(t.Context(), 5, "black")
+	if err != nil || len(broken) != 2 || broken[0].Success.Correct < 3 || broken[1].Success.Correct > 2 || broken[1].Noticed.Correct < 4 || broken[0].Noticed.Correct > 1 {
+		t.Errorf("black pictures: %+v, %v; want failures, noticed", broken, err)
+	}
+	if _, err := lab.Break(t.Context(), 5, "foggy"); err == nil || !strings.Contains(err.Error(), "frozen") {
+		t.Errorf("a disturbance that is not known: %v", err)
+	}
+
 	again := open(t, spec, place)
 	fitted, err := again.Fit(t.Context())
 	if err != nil || !fitted.Kept {
