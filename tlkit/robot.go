@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/policy"
 	"github.com/tlkit/transfer-learning/tlkit/robot"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
@@ -119,17 +120,13 @@ func (r Robot) Fit() {
 			return err
 		}
 		show.Default.Clear()
-		w := f.Policy
-		t := show.Table{Caption: "in demonstrations that the fit has not seen", Header: []string{"strength", "loss", "place within half a cell", "median distance"}}
-		for _, c := range w.Choices {
-			mark := ""
-			if c.Strength == w.Strength {
-				mark = " (taken)"
-			}
-			t.Rows = append(t.Rows, []string{fmt.Sprintf("%g%s", c.Strength, mark), fmt.Sprintf("%.3f", c.Loss), c.Within.String(), fmt.Sprintf("%.1f %% of the picture", 100*c.Median)})
+		switch p := f.Policy.(type) {
+		case *policy.Waypoint:
+			show.Default.Table(strengths(p))
+			show.Default.Text(fmt.Sprintf("Waypoints learnt from %d frames of %d demonstrations, %d numbers.", p.Frames, l.Spec.Demos, 2*len(p.Weight[0])))
+		case *policy.Chunk:
+			show.Default.Text(fmt.Sprintf("Chunks of %d actions learnt from %d frames of %d demonstrations, in %d steps.", p.Ahead, p.Frames, l.Spec.Demos, p.Steps))
 		}
-		show.Default.Table(t)
-		show.Default.Text(fmt.Sprintf("Waypoints learnt from %d frames of %d demonstrations, %d numbers.", w.Frames, l.Spec.Demos, 2*len(w.Weight[0])))
 		return nil
 	})
 }
@@ -147,6 +144,19 @@ func (r Robot) Export(path string) {
 		show.Default.Text(fmt.Sprintf("%s: a policy from %d demonstrations of %s, with the contract of its robot, sha256 %s.", path, f.Learnt.Demonstrations, f.Learnt.Source, f.SHA256[:12]))
 		return nil
 	})
+}
+
+// strengths is what folds said about the strengths of waypoints.
+func strengths(w *policy.Waypoint) show.Table {
+	t := show.Table{Caption: "in demonstrations that the fit has not seen", Header: []string{"strength", "loss", "place within half a cell", "median distance"}}
+	for _, c := range w.Choices {
+		mark := ""
+		if c.Strength == w.Strength {
+			mark = " (taken)"
+		}
+		t.Rows = append(t.Rows, []string{fmt.Sprintf("%g%s", c.Strength, mark), fmt.Sprintf("%.3f", c.Loss), c.Within.String(), fmt.Sprintf("%.1f %% of the picture", 100*c.Median)})
+	}
+	return t
 }
 
 // Try tries the policy in scenes that no demonstration shows, and shows its success with

@@ -76,6 +76,11 @@ func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(contex
 	return cmd
 }
 
+// policyFlag says what is learnt.
+func policyFlag(cmd *cobra.Command, r *robotFlags) {
+	cmd.Flags().StringVar((*string)(&r.spec.Policy), "policy", string(robot.Waypoints), "waypoints; chunk, for what is not a sequence of places, such as pushing; or nearest, for try: the baseline that looks demonstrations up by pooled features")
+}
+
 // filmResult is the JSON of tlkit robot watch.
 type filmResult struct {
 	Film  string `json:"film"`
@@ -135,11 +140,13 @@ func (c *command) robotTeach() *cobra.Command {
 // fitResult is the JSON of tlkit robot fit.
 type fitResult struct {
 	Task     string          `json:"task"`
+	Kind     robot.Kind      `json:"kind,omitempty"` // "" = waypoints
 	Demos    int             `json:"demos"`
 	Stage    string          `json:"stage"`
 	Frames   int             `json:"frames"`
-	Strength float64         `json:"strength"`
-	Choices  []policy.Choice `json:"choices"`
+	Strength float64         `json:"strength,omitempty"` // of waypoints
+	Choices  []policy.Choice `json:"choices,omitempty"`
+	Steps    int             `json:"steps,omitempty"` // of a chunk
 	Policy   string          `json:"policy"`
 }
 
@@ -158,26 +165,39 @@ the sha256 of it all. tlkit robot serve reads such files, and tlkit verify check
 		if err != nil {
 			return err
 		}
-		w, file := fitted.Policy, lab.PolicyFile()
+		file := lab.PolicyFile()
 		if r.out != "" {
 			if _, err := lab.Export(ctx, r.out); err != nil {
 				return err
 			}
 			file = r.out
 		}
-		c.result = fitResult{lab.Spec.Task, lab.Spec.Demos, lab.Spec.Stage, w.Frames, w.Strength, w.Choices, file}
-		if c.json {
+		out := fitResult{Task: lab.Spec.Task, Kind: lab.Spec.Policy, Demos: lab.Spec.Demos, Stage: lab.Spec.Stage, Frames: fitted.Frames, Policy: file}
+		said := ""
+		var t show.Table
+		switch p := fitted.Policy.(type) {
+		case *policy.Waypoint:
+			out.Strength, out.Choices = p.Strength, p.Choices
+			t.Header = []string{"strength", "loss", "within half a cell", "median"}
+			for _, choice := range p.Choices {
+				t.Rows = append(t.Rows, []string{fmt.Sprintf("%g", choice.Strength), fmt.Sprintf("%.3f", choice.Loss), choice.Within.String(), fmt.Sprintf("%.3f", choice.Median)})
+			}
+			said = fmt.Sprintf("strength %g", p.Strength)
+		case *policy.Chunk:
+			out.Steps = p.Steps
+			said = fmt.Sprintf("%d keypoints, %d steps", len(p.Points), p.Steps)
+		}
+		if c.result = out; c.json {
 			return nil
 		}
-		t := show.Table{Header: []string{"strength", "loss", "within half a cell", "median"}}
-		for _, choice := range w.Choices {
-			t.Rows = append(t.Rows, []string{fmt.Sprintf("%g", choice.Strength), fmt.Sprintf("%.3f", choice.Loss), choice.Within.String(), fmt.Sprintf("%.3f", choice.Median)})
+		if t.Rows != nil {
+			c.sayTable(t)
 		}
-		c.sayTable(t)
-		c.say("strength %g, on %d frames of %d demonstrations, map of %s", w.Strength, w.Frames, lab.Spec.Demos, lab.Spec.Stage)
+		c.say("%s, on %d frames of %d demonstrations, map of %s", said, fitted.Frames, lab.Spec.Demos, lab.Spec.Stage)
 		c.say("policy   %s", file)
 		return nil
 	})
+	policyFlag(cmd, r)
 	cmd.Flags().StringVarP(&r.out, "out", "o", "", "also write the policy to this file, such as bee.policy.safetensors")
 	return cmd
 }
@@ -226,7 +246,7 @@ scene by scene, against the best control.`,
 		}
 		return c.sayFilm(lab, "try.png", film)
 	})
-	cmd.Flags().StringVar((*string)(&r.spec.Policy), "policy", string(robot.Waypoints), "waypoints, or nearest: the baseline that looks demonstrations up by pooled features")
+	policyFlag(cmd, r)
 	cmd.Flags().IntVar(&r.clips, "clips", 6, "scenes to film, failures first, with where the policy looks; 0 = none")
 	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
 	cmd.Flags().IntVar(&r.controls, "controls", 3, "networks with random weights to compare with; 0 = none")
@@ -306,6 +326,7 @@ when it is told where to go.`,
 		c.say("figure   %s", path)
 		return nil
 	})
+	policyFlag(cmd, r)
 	cmd.Flags().IntSliceVar(&r.counts, "counts", []int{5, 10, 25, 50}, "numbers of demonstrations")
 	cmd.Flags().IntVar(&r.episodes, "episodes", 100, "scenes to try")
 	return cmd

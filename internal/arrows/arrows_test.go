@@ -30,7 +30,7 @@ var order = [][]string{
 	{"tlkit/features", "tlkit/optim", "tlkit/clip"},
 	{"tlkit/head", "tlkit/keypoint"},
 	{"tlkit/policy"},
-	{"tlkit/task"},
+	{"tlkit/task", "tlkit/cloning"},
 	{"tlkit/learner"},
 	{"tlkit/finetune"},
 	{"tlkit/evaluate", "tlkit/rollout"},

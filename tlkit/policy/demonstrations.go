@@ -53,7 +53,7 @@ func (d Demonstrations) targets() (body body, all []target, err error) {
 	for _, s := range spans {
 		found := body.events(d.Frames[s.from:s.to])
 		if len(found) == 0 {
-			return body, nil, advice.New(fmt.Errorf("policy: demonstration %d has no event: the gripper's command never changes in its %d frames", d.Frames[s.from].Episode, s.to-s.from), "leave it out; a task without events, such as pushing, is not for Waypoint")
+			return body, nil, advice.New(fmt.Errorf("policy: demonstration %d has no event: the gripper's command never changes in its %d frames", d.Frames[s.from].Episode, s.to-s.from), "leave it out; for a task without events, such as pushing, fit a Chunk: --policy chunk")
 		}
 		for _, t := range found {
 			if t.frame, t.scene = t.frame+s.from, s.scene; d.Frames[t.frame].Seen != nil {

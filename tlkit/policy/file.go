@@ -73,6 +73,7 @@ type keepable interface {
 // kinds makes policies of what files hold. Tensors come from strangers: their sizes are checked.
 var kinds = map[string]func(c contract, f *weights.File) (Policy, error){
 	kindWaypoint: unpackWaypoint,
+	kindChunk:    unpackChunk,
 }
 
 // contract is what a policy file says about its robot and its fit, as JSON.

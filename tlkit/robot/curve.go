@@ -38,12 +38,14 @@ const (
 	pretrainedLine = "pretrained"
 	truthLine      = "truth"
 	nearestLine    = "nearest"
+	pooledLine     = "pooled features"
 	randomLine     = "random weights"
 )
 
 // Curve tries policies from each number of demonstrations, each in the same scenes: the waypoints on the
 // pretrained network, the same on one with random weights, the nearest demonstrations by pooled
-// features, and the controller when it is told the truth.
+// features, and the controller when it is told the truth. With chunks, the lines are the chunks on the
+// pretrained network, on one with random weights, on pooled features, and on the truth.
 func (l *Lab) Curve(ctx context.Context, counts []int, episodes int) (*Curve, error) {
 	counts = slices.Clone(counts)
 	slices.Sort(counts)
@@ -52,21 +54,35 @@ func (l *Lab) Curve(ctx context.Context, counts []int, episodes int) (*Curve, er
 		return nil, fmt.Errorf("robot: a curve over %v demonstrations, want numbers from 2 to %d", counts, mostDemos)
 	}
 	c := &Curve{Task: l.Spec.Task, Goal: l.Robot.Goal, Lines: []CurveLine{{Name: pretrainedLine}, {Name: randomLine}, {Name: nearestLine}, {Name: truthLine}}}
-	oracle, err := policy.NewOracle(l.Spec.Task)
-	if err != nil {
-		return nil, err
+	if l.Spec.Policy == Chunks {
+		c.Lines[2].Name = pooledLine
 	}
-	truth, err := l.run(ctx, oracle, blind, episodes)
-	if err != nil {
-		return nil, err
+	var truth *rollout.Try
+	if l.Spec.Policy != Chunks {
+		oracle, err := policy.NewOracle(l.Spec.Task)
+		if err != nil {
+			return nil, err
+		}
+		if truth, err = l.run(ctx, oracle, blind, episodes); err != nil {
+			return nil, err
+		}
 	}
 	// From the largest number on, so that each demonstration is seen once.
 	for _, n := range slices.Backward(counts) {
 		tries := []*rollout.Try{nil, nil, nil, truth}
 		for i, s := range []Sight{Pretrained, Untrained, Pooled} {
-			if tries[i], err = l.point(ctx, s, n, episodes); err != nil {
+			t, err := l.point(ctx, s, n, episodes)
+			if err != nil {
 				return nil, err
 			}
+			tries[i] = t
+		}
+		if truth == nil { // a chunk has to learn what to do, told or not
+			t, err := l.point(ctx, blind, n, episodes)
+			if err != nil {
+				return nil, err
+			}
+			tries[3] = t
 		}
 		paired, err := rollout.Compare(tries[1], tries[0])
 		if err != nil {
@@ -85,12 +101,16 @@ func (l *Lab) Curve(ctx context.Context, counts []int, episodes int) (*Curve, er
 
 // point fits what belongs to a sight on so many demonstrations, and tries it.
 func (l *Lab) point(ctx context.Context, s Sight, demos, episodes int) (*rollout.Try, error) {
-	if s != Pooled {
-		w, err := l.waypoint(ctx, s, demos)
+	if s != Pooled || l.Spec.Policy == Chunks {
+		fit := l.fit
+		if s == blind {
+			fit = func(ctx context.Context, _ Sight, demos int) (policy.Policy, error) { return l.told(ctx, demos) }
+		}
+		p, err := fit(ctx, s, demos)
 		if err != nil {
 			return nil, err
 		}
-		return l.run(ctx, w, s, episodes)
+		return l.run(ctx, p, s, episodes)
 	}
 	n, err := l.nearest(ctx, demos)
 	if err != nil {

@@ -50,13 +50,19 @@ func (l *Lab) teacher() (sim.Teacher, error) {
 // scene is the number of the scene that a demonstration shows.
 func (l *Lab) scene(demo int) uint64 { return (l.Spec.Seed-1)*mostDemos + uint64(demo) }
 
-// demonstrate lets the teacher show its task once.
-func (l *Lab) demonstrate(ctx context.Context, number int) (out demo, err error) {
+// Demonstrate lets the teacher show demonstration number 0, 1, and so on: what [Lab.Fit] learns from.
+// each gets every frame, with its pictures.
+func (l *Lab) Demonstrate(ctx context.Context, number int, each func(sim.Frame) error) (sim.Outcome, error) {
 	t, err := l.teacher()
 	if err != nil {
-		return out, err
+		return sim.Outcome{}, err
 	}
-	out.outcome, err = sim.Demonstrate(ctx, t, l.scene(number), sim.Lesson{Side: l.Robot.Cameras[0].Side, Noise: noise}, func(f sim.Frame) error {
+	return sim.Demonstrate(ctx, t, l.scene(number), sim.Lesson{Side: l.Robot.Cameras[0].Side, Noise: noise}, each)
+}
+
+// demonstrate keeps one demonstration.
+func (l *Lab) demonstrate(ctx context.Context, number int) (out demo, err error) {
+	out.outcome, err = l.Demonstrate(ctx, number, func(f sim.Frame) error {
 		picture, err := transforms.FromImage(f.Pictures[0])
 		if err != nil {
 			return err

@@ -185,12 +185,15 @@ func (l *Lab) film(ctx context.Context, t *rollout.Try, f filmed) (show.Film, er
 		return film, err
 	}
 	film.Most = filmBytes
-	film.Words = fmt.Sprintf("The robot tries to %s in %d scenes that no demonstration shows; it fails in %d of them. %s", l.Robot.Goal, len(episodes), failed, looks(s.shape))
+	film.Words = fmt.Sprintf("The robot tries to %s in %d scenes that no demonstration shows; it fails in %d of them. %s", l.Robot.Goal, len(episodes), failed, l.looks(s.shape))
 	return film, nil
 }
 
 // looks says what the film shows of where a policy looks.
-func looks(shape [3]int) string {
+func (l *Lab) looks(shape [3]int) string {
+	if l.Spec.Policy == Chunks {
+		return "Yellow: where its keypoints are. Ring: where it goes."
+	}
 	if shape == [3]int{} {
 		return "Ring: where it believes that the next event of its fingers is."
 	}

@@ -52,6 +52,9 @@ const (
 	// Nearest looks up the most similar demonstrated pictures by pooled features, see policy.Nearest: a
 	// baseline without training.
 	Nearest Kind = "nearest"
+	// Chunks learn the next actions from keypoints on maps, for tasks that are not a sequence of places,
+	// see policy.Chunk.
+	Chunks Kind = "chunk"
 )
 
 const (
@@ -76,6 +79,7 @@ type Lab struct {
 	engine *engine.Engine
 	net    *zoo.Net
 	eyes   map[Sight]*sighted
+	fitted *Fitted // nil = not yet
 }
 
 // Sight is what a policy sees with.
@@ -143,8 +147,8 @@ func (s Spec) complete() (Spec, error) {
 	if s.Policy == Waypoints {
 		s.Policy = "" // policies of before there was a choice stay what they are
 	}
-	if s.Policy != "" && s.Policy != Nearest {
-		return s, advice.New(fmt.Errorf("robot: a policy of kind %q", s.Policy), "want %s or %s", Waypoints, Nearest)
+	if s.Policy != "" && s.Policy != Nearest && s.Policy != Chunks {
+		return s, advice.New(fmt.Errorf("robot: a policy of kind %q", s.Policy), "want %s, %s or %s", Waypoints, Chunks, Nearest)
 	}
 	if s.Demos == 0 {
 		s.Demos = usualDemos
@@ -230,6 +234,15 @@ func (l *Lab) sight(s Sight) (*sighted, error) {
 	out.eyes = rollout.Eyes{Preset: net.Preset, Backbone: b}
 	l.eyes[s] = out
 	return out, nil
+}
+
+// Eyes are how policies of a sight see.
+func (l *Lab) Eyes(s Sight) (rollout.Eyes, error) {
+	see, err := l.sight(s)
+	if err != nil {
+		return rollout.Eyes{}, err
+	}
+	return see.eyes, nil
 }
 
 // Folder is where the place keeps the job; "" = nowhere.

@@ -212,5 +212,7 @@ func TestOpenRefuses(t *testing.T) {
 	push := open(t, Spec{Task: "bench/push", Demos: 3}, run.Place{})
 	if _, err := push.Fit(t.Context()); err == nil || !strings.Contains(err.Error(), "has no event") {
 		t.Errorf("a task without events: %v", err)
+	} else if !strings.Contains(err.Error(), "--policy chunk") {
+		t.Errorf("%v, want what to use instead", err)
 	}
 }

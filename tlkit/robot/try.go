@@ -13,17 +13,20 @@ import (
 
 // Fitted is a fitted policy.
 type Fitted struct {
-	Policy *policy.Waypoint
-	File   *policy.File // the policy with the contract of its robot
-	Frames int          // that were learnt from
-	Kept   bool         // it was fitted by an earlier job
+	Policy policy.Policy // a *policy.Waypoint or a *policy.Chunk, as Spec.Policy says
+	File   *policy.File  // the policy with the contract of its robot
+	Frames int           // that were learnt from
+	Kept   bool          // it was fitted by an earlier job
 }
 
-// Fit fits the waypoints on the demonstrations, or takes the policy of an earlier job with the same
+// Fit fits the policy on the demonstrations, or takes the policy of an earlier job with the same
 // spec. With a name, it is kept. It is an error if the spec's policy has nothing to fit.
 func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
 	if l.Spec.Policy == Nearest {
 		return nil, advice.New(fmt.Errorf("robot: the policy %s has nothing to fit: it looks demonstrations up", Nearest), "try it: tlkit robot try %s --policy %s", l.Spec.Task, Nearest)
+	}
+	if l.fitted != nil {
+		return l.fitted, nil
 	}
 	s, err := l.sight(Pretrained)
 	if err != nil {
@@ -34,11 +37,10 @@ func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
 		return nil, err
 	}
 	if f != nil {
-		if w, ok := f.Policy.(*policy.Waypoint); ok {
-			return &Fitted{Policy: w, File: f, Kept: true}, nil
-		}
+		l.fitted = &Fitted{Policy: f.Policy, File: f, Frames: f.Learnt.Frames, Kept: true}
+		return l.fitted, nil
 	}
-	w, err := l.waypoint(ctx, Pretrained, l.Spec.Demos)
+	p, err := l.fit(ctx, Pretrained, l.Spec.Demos)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +48,19 @@ func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, err = l.policyFile(ctx, w, d); err != nil {
+	if f, err = l.policyFile(ctx, p, d); err != nil {
 		return nil, err
 	}
-	return &Fitted{Policy: w, File: f, Frames: w.Frames}, l.writePolicy(f)
+	l.fitted = &Fitted{Policy: p, File: f, Frames: f.Learnt.Frames}
+	return l.fitted, l.writePolicy(f)
+}
+
+// fit fits the policy of the spec on so many demonstrations of a sight.
+func (l *Lab) fit(ctx context.Context, s Sight, demos int) (policy.Policy, error) {
+	if l.Spec.Policy == Chunks {
+		return l.chunk(ctx, s, demos)
+	}
+	return l.waypoint(ctx, s, demos)
 }
 
 // waypoint fits a policy on so many demonstrations of a sight.
@@ -146,11 +157,11 @@ func (l *Lab) Try(ctx context.Context, episodes, controls int) (*Tried, error) {
 // Control tries the same fit with random weights in the network, number 0, 1, and so on.
 func (l *Lab) Control(ctx context.Context, demos, episodes, number int) (*rollout.Try, error) {
 	s := Untrained + Sight(number)
-	w, err := l.waypoint(ctx, s, demos)
+	p, err := l.fit(ctx, s, demos)
 	if err != nil {
 		return nil, err
 	}
-	t, err := l.run(ctx, w, s, episodes)
+	t, err := l.run(ctx, p, s, episodes)
 	delete(l.eyes, s) // it was seen once
 	return t, err
 }
