@@ -49,6 +49,10 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
             some of them faulty, with every answer compared with predict; next to a server
             with FastAPI and torch (if PY has fastapi, uvicorn and python-multipart; not part
             of the default)
+  robot     25 demonstrations of bench/sort to a policy, one look, 100 episodes in closed loop, and
+            memory; next to R3M's protocol in PyTorch on the same demonstrations: pooled features
+            of the same weights and a network of two layers, in the same scenes (minutes; not
+            part of the default)
   cells     start of the notebook kernel and warm cells through it, in turn with plain
             GoNB (sets notebooks up; not part of the default)
 

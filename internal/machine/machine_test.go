@@ -2,6 +2,7 @@ package machine
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -46,5 +47,15 @@ func TestFreeSpace(t *testing.T) {
 	}
 	if n, ok := FreeSpace(filepath.Join(os.TempDir(), "no such folder")); ok || n != 0 {
 		t.Errorf("a folder that does not exist has %d bytes free", n)
+	}
+}
+
+func TestPeakOfAChild(t *testing.T) {
+	child := exec.Command("go", "version")
+	if err := child.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if peak := PeakOf(child.ProcessState); runtime.GOOS != "windows" && (peak < 1<<20 || peak > 1<<32) {
+		t.Errorf("go version took %d bytes", peak)
 	}
 }

@@ -36,12 +36,13 @@ const (
 	Finetune Measurement = "finetune" // the tutorial with all layers; shares of a training
 	Recipes  Measurement = "recipes"  // our plan's pictures right, next to careful recipes in PyTorch
 	serves   Measurement = "serve"    // tlkit serve: one client, 16, and many requests with faults
+	robots   Measurement = "robot"    // a policy from demonstrations, next to R3M's protocol in PyTorch
 	Cells    Measurement = "cells"    // kernel start and warm cells, next to plain GoNB
 )
 
 // All returns every measurement.
 func All() []Measurement {
-	return []Measurement{Job, Head, Pictures, Forward, training, ONNX, thousand, Overlap, Tutorial, Finetune, Recipes, serves, Cells}
+	return []Measurement{Job, Head, Pictures, Forward, training, ONNX, thousand, Overlap, Tutorial, Finetune, Recipes, serves, robots, Cells}
 }
 
 // Quick returns the measurements that need neither a peer nor a set-up and do not take minutes.
@@ -154,6 +155,8 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 		return s.recipes(ctx)
 	case serves:
 		return s.serve(ctx)
+	case robots:
+		return s.robots(ctx)
 	case Cells:
 		return s.cells(ctx)
 	}

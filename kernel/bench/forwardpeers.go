@@ -1,17 +1,10 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os/exec"
 	"slices"
 	"strings"
-	"time"
 )
 
 // peerBatches are the batch sizes that peers are tried at in the first round; the fastest one counts.
@@ -19,10 +12,7 @@ var peerBatches = []int{1, 8, 32}
 
 // forwardPeers is a Python that has a network ready in several runtimes, and times one when asked.
 type forwardPeers struct {
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Scanner
-	errs    bytes.Buffer
+	*talk   // nil = there are no peers
 	by      map[Peer]string
 	missing map[Peer]string // why a peer is left out
 	best    map[Peer]int    // batch size
@@ -35,22 +25,8 @@ func (s *session) forwardPeers(ctx context.Context, model string, threads int) (
 	if s.Python == "" {
 		return p, nil
 	}
-	job, err := json.Marshal(peerJob{"what": "forward", "model": model, "threads": threads})
-	if err != nil {
-		return nil, err
-	}
-	p.cmd = exec.CommandContext(ctx, s.Python, "-c", peerScript, string(job))
-	p.cmd.Stderr = &p.errs
-	p.cmd.WaitDelay = 5 * time.Second
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewScanner(out)
-	if err := p.cmd.Start(); err != nil {
+	var err error
+	if p.talk, err = s.talk(ctx, peerJob{"what": "forward", "model": model, "threads": threads}); err != nil {
 		return nil, err
 	}
 	var ready struct{ By, Missing map[Peer]string }
@@ -67,26 +43,10 @@ func (s *session) forwardPeers(ctx context.Context, model string, threads int) (
 	return p, nil
 }
 
-// read reads one line of JSON.
-func (p *forwardPeers) read(out any) error {
-	if p.out.Scan() {
-		return json.Unmarshal(p.out.Bytes(), out)
-	}
-	_ = p.cmd.Wait()
-	return fmt.Errorf("%s: %w", p.cmd.Path, errors.New(lastLine(p.errs.String())))
-}
-
 // time has one peer run for some seconds.
 func (p *forwardPeers) time(peer Peer, batch int, seconds float64) (float64, error) {
-	ask, err := json.Marshal(map[string]any{"peer": peer, "batch": batch, "seconds": seconds})
-	if err != nil {
-		return 0, err
-	}
-	if _, err := p.in.Write(append(ask, '\n')); err != nil {
-		return 0, err
-	}
 	var answer struct{ Rate float64 }
-	err = p.read(&answer)
+	err := p.ask(map[string]any{"peer": peer, "batch": batch, "seconds": seconds}, nil, &answer)
 	return answer.Rate, err
 }
 
@@ -131,9 +91,7 @@ func (p *forwardPeers) beside(f Figure) Figure {
 }
 
 func (p *forwardPeers) close() {
-	if p.cmd == nil {
-		return
+	if p.talk != nil {
+		p.talk.close()
 	}
-	p.in.Close() // it ends
-	_ = p.cmd.Wait()
 }

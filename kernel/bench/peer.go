@@ -1,12 +1,15 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
@@ -45,6 +48,63 @@ func (s *session) peer(ctx context.Context, job peerJob) (answer peerAnswer, ok 
 		return answer, false, fmt.Errorf("%s: %w: %s", s.Python, err, lastLine(errs.String()))
 	}
 	return answer, true, json.Unmarshal(out, &answer)
+}
+
+// talk is a Python that goes on with a job of peer.py, and answers in lines of JSON.
+type talk struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+	errs bytes.Buffer
+}
+
+// talk starts a job.
+func (s *session) talk(ctx context.Context, job peerJob) (*talk, error) {
+	arg, err := json.Marshal(job)
+	if err != nil {
+		return nil, err
+	}
+	t := &talk{cmd: exec.CommandContext(ctx, s.Python, "-c", peerScript, string(arg))}
+	t.cmd.Stderr = &t.errs
+	t.cmd.WaitDelay = 5 * time.Second
+	if t.in, err = t.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := t.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	t.out = bufio.NewScanner(out)
+	return t, t.cmd.Start()
+}
+
+// read reads one line of JSON.
+func (t *talk) read(out any) error {
+	if t.out.Scan() {
+		return json.Unmarshal(t.out.Bytes(), out)
+	}
+	_ = t.cmd.Wait()
+	return fmt.Errorf("%s: %w", t.cmd.Path, errors.New(lastLine(t.errs.String())))
+}
+
+// ask sends a line of JSON, and bytes that it announces, and reads the answer.
+func (t *talk) ask(question any, data []byte, answer any) error {
+	line, err := json.Marshal(question)
+	if err != nil {
+		return err
+	}
+	if _, err := t.in.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	if _, err := t.in.Write(data); err != nil {
+		return err
+	}
+	return t.read(answer)
+}
+
+func (t *talk) close() {
+	t.in.Close() // it ends
+	_ = t.cmd.Wait()
 }
 
 func lastLine(text string) string {

@@ -329,11 +329,64 @@ def serve(classes):
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
+def robot(folder, weights, frames, side, mean, std, action, steps, seed, threads):
+    """Behaviour cloning as R3M evaluates frozen networks (facebookresearch/r3m, branch eval):
+    pooled features and what the robot feels, batch norm, two hidden layers of 256, mean squared
+    error, Adam 1e-3, batches of 32; an action for each look. Prints the seconds when it is
+    fitted; then, for each line {"looks"} and the pixels and states that follow it, the actions.
+    action: the limits of each number; the network learns them as -1 to 1."""
+    torch = torch_on(threads)
+    import numpy
+    from torch import nn
+    begin = time.perf_counter()
+    net = trunk(torch, weights).eval()
+    read = lambda name, kind: torch.from_numpy(numpy.fromfile(f"{folder}/{name}", kind))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (mean, std))
+
+    def see(pixels):
+        x = pixels.reshape(-1, side, side, 3).permute(0, 3, 1, 2).float() / 255
+        return net.features((x - mean) / std).mean((2, 3))
+
+    with torch.no_grad():
+        pixels = read("pixels", numpy.uint8).reshape(frames, -1)
+        seen = torch.cat([see(pixels[i:i + 32]) for i in range(0, frames, 32)])
+    x = torch.cat([seen, read("states", numpy.float32).reshape(frames, -1)], 1)
+    low, high = torch.tensor(action).T
+    y = (read("actions", numpy.float32).reshape(frames, -1) - low) / (high - low) * 2 - 1
+    extracted = time.perf_counter()
+    torch.set_num_threads(1)  # faster, for steps as small as these
+    torch.manual_seed(seed)
+    policy = nn.Sequential(nn.BatchNorm1d(x.shape[1]), nn.Linear(x.shape[1], 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(),
+                           nn.Linear(256, y.shape[1]))
+    opt = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    for _ in range(steps):
+        i = torch.randint(frames, (32,))
+        loss = nn.functional.mse_loss(policy(x[i]), y[i])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    policy.eval()
+    torch.set_num_threads(threads)
+    print(json.dumps({"by": "torch " + torch.__version__, "features": extracted - begin,
+                      "fit": time.perf_counter() - extracted, "loss": loss.item()}), flush=True)
+    felt = x.shape[1] - seen.shape[1]
+    with torch.inference_mode():
+        while line := sys.stdin.buffer.readline():
+            looks = json.loads(line)["looks"]
+            pixels = torch.frombuffer(bytearray(sys.stdin.buffer.read(looks * side * side * 3)), dtype=torch.uint8)
+            states = torch.frombuffer(bytearray(sys.stdin.buffer.read(looks * felt * 4)), dtype=torch.float32)
+            out = policy(torch.cat([see(pixels), states.reshape(looks, felt)], 1))
+            print(json.dumps({"actions": ((out + 1) / 2 * (high - low) + low).tolist()}), flush=True)
+
+
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
     what = job.pop("what")
     if what == "forward":  # answers line by line
         forward(**job)
+        sys.exit()
+    if what == "robot":  # acts when asked
+        robot(**job)
         sys.exit()
     if what == "serve":  # until it is killed
         serve(**job)

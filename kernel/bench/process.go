@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/internal/machine"
 )
 
 // tlkit is the command run in processes of its own, in an empty folder, with a cache that has
@@ -53,6 +54,12 @@ func (t *tlkit) close() { os.RemoveAll(t.dir) }
 // run runs one command line, reads the JSON it prints into out (nil = not wanted), and returns
 // the seconds that it took, process start included.
 func (t *tlkit) run(ctx context.Context, out any, args ...string) (seconds float64, err error) {
+	seconds, _, err = t.used(ctx, out, args...)
+	return seconds, err
+}
+
+// used is run, and also returns the most memory that the process had, in MiB; 0 = unknown.
+func (t *tlkit) used(ctx context.Context, out any, args ...string) (seconds, peak float64, err error) {
 	cmd := exec.CommandContext(ctx, t.program, args...)
 	cmd.Dir = t.dir
 	cmd.Env = append(os.Environ(), cachedir.EnvVar+"="+t.cache, "TLKIT_PROGRESS=off")
@@ -62,12 +69,13 @@ func (t *tlkit) run(ctx context.Context, out any, args ...string) (seconds float
 	raw, err := cmd.Output()
 	seconds = time.Since(start).Seconds()
 	if err != nil {
-		return seconds, fmt.Errorf("%s: %w: %s", args[0], err, lastLine(errs.String()))
+		return seconds, 0, fmt.Errorf("%s: %w: %s", args[0], err, lastLine(errs.String()))
 	}
+	peak = float64(machine.PeakOf(cmd.ProcessState)) / (1 << 20)
 	if out == nil {
-		return seconds, nil
+		return seconds, peak, nil
 	}
-	return seconds, json.Unmarshal(raw, out)
+	return seconds, peak, json.Unmarshal(raw, out)
 }
 
 // linkTree copies a cache by hard links (by content on another disk), without some of its
