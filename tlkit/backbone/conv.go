@@ -16,6 +16,10 @@ type Conv struct {
 	Stride int     // 0 = 1
 	Pad    Padding // the zero value adds no pixels
 	Bias   bool    // adds NAME.bias [Out]; not for Separable
+	Groups int     // of channels, each convolved on its own; 0 = 1. Not for Depthwise and Separable
+	// Standardise gives the kernel of each output channel mean 0 and variance 1 before it is used,
+	// with this eps under the root, as BiT does; 0 = the kernel as it is.
+	Standardise float64
 }
 
 // Padding says how a window treats the edge of a picture: a number of pixels added on each of the
@@ -102,8 +106,14 @@ func (b *Builder) Separable(name string, x *graph.Node, c Conv) *graph.Node {
 func (b *Builder) conv(key string, x *graph.Node, c Conv) *graph.Node {
 	window := c.window(b.key(key), x)
 	kernel, stride := window.Size[0], window.Stride[0]
-	in := x.Shape().Dim(-1)
-	w := b.Weight(x, b.form.kernelWant(key, kernel, in, c.Out), true) // [kernel,kernel,in,out]
+	in, groups := x.Shape().Dim(-1), orOne(c.Groups)
+	if groups < 1 || in%groups != 0 || c.Out%groups != 0 {
+		panic(fmt.Errorf("backbone: %s: a convolution of %d channels to %d in %d groups", b.key(key), in, c.Out, groups))
+	}
+	w := b.Weight(x, b.form.kernelWant(key, kernel, in/groups, c.Out), true) // [kernel,kernel,in/groups,out]
+	if c.Standardise > 0 {
+		w = standardisedKernel(w, c.Standardise)
+	}
 	pads := [][2]int{window.Pads[0], window.Pads[1]}
 	if kernel%2 == 0 && !native(x) {
 		// GoMLX's gradient for x is wrong where a kernel is even: a row and a column of zeros make
@@ -113,11 +123,20 @@ func (b *Builder) conv(key string, x *graph.Node, c Conv) *graph.Node {
 		pads[1][1]++
 	}
 	return b.walk.remember(w, func(w *graph.Node) *graph.Node {
-		if b.walk.training && kernel == 1 && c.Pad == 0 {
+		if b.walk.training && kernel == 1 && c.Pad == 0 && groups == 1 {
 			return pointwise(x, w, window.Stride)
 		}
-		return graph.Convolve(x, w).Strides(stride).PaddingPerDim(pads).Done()
+		return inGroups(x, w, groups, func(x, w *graph.Node) *graph.ConvolutionBuilder {
+			return graph.Convolve(x, w).Strides(stride).PaddingPerDim(pads)
+		})
 	})
+}
+
+// standardisedKernel gives the kernel [h,w,in,out] of each output mean 0 and variance 1.
+func standardisedKernel(w *graph.Node, eps float64) *graph.Node {
+	centred := graph.Sub(w, graph.ReduceAndKeep(w, graph.ReduceMean, 0, 1, 2))
+	variance := graph.ReduceAndKeep(graph.Mul(centred, centred), graph.ReduceMean, 0, 1, 2)
+	return graph.Div(centred, graph.Sqrt(graph.AddScalar(variance, eps)))
 }
 
 // pointwise is a convolution with a kernel of one pixel, [1,1,in,out], as a matrix product. The

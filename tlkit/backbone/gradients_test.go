@@ -22,6 +22,7 @@ type opCase struct {
 	Name, Op                   string
 	X                          []int
 	Width, Kernel, Stride, Pad int
+	Groups                     int
 	Eps, Momentum              float64
 	Steps                      float64 // distinct values of x, so that some are equal; 0 = all differ
 	Train                      bool
@@ -102,10 +103,14 @@ func (c opCase) check(t *testing.T, training bool) {
 	var op func(b *Builder, x *graph.Node) *graph.Node
 	switch c.Op {
 	case "conv":
-		put("weight", weights.OIHWtoHWIO, c.Width, last, c.Kernel, c.Kernel)
+		put("weight", weights.OIHWtoHWIO, c.Width, last/max(c.Groups, 1), c.Kernel, c.Kernel)
 		op = func(b *Builder, x *graph.Node) *graph.Node {
-			return b.Conv("op", x, Conv{Out: c.Width, Kernel: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad)})
+			return b.Conv("op", x, Conv{Out: c.Width, Kernel: c.Kernel, Stride: c.Stride, Pad: Padding(c.Pad), Groups: c.Groups, Standardise: c.Eps})
 		}
+	case "groupnorm":
+		put("weight", weights.Same, last)
+		put("bias", weights.Same, last)
+		op = func(b *Builder, x *graph.Node) *graph.Node { return b.GroupNorm("op", x, c.Groups, c.Eps) }
 	case "depthwise":
 		put("weight", weights.OIHWtoHWIO, c.Width, 1, c.Kernel, c.Kernel)
 		op = func(b *Builder, x *graph.Node) *graph.Node {

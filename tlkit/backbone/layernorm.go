@@ -1,6 +1,8 @@
 package backbone
 
 import (
+	"fmt"
+
 	"github.com/gomlx/gomlx/core/graph"
 )
 
@@ -34,6 +36,28 @@ func standardise(x *graph.Node, eps float64, products bool) *graph.Node {
 	centred := graph.Sub(rows, graph.MatMul(rows, column))
 	variance := graph.MatMul(graph.Mul(centred, centred), column)
 	return graph.Reshape(graph.Div(centred, graph.Sqrt(graph.AddScalar(variance, eps))), d...)
+}
+
+// GroupNorm normalises each picture of x [N,H,W,C] by the mean and the variance of a group of
+// neighbouring channels over all pixels, then scales and shifts each channel. Its tensors are
+// NAME.weight and NAME.bias, each [C].
+//
+// Sums over the pixels come first, so that the large map is never laid out anew.
+func (b *Builder) GroupNorm(name string, x *graph.Node, groups int, eps float64) *graph.Node {
+	d := x.Shape().Dimensions
+	n, c := d[0], d[len(d)-1]
+	if len(d) != 4 || groups < 1 || c%groups != 0 {
+		panic(fmt.Errorf("backbone: %s: a group norm of %s in %d groups, want [N,H,W,C]", b.key(name), x.Shape(), groups))
+	}
+	gain, bias := b.vector(x, name+".weight", c), b.vector(x, name+".bias", c)
+	overGroups := func(v *graph.Node) *graph.Node { // the mean of v over pixels and group, [N,1,1,C]
+		v = graph.Reshape(graph.ReduceMean(v, 1, 2), n, groups, c/groups)
+		v = graph.ReduceAndKeep(v, graph.ReduceMean, -1)
+		return graph.Reshape(graph.BroadcastToDims(v, n, groups, c/groups), n, 1, 1, c)
+	}
+	centred := graph.Sub(x, overGroups(x))
+	deviation := graph.Sqrt(graph.AddScalar(overGroups(graph.Mul(centred, centred)), eps))
+	return graph.Add(graph.Mul(centred, graph.Div(perChannel(gain), deviation)), perChannel(bias))
 }
 
 // Scale multiplies each channel of x [...,C] by a trainable factor NAME [C], as LayerScale does at

@@ -71,14 +71,13 @@ func (b *Builder) Convolution(x, kernel *graph.Node, groups int, w Window) *grap
 		if b.walk.training && asProduct {
 			return pointwise(x, kernel, w.Stride)
 		}
-		c := graph.Convolve(x, kernel).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:])
-		if !plain {
-			c = c.DilationPerAxis(w.Dilation[0], w.Dilation[1])
-		}
-		if groups > 1 {
-			c = c.ChannelGroupCount(groups)
-		}
-		return c.Done()
+		return inGroups(x, kernel, groups, func(x, kernel *graph.Node) *graph.ConvolutionBuilder {
+			c := graph.Convolve(x, kernel).StridePerAxis(w.Stride[0], w.Stride[1]).PaddingPerDim(w.Pads[:])
+			if !plain {
+				c = c.DilationPerAxis(w.Dilation[0], w.Dilation[1])
+			}
+			return c
+		})
 	})
 }
 

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -60,6 +59,16 @@ type candidate struct {
 	shapes  [][]int  // of tensors that have another shape
 	found   int      // tensors of the trunk
 	classes int      // tensors of the classifier
+}
+
+// misshapen counts the tensors that have the right name and another shape.
+func (c *candidate) misshapen() (n int) {
+	for _, shape := range c.shapes {
+		if shape != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // fitter looks for a network in a file.
@@ -795,7 +804,7 @@ func (f *fitter) refuse(c *candidate, foreign []string) error {
 		path += ", in the names of " + f.spoken.dialect.by + ","
 	}
 	r := &weights.Report{Path: path, Wanted: len(d.Weights), Unexpected: foreign, Skipped: f.file.Skipped}
-	if c == nil || 2*c.found < f.need { // another network: names by chance tell nothing
+	if c == nil || 2*(c.found+c.misshapen()) < f.need { // another network: names by chance tell nothing
 		c = &candidate{naming: f.own(), keys: make([]string, len(d.Weights)), shapes: make([][]int, len(d.Weights))}
 		c.names = c.naming.file
 		r.Unexpected = f.names

@@ -199,7 +199,7 @@ func TestFitRefuses(t *testing.T) {
 // Every network that has other names elsewhere loads under them, to the same numbers.
 func TestOtherNames(t *testing.T) {
 	tested := 0
-	for _, r := range Rows() {
+	for _, r := range golds() { // of the others TestOtherNamesAreOfTheSameTensors declares the tensors
 		a, ok := r.arch.(renamed)
 		if _, large := r.arch.(spoken); !ok || large {
 			continue // TestDialects has small ones

@@ -22,13 +22,16 @@ type mobileNet struct {
 	// third is for MobileNetV3: a hard sigmoid weighs the channels, and the last convolution comes
 	// behind the pooling.
 	third bool
-	names mobileDialect
+	// fourth is for MobileNetV4: its last convolution comes behind the pooling too, and has a norm.
+	fourth bool
+	names  mobileDialect
 }
 
 // mobileRun is a number of blocks, of which the first has the stride.
 type mobileRun struct {
 	kind                          mobileKind
 	repeat, kernel, stride, width int
+	start                         int     // kernel of the first depthwise convolution of a universal block; 0 = none
 	expand                        float64 // how much wider the map is inside
 	weighed                       bool    // with squeeze and excitation
 	relu                          bool    // ReLU, whatever the network has elsewhere
@@ -42,6 +45,7 @@ const (
 	separated                   // depthwise, pointwise
 	fused                       // convolution, pointwise
 	single                      // convolution
+	universal                   // depthwise, pointwise, depthwise, pointwise; either depthwise may be missing
 )
 
 // mobileDialect is how tensors are named.
@@ -115,7 +119,7 @@ func (m mobileNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 			}
 		}
 	}
-	if m.third {
+	if m.third || m.fourth {
 		return m.pooledFirst(b, x)
 	}
 	last, name, classifier := layerNames{"conv_head", "bn2"}, "conv_head", "classifier"
@@ -131,15 +135,18 @@ func (m mobileNet) Build(b *backbone.Builder, x *Node) backbone.Output {
 	return out
 }
 
-// pooledFirst is the end of MobileNetV3.
+// pooledFirst is the end of MobileNetV3 and V4.
 func (m mobileNet) pooledFirst(b *backbone.Builder, x *Node) backbone.Output {
 	out := backbone.Output{Map: x}
 	pooled, n := backbone.GlobalAverage(x), x.Shape().Dim(0)
 	last, classifier := "classifier.0", "classifier.3"
 	if m.names == mobileTimm {
 		last, classifier = "conv_head", "classifier"
-		pooled = Reshape(pooled, n, 1, 1, -1)
-		pooled = Reshape(b.Conv(last, pooled, backbone.Conv{Out: m.head, Bias: true}), n, m.head)
+		pooled = b.Conv(last, Reshape(pooled, n, 1, 1, -1), backbone.Conv{Out: m.head, Bias: m.third})
+		if m.fourth {
+			pooled = b.BatchNorm("norm_head", pooled, m.eps)
+		}
+		pooled = Reshape(pooled, n, m.head)
 	} else {
 		pooled = b.Linear(last, pooled, m.head)
 	}
@@ -197,6 +204,8 @@ func (m mobileNet) block(b *backbone.Builder, x *Node, r mobileRun) *Node {
 		y = act.of(m.layer(b, names.first, y, backbone.Conv{Out: wide, Kernel: r.kernel, Stride: r.stride}))
 	case single:
 		y = act.of(m.layer(b, names.first, y, backbone.Conv{Out: r.width, Kernel: r.kernel, Stride: r.stride}))
+	case universal:
+		y = m.universal(b, y, r)
 	}
 	if r.weighed {
 		y = m.weigh(b, y, in, names)
@@ -204,10 +213,28 @@ func (m mobileNet) block(b *backbone.Builder, x *Node, r mobileRun) *Node {
 	if r.kind != single {
 		y = m.layer(b, names.last, y, backbone.Conv{Out: r.width})
 	}
-	if r.stride == 1 && in == r.width {
+	if r.stride == 1 && in == r.width && !(m.fourth && r.kind == single) {
 		y = Add(x, y)
 	}
 	return y
+}
+
+// universal is a universal inverted bottleneck of MobileNetV4 up to its last convolution. The stride is
+// that of the second depthwise convolution, or of the first where there is no second.
+func (m mobileNet) universal(b *backbone.Builder, x *Node, r mobileRun) *Node {
+	wide := scaledWidth(x.Shape().Dim(-1), r.expand)
+	if r.start > 0 {
+		c := backbone.Conv{Kernel: r.start}
+		if r.kernel == 0 {
+			c.Stride = r.stride
+		}
+		x = m.layer(b, layerNames{"dw_start.conv", "dw_start.bn"}, x, c)
+	}
+	x = m.act.of(m.layer(b, layerNames{"pw_exp.conv", "pw_exp.bn"}, x, backbone.Conv{Out: wide}))
+	if r.kernel > 0 {
+		x = m.act.of(m.layer(b, layerNames{"dw_mid.conv", "dw_mid.bn"}, x, backbone.Conv{Kernel: r.kernel, Stride: r.stride}))
+	}
+	return x
 }
 
 // weigh multiplies each channel of x by a number from 0 to 1 that depends on the means of all channels
@@ -243,6 +270,8 @@ func (m mobileNet) blockNames(r mobileRun) mobileNames {
 		n.first, n.last = layerNames{"conv_exp", "bn1"}, layerNames{"conv_pwl", "bn2"}
 	case single:
 		n.first = layerNames{"conv", "bn1"}
+	case universal:
+		n.last = layerNames{"pw_proj.conv", "pw_proj.bn"}
 	}
 	return n
 }

@@ -98,9 +98,13 @@ func (e efficientNetLite) twin() (Twin, backbone.Arch) {
 }
 
 func (n resNet) twin() (Twin, backbone.Arch) {
-	for depth, published := range resNets {
+	for name, published := range resNets {
 		if published.trunk() == n.trunk() {
-			return Twin{Library: "torchvision", Model: fmt.Sprintf("resnet%d", depth), Classifier: "fc"}, n.trunk()
+			twin := Twin{Library: "torchvision", Model: name, Classifier: "fc"}
+			if n.deep || n.weighed {
+				twin.Library = "timm"
+			}
+			return twin, n.trunk()
 		}
 	}
 	return Twin{}, nil
@@ -110,5 +114,5 @@ func (v vgg) twin() (Twin, backbone.Arch) {
 	if v.keras {
 		return Twin{}, nil
 	}
-	return Twin{Library: "torchvision", Model: fmt.Sprintf("vgg%d", v.layers), Classifier: "classifier", Pooled: true}, v.trunk()
+	return Twin{Library: "torchvision", Model: v.name(), Classifier: "classifier", Pooled: true}, v.trunk()
 }

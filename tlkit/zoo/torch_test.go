@@ -13,7 +13,10 @@ import (
 
 // Each row has a twin in PyTorch, or an error that says what to do instead.
 func TestTwinOfEachRow(t *testing.T) {
-	none := map[string]bool{"MobileNetV2": false, "EfficientNet-Lite": false, "ResNet": false, "VGG": false}
+	none := map[string]bool{
+		"MobileNetV2": false, "EfficientNet-Lite": false, "ResNet": false, "VGG": false,
+		"ResNeXt": false, "Wide ResNet": false, "SE-ResNet": false, "ResNet-D": false,
+	}
 	for _, r := range table {
 		twin, trunk, err := r.twin()
 		_, usual := none[r.Family]
@@ -39,7 +42,9 @@ func TestTwinOfEachRow(t *testing.T) {
 		"efficientnet_lite0": "timm tf_efficientnet_lite0 classifier", "efficientnet_lite1": "timm tf_efficientnet_lite1 classifier",
 		"efficientnet_lite2": "timm tf_efficientnet_lite2 classifier",
 		"resnet18":           "torchvision resnet18 fc", "resnet50.a1_in1k": "torchvision resnet50 fc", "resnet152": "torchvision resnet152 fc",
-		"vgg16": "torchvision vgg16 classifier", "vgg19": "torchvision vgg19 classifier",
+		"vgg16": "torchvision vgg16 classifier", "vgg19": "torchvision vgg19 classifier", "vgg13_bn": "torchvision vgg13_bn classifier",
+		"resnext50_32x4d.a1h_in1k": "torchvision resnext50_32x4d fc", "wide_resnet101_2": "torchvision wide_resnet101_2 fc",
+		"seresnet50.ra2_in1k": "timm seresnet50 fc", "resnet26d.bt_in1k": "timm resnet26d fc",
 	} {
 		r, err := Find(name)
 		if err != nil {
@@ -58,7 +63,7 @@ func TestTwinTensors(t *testing.T) {
 	for name, keys := range map[string]backbone.Arch{
 		"mobilenetv2":        mobileNetV2Torch(nested, 0),
 		"efficientnet_lite0": efficientNetLite{width: 1, depth: 1, names: timmLite},
-		"resnet18":           resNets[18].trunk(),
+		"resnet18":           resNets["resnet18"].trunk(),
 	} {
 		r, err := Find(name)
 		if err != nil {

@@ -99,7 +99,7 @@ func (f faulty) Build(b *backbone.Builder, x *graph.Node) backbone.Output {
 			if i > 0 && j == 0 {
 				stride = 2
 			}
-			x = basicBlock(b.In(name, j), x, 64<<i, stride)
+			x = r.basicBlock(b.In(name, j), x, 64<<i, stride)
 		}
 		x = b.Stage(name, x)
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
-// VGG after Simonyan and Zisserman 2014, https://arxiv.org/abs/1409.1556, Table 1, columns D and E:
-// 3x3 convolutions with bias, five poolings, three wide matrices. Features are the mean of the last
+// VGG after Simonyan and Zisserman 2014, https://arxiv.org/abs/1409.1556, Table 1, columns A, B, D
+// and E: 3x3 convolutions with bias, five poolings, three wide matrices. Those called _bn have batch
+// norms behind the convolutions, which the paper has not. Features are the mean of the last
 // map, 512 numbers, as Keras has them without its top. The 4096 behind the first matrices are nine
 // tenths of the weights and no better to learn from.
 //
@@ -20,8 +21,14 @@ import (
 // file without the matrices ("notop") is a tenth of the whole one, and all that a head is trained
 // on.
 var vggRows = []Row{
-	vggTorch(16, Row{file: torchvision("vgg16-397923af.pth"), Params: 138357544, Top1: 71.592, Top5: 90.382}),
-	vggTorch(19, Row{file: torchvision("vgg19-dcbb9e9d.pth"), Params: 143667240, Top1: 72.376, Top5: 90.876}),
+	vggTorch(vgg{layers: 16}, Row{file: torchvision("vgg16-397923af.pth"), Params: 138357544, Top1: 71.592, Top5: 90.382}),
+	vggTorch(vgg{layers: 19}, Row{file: torchvision("vgg19-dcbb9e9d.pth"), Params: 143667240, Top1: 72.376, Top5: 90.876}),
+	vggTorch(vgg{layers: 11}, Row{file: torchvision("vgg11-8a719046.pth"), Params: 132863336, Top1: 69.02, Top5: 88.628}),
+	vggTorch(vgg{layers: 13}, Row{file: torchvision("vgg13-19584684.pth"), Params: 133047848, Top1: 69.928, Top5: 89.246}),
+	vggTorch(vgg{layers: 11, normed: true}, Row{file: torchvision("vgg11_bn-6002323d.pth"), Params: 132868840, Top1: 70.37, Top5: 89.81}),
+	vggTorch(vgg{layers: 13, normed: true}, Row{file: torchvision("vgg13_bn-abd245e5.pth"), Params: 133053736, Top1: 71.586, Top5: 90.374}),
+	vggTorch(vgg{layers: 16, normed: true}, Row{file: torchvision("vgg16_bn-6c64b313.pth"), Params: 138365992, Top1: 73.36, Top5: 91.516}),
+	vggTorch(vgg{layers: 19, normed: true}, Row{file: torchvision("vgg19_bn-c79401a0.pth"), Params: 143678248, Top1: 74.218, Top5: 91.842}),
 	vggKeras(16, "64373286793e3c8b2b4e3219cbf3544b", Row{Params: 138357544, Top1: 71.3, Top5: 90.1}),
 	vggKeras(19, "cbe5617147190e668d6c5d5026f83318", Row{Params: 143667240, Top1: 71.3, Top5: 90.0}),
 	vggKerasTrunk(16, "6d6bbae143d832006294945121d1f1fc", 14714688),
@@ -54,14 +61,16 @@ var vggRows = []Row{
 	},
 }
 
-func vggTorch(layers int, r Row) Row {
-	r.Name, r.Tag, r.Family = fmt.Sprintf("vgg%d", layers), "tv_in1k", "VGG"
+func vggTorch(v vgg, r Row) Row {
+	r.Name, r.Tag, r.Family = v.name(), "tv_in1k", "VGG"
 	r.Aliases = []string{r.Name + ".imagenet1k_v1"}
 	r.Licence, r.Origin = torchvisionLicence, torchvisionOrigin
 	r.Preset = short(r.Name, 256, 224, transforms.Bilinear)
 	r.Classes, r.Features, r.golden = "imagenet1k", 512, r.Name
-	r.arch = vgg{layers: layers, hidden: 4096, classes: 1000}
-	r.small = vgg{layers: layers, hidden: 64, classes: 1000}
+	v.hidden, v.classes = 64, 1000
+	r.small = v
+	v.hidden = 4096
+	r.arch = v
 	return r
 }
 
@@ -97,15 +106,25 @@ const (
 	vggOrigin  = "https://www.robots.ox.ac.uk/~vgg/research/very_deep/"
 )
 
-// vgg is the network with 16 or 19 layers that have weights.
+// vgg is the network with 11, 13, 16 or 19 layers that have weights.
 type vgg struct {
 	keras   bool
 	layers  int
-	hidden  int // width of the first two matrices: 4096
-	classes int // 0 = without the matrices
+	normed  bool // with batch norms
+	hidden  int  // width of the first two matrices: 4096
+	classes int  // 0 = without the matrices
 }
 
-func (v vgg) trunk() backbone.Arch { return vgg{keras: v.keras, layers: v.layers} }
+func (v vgg) trunk() backbone.Arch { return vgg{keras: v.keras, layers: v.layers, normed: v.normed} }
+
+// name is torchvision's.
+func (v vgg) name() string {
+	name := fmt.Sprintf("vgg%d", v.layers)
+	if v.normed {
+		name += "_bn"
+	}
+	return name
+}
 
 func (v vgg) Build(b *backbone.Builder, x *Node) backbone.Output {
 	if v.keras {
@@ -118,8 +137,14 @@ func (v vgg) Build(b *backbone.Builder, x *Node) backbone.Output {
 			if v.keras {
 				name = fmt.Sprintf("block%d_conv%d", i+1, j+1)
 			}
-			x = backbone.ReLU(b.Conv(name, x, backbone.Conv{Out: width, Kernel: 3, Pad: 1, Bias: true}))
-			module += 2
+			x = b.Conv(name, x, backbone.Conv{Out: width, Kernel: 3, Pad: 1, Bias: true})
+			module++
+			if v.normed {
+				x = b.BatchNorm(fmt.Sprintf("features.%d", module), x, torchEps)
+				module++
+			}
+			x = backbone.ReLU(x)
+			module++
 		}
 		x = backbone.MaxPool(x, backbone.Pool{Size: 2}) // [N,H/2,W/2,width]
 		x = b.Stage(fmt.Sprintf("block%d", i+1), x)
@@ -148,11 +173,5 @@ func (v vgg) Build(b *backbone.Builder, x *Node) backbone.Output {
 
 // convolutions is the number of convolutions in block i.
 func (v vgg) convolutions(i int) int {
-	switch {
-	case i < 2:
-		return 2
-	case v.layers == 16:
-		return 3
-	}
-	return 4
+	return map[int][5]int{11: {1, 1, 2, 2, 2}, 13: {2, 2, 2, 2, 2}, 16: {2, 2, 3, 3, 3}, 19: {2, 2, 4, 4, 4}}[v.layers][i]
 }

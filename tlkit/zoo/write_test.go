@@ -48,7 +48,8 @@ func golds() (rows []Row) {
 // everyDay reports whether the architecture of a row is tested in each run. Of the families with many
 // large members some stand for all; TLKIT_GOLDENS=all tests every one, as tlkit verify does.
 func everyDay(r Row) bool {
-	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "FlexiViT", "BEiT", "EVA-02", "DINOv3", "LingBot-Vision", "ConvNeXt", "ConvNeXt V2", "Swin", "Swin V2", "TinyViT", "EfficientNet", "EfficientNetV2", "MobileNetV3"}
+	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "FlexiViT", "BEiT", "EVA-02", "DINOv3", "LingBot-Vision", "ConvNeXt", "ConvNeXt V2", "Swin", "Swin V2", "TinyViT", "EfficientNet", "EfficientNetV2", "MobileNetV3",
+		"VGG", "ResNeXt", "Wide ResNet", "SE-ResNet", "ResNet-D", "BiT", "RegNet", "DenseNet", "Inception-v3", "SqueezeNet", "MobileNetV4"}
 	return os.Getenv("TLKIT_GOLDENS") == "all" || !slices.Contains(many, r.Family) || slices.Contains(members, r.golden)
 }
 
@@ -116,6 +117,8 @@ var members = []string{
 	"vit_tiny_patch16_224", "vit_little_patch16_reg1_gap_256", "vit_small_patch14_reg4_dinov2", "deit3_small_patch16_224",
 	"vit_base_patch32_clip_quickgelu_224", "vit_base_patch32_siglip_256",
 	"beitv2_base_patch16_224", "eva02_tiny_patch14_336", "eva02_base_patch16_clip_224", "vit_small_plus_patch16_dinov3",
+	"vgg11_bn", "resnext50_32x4d", "seresnet50", "resnet18d", "resnetv2_bit", "regnet_y_400mf", "regnety_002",
+	"densenet121", "densenet121.torchvision", "inception_v3", "squeezenet1_1", "mobilenetv4_conv_small_050",
 	"mobilenetv3_small_100", "mobilenet_v3_small.torchvision", "efficientnet_b0.torchvision", "tf_efficientnet_b0", "tf_efficientnetv2_b0",
 }
 
@@ -135,11 +138,19 @@ func (w written) form(t *testing.T) {
 	if v, ok := w.row.arch.(vgg); ok && v.keras && v.classes > 0 {
 		transposes = 2 // Keras flattens maps as [H,W,C]
 	}
-	allowed := strings.Fields("HardSigmoid HardSwish Sigmoid Mul Div Transpose Conv Relu Clip Add MaxPool GlobalAveragePool Flatten Gemm Concat Slice Pad Reshape ReduceMean")
+	early := w.row.Family == "DenseNet" || w.row.Family == "BiT" // norms come in front of convolutions
+	allowed := strings.Fields("HardSigmoid HardSwish Sigmoid Mul Div Transpose Conv Relu Clip Add MaxPool GlobalAveragePool Flatten Gemm Concat Slice Pad Reshape ReduceMean AveragePool")
+	if early {
+		allowed = append(allowed, "BatchNormalization", "Sqrt", "Sub", "Expand")
+	}
 	for op, n := range opsOf(w.model) {
 		if !slices.Contains(allowed, op) || op == "Transpose" && n != transposes {
 			t.Errorf("%d of %s", n, op)
 		}
+	}
+	if early {
+		w.normsInFront(t)
+		return
 	}
 	for _, n := range w.model.Graph.Node {
 		for _, in := range n.Input {
@@ -157,6 +168,25 @@ func (w written) form(t *testing.T) {
 		if !constants[last] {
 			t.Errorf("no tensor has the checkpoint's name %s", last)
 		}
+	}
+}
+
+// normsInFront checks the file of a network with norms in front of its convolutions: a batch norm is one
+// operation, or inside the convolution before it.
+func (w written) normsInFront(t *testing.T) {
+	norms, inside := 0, 0
+	for _, weight := range w.net.declared.Weights {
+		if strings.HasSuffix(weight.Name, ".running_var") {
+			norms++
+		}
+	}
+	for _, n := range w.model.Graph.Node {
+		if n.OpType == "Conv" && len(n.Input) == 3 {
+			inside++
+		}
+	}
+	if alone := opsOf(w.model)["BatchNormalization"]; norms > 0 && (alone+inside != norms || inside < norms/3) {
+		t.Errorf("%d batch norms alone and %d inside convolutions, the network has %d", alone, inside, norms)
 	}
 }
 

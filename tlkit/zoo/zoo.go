@@ -53,7 +53,7 @@ import (
 )
 
 // table is every checkpoint, family by family. The first row is the default.
-var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, mobileNetV3Rows, efficientNetRows, convNeXtRows, swinRows, swinV2Rows, tinyViTRows, vitRows, evaRows, onnxRows, packageRows, openCLIPRows)
+var table = slices.Concat(mobileNetV2Rows, efficientNetLiteRows, resNetRows, resNetTimmRows, resNetKerasRows, resNetCIFARRows, vggRows, xceptionRows, resNetV2Rows, regNetRows, denseNetRows, inceptionRows, squeezeNetRows, mobileNetV3Rows, mobileNetV4Rows, efficientNetRows, convNeXtRows, swinRows, swinV2Rows, tinyViTRows, vitRows, evaRows, onnxRows, packageRows, openCLIPRows)
 
 // Row is one checkpoint.
 type Row struct {

@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import re
 import zlib
 
 import numpy as np
@@ -268,6 +269,62 @@ def tv_mobilenetv3_stages(model):
     return mobilenet_stages(model) + [("classifier.0", model.classifier[1])]
 
 
+def resnetv2():
+    """Two blocks of each stage stand for all: with more, group norms of random maps make too much of float32's rounding."""
+    model = timm_model("resnetv2_50x1_bit")
+    for stage in model.stages:
+        stage.blocks = stage.blocks[:2]
+    return model
+
+
+def resnetv2_stages(model):
+    return [("stem", model.stem)] + [("stages.%d" % i, s) for i, s in enumerate(model.stages)] + [("norm", model.norm)]
+
+
+def regnet_stages(model):
+    return [("stem", model.stem)] + [("s%d" % i, getattr(model, "s%d" % i)) for i in range(1, 5)]
+
+
+def tv_regnet_stages(model):
+    return [("stem", model.stem)] + [("trunk_output." + n, m) for n, m in model.trunk_output.named_children()]
+
+
+def densenet(name):
+    """torchvision's network. Its last ReLU is a function; as a module it can be listened to, and twice is as good as once."""
+    model = torchvision_model(name)
+    model.features.add_module("relu5", nn.ReLU())
+    return model
+
+
+def dotted(keys):
+    """Names of torchvision's code to those of its older files: denselayer1.norm1 to denselayer1.norm.1."""
+    return [re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", key) for key in keys]
+
+
+def densenet_stages(model):
+    stages = [("stem", model.features.pool0)]
+    for i in range(1, 4):
+        for name in "denseblock%d" % i, "transition%d" % i:
+            stages.append(("features." + name, getattr(model.features, name)))
+    return stages + [("features.denseblock4", getattr(model.features, "relu5", model.features.norm5))]
+
+
+def inception():
+    """Without the auxiliary classifier."""
+    import torchvision
+    return torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=False)
+
+
+def inception_stages(model):
+    mixed = [(n, m) for n, m in model.named_children() if n.startswith("Mixed")]
+    return [("stem", model.maxpool1), ("Conv2d_4a_3x3", model.maxpool2)] + mixed
+
+
+def squeezenet_stages(model):
+    return [("features.0", model.features[1])] + [
+        ("features.%d" % i, m) for i, m in enumerate(model.features) if type(m).__name__ == "Fire"]
+
+
 def tv_swin_stages(model):
     return [("features.%d" % i, m) for i, m in enumerate(model.features)] + [("norm", model.norm)]
 
@@ -279,9 +336,9 @@ for depth, gain in ((18, 1.0), (34, 1.0), (50, 0.8), (101, 0.8), (152, 0.8)):
     ARCHITECTURES["resnet%d" % depth] = dict(
         model=lambda depth=depth: torchvision_model("resnet%d" % depth), gain=gain, size=64, by="torchvision",
         names=list, stages=resnet_stages, classifier="fc")
-for name in ("vgg16", "vgg19"):
+for name in ("vgg16", "vgg19", "vgg11", "vgg13", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"):
     ARCHITECTURES[name] = dict(
-        model=lambda name=name: vgg(name), gain=1.0, size=64, by="torchvision", names=list, stages=vgg_stages,
+        model=lambda name=name: vgg(name), gain=1.0, size=64 if name in ("vgg16", "vgg19") else 32, by="torchvision", names=list, stages=vgg_stages,
         classifier="classifier", features=lambda stages, _: stages[-1].mean((2, 3)))
 for depth in (20, 32, 44, 56, 110):
     ARCHITECTURES["resnet%d_cifar10" % depth] = dict(
@@ -384,6 +441,44 @@ for name, size in (("tiny_vit_5m_224", 96), ("tiny_vit_11m_224", 224), ("tiny_vi
     ARCHITECTURES[name] = dict(
         model=lambda name=name: timm_model(name, num_classes=1000), gain=1.0, size=size, by="timm", names=list, stages=tinyvit_stages,
         classifier="head.fc")
+
+# The relatives of ResNet.
+for name in "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2":
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name: torchvision_model(name), gain=0.8, size=32, by="torchvision", names=list,
+        stages=resnet_stages, classifier="fc")
+for name in ("seresnet50", "seresnext50_32x4d", "resnet18d", "resnet26d", "resnet34d", "resnet50d", "resnet101d"):
+    ARCHITECTURES[name] = dict(  # sides 18, 9, 5, 3, 2: the shortcuts of ResNet-D meet even and odd maps
+        model=lambda name=name: timm_model(name), gain=0.8, size=36, by="timm", names=list, stages=resnet_stages,
+        classifier="fc")
+ARCHITECTURES["resnetv2_bit"] = dict(
+    model=resnetv2, gain=0.8, size=32, by="timm", names=list, stages=resnetv2_stages, classifier="head.fc",
+    features=lambda _, f: f.flatten(1))
+for name in "400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf":
+    ARCHITECTURES["regnet_y_" + name] = dict(
+        model=lambda name=name: torchvision_model("regnet_y_" + name), gain=0.9, size=36, by="torchvision", names=list,
+        stages=tv_regnet_stages, classifier="fc")
+for name in "002", "004", "008", "016", "032", "040", "080", "160":
+    ARCHITECTURES["regnety_" + name] = dict(
+        model=lambda name=name: timm_model("regnety_" + name), gain=0.9, size=36, by="timm", names=list,
+        stages=regnet_stages, classifier="head.fc")
+ARCHITECTURES["densenet121"] = dict(
+    model=lambda: timm_model("densenet121"), gain=1.0, size=36, by="timm", names=list, stages=densenet_stages,
+    classifier="classifier")
+for depth in 121, 161, 169, 201:
+    ARCHITECTURES["densenet%d.torchvision" % depth] = dict(
+        model=lambda depth=depth: densenet("densenet%d" % depth), gain=1.0, size=36, by="torchvision", names=dotted,
+        stages=densenet_stages, classifier="classifier")
+ARCHITECTURES["inception_v3"] = dict(
+    model=inception, gain=1.0, size=75, by="torchvision", names=list, stages=inception_stages, classifier="fc")
+for name in "squeezenet1_0", "squeezenet1_1":
+    ARCHITECTURES[name] = dict(
+        model=lambda name=name: torchvision_model(name), gain=1.0, size=36, by="torchvision", names=list,
+        stages=squeezenet_stages, classifier="classifier", features=lambda stages, _: stages[-1].mean((2, 3)))
+for name in "conv_small", "conv_small_050", "conv_medium", "conv_large":
+    ARCHITECTURES["mobilenetv4_" + name] = dict(
+        model=lambda name=name: timm_model("mobilenetv4_" + name), gain=0.9, size=72, by="timm", names=list,
+        stages=mbconv_stages, classifier="classifier")
 
 # Squeeze and excitation multiplies, so a gain that is right for one depth is too large for another.
 MBCONV_GAINS = {"mobilenetv3_small_100": 1.05, "tf_mobilenetv3_small_100": 1.05, "mobilenet_v3_small": 1.0,
@@ -541,15 +636,24 @@ def published():
     rows = {"by": torchvision.__version__.partition("+")[0], "weights": []}
     for name in ["mobilenet_v2", "vgg16", "vgg19"] + ["resnet%d" % d for d in (18, 34, 50, 101, 152)] + [
             "convnext_tiny", "convnext_small", "convnext_base", "swin_t", "swin_s", "mobilenet_v3_small", "mobilenet_v3_large",
-            "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_v2_s"]:
+            "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_v2_s"] + [
+            "vgg11", "vgg13", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "resnext50_32x4d", "resnext101_32x8d",
+            "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2", "densenet121", "densenet161", "densenet169",
+            "densenet201", "inception_v3", "squeezenet1_0", "squeezenet1_1"] + [
+            "regnet_y_" + n for n in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf")]:
         for w in torchvision.models.get_model_weights(name):
             if w.name == "IMAGENET1K_FEATURES":
                 continue  # half a VGG-16, from Caffe
             t, accuracy = w.transforms(), w.meta["_metrics"]["ImageNet-1K"]
+            params, mean, std = w.meta["num_params"], list(t.mean), list(t.std)
+            if name == "inception_v3":
+                # Its auxiliary classifier is left out, and it turns its input into means and deviations of a half.
+                params = sum(p.numel() for p in inception().parameters())
+                mean, std = [0.5] * 3, [0.5] * 3
             rows["weights"].append({
-                "name": "%s.%s" % (name, w.name.lower()), "url": w.url, "params": w.meta["num_params"],
+                "name": "%s.%s" % (name, w.name.lower()), "url": w.url, "params": params,
                 "top1": accuracy["acc@1"], "top5": accuracy["acc@5"], "resize": t.resize_size[0], "size": t.crop_size[0],
-                "interpolation": t.interpolation.value, "mean": list(t.mean), "std": list(t.std)})
+                "interpolation": t.interpolation.value, "mean": mean, "std": std})
     return rows
 
 
