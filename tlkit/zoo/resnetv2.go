@@ -13,8 +13,8 @@ import (
 
 // Big Transfer (BiT), https://arxiv.org/abs/1912.11370, by timm from Google's files: residual networks
 // whose norms come before the convolutions, https://arxiv.org/abs/1603.05027. They have group norms
-// and standardised kernels, so nothing in them depends on the batch. Trained on the 21,843 classes of
-// the whole ImageNet, they come without a classifier here.
+// and standardised kernels, so nothing in them depends on the batch. Those of goog_in21k come without
+// their classifier of 21,843 classes.
 var resNetV2Rows = []Row{
 	resNetV2Row("resnetv2_50x1_bit.goog_in21k", Row{Params: 23500352, Preset: timmPreset(224, 0.875, transforms.Bilinear, "half")}),
 	resNetV2Row("resnetv2_50x1_bit.goog_in21k_ft_in1k", Row{Params: 25549352, Preset: timmPreset(448, 1, transforms.Bilinear, "half")}),
