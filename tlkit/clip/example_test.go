@@ -27,6 +27,6 @@ func ExampleNames() {
 		fmt.Println(row.Name, row.Features)
 	}
 	// Output:
-	// ViT-B-16.datacomp_xl_s13b_b90k 512
-	// ViT-B-16.laion2b_s34b_b88k 512
+	// vit-b-16.datacomp_xl_s13b_b90k 512
+	// vit-b-16.laion2b_s34b_b88k 512
 }

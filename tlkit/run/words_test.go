@@ -29,7 +29,7 @@ func TestDescribed(t *testing.T) {
 
 func TestWordsNeedsATextTower(t *testing.T) {
 	_, err := Spec{Model: "mobilenetv2"}.Words(t.Context(), []string{"a bee"}, Place{}, nil)
-	if err == nil || !strings.Contains(err.Error(), "mobilenetv2 was not trained on words") || !strings.Contains(err.Error(), "ViT-B-32") {
+	if err == nil || !strings.Contains(err.Error(), "mobilenetv2 was not trained on words") || !strings.Contains(err.Error(), "vit-b-32") {
 		t.Errorf("%v", err)
 	}
 }

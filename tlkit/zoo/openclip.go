@@ -1,6 +1,8 @@
 package zoo
 
 import (
+	"strings"
+
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -37,7 +39,7 @@ var openCLIPTowers = map[string]openCLIP{
 func openCLIPRow(name, tag, repository string, r Row) Row {
 	tower := openCLIPTowers[name]
 	tower.classes = 0
-	r.Name, r.Tag, r.Family, r.Text = name+"."+tag, tag, "OpenCLIP", name
+	r.Name, r.Tag, r.Family, r.Text = strings.ToLower(name)+"."+tag, tag, "OpenCLIP", name
 	r.Licence, r.Origin = "MIT", "https://huggingface.co/"+repository
 	r.Preset = timmPreset(224, 1, transforms.Bicubic, "clip")
 	r.Preset.Name = r.Name

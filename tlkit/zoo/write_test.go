@@ -49,7 +49,7 @@ func golds() (rows []Row) {
 // large members some stand for all; TLKIT_GOLDENS=all tests every one, as tlkit verify does.
 func everyDay(r Row) bool {
 	many := []string{"ViT", "MAE", "DINO", "DINOv2", "DeiT", "DeiT III", "CLIP", "SigLIP", "FlexiViT", "BEiT", "EVA-02", "DINOv3", "LingBot-Vision", "ConvNeXt", "ConvNeXt V2", "Swin", "Swin V2", "TinyViT", "EfficientNet", "EfficientNetV2", "MobileNetV3",
-		"VGG", "ResNeXt", "Wide ResNet", "SE-ResNet", "ResNet-D", "BiT", "RegNet", "DenseNet", "Inception-v3", "SqueezeNet", "MobileNetV4"}
+		"VGG", "ResNeXt", "Wide ResNet", "SE-ResNet", "ResNet-D", "BiT", "RegNet", "DenseNet", "Inception-v3", "SqueezeNet", "MobileNetV4", "OpenCLIP"}
 	return os.Getenv("TLKIT_GOLDENS") == "all" || !slices.Contains(many, r.Family) || slices.Contains(members, r.golden)
 }
 
@@ -115,7 +115,7 @@ var members = []string{
 	"resnet50.keras", "resnet20_cifar10", "vgg16", "vgg16.keras", "vgg16.notop", "xception", "mini_xception",
 	"convnext_atto", "convnext_tiny.torchvision", "convnextv2_atto", "swin_tiny_patch4_window7_224", "swin_t", "swinv2_base_window12to16_192to256", "tiny_vit_5m_224",
 	"vit_tiny_patch16_224", "vit_little_patch16_reg1_gap_256", "vit_small_patch14_reg4_dinov2", "deit3_small_patch16_224",
-	"vit_base_patch32_clip_quickgelu_224", "vit_base_patch32_siglip_256",
+	"vit_base_patch32_clip_quickgelu_224", "vit_base_patch32_siglip_256", "open_clip_ViT-B-32",
 	"beitv2_base_patch16_224", "eva02_tiny_patch14_336", "eva02_base_patch16_clip_224", "vit_small_plus_patch16_dinov3",
 	"resnet18d", "resnetv2_bit", "regnet_y_400mf", "regnety_002", "densenet121", "squeezenet1_1", "mobilenetv4_conv_small_050",
 	"mobilenetv3_small_100", "mobilenet_v3_small.torchvision", "efficientnet_b0.torchvision", "tf_efficientnet_b0", "tf_efficientnetv2_b0",

@@ -186,14 +186,14 @@ func resolve(name string) (source, error) {
 	}
 	want := strings.ToLower(strings.TrimSpace(name))
 	for _, r := range Rows() {
-		if slices.ContainsFunc(r.names(), func(name string) bool { return strings.EqualFold(name, want) }) {
+		if slices.Contains(r.names(), want) {
 			return source{row: r}, nil
 		}
 	}
 	return source{}, &UnknownError{Name: name, Nearest: nearest(want)}
 }
 
-// names returns all that a row can be found by.
+// names returns all that a row can be found by, in lower case.
 func (r Row) names() []string {
 	names := append([]string{r.Name}, r.Aliases...)
 	if !strings.Contains(r.Name, ".") {

@@ -536,7 +536,7 @@ def relaid(name, t):
     a = t.detach().numpy()
     if a.ndim == 4:
         a = a.transpose(2, 3, 1, 0)
-    elif a.ndim == 2 and not name.endswith(("table", "attention_biases")):
+    elif a.ndim == 2 and name != "proj" and not name.endswith(("table", "attention_biases")):
         a = a.T
     return np.ascontiguousarray(a, dtype="<f4").tobytes()
 
