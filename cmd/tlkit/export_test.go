@@ -110,12 +110,12 @@ func TestExportAndVerify(t *testing.T) {
 	if index, err := os.ReadFile("page/index.html"); err != nil || !strings.Contains(string(index), "<title>shapes</title>") {
 		t.Errorf("%v, no title in the page", err)
 	}
-	if out, _ = do(0, "verify", "page/model.onnx"); !strings.Contains(out, "1 exported file replayed") {
+	if out, _ = do(0, "verify", "page/model.onnx"); !strings.Contains(out, "1 file replayed") {
 		t.Errorf("%s", out)
 	}
 
 	out, _ = do(0, "verify", "shapes.onnx")
-	for _, word := range []string{"ONNX Runtime 1.", "tlkit's own reader on", "1 exported file replayed in"} {
+	for _, word := range []string{"ONNX Runtime 1.", "tlkit's own reader on", "1 file replayed in"} {
 		if strings.Count(out, word) < 1 || strings.Count(out, " ok\n") != 2 {
 			t.Errorf("no %q, or not twice ok, in\n%s", word, out)
 		}
@@ -154,7 +154,7 @@ func TestExportAndVerify(t *testing.T) {
 		}
 	}
 	out, _ = do(0, "verify", "any.onnx")
-	if strings.Contains(out, "own reader") || !strings.Contains(out, "ok, allowed 1.0e-03") || !strings.Contains(out, "1 exported file replayed in ONNX Runtime 1.") {
+	if strings.Contains(out, "own reader") || !strings.Contains(out, "ok, allowed 1.0e-03") || !strings.Contains(out, "1 file replayed in ONNX Runtime 1.") {
 		t.Errorf("%s", out)
 	}
 	text, _ = do(0, "export", "shapes", "--onnx", "any.onnx", "--resize", "--json")
