@@ -154,11 +154,14 @@ func TestNotebooksRun(t *testing.T) {
 	}
 	readme(t) // before anything slow
 	bin := build(t)
-	ownJupyter(t)
-	t.Setenv("TLKIT_QUICK", "1")
-	t.Setenv("TLKIT_PICTURES", "drawn")
+	// Not by Setenv, which parallel tests may not use: a notebook uses one core most of the time.
+	env := append(os.Environ(), "TLKIT_QUICK=1", "TLKIT_PICTURES=drawn")
+	for name, dir := range jupyterFolders(t) {
+		env = append(env, name+"="+dir)
+	}
 	for _, path := range append(all(t), "README.ipynb") {
 		t.Run(path, func(t *testing.T) {
+			t.Parallel()
 			raw := readme(t)
 			if path != "README.ipynb" {
 				var err error
@@ -173,6 +176,7 @@ func TestNotebooksRun(t *testing.T) {
 			}
 			// From the checkout, so that cells compile against it.
 			cmd := exec.Command(bin, "run", "--json", "--out", dir+"/out", filepath.Join(dir, path))
+			cmd.Env = env
 			var out, errs bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &errs
 			if err := cmd.Run(); err != nil {

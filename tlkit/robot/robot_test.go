@@ -72,7 +72,7 @@ func TestTeachFitTry(t *testing.T) {
 	if err := os.Remove(lab.PolicyFile()); err != nil {
 		t.Fatal(err)
 	}
-	if fitted, err = again.Fit(t.Context()); err != nil || fitted.Kept {
+	if fitted, err = open(t, spec, place).Fit(t.Context()); err != nil || fitted.Kept {
 		t.Fatal(fitted, err)
 	}
 	if second, err := os.ReadFile(lab.PolicyFile()); err != nil || !bytes.Equal(second, first) {
