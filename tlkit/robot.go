@@ -13,6 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/policy"
 	"github.com/tlkit/transfer-learning/tlkit/robot"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/sim"
 )
 
 // Robot describes a robot and the task it is taught. Only Name and Task are required.
@@ -30,8 +31,15 @@ type Robot struct {
 	// Name of the folder .tlkit/NAME, where the results are stored.
 	Name string
 	// Task is a simulated one: "bench/sort", "bench/sort-two-ants", "bench/reach", or, in MuJoCo,
-	// "mujoco/fetch-pick".
+	// "mujoco/fetch-pick". Or it is the folder of a LeRobot data set, beside the notebook: Teach, Fit and
+	// Export learn from it, and there is no simulator for the other methods. The cell imports what reads
+	// it: _ "github.com/tlkit/transfer-learning/tlkit/episodes".
 	Task string
+	// Camera, Tip, Edges and Gripper say how a data set is read: see [robot.Data].
+	Camera  string
+	Tip     [2]string
+	Edges   [4]float64
+	Gripper string
 	// Backbone is a network of [Models]; "" stands for mobilenetv2.
 	Backbone string
 	// Stage is the part of the network whose map is used; "" = the last one with a cell every 16
@@ -40,7 +48,7 @@ type Robot struct {
 	// Policy is "" for waypoints, which are learnt on maps, or "nearest", a baseline without training: the
 	// most similar demonstrated pictures by pooled features, which know what but not where.
 	Policy robot.Kind
-	// Demos is the number of demonstrations to learn from; 0 = 50.
+	// Demos is the number of demonstrations to learn from; 0 = 50, or all of a data set.
 	Demos int
 	// Seed chooses the scenes of the demonstrations, 1 to 999; 0 = 1.
 	Seed uint64
@@ -54,16 +62,28 @@ func (r Robot) lab(what string, do func(context.Context, *robot.Lab) error) {
 		if r.Name == "" {
 			return advice.New(errors.New("a robot without a name"), `write tlkit.Robot{Name: "bee-to-blossom", Task: "bench/sort"}`)
 		}
-		if os.Getenv(quickVar) == "1" {
+		if os.Getenv(quickVar) == "1" && slices.Contains(sim.Tasks(), r.Task) {
 			r.Demos = quickDemos
 		}
-		l, err := robot.Open(ctx, robot.Spec{Task: r.Task, Model: r.Backbone, Stage: r.Stage, Policy: r.Policy, Demos: r.Demos, Seed: r.Seed}, place(r.Name), reporter{})
+		l, err := robot.Open(ctx, r.spec(), place(r.Name), reporter{})
 		if err != nil {
 			return err
 		}
 		defer l.Close()
 		return do(ctx, l)
 	})
+}
+
+// spec is what package robot is told.
+func (r Robot) spec() robot.Spec {
+	s := robot.Spec{
+		Task: r.Task, Model: r.Backbone, Stage: r.Stage, Policy: r.Policy, Demos: r.Demos, Seed: r.Seed,
+		Data: robot.Data{Camera: r.Camera, Tip: r.Tip, Edges: r.Edges, Gripper: r.Gripper},
+	}
+	if st, err := os.Stat(inFolder(r.Task)); err == nil && st.IsDir() && r.Task != "" && !slices.Contains(sim.Tasks(), r.Task) {
+		s.Task = inFolder(r.Task)
+	}
+	return s
 }
 
 // Watch shows a film of the teacher, with a clip of each of the first demonstrations.
@@ -124,6 +144,9 @@ func (r Robot) Fit() {
 		case *policy.Waypoint:
 			show.Default.Table(strengths(p))
 			show.Default.Text(fmt.Sprintf("Waypoints learnt from %d frames of %d demonstrations, %d numbers.", p.Frames, l.Spec.Demos, 2*len(p.Weight[0])))
+			if !l.Simulated() {
+				show.Default.Text(p.Offline())
+			}
 		case *policy.Chunk:
 			show.Default.Text(fmt.Sprintf("Chunks of %d actions learnt from %d frames of %d demonstrations, in %d steps.", p.Ahead, p.Frames, l.Spec.Demos, p.Steps))
 		}

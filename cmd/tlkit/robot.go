@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/policy"
 	"github.com/tlkit/transfer-learning/tlkit/robot"
@@ -23,7 +25,9 @@ type robotFlags struct {
 	clips    int
 	counts   []int
 	film     string // what is wrong in it
-	out      string // also write the policy to this file
+	out      string // also write the policy to this file, or the demonstrations to this folder
+	tip      []string
+	edges    []float64
 }
 
 func (c *command) robot() *cobra.Command {
@@ -40,7 +44,8 @@ block onto a target, with the arm of Fetch in MuJoCo, which is fetched at first 
 records 50 demonstrations, fits a policy, and tries it in 100 scenes that no demonstration
 shows, next to the same fit on networks with random weights.
 
-check and convert are for LeRobot data sets of your own.`,
+Demonstrations of your own, as LeRobot data sets: check audits them, convert rewrites them, and fit
+learns from them.`,
 	}
 	cmd.AddCommand(c.robotWatch(), c.robotTeach(), c.robotFit(), c.robotTry(), c.robotCurve(), c.robotAlarms(), c.robotServe(), c.robotCheck(), c.robotConvert())
 	return cmd
@@ -52,6 +57,9 @@ func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(contex
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		_, err := agreed(c, func() (struct{}, error) {
 			r.spec.Task = args[0]
+			if err := r.data(); err != nil {
+				return struct{}{}, err
+			}
 			place := c.place()
 			if place.Name = r.name; place.Name == "" {
 				place.Name = run.SafeName(args[0])
@@ -68,7 +76,7 @@ func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(contex
 		return err
 	}
 	f := cmd.Flags()
-	f.IntVar(&r.spec.Demos, "demos", 50, "demonstrations to learn from, 1 to 1000")
+	f.IntVar(&r.spec.Demos, "demos", 0, "demonstrations to learn from, 1 to 1000 (default: 50, or all of a data set)")
 	f.Uint64Var(&r.spec.Seed, "seed", 1, "chooses the scenes of the demonstrations, 1 to 999")
 	f.StringVar(&r.spec.Stage, "stage", "", "stage of the network whose map is used (default: the last with a cell every 16 pixels)")
 	f.StringVar(&r.name, "name", "", "folder of the policy below .tlkit (default: the task's name)")
@@ -79,6 +87,27 @@ func (c *command) robotCommand(cmd *cobra.Command, r *robotFlags, do func(contex
 // policyFlag says what is learnt.
 func policyFlag(cmd *cobra.Command, r *robotFlags) {
 	cmd.Flags().StringVar((*string)(&r.spec.Policy), "policy", string(robot.Waypoints), "waypoints; chunk, for what is not a sequence of places, such as pushing; or nearest, for try: the baseline that looks demonstrations up by pooled features")
+}
+
+// recordedFlags say how a data set is read.
+func recordedFlags(cmd *cobra.Command, r *robotFlags) {
+	f, d := cmd.Flags(), &r.spec.Data
+	f.StringVar(&d.Camera, "camera", "", "of a data set: the camera whose pictures are seen (default: the only one)")
+	f.StringSliceVar(&r.tip, "tip", nil, "of a data set: the two numbers of the state that are the tip's place in the picture, across and down, such as x,y or observation.state.3,observation.state.4")
+	f.Float64SliceVar(&r.edges, "edges", nil, "what these are at the left, right, top and bottom edge, such as 0,640,0,480 (default 0,1,0,1)")
+	f.StringVar(&d.Gripper, "gripper", "", "of a data set: the number of the action that commands the fingers, by name or as action.6; none = there are none")
+}
+
+// data takes the lists of recordedFlags.
+func (r *robotFlags) data() error {
+	d := &r.spec.Data
+	if n := len(r.tip); n != 0 && copy(d.Tip[:], r.tip) != n || n == 1 {
+		return advice.New(fmt.Errorf("robot: --tip names %d numbers, want two", n), "such as --tip x,y")
+	}
+	if n := len(r.edges); n != 0 && (copy(d.Edges[:], r.edges) != n || n != len(d.Edges)) {
+		return advice.New(fmt.Errorf("robot: --edges has %d numbers, want four", n), "left, right, top, bottom, such as --edges 0,640,0,480")
+	}
+	return nil
 }
 
 // filmResult is the JSON of tlkit robot watch.
@@ -120,21 +149,35 @@ func (c *command) sayFilm(lab *robot.Lab, name string, film show.Film) error {
 
 func (c *command) robotTeach() *cobra.Command {
 	r := &robotFlags{}
-	return c.robotCommand(&cobra.Command{
-		Use:     "teach TASK",
-		Short:   "Record demonstrations, and cache the features of their pictures",
-		Example: "  tlkit robot teach bench/sort --demos 25",
+	cmd := c.robotCommand(&cobra.Command{
+		Use:   "teach TASK",
+		Short: "Record demonstrations, and cache the features of their pictures",
+		Long: `Let the teacher of a simulated task show it, and cache the features of the pictures. -o also writes
+the demonstrations as a LeRobot data set. If TASK is the folder of a data set, its features are cached.`,
+		Example: `  tlkit robot teach bench/sort --demos 25
+  tlkit robot teach bench/sort --demos 25 -o demos`,
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
+		if r.out != "" {
+			if err := record(ctx, lab, r.out); err != nil {
+				return err
+			}
+		}
 		t, err := lab.Teach(ctx)
 		if err != nil {
 			return err
 		}
 		c.result = t
 		if !c.json {
-			c.say("%d demonstrations of %q, %d frames (%d of them in the cache)", t.Success, lab.Robot.Goal, t.Frames, t.Cached)
+			c.say("%d demonstrations of %q, %d frames (%d of them in the cache)", t.Success, words.Plain(lab.Robot.Goal), t.Frames, t.Cached)
+			if r.out != "" {
+				c.say("data set %s", r.out)
+			}
 		}
 		return nil
 	})
+	recordedFlags(cmd, r)
+	cmd.Flags().StringVarP(&r.out, "out", "o", "", "also write the demonstrations to this folder, as a LeRobot data set")
+	return cmd
 }
 
 // fitResult is the JSON of tlkit robot fit.
@@ -146,8 +189,16 @@ type fitResult struct {
 	Frames   int             `json:"frames"`
 	Strength float64         `json:"strength,omitempty"` // of waypoints
 	Choices  []policy.Choice `json:"choices,omitempty"`
-	Steps    int             `json:"steps,omitempty"` // of a chunk
+	Offline  *offline        `json:"offline,omitempty"` // of waypoints
+	Steps    int             `json:"steps,omitempty"`   // of a chunk
 	Policy   string          `json:"policy"`
+}
+
+// offline is what folds of whole demonstrations say, without a robot: shares of frames for which the
+// place of the next event is found, within 0.05 of the picture. It is no success rate.
+type offline struct {
+	Found metrics.Fraction `json:"found"`
+	Guess metrics.Fraction `json:"guess"` // the same for a place that is always the same
 }
 
 func (c *command) robotFit() *cobra.Command {
@@ -157,8 +208,13 @@ func (c *command) robotFit() *cobra.Command {
 		Short: "Fit a policy on demonstrations, and write it to a file",
 		Long: `Fit a policy on demonstrations. -o writes it to a file with the contract of its robot: cameras,
 names, order, units and limits of states and actions, rate, network, preset, what is familiar, and
-the sha256 of it all. tlkit robot serve reads such files, and tlkit verify checks them.`,
+the sha256 of it all. tlkit robot serve reads such files, and tlkit verify checks them.
+
+TASK may be the folder of a LeRobot data set (2.1 or 3.0) of your own. Its state has to say where in
+the picture of the camera the tip is, and its action what the gripper is told: --tip and --gripper
+name these numbers. The figures are offline then: there is no simulator to try the policy in.`,
 		Example: `  tlkit robot fit bench/sort --demos 25
+  tlkit robot fit ~/lerobot/pick-the-cube --camera top --tip tip_x,tip_y --edges 0,640,0,480 --gripper gripper.pos
   tlkit robot fit bench/sort -o bee.policy.safetensors`,
 	}, r, func(ctx context.Context, lab *robot.Lab) error {
 		fitted, err := lab.Fit(ctx)
@@ -173,7 +229,7 @@ the sha256 of it all. tlkit robot serve reads such files, and tlkit verify check
 			file = r.out
 		}
 		out := fitResult{Task: lab.Spec.Task, Kind: lab.Spec.Policy, Demos: lab.Spec.Demos, Stage: lab.Spec.Stage, Frames: fitted.Frames, Policy: file}
-		said := ""
+		said, figures := "", ""
 		var t show.Table
 		switch p := fitted.Policy.(type) {
 		case *policy.Waypoint:
@@ -182,7 +238,13 @@ the sha256 of it all. tlkit robot serve reads such files, and tlkit verify check
 			for _, choice := range p.Choices {
 				t.Rows = append(t.Rows, []string{fmt.Sprintf("%g", choice.Strength), fmt.Sprintf("%.3f", choice.Loss), choice.Within.String(), fmt.Sprintf("%.3f", choice.Median)})
 			}
+			if found := p.Chosen().Near; found.Total > 0 {
+				out.Offline = &offline{found, p.Guess}
+			}
 			said = fmt.Sprintf("strength %g", p.Strength)
+			if !lab.Simulated() {
+				figures = p.Offline()
+			}
 		case *policy.Chunk:
 			out.Steps = p.Steps
 			said = fmt.Sprintf("%d keypoints, %d steps", len(p.Points), p.Steps)
@@ -194,10 +256,14 @@ the sha256 of it all. tlkit robot serve reads such files, and tlkit verify check
 			c.sayTable(t)
 		}
 		c.say("%s, on %d frames of %d demonstrations, map of %s", said, fitted.Frames, lab.Spec.Demos, lab.Spec.Stage)
+		if figures != "" {
+			c.say("%s", figures)
+		}
 		c.say("policy   %s", file)
 		return nil
 	})
 	policyFlag(cmd, r)
+	recordedFlags(cmd, r)
 	cmd.Flags().StringVarP(&r.out, "out", "o", "", "also write the policy to this file, such as bee.policy.safetensors")
 	return cmd
 }

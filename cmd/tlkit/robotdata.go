@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/episodes"
+	"github.com/tlkit/transfer-learning/tlkit/robot"
 )
 
 // robotCheck is tlkit robot check.
@@ -117,6 +119,32 @@ do not change. --leave-out skips episodes, such as those that tlkit robot check 
 	}
 	cmd.Flags().IntSliceVar(&out, "leave-out", nil, "episodes to leave out, such as 3,17")
 	return cmd
+}
+
+// record writes the demonstrations of a simulated task that succeed as a data set.
+func record(ctx context.Context, lab *robot.Lab, dir string) error {
+	if !lab.Simulated() {
+		return advice.New(fmt.Errorf("robot teach: %s is a data set already", lab.Spec.Task), "to rewrite it: tlkit robot convert %s %s", invoke.Quote(lab.Spec.Task), invoke.Quote(dir))
+	}
+	w, err := episodes.Create(dir, lab.Robot)
+	if err != nil {
+		return err
+	}
+	defer w.Discard()
+	for i := range lab.Spec.Demos {
+		o, err := lab.Demonstrate(ctx, i, w.Add)
+		if err != nil {
+			return err
+		}
+		if !o.Success {
+			w.Drop()
+			continue
+		}
+		if err := w.End(lab.Robot.Goal); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }
 
 // oneFolder demands one argument, a folder.

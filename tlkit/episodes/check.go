@@ -276,7 +276,7 @@ func (c *checker) camera(ctx context.Context, episode, camera int, n *numbers) {
 	bad := 0
 	var before *image.NRGBA
 	for i := range seen {
-		p, err := next()
+		p, err := next(false)
 		if err != nil {
 			if ctx.Err() != nil {
 				return

@@ -93,6 +93,11 @@ func (x *rowIndex) of(root *os.Root, name string) (map[int64]span, error) {
 // ReadOptions say what is read of an episode.
 type ReadOptions struct {
 	NoPictures bool // leave Frame.Pictures nil, which is much faster
+	// Camera is the name of the only camera that is read, so that Frame.Pictures has one picture;
+	// "" = all are.
+	Camera string
+	// Skip says of which frames the pictures are not decoded: they are nil. Nil = of none.
+	Skip func(frame int) bool
 }
 
 // Read calls each with every frame of an episode, in order, and keeps none. Frame.Time is what the
@@ -126,26 +131,21 @@ func (s *Set) read(ctx context.Context, episode int, o ReadOptions, each func(si
 	if n := s.episodes[episode].Length; len(rows.state) != n {
 		return fmt.Errorf("%d rows in %s, but the list of episodes says %d", len(rows.state), s.places[episode].data, n)
 	}
-	var pull []func() (*image.NRGBA, error)
-	if !o.NoPictures {
-		for i := range s.cameras {
-			next, stop, err := s.pictures(ctx, episode, i)
-			if err != nil {
-				return fmt.Errorf("camera %s: %w", s.spec.Cameras[i].Name, err)
-			}
-			defer stop()
-			pull = append(pull, next)
-		}
+	views, stop, err := s.views(ctx, episode, o)
+	defer stop()
+	if err != nil {
+		return err
 	}
 	for i := range rows.state {
 		f := rows.frame(i)
 		if err := s.finite(f); err != nil {
 			return err
 		}
-		for k, next := range pull {
-			picture, err := next()
+		skip := o.Skip != nil && o.Skip(i)
+		for _, v := range views {
+			picture, err := v.next(skip)
 			if err != nil {
-				return fmt.Errorf("frame %d, camera %s: %w", i, s.spec.Cameras[k].Name, err)
+				return fmt.Errorf("frame %d, camera %s: %w", i, v.name, err)
 			}
 			f.Pictures = append(f.Pictures, picture)
 		}
@@ -159,12 +159,45 @@ func (s *Set) read(ctx context.Context, episode int, o ReadOptions, each func(si
 	return nil
 }
 
+// view is the pictures of a camera in an episode, one after the other.
+type view struct {
+	name string
+	next pictures
+}
+
+// views are the pictures that the options ask for. Stop has to be called, also after an error.
+func (s *Set) views(ctx context.Context, episode int, o ReadOptions) (all []view, stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	if o.NoPictures {
+		return nil, stop, nil
+	}
+	for i, c := range s.spec.Cameras {
+		if o.Camera != "" && c.Name != o.Camera {
+			continue
+		}
+		next, end, err := s.pictures(ctx, episode, i)
+		if err != nil {
+			return nil, stop, fmt.Errorf("camera %s: %w", c.Name, err)
+		}
+		all, stops = append(all, view{c.Name, next}), append(stops, end)
+	}
+	if o.Camera != "" && len(all) == 0 {
+		return nil, stop, fmt.Errorf("no camera %s", o.Camera)
+	}
+	return all, stop, nil
+}
+
 // finite refuses a frame with a NaN or an infinity.
 func (s *Set) finite(f sim.Frame) error {
 	check := func(what string, dims []sim.Dimension, v []float32) error {
 		for i, x := range v {
 			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-				return advice.New(fmt.Errorf("frame %d: the %s's %s is %v", f.Index, what, dims[i].Name, x), "leave this episode out, or record it again")
+				return advice.New(fmt.Errorf("frame %d: the %s's %s is %v", f.Index, what, dims[i].Name, x), "leave this episode out (tlkit robot convert --leave-out), or record it again")
 			}
 		}
 		return nil
@@ -227,8 +260,11 @@ func (s *Set) table(episode int) (n *numbers, err error) {
 	return n, err
 }
 
-// pictures returns a function with the pictures of a camera in an episode, one after the other.
-func (s *Set) pictures(ctx context.Context, episode, camera int) (next func() (*image.NRGBA, error), stop func(), err error) {
+// pictures gives the next picture of a camera in an episode; nil if it is to be skipped.
+type pictures func(skip bool) (*image.NRGBA, error)
+
+// pictures returns the pictures of a camera in an episode.
+func (s *Set) pictures(ctx context.Context, episode, camera int) (next pictures, stop func(), err error) {
 	key := s.cameras[camera]
 	if s.info.Features[key].Dtype == "video" {
 		return s.video(ctx, episode, key)
@@ -252,7 +288,7 @@ func (s *Set) pictures(ctx context.Context, episode, camera int) (next func() (*
 	}
 	pull, end := iter.Pull2(t.rows(encoded, spans[int64(episode)].from))
 	stop = func() { end(); t.Close() }
-	return func() (*image.NRGBA, error) {
+	return func(skip bool) (*image.NRGBA, error) {
 		row, err, ok := pull()
 		switch {
 		case !ok:
@@ -261,6 +297,8 @@ func (s *Set) pictures(ctx context.Context, episode, camera int) (next func() (*
 			return nil, err
 		case len(row) != 1 || row[0].IsNull() || (row[0].Kind() != parquet.ByteArray && row[0].Kind() != parquet.FixedLenByteArray):
 			return nil, errMissing
+		case skip:
+			return nil, nil
 		}
 		return s.decode(key, row[0].ByteArray())
 	}, stop, nil

@@ -153,6 +153,35 @@ func TestReadStops(t *testing.T) {
 	}
 }
 
+// Pictures that are not wanted are not decoded, and those of other cameras not even looked at.
+func TestReadSomePictures(t *testing.T) {
+	dir, frames := record(t, 2, nil)
+	spoil(t, dir, func(rows []row) []row {
+		for i := range rows {
+			if rows[i].Frame%2 == 1 {
+				rows[i].Top.Bytes = []byte("no picture")
+			}
+		}
+		return rows
+	})
+	s := open(t, dir)
+	odd := func(i int) bool { return i%2 == 1 }
+	if err := s.Read(t.Context(), 1, episodes.ReadOptions{Camera: "top", Skip: odd}, func(f sim.Frame) error {
+		if len(f.Pictures) != 1 || (f.Pictures[0] == nil) != odd(f.Index) || f.Pictures[0] != nil && !bytes.Equal(f.Pictures[0].Pix, frames[1][f.Index].Pictures[0].Pix) {
+			t.Errorf("frame %d has other pictures", f.Index)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := s.Read(t.Context(), 1, episodes.ReadOptions{}, func(sim.Frame) error { return nil }); err == nil {
+		t.Error("without Skip, a picture that is none is read")
+	}
+	if err := s.Read(t.Context(), 1, episodes.ReadOptions{Camera: "wrist"}, func(sim.Frame) error { return nil }); err == nil || !strings.Contains(err.Error(), "no camera wrist") {
+		t.Error(err)
+	}
+}
+
 func TestWriterRefuses(t *testing.T) {
 	w, _ := bench.New(bench.Sort, bench.Options{})
 	spec := w.Spec()

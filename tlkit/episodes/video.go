@@ -28,8 +28,8 @@ func ffmpeg() (string, error) {
 	return path, nil
 }
 
-// video returns a function with the pictures of a camera, decoded by ffmpeg one after the other.
-func (s *Set) video(ctx context.Context, episode int, key string) (next func() (*image.NRGBA, error), stop func(), err error) {
+// video returns the pictures of a camera, decoded by ffmpeg.
+func (s *Set) video(ctx context.Context, episode int, key string) (next pictures, stop func(), err error) {
 	program, err := ffmpeg()
 	if err != nil {
 		return nil, nil, err
@@ -57,14 +57,16 @@ func (s *Set) video(ctx context.Context, episode int, key string) (next func() (
 	}
 	stop = func() { cancel(); _ = cmd.Wait() }
 	in, pixels, count := bufio.NewReaderSize(out, 1<<16), make([]byte, 3*w*h), 0
-	return func() (*image.NRGBA, error) {
+	return func(skip bool) (*image.NRGBA, error) {
 		if _, err := io.ReadFull(in, pixels); err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			return nil, fmt.Errorf("%s ends after %d of %d pictures%s", from.file, count, s.episodes[episode].Length, said.words())
 		}
-		count++
+		if count++; skip {
+			return nil, nil
+		}
 		return opaque(pixels, w, h), nil
 	}, stop, nil
 }

@@ -97,6 +97,14 @@ func TestVideo(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		if err := s.Read(t.Context(), e, episodes.ReadOptions{Camera: "top", Skip: func(i int) bool { return i != 3 }}, func(f sim.Frame) error {
+			if p := f.Pictures[0]; (p == nil) != (f.Index != 3) || p != nil && !bytes.Equal(p.Pix, frames[e][3].Pictures[0].Pix) {
+				t.Fatalf("episode %d: picture %d alone is another", e, f.Index)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if a := check(t, dir); len(a.Findings) > 0 {
 		t.Error(a.Text())

@@ -114,14 +114,50 @@ func (d Demonstrations) check() error {
 		if at := notFinite(f.Seen); at >= 0 {
 			return fmt.Errorf("policy: feature %d of frame %d (demonstration %d) is %v: the weights are broken or the preset is wrong", at, i, f.Episode, f.Seen[at])
 		}
-		if err := fits(f.State, d.Spec.State, "state"); err != nil {
-			return fmt.Errorf("policy: frame %d (demonstration %d): %w", i, f.Episode, err)
-		}
-		if err := fits(f.Action, d.Spec.Action, "action"); err != nil {
+		if err := d.fits(f); err != nil {
 			return fmt.Errorf("policy: frame %d (demonstration %d): %w", i, f.Episode, err)
 		}
 	}
 	return nil
+}
+
+// fits reports the first number of a frame that does not fit the robot.
+func (d Demonstrations) fits(f Frame) error {
+	if err := fits(f.State, d.Spec.State, "state"); err != nil {
+		return err
+	}
+	return fits(f.Action, d.Spec.Action, "action")
+}
+
+// CheckNumbers reports the first state or action that is not finite, beyond its limits, or of another
+// count than the robot has. It needs no features.
+func (d Demonstrations) CheckNumbers() error {
+	first := 0
+	for i, f := range d.Frames {
+		if i > 0 && d.Frames[i-1].Episode != f.Episode {
+			first = i
+		}
+		if err := d.fits(f); err != nil {
+			return fmt.Errorf("policy: demonstration %d, frame %d: %w", f.Episode, i-first, err)
+		}
+	}
+	return nil
+}
+
+// Events counts what waypoints are learnt from: the frames in which the gripper is told to open or
+// close; of a robot without a gripper, the demonstrations. It needs no features. It is an error if the
+// robot is not one that waypoints can drive.
+func (d Demonstrations) Events() (n int, err error) {
+	b, err := newBody(d.Spec)
+	if err != nil {
+		return 0, err
+	}
+	for i, f := range d.Frames {
+		if b.shut < 0 && (i == 0 || d.Frames[i-1].Episode != f.Episode) || b.event(f.State, f.Action) {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // fits reports the first number that does not fit its dimension.

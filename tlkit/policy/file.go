@@ -12,6 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/heatmap"
 	"github.com/tlkit/transfer-learning/internal/sealed"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
@@ -246,10 +247,11 @@ var tensorNames = [phases]string{open: "waypoint.open", holding: "waypoint.holdi
 
 // waypointFit is what a file says about a waypoint policy.
 type waypointFit struct {
-	Nothing  float64  `json:"nothing"` // an opening below it is that of fingers shut on nothing
-	Strength float64  `json:"strength"`
-	Frames   int      `json:"frames"`
-	Choices  []Choice `json:"choices,omitempty"`
+	Nothing  float64          `json:"nothing"` // an opening below it is that of fingers shut on nothing
+	Strength float64          `json:"strength"`
+	Frames   int              `json:"frames"`
+	Choices  []Choice         `json:"choices,omitempty"`
+	Guess    metrics.Fraction `json:"guess,omitzero"`
 }
 
 func (w *Waypoint) kind() string { return kindWaypoint }
@@ -258,7 +260,7 @@ func (w *Waypoint) pack() (fit any, tensors []weights.Tensor) {
 	for p, name := range tensorNames {
 		tensors = append(tensors, weights.FromFloat32(name, []int{len(w.Weight[p])}, w.Weight[p]))
 	}
-	return waypointFit{w.body.nothing, w.Strength, w.Frames, w.Choices}, tensors
+	return waypointFit{w.body.nothing, w.Strength, w.Frames, w.Choices, w.Guess}, tensors
 }
 
 func unpackWaypoint(c contract, f *weights.File) (Policy, error) {
@@ -270,7 +272,7 @@ func unpackWaypoint(c contract, f *weights.File) (Policy, error) {
 	if m[0]*m[1]*m[2] == 0 {
 		return nil, fmt.Errorf("waypoints on a map of %v", m)
 	}
-	w := &Waypoint{Map: m, Strength: fit.Strength, Frames: fit.Frames, Choices: fit.Choices, neighbours: heatmap.Grid{H: m[0], W: m[1], C: m[2]}.Neighbours()}
+	w := &Waypoint{Map: m, Strength: fit.Strength, Frames: fit.Frames, Choices: fit.Choices, Guess: fit.Guess, neighbours: heatmap.Grid{H: m[0], W: m[1], C: m[2]}.Neighbours()}
 	var err error
 	if w.body, err = newBody(c.Robot); err != nil {
 		return nil, err

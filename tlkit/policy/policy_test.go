@@ -118,6 +118,63 @@ func TestWaypointFindsThePlaces(t *testing.T) {
 }
 
 // Same data, same bits, on any number of processors.
+// Offline figures are those of folds: high where the pictures show the places, and not above a guess where
+// they do not.
+func TestOffline(t *testing.T) {
+	d := shown(t, 20, 1)
+	w, err := FitWaypoint(t.Context(), d, WaypointOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := w.Chosen().Near
+	if near.Value() < 0.6 || near.Total < 100 || w.Guess.Total != near.Total || w.Guess.Value() > 0.3 || !strings.Contains(w.Offline(), "no success rate") {
+		t.Errorf("%v found, %v by a guess, %q", near, w.Guess, w.Offline())
+	}
+	for i := range d.Frames {
+		for k := range d.Frames[i].Seen {
+			d.Frames[i].Seen[k] = float32((i*7919+k*104729)%1000) / 1000
+		}
+	}
+	blind, err := FitWaypoint(t.Context(), d, WaypointOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := blind.Chosen().Near; got.Value() > 0.3 {
+		t.Errorf("%v found where nothing is to be seen", got)
+	}
+	if one, err := FitWaypoint(t.Context(), d, WaypointOptions{Strengths: []float64{1}}); err != nil || one.Offline() != "" || one.Guess.Total != 0 {
+		t.Errorf("without folds: %q, %v", one.Offline(), err)
+	}
+}
+
+// Numbers and events are checked without features.
+func TestNumbersAndEvents(t *testing.T) {
+	d := shown(t, 3, 1)
+	for i := range d.Frames {
+		d.Frames[i].Seen = nil
+	}
+	if n, err := d.Events(); n != 6 || err != nil || d.CheckNumbers() != nil {
+		t.Errorf("%d events of 3 demonstrations, %v, %v", n, err, d.CheckNumbers())
+	}
+	last := len(d.Frames) - 1
+	first := last
+	for d.Frames[first-1].Episode == 2 {
+		first--
+	}
+	d.Frames[first+1].Action[1] = 0.5
+	if err := d.CheckNumbers(); err == nil || !strings.Contains(err.Error(), "demonstration 2, frame 1: the action's dy is 0.5, beyond its limits of -0.05 to 0.05; ") {
+		t.Error(err)
+	}
+	d.Spec.Action[2].Name = "claw"
+	if _, err := d.Events(); err == nil || !strings.Contains(err.Error(), "gripper") {
+		t.Error(err)
+	}
+	d.Spec.State, d.Spec.Action = d.Spec.State[:2], d.Spec.Action[:2] // no fingers: each demonstration ends once
+	if n, err := d.Events(); n != 3 || err != nil {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
 func TestFitIsDeterministic(t *testing.T) {
 	d := shown(t, 12, 3)
 	fit := func(threads int) []byte {

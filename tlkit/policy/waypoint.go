@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -23,7 +24,9 @@ type Waypoint struct {
 	Map      [3]int   // [h,w,C] of the maps
 	Strength float64  // λ of the fit, see WaypointOptions
 	Choices  []Choice // what the folds said; nil if there was one candidate
-	Frames   int      // that were learnt from
+	// Guess is what Choice.Near would be if each place were the mean of those of the other folds.
+	Guess  metrics.Fraction
+	Frames int // that were learnt from
 	// Weight has, for empty fingers and for holding ones, the weights [2C] of a cell's channels and
 	// of its neighbours' mean.
 	Weight [phases][]float32
@@ -37,8 +40,12 @@ type Choice struct {
 	Strength float64          `json:"strength"`
 	Loss     float64          `json:"loss"`   // mean cross-entropy, in nats
 	Within   metrics.Fraction `json:"within"` // frames whose place is found within half a cell
+	Near     metrics.Fraction `json:"near"`   // the same, within 0.05 of the picture
 	Median   float64          `json:"median"` // distance from the true place, in shares of the picture
 }
+
+// nearby is a distance in shares of the picture: about the width of a gripper.
+const nearby = 0.05
 
 // WaypointOptions of FitWaypoint. The zero value is the default.
 type WaypointOptions struct {
@@ -89,6 +96,9 @@ func FitWaypoint(ctx context.Context, d Demonstrations, o WaypointOptions) (*Way
 	out.neighbours = f.grid.Neighbours()
 	if out.Strength, out.Choices, err = f.choose(ctx, o); err != nil {
 		return nil, err
+	}
+	if out.Choices != nil {
+		out.Guess = f.guess()
 	}
 	for p := range phases {
 		w, err := f.fit(ctx, p, -1, out.Strength, nil)
@@ -203,10 +213,13 @@ func (f *fitting) choose(ctx context.Context, o WaypointOptions) (float64, []Cho
 		}
 		slices.Sort(s.off)
 		choices[i] = Choice{Strength: strengths[i], Loss: s.loss / float64(n), Median: s.off[n/2]}
-		choices[i].Within.Total = n
+		choices[i].Within.Total, choices[i].Near.Total = n, n
 		for _, d := range s.off {
 			if d < 0.5/float64(max(f.grid.W, f.grid.H)) {
 				choices[i].Within.Correct++
+			}
+			if d < nearby {
+				choices[i].Near.Correct++
 			}
 		}
 		if choices[i].Loss < choices[best].Loss {
@@ -214,6 +227,49 @@ func (f *fitting) choose(ctx context.Context, o WaypointOptions) (float64, []Cho
 		}
 	}
 	return choices[best].Strength, choices, nil
+}
+
+// guess judges the places that are the mean of those of the other folds, which takes no picture.
+func (f *fitting) guess() (near metrics.Fraction) {
+	for fold := range folds {
+		for p := range phases {
+			_, others := f.part(p, false, fold, f.every())
+			_, truth := f.part(p, true, fold, f.every())
+			var mean [2]float64
+			for _, t := range others {
+				mean[0] += t.place[0] / float64(len(others))
+				mean[1] += t.place[1] / float64(len(others))
+			}
+			for _, t := range truth {
+				near.Total++
+				if len(others) > 0 && math.Hypot(mean[0]-t.place[0], mean[1]-t.place[1]) < nearby {
+					near.Correct++
+				}
+			}
+		}
+	}
+	return near
+}
+
+// Chosen is what the folds said about the strength that was taken; zero if there was one candidate.
+func (w *Waypoint) Chosen() Choice {
+	for _, c := range w.Choices {
+		if c.Strength == w.Strength {
+			return c
+		}
+	}
+	return Choice{}
+}
+
+// Offline says in a sentence or two how often the place of the next event was found in demonstrations
+// that the fit had not seen, and that this is not how often the robot will succeed.
+func (w *Waypoint) Offline() string {
+	near := w.Chosen().Near
+	if near.Total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Offline: in folds of whole demonstrations, the next event is found within %g of the picture in %.1f %% of %d frames; a place that is always the same is in %.1f %%. This is no success rate: nothing was driven.",
+		nearby, 100*near.Value(), near.Total, 100*w.Guess.Value())
 }
 
 // judge returns the sum of the cross-entropies of held-back frames, and how far off each place is.

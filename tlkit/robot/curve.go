@@ -47,6 +47,9 @@ const (
 // features, and the controller when it is told the truth. With chunks, the lines are the chunks on the
 // pretrained network, on one with random weights, on pooled features, and on the truth.
 func (l *Lab) Curve(ctx context.Context, counts []int, episodes int) (*Curve, error) {
+	if err := l.simulator("try policies"); err != nil {
+		return nil, err
+	}
 	counts = slices.Clone(counts)
 	slices.Sort(counts)
 	counts = slices.Compact(counts)

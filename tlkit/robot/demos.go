@@ -36,6 +36,9 @@ type demo struct {
 
 // teacher opens the task for demonstrations.
 func (l *Lab) teacher() (sim.Teacher, error) {
+	if err := l.simulator("show the task"); err != nil {
+		return nil, err
+	}
 	w, err := sim.Open(l.Spec.Task)
 	if err != nil {
 		return nil, err
@@ -89,6 +92,9 @@ func (l *Lab) Teach(ctx context.Context) (*Taught, error) {
 
 // see makes a sight see so many demonstrations.
 func (l *Lab) see(ctx context.Context, s *sighted, demos int) (*Taught, error) {
+	if l.data != nil {
+		return l.data.see(ctx, l, s)
+	}
 	taught := &Taught{Demos: demos}
 	s.kept = nil
 	s.seen, s.demos = policy.Demonstrations{Spec: l.Robot, Map: s.shape}, demos
@@ -154,21 +160,26 @@ const mostSeen = 2400
 // thin lets go of features beyond mostSeen, at random. The first frame of each demonstration keeps
 // its own, because it says which scene is shown.
 func (s *sighted) thin() {
-	if len(s.kept) <= mostSeen {
-		return
+	let := rank(s.seen.Frames, s.kept)
+	for _, i := range let {
+		s.seen.Frames[i].Seen = nil
 	}
-	frames := s.seen.Frames
-	rank := func(i int) uint64 {
+	s.kept = s.kept[:len(s.kept)-len(let)]
+}
+
+// rank sorts frames by whether they keep their features, and returns those that do not.
+func rank(frames []policy.Frame, all []int) (let []int) {
+	if len(all) <= mostSeen {
+		return nil
+	}
+	lot := func(i int) uint64 {
 		if i == 0 || frames[i-1].Episode != frames[i].Episode {
 			return 0
 		}
 		return dice.New(uint64(i)).Next()
 	}
-	slices.SortFunc(s.kept, func(a, b int) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) })
-	for _, i := range s.kept[mostSeen:] {
-		frames[i].Seen = nil
-	}
-	s.kept = s.kept[:mostSeen]
+	slices.SortFunc(all, func(a, b int) int { return cmp.Or(cmp.Compare(lot(a), lot(b)), cmp.Compare(a, b)) })
+	return all[mostSeen:]
 }
 
 // demonstrations returns the first so many demonstrations as a sight sees them.

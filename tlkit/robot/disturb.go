@@ -134,6 +134,9 @@ func (l *Lab) guarded(ctx context.Context, d Disturbance, job rollout.Job) (*rol
 	if n := len(job.Scenes); n < 1 || n > mostEpisodes {
 		return nil, fmt.Errorf("robot: %d episodes, want 1 to %d", n, mostEpisodes)
 	}
+	if err := l.simulator("try the policy"); err != nil {
+		return nil, err
+	}
 	fitted, err := l.Fit(ctx)
 	if err != nil {
 		return nil, err

@@ -32,6 +32,9 @@ func (l *Lab) Watch(ctx context.Context, clips int) (show.Film, error) {
 	if clips < 1 || clips > 24 {
 		return show.Film{}, fmt.Errorf("robot: a film of %d clips, want 1 to 24", clips)
 	}
+	if err := l.simulator("film the teacher"); err != nil {
+		return show.Film{}, err
+	}
 	film := show.Film{Clips: make([]show.Clip, clips), Words: fmt.Sprintf("The teacher shows how to %s, in %d scenes.", l.Robot.Goal, clips)}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range film.Clips {
@@ -68,6 +71,9 @@ func end(success bool) show.End {
 // lies where the policy looks: the probability of each cell for the next event, and a ring where it
 // goes.
 func (l *Lab) Film(ctx context.Context, t *rollout.Try, clips int) (show.Film, error) {
+	if err := l.simulator("film the policy"); err != nil {
+		return show.Film{}, err
+	}
 	p, sight, err := l.acting(ctx)
 	if err != nil {
 		return show.Film{}, err
@@ -78,6 +84,9 @@ func (l *Lab) Film(ctx context.Context, t *rollout.Try, clips int) (show.Film, e
 // Disturbed films the policy while something is wrong with its pictures, in the first so many scenes. The
 // film shows what the camera sees, with a red border while that is not familiar. Then the robot holds.
 func (l *Lab) Disturbed(ctx context.Context, d Disturbance, clips int) (show.Film, error) {
+	if err := l.simulator("film the policy"); err != nil {
+		return show.Film{}, err
+	}
 	fitted, err := l.Fit(ctx)
 	if err != nil {
 		return show.Film{}, err

@@ -56,8 +56,13 @@ func (l *Lab) policyFile(ctx context.Context, p policy.Policy, d policy.Demonstr
 // leastFamiliar is the least number of demonstrations from which familiarity is learnt.
 const leastFamiliar = 3
 
-// source names what the demonstrations come from.
-func (l *Lab) source() string { return l.Spec.Task }
+// source names what the demonstrations come from, of a data set without the way to it.
+func (l *Lab) source() string {
+	if l.data != nil {
+		return l.data.name()
+	}
+	return l.Spec.Task
+}
 
 // Export writes the fitted policy to a file, with the contract of its robot: what [OpenPolicy] and
 // tlkit robot serve read. The policy is fitted first if it has to be.

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -33,12 +34,13 @@ import (
 
 // Spec says what to teach.
 type Spec struct {
-	Task  string `json:"task"`            // of package sim: "bench/sort"
+	Task  string `json:"task"`            // of package sim: "bench/sort"; or the folder of a LeRobot data set
+	Data  Data   `json:"data,omitzero"`   // how that data set is read
 	Model string `json:"model"`           // row of the zoo; "" = its first
 	Stage string `json:"stage,omitempty"` // whose map is used; "" = the last one with a cell every 16 pixels
 	// Policy is what is learnt; "" = Waypoints.
 	Policy Kind   `json:"policy,omitempty"`
-	Demos  int    `json:"demos"` // demonstrations to learn from; 0 = 50
+	Demos  int    `json:"demos"` // demonstrations to learn from; 0 = 50, or all of a data set
 	Seed   uint64 `json:"seed"`  // chooses the scenes of the demonstrations, 1 to 999; 0 = 1
 }
 
@@ -73,6 +75,7 @@ type Lab struct {
 	Spec  Spec     // with its defaults filled in
 	Robot sim.Spec // the robot of the task
 
+	data   *dataset // nil = the task is simulated
 	place  run.Place
 	report run.Progress
 	closed func()
@@ -104,7 +107,8 @@ type sighted struct {
 // Open opens the task and the network. p may be nil, as in package run.
 //
 // It is an error if the task or the network is not known, if the robot of the task cannot be driven
-// by waypoints, and if a number of the spec is out of range.
+// by waypoints, and if a number of the spec is out of range. What is wrong with a data set is an error
+// of what learns from it: [Lab.Teach], [Lab.Fit] and [Lab.Export].
 func Open(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Lab, error) {
 	s, err := s.complete()
 	if err != nil {
@@ -112,9 +116,12 @@ func Open(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Lab, e
 	}
 	l := &Lab{Spec: s, place: place, eyes: map[Sight]*sighted{}}
 	l.report, l.closed = place.Shown(p)
-	if err := l.world(ctx); err != nil {
+	if err := l.task(ctx); err != nil {
 		l.Close()
 		return nil, err
+	}
+	if l.data != nil && l.data.fault != nil {
+		return l, nil
 	}
 	if err := l.open(ctx); err != nil {
 		l.Close()
@@ -123,8 +130,17 @@ func Open(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Lab, e
 	return l, nil
 }
 
-// world opens the task, after fetching what it needs.
-func (l *Lab) world(ctx context.Context) error {
+// task opens the task, after fetching what it needs.
+func (l *Lab) task(ctx context.Context) error {
+	if isFolder(l.Spec.Task) {
+		return l.openData(ctx)
+	}
+	if !slices.Contains(sim.Tasks(), l.Spec.Task) {
+		return advice.New(fmt.Errorf("robot: no task %q, and no folder of that name", l.Spec.Task), "there are %s; or name the folder of a LeRobot data set", strings.Join(sim.Tasks(), ", "))
+	}
+	if l.Spec.Data != (Data{}) {
+		return advice.New(fmt.Errorf("robot: camera, tip, edges and gripper say how a data set is read, and %s is simulated", l.Spec.Task), "leave them out")
+	}
 	if err := sim.Install(ctx, l.Spec.Task, sim.Downloads{Offline: l.place.Offline, Report: l.report.State}); err != nil {
 		return err
 	}
@@ -139,7 +155,7 @@ func (l *Lab) world(ctx context.Context) error {
 // complete fills in the defaults.
 func (s Spec) complete() (Spec, error) {
 	if s.Task == "" {
-		return s, advice.New(errors.New("robot: no task"), "name one of %s", strings.Join(sim.Tasks(), ", "))
+		return s, advice.New(errors.New("robot: no task"), "name one of %s, or the folder of a LeRobot data set", strings.Join(sim.Tasks(), ", "))
 	}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
@@ -150,7 +166,7 @@ func (s Spec) complete() (Spec, error) {
 	if s.Policy != "" && s.Policy != Nearest && s.Policy != Chunks {
 		return s, advice.New(fmt.Errorf("robot: a policy of kind %q", s.Policy), "want %s, %s or %s", Waypoints, Chunks, Nearest)
 	}
-	if s.Demos == 0 {
+	if s.Demos == 0 && !isFolder(s.Task) {
 		s.Demos = usualDemos
 	}
 	if s.Seed == 0 {
@@ -172,7 +188,7 @@ func (l *Lab) open(ctx context.Context) error {
 		return err
 	}
 	l.Spec.Model = row.Name
-	preset := row.Preset.Whole(l.Robot.Cameras[0].Side)
+	preset := row.Preset.Whole(l.side(row))
 	o := l.place.Zoo(l.report)
 	o.Preset = &preset
 	if l.net, err = zoo.Load(ctx, row.Name, o); err != nil && row.Preset.Size != preset.Size {
@@ -192,6 +208,16 @@ func (l *Lab) open(ctx context.Context) error {
 	return err
 }
 
+// side is that of the pictures that the network sees: as they come from a simulated camera, and of
+// others at most what the network is made for.
+func (l *Lab) side(row zoo.Row) int {
+	side := l.Robot.Cameras[0].Side
+	if l.data != nil && (side == 0 || side > row.Preset.Size) {
+		side = row.Preset.Size
+	}
+	return side
+}
+
 // defaultStage is the last stage with a cell every 16 pixels or more often: later ones know more
 // about what, and less about where.
 func defaultStage(net *zoo.Net) string {
@@ -209,11 +235,15 @@ func (l *Lab) Close() {
 	if l.engine != nil {
 		l.engine.Close()
 	}
+	l.data.close()
 	l.closed()
 }
 
 // sight returns a sight, opened once.
 func (l *Lab) sight(s Sight) (*sighted, error) {
+	if l.data != nil && l.data.fault != nil {
+		return nil, l.data.fault
+	}
 	if known := l.eyes[s]; known != nil {
 		return known, nil
 	}
@@ -263,7 +293,9 @@ func (l *Lab) PolicyFile() string {
 
 // entries say what a policy was fitted on. A file with the same ones is not fitted again.
 func (l *Lab) entries(s *sighted) (map[string]string, error) {
-	spec, err := json.Marshal(l.Spec)
+	about := l.Spec
+	about.Task = l.source()
+	spec, err := json.Marshal(about)
 	if err != nil {
 		return nil, err
 	}
@@ -271,15 +303,17 @@ func (l *Lab) entries(s *sighted) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{
-		"tlkit.spec": string(spec), "tlkit.preset": string(preset), "tlkit.backbone": s.eyes.Backbone.Identity, "tlkit.noise": fmt.Sprint(noise),
-	}, nil
+	all := map[string]string{"tlkit.spec": string(spec), "tlkit.preset": string(preset), "tlkit.backbone": s.eyes.Backbone.Identity}
+	if l.data == nil {
+		all["tlkit.noise"] = fmt.Sprint(noise)
+	}
+	return all, nil
 }
 
 // kept returns the policy of an earlier job with the same spec, network and engine; nil = there is none.
 func (l *Lab) kept(s *sighted) (*policy.File, error) {
 	file := l.PolicyFile()
-	if file == "" {
+	if file == "" || l.data != nil { // data sets change
 		return nil, nil
 	}
 	if _, err := os.Stat(file); err != nil {

@@ -42,7 +42,7 @@ func (l *Lab) Fit(ctx context.Context) (*Fitted, error) {
 	}
 	p, err := l.fit(ctx, Pretrained, l.Spec.Demos)
 	if err != nil {
-		return nil, err
+		return nil, l.inData(err)
 	}
 	d, err := l.demonstrations(ctx, Pretrained, l.Spec.Demos)
 	if err != nil {
@@ -126,6 +126,9 @@ type Tried struct {
 // Try tries the policy in scenes that no demonstration shows, one episode in each, and as controls the
 // same fit on networks with random weights, in the same scenes.
 func (l *Lab) Try(ctx context.Context, episodes, controls int) (*Tried, error) {
+	if err := l.simulator("try the policy"); err != nil {
+		return nil, err
+	}
 	if controls < 0 || controls > 100 {
 		return nil, advice.New(fmt.Errorf("robot: %d networks with random weights", controls), "3 are usual, 0 are none")
 	}
@@ -156,6 +159,9 @@ func (l *Lab) Try(ctx context.Context, episodes, controls int) (*Tried, error) {
 
 // Control tries the same fit with random weights in the network, number 0, 1, and so on.
 func (l *Lab) Control(ctx context.Context, demos, episodes, number int) (*rollout.Try, error) {
+	if err := l.simulator("try the policy"); err != nil {
+		return nil, err
+	}
 	s := Untrained + Sight(number)
 	p, err := l.fit(ctx, s, demos)
 	if err != nil {
