@@ -17,7 +17,7 @@ var order = [][]string{
 	{"internal/advice"},
 	{"tlkit/weights/internal/budget", "internal/atomicfile", "internal/invoke", "internal/machine", "internal/words", "internal/pace", "internal/testpictures", "internal/testbrowser", "internal/hostile", "internal/bitrot", "internal/pixels", "internal/picturefile", "internal/dice", "internal/heatmap", "internal/quiet", "tlkit/onnx/internal/proto"},
 	{"internal/cachedir"},
-	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5"},
+	{"internal/ownhome", "internal/fetch", "internal/inventory", "data/insects", "tlkit/transforms/internal/jpeg", "tlkit/weights/internal/hdf5", "tlkit/serve/internal/rosbridge"},
 	{"tlkit/metrics", "internal/sharedlib"},
 	{"data", "tlkit/card", "tlkit/curves", "tlkit/transforms", "tlkit/weights", "tlkit/show", "tlkit/engine/plugin", "tlkit/engine/onnxruntime"},
 	{"tlkit/engine", "internal/golden", "internal/testruntime", "internal/sealed"},
@@ -65,6 +65,7 @@ var forbidden = []struct {
 	{who: "tlkit/episodes", never: "github.com/gomlx/", why: "data sets are checked without a backend"},
 	{who: "", never: "github.com/parquet-go/", why: "it takes most of a minute to compile", direct: true},
 	{who: "tlkit/robot", never: "github.com/parquet-go/", why: "every cell of a notebook would link it; see internal/recorded"},
+	{who: "", never: "github.com/coder/websocket", why: "one package speaks to robots", direct: true},
 	{who: "tlkit/head", never: "github.com/gomlx/", why: "a head is plain arithmetic; it must work without a backend"},
 	{who: "tlkit/keypoint", never: "github.com/gomlx/", why: "the same"},
 	{who: "tlkit/policy", never: "github.com/gomlx/", why: "a policy is plain arithmetic; it must work without a backend"},
@@ -90,6 +91,8 @@ var allowed = map[string]bool{
 	"tlkit/plots " + module + "tlkit/curves":  true,
 
 	"tlkit/episodes github.com/parquet-go/parquet-go": true, // the format of its files
+
+	"tlkit/serve/internal/rosbridge github.com/coder/websocket": true,
 }
 
 type pkg struct {

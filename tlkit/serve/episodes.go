@@ -47,6 +47,15 @@ func (s *episodes) take(id string) (*episode, func(), error) {
 	}, nil
 }
 
+// forget ends an episode, if there is such a one and nobody looks at that moment.
+func (s *episodes) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.known[id]; e != nil && e.users == 0 {
+		delete(s.known, id)
+	}
+}
+
 func (s *episodes) find(id string) (*episode, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

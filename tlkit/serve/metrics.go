@@ -62,3 +62,23 @@ func (m *meters) count(head string, p Prediction) {
 		m.answers.WithLabelValues(head, "").Inc()
 	}
 }
+
+// rosMeters are what /metrics shows of a robot with ROS.
+type rosMeters struct {
+	connected   prometheus.Gauge
+	connections prometheus.Counter
+	messages    *prometheus.CounterVec // by kind and result
+	actions     *prometheus.CounterVec // by kind
+}
+
+func newROSMeters(to prometheus.Registerer) *rosMeters {
+	const space = "tlkit_rosbridge"
+	m := &rosMeters{
+		connected:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "connected", Help: "1 while rosbridge_server is connected."}),
+		connections: prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "connections_total", Help: "Connections that were made."}),
+		messages:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "messages_total", Help: "Messages, by kind (image, state, episode, other) and result (used, refused)."}, []string{"kind", "result"}),
+		actions:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "steps_total", Help: "Steps, by what was published: act, hold, none."}, []string{"kind"}),
+	}
+	to.MustRegister(m.connected, m.connections, m.messages, m.actions)
+	return m
+}

@@ -54,12 +54,15 @@ type RobotOptions struct {
 // that gets no answer in time has to hold by itself. The server lets it hold while what is seen is
 // not familiar (see policy.Guard), while a picture is the one before, bit for bit, and while pictures are
 // older than two steps.
+//
+// [Robot.Rosbridge] drives a robot with ROS the same way.
 type Robot struct {
 	*gate
 	policy   *robot.Policy
 	spec     sim.Spec
 	guard    policy.Guard
 	episodes *episodes
+	ros      *rosMeters
 }
 
 // NewRobot makes a server of an opened policy.
@@ -75,6 +78,7 @@ func NewRobot(o RobotOptions) (*Robot, error) {
 		gate: newGate(o.Limits, o.Token, o.Hosts, o.Log), policy: o.Policy, spec: guard.Spec(), guard: guard,
 		episodes: &episodes{guard: guard, most: cmp.Or(o.Episodes, 64), idle: cmp.Or(o.Idle, time.Minute), known: map[string]*episode{}},
 	}
+	s.ros = newROSMeters(s.metrics.registry)
 	health := func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, map[string]bool{"ok": true}) }
 	s.handler = s.routes([]route{
 		{http.MethodPost, "/act", false, s.act},
