@@ -268,7 +268,7 @@ func (w *Waypoint) Offline() string {
 	if near.Total == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Offline: in folds of whole demonstrations, the next event is found within %g of the picture in %.1f %% of %d frames; a place that is always the same is in %.1f %%. This is no success rate: nothing was driven.",
+	return fmt.Sprintf("Offline: in folds of whole demonstrations, the next event is found within %g of the picture in %.1f %% of %d frames; always naming the same place finds it in %.1f %%. This is no success rate: nothing was driven.",
 		nearby, 100*near.Value(), near.Total, 100*w.Guess.Value())
 }
 
