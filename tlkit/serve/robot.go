@@ -166,6 +166,16 @@ func (s *Robot) readLook(w http.ResponseWriter, r *http.Request) (look *Look, re
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, nil, badRequest("more than one JSON value; %s", want)
 	}
+	// A null would be taken as 0.
+	var given struct{ State map[string]*float64 }
+	if err := json.Unmarshal(b.data, &given); err != nil {
+		return nil, nil, badRequest("%.200q; %s", err.Error(), want)
+	}
+	for name, v := range given.State {
+		if v == nil {
+			return nil, nil, badRequest("the state's %s is null; %s", words.Quote(name), want)
+		}
+	}
 	return look, b.release, nil
 }
 

@@ -236,7 +236,7 @@ func TestActRefuses(t *testing.T) {
 			t.Errorf("want %q, got %d %s", want, status, text)
 		}
 	}
-	for body, want := range map[string]int{"": 400, "null": 400, "[]": 400, `{"state":{"x":NaN}}`: 400, `{"picture":""}`: 400, `{"state":{}}{}`: 400, strings.Repeat("[", 1<<20): 400, strings.Repeat("x", 3<<20): 413} {
+	for body, want := range map[string]int{"": 400, "null": 400, "[]": 400, `{"state":{"x":NaN}}`: 400, `{"state":{"x":null}}`: 400, `{"picture":""}`: 400, `{"state":{}}{}`: 400, strings.Repeat("[", 1<<20): 400, strings.Repeat("x", 3<<20): 413} {
 		if status, text := post(t, url+"/act", "application/json", []byte(body)); status != want {
 			t.Errorf("%.20q: %d %.300s, want %d", body, status, text, want)
 		}
