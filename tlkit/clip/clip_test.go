@@ -88,3 +88,12 @@ func difference(got []float32, want []float64, step int) (off float64) {
 	}
 	return off / most
 }
+
+// Probabilities are the softmax of scaled cosines, also where a difference of logits is too large for exp.
+func TestProbabilities(t *testing.T) {
+	m := &Model{Embed: 2, scale: 100}
+	p := m.Probabilities([]float32{1, 0}, [][]float32{{0.31, 0.95}, {0.3, -0.95}, {-1, 0}})
+	if want := 1 / (1 + math.Exp(-1)); math.Abs(p[0]-want) > 1e-6 || math.Abs(p[1]-(1-want)) > 1e-6 || !(p[2] < 1e-40) {
+		t.Errorf("%v, want %v, %v and next to nothing", p, want, 1-want)
+	}
+}

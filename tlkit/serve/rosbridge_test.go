@@ -411,13 +411,20 @@ func TestRosbridgeSorts(t *testing.T) {
 	}
 }
 
+// moving is a robot in a scene that does not end, driven through a server, once it moves.
+func moving(t *testing.T) (server *rosServer, r *rosRobot, s *Robot, log *rosLog) {
+	t.Helper()
+	server = newROSServer(t, false)
+	r = newROSRobot(t, server, rollout.Scenes(1)[0])
+	r.endless.Store(true)
+	s, log, _ = driven(t, rosTopics(server.url))
+	eventually(t, "the robot moves", r.moves)
+	return server, r, s, log
+}
+
 // A server that goes away and comes back is found again, and a new episode begins.
 func TestRosbridgeComesBack(t *testing.T) {
-	server := newROSServer(t, false)
-	r := newROSRobot(t, server, rollout.Scenes(1)[0])
-	r.endless.Store(true)
-	s, log, _ := driven(t, rosTopics(server.url))
-	eventually(t, "the robot moves", r.moves)
+	server, r, s, log := moving(t)
 	server.refuses.Store(true)
 	server.drop()
 	eventually(t, "the loss is noticed", func() bool {
@@ -434,11 +441,7 @@ func TestRosbridgeComesBack(t *testing.T) {
 
 // Without fresh pictures the robot holds at every step; without a state, once.
 func TestRosbridgeHolds(t *testing.T) {
-	server := newROSServer(t, false)
-	r := newROSRobot(t, server, rollout.Scenes(1)[0])
-	r.endless.Store(true)
-	s, log, _ := driven(t, rosTopics(server.url))
-	eventually(t, "the robot moves", r.moves)
+	_, r, s, log := moving(t)
 	for what, switched := range map[string]*atomic.Bool{"no pictures": &r.blind, "late pictures": &r.queued} {
 		switched.Store(true)
 		eventually(t, "with "+what+", the robot holds", r.holds)
@@ -496,11 +499,7 @@ func TestStampClock(t *testing.T) {
 
 // Messages that are not as they should be are counted, and the robot goes on.
 func TestRosbridgeRefuses(t *testing.T) {
-	server := newROSServer(t, false)
-	r := newROSRobot(t, server, rollout.Scenes(1)[0])
-	r.endless.Store(true)
-	s, log, _ := driven(t, rosTopics(server.url))
-	eventually(t, "the robot moves", r.moves)
+	server, r, s, log := moving(t)
 	publish := func(topic, msg string) string { return `{"op":"publish","topic":"` + topic + `","msg":` + msg + `}` }
 	bad := map[string]struct {
 		kind string
@@ -568,11 +567,7 @@ func TestRosbridgeRefuses(t *testing.T) {
 
 // A picture that cannot be decoded, or of another size, is refused when it is looked at.
 func TestRosbridgeRefusesPictures(t *testing.T) {
-	server := newROSServer(t, false)
-	r := newROSRobot(t, server, rollout.Scenes(1)[0])
-	r.endless.Store(true)
-	s, log, _ := driven(t, rosTopics(server.url))
-	eventually(t, "the robot moves", r.moves)
+	server, r, s, log := moving(t)
 	r.blind.Store(true)
 	for want, data := range map[string]string{
 		"is not base64": "***", "has 72 x 96 pixels": base64.StdEncoding.EncodeToString(sized(t, 72, 96)),

@@ -3,7 +3,6 @@ package zoo
 import (
 	"context"
 	"encoding/json"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,23 +97,7 @@ func TestDialects(t *testing.T) {
 			if len(strings.Join(n.Notes, "\n")) > 600 {
 				t.Errorf("long notes: %q", n.Notes)
 			}
-			x, err := n.NewExtractor(b, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer x.Close()
-			got, _, err := x.Run(golden.Input(c.Size, 1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			largest, off := 0.0, 0.0
-			for i, v := range c.Features {
-				largest, off = max(largest, math.Abs(v)), max(off, math.Abs(v-float64(got[i])))
-			}
-			t.Logf("features differ by %.1e of the largest", off/largest)
-			if !(off <= Tolerance*largest) {
-				t.Errorf("features are off by %g of %g", off, largest)
-			}
+			compareFeatures(t, n, b, c.Features, Tolerance)
 		})
 	}
 }
