@@ -29,6 +29,10 @@ type LogisticOptions struct {
 	// class, so that rare classes count as much as frequent ones; also where the strength is
 	// chosen. It needs one label a picture. Losses in Step stay without weights.
 	ClassWeights bool
+	// Towards is a head whose weights the penalty pulls towards, instead of towards zero: λ/2·‖W−W₀‖²
+	// on standardised features. The solver starts at it. A feature that is the same in all samples
+	// keeps its weights. nil = zeros.
+	Towards *Linear
 	// Step is called after each iteration of the final fit; may be nil.
 	Step func(Step)
 	// Progress is called with the number of fits on folds that are done, and of all: one for each
@@ -140,13 +144,17 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 			return nil, err
 		}
 	}
+	prior, err := newPrior(o.Towards, s)
+	if err != nil {
+		return nil, err
+	}
 	d := newDesign(s)
 	folds, err := makeFolds(d, s, o.Folds)
 	if err != nil {
 		return nil, err
 	}
 	for i := range folds {
-		folds[i].weights = weights
+		folds[i].weights, folds[i].prior = weights, prior
 	}
 	fit := &Fit{Strength: strengths[0]}
 	count := &counter{total: len(folds), report: o.Progress}
@@ -170,7 +178,7 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		if o.Step == nil {
 			return
 		}
-		h := b.linear(axes, params, s.Classes)
+		h := prior.add(b.linear(axes, params, s.Classes))
 		logits := h.Logits(s.X)
 		row := Step{Step: step, FoldRight: -1, FoldLoss: math.NaN(), FoldScore: math.NaN(), Head: h}
 		row.TrainLoss, row.TrainScore, row.TrainRight = s.measure(logits)
@@ -179,11 +187,11 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 		}
 		o.Step(row)
 	}
-	params, err := problem{z: b.thin(), Samples: s.pick(all), strength: fit.Strength, weights: weights}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
+	params, err := problem{z: b.thin(), Samples: s.pick(all), strength: fit.Strength, weights: weights, prior: prior}.solve(ctx, descent{iterations: o.Iterations, tolerance: finalTolerance, report: report})
 	if err != nil {
 		return nil, err
 	}
-	fit.Head = b.linear(axes, params, s.Classes)
+	fit.Head = prior.add(b.linear(axes, params, s.Classes))
 	fit.OutOfFold = history.at(fit.Steps)
 	return fit, fit.Head.Check()
 }
@@ -211,6 +219,12 @@ type fold struct {
 	x    *mat.Dense // the held-out rows in the basis
 
 	weights []float64 // of the classes; nil = none
+	prior   *prior    // of all samples; nil = none
+}
+
+// problem returns the fit of the fold's training rows.
+func (f fold) problem(strength float64) problem {
+	return problem{z: f.b.thin(), Samples: f.s, strength: strength, weights: f.weights, prior: f.prior.of(f.b.of)}
 }
 
 func makeFolds(d *design, s Samples, held [][]int) ([]fold, error) {
@@ -284,7 +298,7 @@ func chooseStrength(ctx context.Context, c choosing, s Samples) ([]Choice, error
 		var start []float64
 		for i, l := range strengths {
 			// The choice among strengths a factor of 3 apart does not need a precise optimum.
-			params, err := problem{z: fo.b.thin(), Samples: fo.s, strength: l, weights: fo.weights}.solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
+			params, err := fo.problem(l).solve(ctx, descent{start: start, iterations: 60, tolerance: 1e-4})
 			if err != nil {
 				return err
 			}
@@ -326,6 +340,7 @@ func (f fold) fill(all []float32, params []float64, classes int) {
 	r := f.b.z.RawMatrix().Cols
 	scores := make([]float64, len(f.held)*classes)
 	thin{Dense: f.x}.scores(scores, turned(make([]float64, r*classes), params[:r*classes], classes), classes)
+	f.prior.of(f.held).addTo(scores)
 	for i, row := range f.held {
 		for k := range classes {
 			all[row*classes+k] = float32(scores[i*classes+k] + params[r*classes+k])
@@ -354,7 +369,7 @@ func foldHistory(ctx context.Context, folds []fold, s Samples, how foldFit) (hel
 	byFold := make([][][]float64, len(folds)) // parameters after each iteration
 	err := eachFold(folds, func(f int) error {
 		fo := folds[f]
-		params, err := problem{z: fo.b.thin(), Samples: fo.s, strength: how.strength, weights: fo.weights}.solve(ctx, descent{iterations: how.iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
+		params, err := fo.problem(how.strength).solve(ctx, descent{iterations: how.iterations, tolerance: finalTolerance, report: func(_ int, p []float64) {
 			if keep {
 				byFold[f] = append(byFold[f], append([]float64(nil), p...))
 			}
@@ -389,6 +404,7 @@ type problem struct {
 	Samples       // without features
 	strength float64
 	weights  []float64 // of the classes; nil = none
+	prior    *prior    // of the same samples; nil = none
 }
 
 // work is memory for the loss of a problem.
@@ -407,6 +423,7 @@ func (p problem) loss(params, grad []float64, w *work) float64 {
 	n, r := p.z.Dims()
 	k, scores := p.Classes, w.scores
 	p.z.scores(scores, turned(w.columns, params[:r*k], k), k)
+	p.prior.addTo(scores)
 	bias, gradBias := params[r*k:], grad[r*k:]
 	clear(gradBias)
 	var ce float64
