@@ -379,6 +379,40 @@ func TestDeclare(t *testing.T) {
 	}
 }
 
+// The walk ends at the first tensor that is looked for.
+func TestAsksFor(t *testing.T) {
+	var seen []string
+	asks, err := AsksFor(twoStages{}, 9, func(w weights.Want) bool {
+		seen = append(seen, w.Name)
+		return len(w.Shape) == 4 && w.Shape[1] == 1
+	})
+	if err != nil || !asks || seen[len(seen)-1] != "layer.0.0.weight" || len(seen) != 6 {
+		t.Errorf("%v %v, saw %v", asks, err, seen)
+	}
+	if asks, err := AsksFor(twoStages{}, 9, func(w weights.Want) bool { return len(w.Shape) == 3 }); asks || err != nil {
+		t.Errorf("a tensor that is not there: %v %v", asks, err)
+	}
+	if _, err := AsksFor(twoStages{}, 0, func(weights.Want) bool { return false }); err == nil {
+		t.Error("no error at 0 pixels")
+	}
+}
+
+// Numbers that a network computes for itself are not computed where only shapes are wanted.
+func TestConstant(t *testing.T) {
+	asked := 0
+	op := func(_ *Builder, x *graph.Node) *graph.Node {
+		return graph.Mul(x, Constant(x.Graph(), func() []float32 { asked++; return []float32{1, 2, 3} }, 1, 1, 1, 3))
+	}
+	d, err := Declare(oneOp(op), 2)
+	if err != nil || asked != 0 || !slices.Equal(d.Map, []int{2, 2, 3}) || len(d.Weights) != 0 {
+		t.Errorf("%+v, %v, asked %d times", d, err, asked)
+	}
+	y := run(t, array{[]int{1, 1, 1, 3}, []float32{5, 5, 5}}, nil, op)
+	if asked != 1 || !slices.Equal(y.data, []float32{5, 10, 15}) {
+		t.Errorf("%v, asked %d times", y.data, asked)
+	}
+}
+
 func TestDeclareRefuses(t *testing.T) {
 	for _, c := range []struct {
 		arch Arch

@@ -1,12 +1,14 @@
 package backbone
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/gobackend"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -47,26 +49,46 @@ const Classifier = "classifier"
 // for. It returns an error if the architecture does not fit that size, or asks for two tensors
 // under one name.
 func Declare(arch Arch, size int) (*Declaration, error) {
-	d, err := declare(arch, size, size, 3)
+	d, err := declare(arch, nil, size, size, 3)
 	if err != nil {
 		return nil, fmt.Errorf("backbone: declaring at %d pixels: %w", size, err)
 	}
 	return d, nil
 }
 
+// AsksFor is Declare for who wants to know only whether arch asks for one of the tensors that are
+// looked for. It stops at the first one, which takes a fraction of the time.
+func AsksFor(arch Arch, size int, looked func(weights.Want) bool) (bool, error) {
+	_, err := declare(arch, looked, size, size, 3)
+	if errors.Is(err, errAsked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("backbone: declaring at %d pixels: %w", size, err)
+	}
+	return false, nil
+}
+
+var errAsked = errors.New("the architecture asks for the tensor that was looked for")
+
 // DeclareTokens is Declare for an architecture that reads tokens [N,tokens,width] instead of pictures.
 func DeclareTokens(arch Arch, tokens, width int) (*Declaration, error) {
-	d, err := declare(arch, tokens, width)
+	d, err := declare(arch, nil, tokens, width)
 	if err != nil {
 		return nil, fmt.Errorf("backbone: declaring for %d tokens of %d numbers: %w", tokens, width, err)
 	}
 	return d, nil
 }
 
-// declare walks arch for one input of this shape.
-func declare(arch Arch, shape ...int) (d *Declaration, err error) {
+// declare walks arch for one input of this shape. It stops with errAsked at a tensor that is looked
+// for; nil = none is.
+func declare(arch Arch, looked func(weights.Want) bool, shape ...int) (d *Declaration, err error) {
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover(); {
+		case r == nil:
+		case r == any(errAsked):
+			d, err = nil, errAsked
+		default:
 			d, err = nil, fmt.Errorf("%v", r)
 		}
 	}()
@@ -79,8 +101,9 @@ func declare(arch Arch, shape ...int) (d *Declaration, err error) {
 	defer backend.Finalize()
 	g := graph.NewGraph(backend, "declare")
 	defer g.Finalize()
+	g.AttachState(declaring{}, true)
 
-	list := &listWeights{seen: map[string]bool{}}
+	list := &listWeights{seen: map[string]bool{}, looked: looked}
 	out := build(arch, &walk{weights: list}, graph.Parameter(g, "input", shapes.Make(dtypes.Float32, append([]int{1}, shape...)...)))
 	list.border(Classifier)
 
@@ -92,6 +115,19 @@ func declare(arch Arch, shape ...int) (d *Declaration, err error) {
 		d.Stages = append(d.Stages, Border{s.Name, s.Node.Shape().Dimensions[1:]})
 	}
 	return d, nil
+}
+
+// declaring marks graphs that are built for their shapes alone.
+type declaring struct{}
+
+// Constant returns numbers that an architecture computes for itself, such as which pixels lie next to
+// each other, as a node of these dimensions. [Declare], which wants only shapes, does not ask for the
+// values.
+func Constant[T float32 | int32](g *graph.Graph, values func() []T, dimensions ...int) *graph.Node {
+	if g.State(declaring{}) != nil {
+		return graph.Parameter(g, g.UniqueName("constant"), shapes.Make(dtypes.FromGenericsType[T](), dimensions...))
+	}
+	return graph.Const(g, tensors.FromFlatDataAndDimensions(values(), dimensions...))
 }
 
 // Wants lists the tensors as package weights matches them against a file.
@@ -131,11 +167,15 @@ type listWeights struct {
 	weights []Weight
 	seen    map[string]bool
 	marked  int // weights before this one belong to a stage already
+	looked  func(weights.Want) bool
 }
 
 func (l *listWeights) weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node {
 	if l.seen[want.Name] {
 		panic(fmt.Errorf("the architecture asks twice for %q", want.Name))
+	}
+	if l.looked != nil && l.looked(want) {
+		panic(errAsked)
 	}
 	l.seen[want.Name] = true
 	l.weights = append(l.weights, Weight{Want: want, GraphShape: shape, Trainable: trainable})

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
@@ -138,12 +137,14 @@ func (r Rotary) turn(x *graph.Node) *graph.Node {
 	x = graph.Reshape(x, n, heads, t, shape[0], shape[1])
 	shape[pair-3] = 1
 	factor := func(of func(float64) float64) *graph.Node {
-		values := make([]float32, len(r.Angles))
-		for i, angle := range r.Angles {
-			values[i] = float32(of(angle))
-		}
-		m := tensors.FromFlatDataAndDimensions(values, 1, 1, t, shape[0], shape[1])
-		return graph.ConvertDType(graph.Const(x.Graph(), m), x.DType())
+		m := Constant(x.Graph(), func() []float32 {
+			values := make([]float32, len(r.Angles))
+			for i, angle := range r.Angles {
+				values[i] = float32(of(angle))
+			}
+			return values
+		}, 1, 1, t, shape[0], shape[1])
+		return graph.ConvertDType(m, x.DType())
 	}
 	member := func(i int) *graph.Node {
 		specs := []graph.SliceAxisSpec{graph.AxisRange(), graph.AxisRange(), graph.AxisRange(), graph.AxisRange(), graph.AxisRange()}
@@ -200,8 +201,8 @@ func attend(q, k, v, more *graph.Node) *graph.Node {
 func ResampleGrid(grid *graph.Node, height, width int, antialias bool) *graph.Node {
 	d := grid.Shape().Dimensions
 	matrix := func(in, out int) *graph.Node {
-		m := tensors.FromFlatDataAndDimensions(bicubic(in, out, antialias), out, in)
-		return graph.ConvertDType(graph.Const(grid.Graph(), m), grid.DType())
+		m := Constant(grid.Graph(), func() []float32 { return bicubic(in, out, antialias) }, out, in)
+		return graph.ConvertDType(m, grid.DType())
 	}
 	if d[0] != height {
 		grid = graph.Einsum("hi,ijc->hjc", matrix(d[0], height), grid)

@@ -236,8 +236,10 @@ func (d dialect) translate(file *weights.File, wanted *backbone.Declaration) (*t
 		}
 	}
 	var err error
-	t.out.file, err = file.Having(t.made)
-	return &t.out, err
+	if t.out.file, err = file.Having(t.made); err != nil {
+		return nil, nil // two tensors became one: it is another network, with names like these
+	}
+	return &t.out, nil
 }
 
 // prefixes returns the places in the file with the most names of theirs.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
@@ -263,17 +262,20 @@ func (v eva) distances(b *backbone.Builder, x *Node, h, w int) *Node {
 	}
 	span, t := 2*v.grid-1, v.grid*v.grid
 	table := b.Weight(x, weights.Want{Name: "relative_position_bias_table", Shape: []int{span*span + 3, v.heads}}, true)
-	index := slices.Repeat([]int32{int32(span*span + 1)}, (t+1)*(t+1)) // patches to the class token
-	for j := range t + 1 {
-		index[j] = int32(span * span) // the class token to patches
-	}
-	index[0] = int32(span*span + 2)
-	for p := range t {
-		for q := range t {
-			dy, dx := p/v.grid-q/v.grid, p%v.grid-q%v.grid
-			index[(p+1)*(t+1)+q+1] = int32((dy+v.grid-1)*span + dx + v.grid - 1)
+	index := func() []int32 {
+		index := slices.Repeat([]int32{int32(span*span + 1)}, (t+1)*(t+1)) // patches to the class token
+		for j := range t + 1 {
+			index[j] = int32(span * span) // the class token to patches
 		}
+		index[0] = int32(span*span + 2)
+		for p := range t {
+			for q := range t {
+				dy, dx := p/v.grid-q/v.grid, p%v.grid-q%v.grid
+				index[(p+1)*(t+1)+q+1] = int32((dy+v.grid-1)*span + dx + v.grid - 1)
+			}
+		}
+		return index
 	}
-	rows := Gather(table, Const(x.Graph(), tensors.FromFlatDataAndDimensions(index, (t+1)*(t+1), 1)))
+	rows := Gather(table, backbone.Constant(x.Graph(), index, (t+1)*(t+1), 1))
 	return Reshape(TransposeAllAxes(Reshape(rows, t+1, t+1, v.heads), 2, 0, 1), 1, v.heads, t+1, t+1)
 }

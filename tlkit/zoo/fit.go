@@ -85,6 +85,7 @@ type fitter struct {
 	cands     []*candidate
 	spoken    *translation // the file is in another dialect, and this is what it became; nil = it is not
 	zeros     []string     // biases that the file lacks everywhere, which are taken as 0
+	sizes     map[int]bool // of the file's tensors, in numbers, see lacks
 }
 
 // fit finds the network in a file and returns a file with just its tensors, in the names and shapes of
@@ -805,6 +806,9 @@ func (f *fitter) refuse(c *candidate, foreign []string) error {
 		path += ", in the names of " + f.spoken.dialect.by + ","
 	}
 	r := &weights.Report{Path: path, Wanted: len(d.Weights), Unexpected: foreign, Skipped: f.file.Skipped}
+	if n := f.named(); n != nil && (c == nil || n.found+n.misshapen() > c.found+c.misshapen()) {
+		c = n
+	}
 	if c == nil || 2*(c.found+c.misshapen()) < f.need { // another network: names by chance tell nothing
 		c = &candidate{naming: f.own(), keys: make([]string, len(d.Weights)), shapes: make([][]int, len(d.Weights))}
 		c.names = c.naming.file
@@ -825,11 +829,59 @@ func (f *fitter) refuse(c *candidate, foreign []string) error {
 	r.Unexpected = slices.DeleteFunc(r.Unexpected, func(name string) bool {
 		return slices.ContainsFunc(r.WrongShape, func(d weights.Difference) bool { return d.Name == name })
 	})
-	return advice.New(errors.New("weights: "+r.String()), "%s", f.todo())
+	return advice.New(errors.New("weights: "+r.String()), "%s", f.todo(c))
 }
 
-// todo returns the advice for a file that does not fit.
-func (f *fitter) todo() string {
+// named returns the place with the most names of the network, whatever the shapes of its tensors are:
+// that of a wider or narrower one. It returns nil where names have more to them.
+func (f *fitter) named() *candidate {
+	if isKeras(f.file) {
+		return nil
+	}
+	n := f.own()
+	votes, most := map[string]int{}, ""
+	f.eachSuffix(n, func(prefix, _ string, _ int) {
+		if votes[prefix]++; votes[prefix] > votes[most] {
+			most = prefix
+		}
+	})
+	c := f.candidate(n, most, n.file)
+	f.eachSuffix(n, func(prefix, key string, i int) {
+		if prefix == most {
+			f.put(c, i, key)
+		}
+	})
+	return c
+}
+
+// otherAxes says in what the kernels of a file differ where that is neither their names nor their
+// widths: in the order of their axes, or in the channels of the pictures; "" = in neither.
+func (f *fitter) otherAxes(c *candidate) string {
+	kernels, turned := 0, 0
+	for i, w := range f.net.declared.Weights {
+		got, want := c.shapes[i], w.Shape
+		if len(got) != 4 || len(want) != 4 || isKeras(f.file) {
+			continue
+		}
+		kernels++
+		if slices.Equal(got, []int{want[2], want[3], want[1], want[0]}) {
+			turned++
+		}
+		if c.misshapen() == 1 && want[1] == 3 && slices.Equal(got, []int{want[0], got[1], want[2], want[3]}) {
+			return fmt.Sprintf("the file is for pictures of %d channel(s), and those of here have red, green and blue: take one for three, or add up or repeat the kernel along its second axis", got[1])
+		}
+	}
+	if turned > 1 && turned == kernels {
+		return "the file's kernels are [H,W,in,out], as in TensorFlow; make them [out,in,H,W]: t.permute(3, 2, 0, 1)"
+	}
+	return ""
+}
+
+// todo returns the advice for a file that does not fit; c is where it comes closest.
+func (f *fitter) todo(c *candidate) string {
+	if axes := f.otherAxes(c); axes != "" {
+		return axes
+	}
 	if len(f.names) >= 20 && len(f.names) <= 5000 {
 		var fits []string
 		known := map[string]bool{} // by golden values, which the rows of one architecture share
@@ -875,6 +927,9 @@ func (f *fitter) fitsRow(r Row) bool {
 	if _, ok := r.arch.(fitted); ok {
 		return false
 	}
+	if lacks, err := f.lacks(r); lacks || err != nil {
+		return false
+	}
 	d, err := r.declare()
 	if err != nil {
 		return false
@@ -885,6 +940,26 @@ func (f *fitter) fitsRow(r Row) bool {
 	}
 	_, foreign := g.leftovers(c)
 	return len(foreign) == 0
+}
+
+// lacks reports whether a kernel of the network of a row is nowhere in the file, under any name: most
+// rows differ from a file in one of the first. Kernels are never joined or cut, and have as many numbers
+// in every layout.
+func (f *fitter) lacks(r Row) (bool, error) {
+	if f.sizes == nil {
+		f.sizes = map[int]bool{}
+		original := f.original()
+		for _, name := range original.Names() {
+			if t, ok := original.Tensor(name); ok {
+				f.sizes[sizeOf(t.Shape)] = true
+			}
+		}
+	}
+	arch := r.arch
+	if a, ok := arch.(trunked); ok { // a classifier of convolutions may be another one
+		arch = a.trunk()
+	}
+	return backbone.AsksFor(arch, r.Preset.Size, func(w weights.Want) bool { return len(w.Shape) == 4 && !f.sizes[sizeOf(w.Shape)] })
 }
 
 // original is the file as it was before it was translated.

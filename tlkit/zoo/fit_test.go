@@ -163,11 +163,31 @@ func TestFitRefuses(t *testing.T) {
 	for i := range 5000 {
 		many = append(many, zeros(fmt.Sprintf("layer3.%d.extra.weight", i), 1))
 	}
+	turned, grey := whole(cifar), whole(cifar)
+	for i, w := range turned {
+		if len(w.Shape) == 4 {
+			turned[i] = zeros(w.Name, w.Shape[2], w.Shape[3], w.Shape[1], w.Shape[0])
+		}
+	}
+	for i, w := range grey {
+		if w.Name == "conv1.weight" {
+			grey[i] = zeros(w.Name, 16, 1, 3, 3)
+		}
+	}
+	wider := whole(cifar)
+	for i, w := range wider {
+		shape := slices.Clone(w.Shape)
+		shape[0] *= 2
+		wider[i] = zeros(w.Name, shape...)
+	}
 	for _, c := range []struct {
 		what, model, entry string
 		all                []weights.Tensor
 		want               []string
 	}{
+		{"kernels in TensorFlow's order", cifar, "", turned, []string{"19 of the wrong shape", "conv1.weight: got [3 3 3 16], want [16 3 3 3]", "t.permute(3, 2, 0, 1)"}},
+		{"for pictures of one channel", cifar, "", grey, []string{"1 of the wrong shape", "pictures of 1 channel(s)"}},
+		{"every tensor of another width", cifar, "", wider, []string{"95 of the wrong shape", "conv1.weight: got [32 3 3 3], want [16 3 3 3]", "take a file of this network"}},
 		{"a deeper network with the same names", cifar, "", whole("resnet32_cifar10"), []string{"60 unexpected", "unexpected layer1.3.bn1.bias", "--model resnet32_cifar10"}},
 		{"a shallower one", "resnet32_cifar10", "", whole(cifar), []string{"missing layer1.3.conv1.weight", "--model " + cifar}},
 		{"attention inside", cifar, "", append(whole(cifar), zeros("layer1.0.se.fc.weight", 4, 16)), []string{"unexpected layer1.0.se.fc.weight"}},

@@ -52,8 +52,8 @@ func TestOtherNamesAreOfTheSameTensors(t *testing.T) {
 	}
 }
 
-// A neighbour's file is refused with all differences at once and the row that it fits. Looking through
-// all rows takes seconds, so TLKIT_GOLDENS=all tests most pairs.
+// A neighbour's file is refused with all differences at once and the row that it fits. Writing the files
+// takes seconds, so TLKIT_GOLDENS=all tests most pairs; TestMisfits has more.
 func TestNeighboursFile(t *testing.T) {
 	for _, c := range []struct{ model, file, says, fits string }{
 		{"resnext50_32x4d", "resnet50", "176 of the wrong shape", "--model resnet50"},

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -185,14 +184,17 @@ func (s swin) distances(b *backbone.Builder, y *Node, heads int) *Node {
 // belongs to where p lies relative to q, [1,heads,T,T].
 func byDistance(table *Node, side int) *Node {
 	t, span, heads := side*side, 2*side-1, table.Shape().Dim(1)
-	index := make([]int32, t*t)
-	for p := range t {
-		for q := range t {
-			dy, dx := p/side-q/side, p%side-q%side
-			index[p*t+q] = int32((dy+side-1)*span + dx + side - 1)
+	index := func() []int32 {
+		index := make([]int32, t*t)
+		for p := range t {
+			for q := range t {
+				dy, dx := p/side-q/side, p%side-q%side
+				index[p*t+q] = int32((dy+side-1)*span + dx + side - 1)
+			}
 		}
+		return index
 	}
-	rows := Gather(table, Const(table.Graph(), tensors.FromFlatDataAndDimensions(index, t*t, 1))) // [T*T,heads]
+	rows := Gather(table, backbone.Constant(table.Graph(), index, t*t, 1)) // [T*T,heads]
 	return Reshape(TransposeAllAxes(Reshape(rows, t, t, heads), 2, 0, 1), 1, heads, t, t)
 }
 
@@ -265,8 +267,8 @@ func (w windows) mask(scores *Node) *Node {
 	}
 	rows, columns := w.grid()
 	t := w.side * w.side
-	mask := tensors.FromFlatDataAndDimensions(w.apart(rows, columns), rows*columns, 1, t, t)
-	return Add(scores, ConvertDType(Const(scores.Graph(), mask), scores.DType()))
+	mask := backbone.Constant(scores.Graph(), func() []float32 { return w.apart(rows, columns) }, rows*columns, 1, t, t)
+	return Add(scores, ConvertDType(mask, scores.DType()))
 }
 
 // apart is -100 between pixels of a window that come from different ends of the map, [rows*columns,T,T].

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -131,13 +130,16 @@ func (t tinyViT) block(b *backbone.Builder, x *Node, stage int) *Node {
 func (t tinyViT) distances(b *backbone.Builder, x *Node, heads, side int) *Node {
 	pixels := side * side
 	table := b.Weight(x, weights.Want{Name: "attention_biases", Shape: []int{heads, pixels}}, true)
-	index := make([]int32, pixels*pixels)
-	for p := range pixels {
-		for q := range pixels {
-			dy, dx := p/side-q/side, p%side-q%side
-			index[p*pixels+q] = int32(max(dy, -dy)*side + max(dx, -dx))
+	index := func() []int32 {
+		index := make([]int32, pixels*pixels)
+		for p := range pixels {
+			for q := range pixels {
+				dy, dx := p/side-q/side, p%side-q%side
+				index[p*pixels+q] = int32(max(dy, -dy)*side + max(dx, -dx))
+			}
 		}
+		return index
 	}
-	rows := Gather(TransposeAllAxes(table, 1, 0), Const(x.Graph(), tensors.FromFlatDataAndDimensions(index, pixels*pixels, 1))) // [T*T,heads]
+	rows := Gather(TransposeAllAxes(table, 1, 0), backbone.Constant(x.Graph(), index, pixels*pixels, 1)) // [T*T,heads]
 	return Reshape(TransposeAllAxes(Reshape(rows, pixels, pixels, heads), 2, 0, 1), 1, heads, pixels, pixels)
 }
