@@ -19,9 +19,9 @@ func (c *command) search() *cobra.Command {
 		Short: "Find the pictures that show what words say",
 		Long: `Find the pictures of DIR and below that fit WORDS best, by a network that was trained on
 pictures with their captions: those whose features have the largest cosine with the features
-of the words. Only the order counts: even a perfect match has a cosine of about 0.3. Instead
-of DIR, there may be several folders, pictures, patterns such as "photos/*.jpg", or - for
-names on standard input.
+of the words. Only the order counts: even a perfect match has a cosine of about 0.3 (CLIP) or
+0.15 (SigLIP). Instead of DIR, there may be several folders, pictures, patterns such as
+"photos/*.jpg", or - for names on standard input.
 
 The features of pictures are kept in the cache of train and features, so that the next search
 in the same pictures only reads the words. A picture that cannot be read is left out and named

@@ -1,6 +1,6 @@
 // Package clip compares pictures with words, as the networks do that were trained on pictures and
-// their captions (CLIP): a tower for pictures and one for texts, whose vectors are close where a
-// picture shows what a text says.
+// their captions (CLIP, SigLIP): a tower for pictures and one for texts, whose vectors are close where
+// a picture shows what a text says.
 //
 //	m, err := clip.Load(ctx, "vit-b-16.openai", zoo.Options{})
 //	texts, err := m.Texts(ctx, e, []string{"a photo of a bee", "a photo of an ant"}) // unit vectors
@@ -30,11 +30,18 @@ type Model struct {
 	Row   zoo.Row // of its picture tower
 	Embed int     // numbers of a vector
 
-	tokenizer *Tokenizer
+	tokenizer tokenizer
 	tower     textTower
 	declared  *backbone.Declaration
 	tensors   map[string]weights.Loaded
 	scale     float64 // by which cosines are multiplied
+	bias      float64 // and what is added then
+}
+
+// tokenizer turns texts into as many tokens as a tower reads.
+type tokenizer interface {
+	Tokens(text string) ([]int32, error)
+	size() int // of the vocabulary
 }
 
 // Names returns the rows of package zoo that have a text tower, the recommended one first.
@@ -50,12 +57,22 @@ func Names() []string {
 
 // towers are the text towers, by Row.Text.
 var towers = map[string]textTower{
-	"ViT-B-32":           {width: 512, layers: 12, heads: 8, embed: 512},
-	"ViT-B-32-quickgelu": {width: 512, layers: 12, heads: 8, embed: 512, quickGELU: true},
-	"ViT-B-16":           {width: 512, layers: 12, heads: 8, embed: 512},
-	"ViT-B-16-quickgelu": {width: 512, layers: 12, heads: 8, embed: 512, quickGELU: true},
-	"ViT-L-14":           {width: 768, layers: 12, heads: 12, embed: 768},
-	"ViT-L-14-quickgelu": {width: 768, layers: 12, heads: 12, embed: 768, quickGELU: true},
+	"ViT-B-32":           clipTower(512, 8, backbone.GELU),
+	"ViT-B-32-quickgelu": clipTower(512, 8, backbone.QuickGELU),
+	"ViT-B-16":           clipTower(512, 8, backbone.GELU),
+	"ViT-B-16-quickgelu": clipTower(512, 8, backbone.QuickGELU),
+	"ViT-L-14":           clipTower(768, 12, backbone.GELU),
+	"ViT-L-14-quickgelu": clipTower(768, 12, backbone.QuickGELU),
+
+	"ViT-B-16-SigLIP":          siglipTower(768, 12, 12, asSigLIP),
+	"ViT-B-16-SigLIP-256":      siglipTower(768, 12, 12, asSigLIP),
+	"ViT-B-16-SigLIP-384":      siglipTower(768, 12, 12, asSigLIP),
+	"ViT-L-16-SigLIP-256":      siglipTower(1024, 24, 16, asSigLIP),
+	"ViT-SO400M-14-SigLIP-384": siglipTower(1152, 27, 16, asSigLIP).with(4304),
+	"ViT-B-32-SigLIP2-256":     siglipTower(768, 12, 12, asSigLIP2),
+	"ViT-B-16-SigLIP2":         siglipTower(768, 12, 12, asSigLIP2),
+	"ViT-B-16-SigLIP2-256":     siglipTower(768, 12, 12, asSigLIP2),
+	"ViT-L-16-SigLIP2-256":     siglipTower(1024, 24, 16, asSigLIP2),
 }
 
 // Find returns the row called name. It is an error if it has no text tower.
@@ -87,8 +104,11 @@ func Load(ctx context.Context, name string, o zoo.Options) (*Model, error) {
 		}
 	}
 	m := &Model{Row: row, Embed: tower.embed, tower: tower}
-	if m.tokenizer, err = FetchTokenizer(ctx, o); err != nil {
+	if m.tokenizer, err = tower.trained.tokenizer(ctx, path, o); err != nil {
 		return nil, err
+	}
+	if n := m.tokenizer.size(); n != tower.vocabulary {
+		return nil, fmt.Errorf("clip: %s: a vocabulary of %d tokens, the network reads %d", row.Name, n, tower.vocabulary)
 	}
 	if err := m.read(path); err != nil {
 		return nil, fmt.Errorf("clip: %s: %w", row.Name, err)
@@ -97,28 +117,33 @@ func Load(ctx context.Context, name string, o zoo.Options) (*Model, error) {
 }
 
 // read takes the tower's tensors out of a file.
-func (m *Model) read(path string) (err error) {
-	if m.declared, err = backbone.DeclareTokens(m.tower, Context, m.tower.width); err != nil {
-		return err
-	}
+func (m *Model) read(path string) error {
 	file, err := weights.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	o := weights.MatchOptions{
-		Rename: func(key string) string { return towerNames.Replace(strings.TrimPrefix(key, "text.")) },
-		Ignore: []string{"visual.", "attn_mask", "input_resolution", "context_length", "vocab_size"},
+	found, err := readNames(file)
+	if err != nil {
+		return err
 	}
-	if m.tensors, _, err = weights.Match(file, slices.Concat(m.declared.Wants(), m.tower.wants()), o); err != nil {
+	m.tower = found.adapt(m.tower)
+	if m.declared, err = backbone.DeclareTokens(m.tower, m.tower.trained.context(), m.tower.width); err != nil {
+		return err
+	}
+	want := slices.Concat(m.declared.Wants(), m.tower.wants(found.linear))
+	if m.tensors, _, err = weights.Match(found.file, want, weights.MatchOptions{}); err != nil {
 		return err
 	}
 	m.scale = math.Exp(float64(m.tensors[scale].Data[0]))
+	if b, ok := m.tensors[bias]; ok {
+		m.bias = float64(b.Data[0])
+	}
 	return nil
 }
 
 // Texts returns the vector of each text, of Embed numbers and length 1. A text that is too long for
-// the network is cut, see [Tokenizer.Tokens].
+// the network is cut, see [Tokenizer.Tokens] and [SentencePieces.Tokens].
 func (m *Model) Texts(ctx context.Context, e *engine.Engine, texts []string) ([][]float32, error) {
 	tokens := make([][]int32, len(texts))
 	for i, text := range texts {
@@ -178,10 +203,22 @@ func (m *Model) Classes(ctx context.Context, e *engine.Engine, labels, templates
 	return classes, nil
 }
 
-// Scale is the factor that the network learnt for cosines: logits are Scale times cosine.
+// Scale is the factor that the network learnt for cosines: logits are Scale times cosine, plus Bias.
 func (m *Model) Scale() float64 { return m.scale }
 
-// Probabilities compares the features of a picture with texts: the softmax of the network's logits.
+// Bias is what the network learnt to add to a scaled cosine. It is 0 for CLIP. For SigLIP it is about
+// -12 to -17, since few pictures fit a text.
+func (m *Model) Bias() float64 { return m.bias }
+
+// Independent reports whether the network says for each text by itself whether it fits a picture, as
+// SigLIP does. Otherwise it says which of several texts fits best, as CLIP does.
+func (m *Model) Independent() bool { return m.tower.trained != asCLIP }
+
+// Probabilities compares the features of a picture with texts. For CLIP, it is the softmax of the
+// logits: the probabilities that the picture belongs to each of these texts, with the sum 1. For SigLIP,
+// it is the sigmoid of each logit: the probability that the text fits, whatever the others are. All may
+// be near 0, and the largest is the best text all the same.
+//
 // It panics if a vector has another length than Embed.
 func (m *Model) Probabilities(picture []float32, texts [][]float32) []float64 {
 	logits, most, sum := make([]float64, len(texts)), math.Inf(-1), 0.0
@@ -189,10 +226,17 @@ func (m *Model) Probabilities(picture []float32, texts [][]float32) []float64 {
 		if len(text) != m.Embed || len(picture) != m.Embed {
 			panic(fmt.Sprintf("clip: vectors of %d and %d numbers, want %d", len(picture), len(text), m.Embed))
 		}
+		logits[i] = m.bias
 		for j, v := range text {
 			logits[i] += m.scale * float64(v) * float64(picture[j])
 		}
 		most = max(most, logits[i])
+	}
+	if m.Independent() {
+		for i, v := range logits {
+			logits[i] = 1 / (1 + math.Exp(-v))
+		}
+		return logits
 	}
 	for i, v := range logits {
 		logits[i] = math.Exp(v - most)

@@ -20,15 +20,18 @@ const tolerance = 2e-5
 // shallow is a text tower as the referee has it, with weights made by the formula.
 func shallow(t *testing.T, text string, quickGELU bool, gain float64) *Model {
 	t.Helper()
-	m := &Model{Row: zoo.Row{Name: "made", Text: text}, tower: towers[text], tokenizer: tokenizer(t)}
-	m.tower.layers, m.tower.quickGELU, m.Embed = 2, quickGELU, m.tower.embed
+	m := &Model{Row: zoo.Row{Name: "made", Text: text}, tower: towers[text], tokenizer: openAI(t)}
+	m.tower.layers, m.tower.gelu, m.Embed = 2, backbone.GELU, m.tower.embed
+	if quickGELU {
+		m.tower.gelu = backbone.QuickGELU
+	}
 	d, err := backbone.DeclareTokens(m.tower, Context, m.tower.width)
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs := strings.NewReplacer(".attn.qkv.", ".attn.in_proj_", ".attn.proj.", ".attn.out_proj.")
+	theirs := strings.NewReplacer(".attn.qkv.", ".attn.in_proj_", ".attn.proj.", ".attn.out_proj.", projection, "text_projection")
 	var made []weights.Tensor
-	for _, w := range slices.Concat(d.Wants(), m.tower.wants()) {
+	for _, w := range slices.Concat(d.Wants(), m.tower.wants(false)) {
 		name := theirs.Replace(w.Name)
 		values := golden.Fill(name, w.Shape, gain)
 		if w.Name == scale {

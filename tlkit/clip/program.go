@@ -49,7 +49,7 @@ func (m *Model) compile(e *engine.Engine, batch int) (p *program, err error) {
 		return nil, err
 	}
 	p.exec.WithName("texts:" + m.Row.Name)
-	if _, err := p.exec.Compile(shapes.Make(dtypes.Float32, batch, Context, m.tower.width)); err != nil {
+	if _, err := p.exec.Compile(shapes.Make(dtypes.Float32, batch, m.tower.trained.context(), m.tower.width)); err != nil {
 		p.close()
 		return nil, fmt.Errorf("compiling for %d texts: %w", batch, err)
 	}
@@ -63,15 +63,15 @@ func (p *program) run(texts [][]int32) (vectors [][]float32, err error) {
 			vectors, err = nil, fmt.Errorf("running: %v", r)
 		}
 	}()
-	m, width := p.model, p.model.tower.width
+	m, width, context := p.model, p.model.tower.width, p.model.tower.trained.context()
 	table := m.tensors[embeddings].Data
-	x := make([]float32, p.batch*Context*width)
+	x := make([]float32, p.batch*context*width)
 	for i, tokens := range texts {
 		for j, token := range tokens {
-			copy(x[(i*Context+j)*width:][:width], table[int(token)*width:])
+			copy(x[(i*context+j)*width:][:width], table[int(token)*width:])
 		}
 	}
-	input := tensors.FromFlatDataAndDimensions(x, p.batch, Context, width)
+	input := tensors.FromFlatDataAndDimensions(x, p.batch, context, width)
 	defer input.MustFinalizeAll()
 	out, err := p.exec.Call(input)
 	if err != nil {
@@ -83,7 +83,7 @@ func (p *program) run(texts [][]int32) (vectors [][]float32, err error) {
 		return nil, err
 	}
 	for i, tokens := range texts {
-		vectors = append(vectors, m.project(states[(i*Context+end(tokens))*width:][:width]))
+		vectors = append(vectors, m.project(states[(i*context+m.tower.speaks(tokens))*width:][:width]))
 	}
 	return vectors, nil
 }
@@ -93,18 +93,22 @@ func (p *program) close() {
 	p.kept.Finalize()
 }
 
-// end is the place of the token that ends the text: the largest.
-func end(tokens []int32) int {
+// speaks is the place of the token that stands for a text: for CLIP the one that ends it, which is the
+// largest, for SigLIP the last.
+func (t textTower) speaks(tokens []int32) int {
+	if t.trained != asCLIP {
+		return len(tokens) - 1
+	}
 	at := 0
-	for i, t := range tokens {
-		if t > tokens[at] {
+	for i, token := range tokens {
+		if token > tokens[at] {
 			at = i
 		}
 	}
 	return at
 }
 
-// project brings the state of the last token to the space of the pictures.
+// project brings the state of that token to the space of the pictures.
 func (m *Model) project(state []float32) []float32 {
 	matrix := m.tensors[projection].Data // [width,Embed]
 	sum := make([]float64, m.Embed)
@@ -112,6 +116,9 @@ func (m *Model) project(state []float32) []float32 {
 		for j := range sum {
 			sum[j] += float64(s) * float64(matrix[i*m.Embed+j])
 		}
+	}
+	for j, v := range m.tensors[projectionBias].Data {
+		sum[j] += float64(v)
 	}
 	return unit(sum)
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/language"
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/width"
@@ -177,17 +178,22 @@ func (t *Tokenizer) word(word string) []int32 {
 	return out
 }
 
-// clean brings text to the form that CLIP was trained on: HTML entities resolved, characters that
-// look alike made equal, spaces joined, lower case. It makes the repairs of Python's ftfy that concern
-// single characters, and does not undo wrong decodings ("schÃ¶n").
+func (t *Tokenizer) size() int { return len(t.ids) }
+
+// clean brings text to the form that CLIP was trained on: repaired, spaces joined, lower case.
 func clean(text string) string {
+	return cases.Lower(language.Und).String(strings.Join(strings.Fields(repaired(text)), " "))
+}
+
+// repaired is text with HTML entities resolved and characters that look alike made equal. It makes the
+// repairs of Python's ftfy that concern single characters, and does not undo wrong decodings ("schÃ¶n").
+func repaired(text string) string {
 	if !strings.Contains(text, "<") { // as ftfy: else it may be meant
 		text = html.UnescapeString(text)
 	}
 	text = escapes.ReplaceAllString(text, "")
-	text = strings.Map(plain, ligatures.Replace(text))
-	text = html.UnescapeString(html.UnescapeString(norm.NFC.String(text)))
-	return cases.Lower(language.Und).String(strings.Join(strings.Fields(text), " "))
+	text = strings.Map(plain, ligatures.Replace(strings.Map(printed, text)))
+	return html.UnescapeString(html.UnescapeString(norm.NFC.String(text)))
 }
 
 // escapes colour a terminal.
@@ -198,6 +204,17 @@ var ligatures = strings.NewReplacer(
 	"ﬀ", "ff", "ﬁ", "fi", "ﬂ", "fl", "ﬃ", "ffi", "ﬄ", "ffl", "ﬅ", "ſt", "ﬆ", "st",
 )
 
+// printed takes control characters beyond ASCII for those of Windows, as web browsers do.
+func printed(r rune) rune {
+	if r < 0x80 || r > 0x9f {
+		return r
+	}
+	if windows := charmap.Windows1252.DecodeByte(byte(r)); windows != utf8.RuneError {
+		return windows
+	}
+	return r // five have no use there
+}
+
 // plain makes quotes straight and full-width letters narrow, and drops characters that cannot be seen.
 func plain(r rune) rune {
 	switch {
@@ -205,7 +222,7 @@ func plain(r rune) rune {
 		return '\''
 	case r >= '“' && r <= '‟':
 		return '"'
-	case r == '\u2028' || r == '\u2029' || r == '\u0085' || r == '\u3000':
+	case r == '\u2028' || r == '\u2029' || r == '\u3000':
 		return ' '
 	case r < '\t' || r == '\v' || r > '\r' && r < ' ' || r == 0x7f, r >= 0x206a && r <= 0x206f, r == 0xfeff, r >= 0xfff9 && r <= 0xfffc:
 		return -1

@@ -44,7 +44,7 @@ func openReferee(t *testing.T) (r referee) {
 	return r
 }
 
-func tokenizer(t *testing.T) *Tokenizer {
+func openAI(t *testing.T) *Tokenizer {
 	t.Helper()
 	tok, err := FetchTokenizer(t.Context(), zoo.Options{})
 	if errors.Is(err, fetch.ErrUnreachable) {
@@ -57,7 +57,7 @@ func tokenizer(t *testing.T) *Tokenizer {
 }
 
 func TestTokensAreThoseOfOpenCLIP(t *testing.T) {
-	tok, r := tokenizer(t), openReferee(t)
+	tok, r := openAI(t), openReferee(t)
 	if len(r.Tokens) < 500 {
 		t.Fatalf("%d texts, want more", len(r.Tokens))
 	}
@@ -78,7 +78,7 @@ func TestTokensAreThoseOfOpenCLIP(t *testing.T) {
 }
 
 func TestTokensRefuses(t *testing.T) {
-	tok := tokenizer(t)
+	tok := openAI(t)
 	for text, want := range map[string]string{
 		"\xff":                           "UTF-8",
 		strings.Repeat("bee", 1<<20):     "at most 4096",

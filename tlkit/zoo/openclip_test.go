@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/golden"
@@ -41,40 +42,106 @@ func TestPicturesAreThoseOfOpenCLIP(t *testing.T) {
 	defer e.Close()
 	for _, m := range referee.Models {
 		tower := openCLIPTowers[m.Name]
-		tower.depth, tower.classes, tower.grid = 2, 0, m.Pixels/tower.patch
 		if m.QuickGELU {
 			tower.gelu = quickGELU
 		}
-		path := filepath.Join(t.TempDir(), "open_clip_model.safetensors")
-		if err := weights.WriteSafetensors(path, openCLIPTensors(tower, m.Gain), nil); err != nil {
-			t.Fatal(err)
+		tower.depth, tower.grid = 2, m.Pixels/tower.patch
+		net := loadOpenCLIP(t, m.Name, tower, openCLIPTensors(tower, m.Gain))
+		comparePictures(t, e, net, m.Pictures.Values, m.Pictures.Step)
+	}
+}
+
+// loadOpenCLIP loads a tower that is in no row from a file with these tensors.
+func loadOpenCLIP(t *testing.T, name string, tower openCLIP, tensors []weights.Tensor) *Net {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "open_clip_model.safetensors")
+	if err := weights.WriteSafetensors(path, tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	tower.classes = 0
+	row := openCLIPRow(name, "made", "made/made", Row{})
+	row.arch, row.Preset.Size = tower, tower.grid*tower.patch
+	row.Preset.Resize = row.Preset.Size
+	net, err := row.load(t.Context(), Options{Weights: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+// comparePictures compares every step-th feature of two pictures with the referee's.
+func comparePictures(t *testing.T, e *engine.Engine, net *Net, want [][]float64, step int) {
+	t.Helper()
+	x, err := net.NewExtractor(e.Backend, len(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	got, _, err := x.Run(golden.Input(net.Preset.Size, len(want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	off, most := 0.0, 0.0
+	for i, row := range want {
+		for j, w := range row {
+			off = max(off, math.Abs(float64(got[i*net.declared.Features+j*step])-w))
+			most = max(most, math.Abs(w))
 		}
-		row := openCLIPRow(m.Name, "made", "made/made", Row{})
-		row.arch, row.Preset.Size, row.Preset.Resize = tower, m.Pixels, m.Pixels
-		net, err := row.load(t.Context(), Options{Weights: path})
-		if err != nil {
-			t.Fatal(err)
-		}
-		x, err := net.NewExtractor(e.Backend, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, _, err := x.Run(golden.Input(m.Pixels, 2))
-		x.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		off, most := 0.0, 0.0
-		for i, row := range m.Pictures.Values {
-			for j, want := range row {
-				off = max(off, math.Abs(float64(got[i*tower.embed+j*m.Pictures.Step])-want))
-				most = max(most, math.Abs(want))
+	}
+	if off/most > Tolerance {
+		t.Errorf("%s is off by %.1e, allowed %.0e", net.Row.Name, off/most, Tolerance)
+	}
+	t.Logf("%s is off by %.1e, %q", net.Row.Name, off/most, net.Notes)
+}
+
+// The picture towers of SigLIP and CLIP as OpenCLIP and Hugging Face's transformers write them beside
+// their text towers, see internal/golden/referee/siglip.py.
+func TestPicturesBesideTextTowers(t *testing.T) {
+	data, err := os.ReadFile("../clip/testdata/siglip.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var referee struct {
+		Models []struct {
+			By, Name string
+			Pixels   int
+			Gain     float64
+			Tensors  []struct {
+				Name     string
+				Shape    []int
+				Integers bool
+			}
+			Pictures struct {
+				Step   int
+				Values [][]float64
 			}
 		}
-		if off/most > Tolerance {
-			t.Errorf("%s is off by %.1e, allowed %.0e", m.Name, off/most, Tolerance)
-		}
-		t.Logf("%s is off by %.1e", m.Name, off/most)
+	}
+	if err := json.Unmarshal(data, &referee); err != nil || len(referee.Models) != 5 {
+		t.Fatalf("%v, %d models", err, len(referee.Models))
+	}
+	e, err := engine.Open(t.Context(), engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, m := range referee.Models {
+		t.Run(m.By+" "+m.Name, func(t *testing.T) {
+			tower := openCLIPTowers[m.Name]
+			tower.depth, tower.grid = 2, m.Pixels/tower.patch
+			var tensors []weights.Tensor
+			for _, v := range m.Tensors {
+				if !strings.HasPrefix(v.Name, "vis") {
+					v.Shape = []int{2} // of the text tower, which nobody looks at
+				}
+				w := weights.FromFloat32(v.Name, v.Shape, golden.Fill(v.Name, v.Shape, m.Gain))
+				if v.Integers {
+					w = zeros(v.Name, v.Shape...).Int64()
+				}
+				tensors = append(tensors, w)
+			}
+			comparePictures(t, e, loadOpenCLIP(t, m.Name, tower, tensors), m.Pictures.Values, m.Pictures.Step)
+		})
 	}
 }
 

@@ -149,7 +149,10 @@ var visionTransformers = map[string]visionTransformer{
 	"vit_base_patch32_siglip_256":  {patch: 32, width: 768, depth: 12, heads: 12, grid: 8, pool: attentionPool, gelu: tanhGELU},
 	"vit_base_patch16_siglip_224":  {patch: 16, width: 768, depth: 12, heads: 12, grid: 14, pool: attentionPool},
 	"vit_base_patch16_siglip_256":  {patch: 16, width: 768, depth: 12, heads: 12, grid: 16, pool: attentionPool},
+	"vit_base_patch16_siglip_384":  {patch: 16, width: 768, depth: 12, heads: 12, grid: 24, pool: attentionPool},
 	"vit_large_patch16_siglip_256": {patch: 16, width: 1024, depth: 24, heads: 16, grid: 16, pool: attentionPool},
+
+	"vit_so400m_patch14_siglip_384": {patch: 14, width: 1152, depth: 27, heads: 16, hidden: 4304, grid: 27, pool: attentionPool},
 }
 
 // shallow returns v as its golden values were computed: those of more than 384 channels with two

@@ -141,6 +141,17 @@ class OpenCLIPTower(nn.Module):
         return F.normalize(self.trunk(x) @ self.proj, dim=-1)
 
 
+class SigLIPTower(nn.Module):
+    """A picture tower of SigLIP, as open_clip.CustomTextCLIP.encode_image(normalize=True) computes it."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.trunk = timm_model(name, depth=2, num_classes=0, dynamic_img_size=True)
+
+    def forward(self, x):
+        return F.normalize(self.trunk(x), dim=-1)
+
+
 def tonylins(keys):
     """torchvision's names of MobileNetV2 to the flat ones: features.N.conv.A.B counts on, features.N.conv.M alike."""
     out, block, flat = [], None, 0
@@ -399,6 +410,15 @@ for name, trunk, embed in (
         ("ViT-L-14", "vit_large_patch14_clip_224", 768), ("ViT-L-14-quickgelu", "vit_large_patch14_clip_quickgelu_224", 768)):
     ARCHITECTURES["open_clip_" + name] = dict(
         model=lambda trunk=trunk, embed=embed: OpenCLIPTower(trunk, embed), gain=0.5, size=70 if "14" in name else 96, by="timm",
+        names=lambda keys: [k.removeprefix("trunk.") for k in keys], stages=lambda m: vit_stages(m.trunk) + [("proj", m)],
+        classifier=None)
+
+for name, trunk in (
+        ("ViT-B-16-SigLIP", "vit_base_patch16_siglip_224"), ("ViT-B-16-SigLIP-256", "vit_base_patch16_siglip_256"),
+        ("ViT-B-16-SigLIP-384", "vit_base_patch16_siglip_384"), ("ViT-L-16-SigLIP-256", "vit_large_patch16_siglip_256"),
+        ("ViT-SO400M-14-SigLIP-384", "vit_so400m_patch14_siglip_384"), ("ViT-B-32-SigLIP-256", "vit_base_patch32_siglip_256")):
+    ARCHITECTURES["open_clip_" + name] = dict(
+        model=lambda trunk=trunk: SigLIPTower(trunk), gain=0.5, size=70 if "14" in name else 96, by="timm",
         names=lambda keys: [k.removeprefix("trunk.") for k in keys], stages=lambda m: vit_stages(m.trunk) + [("proj", m)],
         classifier=None)
 
