@@ -33,14 +33,14 @@ func CompareNorms(before, after *zoo.Net) (*Norms, error) {
 	out := &Norms{}
 	channels := 0
 	for _, w := range before.Declaration().Weights {
-		key, is := strings.CutSuffix(w.Name, ".running_mean")
-		if !is {
+		spread := varianceOf(w.Name)
+		if spread == "" {
 			continue
 		}
 		mean, _, _ := before.Tensor(w.Name)
 		now, _, _ := after.Tensor(w.Name)
-		variance, _, ok := before.Tensor(key + ".running_var")
-		varianceNow, _, _ := after.Tensor(key + ".running_var")
+		variance, _, ok := before.Tensor(spread)
+		varianceNow, _, _ := after.Tensor(spread)
 		if !ok || len(variance) != len(mean) {
 			return nil, fmt.Errorf("evaluate: %s of %s has no running variance", w.Name, before.Row.Name)
 		}
@@ -97,4 +97,15 @@ func count(norms int) string {
 		return "1 norm"
 	}
 	return fmt.Sprintf("%d norms", norms)
+}
+
+// varianceOf returns the name of the running variance beside a running mean, as PyTorch and Keras call
+// them; "" = the tensor is no running mean.
+func varianceOf(mean string) string {
+	for leaf, variance := range map[string]string{".running_mean": ".running_var", ".moving_mean": ".moving_variance"} {
+		if key, is := strings.CutSuffix(mean, leaf); is {
+			return key + variance
+		}
+	}
+	return ""
 }

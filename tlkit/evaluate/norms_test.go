@@ -72,3 +72,31 @@ func TestNormsThatMove(t *testing.T) {
 		t.Errorf("the figure says %q", text)
 	}
 }
+
+// Keras calls the statistics of its norms differently.
+func TestNormsOfKerasMove(t *testing.T) {
+	row, err := zoo.Find("mini_xception")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "formula.safetensors")
+	if err := formulanet.Write(path, row.Arch(), row.Preset.Size, 1); err != nil {
+		t.Fatal(err)
+	}
+	before, err := zoo.Load(t.Context(), row.Name, zoo.Options{Weights: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mean = "batch_normalization_2.moving_mean"
+	values, shape, ok := before.Tensor(mean)
+	if !ok {
+		t.Fatalf("%s has no %s", row.Name, mean)
+	}
+	after, err := before.With([]weights.Tensor{weights.FromFloat32(mean, shape, make([]float32, len(values)))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := CompareNorms(before, after); err != nil || n.Moved != 1 || n.Total != 14 {
+		t.Errorf("%+v, %v", n, err)
+	}
+}

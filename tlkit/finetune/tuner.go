@@ -3,7 +3,9 @@ package finetune
 import (
 	"fmt"
 	"math"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -239,10 +241,10 @@ func (t *tuner) norms(rows *graph.Node) backbone.Norms {
 		return backbone.Norms{}
 	}
 	moving := map[string]bool{}
-	for _, key := range t.statistics {
-		moving[key] = true
+	for _, key := range t.statistics { // NAME.running_mean, in Keras' form NAME.moving_mean
+		moving[strings.TrimSuffix(key, path.Ext(key))] = true
 	}
-	return backbone.Norms{Batch: func(key string) bool { return moving[key+".running_mean"] }, Rows: rows}
+	return backbone.Norms{Batch: func(key string) bool { return moving[key] }, Rows: rows}
 }
 
 func (t *tuner) features(scope *model.Scope, x *graph.Node, n backbone.Norms) *graph.Node {
