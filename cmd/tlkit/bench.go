@@ -10,11 +10,12 @@ import (
 
 	"github.com/tlkit/transfer-learning/kernel/bench"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/show"
 )
 
 func (c *command) bench() *cobra.Command {
 	var o bench.Options
-	markdown := false
+	markdown, all := false, false
 	var names []string
 	for _, m := range bench.All() {
 		names = append(names, string(m))
@@ -22,8 +23,8 @@ func (c *command) bench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench [" + strings.Join(names, "|") + "]...",
 		Short: "Measure this machine, next to PyTorch when there is one (--python)",
-		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for
-EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio is printed.
+		Long: `Measure this machine. With --python PY (a Python with torch and torchvision, timm for what
+torchvision lacks) PyTorch does the same work in turn with ours, and the ratio is printed.
 
   job       a folder becomes a head: nothing cached but weights and plugin, then with all
             cached, and where the time goes
@@ -34,6 +35,8 @@ EfficientNet-Lite) PyTorch does the same work in turn with ours, and the ratio i
             frozen jit, and ONNX Runtime (if PY has onnx and onnxruntime)
   step      training steps of ResNet-18 and MobileNetV2, their memory, and steps of the last
             stages (minutes; not part of the default)
+            forward and step with --all or --models measure networks side by side: pictures/s,
+            processor time, and compiling, once with nothing cached. Weights are made up
   onnx      feature extraction from the ONNX file, next to ONNX Runtime (needs onnxruntime in
             PY; fetches 22 MB; not part of the default)
   predict   tlkit predict on 1,000 JPEG files (not part of the default)
@@ -61,13 +64,21 @@ or ours and its unit), and the peers in the same unit. --markdown prints a table
 processor, its instruction set and the versions above it, for this machine.`,
 		Example: `  tlkit bench
   tlkit bench forward step --python PY --json
+  tlkit bench forward step --all --python PY
+  tlkit bench step --models swin_t,convnext_tiny --python PY
   tlkit bench job forward --python PY --markdown`,
 		ValidArgs: names,
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if all {
+				o.Networks = append(bench.Networks(), o.Networks...)
+			}
 			which := bench.Quick()
-			if len(args) > 0 {
+			switch {
+			case len(args) > 0:
 				which = nil
+			case len(o.Networks) > 0:
+				args, which = []string{"forward", "step"}, nil
 			}
 			for _, a := range args {
 				which = append(which, bench.Measurement(a))
@@ -96,8 +107,11 @@ processor, its instruction set and the versions above it, for this machine.`,
 			}
 			if !c.json {
 				for _, f := range figures {
-					c.say("%s", f)
+					if f.Processor == "" {
+						c.say("%s", f)
+					}
 				}
+				c.sayNetworks(figures)
 			}
 			return nil
 		},
@@ -105,29 +119,59 @@ processor, its instruction set and the versions above it, for this machine.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Python, "python", "", "a Python with torch, to compare with")
 	f.Float64Var(&o.Seconds, "seconds", 2, "how long each rate is measured; five rounds, the median counts")
+	f.BoolVar(&all, "all", false, "forward, step: one network of each kind, side by side (minutes)")
+	f.StringSliceVar(&o.Networks, "models", nil, "forward, step: these networks, side by side: a,b,c")
 	f.BoolVar(&markdown, "markdown", false, "print the figures as a table in Markdown, with this machine above it")
 	f.StringVar(&o.Data, "data", "", "data set of job, overlap, tutorial, finetune and recipes (default: hymenoptera when it is here, else insects)")
 	f.IntVar(&o.Epochs, "epochs-timed", 25, "tutorial, finetune: epochs that PyTorch really runs; its time is scaled to 25")
 	f.IntVar(&o.Requests, "requests", 2000, "serve: how many requests to send, some of them faulty")
 	f.IntVar(&o.Seeds, "seeds", 1, "recipes: how many seeds")
-	cmd.AddCommand(c.benchStep(), c.benchTune())
+	cmd.AddCommand(benchOne(c, "one-forward", bench.MeasurePass), benchOne(c, "one-step", bench.MeasureStep), c.benchTune())
 	return cmd
 }
 
-// benchStep measures one kind of training step in this process, for bench step.
-func (c *command) benchStep() *cobra.Command {
-	return &cobra.Command{
-		Use: "one-step JOB", Short: "Measure one kind of training step (bench step starts this)", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var job bench.Step
-			if err := json.Unmarshal([]byte(args[0]), &job); err != nil {
-				return fmt.Errorf("bench one-step: the job is not JSON: %w", err)
+// sayNetworks prints the networks that were measured side by side.
+func (c *command) sayNetworks(figures []bench.Figure) {
+	t := show.Table{Header: []string{"", "network", "form", "pictures/s", "PyTorch", "ratio", "CPU ms", "PyTorch", "ratio", "compiling", "cached"}, Left: 3}
+	for _, f := range figures {
+		if f.Processor == "" {
+			continue
+		}
+		t.Caption = f.Processor
+		number := func(v float64, format string) string {
+			if v == 0 {
+				return ""
 			}
-			stepped, err := bench.MeasureStep(cmd.Context(), job)
+			return fmt.Sprintf(format, v)
+		}
+		form := f.Form
+		if form == "" {
+			form = fmt.Sprintf("batch=%d", f.Batch)
+		}
+		t.Rows = append(t.Rows, []string{f.What, f.Model, form,
+			number(f.Ours, "%.1f"), number(f.Peers["torch"], "%.1f"), number(f.Ratio("torch"), "%.2f×"),
+			number(f.CPU, "%.1f"), number(f.PeersCPU["torch"], "%.1f"), number(f.RatioCPU("torch"), "%.2f×"),
+			number(f.Compiled, "%.1f s"), number(f.Cached, "%.2f s")})
+	}
+	if len(t.Rows) > 0 {
+		c.sayTable(t, "cached", "compiling")
+	}
+}
+
+// benchOne measures one kind of work in this process, for bench forward and bench step.
+func benchOne[Job any](c *command, use string, measure func(context.Context, Job) (bench.Timed, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " JOB", Short: "Measure one kind of work (bench starts this)", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var job Job
+			if err := json.Unmarshal([]byte(args[0]), &job); err != nil {
+				return fmt.Errorf("bench %s: the job is not JSON: %w", use, err)
+			}
+			timed, err := measure(cmd.Context(), job)
 			if err != nil {
 				return err
 			}
-			c.result = stepped
+			c.result = timed
 			return nil
 		},
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	// Python is a program with torch and torchvision (timm for EfficientNet-Lite, onnx and onnxruntime
 	// for ONNX Runtime), which does the same work in turn with ours; "" = no peer.
 	Python string
+	// Networks are what forward and step measure, by name, instead of the few that they begin with.
+	Networks []string
 	// Seconds is how long each rate is measured, in each of five rounds; 0 = 2.
 	Seconds float64
 	// Data is the data set of Job, Overlap, Tutorial, Finetune and Recipes; "" = hymenoptera when it is

@@ -34,7 +34,15 @@ type Figure struct {
 
 	Peers map[Peer]float64 `json:"peers,omitempty"` // in the same unit
 	By    map[Peer]string  `json:"by,omitempty"`    // their versions
-	Note  string           `json:"note,omitempty"`
+
+	// Of networks side by side, see Options.Networks:
+	CPU       float64          `json:"cpu,omitempty"`       // ms of processor time a picture
+	PeersCPU  map[Peer]float64 `json:"peers_cpu,omitempty"` // the same
+	Compiled  float64          `json:"compiled,omitempty"`  // s, for compiling when nothing is cached
+	Cached    float64          `json:"cached,omitempty"`    // s, for finding the program in the cache
+	Processor string           `json:"processor,omitempty"`
+
+	Note string `json:"note,omitempty"`
 }
 
 // Ratio returns how many times better ours is than a peer; below 1 it is worse. It is 0 for a peer
@@ -48,6 +56,14 @@ func (f Figure) Ratio(p Peer) float64 {
 	default:
 		return f.Ours / v
 	}
+}
+
+// RatioCPU is Ratio for the processor time of a picture.
+func (f Figure) RatioCPU(p Peer) float64 {
+	if f.CPU == 0 {
+		return 0
+	}
+	return f.PeersCPU[p] / f.CPU
 }
 
 func (f Figure) lessIsBetter() bool {
@@ -85,6 +101,15 @@ func (f Figure) String() string {
 	s := fmt.Sprintf("%-46s %8.2f %s", f.Name, f.Ours, f.Unit)
 	for _, p := range f.peers() {
 		s += fmt.Sprintf("   %s %.2f, ratio %.2f", f.By[p], f.Peers[p], f.Ratio(p))
+	}
+	if f.CPU != 0 {
+		s += fmt.Sprintf("   processor time %.1f ms", f.CPU)
+		for _, p := range f.peers() {
+			s += fmt.Sprintf(", %s %.1f, ratio %.2f", f.By[p], f.PeersCPU[p], f.RatioCPU(p))
+		}
+	}
+	if f.Compiled != 0 {
+		s += fmt.Sprintf("   compiled in %.1f s, from the cache in %.2f s", f.Compiled, f.Cached)
 	}
 	if f.Note != "" {
 		s += "   " + f.Note

@@ -85,6 +85,9 @@ func (s *session) finetuneNote(r run.Result, peer peerAnswer) string {
 
 // steps measures training steps of the whole network and of its end.
 func (s *session) steps(ctx context.Context) error {
+	if len(s.Networks) > 0 {
+		return s.wholeNetworks(ctx)
+	}
 	t, err := s.tlkit(ctx)
 	if err != nil {
 		return err

@@ -25,6 +25,9 @@ const thinResNet = "resnet50_thin"
 // forward times feature extraction from prepared pictures, in the fastest form that this machine has
 // for each network. Each peer runs at the fastest of some batch sizes.
 func (s *session) forward(ctx context.Context) error {
+	if len(s.Networks) > 0 {
+		return s.passes(ctx)
+	}
 	e, err := s.open(ctx)
 	if err != nil {
 		return err
@@ -121,6 +124,15 @@ func (c *calls) rate(seconds float64) (float64, error) {
 		sum += r
 	}
 	return sum, err
+}
+
+// each makes one call on each side.
+func (c *calls) each() error {
+	var all errgroup.Group
+	for range c.side {
+		all.Go(func() error { _, err := c.run(c.pixels); return err })
+	}
+	return all.Wait()
 }
 
 // onnx times feature extraction from an ONNX file in batches and one by one; the peer is ONNX

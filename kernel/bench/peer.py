@@ -1,7 +1,7 @@
 """The PyTorch side of `tlkit bench`: the same work, timed in the same minute.
 
 Called with one JSON object as its argument, prints one JSON object. Needs torch and
-torchvision (and timm for EfficientNet-Lite), which tlkit itself never needs.
+torchvision (and timm for networks that torchvision lacks), which tlkit itself never needs.
 """
 import json
 import sys
@@ -14,14 +14,21 @@ def torch_on(threads):
     return torch
 
 
-def network(name):
+def network(name, size=224, **options):
+    """A network of the zoo by its name: torchvision's, or timm's, which has a dot in it."""
     import torchvision
-    if name.startswith("efficientnet_lite"):
-        import timm
-        return timm.create_model("tf_" + name, pretrained=False).eval()
-    if name == "resnet50_thin":
+    plain, _, tag = name.partition(".")
+    if plain == "resnet50_thin":
         return thin_resnet()
-    return {"resnet18": torchvision.models.resnet18, "mobilenetv2": torchvision.models.mobilenet_v2}[name](weights=None).eval()
+    make = getattr(torchvision.models, {"mobilenetv2": "mobilenet_v2"}.get(plain, plain), None)
+    if make and (not tag or tag.startswith(("tv", "imagenet1k_v"))):
+        return make(weights=None, **options).eval()
+    import timm
+    plain = "tf_" + plain if plain.startswith("efficientnet_lite") else plain
+    try:
+        return timm.create_model(plain, pretrained=False, img_size=size, **options).eval()
+    except TypeError:  # it takes pictures of every size
+        return timm.create_model(plain, pretrained=False, **options).eval()
 
 
 def thin_resnet():
@@ -143,29 +150,42 @@ def peak():
         return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM"))
 
 
-def step(model, batch, norms, seconds, threads):
-    """Pictures a second of an eager training step through the whole network, SGD with
-    momentum, and the memory it took. norms: "frozen" (batch norms in inference) or "batch"."""
+def timed(one, batch, seconds):
+    """Pictures a second and ms of processor time a picture. The first call is not counted."""
+    one()
+    start, cpu, n = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - start < seconds or n == 0:
+        one()
+        n += batch
+    return {"rate": n / (time.perf_counter() - start), "cpu": (time.process_time() - cpu) / n * 1000}
+
+
+def one_pass(model, size, batch, seconds, threads):
+    """An eager forward pass."""
     torch = torch_on(threads)
-    import torchvision
-    net = {"resnet18": torchvision.models.resnet18, "mobilenetv2": torchvision.models.mobilenet_v2}[model](weights=None, num_classes=2)
-    net.train()
-    for m in net.modules():
-        if isinstance(m, torch.nn.Dropout) or norms == "frozen" and isinstance(m, torch.nn.BatchNorm2d):
-            m.eval()
+    net, x = network(model, size), torch.randn(batch, 3, size, size)
+    with torch.inference_mode():
+        return timed(lambda: net(x), batch, seconds)
+
+
+def step(model, batch, norms, seconds, threads, size=224):
+    """An eager training step through the whole network, SGD with momentum, and the memory it took.
+    norms: "frozen" (batch norms in inference) or "batch". Nothing is dropped."""
+    torch = torch_on(threads)
+    net = network(model, size, num_classes=2)
+    if norms != "frozen":
+        net.train()
+        for m in net.modules():
+            if "drop" in type(m).__name__.lower():
+                m.eval()
     opt = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-    x, y = torch.randn(batch, 3, 224, 224), torch.arange(batch) % 2
+    x, y = torch.randn(batch, 3, size, size), torch.arange(batch) % 2
 
     def one():
         opt.zero_grad()
         torch.nn.functional.cross_entropy(net(x), y).backward()
         opt.step()
-    one()
-    start, cpu, n = time.perf_counter(), time.process_time(), 0
-    while time.perf_counter() - start < seconds:
-        one()
-        n += batch
-    return {"rate": n / (time.perf_counter() - start), "cpu": (time.process_time() - cpu) / n * 1000, "peak": peak()}
+    return dict(timed(one, batch, seconds), peak=peak())
 
 
 def trunk(torch, weights):
@@ -391,7 +411,7 @@ if __name__ == "__main__":
     if what == "serve":  # until it is killed
         serve(**job)
         sys.exit()
-    result = {"pictures": pictures, "tutorial": tutorial, "step": step, "onnx": onnx,
+    result = {"pictures": pictures, "tutorial": tutorial, "step": step, "pass": one_pass, "onnx": onnx,
               "careful": careful, "fastai": fastai}[what](**job)
     if "by" not in result:
         import torch

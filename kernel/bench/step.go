@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -24,48 +23,77 @@ type Step struct {
 	Seconds float64        `json:"seconds"`
 }
 
-// Stepped is how fast the steps were, and the resources they used.
-type Stepped struct {
-	Rate     float64 `json:"rate"`     // pictures/s
-	CPU      float64 `json:"cpu"`      // ms of processor time a picture, which other programs change little
-	Compiled float64 `json:"compiled"` // s, for compiling the step or finding it in the cache
-	Peak     float64 `json:"peak"`     // MiB, of the process; 0 = unknown
-	Engine   string  `json:"engine"`
-	Threads  int     `json:"threads"`
+// Timed is how fast steps or forward passes were, and the resources they used.
+type Timed struct {
+	Rate     float64     `json:"rate"`           // pictures/s
+	CPU      float64     `json:"cpu"`            // ms of processor time a picture, which other programs change little
+	Compiled float64     `json:"compiled"`       // s, for compiling the program or finding it in the cache
+	Peak     float64     `json:"peak"`           // MiB, of the process; 0 = unknown
+	Form     engine.Form `json:"form,omitempty"` // of a forward pass
+	Size     int         `json:"size,omitempty"` // of its pictures
+	Engine   string      `json:"engine"`
+	Threads  int         `json:"threads"`
+	By       string      `json:"by,omitempty"` // a peer
+}
+
+// watch counts time, and processor time of this process.
+type watch struct {
+	began  time.Time
+	before time.Duration
+}
+
+func newWatch() watch { return watch{time.Now(), machine.ProcessorTime()} }
+
+func (w watch) read() (seconds, processor float64) {
+	return time.Since(w.began).Seconds(), (machine.ProcessorTime() - w.before).Seconds()
+}
+
+// per notes what one of n pictures took since w began.
+func (t *Timed) per(n int, w watch) {
+	seconds, processor := w.read()
+	t.Rate, t.CPU = float64(n)/seconds, 1000*processor/float64(n)
+	t.Peak = float64(machine.PeakMemory()) / (1 << 20)
+}
+
+// repeat calls work, which handles n pictures, for some seconds. The first call is not counted.
+func (t *Timed) repeat(seconds float64, n int, work func() error) error {
+	if err := work(); err != nil {
+		return err
+	}
+	done, w := 0, newWatch()
+	for took := 0.0; took < seconds || done == 0; took, _ = w.read() {
+		if err := work(); err != nil {
+			return err
+		}
+		done += n
+	}
+	t.per(done, w)
+	return nil
 }
 
 // MeasureStep measures one kind of training step in this process, which should have done
 // nothing else before: Peak is the most memory it ever had.
-func MeasureStep(ctx context.Context, job Step) (Stepped, error) {
+func MeasureStep(ctx context.Context, job Step) (Timed, error) {
 	e, err := engine.Open(ctx, engine.Options{})
 	if err == nil {
 		err = e.Agreed()
 	}
 	if err != nil {
-		return Stepped{}, err
+		return Timed{}, err
 	}
 	defer e.Close()
 	net, err := madeUpNet(ctx, job.Model)
 	if err != nil {
-		return Stepped{}, err
+		return Timed{}, err
 	}
 	plan, err := stepPlan(net, job)
 	if err != nil {
-		return Stepped{}, err
+		return Timed{}, err
 	}
-	out := Stepped{Engine: e.Name, Threads: e.Threads}
+	out := Timed{Engine: e.Name, Threads: e.Threads}
 	err = finetune.MeasureSteps(net, e, plan, func(step func() error, compiled time.Duration) error {
-		steps, before := -1, machine.ProcessorTime() // the first one is not counted
-		out.Rate, err = repeat(job.Seconds, job.Batch, func() error {
-			if steps++; steps == 1 {
-				before = machine.ProcessorTime()
-			}
-			return step()
-		})
-		used := (machine.ProcessorTime() - before).Seconds()
-		out.CPU, out.Compiled = 1000*used/float64(steps*job.Batch), compiled.Seconds()
-		out.Peak = float64(machine.PeakMemory()) / (1 << 20)
-		return err
+		out.Compiled = compiled.Seconds()
+		return out.repeat(job.Seconds, job.Batch, step)
 	})
 	return out, err
 }
@@ -91,15 +119,9 @@ func stepPlan(net *zoo.Net, job Step) (finetune.Plan, error) {
 }
 
 // ourStep measures a step in a process of its own.
-func (s *session) ourStep(ctx context.Context, t *tlkit, job Step) (Stepped, error) {
+func (s *session) ourStep(ctx context.Context, t *tlkit, job Step) (Timed, error) {
 	job.Seconds = s.Seconds
-	arg, err := json.Marshal(job)
-	if err != nil {
-		return Stepped{}, err
-	}
-	var out Stepped
-	_, err = t.run(ctx, &out, "bench", "one-step", string(arg), "--json")
-	return out, err
+	return s.alone(ctx, t, "one-step", job)
 }
 
 // stepRounds are the measurements of one kind of step, round by round.
