@@ -101,7 +101,7 @@ func (c openCLIP) Build(b *backbone.Builder, x *Node) backbone.Output {
 	out := c.visionTransformer.Build(b, x)
 	y := out.Features
 	if c.embed > 0 {
-		y = MatMul(y, b.Weight(x, weights.Want{Name: "proj", Shape: []int{c.width, c.embed}}, true))
+		y = MatMul(y, b.Weight(y, weights.Want{Name: "proj", Shape: []int{c.width, c.embed}}, true))
 	}
 	length := Sqrt(ReduceAndKeep(Mul(y, y), ReduceSum, -1))
 	out.Features = b.Stage("proj", Div(y, MaxScalar(length, 1e-12)))
