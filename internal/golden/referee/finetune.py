@@ -5,9 +5,8 @@
 
 Writes tlkit/backbone/testdata/gradients.json (one operation at a time: output, gradients, running statistics),
 tlkit/optim/testdata/optim.json (several steps of the optimisers, clipping, schedules) and
-tlkit/finetune/testdata/steps.json (whole training steps of a small residual network) and families.json (steps of the last
-stages of one network of each family). All inputs come from the formula of
-../formula.go, so no data travels.
+tlkit/finetune/testdata/steps.json (whole training steps of a small residual network). All inputs come from the formula of
+../formula.go, so no data travels. family_steps.py has steps of every family.
 """
 import json
 import os
@@ -283,71 +282,7 @@ def steps(norms, rule, task="classes"):
                 tensors={n: dict(every=every(state[n]), values=flat(state[n].reshape(-1)[::every(state[n])])) for n in some})
 
 
-# One network of a family: where its last stages begin, what they are called in Go, and how their tensors begin.
-FAMILIES = [
-    dict(row="resnext50_32x4d", rate=1e-05, arch="resnext50_32x4d", size=64, border="layer3", stages=["layer4"], tensors=["layer4."]),
-    dict(row="wide_resnet50_2", rate=1e-05, arch="wide_resnet50_2", size=64, border="layer3", stages=["layer4"], tensors=["layer4."]),
-    dict(row="seresnet50.ra2_in1k", rate=0.0002, arch="seresnet50", size=64, border="layer3", stages=["layer4"], tensors=["layer4."]),
-    dict(row="resnet18d.ra2_in1k", rate=0.0002, arch="resnet18d", size=64, border="layer2", stages=["layer3", "layer4"], tensors=["layer3.", "layer4."]),
-    dict(row="resnetv2_50x1_bit.goog_in21k", rate=0.001, arch="resnetv2_bit", size=64, border="stages.2", stages=["stages.3", "norm"],
-         tensors=["stages.3.", "norm."]),
-    dict(row="regnet_y_400mf", arch="regnet_y_400mf", size=64, border="trunk_output.block3", stages=["trunk_output.block4"],
-         tensors=["trunk_output.block4."]),
-    dict(row="densenet121", arch="densenet121.torchvision", size=64, border="features.transition3", stages=["features.denseblock4"],
-         tensors=["features.denseblock4.", "features.norm5."]),
-    dict(row="inception_v3", arch="inception_v3", size=128, border="Mixed_7b", stages=["Mixed_7c"], tensors=["Mixed_7c."]),
-    dict(row="squeezenet1_1", arch="squeezenet1_1", size=64, border="features.10", stages=["features.11", "features.12"],
-         tensors=["features.11.", "features.12."]),
-    dict(row="vgg11_bn", rate=0.001, arch="vgg11_bn", size=64, border="block4", stages=["block5"],
-         tensors=["features.22.", "features.23.", "features.25.", "features.26."]),
-    dict(row="mobilenetv4_conv_small_050.e3000_r224_in1k", arch="mobilenetv4_conv_small_050", size=64, border="blocks.3.4",
-         stages=["blocks.3.5", "blocks.4.0", "conv_head"], tensors=["blocks.3.5.", "blocks.4.", "conv_head.", "norm_head."]),
-]
-
-
-def family(run, gain=0.8):
-    """Four steps of the last stages of a network and a head behind its features, on four formula pictures."""
-    arch = zoo.ARCHITECTURES[run["arch"]]
-    net = zoo.timm_model("resnetv2_50x1_bit") if run["arch"] == "resnetv2_bit" else arch["model"]()  # in its whole depth
-    net = net.double().eval()  # norms are frozen
-    tensors = zoo.ours(arch, net)
-    with torch.no_grad():
-        for n, t in tensors.items():
-            t.copy_(torch.from_numpy(zoo.fill(n, tuple(t.shape), gain)))
-    moved = [n.endswith(("weight", "bias")) and n.startswith(tuple(run["tensors"])) for n in tensors]
-    ours_of = {t.data_ptr(): m for t, m in zip(tensors.values(), moved)}
-    train = []
-    for p in net.parameters():
-        p.requires_grad_(ours_of[p.data_ptr()])
-        if p.requires_grad:
-            train.append(p)
-    assert len(train) == sum(moved)
-    pooled = {}
-    if run["arch"].startswith(("vgg", "squeezenet", "densenet")):
-        features = lambda x: net.features(x).mean((2, 3))
-    else:
-        net.get_submodule(arch["classifier"]).register_forward_pre_hook(lambda _m, i: pooled.__setitem__("x", i[0]))
-        features = lambda x: (net(x), pooled["x"].flatten(1))[1]
-    rate = run.get("rate", 0.01)
-    x = zoo.batch(run["size"], 4).double()
-    width = features(x).shape[1]
-    head = nn.Linear(width, 3)
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(zoo.fill("linear.weight", (3, width), gain)))
-        head.bias.copy_(torch.from_numpy(zoo.fill("linear.bias", (3,), gain)))
-    o = torch.optim.SGD(train + list(head.parameters()), lr=rate, momentum=0.9)
-    losses = []
-    for _ in range(4):
-        o.zero_grad()
-        loss = task_loss("classes", head(features(x)), slice(0, 4))
-        loss.backward()
-        losses.append(float(loss.detach()))
-        o.step()
-    return dict({k: v for k, v in run.items() if k not in ("arch", "tensors")}, gain=gain, rate=rate, smoothing=0.1, losses=losses)
-
-
 if __name__ == "__main__":
-    write("tlkit/finetune/testdata/families.json", dict(by=BY, runs=[family(run) for run in FAMILIES]))
     write("tlkit/backbone/testdata/gradients.json", dict(by=BY, cases=[operation(c) for c in CASES]))
     write("tlkit/optim/testdata/optim.json", dict(by=BY, rules=[optimiser(r) for r in RULES], schedules=schedules()))
     write("tlkit/finetune/testdata/steps.json", dict(by=BY, runs=[steps(n, r) for n in ("frozen", "batch") for r in ("sgd", "adamw")] + [steps("frozen", "adamw", t) for t in ("labels", "values")]))
