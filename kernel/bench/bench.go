@@ -29,9 +29,9 @@ const (
 	Pictures Measurement = "pictures" // decode, resize, crop and normalise on one core
 	Forward  Measurement = "forward"  // feature extraction of four networks
 	training Measurement = "step"     // training steps of the whole network and of its end
-	ONNX     Measurement = "onnx"     // feature extraction from an ONNX file
+	onnxFile Measurement = "onnx"     // feature extraction from an ONNX file
 	thousand Measurement = "predict"  // tlkit predict on 1,000 JPEG files
-	Overlap  Measurement = "overlap"  // extraction from files as a share of the network alone
+	overlaps Measurement = "overlap"  // extraction from files as a share of the network alone
 	Tutorial Measurement = "tutorial" // PyTorch's tutorial, frozen, against our job
 	Finetune Measurement = "finetune" // the tutorial with all layers; shares of a training
 	Recipes  Measurement = "recipes"  // our plan's pictures right, next to careful recipes in PyTorch
@@ -42,12 +42,12 @@ const (
 
 // All returns every measurement.
 func All() []Measurement {
-	return []Measurement{Job, Head, Pictures, Forward, training, ONNX, thousand, Overlap, Tutorial, Finetune, Recipes, serves, robots, Cells}
+	return []Measurement{Job, Head, Pictures, Forward, training, onnxFile, thousand, overlaps, Tutorial, Finetune, Recipes, serves, robots, Cells}
 }
 
 // Quick returns the measurements that need neither a peer nor a set-up and do not take minutes.
 func Quick() []Measurement {
-	return []Measurement{Job, Head, Pictures, Forward, Overlap}
+	return []Measurement{Job, Head, Pictures, Forward, overlaps}
 }
 
 // Options say what the measurements have to work with. The zero value measures tlkit alone.
@@ -59,7 +59,7 @@ type Options struct {
 	Networks []string
 	// Seconds is how long each rate is measured, in each of five rounds; 0 = 2.
 	Seconds float64
-	// Data is the data set of Job, Overlap, Tutorial, Finetune and Recipes; "" = hymenoptera when it is
+	// Data is the data set of Job, overlap, Tutorial, Finetune and Recipes; "" = hymenoptera when it is
 	// on this machine, else insects, which is drawn.
 	Data string
 	// Epochs is how many of the 25 epochs of Tutorial and Finetune PyTorch really runs, its
@@ -145,9 +145,9 @@ func (s *session) measure(ctx context.Context, m Measurement) error {
 		return s.steps(ctx)
 	case thousand:
 		return s.predict(ctx)
-	case ONNX:
+	case onnxFile:
 		return s.onnx(ctx)
-	case Overlap:
+	case overlaps:
 		return s.overlap(ctx)
 	case Tutorial:
 		return s.tutorial(ctx)
