@@ -8,21 +8,13 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Maps returns the first part of a network on ONNX Runtime, as a backbone whose features are the
-// output maps of some stages, one after the other. ok is false if f is a form of another runtime, if
-// ONNX Runtime is not here, or if it cannot run the network.
-func Maps(net *zoo.Net, e *engine.Engine, stages []string, f engine.Form) (b Backbone, ok bool) {
-	if f.Runtime != engine.ONNXRuntime {
-		return Backbone{}, false
-	}
-	model, err := net.MapsONNX(stages)
-	if err != nil {
-		return Backbone{}, false
-	}
+// Maps returns the first part of a network as a backbone whose features are the outputs of some
+// stages, one after the other: [h,w,C] row by row, or [T,C] where the network computes with tokens. It
+// runs on ONNX Runtime if f says so, if that is installed, and if it can run the network; else on the
+// engine's backend. Stages are those of net.Declaration.
+func Maps(net *zoo.Net, e *engine.Engine, stages []string, f engine.Form) Backbone {
 	s := newSource(net, e, output("maps behind "+strings.Join(stages, ", ")), 0)
-	if s.library == nil {
-		return Backbone{}, false
-	}
+	s.stages = stages
 	for _, name := range stages {
 		for _, stage := range net.Declaration().Stages {
 			if stage.Name == name {
@@ -30,8 +22,14 @@ func Maps(net *zoo.Net, e *engine.Engine, stages []string, f engine.Form) (b Bac
 			}
 		}
 	}
-	s.stages, s.model = stages, model
-	return s.backbone(f), true
+	if f.Runtime == engine.ONNXRuntime && s.library != nil {
+		model, err := net.MapsONNX(stages)
+		if err == nil {
+			s.model = model
+			return s.backbone(f)
+		}
+	}
+	return s.backbone(usual(e))
 }
 
 // sideBySide returns the features of several outputs, [N,a], [N,b], ..., as [N,a+b+...].
@@ -70,13 +68,10 @@ func FromStage(net *zoo.Net, e *engine.Engine, stage string) (Backbone, error) {
 	}
 	s := newSource(net, e, output("map behind "+stage), border.Shape[0]*border.Shape[1]*border.Shape[2])
 	s.stages = []string{stage}
-	form := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
-	if strings.Contains(e.Name, "cuda") {
-		form.Batch = gpuBatch
-	}
+	form := usual(e)
 	if s.library != nil && e.Form.Runtime != engine.XLA {
 		if s.model, err = net.MapsONNX(s.stages); err == nil {
-			form.Runtime = engine.ONNXRuntime
+			form = engine.Form{Runtime: engine.ONNXRuntime, Batch: cpuBatch}
 		}
 	}
 	b := s.backbone(form)

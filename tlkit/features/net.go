@@ -41,13 +41,7 @@ func Logits(net *zoo.Net, e *engine.Engine) (Backbone, error) {
 
 func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 	s := newSource(net, e, out, width)
-	usual := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
-	switch {
-	case strings.Contains(e.Name, "cuda"):
-		usual.Batch = gpuBatch
-	case strings.HasPrefix(e.Name, "go"): // padding costs as much as pictures, and much of it runs on one core
-		usual.Batch, usual.Side = 1, e.Threads
-	}
+	usual := usual(e)
 	b := s.backbone(usual)
 	b.forms = &forms{
 		name: net.Row.Name, program: fmt.Sprintf("%s of %s, file %s, %d pixels", out, net.Row.Name, net.SHA256, net.Preset.Size), weights: net.Identity(),
@@ -60,6 +54,18 @@ func fromNet(net *zoo.Net, e *engine.Engine, out output, width int) Backbone {
 		},
 	}
 	return b
+}
+
+// usual returns the form in which the engine's backend computes features if nothing was measured.
+func usual(e *engine.Engine) engine.Form {
+	f := engine.Form{Runtime: engine.XLA, Batch: cpuBatch}
+	switch {
+	case strings.Contains(e.Name, "cuda"):
+		f.Batch = gpuBatch
+	case strings.HasPrefix(e.Name, "go"): // padding costs as much as pictures, and much of it runs on one core
+		f.Batch, f.Side = 1, e.Threads
+	}
+	return f
 }
 
 // list returns the forms that are worth measuring on a machine like this, the most promising first.

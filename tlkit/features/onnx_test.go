@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/formulanet"
@@ -117,35 +116,40 @@ func TestFormsOfANetworkAgree(t *testing.T) {
 	}
 }
 
-// Maps of several stages at once are those that XLA computes, stage by stage.
+// Maps of several stages at once are those of each stage alone, and those of XLA.
 func TestMapsAgreeWithTheNetwork(t *testing.T) {
 	e := needRuntime(t)
 	net := formulaNet(t, "resnet20_cifar10")
-	form := engine.Form{Runtime: engine.ONNXRuntime, Batch: 8}
 	stages := []string{"layer1", "layer2"}
-	b, ok := Maps(net, e, stages, form)
-	if !ok || b.Features != 32*32*16+16*16*32 {
-		t.Fatalf("maps: %v, %d numbers", ok, b.Features)
-	}
-	const pictures = 3
-	got := runAll(t, b, 32, pictures)
-	for i, stage := range stages {
-		one, ok := Maps(net, e, []string{stage}, form)
-		if !ok {
-			t.Fatal(stage)
+	const pictures = 8
+	maps := func(stages []string, form engine.Form) (values []float32, b Backbone) {
+		b = Maps(net, e, stages, form)
+		if b.Form.Runtime != form.Runtime {
+			t.Fatalf("maps on %s, want %s", b.Form.Runtime, form.Runtime)
 		}
-		alone := runAll(t, one, 32, pictures)
-		for k := range pictures {
-			at := k*b.Features + i*32*32*16
-			if !slices.Equal(got[at:at+one.Features], alone[k*one.Features:(k+1)*one.Features]) {
-				t.Errorf("picture %d: the map of %s among others is not the one alone", k, stage)
+		return runAll(t, b, 32, pictures), b
+	}
+	var both [2][]float32
+	for k, form := range []engine.Form{{Runtime: engine.ONNXRuntime, Batch: 8}, {Runtime: engine.XLA}} {
+		got, b := maps(stages, form)
+		if b.Features != 32*32*16+16*16*32 {
+			t.Fatalf("maps of %d numbers", b.Features)
+		}
+		both[k] = got
+		for i, stage := range stages {
+			alone, one := maps([]string{stage}, form)
+			if one.Identity == b.Identity {
+				t.Error("maps of other stages have the same identity")
+			}
+			for k := range pictures {
+				at := k*b.Features + i*32*32*16
+				if off := difference(alone[k*one.Features:(k+1)*one.Features], got[at:at+one.Features]); off > 1e-6 {
+					t.Errorf("%s, picture %d: the map of %s among others is not the one alone: %g", form.Runtime, k, stage, off)
+				}
 			}
 		}
 	}
-	if _, ok := Maps(net, e, stages, engine.Form{Runtime: engine.XLA}); ok {
-		t.Error("maps of another runtime")
-	}
-	if one, _ := Maps(net, e, stages[:1], form); one.Identity == b.Identity {
-		t.Error("maps of other stages have the same identity")
+	if off := difference(both[1], both[0]); off > 2e-5 {
+		t.Errorf("the maps of ONNX Runtime and of XLA differ by %g of the largest", off)
 	}
 }

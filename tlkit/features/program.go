@@ -132,8 +132,8 @@ func (s *source) xla(_ context.Context, f engine.Form) (*program, error) {
 	for range side {
 		var x *zoo.Extractor
 		err := s.eng.Compile(f, func() (err error) {
-			if len(s.stages) == 1 {
-				x, err = s.net.NewMapExtractor(s.eng.Backend, s.stages[0], f.Batch)
+			if len(s.stages) > 0 {
+				x, err = s.net.NewMapExtractor(s.eng.Backend, s.stages, f.Batch)
 			} else {
 				x, err = s.net.NewExtractor(s.eng.Backend, f.Batch)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -267,7 +268,7 @@ func frozenMaps(t *testing.T, net *zoo.Net, e *engine.Engine, pictures []float32
 			width = s.Size()
 		}
 	}
-	b := mapsOf(net, e, []string{border}, width)
+	b := features.Maps(net, e, []string{border}, engine.Form{})
 	run, err := b.Open(context.Background(), net.Preset.Size)
 	if err != nil {
 		t.Fatal(err)

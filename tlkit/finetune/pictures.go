@@ -6,20 +6,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
-	"strings"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
-	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/model"
-
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
-	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
-	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // viewSeed seeds the cached views. It does not depend on a run's seed: runs with different seeds
@@ -67,12 +57,8 @@ func openPictures(ctx context.Context, d Data, v view) (*pictures, error) {
 			}
 		}
 	}
-	frozen, ok := features.Maps(net, d.Engine, v.borders, d.Form)
-	if !ok {
-		frozen = mapsOf(net, d.Engine, v.borders, width)
-	}
 	job := features.Job{
-		Items: v.items, Preset: net.Preset, Backbone: frozen,
+		Items: v.items, Preset: net.Preset, Backbone: features.Maps(net, d.Engine, v.borders, d.Form),
 		Progress: func(done, _, total int) { d.state("computing the frozen part", done, total) },
 		Note:     func(sentence string) { d.say("%s", sentence) },
 	}
@@ -98,70 +84,6 @@ func (s *pictures) close() {
 			r.Close()
 		}
 	}
-}
-
-// mapsOf returns the frozen part of net as a backbone whose features are the output maps of some
-// stages.
-func mapsOf(net *zoo.Net, e *engine.Engine, borders []string, width int) features.Backbone {
-	b := features.FromNet(net, e).Usual()
-	b.Identity = "maps behind " + strings.Join(borders, ", ") + " for " + b.Identity
-	b.Features = width
-	b.Open = func(_ context.Context, size int) (run func([]float32) ([]float32, error), err error) {
-		defer caught(&err, "compiling the frozen part")
-		store := model.NewStore()
-		for _, w := range net.Declaration().Weights {
-			values, shape, _ := net.Tensor(w.Name)
-			v, err := store.RootScope().CreateVariable(w.Name, tensors.FromFlatDataAndDimensions(values, shape...))
-			if err != nil {
-				return nil, fmt.Errorf("finetune: %w", err)
-			}
-			v.SetTrainable(false)
-		}
-		deepest := deepestOf(net, borders)
-		exec, err := model.NewExec(e.Backend, store, func(scope *model.Scope, x *graph.Node) *graph.Node {
-			out := backbone.Part{To: deepest}.Graph(net.Row.Arch(), scope, x)
-			var flat []*graph.Node
-			for _, border := range borders {
-				for _, s := range out.Stages {
-					if s.Name == border {
-						flat = append(flat, graph.Reshape(s.Node, x.Shape().Dim(0), -1))
-					}
-				}
-			}
-			return graph.Concatenate(flat, -1)
-		})
-		if err != nil {
-			return nil, err
-		}
-		exec.WithName("maps:" + net.Row.Name)
-		if _, err := exec.Compile(shapes.Make(dtypes.Float32, b.Batch, size, size, 3)); err != nil {
-			return nil, err
-		}
-		return func(batch []float32) (values []float32, err error) {
-			defer caught(&err, "running the frozen part")
-			input := tensors.FromFlatDataAndDimensions(batch, b.Batch, size, size, 3)
-			defer input.MustFinalizeAll()
-			out, err := exec.Call1(input)
-			if err != nil {
-				return nil, err
-			}
-			defer out.MustFinalizeAll()
-			return tensors.CopyFlatData[float32](out)
-		}, nil
-	}
-	return b
-}
-
-func deepestOf(net *zoo.Net, borders []string) string {
-	deepest := ""
-	for _, s := range stages(net) {
-		for _, b := range borders {
-			if s == b {
-				deepest = b
-			}
-		}
-	}
-	return deepest
 }
 
 // row returns the input of the network after border for an item in an epoch of training; epoch < 0

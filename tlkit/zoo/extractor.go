@@ -2,6 +2,7 @@ package zoo
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -41,22 +42,32 @@ func (n *Net) NewExtractor(b compute.Backend, batch int) (x *Extractor, err erro
 	})
 }
 
-// NewMapExtractor is NewExtractor for the network up to a stage: the features of a picture are the
-// stage's map, [h,w,C] row by row, and there are no logits. It is an error if there is no such stage.
-func (n *Net) NewMapExtractor(b compute.Backend, stage string, batch int) (*Extractor, error) {
-	border, err := n.Stage(stage)
-	if err != nil {
-		return nil, err
+// NewMapExtractor is NewExtractor for the network up to some stages: the features of a picture are the
+// outputs of these stages, one after the other, [h,w,C] row by row or [T,C] for tokens, and there are no
+// logits. It is an error if there is no such stage.
+func (n *Net) NewMapExtractor(b compute.Backend, stages []string, batch int) (*Extractor, error) {
+	x, deepest, found := &Extractor{}, "", 0
+	for _, s := range n.declared.Stages {
+		if slices.Contains(stages, s.Name) {
+			x.Features += s.Size()
+			deepest = s.Name
+			found++
+		}
 	}
-	x := &Extractor{Features: border.Shape[0] * border.Shape[1] * border.Shape[2]}
+	if found == 0 || found != len(stages) {
+		return nil, fmt.Errorf("zoo: %s does not have the stages %s, each once", n.Row.Name, strings.Join(stages, ", "))
+	}
 	return n.compile(x, b, batch, func(scope *model.Scope, images *graph.Node) []*graph.Node {
-		out := backbone.Part{To: stage}.Graph(n.Row.arch, scope, images)
-		for _, s := range out.Stages {
-			if s.Name == stage {
-				return []*graph.Node{graph.Reshape(s.Node, images.Shape().Dim(0), -1)}
+		out := backbone.Part{To: deepest}.Graph(n.Row.arch, scope, images)
+		var flat []*graph.Node
+		for _, name := range stages {
+			for _, s := range out.Stages {
+				if s.Name == name {
+					flat = append(flat, graph.Reshape(s.Node, images.Shape().Dim(0), -1))
+				}
 			}
 		}
-		panic(fmt.Errorf("the graph has no stage %s", stage))
+		return []*graph.Node{graph.Concatenate(flat, -1)}
 	})
 }
 
