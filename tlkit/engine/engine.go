@@ -162,6 +162,13 @@ func best(ctx context.Context, o Options) (*Engine, error) {
 	return plainGo("", strings.Join(why, "; "))
 }
 
+// Of returns an Engine on a backend that you opened with GoMLX, for the packages that take an Engine.
+// The backend stays yours: Close does not release it. Its programs do not go through the compile cache.
+func Of(b compute.Backend) *Engine {
+	s := &shared{key: "backend " + b.Description(), backend: b, users: 2} // never the last
+	return &Engine{Backend: b, Name: b.String(), Device: b.DeviceDescription(0), Threads: runtime.NumCPU(), Frozen: FrozenBackend, share: s}
+}
+
 func (o Options) plugin() plugin.Options { return plugin.Options{Report: o.Report, Note: o.Note} }
 
 // openCPU opens a CPU plugin that Find returned. One that turns out to be damaged is set aside, and

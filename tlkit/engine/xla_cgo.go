@@ -228,7 +228,7 @@ func compileCached(slot int, args *C.tlkit_compile_args) (done bool, fault *C.tl
 	prog := args.program
 	key := cache.key(l.sha,
 		view(prog.format, prog.format_size),
-		view(prog.code, prog.code_size),
+		canonical(view(prog.code, prog.code_size)),
 		view(args.options, args.options_size))
 	if blob, ok := cache.get(key); ok {
 		if C.tlkit_load(C.int(slot), args, (*C.char)(unsafe.Pointer(unsafe.SliceData(blob))), C.size_t(len(blob))) == 1 {
