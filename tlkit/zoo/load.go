@@ -345,8 +345,8 @@ func (n *Net) Tensor(key string) (values []float32, shape []int, ok bool) {
 //	logits := layers.Dense(scope.In("head"), StopGradient(out.Features), true, 2)
 //
 // The weights become variables of scope under the checkpoint's own keys, see [Net.Variables]. To
-// freeze the network, cut with StopGradient, or set Variable.Trainable. Graph panics on errors, as
-// graph code does.
+// freeze the network, cut with StopGradient; to freeze its first stages, see [Net.Freeze]. Graph panics
+// on errors, as graph code does.
 func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
 	if err := n.Variables(scope); err != nil {
 		panic(err)
@@ -379,5 +379,5 @@ func (n *Net) Variables(scope *model.Scope) error {
 			v.SetTrainable(false)
 		}
 	}
-	return nil
+	return n.keepFrozen(scope)
 }
