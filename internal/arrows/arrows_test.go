@@ -36,6 +36,7 @@ var order = [][]string{
 	{"tlkit/finetune"},
 	{"tlkit/evaluate", "tlkit/rollout"},
 	{"tlkit/export"},
+	{"tlkit/bridge"},
 	{"tlkit/run"},
 	{"tlkit/compare", "tlkit/robot"},
 	{"tlkit/serve"},
