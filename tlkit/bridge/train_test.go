@@ -372,6 +372,20 @@ func TestHeadFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
+	// From a checkpoint that another program loads, it is the same.
+	dir := t.TempDir()
+	if err := p.load(dir).Save(); err != nil {
+		t.Fatal(err)
+	}
+	resumed := &program{t: t, net: net, e: e, store: model.NewStore()}
+	resumed.load(dir)
+	trained.Backbone, trained.Head = resumed.backbone(), resumed.head()
+	loaded, err := trained.HeadFile(context.Background())
+	if err != nil || !slices.Equal(loaded.Parity, h.Parity) || len(loaded.Changed) != len(h.Changed) {
+		t.Errorf("the head file from a loaded checkpoint is another one: %v", err)
+	}
+
 	file := filepath.Join(t.TempDir(), "mine.head.safetensors")
 	if err := h.Write(file); err != nil {
 		t.Fatal(err)

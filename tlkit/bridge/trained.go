@@ -89,6 +89,11 @@ func (t Trained) HeadFile(ctx context.Context) (*export.Head, error) {
 func (t Trained) linear() (*head.Linear, error) {
 	features, outputs := t.Net.Row.Features, len(t.Set.Labels)
 	l := &head.Linear{Features: features, Classes: outputs}
+	// A loaded checkpoint keeps a variable to itself until it is asked for by name: these are the names
+	// of layers.Dense.
+	for _, name := range []string{"weights", "biases"} {
+		t.Head.At("dense").GetVariable(name)
+	}
 	for v := range t.Head.IterVariables() {
 		values, err := valuesOf(v)
 		if err != nil {
