@@ -9,9 +9,10 @@ import (
 
 // Compare ranks networks on a data set or a folder of your own, with the same splits and the same
 // kind of head for each. It shows the score of the task (accuracy, mAP or R²), with its interval, and
-// time per picture, as a table and a figure, and returns the ranking, best first. Without names, it takes the networks whose weights
-// are on this machine or come in a small package. A network that is not available is listed with
-// the reason.
+// time per picture, as a table and a figure, and returns the ranking, best first. models are names,
+// families or patterns with *, as tlkit models lists them; without, it takes the networks whose weights
+// are on this machine or come in a small package. A network that is not available is listed with the
+// reason.
 func Compare(data string, models ...string) []compare.Ranked {
 	var out []compare.Ranked
 	verb("Compare", func(ctx context.Context) error {
@@ -38,6 +39,9 @@ func Compare(data string, models ...string) []compare.Ranked {
 		}
 		if w := c.Warning(); w != "" {
 			show.Default.Text(w)
+		}
+		if l := c.Legend(); l != "" {
+			show.Default.Text(l)
 		}
 		show.Default.Text(c.Sentence())
 		out = c.Ranked

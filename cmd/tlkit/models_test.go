@@ -12,7 +12,7 @@ import (
 func TestModelsInShort(t *testing.T) {
 	_, out, _ := tlkit(t, "models")
 	lines := strings.Split(out, "\n")
-	if n := len(families()); len(lines) > n+12 {
+	if n := len(zoo.Families()); len(lines) > n+12 {
 		t.Errorf("%d lines for %d families", len(lines), n)
 	}
 	for _, want := range []string{"family", "mobilenetv2", "DINOv2", "vit_small_patch14_reg4_dinov2.lvd142m", "(resnet50_thin)", "models --all"} {

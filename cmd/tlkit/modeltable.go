@@ -63,7 +63,7 @@ var modelColumns = []string{"", "licence", "weights", "pixels", "params", "top-1
 
 // listModels prints the first choice of each family, or all networks that were asked for.
 func (c *command) listModels(rows []modelRow, q modelQuery) {
-	first := len(q.words) == 0 && !q.filters()
+	first := len(q.Words) == 0 && !q.filters()
 	t := show.Table{Header: append([]string{"model"}, modelColumns...), Left: 4}
 	if first {
 		t.Header, t.Left = append([]string{"family", "first choice"}, modelColumns...), 5
@@ -228,7 +228,11 @@ func networkWords(r zoo.Row) string {
 	if r.Classes != "" {
 		classifier = "a classifier for " + r.Classes
 	}
-	return fmt.Sprintf("%s parameters, %d features of a picture, %s", millions(r.Params), r.Features, classifier)
+	work := ""
+	if n := r.Products(); n > 0 {
+		work = fmt.Sprintf("%.2g G multiplications a picture, ", n/1e9)
+	}
+	return fmt.Sprintf("%s parameters, %s%d features of a picture, %s", millions(r.Params), work, r.Features, classifier)
 }
 
 func weightsWords(r zoo.Row) []string {

@@ -3,6 +3,7 @@ package backbone
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/gobackend"
@@ -20,6 +21,9 @@ type Declaration struct {
 	Map      []int // [h,w,C]; tokens are put back into their places
 	Features int
 	Classes  int // 0 without a classifier
+	// Products are the multiplications in convolutions and matrix products that a picture takes; depthwise
+	// convolutions, which are a few percent, do not count.
+	Products float64
 }
 
 // Weight is one tensor that an architecture wants from a checkpoint.
@@ -111,10 +115,30 @@ func declare(arch Arch, looked func(weights.Want) bool, shape ...int) (d *Declar
 	if out.Logits != nil {
 		d.Classes = out.Logits.Shape().Dim(-1)
 	}
+	for _, n := range g.Nodes() {
+		d.Products += products(n)
+	}
 	for _, s := range out.Stages {
 		d.Stages = append(d.Stages, Border{s.Name, s.Node.Shape().Dimensions[1:]})
 	}
 	return d, nil
+}
+
+// products returns the multiplications of a node of a graph.
+func products(n *graph.Node) float64 {
+	size := func(n *graph.Node) float64 { return float64(n.Shape().Size()) }
+	in := n.Inputs()
+	switch n.Type() {
+	case graph.NodeTypeConvGeneral: // the kernel is [H,W,in,out]
+		return size(n) * size(in[1]) / float64(in[1].Shape().Dim(-1))
+	case graph.NodeTypeDotGeneral: // [batch...,rows,k] times [batch...,k,columns], in some order of axes
+		batch := 1.0
+		if a, b := in[0].Shape().Dimensions, in[1].Shape().Dimensions; len(a) == len(b) && len(a) > 2 {
+			batch = float64(sizeOf(a[:len(a)-2]))
+		}
+		return math.Sqrt(size(n) * size(in[0]) * size(in[1]) / batch)
+	}
+	return 0
 }
 
 // declaring marks graphs that are built for their shapes alone.

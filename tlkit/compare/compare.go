@@ -37,10 +37,16 @@ type Spec struct {
 	Data string // name of a ready set, a folder, or a CSV file
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string
-	// Rows of the zoo; nil = those whose weights are on this machine or come in a small package.
+	// Names, families or patterns of the zoo, see zoo.Named; nil = the rows whose weights are on this
+	// machine or come in a small package.
 	Models []string
-	All    bool   // every row of the zoo; Models must be nil
-	Split  string // the split to report on; "" = valid, or test if there is no valid
+	All    bool      // every row of the zoo; Models must be nil
+	Filter zoo.Query // of those, only the ones that it selects
+	// Latency is the longest that a picture may take on this machine, from file to features; 0 = any time.
+	// Networks that are forecast to take twice as long are left out; those that are measured to take longer
+	// stand behind all others, and are not recommended.
+	Latency time.Duration
+	Split   string // the split to report on; "" = valid, or test if there is no valid
 	// Cross-validate over all pictures in so many folds, at least 2, instead of a split; 0 = do
 	// not.
 	Folds int
@@ -72,7 +78,8 @@ type Comparison struct {
 	Busy   bool
 	Folder string // holds compare.json, compare.png and compare.txt
 
-	truth head.Samples // labels or values of the pictures that were scored
+	truth   head.Samples  // labels or values of the pictures that were scored
+	latency time.Duration // as in Spec
 }
 
 // Ranked is the result of one backbone.
@@ -88,9 +95,19 @@ type Ranked struct {
 	Features int     `json:"features"`              // width of a feature row
 	Size     int     `json:"size"`                  // side of the prepared picture, in pixels
 	Licence  string  `json:"licence"`
+	// Parameters are those of the whole checkpoint; 0 = unknown.
+	Parameters int `json:"parameters,omitempty"`
+
 	// Gap is the difference to the first of the ranking, on the same pictures; nil for the first
 	// itself.
 	Gap *Gap `json:"gap,omitempty"`
+	// Tied means no worse than the first: the interval of the difference contains 0.
+	Tied bool `json:"tied"`
+	// Frontier means that no other backbone is as good and as fast, and better in one of them.
+	Frontier bool `json:"frontier"`
+	// TooSlow means that a picture takes longer than Spec.Latency.
+	TooSlow     bool `json:"too_slow,omitempty"`
+	Recommended bool `json:"recommended"` // see Pick
 
 	logits []float32 // of each picture
 	busy   bool
@@ -136,11 +153,6 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
-	if s.Size != 0 {
-		for i := range rows {
-			rows[i].Preset = rows[i].Preset.At(s.Size)
-		}
-	}
 	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
 	if err != nil {
 		return nil, err
@@ -149,10 +161,8 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 		bench.ScoreOnTraining()
 	}
 	p.Say(bench.Engine.String())
-	c := &Comparison{Data: bench.Data.Name, Split: bench.Split, Engine: bench.Engine.Name}
-	f := newForecast(rows, bench.Pictures, place.Folder)
-	f.resized = s.Size != 0
-	f.hurry(s.Until)
+	c := &Comparison{Data: bench.Data.Name, Split: bench.Split, Engine: bench.Engine.Name, latency: s.Latency}
+	f := c.plan(s, rows, bench.Pictures, place)
 	if s.Later != nil {
 		f.later = sync.OnceValue(func() time.Time {
 			if c.rank(bench.Task, c.truth) != nil {
@@ -161,7 +171,9 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 			return s.Later(c)
 		})
 	}
-	p.Say(f.before())
+	for _, line := range c.announced(f, s, place.Offline) {
+		p.Say(line)
+	}
 	used, uses := cachedir.Recording(ctx)
 	c.probeAll(used, bench, f, place, p)
 	if err := c.rank(bench.Task, c.truth); err != nil {
@@ -184,7 +196,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 // probeAll probes one backbone after the other, and keeps the labels or values of the pictures that they
 // were scored on.
 func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast, place run.Place, p run.Progress) {
-	rows := f.rows
+	rows, paced := f.rows, f.guess > 0
 	var presets []transforms.Preset
 	for _, row := range rows {
 		presets = append(presets, row.Preset)
@@ -195,7 +207,11 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 		began := time.Now()
 		bench.Decoded.Begin(row.Preset)
 		in := probing{bench: bench, place: place, resized: f.resized}
-		if why := f.tooLong(ctx, i, in); why != "" {
+		why := f.tooSlow(i)
+		if why == "" {
+			why = f.tooLong(ctx, i, in)
+		}
+		if why != "" {
 			c.Skipped = append(c.Skipped, Skipped{row.Name, why, f.expected(i)})
 			f.skipped(i)
 			c.tell(p, row.Name+": left out: "+why, f, i)
@@ -228,6 +244,10 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 			sentence += " · on the frontier"
 		}
 		c.tell(p, sentence, f, i)
+		if late := f.late(i + 1); !paced && len(late) > 0 {
+			p.Say("expected to be left out: " + listed(late))
+		}
+		paced = true
 	}
 }
 
@@ -241,9 +261,9 @@ func why(skipped []Skipped) string {
 // reason shortens an error to a line that fits a table.
 func reason(row zoo.Row, err error) string {
 	if errors.Is(err, zoo.ErrNonCommercial) {
-		return "for non-commercial use only; if your use is: --noncommercial"
+		return nonCommercial
 	}
-	if _, here := row.Here(); !here && row.Source() == "" && row.ByHand != "" {
+	if byHand(row) {
 		return fmt.Sprintf("its file has to be downloaded by hand; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.FileName())
 	}
 	text := err.Error()
@@ -280,24 +300,30 @@ func (c *Comparison) Reasons() []string {
 
 // rows returns the checkpoints to compare.
 func (s Spec) rows(offline bool) ([]zoo.Row, error) {
-	var out []zoo.Row
-	for _, name := range s.Models {
-		r, err := zoo.Find(strings.TrimSpace(name))
+	rows := zoo.Handy(offline)
+	switch {
+	case s.Models != nil:
+		named, err := zoo.Named(s.Models...)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(out, func(o zoo.Row) bool { return o.Name == r.Name }) {
-			out = append(out, r)
+		rows = named
+	case s.All:
+		rows = zoo.Rows()
+	}
+	if len(rows) > 0 && s.filtered() {
+		var err error
+		if rows, err = s.Filter.Of(rows); err != nil && s.Models == nil && !s.All {
+			return nil, advice.New(fmt.Errorf("compare: none of the networks on this machine or in a small package is like that"), "--all looks among all of them")
+		} else if err != nil {
+			return nil, err
 		}
 	}
-	if s.Models != nil {
-		return out, nil
-	}
-	if s.All {
-		return zoo.Rows(), nil
-	}
-	return zoo.Handy(offline), nil
+	return rows, nil
 }
+
+// filtered reports whether the filter leaves anything out.
+func (s Spec) filtered() bool { return s.Filter.Filters() || len(s.Filter.Words) > 0 }
 
 // probing is where backbones are probed.
 type probing struct {
@@ -342,7 +368,7 @@ func (in probing) probe(ctx context.Context, row zoo.Row, p run.Progress) (_ *Ra
 		return nil, truth, err
 	}
 	return &Ranked{Model: net.Row.Name, Score: probed.Score,
-		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence,
+		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence, Parameters: net.Row.Params,
 		Fitting: probed.Fitting.Seconds(), logits: probed.Logits, busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/fetch"
@@ -63,7 +64,7 @@ func TestCompare(t *testing.T) {
 	if len(c.Skipped) != 2 || !strings.Contains(c.Skipped[0].Skipped, "offline") || !strings.Contains(c.Skipped[1].Skipped, "--noncommercial") {
 		t.Errorf("skipped %+v, want resnet18, which is not on this machine, and the one for non-commercial use", c.Skipped)
 	}
-	if !said.has(fmt.Sprintf("%d network(s), 40 pictures each; the weights of", len(models)-1)) || !said.has(" · 2 of ") {
+	if !said.has(fmt.Sprintf("%d network(s), 40 pictures each; how long", len(models)-3)) || second && !said.has(" · 2 of ") {
 		t.Errorf("the cost or the progress is not said: %q", said.lines)
 	}
 	if owners, err := cachedir.Owners(); err != nil || !slices.ContainsFunc(slices.Collect(maps.Values(owners)), func(all []cachedir.Owner) bool {
@@ -71,7 +72,7 @@ func TestCompare(t *testing.T) {
 	}) {
 		t.Errorf("the cache does not know the comparison: %v", err)
 	}
-	if !said.has("licence MIT") || !said.has("resnet18: skipped") {
+	if !said.has("licence MIT") || !said.has("left out: resnet18: its weights are not on this machine") {
 		t.Errorf("said %q", said.lines)
 	}
 
@@ -108,7 +109,7 @@ func TestCompare(t *testing.T) {
 	})
 	t.Run("an interrupt keeps what is done", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c, err := Run(ctx, Spec{Data: folder, Models: []string{"mobilenetv2", "resnet18", "resnet50"}, Seed: 1}, place,
+		c, err := Run(ctx, Spec{Data: folder, Models: []string{"mobilenetv2", "resnet18", "resnet50"}, Seed: 1}, run.Place{Folder: work},
 			&whenSaid{word: "mobilenetv2: ", do: cancel})
 		if !errors.Is(err, context.Canceled) || c == nil || len(c.Ranked) != 1 || len(c.Skipped) != 2 || c.Skipped[0].Skipped != "interrupted" {
 			t.Errorf("err = %v, %+v", err, c)
@@ -295,11 +296,110 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 	if c.Ranked[0].Interval.Low > c.Ranked[3].Interval.High {
 		t.Error("the example does not show the use of paired comparison")
 	}
-	if s := c.Sentence(); !strings.HasPrefix(s, "not distinguishable from twin on 200 pictures") || !strings.Contains(s, ": best, close; the fastest of them is close") {
+	marks := func() (all string) {
+		for _, row := range c.Table()[1:] {
+			all += row[0] + row[len(row)-1] + "|"
+		}
+		return all
+	}
+	// close is within a standard error of twin, and the fastest that is.
+	if got := marks(); got != "twin=● |best=  |close=●←|nested   |bad ● |" {
+		t.Errorf("marks %q", got)
+	}
+	if s := c.Sentence(); s != "take close: within noise of the best (twin: -1.0 (-4.9 to +2.9) points on the same 200 pictures), and 5.0 times as fast" {
 		t.Errorf("sentence %q", s)
 	}
-	c.Ranked = []Ranked{c.Ranked[0], c.Ranked[4]}
-	if s := c.Sentence(); !strings.HasPrefix(s, "twin is better than every other one here") {
+	// With a limit on the time of a picture, whoever takes longer comes last.
+	c.latency = 25 * time.Millisecond
+	if err := c.rank(task.Classes{}, head.Samples{Y: truth, Classes: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if got := marks(); got != "close=●←|bad ● |twintoo slow|besttoo slow|nestedtoo slow|" {
+		t.Errorf("marks %q", got)
+	}
+	if s := c.Sentence(); s != "take close: better than all others of those that take 25 ms a picture or less (paired differences on 200 pictures, 95 %)" {
 		t.Errorf("sentence %q", s)
+	}
+	c.latency = time.Millisecond
+	if err := c.rank(task.Classes{}, head.Samples{Y: truth, Classes: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Sentence(); s != "none takes 1 ms a picture or less; the fastest is bad" {
+		t.Errorf("sentence %q", s)
+	}
+	c.latency = 0
+	if err := c.rank(task.Classes{}, head.Samples{Y: truth, Classes: 2}); err != nil {
+		t.Fatal(err)
+	}
+	c.Ranked = []Ranked{c.Ranked[0], c.Ranked[4]}
+	if s := c.Sentence(); s != "take twin: better than all others (paired differences on 200 pictures, 95 %)" {
+		t.Errorf("sentence %q", s)
+	}
+	c.Ranked = []Ranked{c.Ranked[0], {Model: "other", Seconds: 1, Score: c.Ranked[0].Score, Tied: true, Gap: &Gap{Interval: metrics.Interval{Low: -0.01, High: 0.01}}}}
+	if s := c.Sentence(); s != "take twin: the best, and none that is within a standard error of it is faster; not clearly worse on 200 pictures: other" {
+		t.Errorf("sentence %q", s)
+	}
+}
+
+// What is chosen is chosen by names, families and patterns, and filtered as tlkit models does; what
+// cannot be compared is said before anything starts.
+func TestChoice(t *testing.T) {
+	t.Setenv("TLKIT_CACHE", t.TempDir())
+	names := func(s Spec) string {
+		t.Helper()
+		rows, err := s.rows(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, r := range rows {
+			all = append(all, r.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	if got := names(Spec{Models: []string{"efficientnet_lite*", "mobilenetv2", "squeezenet"}}); got != "efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 mobilenetv2 squeezenet1_0 squeezenet1_1" {
+		t.Error(got)
+	}
+	if got := names(Spec{Models: []string{"EfficientNet-Lite"}, Filter: zoo.Query{Params: "<6M"}}); got != "efficientnet_lite0 efficientnet_lite1" {
+		t.Error(got)
+	}
+	if got := names(Spec{Filter: zoo.Query{Family: "mobilenetv2"}}); !strings.HasPrefix(got, "mobilenetv2 ") || strings.Contains(got, "lite") {
+		t.Error(got)
+	}
+	if _, err := (Spec{Filter: zoo.Query{Family: "SqueezeNet"}}).rows(false); err == nil || !strings.Contains(err.Error(), "--all") {
+		t.Errorf("a family that is not here: %v", err)
+	}
+	if _, err := (Spec{Models: []string{"resnet*"}, Filter: zoo.Query{Params: "<30"}}).rows(false); err == nil {
+		t.Error("nothing was refused")
+	}
+
+	s := Spec{Models: []string{"resnet18", "resnet18.fb_swsl_ig1b_ft_in1k", "teachable_machine", "vit_small_patch16_224.dino", "squeezenet1_1"}, Size: 90}
+	rows, err := s.rows(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Comparison{}
+	f := c.plan(s, rows, 100, run.Place{Folder: t.TempDir()})
+	text := strings.Join(c.announced(f, s, false), "\n")
+	for _, want := range []string{
+		"2 network(s), 100 pictures each; the weights of 2 are fetched first (52 MB)", "to be fetched: squeezenet1_1 (5 MB), resnet18 (47 MB)",
+		"left out: resnet18.fb_swsl_ig1b_ft_in1k: for non-commercial use only", "left out: mobilenetv2_035.teachable_machine: its file has to be downloaded by hand",
+		"left out: vit_small_patch16_224.dino: it cannot take pictures of 90 x 90",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	c = &Comparison{}
+	if f = c.plan(s, rows, 100, run.Place{Folder: t.TempDir(), Offline: true}); len(f.rows) != 0 || len(c.Skipped) != 5 {
+		t.Errorf("offline: %v, %v", f.rows, c.Skipped)
+	}
+	s = Spec{Filter: zoo.Query{Licence: "free"}}
+	if rows, err = s.rows(false); err != nil {
+		t.Fatal(err)
+	}
+	c = &Comparison{}
+	if text = strings.Join(c.announced(c.plan(s, rows, 100, run.Place{}), s, false), "\n"); !strings.Contains(text, "more networks are like that, and would have to be fetched: --all") {
+		t.Error(text)
 	}
 }

@@ -13,9 +13,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// forecast estimates how long a comparison takes. A network costs about as much as it has weights
-// and its picture has pixels, which is right to a factor of two or so; where this machine has
-// timed a network, its own rate counts.
+// forecast estimates how long a comparison takes: a network by its multiplications, at the pace of this
+// machine with those that it has timed; where it has timed the network itself, its own rate counts.
 type forecast struct {
 	rows     []zoo.Row
 	resized  bool // with pictures of another size than the presets say
@@ -25,6 +24,7 @@ type forecast struct {
 
 	spent, guess float64 // seconds of the timed rows, and what guess says of them
 
+	latency time.Duration    // as in Spec
 	until   time.Time        // zero = no limit
 	later   func() time.Time // another limit, where nothing more fits into this one; nil = there is none
 	expired bool             // a row was given up
@@ -63,6 +63,17 @@ func (f *forecast) reorder(order []int) {
 	}
 }
 
+// only forgets all rows but these, which keep their order.
+func (f *forecast) only(rows []zoo.Row) {
+	var order []int
+	for i, r := range f.rows {
+		if slices.ContainsFunc(rows, func(o zoo.Row) bool { return o.Name == r.Name }) {
+			order = append(order, i)
+		}
+	}
+	f.reorder(order)
+}
+
 // expected returns the cost of a row, in seconds if any row was ever timed.
 func (f *forecast) expected(i int) float64 {
 	if f.timed[i] || f.guess == 0 {
@@ -71,11 +82,16 @@ func (f *forecast) expected(i int) float64 {
 	return f.cost[i] * f.spent / f.guess
 }
 
-// guess returns a number that grows with the time a network takes for a picture. What a picture costs
-// any network is as much as 1.5 million weights.
+// guess returns a number that grows with the time a network takes for a picture: its multiplications,
+// and what a picture costs any network, which is as much as 150 million. It is right to a factor of two
+// or so.
 func guess(r zoo.Row) float64 {
-	side := float64(max(r.Preset.Size, 1)) / 224
-	return 1.5e6 + float64(max(r.Params, 1_000_000))*side*side
+	products := r.Products()
+	if products == 0 { // each weight meets about as many pixels as in a ResNet
+		side := float64(max(r.Preset.Size, 1)) / 224
+		products = 150 * float64(max(r.Params, 1_000_000)) * side * side
+	}
+	return 150e6 + products
 }
 
 // recorded returns the seconds per picture in the results of earlier comparisons.
@@ -133,31 +149,11 @@ func (f *forecast) left(from int) (left time.Duration, ok bool) {
 	}
 	var seconds float64
 	for i := from; i < len(f.rows); i++ {
-		seconds += f.expected(i)
-	}
-	return time.Duration(seconds * float64(time.Second)), true
-}
-
-// before says what the comparison will cost.
-func (f *forecast) before() string {
-	line := fmt.Sprintf("%d network(s), %d pictures each", len(f.rows), f.pictures)
-	fetched, bytes := 0, int64(0)
-	for _, r := range f.rows {
-		if _, here := r.Here(); !here {
-			fetched++
-			bytes += r.Bytes()
+		if f.tooSlow(i) == "" {
+			seconds += f.expected(i)
 		}
 	}
-	if fetched > 0 {
-		line += fmt.Sprintf("; the weights of %d are fetched first (%.0f MB)", fetched, float64(bytes)/1e6)
-	}
-	if !f.until.IsZero() {
-		return line + fmt.Sprintf("; those that fit into the next %s", time.Until(f.until).Round(time.Second))
-	}
-	if left, ok := f.left(0); ok {
-		return line + fmt.Sprintf("; about %s at the rates of earlier comparisons, less where features are cached", words(left))
-	}
-	return line + "; how long that takes is said after the first one"
+	return time.Duration(seconds * float64(time.Second)), true
 }
 
 // after says how far the comparison is after a row.

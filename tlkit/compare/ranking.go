@@ -19,15 +19,24 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
-// rank sorts the backbones and compares each with the first.
+// rank sorts the backbones, compares each with the first, and marks them. Those that are slower than was
+// asked for come last.
 func (c *Comparison) rank(t task.Task, truth head.Samples) error {
+	for i := range c.Ranked {
+		r := &c.Ranked[i]
+		r.TooSlow = c.latency > 0 && r.Seconds > c.latency.Seconds()
+	}
 	slices.SortStableFunc(c.Ranked, func(a, b Ranked) int {
+		if a.TooSlow != b.TooSlow {
+			return map[bool]int{true: 1, false: -1}[a.TooSlow]
+		}
 		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Seconds, b.Seconds))
 	})
 	for i := range c.Ranked {
 		r := &c.Ranked[i]
+		r.Gap, r.Frontier, r.Recommended = nil, onFrontier(c.Ranked, i), false
+		r.Tied = r.tied()
 		if i == 0 {
-			r.Gap = nil
 			continue
 		}
 		d, err := t.Compare(truth, c.Ranked[0].logits, r.logits)
@@ -35,6 +44,7 @@ func (c *Comparison) rank(t task.Task, truth head.Samples) error {
 			return fmt.Errorf("compare: %w", err)
 		}
 		r.Gap = &Gap{Difference: d.Value, Interval: d.Interval, Clear: !d.Interval.Contains(0)}
+		r.Tied = r.tied()
 		if t.Metric().Counts() {
 			exact, err := metrics.Compare(truth.Y, head.Classes(c.Ranked[0].logits, truth.Classes), head.Classes(r.logits, truth.Classes))
 			if err != nil {
@@ -43,12 +53,16 @@ func (c *Comparison) rank(t task.Task, truth head.Samples) error {
 			r.Gap.P = exact.P
 		}
 	}
+	if len(c.Ranked) > 0 {
+		c.Ranked[c.pick()].Recommended = true
+	}
 	return nil
 }
 
-// Sentence returns a sentence for the reader: which backbones are not distinguishable from the
-// first of the ranking, so that the first is not clearly the best; or that it is better than all
-// others.
+// tied reports whether a backbone is no worse than the first, as far as the pictures tell.
+func (r Ranked) tied() bool { return r.Gap == nil || !r.Gap.Clear || r.Gap.Difference > 0 }
+
+// Sentence recommends a backbone, with the reason.
 func (c *Comparison) Sentence() string {
 	switch len(c.Ranked) {
 	case 0:
@@ -56,38 +70,66 @@ func (c *Comparison) Sentence() string {
 	case 1:
 		return fmt.Sprintf("%s is the only one here", c.Ranked[0].Model)
 	}
-	first := c.Ranked[0]
-	cheapest, others := first, []string{}
+	first, picked := c.Ranked[0], c.Pick()
+	within := ""
+	if c.latency > 0 && first.TooSlow {
+		return fmt.Sprintf("none takes %s a picture or less; the fastest is %s", milliseconds(c.latency), c.fastest().Model)
+	} else if c.latency > 0 {
+		within = fmt.Sprintf(" of those that take %s a picture or less", milliseconds(c.latency))
+	}
+	if picked.Model != first.Model {
+		return fmt.Sprintf("take %s: within noise of the best%s (%s: %s%s on the same %d pictures), and %s as fast",
+			picked.Model, within, first.Model, c.behind(picked), c.points(), first.Total, times(first.Seconds/picked.Seconds))
+	}
+	var tied []string
 	for _, r := range c.Ranked[1:] {
-		if r.Gap.Clear {
-			continue
-		}
-		others = append(others, r.Model)
-		if r.Seconds < cheapest.Seconds {
-			cheapest = r
+		if r.tied() && !r.TooSlow {
+			tied = append(tied, r.Model)
 		}
 	}
-	pictures := fmt.Sprintf("%d pictures", first.Total)
-	if len(others) == 0 {
-		return fmt.Sprintf("%s is better than every other one here (paired differences on %s, 95 %%)", first.Model, pictures)
+	if len(tied) == 0 {
+		return fmt.Sprintf("take %s: better than all others%s (paired differences on %d pictures, 95 %%)", first.Model, within, first.Total)
 	}
-	out := fmt.Sprintf("not distinguishable from %s on %s (paired differences, 95 %%): %s", first.Model, pictures, strings.Join(others, ", "))
-	if cheapest.Model != first.Model {
-		out += fmt.Sprintf("; the fastest of them is %s", cheapest.Model)
+	return fmt.Sprintf("take %s: the best%s, and none that is within a standard error of it is faster; not clearly worse on %d pictures: %s", first.Model, within, first.Total, listed(tied))
+}
+
+// behind is the difference of a backbone to the first, with its interval.
+func (c *Comparison) behind(r Ranked) string {
+	return metrics.Gain{Value: r.Gap.Difference, Interval: r.Gap.Interval}.Brief(c.metric())
+}
+
+// points is the unit of a difference.
+func (c *Comparison) points() string {
+	if c.metric() == metrics.R2 {
+		return ""
 	}
-	return out
+	return " points"
+}
+
+// fastest returns the backbone that takes the least time. Ranked must not be empty.
+func (c *Comparison) fastest() Ranked {
+	return slices.MinFunc(c.Ranked, func(a, b Ranked) int { return cmp.Compare(a.Seconds, b.Seconds) })
+}
+
+// times writes a ratio of times.
+func times(ratio float64) string {
+	if ratio >= 10 {
+		return fmt.Sprintf("%.0f times", ratio)
+	}
+	return fmt.Sprintf("%.1f times", ratio)
 }
 
 // Pick returns the backbone to build on, by a rule against luck: of those whose score is within one
 // standard error of the best, paired on the same pictures, the fastest. Ranked must not be empty.
-func (c *Comparison) Pick() Ranked {
-	picked := c.Ranked[0]
-	for _, r := range c.Ranked[1:] {
+func (c *Comparison) Pick() Ranked { return c.Ranked[c.pick()] }
+
+func (c *Comparison) pick() (picked int) {
+	for k, r := range c.Ranked[1:] {
 		i := r.Gap.Interval
-		if !i.Known() || -r.Gap.Difference > (i.High-i.Low)/2/normal95 || r.Seconds >= picked.Seconds {
+		if !i.Known() || -r.Gap.Difference > (i.High-i.Low)/2/normal95 || r.Seconds >= c.Ranked[picked].Seconds {
 			continue
 		}
-		picked = r
+		picked = k + 1
 	}
 	return picked
 }
@@ -98,14 +140,14 @@ const normal95 = 1.96
 // Table returns the ranking as rows, the header first.
 func (c *Comparison) Table() [][]string {
 	metric := c.metric()
-	out := [][]string{{"model", "licence", metric.Title(), "95 %", "right", "behind the first", "ms/picture", "weights"}}
+	out := [][]string{{"model", "licence", metric.Title(), "95 %", "right", "behind the first", "ms/picture", "params", "weights", ""}}
 	for _, r := range c.Ranked {
 		gap := "-"
 		if r.Gap != nil {
-			gap = metrics.Gain{Value: r.Gap.Difference, Interval: r.Gap.Interval}.Brief(metric)
+			gap = c.behind(r)
 		}
 		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), metric.FormatInterval(r.Interval),
-			fmt.Sprintf("%d of %d", r.Correct, r.Total), gap, fmt.Sprintf("%.1f", 1000*r.Seconds), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6)})
+			fmt.Sprintf("%d of %d", r.Correct, r.Total), gap, fmt.Sprintf("%.1f", 1000*r.Seconds), millions(r.Parameters), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6), r.marks()})
 	}
 	if !metric.Counts() { // no picture is simply right or wrong
 		for i, row := range out {
@@ -113,6 +155,39 @@ func (c *Comparison) Table() [][]string {
 		}
 	}
 	return out
+}
+
+// marks are what stands behind a backbone in the table: = for no worse than the first, ● for the
+// frontier, ← for the one to take.
+func (r Ranked) marks() string {
+	marks := []string{" ", " ", " "}
+	for i, set := range []bool{r.Tied && !r.TooSlow, r.Frontier, r.Recommended} {
+		if set {
+			marks[i] = []string{"=", "●", "←"}[i]
+		}
+	}
+	if r.TooSlow {
+		return "too slow"
+	}
+	return strings.Join(marks, "")
+}
+
+// Legend explains the marks of the table.
+func (c *Comparison) Legend() string {
+	if len(c.Ranked) < 2 {
+		return ""
+	}
+	return "=  no worse than the first, as far as these pictures tell    ●  on the frontier: none is as good and faster    ←  the one to take"
+}
+
+func millions(n int) string {
+	switch {
+	case n == 0:
+		return "-"
+	case n < 10_000_000:
+		return fmt.Sprintf("%.1fM", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.0fM", float64(n)/1e6)
 }
 
 // Title returns the name of the score that the backbones are ranked by.
@@ -179,7 +254,11 @@ func (c *Comparison) write(folder string, onTraining bool, uses *cachedir.Uses) 
 	for _, row := range c.Table() {
 		text.WriteString(strings.Join(row, "\t") + "\n")
 	}
-	text.WriteString(c.Sentence() + "\n")
+	for _, line := range []string{c.Legend(), c.Sentence()} {
+		if line != "" {
+			text.WriteString(line + "\n")
+		}
+	}
 	if w := c.Warning(); w != "" {
 		text.WriteString(w + "\n")
 	}

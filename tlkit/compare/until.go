@@ -67,8 +67,7 @@ func (f *forecast) tooLong(ctx context.Context, i int, in probing) string {
 func (f *forecast) takes(ctx context.Context, i int, in probing) (takes time.Duration, fetching string) {
 	row := f.rows[i]
 	takes = time.Duration(f.expected(i) * float64(time.Second))
-	if _, here := row.Here(); !here {
-		bytes := float64(row.Bytes())
+	if bytes := toFetch(row); bytes > 0 {
 		return takes + time.Duration(bytes/fetchRate*float64(time.Second)), fmt.Sprintf(", with %.0f MB to fetch", bytes/1e6)
 	}
 	// What is in the cache takes no time. To know that, the weights have to be read, so it is not

@@ -16,12 +16,12 @@ type Dot struct {
 	Interval metrics.Interval // of Y; may be unknown
 }
 
-// scatterLabels is the most dots that have their names beside them.
+// scatterLabels is the most dots that have their names beside them. With more, those on the frontier do.
 const scatterLabels = 30
 
 // Scatter draws a value against a cost, such as accuracy against time. Less x and more y is
 // better: a line joins the dots that no other dot beats in both. The x axis is logarithmic if
-// its values span more than a factor of 20. Dots with coordinates that are not finite are left
+// its values span more than a factor of 5. Dots with coordinates that are not finite are left
 // out, and Text says how many.
 func Scatter(title string, x, y Scale, dots []Dot) Figure {
 	var shown []Dot
@@ -59,7 +59,7 @@ func (s *scatter) layOut() (height float64) {
 			p.sub = y.title() + ", 95 % interval"
 		}
 	}
-	if extent.lo > 0 && extent.hi > 20*extent.lo {
+	if extent.lo > 0 && extent.hi > 5*extent.lo {
 		// Room at both ends for the labels.
 		k := math.Pow(extent.hi/extent.lo, 0.08)
 		p.x = decades(span{extent.lo / k, extent.hi * k}, "")
@@ -150,11 +150,8 @@ type name struct {
 	text string
 }
 
-// names places the names of the dots, the most important first, if there are few enough to read.
+// names places the names of the dots, the most important first, as many as can be read.
 func (s *scatter) names() []name {
-	if len(s.dots) > scatterLabels {
-		return nil
-	}
 	var out []name
 	p := &s.panel
 	var taken []obstacle
@@ -189,6 +186,9 @@ type obstacle struct {
 // byImportance returns the order in which names are placed: those of the frontier first.
 func (s *scatter) byImportance() []int {
 	order := slices.Clone(s.front)
+	if len(s.dots) > scatterLabels {
+		return order[max(0, len(order)-scatterLabels):]
+	}
 	for i := range s.dots {
 		if !slices.Contains(s.front, i) {
 			order = append(order, i)

@@ -970,16 +970,36 @@ func (f *fitter) original() *weights.File {
 	return f.file
 }
 
-var declarations sync.Map // by the name of the row
+// declared is a row at a size.
+type declared struct {
+	name string
+	size int
+}
 
-// declare is backbone.Declare for the row, which is done once.
+var declarations sync.Map // by declared
+
+// declare is backbone.Declare for the row, which is done once for each size.
 func (r Row) declare() (*backbone.Declaration, error) {
-	if d, ok := declarations.Load(r.Name); ok {
+	key := declared{r.Name, r.Preset.Size}
+	if d, ok := declarations.Load(key); ok {
 		return d.(*backbone.Declaration), nil
 	}
 	d, err := backbone.Declare(r.arch, r.Preset.Size)
 	if err == nil {
-		declarations.Store(r.Name, d)
+		declarations.Store(key, d)
 	}
 	return d, err
+}
+
+// Products returns the multiplications that a picture of the preset's size takes, see
+// [backbone.Declaration]; 0 where only the file can tell.
+func (r Row) Products() float64 {
+	if _, ok := r.arch.(fitted); ok || r.arch == nil {
+		return 0
+	}
+	d, err := r.declare()
+	if err != nil {
+		return 0
+	}
+	return d.Products
 }
