@@ -230,7 +230,7 @@ func networkWords(r zoo.Row) string {
 	}
 	work := ""
 	if n := r.Products(); n > 0 {
-		work = fmt.Sprintf("%.2g G multiplications a picture, ", n/1e9)
+		work = fmt.Sprintf("%.2g GMACs a picture, ", n/1e9)
 	}
 	return fmt.Sprintf("%s parameters, %s%d features of a picture, %s", millions(r.Params), work, r.Features, classifier)
 }

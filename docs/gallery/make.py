@@ -28,6 +28,7 @@ PARTS = {
     "09": ("White: true. Orange: said", (0, 0, 752, 494)),
     "10": ("The teacher shows how", (0, 0, 390, 212)),
     "15": ("A line every ten", (30, 76, 450, 386)),
+    "16": ("Backbones on insects-medium", (20, 100, 1270, 750)),
     "17": ("Train loss falls from 1.11 to 0.223", (690, 24, 1380, 500)),
 }
 
