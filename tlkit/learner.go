@@ -68,6 +68,10 @@ type Learner struct {
 	// ClassWeights makes rare labels count as much as frequent ones, in the head and in FineTune.
 	// It needs one label a picture.
 	ClassWeights bool
+	// ZeroShot has descriptions of the labels that the head starts from: "*" = a photo of a LABEL, or
+	// "ants=ant|carpenter ant,*=a drawing of a {}.". It is for networks that were trained on words, such
+	// as clip, and worth most with few pictures. "" = the head starts from zeros.
+	ZeroShot string
 	// Folds cross-validates FitHead: it reports the mean over so many held-out folds, at least 2;
 	// 0 = score on the held-back pictures. FineTune does not cross-validate.
 	Folds int
@@ -124,7 +128,7 @@ func (l Learner) specIn(ctx context.Context, p run.Place) (run.Spec, run.Place, 
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, Folds: l.Folds, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, ZeroShot: l.ZeroShot, Folds: l.Folds, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}

@@ -163,13 +163,26 @@ it if the folds say that this pays and there is time. It lists what it tried and
 skipped, and prints the command that repeats the result. --model skips the comparison. With
 --resume it continues with the time that was left.
 
+With --zero-shot the head of a network that was trained on words, such as clip, starts from
+descriptions of the labels, which is worth most with few pictures. The folds choose how far
+it goes away from them, from not at all to as if there were none. What the words alone and a
+head that starts from zeros score is printed too.
+
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
 holds the plan, the history, the figures and the head.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 && s.ZeroShot != "" && strings.Contains(args[1], "=") {
+				return advice.New(errors.New("train: want one folder"), "descriptions follow a sign of equality: --zero-shot=%s", invoke.Quote(args[1]))
+			}
+			return cobra.MaximumNArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			began := time.Now()
 			if retrain && place.Resume {
 				return advice.New(errors.New("train: --retrain computes a run again, and --resume does not"), "leave one of them out")
+			}
+			if within > 0 && s.ZeroShot != "" {
+				return advice.New(errors.New("train: --time compares networks whose heads start from zeros"), "leave out --time or --zero-shot")
 			}
 			s.Data = defaultData
 			if len(args) > 0 {
@@ -214,6 +227,9 @@ holds the plan, the history, the figures and the head.`,
 			if b := r.Baseline; b != nil {
 				c.say("\nfor comparison, %s on the same features: %s", b.Method, b.Brief())
 			}
+			for _, b := range r.Words {
+				c.say("for comparison, %s: %s", b.Method, b.Brief())
+			}
 			if f := r.Finetune; f != nil {
 				c.say("\nfine-tuning, plan %s: %s", f.Plan, f.Why)
 			}
@@ -242,6 +258,8 @@ holds the plan, the history, the figures and the head.`,
 	f.Float64Var(&s.Mixup, "mixup", 0, "blend pictures and their labels in fine-tuning: alpha of the Beta distribution, such as 0.2 (default: do not)")
 	f.StringVar((*string)(&s.Augment), "augment", "", "crops and flips in fine-tuning: on or off (default: on, but off for values)")
 	f.BoolVar(&s.ClassWeights, "class-weights", false, "rare labels count as much as frequent ones, in the head and in fine-tuning (one label a picture)")
+	f.StringVar(&s.ZeroShot, "zero-shot", "", `start the head from descriptions of the labels: alone, from "a photo of a LABEL.", or --zero-shot="ants=ant|carpenter ant,*=a drawing of a {}." (networks with words, such as --model clip)`)
+	f.Lookup("zero-shot").NoOptDefVal = "*"
 	f.DurationVar(&within, "time", 0, "train the best that this time allows, such as 90s or 10m: compare networks, fit the head, fine-tune if that pays (default: no limit)")
 	f.StringVar(&place.Name, "name", "", "name of the run's folder (default: set, model and 8 hex digits of the spec)")
 	f.StringVarP(&place.Out, "out", "o", "", "also write the head to this file")

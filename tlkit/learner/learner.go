@@ -30,6 +30,9 @@ type Data struct {
 	Folds [][]int
 	Valid head.Samples // measured, never used to choose; may be empty (no rows)
 	Split string       // name of Valid in the history; "" = valid
+	// Towards is the head that a logistic fit starts from and is pulled towards, see
+	// head.LogisticOptions; nil = zeros.
+	Towards *head.Linear
 	// Progress is called with the number of fits on folds that are done, and of all; may be nil. It
 	// is called from one goroutine at a time.
 	Progress func(done, total int)
@@ -86,9 +89,12 @@ func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, e
 // fit runs the solver that the plan names.
 func (p Plan) fit(ctx context.Context, d Data, folds [][]int, step func(head.Step)) (*head.Fit, error) {
 	train := d.Train
+	if d.Towards != nil && p.Head != head.LogisticKind {
+		return nil, fmt.Errorf("learner: head %q, want %q: no other one starts from a given head", p.Head, head.LogisticKind)
+	}
 	switch p.Head {
 	case head.LogisticKind:
-		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step, ClassWeights: p.ClassWeights, Progress: d.Progress})
+		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step, ClassWeights: p.ClassWeights, Towards: d.Towards, Progress: d.Progress})
 	case head.SGDKind:
 		momentum := p.Momentum
 		if momentum == 0 {

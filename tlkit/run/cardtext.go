@@ -152,6 +152,9 @@ func (f *cardFacts) quality() []card.Block {
 	if r.Baseline != nil {
 		blocks = append(blocks, card.Text(fmt.Sprintf("For comparison, %s on the same features, without any training: %s.", r.Baseline.Method, scoreLine(r.Baseline.Score))))
 	}
+	for _, b := range r.Words {
+		blocks = append(blocks, card.Text(fmt.Sprintf("For comparison, %s: %s.", b.Method, scoreLine(b.Score))))
+	}
 	return blocks
 }
 

@@ -48,6 +48,9 @@ func (s Spec) check() error {
 	if err := s.learning().Check(); err != nil {
 		return err
 	}
+	if err := s.checkWords(); err != nil {
+		return err
+	}
 	return s.checkNetwork()
 }
 

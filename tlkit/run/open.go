@@ -11,6 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -25,6 +26,8 @@ type opened struct {
 	// frozen is net on eng. What it has compiled serves every pass of the run.
 	frozen features.Backbone
 	form   engine.Form // of the run that is repeated; then the one that was chosen
+	// words is the head that descriptions of the labels make, from which fits start; nil = zeros.
+	words *head.Linear
 	// decoded shares the pictures with runs of other networks; nil = it does not.
 	decoded *features.Decoded
 
@@ -136,6 +139,9 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 	if err := check(ds); err != nil {
 		return nil, err
 	}
+	if err := s.checkLabels(ds); err != nil {
+		return nil, err
+	}
 	net, err := openNet(ctx, s, place, p)
 	if err != nil {
 		return nil, err
@@ -149,7 +155,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 		return nil, err
 	}
 	o.fingerprint = ds.Fingerprint()
-	return o, nil
+	return o, o.readWords(ctx, s, place, p)
 }
 
 func newOpened(ds *datasets.Dataset, net *zoo.Net, eng *engine.Engine) (*opened, error) {

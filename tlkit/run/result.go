@@ -22,6 +22,8 @@ type Result struct {
 	Split    string    `json:"split"`
 	LogLoss  float64   `json:"log_loss,omitempty"` // nats; absent for values
 	Baseline *Baseline `json:"baseline,omitempty"` // absent with folds
+	// With Spec.ZeroShot: the descriptions alone, and a head that starts from zeros, on the same pictures.
+	Words []Baseline `json:"words,omitempty"`
 
 	Model    string        `json:"model"`
 	Data     string        `json:"data"`
@@ -60,7 +62,7 @@ type Result struct {
 	Details string         `json:"-"` // the report without the score
 }
 
-// Baseline is the score of k-NN on the same features, without training.
+// Baseline is the score of another way on the same features, such as k-NN without training.
 type Baseline struct {
 	Method string `json:"method"`
 	metrics.Score
@@ -177,6 +179,9 @@ func (r *Result) upgrade() {
 	r.Score.Upgrade()
 	if r.Baseline != nil {
 		r.Baseline.Score.Upgrade()
+	}
+	for i := range r.Words {
+		r.Words[i].Score.Upgrade()
 	}
 	if r.Probe != nil {
 		r.Probe.Score.Upgrade()

@@ -170,11 +170,11 @@ func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample,
 
 // fitHead fits a head by the default plan, without a history. p may be nil.
 func (o *opened) fitHead(ctx context.Context, train *sample, s Spec, p Progress) (*learner.Result, error) {
-	plan, err := learner.NewPlan(o.task, train.s, s.learning())
+	plan, err := o.plan(train, s)
 	if err != nil {
 		return nil, err
 	}
-	return learner.FitHead(ctx, learner.Data{Task: o.task, Train: train.s, Folds: train.folds(plan.Folds, s.Seed), Progress: fitting(p)}, plan, nil)
+	return learner.FitHead(ctx, learner.Data{Task: o.task, Train: train.s, Towards: o.words, Folds: train.folds(plan.Folds, s.Seed), Progress: fitting(p)}, plan, nil)
 }
 
 // fitting reports the fits of a head on folds.

@@ -44,6 +44,10 @@ type Spec struct {
 	// Weigh classes by N/(K n), where n of the N training pictures have that class, in the head and
 	// in fine-tuning, so that rare ones count as much; for one label a picture.
 	ClassWeights bool `json:"class_weights,omitempty"`
+	// Descriptions of the labels that the head starts from and is pulled towards, in the form that
+	// EvaluateModel takes; "*" = a photo of a LABEL; "" = none, the head starts from zeros. For networks
+	// that were trained on words.
+	ZeroShot string `json:"zero_shot,omitempty"`
 	// Cross-validate: report the mean over so many held-out folds, at least 2; 0 = do not. Not
 	// together with Finetune, or with several Seeds.
 	Folds int `json:"folds,omitempty"`

@@ -115,7 +115,7 @@ func (f *folder) trainSeeds(ctx context.Context, s Spec, place Place, clock *clo
 func summary(s Spec, runs []*training) (*Result, error) {
 	first := runs[0]
 	r := &Result{
-		Task: first.opened.data.Task, Score: first.figures.Score, Split: first.split, Baseline: first.baseline,
+		Task: first.opened.data.Task, Score: first.figures.Score, Split: first.split, Baseline: first.baseline, Words: first.words,
 		Model: first.opened.net.Row.Name, Data: first.opened.data.Name, Labels: first.opened.data.Labels,
 		Train: first.train.pictures(), Seed: s.Seed, Strength: first.fitted.Fit.Strength, Choices: first.fitted.Fit.Choices,
 		Engine: first.opened.eng.Name, Form: first.opened.form, Steps: len(first.history.Points), Folds: first.folds,

@@ -57,6 +57,7 @@ type training struct {
 	report   evaluate.Report
 	folds    []One
 	baseline *Baseline
+	words    []Baseline // with Spec.ZeroShot
 	figures  One
 	head     *export.Head
 }
@@ -173,7 +174,7 @@ func (t *training) extract(ctx context.Context) (err error) {
 // fit fits the head on all training pictures.
 func (t *training) fit(ctx context.Context) (err error) {
 	t.progress.State("training", 0, 0)
-	t.plan, err = learner.NewPlan(t.opened.task, t.train.s, t.spec.learning())
+	t.plan, err = t.opened.plan(t.train, t.spec)
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,7 @@ func (t *training) fit(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	learn := learner.Data{Task: t.opened.task, Train: t.train.s, Folds: t.train.folds(t.plan.Folds, t.spec.Seed), Progress: fitting(t.progress)}
+	learn := learner.Data{Task: t.opened.task, Train: t.train.s, Towards: t.opened.words, Folds: t.train.folds(t.plan.Folds, t.spec.Seed), Progress: fitting(t.progress)}
 	if t.spec.Folds == 0 {
 		learn.Valid, learn.Split = t.eval.s, t.split
 	}
@@ -283,9 +284,13 @@ func (t *training) judge(ctx context.Context) (err error) {
 	}
 	if t.spec.Folds > 0 {
 		t.figures.Score, err = metrics.OverFolds(scores(t.folds), t.figures.Score)
-		return err
+	} else {
+		err = t.compareNeighbours()
 	}
-	return t.compareNeighbours()
+	if err == nil && t.opened.words != nil {
+		t.words, err = t.compareWords(ctx)
+	}
+	return err
 }
 
 // answers returns the logits of the reported pictures: from the fitted head, from the tuned

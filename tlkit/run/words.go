@@ -3,14 +3,19 @@ package run
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/clip"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/learner"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
 // Words returns the vector of each text, to be compared with the features of pictures by the same
@@ -52,7 +57,7 @@ func described(text string, labels []string) (names [][]string, templates []stri
 	for i, label := range labels {
 		names[i] = []string{strings.ReplaceAll(label, "_", " ")}
 	}
-	if text == "" {
+	if text == "" || text == anyLabel {
 		return names, []string{defaultTemplate}, nil
 	}
 	for part := range strings.SplitSeq(text, ",") {
@@ -76,6 +81,133 @@ func described(text string, labels []string) (names [][]string, templates []stri
 		templates = []string{defaultTemplate}
 	}
 	return names, templates, nil
+}
+
+// wordStrengths are the candidates of a head that starts from words, strongest first. At the first one
+// it is the words' own to six digits; the last ones leave little of it.
+var wordStrengths = append([]float64{1e6, 1000, 300, 100, 30}, head.DefaultStrengths...)
+
+const wordsUnfolded = 100 // the strength where there are too few pictures for folds
+
+// plan is how a head is fitted to these pictures.
+func (o *opened) plan(train *sample, s Spec) (learner.Plan, error) {
+	p, err := learner.NewPlan(o.task, train.s, s.learning())
+	if err != nil || o.words == nil {
+		return p, err
+	}
+	p.Strengths = []float64{wordsUnfolded}
+	if p.Folds > 0 {
+		p.Strengths = wordStrengths
+	}
+	p.Reasons = append(p.Reasons, fmt.Sprintf("the head starts from words and is pulled towards them, L2 %g to %g", p.Strengths[0], p.Strengths[len(p.Strengths)-1]))
+	return p, nil
+}
+
+// checkWords reports descriptions for a network or a head that cannot use them.
+func (s Spec) checkWords() error {
+	if s.ZeroShot == "" {
+		return nil
+	}
+	if s.Head != "" && s.Head != head.LogisticKind {
+		return advice.New(fmt.Errorf("run: a head %q does not start from words", s.Head), "leave out --head")
+	}
+	_, err := clip.Find(s.Model)
+	return err
+}
+
+// checkLabels reports descriptions that do not fit the data, before the network is fetched.
+func (s Spec) checkLabels(ds *datasets.Dataset) error {
+	if s.ZeroShot == "" {
+		return nil
+	}
+	if ds.Task != datasets.Classes {
+		return advice.New(fmt.Errorf("run: a head starts from words for one label a picture, and %s has %s", ds.Name, ds.Task.Words(ds.Labels)), "leave out --zero-shot")
+	}
+	_, _, err := described(s.ZeroShot, ds.Labels)
+	return err
+}
+
+// readWords makes the head that the spec's descriptions of the labels stand for. Its logits are those of
+// the network: cosines times its scale. A bias that all labels share changes nothing, and is left out.
+func (o *opened) readWords(ctx context.Context, s Spec, place Place, p Progress) error {
+	if s.ZeroShot == "" {
+		return nil
+	}
+	names, templates, err := described(s.ZeroShot, o.data.Labels)
+	if err != nil {
+		return err
+	}
+	m, err := s.textTower(ctx, place, p)
+	if err != nil {
+		return err
+	}
+	p.State("reading texts", 0, 0)
+	var all []string
+	for _, list := range names {
+		all = append(all, list...)
+	}
+	vectors, err := m.Classes(ctx, o.eng, all, templates)
+	if err != nil {
+		return err
+	}
+	p.Say(fmt.Sprintf("labels in words: %s", words.Some(prompts(all, templates))))
+	o.words = headOfWords(names, vectors, m.Scale())
+	return nil
+}
+
+// headOfWords is a head whose logits are scale times the cosine of a picture's features with the
+// vectors of a label's names, on average.
+func headOfWords(names [][]string, vectors [][]float32, scale float64) *head.Linear {
+	h := &head.Linear{Features: len(vectors[0]), Classes: len(names), Bias: make([]float32, len(names))}
+	for _, list := range names {
+		sum, square := make([]float64, h.Features), 0.0
+		for _, v := range vectors[:len(list)] {
+			for i := range v {
+				sum[i] += float64(v[i])
+			}
+		}
+		vectors = vectors[len(list):]
+		for _, v := range sum {
+			square += v * v
+		}
+		for _, v := range sum {
+			h.Weight = append(h.Weight, float32(scale*v/math.Sqrt(max(square, 1e-30))))
+		}
+	}
+	return h
+}
+
+// compareWords scores the descriptions alone, and a head that starts from zeros, on the reported
+// pictures.
+func (t *training) compareWords(ctx context.Context) ([]Baseline, error) {
+	alone, err := t.opened.task.Measure(t.eval.s, t.opened.words.Logits(t.eval.s.X))
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	without := *t.opened
+	without.words = nil
+	var zero metrics.Score
+	if t.spec.Folds > 0 {
+		logits, folds, err := without.crossValidate(ctx, t.spec, t.train, t.eval, t.progress)
+		if err != nil {
+			return nil, err
+		}
+		if zero, err = without.task.Measure(t.eval.s, logits); err != nil {
+			return nil, fmt.Errorf("run: %w", err)
+		}
+		if zero, err = metrics.OverFolds(scores(folds), zero); err != nil {
+			return nil, err
+		}
+	} else {
+		fitted, err := without.fitHead(ctx, t.train, t.spec, t.progress)
+		if err != nil {
+			return nil, err
+		}
+		if zero, err = without.task.Measure(t.eval.s, fitted.Fit.Head.Logits(t.eval.s.X)); err != nil {
+			return nil, fmt.Errorf("run: %w", err)
+		}
+	}
+	return []Baseline{{"the words alone", alone}, {"a head that starts from zeros", zero}}, nil
 }
 
 // inWords makes z compare pictures with descriptions of the labels.
