@@ -53,7 +53,7 @@ func sizeFlag(cmd *cobra.Command, size *int) {
 
 // modelFlag chooses the network.
 func modelFlag(cmd *cobra.Command, model *string) {
-	cmd.Flags().StringVar(model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at] with --statistics or --preset")
+	cmd.Flags().StringVar(model, "model", defaultModel(), "network to build on (tlkit models), or FILE.onnx[#VALUE to cut it at], mostly with --statistics or --preset")
 }
 
 // formValue is a form as a flag.

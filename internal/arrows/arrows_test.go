@@ -28,7 +28,7 @@ var order = [][]string{
 	{"tlkit/sim/mujoco/arms"},
 	{"tlkit/onnx", "tlkit/onnx/write", "tlkit/onnx/quantise", "internal/formulanet"},
 	{"tlkit/zoo"},
-	{"tlkit/features", "tlkit/optim", "tlkit/clip"},
+	{"tlkit/features", "tlkit/optim", "tlkit/clip", "tlkit/guard"},
 	{"tlkit/head", "tlkit/keypoint"},
 	{"tlkit/policy"},
 	{"tlkit/task", "tlkit/cloning"},

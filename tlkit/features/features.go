@@ -82,6 +82,9 @@ type Job struct {
 	// Note gets a sentence if cached features were damaged and are computed anew, and if a form of
 	// the backbone is not used because its results differ. It may be nil.
 	Note func(sentence string)
+	// Look gets some pictures as they reach the network, of those that are missing in the cache: up to 48,
+	// evenly spread, each with its item. It is called from several goroutines. It may be nil.
+	Look func(item int, t transforms.Tensor)
 	// Compiling is called before the backbone is opened, which can take seconds. It may be nil.
 	Compiling func()
 	// Chosen gets the form of the backbone, once it is known. It may be nil.
@@ -405,7 +408,11 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 	err := Forward(ctx, job.Backbone, Pass{
 		Size: job.Preset.Size, Pictures: len(missing), Workers: job.Workers,
 		Prepare: func(i int) (transforms.Tensor, error) {
-			return job.prepare(pipeline, missing[i]/views, missing[i]%views)
+			t, err := job.prepare(pipeline, missing[i]/views, missing[i]%views)
+			if err == nil && job.Look != nil && looksAt(i, len(missing)) {
+				job.Look(missing[i]/views, t)
+			}
+			return t, err
 		},
 		Use: func(rows []int, values []float32) error {
 			fresh := make([]key, len(rows))
@@ -425,6 +432,12 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 	})
 	// What is finished is kept, even if something stopped the run.
 	return errors.Join(err, r.store.sync())
+}
+
+// looksAt reports whether picture i is one of up to 48 that are evenly spread over n.
+func looksAt(i, n int) bool {
+	const most = 48
+	return i*most/n != (i-1)*most/n || i == 0 || n <= most
 }
 
 // prepare reads, checks and prepares one view of one picture.

@@ -149,6 +149,44 @@ func (a *Net) Key(tensor string) string {
 	return graphKey(tensor)
 }
 
+// Stem returns the weights of the convolution that reads the pictures as they come in, and those of a
+// batch norm right behind it, by their keys: kernel and bias; gain, bias, mean and variance. Both are
+// nil for a network that begins in another way, and norm without such a norm.
+func (a *Net) Stem() (conv, norm []string) {
+	from := map[string]bool{a.input: true}
+	product := ""
+	for _, i := range a.sequence {
+		n := a.nodes[i]
+		if len(n.Inputs) == 0 || len(n.Outputs) == 0 {
+			continue
+		}
+		in, out := a.behindIdentity(n.Inputs[0]), n.Outputs[0]
+		switch {
+		case from[in] && (n.Op == "Transpose" || n.Op == "Identity" || n.Op == "Cast"):
+			from[out] = true
+		case from[in] && n.Op == "Conv" && conv == nil:
+			conv, product = a.keys(n.Inputs[1:]), out
+		case from[in] && n.Op != "Shape":
+			return nil, nil // pictures are also used otherwise, or changed before
+		case product != "" && in == product && n.Op == "BatchNormalization" && len(n.Inputs) == 5:
+			norm = a.keys(n.Inputs[1:])
+		}
+	}
+	if len(conv) == 0 || conv[0] == "" {
+		return nil, nil
+	}
+	return conv, norm
+}
+
+// keys returns the keys of tensors of the file.
+func (a *Net) keys(tensors []string) []string {
+	out := make([]string, len(tensors))
+	for i, name := range tensors {
+		out[i] = a.Key(a.behindIdentity(name))
+	}
+	return out
+}
+
 func graphKey(name string) string { return strings.ReplaceAll(name, "/", "|") }
 
 // UnsupportedError lists the operations of a network that this package does not support. Nothing of

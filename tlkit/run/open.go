@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/guard"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -31,6 +33,8 @@ type opened struct {
 	// decoded shares the pictures with runs of other networks; nil = it does not.
 	decoded *features.Decoded
 
+	guard *guard.Guard // looks at the pictures that reach net; nil = it has reported
+
 	fingerprint string         // of the data when opened, before unreadable pictures were dropped
 	bad         []datasets.Bad // pictures that could not be decoded, until settle drops them
 }
@@ -42,7 +46,14 @@ func openNet(ctx context.Context, s Spec, place Place, p Progress) (*zoo.Net, er
 		return nil, err
 	}
 	p.State("loading weights", 0, 0)
-	return zoo.Load(ctx, s.Model, place.zoo(s, preset, p))
+	if file, own := zoo.OwnFile(s.Model); own && preset != nil && preset.Channels == "" { // a size alone
+		return s.inferred(ctx, &zoo.PresetError{File: file}, place, p)
+	}
+	net, err := zoo.Load(ctx, s.Model, place.zoo(s, preset, p))
+	if errors.As(err, new(*zoo.PresetError)) {
+		return s.inferred(ctx, err, place, p)
+	}
+	return net, err
 }
 
 // Zoo returns the options for loading weights at this place.
@@ -163,7 +174,7 @@ func newOpened(ds *datasets.Dataset, net *zoo.Net, eng *engine.Engine) (*opened,
 	if err != nil {
 		return nil, err
 	}
-	return &opened{data: ds, task: t, net: net, eng: eng, frozen: features.FromNet(net, eng)}, nil
+	return &opened{data: ds, task: t, net: net, eng: eng, frozen: features.FromNet(net, eng), guard: guard.New(net)}, nil
 }
 
 // with returns o with another network.
@@ -258,11 +269,15 @@ func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*fe
 	job.Note = p.Say
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }
 	job.Chosen = func(c features.Choice) { o.chosen(c, p) }
+	if g := o.guard; g != nil {
+		job.Look = func(item int, t transforms.Tensor) { _ = g.Look(item, t) }
+	}
 	job.Compiling = func() { p.State("compiling", 0, 0) } // takes seconds
 	m, err := features.Extract(ctx, job)
 	if err != nil {
 		return nil, err
 	}
+	o.warn(p)
 	for _, b := range m.Bad {
 		rel := job.Items[b.Item].Rel
 		known := slices.ContainsFunc(o.bad, func(before datasets.Bad) bool { return before.Rel == rel })

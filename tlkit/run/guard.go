@@ -1,0 +1,98 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/guard"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
+	"github.com/tlkit/transfer-learning/tlkit/zoo"
+)
+
+// Guard reports whether pictures, given by their paths, are what the network of the spec learnt to see,
+// prepared as [Train] would. 48 of them are looked at, evenly spread; see package guard. Of the spec,
+// Model, Weights, Entry, Statistics, Preset and Size count. p may be nil.
+//
+// It is an error if none of them can be read.
+func (s Spec) Guard(ctx context.Context, pictures []string, place Place, p Progress) (*guard.Verdict, error) {
+	p, shown := place.Shown(p)
+	defer shown()
+	if err := s.checkNetwork(); err != nil {
+		return nil, err
+	}
+	net, err := openNet(ctx, s, place, p)
+	if err != nil {
+		return nil, err
+	}
+	sayNotes(net, p)
+	const most = 48
+	n := min(len(pictures), most)
+	g, pipeline := guard.New(net), net.Preset.Eval()
+	read, first := 0, error(nil)
+	path := func(i int) string { return pictures[i*len(pictures)/n] }
+	err = transforms.Each(ctx, n, 0, func(i int) (transforms.Tensor, error) {
+		t, err := pipeline.LoadFile(nil, path(i), transforms.DecodeOptions{}, transforms.Rand{})
+		if err == nil {
+			err = g.Look(i, t)
+		}
+		return transforms.Tensor{}, err
+	}, func(i int, _ transforms.Tensor, err error) error {
+		p.State("looking at pictures", int64(i+1), int64(n))
+		if err == nil {
+			read++
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+		p.Say(fmt.Sprintf("left out: %v", err))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if read == 0 && n > 0 {
+		return nil, advice.New(fmt.Errorf("run: none of the pictures can be read: %w", first), "name a folder of photographs")
+	}
+	return g.Verdict()
+}
+
+// warn says once what is wrong with the pictures that reached the network, or with its preset.
+func (o *opened) warn(p Progress) {
+	if o.guard == nil {
+		return
+	}
+	v, err := o.guard.Verdict()
+	o.guard = nil
+	if err == nil && !v.OK {
+		p.Say("warning: " + v.Line() + advice.Join("tlkit guard shows what was compared"))
+	}
+}
+
+// inferred loads an ONNX file of the user's that came without statistics, with those that its weights
+// remember. asked is the error that asks for them, which stands if they cannot be told.
+func (s Spec) inferred(ctx context.Context, asked error, place Place, p Progress) (*zoo.Net, error) {
+	guess := s
+	guess.Statistics = "half" // until the weights are read
+	preset, err := guess.preset()
+	if err != nil {
+		return nil, err
+	}
+	net, err := zoo.Load(ctx, s.Model, place.zoo(s, preset, p))
+	if err != nil {
+		return nil, err
+	}
+	proposal, err := guard.Infer(net)
+	if err != nil {
+		return nil, asked
+	}
+	preset = &proposal.Preset
+	preset.Name = fmt.Sprintf("%s with statistics %s", net.Row.Preset.Name, proposal.Name)
+	if s.Size != 0 {
+		preset.Name += fmt.Sprintf(" at %d pixels", s.Size)
+	}
+	net.Preset = *preset
+	p.Say(fmt.Sprintf("%s: statistics %s; --statistics NAME takes others", net.Row.Name, proposal))
+	return net, nil
+}
