@@ -26,7 +26,18 @@ type design struct {
 // feature of size 1 is 6e-8, and dividing by it would turn noise into signal.
 const deadStd = 1e-6
 
-func newDesign(s Samples) *design {
+// scaling says what centred features are divided by.
+type scaling int
+
+const (
+	byFeature scaling = iota // the standard deviation of each
+	together                 // the root of their mean variance, one number for all
+	asTheyAre                // nothing
+)
+
+func newDesign(s Samples) *design { return newScaledDesign(s, byFeature) }
+
+func newScaledDesign(s Samples, how scaling) *design {
 	n, c := s.Len(), s.Features
 	d := &design{mean: make([]float64, c), scale: make([]float64, c)}
 	for i := range n {
@@ -44,11 +55,7 @@ func newDesign(s Samples) *design {
 			variance[j] += e * e
 		}
 	}
-	for j, v := range variance {
-		if std := math.Sqrt(v / float64(n)); std > deadStd {
-			d.scale[j] = 1 / std
-		}
-	}
+	d.setScale(variance, float64(n), how)
 	d.x = mat.NewDense(n, c, nil)
 	for i := range n {
 		row := d.x.RawRowView(i)
@@ -61,6 +68,25 @@ func newDesign(s Samples) *design {
 		d.gram.SymOuterK(1, d.x)
 	}
 	return d
+}
+
+// setScale sets the scale from sums of squares over n samples.
+func (d *design) setScale(sums []float64, n float64, how scaling) {
+	var all float64
+	for _, v := range sums {
+		all += v / n / float64(len(sums))
+	}
+	for j, v := range sums {
+		std := math.Sqrt(v / n)
+		switch {
+		case how == asTheyAre:
+			d.scale[j] = 1
+		case how == together && all > 0:
+			d.scale[j] = 1 / math.Sqrt(all)
+		case how == byFeature && std > deadStd:
+			d.scale[j] = 1 / std
+		}
+	}
 }
 
 // basis is the design restricted to some rows, ready for the solver: z is [n, r].

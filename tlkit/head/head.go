@@ -1,6 +1,6 @@
 // Package head fits the part of a classifier that sits on a frozen backbone: linear heads for one
-// label a picture ([Logistic], [SGD]), for several labels ([Logistic]) and for real values
-// ([Ridge]). [KNN] is a baseline without training.
+// label a picture ([Logistic], [Ridge], [LDA], [SGD]), for several labels ([Logistic]) and for real
+// values ([Ridge]). [KNN] is a baseline without training.
 //
 //	samples := head.Samples{X: x, Features: 1280, Y: y, Classes: 2}
 //	fit, err := head.Logistic(ctx, samples, head.LogisticOptions{Folds: folds})
@@ -28,6 +28,9 @@ type Linear struct {
 	Weight   []float32 // [K, C] row-major, PyTorch's layout of nn.Linear.weight
 	Bias     []float32 // [K]
 }
+
+// Size returns the width of a feature row and the number of outputs.
+func (h *Linear) Size() (features, outputs int) { return h.Features, h.Classes }
 
 // Check reports sizes that do not fit together and weights that are not finite.
 func (h *Linear) Check() error {

@@ -14,7 +14,7 @@ const (
 	LogisticKind Kind = "logistic"
 	// PyTorch's tutorial: momentum SGD with a stepped rate, see [SGD]
 	SGDKind Kind = "sgd"
-	// Ridge regression of real values on standardised features, see [Ridge].
+	// Ridge regression on standardised features, see [Ridge]
 	RidgeKind Kind = "ridge"
 )
 

@@ -29,6 +29,9 @@ type LogisticOptions struct {
 	// class, so that rare classes count as much as frequent ones; also where the strength is
 	// chosen. It needs one label a picture. Losses in Step stay without weights.
 	ClassWeights bool
+	// OneScale divides the centred features by one number, the root of their mean variance, instead
+	// of each by its own standard deviation. A handful of samples says nothing about the latter.
+	OneScale bool
 	// Towards is a head whose weights the penalty pulls towards, instead of towards zero: λ/2·‖W−W₀‖²
 	// on standardised features. The solver starts at it. A feature that is the same in all samples
 	// keeps its weights. nil = zeros.
@@ -148,7 +151,11 @@ func Logistic(ctx context.Context, s Samples, o LogisticOptions) (*Fit, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := newDesign(s)
+	scale := byFeature
+	if o.OneScale {
+		scale = together
+	}
+	d := newScaledDesign(s, scale)
 	folds, err := makeFolds(d, s, o.Folds)
 	if err != nil {
 		return nil, err

@@ -29,8 +29,10 @@ type RidgeOptions struct {
 	Progress func(done, total int)
 }
 
-// Ridge fits ridge regression of real values (Samples.Targets) on standardised features, in closed
-// form. Targets are standardised too, so that one strength suits values of any units; the returned
+// Ridge fits ridge regression on standardised features, in closed form: of real values
+// (Samples.Targets) or of classes (Samples.Y), as 0 and 1 for each class. For classes, folds choose the
+// strength by log loss; the outputs are multiplied by the factor that gives the lowest one, so that
+// they are logits. Targets are standardised too, so that one strength suits values of any units; the returned
 // head gives values in the original units. Ridge takes the strength with the lowest out-of-fold
 // squared error; in a tie, the stronger one. Losses are squared errors in units of the targets'
 // variance, averaged over the values.
@@ -43,12 +45,12 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	if s.Targets == nil {
-		return nil, advice.New(errors.New("head: ridge regression of classes, want real values in Samples.Targets"), "use Logistic for classes")
-	}
 	strengths, err := ladder(o.Strengths, DefaultRidge, o.Folds)
 	if err != nil {
 		return nil, err
+	}
+	if s.Targets == nil {
+		return ridgeOfClasses(ctx, s, o, strengths)
 	}
 	scale, err := spread(s)
 	if err != nil {
@@ -78,6 +80,36 @@ func Ridge(ctx context.Context, s Samples, o RidgeOptions) (*Fit, error) {
 		fit.Choices = nil
 	}
 	return fit, fit.Head.Check()
+}
+
+// ridgeOfClasses fits one value of 0 or 1 for each class.
+func ridgeOfClasses(ctx context.Context, s Samples, o RidgeOptions, strengths []float64) (*Fit, error) {
+	values := Samples{X: s.X, Features: s.Features, Classes: s.Classes, Targets: make([]float64, s.Len()*s.Classes)}
+	for i, y := range s.Y {
+		values.Targets[i*s.Classes+y] = 1
+	}
+	scale, err := spread(values)
+	if err != nil {
+		return nil, err
+	}
+	d := newDesign(values)
+	folds, err := makeFolds(d, values, o.Folds)
+	if err != nil {
+		return nil, err
+	}
+	held, err := ridgeOutOfFold(ctx, choosing{folds, strengths, &counter{total: len(folds) * len(strengths), report: o.Progress}}, values, scale)
+	if err != nil {
+		return nil, err
+	}
+	b := d.basis(values.all())
+	axes, system := b.axes(), newRidge(b.z, values.pick(values.all()), scale)
+	return closedForm{s: s, candidates: strengths, held: held, step: o.Step, solve: func(strength float64) (*Linear, error) {
+		params, err := system.solve(strength)
+		if err != nil {
+			return nil, err
+		}
+		return b.linear(axes, params, s.Classes), nil
+	}}.fit(ctx, len(folds) > 0)
 }
 
 // ridgeOutOfFold returns the out-of-fold values at each strength, [N, K] each. Folds run one after

@@ -215,7 +215,6 @@ func TestTasksRefuse(t *testing.T) {
 			_, e := Ridge(ctx, s, RidgeOptions{Strengths: one})
 			return e
 		}},
-		"classes":  {"Samples.Targets", func() error { _, e := Ridge(ctx, formula(20, 5, 2), RidgeOptions{Strengths: one}); return e }},
 		"no folds": {"0 folds", func() error { _, e := Ridge(ctx, valued(20, 5, 2), RidgeOptions{}); return e }},
 		"NaN": {"target 1 of sample 2", func() error {
 			s := valued(20, 5, 2)

@@ -85,3 +85,40 @@ with open(os.path.join(os.path.dirname(out), "tasks.json"), "w") as f:
     json.dump({"by": f"scikit-learn {sklearn.__version__}",
                "labels": [several(40, 100, 3, 0.1), several(200, 20, 4, 0.01), several(60, 30, 1, 1.0)],
                "values": [values(40, 100, 3, 0.1), values(200, 20, 2, 3.0), values(60, 30, 1, 0.01)]}, f, indent=1)
+
+
+# The families of heads of classes, on the same samples: testdata/families.json.
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.neighbors import KNeighborsClassifier
+
+
+def rounded(rows):
+    return [[round(float(v), 9) for v in row] for row in rows[:12]]
+
+
+def discriminant(n, c, k, shrinkage):
+    x, y = samples(n, c, k)
+    m = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(x.astype(np.float64), y)
+    return {"n": n, "features": c, "classes": k, "setting": shrinkage, "outputs": rounded(m.predict_proba(x.astype(np.float64)))}
+
+
+def ridge_of_classes(n, c, k, lam):
+    x, y = samples(n, c, k)
+    scaled = StandardScaler().fit_transform(x.astype(np.float64))
+    return {"n": n, "features": c, "classes": k, "setting": lam,
+            "outputs": rounded(Ridge(alpha=lam * n).fit(scaled, np.eye(k)[y]).predict(scaled))}
+
+
+def neighbours(n, c, k, near):
+    """DINO's weighted k-NN: exp(cosine / 0.07); the last ten samples are asked about."""
+    x, y = samples(n, c, k)
+    m = KNeighborsClassifier(near, metric="cosine", algorithm="brute", weights=lambda d: np.exp(-d / 0.07))
+    return {"n": n, "features": c, "classes": k, "setting": near,
+            "outputs": rounded(m.fit(x[:-10].astype(np.float64), y[:-10]).predict_proba(x[-10:].astype(np.float64)))}
+
+
+with open(os.path.join(os.path.dirname(out), "families.json"), "w") as f:
+    json.dump({"by": f"scikit-learn {sklearn.__version__}",
+               "lda": [discriminant(40, 100, 2, 0.5), discriminant(60, 200, 3, 0.1), discriminant(200, 20, 2, 0.01), discriminant(300, 30, 5, 0.9)],
+               "ridge": [ridge_of_classes(40, 100, 2, 1.0), ridge_of_classes(60, 200, 3, 0.1), ridge_of_classes(300, 30, 5, 3.0)],
+               "knn": [neighbours(40, 100, 2, 1), neighbours(60, 200, 3, 5), neighbours(300, 30, 5, 20)]}, f, indent=1)
