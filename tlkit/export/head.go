@@ -62,6 +62,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -94,9 +95,33 @@ type Head struct {
 	// backbone's.
 	Changed []weights.Tensor `json:"-"`
 
-	Linear head.Linear `json:"-"`
+	// Layers describe a head that is not linear, see [Head.SetModel]; nil for a linear one.
+	Layers []heads.Layer `json:"layers,omitempty"`
+
+	Linear head.Linear `json:"-"` // of a linear head
 	Parity []float32   `json:"-"` // [ParityPictures, K] logits of the built-in pictures
+
+	model heads.Model // of a head with Layers
 }
+
+// SetModel sets what turns features into logits.
+func (h *Head) SetModel(m heads.Model) {
+	h.Layers, h.model, h.Linear = heads.Layers(m), m, head.Linear{}
+	if linear, ok := m.(*head.Linear); ok {
+		h.model, h.Linear = nil, *linear
+	}
+}
+
+// Predictor returns what turns features into logits.
+func (h *Head) Predictor() heads.Model {
+	if h.model != nil {
+		return h.model
+	}
+	return &h.Linear
+}
+
+// Logits returns the logits [N, K] of features [N, C], both row-major.
+func (h *Head) Logits(x []float32) []float32 { return h.Predictor().Logits(x) }
 
 // Backbone identifies the network below the head.
 type Backbone struct {
@@ -128,12 +153,13 @@ type Result struct {
 }
 
 const (
-	formatKey   = "tlkit.format"
-	headKey     = "tlkit.head"
-	digestKey   = "tlkit.sha256"
-	parityName  = "tlkit.parity"
-	format      = "1"
-	digestChars = 64
+	formatKey    = "tlkit.format"
+	headKey      = "tlkit.head"
+	digestKey    = "tlkit.sha256"
+	parityName   = "tlkit.parity"
+	format       = "1"
+	formatLayers = "2" // of a file with Layers, which older versions do not know
+	digestChars  = 64
 	// maxFile is the largest file that is read into memory. A head is K·C floats, and even a
 	// complete changed ResNet-152 is smaller than this.
 	maxFile = 1 << 30
@@ -147,18 +173,23 @@ var (
 
 // Check reports what is wrong with a head. [Head.Write] and [Read] call it.
 func (h *Head) Check() error {
-	if err := h.Linear.Check(); err != nil {
+	if err := h.Predictor().Check(); err != nil {
 		return err
 	}
+	features, outputs := h.Predictor().Size()
 	if err := h.Preset.Validate(); err != nil {
 		return err
 	}
 	k := len(h.Labels)
 	switch {
-	case k != h.Linear.Classes:
-		return fmt.Errorf("export: %d labels for a head of %d classes, want one for each", k, h.Linear.Classes)
-	case h.Backbone.Features != h.Linear.Features:
-		return fmt.Errorf("export: a head on %d features and a backbone of %d, want the same number", h.Linear.Features, h.Backbone.Features)
+	case k != outputs:
+		return fmt.Errorf("export: %d labels for a head of %d classes, want one for each", k, outputs)
+	case h.Backbone.Features != features:
+		return fmt.Errorf("export: a head on %d features and a backbone of %d, want the same number", features, h.Backbone.Features)
+	case (h.model == nil) != (h.Layers == nil):
+		return advice.New(errors.New("export: a head with layers and without a model for them"), "use Head.SetModel")
+	case h.Layers != nil && h.Task != "" && h.Task != datasets.Classes:
+		return fmt.Errorf("export: a head of the kind %s for the task %q, want one label a picture", h.Layers[0].Kind, h.Task)
 	case h.Backbone.Name == "" || len(h.Backbone.SHA256) != sha256.Size*2:
 		return fmt.Errorf("export: backbone %q with sha256 %q, want a network of the zoo and 64 hex digits", h.Backbone.Name, h.Backbone.SHA256)
 	case len(h.Parity) != ParityPictures*k:
@@ -169,8 +200,9 @@ func (h *Head) Check() error {
 	if err := h.checkTask(); err != nil {
 		return err
 	}
+	own := h.tensors()
 	for _, t := range h.Changed {
-		if t.Name == "head.weight" || t.Name == "head.bias" || t.Name == parityName {
+		if slices.ContainsFunc(own, func(o weights.Tensor) bool { return o.Name == t.Name }) {
 			return fmt.Errorf("export: the changed backbone has a tensor %s, a name that head files reserve for the head", t.Name)
 		}
 	}
@@ -227,15 +259,10 @@ func (h *Head) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	k, c := h.Linear.Classes, h.Linear.Features
 	var buf bytes.Buffer
-	err = weights.EncodeSafetensors(&buf, append([]weights.Tensor{
-		weights.FromFloat32("head.weight", []int{k, c}, h.Linear.Weight),
-		weights.FromFloat32("head.bias", []int{k}, h.Linear.Bias),
-		weights.FromFloat32(parityName, []int{ParityPictures, k}, h.Parity),
-	}, h.Changed...), map[string]string{
+	err = weights.EncodeSafetensors(&buf, append(h.tensors(), h.Changed...), map[string]string{
 		"format":  "pt", // expected by Python's loaders
-		formatKey: format,
+		formatKey: h.format(),
 		headKey:   string(about),
 		digestKey: string(bytes.Repeat([]byte("0"), digestChars)),
 	})
@@ -250,6 +277,33 @@ func (h *Head) encode() ([]byte, error) {
 	sum := sha256.Sum256(data) // with zeros in place of the digest
 	hex.Encode(data[offset:offset+digestChars], sum[:])
 	return data, nil
+}
+
+// format is the version of the file.
+func (h *Head) format() string {
+	if h.Layers != nil {
+		return formatLayers
+	}
+	return format
+}
+
+// tensors returns the head's own tensors.
+func (h *Head) tensors() (out []weights.Tensor) {
+	parts := heads.Parts(h.Predictor())
+	for i, layer := range parts {
+		for _, p := range layer {
+			out = append(out, weights.FromFloat32(tensorName(i, len(parts), p.Name), p.Shape, p.Values))
+		}
+	}
+	return append(out, weights.FromFloat32(parityName, []int{ParityPictures, len(h.Labels)}, h.Parity))
+}
+
+// tensorName names an array of layer i of n.
+func tensorName(i, n int, part string) string {
+	if n == 1 {
+		return "head." + part
+	}
+	return fmt.Sprintf("head.%d.%s", i, part)
 }
 
 var digestField = regexp.MustCompile(`"` + regexp.QuoteMeta(digestKey) + `" ?: ?"([0-9a-f]{64})"`)
@@ -320,7 +374,7 @@ func verify(f *weights.File, data []byte) error {
 	if f.Metadata[headKey] == "" {
 		return advice.New(fmt.Errorf("weights without a head: no %q in the metadata", headKey), "pass a file that tlkit train -o wrote")
 	}
-	if v := f.Metadata[formatKey]; v != format {
+	if v := f.Metadata[formatKey]; v != format && v != formatLayers {
 		return advice.New(fmt.Errorf("head format %q, want %q", v, format), "use the version of tlkit that wrote the file, or train again")
 	}
 	offset, err := digestAt(data)
@@ -344,32 +398,37 @@ func (h *Head) upgrade() {
 }
 
 // readTensors reads the head, the parity logits and the changed backbone tensors.
-func (h *Head) readTensors(f *weights.File) error {
-	k, c := len(h.Labels), h.Backbone.Features
-	h.Linear = head.Linear{Features: c, Classes: k}
-	own := []struct {
-		name   string
-		values *[]float32
-		shape  []int
-	}{
-		{"head.weight", &h.Linear.Weight, []int{k, c}},
-		{"head.bias", &h.Linear.Bias, []int{k}},
-		{parityName, &h.Parity, []int{ParityPictures, k}},
+func (h *Head) readTensors(f *weights.File) (err error) {
+	own := map[string]bool{}
+	array := func(name string, shape ...int) ([]float32, error) {
+		own[name] = true
+		got, ok := f.Tensor(name)
+		if !ok || !slices.Equal(got.Shape, shape) {
+			return nil, fmt.Errorf("tensor %s of shape %v, want %v", name, got.Shape, shape)
+		}
+		return got.Float32()
 	}
-	for _, t := range own {
-		got, ok := f.Tensor(t.name)
-		if !ok || !slices.Equal(got.Shape, t.shape) {
-			return fmt.Errorf("tensor %s of shape %v, want %v", t.name, got.Shape, t.shape)
-		}
-		var err error
-		*t.values, err = got.Float32()
-		if err != nil {
-			return err
-		}
+	layers := h.Layers
+	if layers == nil {
+		layers = []heads.Layer{{Kind: head.LogisticKind}}
+	}
+	m, err := heads.Read(layers, h.Backbone.Features, len(h.Labels), func(i int, name string, shape ...int) ([]float32, error) {
+		return array(tensorName(i, len(layers), name), shape...)
+	})
+	if err != nil {
+		return err
+	}
+	described := h.Layers
+	h.SetModel(m)
+	if !slices.Equal(described, h.Layers) {
+		return fmt.Errorf("layers %+v, want %+v", described, h.Layers)
+	}
+	if h.Parity, err = array(parityName, ParityPictures, len(h.Labels)); err != nil {
+		return err
 	}
 	// in the order of the file; Open checks that the backbone has them
 	for _, name := range f.Names() {
-		if name == "head.weight" || name == "head.bias" || name == parityName {
+		if own[name] {
 			continue
 		}
 		t, _ := f.Tensor(name)

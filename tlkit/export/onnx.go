@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -25,6 +24,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/engine/onnxruntime"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/onnx/write"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -196,15 +196,12 @@ func (c *Classifier) onnx(ctx context.Context) (*ONNXFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	layer := c.layerName()
+	layers := newONNXLayers(c.layerName(), h.Predictor())
 	data, err := c.net.WrappedONNX(zoo.Wrapping{
-		Bytes:  true,
-		Before: func(pictures *graph.Node) *graph.Node { return prepared(pictures, h.Preset) },
-		After:  func(out backbone.Output) []write.Output { return h.outputs(layer, out) },
-		Weight: func(name string) ([]float32, bool) {
-			values, ok := map[string][]float32{layer + ".weight": h.Linear.Weight, layer + ".bias": h.Linear.Bias}[name]
-			return values, ok
-		},
+		Bytes:    true,
+		Before:   func(pictures *graph.Node) *graph.Node { return prepared(pictures, h.Preset) },
+		After:    func(out backbone.Output) []write.Output { return h.outputs(layers, out) },
+		Weight:   layers.value,
 		Metadata: metadata,
 	})
 	if err != nil {
@@ -228,11 +225,18 @@ func signONNX(data []byte) error {
 // may come from this package.
 func (c *Classifier) layerName() string {
 	name := "head"
-	taken := func(kind string) bool {
-		_, _, ok := c.net.Tensor(name + kind)
-		return ok
+	parts := heads.Parts(c.Head.Predictor())
+	taken := func() bool {
+		for i, layer := range parts {
+			for _, p := range layer {
+				if _, _, ok := c.net.Tensor(layerPart(name, i, len(parts), p.Name)); ok {
+					return true
+				}
+			}
+		}
+		return false
 	}
-	for taken(".weight") || taken(".bias") {
+	for taken() {
 		name = "new." + name
 	}
 	return name
@@ -247,7 +251,7 @@ func (c *Classifier) ofSquares(ctx context.Context) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.Head.Linear.Logits(x), nil
+	return c.Head.Logits(x), nil
 }
 
 func (h *Head) onnxMetadata() (map[string]string, error) {
@@ -320,12 +324,9 @@ func perChannel(x *graph.Node, v [3]float32) *graph.Node {
 	return graph.Reshape(graph.Const(x.Graph(), v[:]), 1, 1, 1, 3)
 }
 
-// outputs adds the head as a layer of that name.
-func (h *Head) outputs(layer string, out backbone.Output) []write.Output {
-	g, k := out.Features.Graph(), h.Linear.Classes
-	weight := graph.Parameter(g, layer+".weight", shapes.Make(dtypes.Float32, k, h.Linear.Features))
-	bias := graph.Parameter(g, layer+".bias", shapes.Make(dtypes.Float32, k))
-	logits := graph.Add(graph.Einsum("nc,kc->nk", out.Features, weight), graph.Reshape(bias, 1, k))
+// outputs adds the head.
+func (h *Head) outputs(layers *onnxLayers, out backbone.Output) []write.Output {
+	logits := layers.logits(out.Features)
 	switch h.Task {
 	case datasets.Values:
 		return []write.Output{{Name: "values", Node: logits}}

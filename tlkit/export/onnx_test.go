@@ -84,7 +84,7 @@ func opened(t *testing.T, e *engine.Engine, h *Head) *Classifier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Parity, err = Parity(t.Context(), features.FromNet(net, e), h.Preset, &h.Linear)
+	h.Parity, err = Parity(t.Context(), features.FromNet(net, e), h.Preset, h.Predictor())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/features"
-	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -93,12 +93,12 @@ func (c *Classifier) Net() *zoo.Net { return c.net }
 // Parity classifies the built-in pictures and returns their logits, [ParityPictures, K]. The
 // pictures are small: one wide, one tall and one square, so that resizing and cropping are tested
 // too.
-func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, l *head.Linear) ([]float32, error) {
+func Parity(ctx context.Context, b features.Backbone, p transforms.Preset, m heads.Model) ([]float32, error) {
 	x, err := BuiltIn(ctx, b, p)
 	if err != nil {
 		return nil, err
 	}
-	return l.Logits(x), nil
+	return m.Logits(x), nil
 }
 
 // BuiltIn returns the features of the built-in pictures, [ParityPictures, C]. A head makes their

@@ -14,20 +14,20 @@ func (c *Classifier) Backbone() features.Backbone { return c.backbone }
 // Answer returns the prediction from the features of one picture, a row of what c.Backbone computes.
 // It may be called from several goroutines.
 func (c *Classifier) Answer(row []float32) (Prediction, error) {
-	if len(row) != c.Head.Linear.Features {
-		return Prediction{}, fmt.Errorf("export: %d features of a picture for a head on %d", len(row), c.Head.Linear.Features)
+	if len(row) != c.Head.Backbone.Features {
+		return Prediction{}, fmt.Errorf("export: %d features of a picture for a head on %d", len(row), c.Head.Backbone.Features)
 	}
 	answers, err := answersOf(c.Head.Task)
 	if err != nil {
 		return Prediction{}, err
 	}
-	return answers.answer(c.Head, c.Head.Linear.Logits(row)), nil
+	return answers.answer(c.Head, c.Head.Logits(row)), nil
 }
 
 // Replay classifies the built-in pictures again and returns the largest difference from the logits
 // that the head file records, as a share of the largest. Above 1e-3 the error is ErrParity.
 func (c *Classifier) Replay(ctx context.Context) (float64, error) {
-	logits, err := Parity(ctx, c.backbone, c.Head.Preset, &c.Head.Linear)
+	logits, err := Parity(ctx, c.backbone, c.Head.Preset, c.Head.Predictor())
 	if err != nil {
 		return 0, fmt.Errorf("export: %w", err)
 	}

@@ -29,7 +29,7 @@ func (c *Classifier) Stream(ctx context.Context, s Stream) error {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	sorted := inOrder{use: s.Use, early: map[int]Prediction{}}
-	pipeline, l := c.Head.Preset.Eval(), &c.Head.Linear
+	pipeline, width := c.Head.Preset.Eval(), c.Head.Backbone.Features
 	err = features.Forward(inner, c.backbone, features.Pass{
 		Size: c.Head.Preset.Size, Pictures: len(s.Paths),
 		Prepare: func(i int) (transforms.Tensor, error) {
@@ -37,7 +37,7 @@ func (c *Classifier) Stream(ctx context.Context, s Stream) error {
 		},
 		Use: func(rows []int, values []float32) error {
 			for i, r := range rows {
-				p := answers.answer(c.Head, l.Logits(values[i*l.Features:(i+1)*l.Features]))
+				p := answers.answer(c.Head, c.Head.Logits(values[i*width:(i+1)*width]))
 				p.Path = s.Paths[r]
 				if err := sorted.add(r, p); err != nil {
 					return err

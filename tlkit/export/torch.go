@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/card"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -133,6 +134,9 @@ func ofTorch(path string) bool {
 
 // torch makes the files.
 func (h *Head) torch(twin *zoo.Twin, c *card.Card) (map[string][]byte, error) {
+	if h.Layers != nil {
+		return nil, advice.New(fmt.Errorf("export: a head of the kind %s, and %s's %s ends in a linear layer", h.Layers[0].Kind, twin.Library, twin.Model), "export it with --onnx, which has any head, or train one with --head logistic or lda")
+	}
 	model, err := h.stateDict(twin)
 	if err != nil {
 		return nil, err

@@ -13,10 +13,10 @@ const (
 	widestFactor = 14
 )
 
-// calibrate returns the factor that outputs [N, K] of classes are to be multiplied by for the lowest
+// Calibrate returns the factor that outputs [N, K] of classes are to be multiplied by for the lowest
 // log loss, and that loss. The loss is convex in the factor, so a golden-section search over its
-// logarithm finds it.
-func (s Samples) calibrate(outputs []float32) (factor, loss float64) {
+// logarithm finds it. The samples need one label a picture, and no features.
+func (s Samples) Calibrate(outputs []float32) (factor, loss float64) {
 	scaled := make([]float32, len(outputs))
 	at := func(log float64) float64 {
 		f := float32(math.Exp(log))
@@ -78,7 +78,7 @@ func (c closedForm) fit(ctx context.Context, folded bool) (*Fit, error) {
 			continue
 		}
 		one := Choice{Strength: c.candidates[i], Right: Correct(c.held[i], s.Y, s.Classes)}
-		factors[i], one.Loss = s.calibrate(c.held[i])
+		factors[i], one.Loss = s.Calibrate(c.held[i])
 		one.Score = float64(one.Right) / float64(s.Len())
 		fit.Choices = append(fit.Choices, one)
 	}

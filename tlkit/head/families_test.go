@@ -135,7 +135,7 @@ func TestCalibrate(t *testing.T) {
 	for i, y := range s.Y {
 		outputs[i*3+y] += 0.5
 	}
-	factor, loss := s.calibrate(outputs)
+	factor, loss := s.Calibrate(outputs)
 	for _, by := range []float64{0.97, 1.03} {
 		other := make([]float32, len(outputs))
 		for i, v := range outputs {

@@ -15,7 +15,7 @@ import (
 // choose the strength. plots.Curves draws the history.
 func ExampleFitHead() {
 	train := head.Samples{X: []float32{0, 1, 2, 1, 1, 0, 8, 9, 9, 7, 7, 8}, Features: 2, Y: []int{0, 0, 0, 1, 1, 1}, Classes: 2}
-	plan, err := learner.NewPlan(task.Classes{}, train, learner.Options{Seed: 1})
+	plan, err := learner.NewPlan(task.Classes{}, train, learner.Options{Seed: 1, Head: head.LogisticKind})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,7 +26,8 @@ func ExampleFitHead() {
 		log.Fatal(err)
 	}
 	best, _ := curves.Best(history.Run().Series(curves.Folds, curves.Accuracy))
-	fmt.Printf("out of fold %.0f %%, %d classes\n", 100*best.Value, result.Fit.Head.Classes)
+	_, classes := result.Model.Size()
+	fmt.Printf("out of fold %.0f %%, %d classes\n", 100*best.Value, classes)
 	// Output:
 	// logistic head: L2 strength from 10 candidates by 3 folds, seed 1
 	//   · 3 folds: the smallest class has 3 pictures

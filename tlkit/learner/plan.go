@@ -2,7 +2,6 @@ package learner
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
@@ -44,8 +44,10 @@ type Plan struct {
 const (
 	standardFolds = 5 // folds of the training pictures, if every class has enough
 	// L2 strength if there are no folds to choose one: the middle of head.DefaultStrengths
-	logisticUnfolded  = 0.1
-	ridgeUnfolded     = 1 // the same for ridge
+	logisticUnfolded = 0.1
+	ridgeUnfolded    = 1 // the same for ridge
+	// With fewer pictures of a label, features are scaled to length 1, see docs/heads.md.
+	fewPictures       = 5
 	tutorialEpochs    = 25
 	tutorialBatch     = 4
 	tutorialRate      = 1e-3
@@ -74,29 +76,46 @@ type Options struct {
 	// picture only.
 	ClassWeights bool
 	Seed         uint64
+	// ForTuning says that fine-tuning starts from the head, which has to be linear then.
+	ForTuning bool
 }
+
+// kinds are all kinds of head.
+var kinds = append(heads.Kinds(), heads.AutoKind, head.SGDKind)
 
 // Check reports options that are invalid for any data.
 func (o Options) Check() error {
 	switch {
 	case o.Epochs < 0 || o.Views < 0 || o.Views > MaxViews:
 		return fmt.Errorf("learner: %d epochs, %d views: want 0 or more epochs, 0 to %d views", o.Epochs, o.Views, MaxViews)
-	case o.Head != "" && !slices.Contains([]head.Kind{head.LogisticKind, head.SGDKind, head.RidgeKind}, o.Head):
-		return fmt.Errorf("learner: head %q, want %q, %q or %q", o.Head, head.LogisticKind, head.SGDKind, head.RidgeKind)
-	case o.Epochs > 0 && o.Head == head.RidgeKind:
-		return advice.New(fmt.Errorf("learner: %d epochs for ridge regression, which is solved in one step", o.Epochs), "leave the epochs out")
+	case o.Head != "" && !slices.Contains(kinds, o.Head):
+		return fmt.Errorf("learner: head %q, want one of %v", o.Head, kinds)
+	case o.Epochs > 0 && (o.Head == head.RidgeKind || o.Head == heads.LDAKind || o.Head == heads.KNNKind):
+		return advice.New(fmt.Errorf("learner: %d epochs for a %s head, which is solved in one step", o.Epochs, o.Head), "leave the epochs out")
 	case o.Epochs > 0 && o.Head != head.SGDKind:
 		return advice.New(fmt.Errorf("learner: %d epochs for a logistic head, which is fitted to its optimum", o.Epochs), "use --head sgd --epochs %d", o.Epochs)
 	}
-	if o.ClassWeights && o.Head == head.RidgeKind {
-		return advice.New(errors.New("learner: class weights for ridge regression, which learns values"), "leave them out")
+	if o.ClassWeights && slices.Contains([]head.Kind{head.RidgeKind, heads.LDAKind, heads.KNNKind}, o.Head) {
+		return advice.New(fmt.Errorf("learner: class weights for a %s head, which has none", o.Head), "leave them out, or use --head logistic")
 	}
 	return nil
+}
+
+// checkTuning reports a head of classes that fine-tuning cannot start from. Real values have ridge
+// regression only, which is linear and fitted as fine-tuning needs it.
+func (o Options) checkTuning(t task.Task) error {
+	if !o.ForTuning || t.Name() != datasets.Classes || o.Head == "" || o.Head == head.LogisticKind || o.Head == head.SGDKind {
+		return nil
+	}
+	return advice.New(fmt.Errorf("learner: fine-tuning cannot start from a %s head", o.Head), "leave --head out: it starts from logistic regression")
 }
 
 // CheckTask reports options that are invalid for a task.
 func (o Options) CheckTask(t task.Task) error {
 	if _, err := task.HeadKind(t, o.Head); err != nil {
+		return err
+	}
+	if err := o.checkTuning(t); err != nil {
 		return err
 	}
 	if o.ClassWeights && t.Name() != datasets.Classes {
@@ -120,7 +139,12 @@ func NewPlan(t task.Task, train head.Samples, o Options) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
+	p.fewShots(t, train, o)
 	p.dealFolds(t, train)
+	if p.byFamily(t) {
+		p.explainFamily()
+		return p, nil
+	}
 	switch p.Head {
 	case head.LogisticKind:
 		p.strengths(head.DefaultStrengths, logisticUnfolded,
@@ -136,6 +160,31 @@ func NewPlan(t task.Task, train head.Samples, o Options) (Plan, error) {
 		p.because("rate, momentum, batch and schedule of PyTorch's tutorial; the last epoch is kept, none is picked by its validation figure")
 	}
 	return p, nil
+}
+
+// fewShots takes the cosine head as the default for a handful of pictures a label.
+func (p *Plan) fewShots(t task.Task, train head.Samples, o Options) {
+	if o.Head != "" || o.ForTuning || p.Head != head.LogisticKind || t.Name() != datasets.Classes {
+		return
+	}
+	if n, _ := t.Groups(train); n < fewPictures {
+		p.Head = heads.CosineKind
+		p.because("features scaled to length 1: a label has fewer than %d pictures, too few to know how much each feature varies", fewPictures)
+	}
+}
+
+// explainFamily says how a head of package heads is chosen.
+func (p *Plan) explainFamily() {
+	switch {
+	case p.Folds == 0 && p.Head == heads.AutoKind:
+		p.because("logistic regression: there are no folds to choose a family by")
+	case p.Folds == 0:
+		p.because("its usual setting: there are no folds to choose by")
+	case p.Head == heads.AutoKind:
+		p.because("the family of the head by out-of-fold log loss over the training pictures; logistic regression unless another is clearly better")
+	default:
+		p.because("its setting by out-of-fold log loss over the training pictures; validation pictures take no part")
+	}
 }
 
 // strengths lets the folds choose the L2 strength, or sets one if there are no folds.
@@ -176,10 +225,18 @@ func (p Plan) Axis() string {
 	switch p.Head {
 	case head.SGDKind:
 		return curves.Epochs
-	case head.RidgeKind:
+	case head.RidgeKind, heads.LDAKind:
 		return curves.Strengths
 	}
 	return curves.Iterations
+}
+
+// byFolds says how much is chosen by folds.
+func byFolds(n int) string {
+	if n == 0 {
+		return "nothing chosen by folds"
+	}
+	return fmt.Sprintf("chosen by %d folds", n)
 }
 
 // String formats the plan for a reader: one line, followed by its reasons.
@@ -188,7 +245,13 @@ func (p Plan) String() string {
 	switch p.Head {
 	case head.SGDKind:
 		fmt.Fprintf(&b, "sgd head: %d epochs, batch %d, rate %g × %g every %d epochs, momentum %g", p.Epochs, p.Batch, p.Rate, p.Drop, p.Every, p.Momentum)
+	case heads.LDAKind, heads.KNNKind, heads.CosineKind, heads.AutoKind:
+		fmt.Fprintf(&b, "%s head, %s", p.Head, byFolds(p.Folds))
 	default:
+		if p.Strengths == nil { // of a family of classes
+			fmt.Fprintf(&b, "%s head, %s", p.Head, byFolds(p.Folds))
+			break
+		}
 		if p.Folds == 0 {
 			fmt.Fprintf(&b, "%s head: L2 strength %g", p.Head, p.Strengths[0])
 			break

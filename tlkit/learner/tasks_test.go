@@ -7,6 +7,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
@@ -100,8 +101,8 @@ func TestPlansOfTasks(t *testing.T) {
 	if _, err := NewPlan(task.Labels{}, several(20, false), Options{Head: head.SGDKind}); err == nil {
 		t.Error("SGD of several labels is accepted")
 	}
-	if _, err := NewPlan(task.Classes{}, blobs(20), Options{Head: head.RidgeKind}); err == nil {
-		t.Error("ridge regression of classes is accepted")
+	if _, err := NewPlan(task.Values{}, several(20, true), Options{Head: heads.LDAKind}); err == nil {
+		t.Error("discriminant analysis of values is accepted")
 	}
 	if _, err := NewPlan(task.Values{}, several(20, true), Options{Head: head.RidgeKind, Epochs: 3}); err == nil || !strings.Contains(err.Error(), "epochs") {
 		t.Error(err)

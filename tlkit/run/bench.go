@@ -173,5 +173,5 @@ func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, l
 	if err != nil {
 		return nil, nil, err
 	}
-	return eval, fitted.Fit.Head.Logits(eval.s.X), nil
+	return eval, fitted.Model.Logits(eval.s.X), nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -378,7 +379,7 @@ func (f *cardFacts) training() (blocks []card.Block) {
 	h, r, p := f.head, f.result, f.plan
 	var text []string
 	if p.Head != "" {
-		text = append(text, fmt.Sprintf("The head is a linear layer on %d features, fitted by %s.", h.Linear.Features, methods[p.Head]))
+		text = append(text, f.headInWords())
 	}
 	if r != nil && r.Strength > 0 && len(r.Choices) > 1 && p.Folds > 0 {
 		text = append(text, fmt.Sprintf("Of %d strengths of regularisation, %d folds of the training pictures chose %v.", len(r.Choices), p.Folds, r.Strength))
@@ -406,9 +407,29 @@ func (f *cardFacts) training() (blocks []card.Block) {
 	return append(blocks, facts)
 }
 
+// headInWords says what the head is and how it was fitted.
+func (f *cardFacts) headInWords() string {
+	h, method := f.head, methods[f.plan.Head]
+	if f.plan.Head == heads.AutoKind && f.result != nil && f.result.Families != nil {
+		method = "the best of several methods on folds: " + heads.Line(f.result.Families)
+	}
+	switch m := h.Predictor().(type) {
+	case *heads.Neighbours:
+		return fmt.Sprintf("The head compares %d features with those of %d training pictures, which it contains; the %d most similar vote, each with exp(cosine / %g).", m.Features, len(m.Y), m.K, heads.Temperature)
+	case *heads.Cosine:
+		return fmt.Sprintf("The head is a linear layer on %d features, scaled to length 1, fitted by %s.", m.Features, method)
+	case *heads.Mean:
+		c, _ := m.Size()
+		return fmt.Sprintf("The head is the mean of the probabilities of two heads on %d features, fitted by %s.", c, method)
+	}
+	return fmt.Sprintf("The head is a linear layer on %d features, fitted by %s.", h.Backbone.Features, method)
+}
+
 // methods names the ways to fit a head.
 var methods = map[head.Kind]string{
 	head.LogisticKind: "logistic regression", head.RidgeKind: "ridge regression", head.SGDKind: "stochastic gradient descent",
+	heads.LDAKind: "linear discriminant analysis with shrinkage", heads.CosineKind: "logistic regression", heads.AutoKind: "the best of several methods on folds",
+	heads.KNNKind: "nearest neighbours",
 }
 
 // tuning says whether the network was trained too, what was tried, and what did not pay.

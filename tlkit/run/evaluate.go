@@ -109,7 +109,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 		kept.items = append(kept.items, m.items[i])
 	}
 	report, err := evaluate.New(m.task, evaluate.Input{
-		Names: h.Labels, Truth: m.task.Samples(kept.items, x.Data, len(h.Labels)), Logits: h.Linear.Logits(x.Data),
+		Names: h.Labels, Truth: m.task.Samples(kept.items, x.Data, len(h.Labels)), Logits: h.Logits(x.Data),
 		Reading: task.Reading{Thresholds: h.Thresholds, Scales: h.Scales}, Files: kept.files(),
 	})
 	if err != nil {

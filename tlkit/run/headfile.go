@@ -15,7 +15,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
-	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -32,11 +32,11 @@ func (t *training) write(ctx context.Context) error {
 		return err
 	}
 	c := headContent{
-		linear: t.fitted.Fit.Head, net: t.opened.net, reading: t.reading, plan: plan, seed: t.spec.Seed, train: t.train.distinct(),
+		model: t.fitted.Model, net: t.opened.net, reading: t.reading, plan: plan, seed: t.spec.Seed, train: t.train.distinct(),
 		result: export.Result{Split: t.split, Folds: t.spec.Folds, Score: t.figures.Score},
 	}
 	if t.tuned != nil {
-		c.linear, c.net, c.tuned = t.tuned.result.Head, t.tuned.result.Net, true
+		c.model, c.net, c.tuned = t.tuned.result.Head, t.tuned.result.Net, true
 	} else if c.builtIn, err = t.builtIn(); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (t *training) write(ctx context.Context) error {
 
 // headContent is what a head file holds beside data set and backbone.
 type headContent struct {
-	linear  *head.Linear
+	model   heads.Model
 	net     *zoo.Net  // the backbone, or the tuned network
 	tuned   bool      // it is the tuned one
 	builtIn []float32 // features of the built-in pictures; nil = not known yet
@@ -72,12 +72,13 @@ func (o *opened) head(ctx context.Context, c headContent) (*export.Head, error) 
 	row := o.net.Row
 	h := &export.Head{
 		Task: o.data.Task, Thresholds: c.reading.Thresholds, Scales: c.reading.Scales,
-		Labels: o.data.Labels, Preset: c.net.Preset, Seed: c.seed, Plan: c.plan, Linear: *c.linear, Parity: c.linear.Logits(c.builtIn),
+		Labels: o.data.Labels, Preset: c.net.Preset, Seed: c.seed, Plan: c.plan, Parity: c.model.Logits(c.builtIn),
 		Backbone: export.Backbone{Name: row.Name, SHA256: o.net.SHA256, Entry: o.net.Entry, Features: row.Features, Origin: row.Origin, Licence: row.Licence},
 		Data:     export.Data{Name: o.data.Name, Fingerprint: o.fingerprint, Train: len(c.train), PerLabel: perLabel(o.data.Task, c.train, len(o.data.Labels))},
 		Result:   c.result,
 		Versions: engine.Versions(),
 	}
+	h.SetModel(c.model)
 	h.Versions["go"] = runtime.Version()
 	if set := o.data.Set; set != nil {
 		h.Data.Licence = set.Licence
@@ -128,7 +129,7 @@ func (s Spec) TunedHead(ctx context.Context, d finetune.Data, r *finetune.Result
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	return o.head(ctx, headContent{linear: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.spec.Seed, train: d.Train,
+	return o.head(ctx, headContent{model: r.Head, net: r.Net, tuned: true, reading: reading, plan: plan, seed: t.spec.Seed, train: d.Train,
 		result: export.Result{Split: split, Score: score}})
 }
 

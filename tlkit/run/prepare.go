@@ -45,6 +45,7 @@ func Prepare(ctx context.Context, s Spec, place Place, p Progress) (finetune.Dat
 	if err != nil {
 		return nothing, err
 	}
+	s.Finetune = max(s.Finetune, 1) // the head is to be one that fine-tuning starts from
 	fitted, err := o.fitHead(ctx, train, s, p)
 	if err != nil {
 		return nothing, err

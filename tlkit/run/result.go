@@ -8,6 +8,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -32,6 +33,8 @@ type Result struct {
 	Seed     uint64        `json:"seed"`
 	Strength float64       `json:"strength,omitempty"` // L2 of the written head
 	Choices  []head.Choice `json:"choices,omitempty"`  // out-of-fold result of each strength
+	Family   head.Kind     `json:"family,omitempty"`   // of the written head
+	Families []heads.Tried `json:"families,omitempty"` // for heads.AutoKind: out-of-fold result of each family
 	Engine   string        `json:"engine"`
 	Form     engine.Form   `json:"form,omitzero"`    // of the frozen network
 	Steps    int           `json:"points,omitempty"` // number of points in history.jsonl

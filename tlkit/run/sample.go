@@ -155,7 +155,7 @@ func (o *opened) crossValidate(ctx context.Context, s Spec, train, eval *sample,
 			return nil, nil, fmt.Errorf("run: fold %d: %w", f+1, err)
 		}
 		part := eval.s.Select(rows)
-		outputs := fitted.Fit.Head.Logits(part.X)
+		outputs := fitted.Model.Logits(part.X)
 		for i, r := range rows {
 			copy(logits[r*k:], outputs[i*k:(i+1)*k])
 		}

@@ -111,7 +111,7 @@ func (p Place) Pictures(s Spec, report Progress) datasets.Options {
 
 // learning returns the options of the head's plan.
 func (s Spec) learning() learner.Options {
-	return learner.Options{Head: s.Head, Epochs: s.Epochs, Views: s.Views, ClassWeights: s.ClassWeights, Seed: s.Seed}
+	return learner.Options{Head: s.Head, Epochs: s.Epochs, Views: s.Views, ClassWeights: s.ClassWeights, Seed: s.Seed, ForTuning: s.Finetune > 0}
 }
 
 // tuning returns the options of the fine-tuning plan.

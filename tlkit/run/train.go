@@ -117,7 +117,7 @@ func summary(s Spec, runs []*training) (*Result, error) {
 	r := &Result{
 		Task: first.opened.data.Task, Score: first.figures.Score, Split: first.split, Baseline: first.baseline, Words: first.words,
 		Model: first.opened.net.Row.Name, Data: first.opened.data.Name, Labels: first.opened.data.Labels,
-		Train: first.train.pictures(), Seed: s.Seed, Strength: first.fitted.Fit.Strength, Choices: first.fitted.Fit.Choices,
+		Train: first.train.pictures(), Seed: s.Seed, Strength: first.fitted.Fit.Strength, Choices: first.fitted.Fit.Choices, Family: first.fitted.Kind, Families: first.fitted.Families,
 		Engine: first.opened.eng.Name, Form: first.opened.form, Steps: len(first.history.Points), Folds: first.folds,
 		Probe: first.figures.Probe, Finetune: first.figures.Finetune,
 		Run: first.folder.path, Head: first.folder.file(headFile), Fingerprint: first.opened.fingerprint, Weights: first.opened.net.SHA256,

@@ -18,6 +18,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
@@ -124,8 +125,7 @@ func (t *training) choose(ds *datasets.Dataset) error {
 	if err := t.spec.learning().CheckTask(kind); err != nil {
 		return err
 	}
-	t.spec.Head, err = task.HeadKind(kind, t.spec.Head)
-	return err
+	return nil
 }
 
 // continues reports whether fine-tuning continues from a head whose training has already reported
@@ -197,6 +197,9 @@ func (t *training) fit(ctx context.Context) (err error) {
 	t.fitted, err = learner.FitHead(ctx, learn, t.plan, t.recorder)
 	if err != nil || t.spec.Finetune > 0 {
 		return err
+	}
+	if t.first && t.fitted.Families != nil {
+		t.progress.Say("head  " + heads.Line(t.fitted.Families))
 	}
 	return t.closeHistory(nil)
 }
@@ -300,7 +303,7 @@ func (t *training) answers(ctx context.Context) (logits []float32, err error) {
 		logits, t.folds, err = t.opened.crossValidate(ctx, t.spec, t.train, t.eval, t.progress)
 		return logits, err
 	}
-	logits = t.fitted.Fit.Head.Logits(t.eval.s.X)
+	logits = t.fitted.Model.Logits(t.eval.s.X)
 	if t.tuned == nil {
 		return logits, nil
 	}

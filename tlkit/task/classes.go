@@ -7,6 +7,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 )
 
@@ -19,8 +20,11 @@ func (Classes) Name() datasets.Task { return datasets.Classes }
 // Metric returns metrics.Accuracy.
 func (Classes) Metric() metrics.Metric { return metrics.Accuracy }
 
-// Heads returns logistic regression and the SGD head of PyTorch's tutorial.
-func (Classes) Heads() []head.Kind { return []head.Kind{head.LogisticKind, head.SGDKind} }
+// Heads returns logistic regression, the other families of package heads, the choice among them, and
+// the SGD head of PyTorch's tutorial.
+func (Classes) Heads() []head.Kind {
+	return append(heads.Kinds(), heads.AutoKind, head.SGDKind)
+}
 
 // Figure returns "confusion", the confusion matrix.
 func (Classes) Figure() string { return "confusion" }
