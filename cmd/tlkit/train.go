@@ -168,6 +168,12 @@ descriptions of the labels, which is worth most with few pictures. The folds cho
 it goes away from them, from not at all to as if there were none. What the words alone and a
 head that starts from zeros score is printed too.
 
+With --head auto, folds of the training pictures choose the family of the head: logistic or ridge
+regression, discriminant analysis with shrinkage (lda), nearest neighbours (knn), logistic
+regression on features of length 1 (cosine), or the mean of the two best. One line says which were
+tried and how they did. Without it the head is logistic, or cosine where a label has fewer than 5
+pictures.
+
 Every choice is made on folds of the training pictures. The run's folder .tlkit/NAME
 holds the plan, the history, the figures and the head.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -245,7 +251,7 @@ holds the plan, the history, the figures and the head.`,
 	limitFlags(cmd, &place)
 	f := cmd.Flags()
 	modelFlag(cmd, &s.Model)
-	f.StringVar((*string)(&s.Head), "head", "", "logistic (L2 logistic regression, the default), sgd (PyTorch's tutorial), or ridge (for values, the only one)")
+	f.StringVar((*string)(&s.Head), "head", "", "logistic, ridge, lda, knn, cosine, auto (the best of them on folds) or sgd (PyTorch's tutorial); default: logistic, below 5 pictures of a label cosine, for values ridge")
 	f.IntVar(&s.Epochs, "epochs", 0, "epochs of --head sgd (default 25)")
 	f.IntVar(&s.Views, "views", 0, "augmented views of each training picture, cached (default: only the picture itself)")
 	f.IntVar(&s.Folds, "folds", 0, "cross-validate over so many folds, at least 2; not with --seeds or --finetune (default: do not)")

@@ -1,7 +1,8 @@
 // Package export writes a trained head to one file and opens it again, on this machine or another.
 //
 // A head file is a .safetensors file: "head.weight" [K, C] and "head.bias" [K], PyTorch's layout of
-// nn.Linear, and every backbone tensor that training changed, under the checkpoint's own key (none
+// nn.Linear (or, for a head that is not linear, the arrays of package heads, which "layers" in the
+// metadata describe), and every backbone tensor that training changed, under the checkpoint's own key (none
 // after feature extraction). Its metadata holds everything needed to turn a picture into a
 // prediction: the task (one label a picture, several labels, or real values), the names of labels
 // or values, the preset, and the backbone's name and sha256. It also records the head's score and
@@ -25,6 +26,8 @@
 //	def open_head(path):
 //	    with safe_open(path, framework="pt") as f:
 //	        about = json.loads(f.metadata()["tlkit.head"])
+//	        if "layers" in about:
+//	            raise ValueError("not a linear head: export it with --onnx")
 //	        head = torch.nn.Linear(about["backbone"]["features"], len(about["labels"]))
 //	        weight, bias = f.get_tensor("head.weight"), f.get_tensor("head.bias")
 //	        head.load_state_dict({"weight": weight, "bias": bias})

@@ -61,16 +61,16 @@ func (l *onnxLayers) layer(x *graph.Node, m heads.Model, i, n int) *graph.Node {
 		l.values[name] = values
 		return graph.Parameter(x.Graph(), name, shapes.Make(dtypes.Float32, shape...))
 	}
-	linear := func(x *graph.Node, h *head.Linear) *graph.Node {
-		weight := parameter("weight", h.Weight, h.Classes, h.Features)
-		bias := parameter("bias", h.Bias, h.Classes)
+	linear := func(x *graph.Node, h *head.Linear, prefix string) *graph.Node {
+		weight := parameter(prefix+"weight", h.Weight, h.Classes, h.Features)
+		bias := parameter(prefix+"bias", h.Bias, h.Classes)
 		return graph.Add(graph.Einsum("nc,kc->nk", x, weight), graph.Reshape(bias, 1, h.Classes))
 	}
 	switch m := m.(type) {
 	case *head.Linear:
-		return linear(x, m)
+		return linear(x, m, "")
 	case *heads.Cosine:
-		return linear(ofLength1(x), &m.Linear)
+		return linear(ofLength1(x), &m.Linear, "unit_")
 	case *heads.Neighbours:
 		votes := make([]float32, len(m.Y)*m.Outputs)
 		for j, y := range m.Y {
@@ -78,7 +78,7 @@ func (l *onnxLayers) layer(x *graph.Node, m heads.Model, i, n int) *graph.Node {
 		}
 		references := parameter("references", m.X, len(m.Y), m.Features)
 		similar := graph.Einsum("nc,mc->nm", ofLength1(x), references)
-		return ballot(m, similar, parameter("votes", votes, len(m.Y), m.Outputs))
+		return ballot(m, similar, parameter("classes", votes, len(m.Y), m.Outputs))
 	}
 	panic(fmt.Sprintf("export: no graph of a head of the type %T", m))
 }

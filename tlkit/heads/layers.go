@@ -17,10 +17,14 @@ type Layer struct {
 
 // Part is an array of a layer.
 type Part struct {
-	Name   string // weight and bias, or references and classes
+	Name   string // weight and bias, unit_weight and unit_bias, or references and classes
 	Shape  []int
 	Values []float32
 }
+
+// unitPrefix keeps the arrays of a cosine head from being taken for those of a linear one, by programs
+// that do not know it.
+const unitPrefix = "unit_"
 
 // Layers describes a model. It is nil for a linear layer alone.
 func Layers(m Model) []Layer {
@@ -45,14 +49,14 @@ func Layers(m Model) []Layer {
 
 // Parts returns the arrays of each layer of [Layers], or of the linear layer.
 func Parts(m Model) [][]Part {
-	ofLinear := func(h *head.Linear) [][]Part {
-		return [][]Part{{{"weight", []int{h.Classes, h.Features}, h.Weight}, {"bias", []int{h.Classes}, h.Bias}}}
+	ofLinear := func(h *head.Linear, prefix string) [][]Part {
+		return [][]Part{{{prefix + "weight", []int{h.Classes, h.Features}, h.Weight}, {prefix + "bias", []int{h.Classes}, h.Bias}}}
 	}
 	switch m := m.(type) {
 	case *head.Linear:
-		return ofLinear(m)
+		return ofLinear(m, "")
 	case *Cosine:
-		return ofLinear(&m.Linear)
+		return ofLinear(&m.Linear, unitPrefix)
 	case *Neighbours:
 		classes := make([]float32, len(m.Y)) // exact: there are fewer than 2^24
 		for i, y := range m.Y {
@@ -90,9 +94,12 @@ func (l Layer) read(features, outputs int, array func(name string, shape ...int)
 	switch l.Kind {
 	case head.LogisticKind, CosineKind:
 		h := head.Linear{Features: features, Classes: outputs}
-		var err error
-		if h.Weight, err = array("weight", outputs, features); err == nil {
-			h.Bias, err = array("bias", outputs)
+		prefix, err := "", error(nil)
+		if l.Kind == CosineKind {
+			prefix = unitPrefix
+		}
+		if h.Weight, err = array(prefix+"weight", outputs, features); err == nil {
+			h.Bias, err = array(prefix+"bias", outputs)
 		}
 		if l.Kind == CosineKind {
 			return &Cosine{h}, err
