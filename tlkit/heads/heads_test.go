@@ -175,9 +175,9 @@ func TestMeanIsOfProbabilities(t *testing.T) {
 	}
 	m := &Mean{[]Model{a, f.Model}}
 	roundTrip(t, m, s.X)
-	got, pa, pb := head.Softmax(m.Logits(s.X), 2), head.Softmax(a.Logits(s.X), 2), head.Softmax(f.Model.Logits(s.X), 2)
+	got, pa, pb := m.Logits(s.X), head.Softmax(a.Logits(s.X), 2), head.Softmax(f.Model.Logits(s.X), 2)
 	for i := range got {
-		if math.Abs(float64(got[i]-(pa[i]+pb[i])/2)) > 1e-6 {
+		if math.Abs(math.Exp(float64(got[i]))-float64(pa[i]+pb[i])/2) > 1e-6 {
 			t.Fatalf("probability %d: %v of %v and %v", i, got[i], pa[i], pb[i])
 		}
 	}

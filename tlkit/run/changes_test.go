@@ -33,7 +33,7 @@ func TestChangesThatMakeNoSense(t *testing.T) {
 		{"batches of -2", Spec{Finetune: 1, Batch: -2}},
 		{"no other to be mixed with", Spec{Finetune: 1, Batch: 1, Mixup: 0.1}},
 		{`"on" or "off"`, Spec{Finetune: 1, Augment: "maybe"}},
-		{"ridge regression, which learns values", Spec{Head: "ridge", ClassWeights: true}},
+		{"class weights for a ridge head", Spec{Head: "ridge", ClassWeights: true}},
 	} {
 		c.spec.Data, c.spec.Model = "no such data", "mobilenetv2"
 		if _, err := Train(context.Background(), c.spec, Place{Folder: t.TempDir()}, nil); err == nil || !strings.Contains(err.Error(), c.words) {
