@@ -100,6 +100,9 @@ func FitHead(ctx context.Context, d Data, p Plan, recorder Recorder) (*Result, e
 
 // fit runs the solver that the plan names.
 func (p Plan) fit(ctx context.Context, d Data, folds [][]int, step func(head.Step)) (*Result, error) {
+	if d.Towards != nil && p.Head != head.LogisticKind {
+		return nil, fmt.Errorf("learner: head %q, want %q: no other one starts from a given head", p.Head, head.LogisticKind)
+	}
 	if p.byFamily(d.task()) {
 		return p.fitFamily(ctx, d, folds, step)
 	}
@@ -141,9 +144,6 @@ func (p Plan) fitFamily(ctx context.Context, d Data, folds [][]int, step func(he
 // solve runs a solver of package head.
 func (p Plan) solve(ctx context.Context, d Data, folds [][]int, step func(head.Step)) (*head.Fit, error) {
 	train := d.Train
-	if d.Towards != nil && p.Head != head.LogisticKind {
-		return nil, fmt.Errorf("learner: head %q, want %q: no other one starts from a given head", p.Head, head.LogisticKind)
-	}
 	switch p.Head {
 	case head.LogisticKind:
 		return head.Logistic(ctx, train, head.LogisticOptions{Strengths: p.Strengths, Folds: folds, Step: step, ClassWeights: p.ClassWeights, Towards: d.Towards, Progress: d.Progress})

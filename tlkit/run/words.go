@@ -91,6 +91,9 @@ const wordsUnfolded = 100 // the strength where there are too few pictures for f
 
 // plan is how a head is fitted to these pictures.
 func (o *opened) plan(train *sample, s Spec) (learner.Plan, error) {
+	if o.words != nil { // also below 5 pictures of a label, where the default is another one
+		s.Head = head.LogisticKind
+	}
 	p, err := learner.NewPlan(o.task, train.s, s.learning())
 	if err != nil || o.words == nil {
 		return p, err
@@ -203,7 +206,7 @@ func (t *training) compareWords(ctx context.Context) ([]Baseline, error) {
 		if err != nil {
 			return nil, err
 		}
-		if zero, err = without.task.Measure(t.eval.s, fitted.Fit.Head.Logits(t.eval.s.X)); err != nil {
+		if zero, err = without.task.Measure(t.eval.s, fitted.Model.Logits(t.eval.s.X)); err != nil {
 			return nil, fmt.Errorf("run: %w", err)
 		}
 	}

@@ -97,11 +97,11 @@ func (w *worded) sample(n int) *sample {
 func (w *worded) right(t *testing.T, train, others *sample, words *head.Linear) float64 {
 	t.Helper()
 	o := &opened{task: task.Classes{}, words: words}
-	fitted, err := o.fitHead(t.Context(), train, Spec{Seed: 1}, nil)
+	fitted, err := o.fitHead(t.Context(), train, Spec{Seed: 1, Head: head.LogisticKind}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return float64(head.Correct(fitted.Fit.Head.Logits(others.s.X), others.s.Y, wordedLabels)) / float64(others.s.Len())
+	return float64(head.Correct(fitted.Model.Logits(others.s.X), others.s.Y, wordedLabels)) / float64(others.s.Len())
 }
 
 // A head that starts from words is better than both with few pictures, and no worse than one that starts
