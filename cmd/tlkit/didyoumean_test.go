@@ -34,7 +34,7 @@ func TestDidYouMean(t *testing.T) {
 		{"train --batch 0 --finetune 1", []string{"--batch is 0"}},
 		{"train --augment yes --finetune 1", []string{`"on" or "off"`}},
 		{"train --views 3 --augment off --finetune 1", []string{"leave out --views or --augment"}},
-		{"train --class-weights --head ridge", []string{"ridge regression"}},
+		{"train --class-weights --head ridge", []string{"class weights for a ridge head"}},
 		{"train --finetune 1 --folds 5", []string{"leave --folds out"}},
 		{"train --retrain --resume", []string{"leave one of them out"}},
 		{"train --mixup x --finetune 1", []string{`--mixup is "x", want a number`}},
