@@ -86,7 +86,7 @@ func exportHead(file, path string) error {
 		return err
 	}
 	tuned := ""
-	if n := len(h.Changed); n > 0 {
+	if n := len(h.Tuned()); n > 0 {
 		tuned = fmt.Sprintf("%d tensors fine-tuned, ", n)
 	}
 	show.Default.Text(fmt.Sprintf("%s: %s on %s, %s, %ssha256 of everything, 3 parity pictures", path, h.Data.Name, h.Backbone.Name, h.Task.Words(h.Labels), tuned))

@@ -13,7 +13,7 @@ import (
 // grows from 1e-6 to 1 over 80 steps, until the loss diverges. It draws loss against rate, and
 // returns both with the rate at which the loss falls fastest. If the loss never falls by more than its
 // noise, as with a head that has little left to learn, it says that no rate is usable, and Suggested
-// is 0. Plan, From, Batch, Mixup, ClassWeights and Augment count as in FineTune.
+// is 0. Plan, From, Batch, Mixup, ClassWeights, Augment and LoRA count as in FineTune.
 //
 // Nothing is stored, and the head stays as it is. A head that was not fitted before is fitted first.
 func (l Learner) FindRate() finetune.RateFind {
@@ -31,7 +31,7 @@ func (l Learner) FindRate() finetune.RateFind {
 		defer d.Engine.Close()
 		plan, err := finetune.NewPlan(l.Plan, d, finetune.Options{
 			Epochs: 1, From: l.From, Seed: s.Seed,
-			Batch: l.Batch, Mixup: l.Mixup, ClassWeights: l.ClassWeights, Augment: l.Augment,
+			Batch: l.Batch, Mixup: l.Mixup, ClassWeights: l.ClassWeights, Augment: l.Augment, LoRA: l.LoRA,
 		})
 		if err != nil {
 			return err

@@ -77,7 +77,7 @@ func (l Learner) moves(net *zoo.Net, set *datasets.Dataset) (title string, of fu
 	}
 	d := finetune.Data{Net: net, Task: kind, Train: set.In(datasets.Train), Outputs: len(set.Labels)}
 	plan, err := finetune.NewPlan(l.Plan, d, finetune.Options{Epochs: max(1, l.Plan.Epochs()), From: l.From, Seed: max(l.Seed, 1),
-		Rate: l.Rate, Batch: l.Batch, Mixup: l.Mixup, ClassWeights: l.ClassWeights, Augment: l.Augment})
+		Rate: l.Rate, Batch: l.Batch, Mixup: l.Mixup, ClassWeights: l.ClassWeights, Augment: l.Augment, LoRA: l.LoRA})
 	if err != nil {
 		return "", nil, err
 	}
@@ -101,8 +101,8 @@ func (l Learner) moves(net *zoo.Net, set *datasets.Dataset) (title string, of fu
 func changedTensors(net *zoo.Net, h *export.Head) func(stage string) string {
 	changed, all := map[string]int{}, map[string]int{}
 	names := map[string]bool{}
-	for _, t := range h.Changed {
-		names[t.Name] = true
+	for _, name := range h.Tuned() {
+		names[name] = true
 	}
 	for _, w := range net.Declaration().Weights {
 		all[w.Stage]++

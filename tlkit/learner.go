@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -98,7 +99,15 @@ type Learner struct {
 	Mixup float64
 	// Augment is "on" or "off": random crops and flips in FineTune. "" = on, but off for values.
 	Augment learner.Augmentation
+	// LoRA keeps the backbone as it is in FineTune, and trains pairs of narrow matrices beside those of
+	// its attention: LoRA{Rank: 8}. It is for transformers. From is then the first stage that is
+	// adapted; "" = all.
+	LoRA LoRA
 }
+
+// LoRA sets up low-rank adaptation: the rank of the pairs, which is usually 4 to 32, and what else may
+// differ from the usual; see [backbone.LoRA].
+type LoRA = backbone.LoRA
 
 // drawnVar, set to "drawn", makes every learner whose Data allows it use a drawn set, and hides
 // pictures of other origin: for notebooks that are saved with their outputs.
@@ -186,7 +195,7 @@ func (l Learner) tuning(s run.Spec, epochs int) (run.Spec, error) {
 			return s, advice.New(fmt.Errorf("fine-tuning with Folds %d, which is for FitHead alone", l.Folds), "leave Folds out: fine-tuning chooses by folds of its own; to cross-validate, use a learner of another name")
 		}
 		s.Finetune, s.Plan, s.From = epochs, l.Plan, l.From
-		s.Rate, s.Batch, s.Mixup, s.Augment = l.Rate, l.Batch, l.Mixup, l.Augment
+		s.Rate, s.Batch, s.Mixup, s.Augment, s.LoRA = l.Rate, l.Batch, l.Mixup, l.Augment, l.LoRA
 		return s, nil
 	}
 	if l.Head == head.SGDKind && (l.Rate != 0 || l.Batch != 0) {

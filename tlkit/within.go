@@ -25,7 +25,7 @@ func (l Learner) TrainWithin(most time.Duration) {
 		if err != nil {
 			return err
 		}
-		s.Plan, s.From, s.Rate, s.Batch, s.Mixup, s.Augment = l.Plan, l.From, l.Rate, l.Batch, l.Mixup, l.Augment
+		s.Plan, s.From, s.Rate, s.Batch, s.Mixup, s.Augment, s.LoRA = l.Plan, l.From, l.Rate, l.Batch, l.Mixup, l.Augment, l.LoRA
 		if l.Backbone == "" && l.Weights == "" && l.Entry == "" && l.Statistics == "" && l.Preset == "" && l.From == "" {
 			s.Model = "" // compare
 		}

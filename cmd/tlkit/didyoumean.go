@@ -31,7 +31,7 @@ var otherFlags = map[string]string{
 	"lr": "rate", "learning-rate": "rate", "base-lr": "rate", "batch-size": "batch", "bs": "batch",
 	"augmentation": "augment", "balanced": "class-weights", "class-weight": "class-weights",
 	"arch": "model", "backbone": "model", "network": "model", "cv": "folds", "force": "retrain", "overwrite": "retrain",
-	"output": "out", "mixup-alpha": "mixup",
+	"output": "out", "mixup-alpha": "mixup", "lora-rank": "lora", "lora-r": "lora",
 }
 
 // unknownCommand is the error for a first word that is no subcommand.

@@ -13,7 +13,7 @@ import (
 
 // withoutDefaults leaves the network open, unless a flag says something about it.
 func withoutDefaults(cmd *cobra.Command, s run.Spec) run.Spec {
-	about := []string{"model", "weights", "entry", "statistics", "preset", "size", "from"}
+	about := []string{"model", "weights", "entry", "statistics", "preset", "size", "from", "lora"}
 	if !slices.ContainsFunc(about, cmd.Flags().Changed) {
 		s.Model = ""
 	}

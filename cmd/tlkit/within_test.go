@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tlkit/transfer-learning/internal/testpictures"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/budget"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
@@ -49,13 +50,13 @@ func TestRepeatHasFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := run.Spec{Data: "x", LabelFolders: true, MinPerLabel: 2, Columns: "a=label", Model: "m", Weights: "w", Entry: "e", Statistics: "half", Preset: "p", Size: 288, Head: "sgd", Epochs: 3, Views: 2,
-		ClassWeights: true, Split: "test", Seed: 7, Finetune: 4, Plan: finetune.Fastai, From: "f", Rate: 1e-3, Batch: 4, Mixup: 0.2, Augment: "on", Form: engine.Form{Runtime: engine.XLA, Batch: 2}}
+		ClassWeights: true, Split: "test", Seed: 7, Finetune: 4, Plan: finetune.Fastai, From: "f", Rate: 1e-3, Batch: 4, Mixup: 0.2, Augment: "on", LoRA: backbone.LoRA{Rank: 8, Alpha: 16, All: true, Norms: true}, Form: engine.Form{Runtime: engine.XLA, Batch: 2}}
 	words := budget.Repeat(s)
 	if err := train.ParseFlags(words[2:]); err != nil {
 		t.Fatalf("%v: %q", err, words)
 	}
 	for flag, want := range map[string]string{"label-folders": "true", "min-per-label": "2", "column": "a=label", "model": "m", "weights": "w", "entry": "e", "statistics": "half", "preset": "p", "size": "288", "head": "sgd",
-		"epochs": "3", "views": "2", "class-weights": "true", "split": "test", "seed": "7", "finetune": "4", "plan": "fastai", "from": "f", "rate": "0.001", "batch": "4", "mixup": "0.2", "augment": "on", "form": "xla,batch=2"} {
+		"epochs": "3", "views": "2", "class-weights": "true", "split": "test", "seed": "7", "finetune": "4", "plan": "fastai", "from": "f", "rate": "0.001", "batch": "4", "mixup": "0.2", "augment": "on", "lora": "8", "lora-alpha": "16", "lora-all": "true", "lora-norms": "true", "form": "xla,batch=2"} {
 		if got := train.Flags().Lookup(flag).Value.String(); got != want {
 			t.Errorf("--%s is %q, want %q", flag, got, want)
 		}

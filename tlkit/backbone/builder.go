@@ -14,9 +14,10 @@ import (
 // Builder gives an architecture its weights. It keeps a prefix of the checkpoint's names:
 // b.In("layer1.0") asks for "layer1.0.conv1.weight" when b would ask for "conv1.weight".
 type Builder struct {
-	prefix string
-	form   *form
-	walk   *walk
+	prefix    string
+	form      *form
+	walk      *walk
+	attention bool // what is asked for belongs to attention
 }
 
 // walk is what all builders of one walk share.
@@ -28,9 +29,10 @@ type walk struct {
 
 	// training chooses forms whose gradients are fast. They add up the same terms in another order,
 	// so graphs that only look at pictures do without and keep their numbers to the bit.
-	training bool
-	products map[*graph.Node]product // convolutions of this walk, by their output
-	shifted  map[*graph.Node]bool    // depthwise convolutions made of shifted pictures, by their output
+	training   bool
+	adaptation *adaptation             // nil = nothing is adapted
+	products   map[*graph.Node]product // convolutions of this walk, by their output
+	shifted    map[*graph.Node]bool    // depthwise convolutions made of shifted pictures, by their output
 }
 
 // shift remembers that y is made of shifted pictures.
@@ -62,7 +64,7 @@ func (w *walk) remember(weight *graph.Node, build func(*graph.Node) *graph.Node)
 
 // weightSource hands out the tensors of a checkpoint, in the layout of the graph.
 type weightSource interface {
-	weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node
+	weight(g *graph.Graph, want weights.Want, shape []int, k kind) *graph.Node
 	update(key string, value *graph.Node) // the tensor has this value after the step
 	border(name string)                   // the end of a stage
 }
@@ -74,7 +76,7 @@ func (b *Builder) In(levels ...any) *Builder {
 	for _, level := range levels {
 		prefix += fmt.Sprint(level) + "."
 	}
-	return &Builder{prefix: prefix, form: b.form, walk: b.walk}
+	return &Builder{prefix: prefix, form: b.form, walk: b.walk, attention: b.attention}
 }
 
 func (b *Builder) key(name string) string { return b.prefix + name }
@@ -95,8 +97,26 @@ func (b *Builder) Stage(name string, x *graph.Node) *graph.Node {
 // is the shape in the file, and the node has want.Layout: for kernels [H,W,in/groups,out]. A tensor
 // that is not trainable stays as it is in training, as statistics do.
 func (b *Builder) Weight(x *graph.Node, want weights.Want, trainable bool) *graph.Node {
+	if trainable {
+		return b.weight(x, want, otherTrainable)
+	}
+	return b.weight(x, want, untrainable)
+}
+
+// kind is what a tensor is, as far as training cares.
+type kind uint8
+
+const (
+	untrainable     kind = iota // the statistics of a norm, for example
+	otherTrainable              // such as a kernel, a bias, positions
+	ofNorm                      // the gain or the bias of a norm
+	linearMatrix                // of a linear layer
+	attentionMatrix             // of a linear layer in attention
+)
+
+func (b *Builder) weight(x *graph.Node, want weights.Want, k kind) *graph.Node {
 	want.Name = b.key(want.Name)
-	w := b.walk.source(x).weight(x.Graph(), want, relaid(want.Layout, want.Shape), trainable)
+	w := b.walk.source(x).weight(x.Graph(), want, relaid(want.Layout, want.Shape), k)
 	if w.DType() != x.DType() {
 		w = graph.ConvertDType(w, x.DType())
 	}
@@ -106,6 +126,18 @@ func (b *Builder) Weight(x *graph.Node, want weights.Want, trainable bool) *grap
 // vector asks for a trainable tensor [n].
 func (b *Builder) vector(x *graph.Node, name string, n int) *graph.Node {
 	return b.Weight(x, weights.Want{Name: name, Shape: []int{n}}, true)
+}
+
+// ofNorm asks for the gain or the bias [n] of a norm.
+func (b *Builder) ofNorm(x *graph.Node, name string, n int) *graph.Node {
+	return b.weight(x, weights.Want{Name: name, Shape: []int{n}}, ofNorm)
+}
+
+// attending returns a builder whose matrices belong to attention.
+func (b *Builder) attending() *Builder {
+	out := *b
+	out.attention = true
+	return &out
 }
 
 // relaid is the shape that a tensor of the file has in the graph.
@@ -122,7 +154,7 @@ func relaid(layout weights.Layout, s []int) []int {
 // scopeWeights takes the weights from the variables of a scope.
 type scopeWeights struct{ scope *model.Scope }
 
-func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, _ bool) *graph.Node {
+func (s *scopeWeights) weight(g *graph.Graph, want weights.Want, shape []int, _ kind) *graph.Node {
 	v := s.scope.GetVariable(want.Name)
 	if v == nil {
 		panic(advice.New(fmt.Errorf("backbone: scope %q has no weight %q", s.scope.Scope(), want.Name), "put the checkpoint's tensors there first"))

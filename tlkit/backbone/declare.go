@@ -32,6 +32,7 @@ type Weight struct {
 	GraphShape []int  // after Want.Layout; Want.Shape is that of the file
 	Stage      string // the stage it belongs to; Classifier behind the last one
 	Trainable  bool   // false for the statistics of a batch norm
+	kind       kind
 }
 
 // Border is the end of a stage.
@@ -194,7 +195,7 @@ type listWeights struct {
 	looked  func(weights.Want) bool
 }
 
-func (l *listWeights) weight(g *graph.Graph, want weights.Want, shape []int, trainable bool) *graph.Node {
+func (l *listWeights) weight(g *graph.Graph, want weights.Want, shape []int, k kind) *graph.Node {
 	if l.seen[want.Name] {
 		panic(fmt.Errorf("the architecture asks twice for %q", want.Name))
 	}
@@ -202,7 +203,7 @@ func (l *listWeights) weight(g *graph.Graph, want weights.Want, shape []int, tra
 		panic(errAsked)
 	}
 	l.seen[want.Name] = true
-	l.weights = append(l.weights, Weight{Want: want, GraphShape: shape, Trainable: trainable})
+	l.weights = append(l.weights, Weight{Want: want, GraphShape: shape, Trainable: k != untrainable, kind: k})
 	return graph.Parameter(g, want.Name, shapes.Make(dtypes.Float32, shape...))
 }
 

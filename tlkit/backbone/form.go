@@ -28,7 +28,9 @@ var (
 // Keras names and stores them: kernels [H,W,in,out] and matrices [in,out]. Keras writes
 // "conv1_conv/kernel"; here it is "conv1_conv.kernel", because GoMLX separates scopes by slashes.
 func (b *Builder) Keras() *Builder {
-	return &Builder{prefix: b.prefix, form: &kerasForm, walk: b.walk}
+	out := *b
+	out.form = &kerasForm
+	return &out
 }
 
 // kernelWant is the kernel [side,side,in,out] of a convolution, as the file stores it.

@@ -14,7 +14,7 @@ import (
 // and ConvNeXt, 1e-5 in Swin and CLIP.
 func (b *Builder) LayerNorm(name string, x *graph.Node, eps float64) *graph.Node {
 	c := x.Shape().Dim(-1)
-	gain, bias := b.vector(x, name+".weight", c), b.vector(x, name+".bias", c)
+	gain, bias := b.ofNorm(x, name+".weight", c), b.ofNorm(x, name+".bias", c)
 	y := standardise(x, eps, b.walk.shifted[x])
 	return graph.Add(graph.Mul(y, alongLast(y, gain)), alongLast(y, bias))
 }
@@ -49,7 +49,7 @@ func (b *Builder) GroupNorm(name string, x *graph.Node, groups int, eps float64)
 	if len(d) != 4 || groups < 1 || c%groups != 0 {
 		panic(fmt.Errorf("backbone: %s: a group norm of %s in %d groups, want [N,H,W,C]", b.key(name), x.Shape(), groups))
 	}
-	gain, bias := b.vector(x, name+".weight", c), b.vector(x, name+".bias", c)
+	gain, bias := b.ofNorm(x, name+".weight", c), b.ofNorm(x, name+".bias", c)
 	overGroups := func(v *graph.Node) *graph.Node { // the mean of v over pixels and group, [N,1,1,C]
 		v = graph.Reshape(graph.ReduceMean(v, 1, 2), n, groups, c/groups)
 		v = graph.ReduceAndKeep(v, graph.ReduceMean, -1)
@@ -73,7 +73,7 @@ func (b *Builder) ResponseNorm(name string, x *graph.Node) *graph.Node {
 	c := x.Shape().Dim(-1)
 	norm := graph.Sqrt(graph.ReduceAndKeep(graph.Mul(x, x), graph.ReduceSum, 1, 2)) // [N,1,1,C]
 	relative := graph.Div(norm, graph.AddScalar(graph.ReduceAndKeep(norm, graph.ReduceMean, -1), 1e-6))
-	gain, bias := b.vector(x, name+".weight", c), b.vector(x, name+".bias", c)
+	gain, bias := b.ofNorm(x, name+".weight", c), b.ofNorm(x, name+".bias", c)
 	scaled := graph.Mul(graph.Mul(x, relative), alongLast(x, gain))
 	return graph.Add(x, graph.Add(scaled, alongLast(x, bias)))
 }

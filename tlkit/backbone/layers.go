@@ -17,7 +17,11 @@ func (b *Builder) Linear(name string, x *graph.Node, out int) *graph.Node {
 
 // Matrix is Linear without bias.
 func (b *Builder) Matrix(name string, x *graph.Node, out int) *graph.Node {
-	return matrixProduct(x, b.Weight(x, b.form.matrixWant(name+b.form.kernel, x.Shape().Dim(-1), out), true))
+	want, k := b.form.matrixWant(name+b.form.kernel, x.Shape().Dim(-1), out), linearMatrix
+	if b.attention {
+		k = attentionMatrix
+	}
+	return b.adapt(matrixProduct(x, b.weight(x, want, k)), x, b.key(want.Name))
 }
 
 // matrixProduct is x [...,in] times matrix [in,out], as one product of two matrices, which is the fastest

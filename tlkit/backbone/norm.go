@@ -39,7 +39,7 @@ func (b *Builder) BatchNorm(name string, x *graph.Node, eps float64) *graph.Node
 	statistic := func(leaf string) *graph.Node {
 		return b.Weight(x, weights.Want{Name: name + leaf, Shape: []int{c}}, false)
 	}
-	gain, bias := b.vector(x, name+leaves[0], c), b.vector(x, name+leaves[1], c)
+	gain, bias := b.ofNorm(x, name+leaves[0], c), b.ofNorm(x, name+leaves[1], c)
 	mean, variance := statistic(leaves[2]), statistic(leaves[3])
 	byBatch := false
 	if n := b.walk.norms; n.Batch != nil && !b.walk.uncomputed(x) && n.Batch(b.key(name)) {

@@ -29,12 +29,17 @@ type Part struct {
 	To    string // the part ends with this stage; "" = at the end of the network
 	Size  int    // side of the network's pictures in pixels; needed with From
 	Norms Norms  // the zero value keeps all statistics frozen
+	// LoRA adapts the matrices beside which the scope has A and B, see [LoRANames].
+	LoRA LoRA
 }
 
 // Graph adds the part to the graph of x: pictures [N,S,S,3], or the output of stage From. With To, the Map is that stage's output, and there are neither Features nor Logits. It panics on
 // errors, as graph code does.
 func (p Part) Graph(arch Arch, scope *model.Scope, x *graph.Node) Output {
 	w := &walk{weights: &scopeWeights{scope: scope}, norms: p.Norms, training: true}
+	if p.LoRA.Rank > 0 {
+		w.adaptation = &adaptation{scope: scope, factor: p.LoRA.Factor()}
+	}
 	if p.From == "" && p.To == "" {
 		return build(arch, w, x)
 	}
@@ -124,7 +129,7 @@ func (w *walk) source(x *graph.Node) weightSource {
 // scratchWeights stands in for the weights outside the part.
 type scratchWeights struct{ cut *cut }
 
-func (s scratchWeights) weight(_ *graph.Graph, want weights.Want, shape []int, _ bool) *graph.Node {
+func (s scratchWeights) weight(_ *graph.Graph, want weights.Want, shape []int, _ kind) *graph.Node {
 	return s.cut.unknown(want.Name, dtypes.Float32, shape...)
 }
 func (scratchWeights) update(string, *graph.Node) {}

@@ -72,6 +72,7 @@ type Rotary struct {
 func (b *Builder) Attention(x *graph.Node, a Attention) *graph.Node {
 	d := x.Shape().Dimensions
 	n, t, c := d[0], d[1], d[2]
+	b = b.attending()
 	if c%a.Heads != 0 {
 		panic(fmt.Errorf("backbone: %s: %d channels in %d heads", b.key("qkv"), c, a.Heads))
 	}
@@ -175,6 +176,7 @@ func (b *Builder) CrossAttention(x, tokens *graph.Node, heads int) *graph.Node {
 	d := x.Shape().Dimensions
 	n, q, c := d[0], d[1], d[2]
 	t := tokens.Shape().Dim(1)
+	b = b.attending()
 	queries := graph.TransposeAllAxes(graph.Reshape(b.Linear("q", x, c), n, q, heads, c/heads), 0, 2, 1, 3)
 	y := graph.TransposeAllAxes(graph.Reshape(b.Linear("kv", tokens, 2*c), n, t, 2, heads, c/heads), 2, 0, 3, 1, 4) // [2,N,heads,T,D]
 	part := func(i int) *graph.Node { return graph.Squeeze(graph.Slice(y, graph.AxisRange(i, i+1)), 0) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
@@ -100,7 +101,7 @@ func (j *job) again(ctx context.Context) (*run.Result, error) {
 
 // headOf returns the spec of the head alone.
 func headOf(s run.Spec) run.Spec {
-	s.Finetune, s.Plan, s.From, s.Rate, s.Batch, s.Mixup, s.Augment = 0, "", "", 0, 0, 0, ""
+	s.Finetune, s.Plan, s.From, s.Rate, s.Batch, s.Mixup, s.Augment, s.LoRA = 0, "", "", 0, 0, 0, "", backbone.LoRA{}
 	return s
 }
 

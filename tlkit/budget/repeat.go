@@ -47,6 +47,10 @@ func Repeat(s run.Spec) []string {
 		number("batch", float64(s.Batch))
 		number("mixup", s.Mixup)
 		text("augment", string(s.Augment))
+		number("lora", float64(s.LoRA.Rank))
+		number("lora-alpha", s.LoRA.Alpha)
+		yes("lora-all", s.LoRA.All)
+		yes("lora-norms", s.LoRA.Norms)
 	}
 	if s.Form != (engine.Form{}) {
 		text("form", strings.ReplaceAll(s.Form.String(), " ", ""))

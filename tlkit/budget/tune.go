@@ -103,7 +103,7 @@ func (j *job) plan(ctx context.Context) (epochs int, why Left, err error) {
 	possible := 0
 	left := j.left() - opening - j.judging()
 	for _, e := range choices {
-		p, err := finetune.NewPlan(j.spec.Plan, data, finetune.Options{Epochs: e, From: j.spec.From, Seed: j.spec.Seed, Rate: j.spec.Rate, Batch: j.spec.Batch, Mixup: j.spec.Mixup, ClassWeights: j.spec.ClassWeights, Augment: j.spec.Augment})
+		p, err := finetune.NewPlan(j.spec.Plan, data, finetune.Options{Epochs: e, From: j.spec.From, Seed: j.spec.Seed, Rate: j.spec.Rate, Batch: j.spec.Batch, Mixup: j.spec.Mixup, ClassWeights: j.spec.ClassWeights, Augment: j.spec.Augment, LoRA: j.spec.LoRA})
 		if err != nil {
 			return 0, why, err
 		}

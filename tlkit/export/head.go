@@ -63,6 +63,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/heads"
@@ -94,8 +95,9 @@ type Head struct {
 	Versions map[string]string `json:"versions,omitempty"` // of Go and the libraries that trained it
 
 	// Changed are the backbone tensors that training changed, under the checkpoint's own keys and
-	// in its layout; nil after feature extraction. [Head.Open] puts them in place of the
-	// backbone's.
+	// in its layout, or pairs of narrow matrices that LoRA has trained beside them, see
+	// [backbone.LoRANames]; nil after feature extraction. [Head.Open] puts them in place of the
+	// backbone's, or adds them.
 	Changed []weights.Tensor `json:"-"`
 
 	// Layers describe a head that is not linear, see [Head.SetModel]; nil for a linear one.
@@ -125,6 +127,22 @@ func (h *Head) Predictor() heads.Model {
 
 // Logits returns the logits [N, K] of features [N, C], both row-major.
 func (h *Head) Logits(x []float32) []float32 { return h.Predictor().Logits(x) }
+
+// Tuned returns the names of the backbone's tensors that training changed. A pair of narrow matrices in
+// Changed counts as the matrix that it is added to.
+func (h *Head) Tuned() []string {
+	var names []string
+	for _, t := range h.Changed {
+		name := t.Name
+		if of, ok := backbone.BesideOf(name); ok {
+			name = of
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // Backbone identifies the network below the head.
 type Backbone struct {

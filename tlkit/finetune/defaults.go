@@ -16,6 +16,7 @@ const (
 	weightDecay    = 0.01
 	clipNorm       = 1       // largest norm of the gradient
 	warmup         = 0.1     // share of the steps over which the rate rises
+	loraRate       = 4       // factor of the rates with LoRA
 	movingShare    = 2. / 3  // largest share of the whole network's multiplications that moves
 	minArea        = 0.35    // of a random crop: smaller ones often miss what the label names
 	standardViews  = 4       // cached augmented views of a picture

@@ -137,7 +137,7 @@ func (j *training) choose(ctx context.Context, out *Result, train *pictures) (pa
 		return false, j.markHeadAlone()
 	}
 	t := out.Trials[best]
-	out.Plan.Groups, out.Plan.Mix = j.plan.groupsFrom(stages(j.data.Net), t.From, t.Rate, j.plan.Search), t.Mix
+	out.Plan.Groups, out.Plan.Mix = j.plan.groupsFrom(j.data.Net, t.From, t.Rate, j.plan.Search), t.Mix
 	out.Why = fmt.Sprintf("from %s on at rate %g, mix %g: on folds of the training pictures %s with loss %.4f, the head alone %s with loss %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.brief(), t.Loss, alone.brief(), alone.Loss, t.Gain, t.Error)
 	out.OutOfFold = j.objective.loss.units(divided(t.logits, t.Temperature))
 	out.temperature = t.Temperature

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 )
@@ -20,6 +21,8 @@ func (o Options) Check() error {
 		return advice.New(fmt.Errorf("finetune: mixup %v, want 0 to 10", o.Mixup), "usual values are between 0.1 and 0.4")
 	case o.Mixup > 0 && o.Batch == 1:
 		return advice.New(fmt.Errorf("finetune: mixup %v in batches of 1 picture, which has no other to be mixed with", o.Mixup), "use a larger batch, or leave mixup out")
+	case o.LoRA != (backbone.LoRA{}) && o.LoRA.Rank < 1:
+		return advice.New(fmt.Errorf("finetune: LoRA of rank %d, want 1 or more", o.LoRA.Rank), "usual ranks are 4 to 32")
 	case o.Augment != learner.AugmentByTask && o.Augment != learner.AugmentOn && o.Augment != learner.AugmentOff:
 		return advice.New(fmt.Errorf("finetune: augmentation %q", o.Augment), "use %q or %q, or leave it out for the task's default", learner.AugmentOn, learner.AugmentOff)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -58,6 +59,9 @@ type Plan struct {
 	Schedule   optim.Schedule `json:"schedule"` // of the rates
 	Groups     []Group        `json:"groups"`   // the stages that move; any other stage is frozen
 	Norms      Norms          `json:"norms"`
+	// LoRA trains pairs of narrow matrices beside those of attention, in the stages of the groups, and
+	// nothing else of the backbone; nil = all tensors of those stages. Norms have to be frozen.
+	LoRA *backbone.LoRA `json:"lora,omitempty"`
 	// Start from a new head instead of the fitted one.
 	Fresh bool `json:"fresh,omitempty"`
 
@@ -136,7 +140,7 @@ func (p *Plan) batchNorm(stage string, moves bool) bool {
 // border returns the last frozen stage: everything up to it gives the same output for a picture in
 // every step. It returns "" if there is none, or if every epoch has other pictures.
 func (p *Plan) border(net *zoo.Net) string {
-	last, group := "", p.groupOf()
+	last, group := "", p.moving(net)
 	if p.Norms == DriftNorms || p.Augment && p.Views == 0 {
 		return ""
 	}
@@ -156,7 +160,7 @@ func (p *Plan) borders(net *zoo.Net) []string {
 		want = map[string]bool{}
 		for _, first := range p.Search.Depths {
 			q := *p
-			q.Groups = p.groupsFrom(stages(net), first, p.Search.Rates[0], p.Search)
+			q.Groups = p.groupsFrom(net, first, p.Search.Rates[0], p.Search)
 			want[q.border(net)] = true
 		}
 	}
@@ -201,6 +205,9 @@ func (p *Plan) Check(net *zoo.Net) error {
 	err := p.checkNumbers()
 	if err == nil {
 		err = p.checkNorms()
+	}
+	if err == nil && p.LoRA != nil {
+		err = p.checkLoRA(net)
 	}
 	if err == nil {
 		err = p.checkGroups(net)

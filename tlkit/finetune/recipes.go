@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
@@ -30,6 +31,9 @@ type Options struct {
 	// ClassWeights weighs classes by N/(K n), for one label a picture.
 	ClassWeights bool
 	Augment      learner.Augmentation
+	// LoRA trains narrow matrices beside those of attention instead of the tensors of the stages; the
+	// zero value = does not. From is then the first stage that is adapted, by default of all.
+	LoRA backbone.LoRA
 }
 
 // Epochs returns the recipe's default number of epochs.
@@ -56,6 +60,9 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	if o.From != "" && !slices.Contains(names, o.From) || o.From == HeadStage && r == Tlkit {
 		return p, advice.New(fmt.Errorf("finetune: plan %s from unknown stage %q", r, o.From), "the stages of %s are %s", d.Net.Row.Name, strings.Join(stages(d.Net), ", "))
 	}
+	if err := p.adapt(d.Net, o.LoRA); err != nil {
+		return p, err
+	}
 	p.augmentFor(d.task(), o.Augment)
 	switch r {
 	case Tlkit:
@@ -72,6 +79,10 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 	if o.From != "" && p.Search == nil {
 		p.startAt(d.Net, o.From)
 	}
+	if p.LoRA != nil && p.Norms != FrozenNorms {
+		p.Norms = FrozenNorms
+		p.because("batch norms keep the checkpoint's statistics, as all of the backbone does with LoRA")
+	}
 	if err := p.change(o, d); err != nil {
 		return p, err
 	}
@@ -79,6 +90,7 @@ func NewPlan(r Recipe, d Data, o Options) (Plan, error) {
 		p.Batch = n
 		p.because("batch %d: there are no more training pictures", n)
 	}
+	p.explainLoRA(d.Net, d.outputs())
 	return p, p.Check(d.Net)
 }
 
@@ -105,23 +117,25 @@ func (p *Plan) tlkit(d Data, first string) {
 	}
 	p.Rule = optim.Rule{Name: optim.AdamW, Clip: clipNorm}
 	p.Schedule = optim.Schedule{Kind: optim.Cosine, Warmup: warmup}
-	names := stages(d.Net)
-	if first == "" {
-		first = within(d.Net, movingShare)
+	s := &Search{Folds: searchFolds, Rates: rates, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
+	first, last := p.firstOf(d.Net, first), stages(d.Net)[len(stages(d.Net))-1]
+	if p.LoRA != nil {
+		p.suitLoRA(s)
+		last = p.stages(d.Net)[len(p.stages(d.Net))-1]
 	}
+	s.Depths = []string{first}
 	p.cacheViews(d, first)
-	s := &Search{Folds: searchFolds, Depths: []string{first}, Rates: rates, Mixes: mixes(), LayerDecay: layerDecay, HeadRate: headRate, Decay: weightDecay}
 	truth := d.task().Samples(d.Train, nil, d.outputs())
 	s.Folds = min(s.Folds, len(datasets.Folds(d.Train, s.Folds, p.Seed)), d.task().Rarest(truth))
 	p.because("starts from the fitted head, so that the first gradients do not destroy the backbone's features")
 	p.because("batch norms keep the checkpoint's statistics: batches of %d pictures are too small for better ones", p.Batch)
 	if s.Folds < 2 {
-		p.Groups = p.groupsFrom(names, names[len(names)-1], lowRate, s)
+		p.Groups = p.groupsFrom(d.Net, last, s.Rates[len(s.Rates)-1], s)
 		p.because("a class or label with a single training picture leaves nothing to hold out, so nothing is chosen: the last stage moves, at the smallest rate")
 		return
 	}
 	p.Search = s
-	p.Groups = p.groupsFrom(names, first, s.Rates[0], s)
+	p.Groups = p.groupsFrom(d.Net, first, s.Rates[0], s)
 	p.explainPrice(d.Net, first)
 	p.because("the rates are tried in this order on %d folds of the training pictures, and the first that beats the head alone by twice the standard error is taken, with the mix of the highest score; trials that fall behind on the first folds are dropped", s.Folds)
 }
@@ -205,10 +219,14 @@ func (p *Plan) explainPrice(net *zoo.Net, first string) {
 }
 
 // groupsFrom returns a group for each stage from one on, and for the head. Each earlier stage has a
-// smaller rate.
-func (p *Plan) groupsFrom(names []string, first string, rate float64, s *Search) []Group {
+// smaller rate. With LoRA, stages that it does not adapt have no group.
+func (p *Plan) groupsFrom(net *zoo.Net, first string, rate float64, s *Search) []Group {
 	var out []Group
+	names, movable := stages(net), p.stages(net)
 	for i := slices.Index(names, first); i < len(names); i++ {
+		if !slices.Contains(movable, names[i]) {
+			continue
+		}
 		out = append(out, Group{Name: names[i], Stages: []string{names[i]}, Rate: rate * math.Pow(s.LayerDecay, float64(len(names)-1-i)), Decay: s.Decay})
 	}
 	return append(out, Group{Name: HeadStage, Stages: []string{HeadStage}, Rate: rate * s.HeadRate, Decay: s.Decay})

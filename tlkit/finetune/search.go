@@ -211,7 +211,7 @@ func (s *searching) depth(ctx context.Context, first string) error {
 		q := s.training.plan
 		// As many steps as the final training has: with fewer, it would look worse than it is.
 		q.Epochs = (q.Epochs*len(s.folds) + len(s.folds) - 2) / (len(s.folds) - 1)
-		q.Groups = q.groupsFrom(stages(s.training.data.Net), first, rate, s.plan)
+		q.Groups = q.groupsFrom(s.training.data.Net, first, rate, s.plan)
 		c := newCandidate(s, first, rate)
 		for f, held := range s.folds {
 			found := s.searched.find(first, rate, f)

@@ -26,7 +26,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Run(fmt.Sprintf("%s from %s, batch %d, norms %s", c.name, c.from, c.batch, c.norms), func(b *testing.B) {
 			net := formulaNet(b, c.name, 0.8)
 			p := Plan{Name: "speed", Epochs: 1, Batch: c.batch, Norms: c.norms, Mix: 1, Rule: optim.Rule{Name: optim.SGD, Momentum: 0.9}, Schedule: optim.Schedule{Kind: optim.Constant}}
-			p.Groups = p.groupsFrom(stages(net), c.from, 1e-4, &Search{LayerDecay: 1, HeadRate: 1})
+			p.Groups = p.groupsFrom(net, c.from, 1e-4, &Search{LayerDecay: 1, HeadRate: 1})
 			began := time.Now()
 			t, err := newTuner(net, e, classes(2), freshHead(2, net.Row.Features, 1), p)
 			if err != nil {

@@ -107,7 +107,7 @@ func (t *tuner) createBackbone() error {
 		}
 		moving = moving || s.Name == t.border
 	}
-	group := t.plan.groupOf()
+	group := t.plan.moving(t.net)
 	for _, w := range t.net.Declaration().Weights {
 		if !inside[w.Stage] {
 			continue
@@ -117,8 +117,13 @@ func (t *tuner) createBackbone() error {
 			return err
 		}
 		g, moves := group[w.Stage]
+		if moves && t.plan.LoRA != nil && t.plan.LoRA.Adapts(w) {
+			if err := t.createPair(w, g); err != nil {
+				return err
+			}
+		}
 		switch {
-		case moves && w.Trainable:
+		case moves && t.plan.trains(w):
 			t.params = append(t.params, optim.Param{Key: w.Name, Group: g, Decay: decayOf(t.plan.Groups[g].Decay, shape)})
 		case !w.Trainable && t.plan.batchNorm(w.Stage, moves):
 			t.statistics = append(t.statistics, w.Name)
@@ -248,7 +253,11 @@ func (t *tuner) norms(rows *graph.Node) backbone.Norms {
 }
 
 func (t *tuner) features(scope *model.Scope, x *graph.Node, n backbone.Norms) *graph.Node {
-	return backbone.Part{From: t.border, Size: t.net.Preset.Size, Norms: n}.Graph(t.net.Row.Arch(), scope, x).Features
+	part := backbone.Part{From: t.border, Size: t.net.Preset.Size, Norms: n}
+	if t.plan.LoRA != nil {
+		part.LoRA = *t.plan.LoRA
+	}
+	return part.Graph(t.net.Row.Arch(), scope, x).Features
 }
 
 func (t *tuner) logits(scope *model.Scope, features *graph.Node) *graph.Node {
@@ -404,6 +413,10 @@ func (t *tuner) keys() []string {
 func (t *tuner) mixed(tuned map[string][]float32, share float64) map[string][]float32 {
 	out := make(map[string][]float32, len(tuned))
 	for key, end := range tuned {
+		if isA(key) {
+			out[key] = end
+			continue
+		}
 		start, mix := t.start[key], make([]float32, len(end))
 		for i := range end {
 			switch share {
@@ -428,6 +441,13 @@ func (t *tuner) result(values map[string][]float32) (*head.Linear, *zoo.Net, err
 	}
 	var changes []weights.Tensor
 	for _, w := range t.net.Declaration().Weights {
+		if t.plan.LoRA != nil {
+			pair, err := t.pairOf(w, values)
+			if err != nil {
+				return nil, nil, err
+			}
+			changes = append(changes, pair...)
+		}
 		v, ok := values[w.Name]
 		if !ok || slices.Equal(v, t.start[w.Name]) {
 			continue

@@ -85,7 +85,7 @@ func (f *cardFacts) key() []card.Fact {
 	h, s := f.head, f.head.Result.Score
 	kind := "frozen"
 	if len(h.Changed) > 0 {
-		kind = fmt.Sprintf("fine-tuned: %d tensors changed", len(h.Changed))
+		kind = fmt.Sprintf("fine-tuned: %d tensors changed", len(h.Tuned()))
 	}
 	licence := h.Backbone.Licence
 	if licence == "" {
@@ -442,7 +442,7 @@ func (f *cardFacts) tuning() (blocks []card.Block) {
 		return nil
 	}
 	if len(h.Changed) > 0 {
-		blocks = append(blocks, card.Text(fmt.Sprintf("The network was fine-tuned with the plan %s, %s: %s changed.", f.tune.Name, count(f.tune.Epochs, "epoch"), count(len(h.Changed), "tensor"))))
+		blocks = append(blocks, card.Text(fmt.Sprintf("The network was fine-tuned with the plan %s, %s: %s changed.", f.tune.Name, count(f.tune.Epochs, "epoch"), count(len(h.Tuned()), "tensor"))))
 	} else {
 		blocks = append(blocks, card.Text(fmt.Sprintf("Fine-tuning with the plan %s was tried and did not pay, so the network is as published.", f.tune.Name)))
 	}

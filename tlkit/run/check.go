@@ -57,6 +57,9 @@ func (s Spec) check() error {
 // checkChanges reports settings of fine-tuning without fine-tuning, and settings that contradict each
 // other.
 func (s Spec) checkChanges() error {
+	if s.Finetune == 0 && s.LoRA != (backbone.LoRA{}) {
+		return advice.New(fmt.Errorf("run: LoRA of rank %d without fine-tuning", s.LoRA.Rank), "say for how many epochs, as with --finetune 5: LoRA is a way to fine-tune")
+	}
 	if s.Finetune == 0 && (s.Rate != 0 || s.Batch != 0 || s.Mixup != 0 || s.Augment != "") {
 		if s.Head == head.SGDKind && (s.Rate != 0 || s.Batch != 0) {
 			return advice.New(fmt.Errorf("run: rate %g and batch %d for the head %s, which has those of PyTorch's tutorial", s.Rate, s.Batch, s.Head), "leave out --rate and --batch, or add --finetune 5: they are of fine-tuning")
@@ -83,19 +86,25 @@ func (s Spec) checkNetwork() error {
 			return advice.New(fmt.Errorf("run: the weights file cannot be opened: %w", err), "check its name (--weights)")
 		}
 	}
-	if s.From == "" || row.Arch() == nil {
+	adapts := s.LoRA != (backbone.LoRA{})
+	if s.From == "" && !adapts || row.Arch() == nil {
 		return nil
 	}
 	d, err := backbone.Declare(row.Arch(), row.Preset.Size)
 	if err != nil {
 		return nil // loading the network explains it better
 	}
-	stages := []string{finetune.HeadStage}
+	if adapts {
+		if err := s.LoRA.Check(d); err != nil {
+			return fmt.Errorf("run: %s: %w", row.Name, err)
+		}
+	}
+	stages := []string{"", finetune.HeadStage}
 	for _, stage := range d.Stages {
 		stages = append(stages, stage.Name)
 	}
 	if !slices.Contains(stages, s.From) {
-		return advice.New(fmt.Errorf("run: %s has no stage %q", row.Name, s.From), "%sits stages are %s", words.DidYouMean(s.From, stages), strings.Join(stages[1:], ", "))
+		return advice.New(fmt.Errorf("run: %s has no stage %q", row.Name, s.From), "%sits stages are %s", words.DidYouMean(s.From, stages), strings.Join(stages[2:], ", "))
 	}
 	return nil
 }

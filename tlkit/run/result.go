@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
@@ -115,14 +116,30 @@ type Finetuning struct {
 	From   string          `json:"from,omitempty"` // first stage that moved
 	Rate   float64         `json:"rate,omitempty"` // the largest of all stages
 	// Where the result lies between the initial weights (0) and the tuned ones (1).
-	Mix     float64          `json:"mix"`
-	Steps   int              `json:"steps"`
-	Changed int              `json:"changed"` // number of changed tensors
-	Trials  []finetune.Trial `json:"trials,omitempty"`
-	Seconds float64          `json:"seconds"` // including the search
+	Mix     float64 `json:"mix"`
+	Steps   int     `json:"steps"`
+	Changed int     `json:"changed"` // number of changed tensors
+	// Low-rank adaptation; absent if whole tensors were trained.
+	LoRA *backbone.LoRA `json:"lora,omitempty"`
+	// Parameters that were trained, the head's and LoRA's among them, and all. 0 in results written
+	// before 0.1.0.
+	Trainable  int              `json:"trainable,omitempty"`
+	Parameters int              `json:"parameters,omitempty"`
+	Trials     []finetune.Trial `json:"trials,omitempty"`
+	Seconds    float64          `json:"seconds"` // including the search
 
 	Training float64 `json:"training_seconds"`   // of the final training
 	Saving   float64 `json:"checkpoint_seconds"` // of these, spent on checkpoints
+}
+
+// Share formats how many parameters were trained: "0.222 of 22.3 million parameters were trained (0.99 %)".
+func (f *Finetuning) Share() string {
+	trained, all := float64(f.Trainable), float64(f.Parameters)
+	line := fmt.Sprintf("%.3g of %.3g million parameters were trained (%.3g %%)", trained/1e6, all/1e6, 100*trained/all)
+	if f.LoRA != nil {
+		line += fmt.Sprintf(", LoRA of rank %d", f.LoRA.Rank)
+	}
+	return line
 }
 
 // FigureFile returns the name, in the run's folder, of the figure of the task's report:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
@@ -67,6 +68,8 @@ type Spec struct {
 	Batch   int                  `json:"batch,omitempty"`
 	Mixup   float64              `json:"mixup,omitempty"`
 	Augment learner.Augmentation `json:"augment,omitempty"`
+	// Low-rank adaptation instead of training whole tensors of the backbone; the zero value = does not.
+	LoRA backbone.LoRA `json:"lora,omitzero"`
 	// The form in which frozen networks run; the zero value = chosen by measurement, or that of the
 	// run that is repeated.
 	Form engine.Form `json:"form,omitzero"`
@@ -118,14 +121,14 @@ func (s Spec) learning() learner.Options {
 func (s Spec) tuning() finetune.Options {
 	return finetune.Options{
 		Epochs: s.Finetune, From: s.From, Seed: s.Seed,
-		Rate: s.Rate, Batch: s.Batch, Mixup: s.Mixup, ClassWeights: s.ClassWeights, Augment: s.Augment,
+		Rate: s.Rate, Batch: s.Batch, Mixup: s.Mixup, ClassWeights: s.ClassWeights, Augment: s.Augment, LoRA: s.LoRA,
 	}
 }
 
 // frozen returns the spec without fine-tuning.
 func (s Spec) frozen() Spec {
 	s.Finetune, s.Plan, s.From = 0, "", ""
-	s.Rate, s.Batch, s.Mixup, s.Augment = 0, 0, 0, ""
+	s.Rate, s.Batch, s.Mixup, s.Augment, s.LoRA = 0, 0, 0, "", backbone.LoRA{}
 	return s
 }
 

@@ -65,10 +65,11 @@ func (t *training) finetune(ctx context.Context) (*tuning, error) {
 func summarise(r *finetune.Result, took time.Duration) *Finetuning {
 	out := &Finetuning{
 		Plan: r.Plan.Name, Epochs: r.Plan.Epochs, Pays: r.Pays, Why: r.Why, Mix: r.Plan.Mix, Steps: r.Steps,
-		Changed: len(r.Net.Changes()), Trials: r.Trials, Seconds: took.Seconds(),
+		Changed: r.Net.Changed(), LoRA: r.Plan.LoRA, Trials: r.Trials, Seconds: took.Seconds(),
 		Training: r.Training.Seconds(), Saving: r.Saving.Seconds(),
 	}
 	if r.Pays {
+		out.Trainable, out.Parameters = r.Plan.Trainable(r.Net, r.Head.Classes)
 		out.From = r.Plan.Groups[0].Stages[0]
 		for _, g := range r.Plan.Groups {
 			out.Rate = max(out.Rate, g.Rate)

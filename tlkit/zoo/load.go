@@ -63,6 +63,8 @@ type Net struct {
 	declared *backbone.Declaration
 	tensors  map[string]weights.Loaded
 	changed  map[string]bool // tensors that are not those of the file, see With
+	// The pairs that were added to matrices of the file, by the matrix.
+	adapters map[string]adapter
 }
 
 // Load returns the checkpoint called name. Its file is fetched once, then taken from the cache, and
