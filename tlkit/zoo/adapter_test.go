@@ -6,7 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
 	"github.com/tlkit/transfer-learning/internal/golden"
+	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/weights"
 )
 
@@ -82,5 +88,65 @@ func TestPairIsAdded(t *testing.T) {
 		if _, err := n.With(bad); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("want an error with %q, got %v", word, err)
 		}
+	}
+}
+
+// LoRA reaches each family with attention: beside every matrix that it names a pair is computed, and
+// nothing else of the backbone is.
+func TestLoRAReachesEveryTransformer(t *testing.T) {
+	smallest := map[string]Row{}
+	for _, row := range Rows() {
+		if other, seen := smallest[row.Family]; row.Arch() != nil && (!seen || row.Params < other.Params) {
+			smallest[row.Family] = row
+		}
+	}
+	var reached []string
+	for family, row := range smallest {
+		d, err := backbone.Declare(row.Arch(), row.Preset.Size)
+		if err != nil { // of an ONNX file that is not here
+			continue
+		}
+		all := backbone.LoRA{Rank: 1, All: true}
+		if all.Check(d) != nil {
+			continue
+		}
+		reached = append(reached, family)
+		attention := backbone.LoRA{Rank: 1}
+		store, some, every := model.NewStore(), 0, 0
+		scope := store.RootScope()
+		for _, w := range d.Weights {
+			scope.VariableWithShape(w.Name, shapes.Make(dtypes.Float32, w.GraphShape...))
+			if attention.Adapts(w) {
+				some++
+			}
+			if all.Adapts(w) {
+				every++
+				a, b := backbone.LoRANames(w.Name)
+				scope.VariableWithShape(a, shapes.Make(dtypes.Float32, w.GraphShape[0], 1))
+				scope.VariableWithShape(b, shapes.Make(dtypes.Float32, 1, w.GraphShape[1]))
+			}
+		}
+		if some < 2 || every <= some {
+			t.Errorf("%s: %d matrices of attention, %d of all linear layers", row.Name, some, every)
+		}
+		g := graph.NewGraph(pureGo(t), "pairs")
+		images := graph.Parameter(g, "pictures", shapes.Make(dtypes.Float32, 1, row.Preset.Size, row.Preset.Size, 3))
+		backbone.Part{LoRA: all}.Graph(row.Arch(), scope, images)
+		used := 0
+		for v := range scope.IterVariables() {
+			if of, ok := backbone.BesideOf(v.Name()); ok && v.InUseByGraph(g) {
+				used++
+			} else if ok {
+				t.Errorf("%s: nothing is computed beside %s", row.Name, of)
+			}
+		}
+		if used != 2*every {
+			t.Errorf("%s: %d of %d narrow matrices are used", row.Name, used, 2*every)
+		}
+	}
+	slices.Sort(reached)
+	want := []string{"BEiT", "CLIP", "DINO", "DINOv2", "DINOv3", "DeiT", "DeiT III", "EVA-02", "FlexiViT", "LingBot-Vision", "MAE", "OpenCLIP", "SigLIP", "Swin", "Swin V2", "TinyViT", "ViT"}
+	if !slices.Equal(reached, want) {
+		t.Errorf("LoRA reaches %q,\nwant %q", reached, want)
 	}
 }
