@@ -156,9 +156,9 @@ With --finetune N the backbone is trained too, for N epochs after the head is fi
 plan is printed first; the default one tries two rates on folds of the training
 pictures and leaves the backbone as it is if none of them pays. Ctrl-C saves the state;
 --resume continues from it. With --lora 8 a transformer keeps its weights, and pairs of narrow
-matrices beside those of its attention learn instead: a hundredth of the parameters, a head file
-of a megabyte instead of the whole network, and two thirds of the work of a step. Exports hold the
-sum, so other tools need to know nothing of it.
+matrices beside those of its attention learn instead: a hundredth of the parameters, and a head
+file of a megabyte instead of the whole network. Exports hold the sum, so other tools need to know
+nothing of it.
 
 With --time 10m it trains the best it can in ten minutes: it compares the networks that are
 on this machine or come in a package below 60 MB, fits the head of the best, and fine-tunes
