@@ -202,11 +202,11 @@ func (c *Comparison) metric() metrics.Metric {
 }
 
 // Figure draws the score against time per picture. A line joins the backbones that no other one
-// beats in both.
+// beats in both, and the recommended one has a ring.
 func (c *Comparison) Figure() plots.Figure {
 	dots := make([]plots.Dot, len(c.Ranked))
 	for i, r := range c.Ranked {
-		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Value, Interval: r.Interval}
+		dots[i] = plots.Dot{Label: r.Model, X: 1000 * r.Seconds, Y: r.Value, Interval: r.Interval, Picked: r.Recommended && len(c.Ranked) > 1}
 	}
 	score := plots.Scale{Name: c.metric().Title(), Unit: "%"}
 	if c.metric() == metrics.R2 {

@@ -189,7 +189,7 @@ func gallery() map[string]Figure {
 	var dots []Dot
 	for i, n := range []string{"mobilenetv2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet34", "resnet50", "resnet101"} {
 		a := metrics.Fraction{Correct: []int{144, 143, 145, 146, 141, 143, 147, 147}[i], Total: 153}
-		dots = append(dots, Dot{n, []float64{2.2, 2.6, 4.4, 6.1, 4.1, 8.3, 11.5, 60}[i], a.Value(), a.Interval()})
+		dots = append(dots, Dot{n, []float64{2.2, 2.6, 4.4, 6.1, 4.1, 8.3, 11.5, 60}[i], a.Value(), a.Interval(), i == 4})
 	}
 	groups := []Group{
 		{"frozen, logistic", []float64{.948, .954, .948, .961, .954, .941, .954, .948}},

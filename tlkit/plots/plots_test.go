@@ -169,7 +169,7 @@ func TestHostileNamesStayInert(t *testing.T) {
 			"grid":      Grid(n, []Picture{{Image: insect(1), Truth: n, Prediction: n + "x", Caption: n, Note: n, Probability: .5}, {Truth: n}}),
 			"bars":      Bars(n, Scale{n, n}, []Bar{{n, 1, metrics.Interval{Low: 0, High: 2}, n}}),
 			"strip":     Strip(n, Scale{n, "%"}, []Group{{n, []float64{.5, .6}}}),
-			"scatter":   Scatter(n, Scale{n, n}, Scale{n, "%"}, []Dot{{n, 1, .5, metrics.Interval{Low: .4, High: .6}}, {n, 2, .4, metrics.Interval{Low: math.NaN()}}}),
+			"scatter":   Scatter(n, Scale{n, n}, Scale{n, "%"}, []Dot{{n, 1, .5, metrics.Interval{Low: .4, High: .6}, true}, {n, 2, .4, metrics.Interval{Low: math.NaN()}, false}}),
 		}
 		stats := bell(n, 0, 1, 0, 1, -2, 2)
 		f["statistics"] = Statistics(n, true, stats)
@@ -199,7 +199,7 @@ func TestHostileNamesInDrawings(t *testing.T) {
 		},
 		"strip": func(n string) Figure { return Strip(n, Scale{n, "%"}, []Group{{n, []float64{.5, .6}}}) },
 		"scatter": func(n string) Figure {
-			return Scatter(n, Scale{n, n}, Scale{n, "%"}, []Dot{{n, 1, .5, metrics.Interval{Low: .4, High: .6}}})
+			return Scatter(n, Scale{n, n}, Scale{n, "%"}, []Dot{{n, 1, .5, metrics.Interval{Low: .4, High: .6}, false}})
 		},
 		"statistics":  func(n string) Figure { return Statistics(n, true, bell(n, 0, 1, 0, 1, -2, 2)) },
 		"reliability": func(n string) Figure { return Reliability(calibrated(n, 2)) },
@@ -364,7 +364,7 @@ func TestBadDataIsAnError(t *testing.T) {
 		"no groups":        Strip("x", Scale{}, nil),
 		"empty group":      Strip("x", Scale{}, []Group{{"a", nil}}),
 		"NaN group":        Strip("x", Scale{}, []Group{{"a", []float64{math.NaN()}}}),
-		"nowhere":          Scatter("x", Scale{}, Scale{}, []Dot{{"a", math.NaN(), 1, metrics.Interval{}}}),
+		"nowhere":          Scatter("x", Scale{}, Scale{}, []Dot{{"a", math.NaN(), 1, metrics.Interval{}, false}}),
 		"no calibration":   Reliability(),
 		"empty":            Reliability(Calibrated{}),
 		"odd bin":          Reliability(Calibrated{"x", metrics.Calibration{Bins: []metrics.Bin{{Low: 1, High: 0, Count: 1}}, Fraction: metrics.Fraction{Correct: 1, Total: 1}}}),

@@ -14,6 +14,7 @@ type Dot struct {
 	Label    string
 	X, Y     float64
 	Interval metrics.Interval // of Y; may be unknown
+	Picked   bool             // it has a ring around it: the one to take
 }
 
 // scatterLabels is the most dots that have their names beside them. With more, those on the frontier do.
@@ -125,6 +126,10 @@ func (s *scatter) draw(c *canvas) {
 	// Draw the dots last, so that names do not hide them.
 	for i, d := range s.dots {
 		x, y := p.px(d.X), p.py(d.Y)
+		if d.Picked {
+			c.mark(disc, x, y, 9.4, s.hue(i).line)
+			c.mark(disc, x, y, 7.6, white)
+		}
 		c.mark(s.hue(i).mark, x, y, 5.4, white)
 		c.mark(s.hue(i).mark, x, y, 4.4, s.hue(i).line)
 	}
@@ -259,6 +264,11 @@ func (s *scatter) text() string {
 	if first != best {
 		d = s.dots[first]
 		out += fmt.Sprintf(" Least %s: %s, %s at %s.", inert(s.xs.Name), inert(d.Label), s.ys.words(d.Y, d.Interval), s.xs.value(d.X))
+	}
+	for _, d := range s.dots {
+		if d.Picked {
+			out += fmt.Sprintf(" Picked: %s, %s at %s.", inert(d.Label), s.ys.words(d.Y, d.Interval), s.xs.value(d.X))
+		}
 	}
 	if s.missing > 0 {
 		out += fmt.Sprintf(" %s without a finite place left out.", plural(s.missing, "entry", "entries"))
