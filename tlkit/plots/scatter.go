@@ -166,7 +166,11 @@ func (s *scatter) names() []name {
 			hi := p.py(d.Interval.High)
 			taken = append(taken, obstacle{box{x - 1, hi, 2, p.py(d.Interval.Low) - hi}, 12})
 		}
-		taken = append(taken, obstacle{box{x - 6, y - 6, 12, 12}, 80})
+		r := 6.0
+		if d.Picked {
+			r = 10
+		}
+		taken = append(taken, obstacle{box{x - r, y - r, 2 * r, 2 * r}, 80})
 	}
 	steps := s.steps()
 	for i := 1; i < len(steps); i++ {
@@ -236,7 +240,7 @@ func (s *scatter) free(x, y, w, h float64, taken []obstacle) box {
 			best, cost = b, n
 		}
 	}
-	for k, spot := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}} {
+	for k, spot := range []point{{8, -h / 2}, {-w / 2, -h - 8}, {-w / 2, 9}, {-w - 8, -h / 2}, {6, -h - 5}, {-w - 6, -h - 5}, {6, 7}, {-w - 6, 7}, {-w / 2, -h - 22}, {-w / 2, 23}, {13, -h / 2}, {-w - 13, -h / 2}, {-w / 2, -h - 12}, {-w / 2, 12}} {
 		try(spot.x, spot.y, float64(k)*0.5)
 	}
 	// crossing two intervals costs less than moving far away
