@@ -15,6 +15,8 @@ type Stream struct {
 	// Read returns the content of picture i, or nil for that of the file Paths[i]. It is called from
 	// several goroutines. Without Read, all pictures are files.
 	Read func(i int) ([]byte, error)
+	// Look gets some pictures as they reach the network: up to 48, evenly spread. It may be nil.
+	Look func(i int, t transforms.Tensor)
 	// Use gets the predictions, one at a time and in the order of Paths. An error stops the stream.
 	Use func(Prediction) error
 }
@@ -31,7 +33,7 @@ func (c *Classifier) Stream(ctx context.Context, s Stream) error {
 	sorted := inOrder{use: s.Use, early: map[int]Prediction{}}
 	pipeline, width := c.Head.Preset.Eval(), c.Head.Backbone.Features
 	err = features.Forward(inner, c.backbone, features.Pass{
-		Size: c.Head.Preset.Size, Pictures: len(s.Paths),
+		Size: c.Head.Preset.Size, Pictures: len(s.Paths), Look: s.Look,
 		Prepare: func(i int) (transforms.Tensor, error) {
 			return s.load(pipeline, i)
 		},

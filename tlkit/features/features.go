@@ -83,7 +83,7 @@ type Job struct {
 	// the backbone is not used because its results differ. It may be nil.
 	Note func(sentence string)
 	// Look gets some pictures as they reach the network, of those that are missing in the cache: up to 48,
-	// evenly spread, each with its item. It is called from several goroutines. It may be nil.
+	// evenly spread, each with its item. It may be nil.
 	Look func(item int, t transforms.Tensor)
 	// Compiling is called before the backbone is opened, which can take seconds. It may be nil.
 	Compiling func()
@@ -405,14 +405,15 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 			pipeline = job.Preset.Train(job.Seed, transforms.Scale(job.MinArea, 1))
 		}
 	}
+	look := job.Look
+	if look != nil {
+		look = func(i int, t transforms.Tensor) { job.Look(missing[i]/views, t) }
+	}
 	err := Forward(ctx, job.Backbone, Pass{
+		Look: look,
 		Size: job.Preset.Size, Pictures: len(missing), Workers: job.Workers,
 		Prepare: func(i int) (transforms.Tensor, error) {
-			t, err := job.prepare(pipeline, missing[i]/views, missing[i]%views)
-			if err == nil && job.Look != nil && looksAt(i, len(missing)) {
-				job.Look(missing[i]/views, t)
-			}
-			return t, err
+			return job.prepare(pipeline, missing[i]/views, missing[i]%views)
 		},
 		Use: func(rows []int, values []float32) error {
 			fresh := make([]key, len(rows))
@@ -432,12 +433,6 @@ func (r *Rows) compute(ctx context.Context, missing []int, unreadable map[int]er
 	})
 	// What is finished is kept, even if something stopped the run.
 	return errors.Join(err, r.store.sync())
-}
-
-// looksAt reports whether picture i is one of up to 48 that are evenly spread over n.
-func looksAt(i, n int) bool {
-	const most = 48
-	return i*most/n != (i-1)*most/n || i == 0 || n <= most
 }
 
 // prepare reads, checks and prepares one view of one picture.

@@ -19,6 +19,8 @@ type Pass struct {
 	// then rows of padding if the batch is not full. Batches come in any order. An error stops the
 	// pass.
 	Use func(pictures []int, features []float32) error
+	// Look gets some pictures as they reach the network: up to 48, evenly spread. It may be nil.
+	Look func(i int, t transforms.Tensor)
 	// Bad gets a picture that could not be prepared.
 	Bad func(i int, err error)
 }
@@ -145,6 +147,9 @@ func (f *forward) pictures(ctx context.Context) error {
 			f.p.Bad(i, err)
 			return nil
 		}
+		if f.p.Look != nil && looksAt(i, f.p.Pictures) {
+			f.p.Look(i, t)
+		}
 		if current == nil {
 			current = <-f.free
 		}
@@ -160,4 +165,10 @@ func (f *forward) pictures(ctx context.Context) error {
 		f.full <- current
 	}
 	return err
+}
+
+// looksAt reports whether picture i is one of up to 48 that are evenly spread over n.
+func looksAt(i, n int) bool {
+	const most = 48
+	return i*most/n != (i-1)*most/n || i == 0 || n <= most
 }

@@ -195,6 +195,22 @@ func TestSwappedPictures(t *testing.T) {
 	}
 }
 
+// A few pictures may have any colours, and lines: no alarm.
+func TestFewPictures(t *testing.T) {
+	net := taught(t, "imagenet")
+	p := net.Preset
+	p.Channels = "BGR" // blue where red is usual
+	for _, s := range clean {
+		for n := range 4 {
+			for _, q := range []transforms.Preset{net.Preset, p} {
+				if v := check(t, net, prepared(t, q, s.pictures(n+1, 32))); !v.OK {
+					t.Errorf("%d of %s: %s", n+1, s.name, v.Line())
+				}
+			}
+		}
+	}
+}
+
 func TestBadPictures(t *testing.T) {
 	net := taught(t, "half")
 	good := transforms.Tensor{Height: 32, Width: 32, Channels: 3, Data: make([]float32, 3*32*32)}

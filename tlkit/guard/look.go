@@ -24,6 +24,8 @@ const (
 	exchangedTimes = 3
 	photographic   = 0.2
 	orderedTimes   = 1.5 // so many times less, and the order is right
+	// fewestPictures is how many pictures it takes for that: a single one may have any colours.
+	fewestPictures = 20
 )
 
 // colours finds pictures without colour, and red and blue exchanged.
@@ -34,6 +36,10 @@ func (v *Verdict) colours(pictures []*looked, p transforms.Preset) {
 	if share(pictures, func(l *looked) bool { return l.grey(p) }) > 0.9 {
 		v.Order = CannotTell
 		v.found(Grey, v.Confidence)
+		return
+	}
+	if len(pictures) < fewestPictures {
+		v.Order = CannotTell
 		return
 	}
 	as, exchanged := likeness(pictures, p)

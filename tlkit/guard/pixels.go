@@ -17,6 +17,7 @@ type looked struct {
 	low     [3]float32
 	high    [3]float32
 	beside  float64 // mean square of what pixels differ from those below, if it is [height,width,3]
+	kin     float64 // correlation of the thirds of the values: of red with green, if they are planes
 	plane   float64 // and if its channels are three planes, one after the other
 }
 
@@ -47,7 +48,8 @@ func look(t transforms.Tensor, i int) (*looked, error) {
 // sample takes some pixels, and compares pixels with those below them.
 func (l *looked) sample(t transforms.Tensor, rng *rand.Rand) {
 	row := 3 * t.Width
-	n := 0
+	n, size := 0, t.Height*t.Width
+	var apart [3][]float64
 	for range samplesEach {
 		k := 3 * rng.IntN(t.Height*t.Width)
 		l.samples = append(l.samples, [3]float32(t.Data[k:k+3]))
@@ -60,7 +62,11 @@ func (l *looked) sample(t transforms.Tensor, rng *rand.Rand) {
 			n++
 		}
 		l.steps = append(l.steps, max(step, -step))
+		for c, j := range [3]int{k / 3, size + k/3, 2*size + k/3} {
+			apart[c] = append(apart[c], float64(t.Data[j]))
+		}
 	}
+	l.kin = max(correlation(apart[0], apart[1]), correlation(apart[1], apart[2]))
 	l.beside /= float64(max(n, 1))
 	l.plane /= float64(max(n, 1))
 }
@@ -95,9 +101,10 @@ func colour(x [3]float32, p transforms.Preset) (u [3]float64) {
 }
 
 // planes reports whether the picture is three planes that are read as pixels. Then the value that is a
-// width further on is the pixel below, which is much like this one; otherwise it is a pixel a third of
-// the picture away.
-func (l *looked) planes() bool { return l.beside > 1.3*l.plane }
+// width further on is the pixel below, which is much like this one, otherwise a pixel a third of the
+// picture away; and the thirds of the values are the same picture in three colours. Either alone is
+// also so in pictures of lines.
+func (l *looked) planes() bool { return l.beside > 1.3*l.plane && l.kin > 0.4 }
 
 // share returns how many of the pictures are such, in [0,1].
 func share(pictures []*looked, such func(*looked) bool) float64 {

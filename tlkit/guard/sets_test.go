@@ -69,7 +69,26 @@ var clean = []set{
 	{"noise", func(rng *rand.Rand, side int) *transforms.Picture {
 		p := transforms.NewPicture(side, side)
 		for i := range p.Pix {
-			p.Pix[i] = uint8(rng.IntN(256))
+			if i%3 == 0 {
+				p.Pix[i] = uint8(rng.IntN(256))
+			} else {
+				p.Pix[i] = p.Pix[i-1] ^ uint8(rng.IntN(32))
+			}
+		}
+		return p
+	}},
+	{"lines of text", func(rng *rand.Rand, side int) *transforms.Picture {
+		p := transforms.NewPicture(side, side)
+		height := 2 + rng.IntN(3)
+		for i := range p.Pix {
+			p.Pix[i] = 245
+		}
+		for y := height; y < side; y++ {
+			for x := range side {
+				if y/height%2 == 1 && rng.IntN(3) > 0 {
+					copy(p.Pix[3*(y*side+x):], []uint8{30, 30, 34})
+				}
+			}
 		}
 		return p
 	}},

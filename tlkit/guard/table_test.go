@@ -156,7 +156,7 @@ func TestTable(t *testing.T) {
 				v := check(t, net, wrong)
 				o := outcome(v, m.want)
 				counts[k+1][o]++
-				if o == 2 || o == 1 && m.want != SwappedChannels {
+				if o == 2 || o == 1 && m.want != SwappedChannels && name != "noise" && name != "lines of text" {
 					t.Errorf("%s, %s: %s is found to be %q: %s", net.Row.Name, name, m.want, v.Finding, v.Line())
 				}
 			}
@@ -179,13 +179,13 @@ func check(t *testing.T, net *zoo.Net, pictures []transforms.Tensor) *Verdict {
 	return v
 }
 
-// outcome is 0 if v names what is wrong, 1 if it cannot tell, 2 if it names something else. Grey pictures
-// and those without an order of colours are no mistake.
+// outcome is 0 if v names what is wrong, 1 if it cannot tell, 2 if it names something else. Colours do not
+// always tell their order, and small pictures without structure do not tell planes.
 func outcome(v *Verdict, want Finding) int {
 	switch {
 	case v.Finding == want, want == Fits && v.OK:
 		return 0
-	case want == SwappedChannels && v.OK:
+	case (want == SwappedChannels || want == ChannelsFirst) && v.OK:
 		return 1
 	}
 	return 2

@@ -11,8 +11,10 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/guard"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/task"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -219,7 +221,15 @@ func Predict(ctx context.Context, s HeadSpec, pictures []string, place Place, p 
 	if err != nil {
 		return nil, err
 	}
-	return c.classifier.Classify(ctx, pictures)
+	out := make([]export.Prediction, 0, len(pictures))
+	err = c.stream(ctx, export.Stream{Paths: pictures, Use: func(q export.Prediction) error {
+		out = append(out, q)
+		return nil
+	}}, p)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Stream is [Predict] for many pictures: each prediction is handed over as soon as it and those
@@ -239,7 +249,18 @@ func (s HeadSpec) Stream(ctx context.Context, pictures export.Stream, place Plac
 		return use(q)
 	}
 	p.State("predicting", 0, total)
-	return c.classifier.Stream(ctx, pictures)
+	return c.stream(ctx, pictures, p)
+}
+
+// stream predicts pictures, and says afterwards what is wrong with them.
+func (c *openedHead) stream(ctx context.Context, pictures export.Stream, p Progress) error {
+	g := guard.New(c.classifier.Net())
+	pictures.Look = func(i int, t transforms.Tensor) { _ = g.Look(i, t) }
+	err := c.classifier.Stream(ctx, pictures)
+	if err == nil {
+		warn(g, p)
+	}
+	return err
 }
 
 // predictor opens the head for so many pictures.

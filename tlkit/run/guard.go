@@ -63,8 +63,13 @@ func (o *opened) warn(p Progress) {
 	if o.guard == nil {
 		return
 	}
-	v, err := o.guard.Verdict()
+	warn(o.guard, p)
 	o.guard = nil
+}
+
+// warn says what is wrong with pictures.
+func warn(g *guard.Guard, p Progress) {
+	v, err := g.Verdict()
 	if err == nil && !v.OK {
 		p.Say("warning: " + v.Line() + advice.Join("tlkit guard shows what was compared"))
 	}

@@ -50,12 +50,18 @@ func TestRunWarns(t *testing.T) {
 	} {
 		place.Name = c.name
 		var p said
-		if _, err := Train(t.Context(), Spec{Data: data, Model: "mobilenetv2", Seed: 1, Statistics: c.statistics}, place, &p); err != nil {
+		r, err := Train(t.Context(), Spec{Data: data, Model: "mobilenetv2", Seed: 1, Statistics: c.statistics}, place, &p)
+		if err != nil {
 			t.Fatal(err)
 		}
-		got := p.warnings()
-		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)) {
-			t.Errorf("%s: %q, want one warning with %q", c.name, got, c.want)
+		var q said // when its head meets pictures
+		if _, err := Predict(t.Context(), HeadSpec{Head: r.Head}, []string{filepath.Join(data, "disc", "00.png"), filepath.Join(data, "bar", "00.png")}, place, &q); err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range [][]string{p.warnings(), q.warnings()} {
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)) {
+				t.Errorf("%s: %q, want one warning with %q", c.name, got, c.want)
+			}
 		}
 	}
 }
