@@ -36,7 +36,8 @@ torchvision lacks) PyTorch does the same work in turn with ours, and the ratio i
   step      training steps of ResNet-18 and MobileNetV2, their memory, and steps of the last
             stages (minutes; not part of the default)
             forward and step with --all or --models measure networks side by side: pictures/s,
-            processor time, and compiling, once with nothing cached. Weights are made up
+            processor time, and compiling, once with nothing cached. Weights are made up, and
+            PyTorch's threads sleep while they wait
   onnx      feature extraction from the ONNX file, next to ONNX Runtime (needs onnxruntime in
             PY; fetches 22 MB; not part of the default)
   predict   tlkit predict on 1,000 JPEG files (not part of the default)

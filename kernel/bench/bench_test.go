@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,3 +136,33 @@ type sayings struct{ sentences []string }
 
 func (s *sayings) State(string, int64, int64) {}
 func (s *sayings) Say(sentence string)        { s.sentences = append(s.sentences, sentence) }
+
+// The peer imports nothing from the folder that it is started in, and beside networks its waiting
+// threads use no processor time.
+func TestPeersEnvironment(t *testing.T) {
+	for _, c := range []struct {
+		networks []string
+		passive  bool
+	}{{nil, false}, {[]string{"resnet18"}, true}} {
+		s := &session{Options: Options{Python: "python3", Networks: c.networks}}
+		env := s.python(context.Background(), nil).Env
+		if !slices.Contains(env, "PYTHONSAFEPATH=1") || slices.Contains(env, "OMP_WAIT_POLICY=passive") != c.passive {
+			t.Errorf("networks %v: %v", c.networks, env)
+		}
+	}
+}
+
+// The processor time of a picture is compared as its rate is, and only the first process compiled.
+func TestFigureOfNetworks(t *testing.T) {
+	ours := timings{{Rate: 9, CPU: 30, Compiled: 5}, {Rate: 10, CPU: 20, Compiled: 0.5}, {Rate: 12, CPU: 10, Compiled: 0.4}}
+	f := ours.figure(Figure{Name: "step x"}, timings{{Rate: 5, CPU: 30, By: "torch 2"}})
+	if f.Ratio(torch) != 2 || f.RatioCPU(torch) != 1.5 || f.Compiled != 5 || f.Cached != 0.4 || f.Processor == "" {
+		t.Errorf("%+v", f)
+	}
+	if alone := ours.figure(Figure{Name: "step x"}, nil); alone.Peers != nil || alone.RatioCPU(torch) != 0 {
+		t.Errorf("without a peer: %+v", alone)
+	}
+	if text := f.String(); !strings.Contains(text, "processor time 20.0 ms, torch 2 30.0, ratio 1.50   compiled in 5.0 s, from the cache in 0.40 s") {
+		t.Error(text)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (s *session) peer(ctx context.Context, job peerJob) (answer peerAnswer, ok 
 	if err != nil {
 		return answer, false, err
 	}
-	cmd := exec.CommandContext(ctx, s.Python, "-c", peerScript, string(arg))
+	cmd := s.python(ctx, arg)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -48,6 +49,18 @@ func (s *session) peer(ctx context.Context, job peerJob) (answer peerAnswer, ok 
 		return answer, false, fmt.Errorf("%s: %w: %s", s.Python, err, lastLine(errs.String()))
 	}
 	return answer, true, json.Unmarshal(out, &answer)
+}
+
+// python is the peer's process. It imports nothing from the folder that it is started in.
+func (s *session) python(ctx context.Context, job []byte) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.Python, "-c", peerScript, string(job))
+	cmd.Env = append(os.Environ(), "PYTHONSAFEPATH=1")
+	if len(s.Networks) > 0 {
+		// Waiting threads of PyTorch's would spin, and that is processor time too: on a busy machine
+		// several times that of the work.
+		cmd.Env = append(cmd.Env, "OMP_WAIT_POLICY=passive")
+	}
+	return cmd
 }
 
 // talk is a Python that goes on with a job of peer.py, and answers in lines of JSON.
@@ -64,7 +77,7 @@ func (s *session) talk(ctx context.Context, job peerJob) (*talk, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &talk{cmd: exec.CommandContext(ctx, s.Python, "-c", peerScript, string(arg))}
+	t := &talk{cmd: s.python(ctx, arg)}
 	t.cmd.Stderr = &t.errs
 	t.cmd.WaitDelay = 5 * time.Second
 	if t.in, err = t.cmd.StdinPipe(); err != nil {
