@@ -53,6 +53,11 @@ type Options struct {
 	// the task Values.
 	MinPerLabel int
 
+	// Changes is a CSV file with the columns file, action (drop or relabel) and label, as package audit
+	// proposes it: these pictures are left out or get another label, before Valid is chosen. It is an
+	// error if the set has no such picture or label. "" = none.
+	Changes string
+
 	// Columns declares columns of a CSV file whose names and cells do not tell what they hold:
 	// "patient=ignore, breed=label, fold=split:0". Each entry is a column's name, or its number
 	// from 1, and a role:
@@ -282,6 +287,9 @@ func openNamed(ctx context.Context, dir, name string, o Options) (*Dataset, erro
 func finish(d *Dataset, o Options) (*Dataset, error) {
 	d.badLimit = o.BadLimit
 	if err := recognise(d); err != nil {
+		return nil, err
+	}
+	if err := d.correct(o.Changes); err != nil {
 		return nil, err
 	}
 	d.split(o)
