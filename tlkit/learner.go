@@ -41,6 +41,9 @@ type Learner struct {
 	LabelFolders bool
 	// MinPerLabel leaves out labels with fewer pictures to train on; 0 = keep all.
 	MinPerLabel int
+	// Changes is a CSV file of pictures to leave out or to relabel, as tlkit audit proposes it; see
+	// datasets.Options.
+	Changes string
 	// BadLimit is the largest share of unusable files that are left out; 0 = 0.05.
 	BadLimit float64
 	// Backbone is a network of [Models], or my.onnx, or my.onnx#VALUE to cut it at VALUE; "" stands
@@ -138,7 +141,7 @@ func (l Learner) specIn(ctx context.Context, p run.Place) (run.Spec, run.Place, 
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, ZeroShot: l.ZeroShot, Folds: l.Folds, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Changes: l.Changes, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, ZeroShot: l.ZeroShot, Folds: l.Folds, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -375,7 +378,7 @@ func (l Learner) Evaluate() {
 		if err != nil {
 			return err
 		}
-		if err := pictures(set, "top-losses", topLosses(e.Report.Worst(), set.Root)); err != nil {
+		if err := pictures(set.Name, "top-losses", topLosses(e.Report.Worst(), set.Root)); err != nil {
 			return err
 		}
 		show.Default.Text(e.Score.String())
@@ -416,9 +419,9 @@ func thumbnail(path string) image.Image {
 }
 
 // pictures shows a figure that contains pictures of a data set, or says why it is hidden.
-func pictures(set *datasets.Dataset, name string, f plots.Figure) error {
+func pictures(set, name string, f plots.Figure) error {
 	kind := show.Foreign
-	if strings.HasPrefix(set.Name, "insects") {
+	if strings.HasPrefix(set, "insects") {
 		kind = show.Drawn
 	}
 	if kind == show.Foreign && onlyDrawn() {
@@ -461,7 +464,7 @@ func (l Learner) ShowBatch(n int) {
 			tiles = append(tiles, tile)
 		}
 		title := "As the network sees them"
-		return pictures(set, "batch", plots.Grid(title, tiles))
+		return pictures(set.Name, "batch", plots.Grid(title, tiles))
 	})
 }
 

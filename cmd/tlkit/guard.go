@@ -12,7 +12,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/run"
 )
 
-// unfit is the error of guard where pictures do not fit: the status is 3.
+// unfit is the error of guard and audit where something is wrong with the pictures, and has been printed:
+// the status is 3.
 type unfit struct{ error }
 
 func (u *unfit) Unwrap() error { return u.error }

@@ -50,7 +50,7 @@ type command struct {
 }
 
 // execute runs one command line and returns its exit status: 0 done, 1 failed, 2 done except for a
-// part of what was asked for (see partly), 3 pictures that do not fit (see unfit), 130 interrupted.
+// part of what was asked for (see partly), 3 faults in the pictures (see unfit), 130 interrupted.
 func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	c := &command{out: out, err: errs}
 	root := c.root()
@@ -163,7 +163,7 @@ func (c *command) root() *cobra.Command {
 		return nil
 	}
 	f.BoolVar(&c.plainGo, "plain-go", false, "compute in plain Go where XLA is missing, which takes about a hundred times as long")
-	root.AddCommand(c.setup(), c.doctor(), c.models(), c.train(), c.evaluate(), c.compare(), c.predict(), c.features(), c.neighbours(), c.search(), c.guard(), c.export(), c.serveHeads(), c.history(), c.verify(), c.bench(), c.robot(),
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.audit(), c.train(), c.evaluate(), c.compare(), c.predict(), c.features(), c.neighbours(), c.search(), c.guard(), c.export(), c.serveHeads(), c.history(), c.verify(), c.bench(), c.robot(),
 		c.lab(), c.runNotebooks(), c.cache(), c.uninstall(), c.version(), c.kernel())
 	return root
 }

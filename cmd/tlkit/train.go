@@ -32,6 +32,7 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
 	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
+	f.StringVar(&s.Changes, "changes", "", "a CSV file of pictures to leave out or relabel, as tlkit audit --csv proposes them")
 	networkFlags(cmd, s)
 }
 

@@ -34,7 +34,7 @@ var order = [][]string{
 	{"tlkit/task", "tlkit/cloning"},
 	{"tlkit/learner"},
 	{"tlkit/finetune"},
-	{"tlkit/evaluate", "tlkit/rollout"},
+	{"tlkit/evaluate", "tlkit/rollout", "tlkit/audit"},
 	{"tlkit/export"},
 	{"tlkit/bridge"},
 	{"tlkit/run"},

@@ -34,6 +34,7 @@ func Repeat(s run.Spec) []string {
 	text("column", s.Columns)
 	yes("label-folders", s.LabelFolders)
 	number("min-per-label", float64(s.MinPerLabel))
+	text("changes", s.Changes)
 	text("split", s.Split)
 	text("head", string(s.Head))
 	number("epochs", float64(s.Epochs))

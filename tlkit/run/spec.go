@@ -26,6 +26,8 @@ type Spec struct {
 	LabelFolders bool `json:"label_folders,omitempty"`
 	// Leave out labels with fewer pictures to train on; 0 = keep all.
 	MinPerLabel int `json:"min_per_label,omitempty"`
+	// A CSV file of pictures to leave out or to relabel; see datasets.Options.
+	Changes string `json:"changes,omitempty"`
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string `json:"columns,omitempty"`
 
@@ -108,7 +110,7 @@ type Place struct {
 func (p Place) Pictures(s Spec, report Progress) datasets.Options {
 	return datasets.Options{
 		Offline: p.Offline, Seed: s.Seed, Report: orSilent(report).State, BadLimit: p.BadLimit, Columns: s.Columns,
-		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel,
+		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes,
 	}
 }
 

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/internal/words"
+	"github.com/tlkit/transfer-learning/tlkit/audit"
+	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/show"
+)
+
+// auditFlags are the flags of tlkit audit.
+type auditFlags struct {
+	spec    run.Spec
+	group   string
+	changes string // the CSV file to write; "" = none
+	figure  string // the PNG file to write; "" = none
+	most    int
+	force   bool
+}
+
+// audited is tlkit audit --json.
+type audited struct {
+	*audit.Report
+	OK      bool   `json:"ok"` // nothing serious
+	Serious int    `json:"serious"`
+	Changes string `json:"changes,omitempty"` // the file written
+	Figure  string `json:"png,omitempty"`
+}
+
+func (c *command) audit() *cobra.Command {
+	f := auditFlags{}
+	cmd := &cobra.Command{
+		Use:   "audit DIR",
+		Short: "Look for leaks, wrong labels and poor pictures in a data set",
+		Long: `Look at a data set before learning from it. DIR is a folder, a CSV file or a ready set, as for
+train. Serious findings make a score wrong, or lose pictures:
+
+  unreadable     files that should be pictures
+  leak           the same or nearly the same picture in two splits: compressed anew, cropped,
+                 or flipped
+  group leak     with --group: pictures of one patient, video or place in two splits
+  contradiction  the same or nearly the same picture with two labels
+  shortcut       the picture's size, its border, or the file itself predicts the label
+
+and others are worth a look: wrong labels, as a head sees it that did not learn from the
+picture; copies within a split; labels with few pictures; pictures unlike all others; blurred,
+dark, bright, empty, very small and very long ones.
+
+Nothing is changed. --csv writes proposals: which pictures to drop and which to relabel. Go
+through them, delete the lines that are wrong, and learn with train --changes FILE.
+
+Exit status: 0 nothing serious, 3 serious findings, 1 error.`,
+		Example: `  tlkit audit photos
+  tlkit audit photos --csv changes.csv --png findings.png
+  tlkit audit scans --group 'patient[0-9]+'
+  tlkit train photos --changes changes.csv`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return advice.New(errors.New("audit: want a folder, a CSV file or a ready set"), "tlkit audit DIR")
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.spec.Data = args[0]
+			return c.runAudit(cmd, f)
+		},
+	}
+	modelFlag(cmd, &f.spec.Model)
+	specFlags(cmd, &f.spec)
+	cmd.Flags().StringVar(&f.group, "group", "", "regular expression that finds the group of a picture in its path: the first (…), or the whole match")
+	cmd.Flags().StringVar(&f.changes, "csv", "", "write proposed changes to this file")
+	cmd.Flags().StringVar(&f.figure, "png", "", "draw the most striking findings into this file")
+	cmd.Flags().IntVar(&f.most, "most", 10, "show so many findings of each kind; --json has all")
+	cmd.Flags().BoolVar(&f.force, "force", false, "replace the files of --csv and --png")
+	return cmd
+}
+
+func (c *command) runAudit(cmd *cobra.Command, f auditFlags) error {
+	group, err := f.check()
+	if err != nil {
+		return err
+	}
+	report, err := agreed(c, func() (*audit.Report, error) {
+		p := c.progress()
+		defer p.close()
+		return f.spec.Audit(cmd.Context(), group, c.place(), p)
+	})
+	if err != nil {
+		return err
+	}
+	if err := f.write(report); err != nil {
+		return err
+	}
+	serious := report.Serious()
+	c.result = audited{Report: report, OK: serious == 0, Serious: serious, Changes: f.changes, Figure: f.figure}
+	c.sayAudit(report, f)
+	if serious > 0 {
+		if c.json {
+			_ = c.print(c.result)
+		}
+		return &unfit{fmt.Errorf("audit: %d serious findings in %s", serious, words.Plain(report.Name))}
+	}
+	return nil
+}
+
+// check reports flags that cannot be meant, and returns the expression of --group.
+func (f auditFlags) check() (*regexp.Regexp, error) {
+	for _, file := range []string{f.changes, f.figure} {
+		if _, err := os.Lstat(file); file != "" && err == nil && !f.force {
+			return nil, advice.New(fmt.Errorf("audit: %s exists", words.Plain(file)), "name another file, or pass --force to replace it")
+		}
+	}
+	if f.most < 1 {
+		return nil, fmt.Errorf("audit: --most is %d, want 1 or more", f.most)
+	}
+	if f.group == "" {
+		return nil, nil
+	}
+	group, err := regexp.Compile(f.group)
+	if err != nil {
+		return nil, advice.New(fmt.Errorf("audit: --group %q: %w", f.group, err), "want a regular expression, such as 'patient[0-9]+' or '/([^/_]+)_[^/]*$'")
+	}
+	return group, nil
+}
+
+// write writes the files of --csv and --png.
+func (f auditFlags) write(r *audit.Report) error {
+	if f.changes != "" {
+		if err := atomicfile.Write(f.changes, 0o644, r.WriteChanges); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
+	if f.figure != "" {
+		if err := atomicfile.Write(f.figure, 0o644, r.Figure().PNG); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
+	return nil
+}
+
+// sayAudit prints the findings, a table for each kind.
+func (c *command) sayAudit(r *audit.Report, f auditFlags) {
+	if c.json {
+		return
+	}
+	c.say("%s: %d pictures, %d findings, %d of them serious", words.Plain(r.Name), r.Pictures, len(r.Findings), r.Serious())
+	for _, kind := range r.Kinds() {
+		all := r.Of(kind)
+		mark := ""
+		if all[0].Serious {
+			mark = ", serious"
+		}
+		c.say("\n%s: %d%s", kind, len(all), mark)
+		c.sayTable(show.Table{Header: []string{"files", "why"}, Rows: r.Rows(kind, f.most), Left: 2})
+		if more := len(all) - f.most; more > 0 {
+			c.say("… and %d more; --json lists all", more)
+		}
+	}
+	for _, file := range []string{f.changes, f.figure} {
+		if file != "" {
+			c.say("written: %s", words.Plain(file))
+		}
+	}
+}

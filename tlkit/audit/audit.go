@@ -1,0 +1,265 @@
+// Package audit looks at a data set before anything is learnt from it: pictures that cannot be read,
+// copies and near copies (above all those in two splits), labels that look wrong, pictures unlike all
+// others, poor pictures, rare labels, and labels that give themselves away by something that is not in
+// the picture.
+//
+//	m, err := spec.Features(ctx, paths, place, nil) // features of set.Items
+//	report, err := audit.Run(ctx, audit.Input{Set: set, Features: m})
+//	for _, f := range report.Findings { ... f.Kind, f.Files, f.Why ... }
+//	err = report.WriteChanges(file) // proposals; edit them, then set datasets.Options.Changes
+//
+// Nothing is changed: a report proposes, and a person decides.
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+)
+
+// Kind is a kind of finding.
+type Kind string
+
+// The kinds of findings, in the order of a report.
+const (
+	Unreadable    Kind = "unreadable"     // a file that should be a picture
+	Leak          Kind = "leak"           // the same or nearly the same picture in two splits
+	GroupLeak     Kind = "group leak"     // pictures of one group in two splits
+	Contradiction Kind = "contradiction"  // the same or nearly the same picture with two labels
+	WrongLabel    Kind = "wrong label"    // a label that a head which did not learn from the picture disputes
+	Copy          Kind = "copy"           // the same or nearly the same picture twice in a split
+	Shortcut      Kind = "shortcut"       // something beside the content predicts the label
+	Imbalance     Kind = "imbalance"      // labels with few pictures
+	Outlier       Kind = "outlier"        // unlike all other pictures
+	Blurred       Kind = "blurred"        // far less sharp than the other pictures
+	Dark          Kind = "dark"           // hardly anything above black
+	Bright        Kind = "bright"         // hardly anything below white
+	Empty         Kind = "little content" // nearly one colour
+	OddSize       Kind = "odd size"       // far fewer pixels than the other pictures
+	OddShape      Kind = "odd shape"      // far longer or wider than the other pictures
+)
+
+// serious are the kinds that make a score wrong, or lose pictures. The others are worth a look.
+var serious = map[Kind]bool{Unreadable: true, Leak: true, GroupLeak: true, Contradiction: true, Shortcut: true}
+
+// Finding is one thing that was noticed.
+type Finding struct {
+	Kind    Kind     `json:"kind"`
+	Serious bool     `json:"serious"` // it makes the score wrong, or loses pictures
+	Files   []string `json:"files,omitempty"`
+	Splits  []string `json:"splits,omitempty"` // of Files
+	Labels  []string `json:"labels,omitempty"` // of Files
+	// Suggested is the label that fits better, for WrongLabel.
+	Suggested string `json:"suggested,omitempty"`
+	// Score orders findings of a kind, the most striking first; Why says what it is.
+	Score float64 `json:"score"`
+	Why   string  `json:"why"`
+
+	change *Change
+}
+
+// Report is the result of an audit.
+type Report struct {
+	Name     string    `json:"name"`
+	Root     string    `json:"root"` // Files are below it
+	Pictures int       `json:"pictures"`
+	Findings []Finding `json:"findings"` // by kind, and in a kind by score
+}
+
+// Input is a data set with the features of its pictures.
+type Input struct {
+	Set *datasets.Dataset
+	// Features are those of Set.Items by a frozen network, as features.Extract returns them: Items and Bad
+	// are indices into Set.Items.
+	Features *features.Matrix
+	// Group finds the group of a picture in its path below the root, such as the patient or the video: the
+	// first submatch, or the whole match. Pictures of one group must not be in two splits. nil = no groups.
+	Group *regexp.Regexp
+	Seed  uint64 // of folds
+	// Progress tells what is done; may be nil.
+	Progress func(what string, done, total int)
+}
+
+// auditor holds what the checks share.
+type auditor struct {
+	Input
+	items  []datasets.Item // those that can be read, one for each row
+	matrix *features.Matrix
+	prints []print
+	near   [][]int // the rows with the most similar features
+	found  []Finding
+}
+
+// Run audits a data set. Labels are checked for the task of one label a picture; the rest for every task.
+// It takes a few seconds for 10,000 pictures whose features and prints are cached.
+//
+// It is an error if there are no pictures, or if ctx ends.
+func Run(ctx context.Context, in Input) (*Report, error) {
+	if in.Set == nil || in.Features == nil {
+		return nil, advice.New(errors.New("audit: no data set or no features, want both"), "open a set, and take the features of its items")
+	}
+	if in.Progress == nil {
+		in.Progress = func(string, int, int) {}
+	}
+	a := &auditor{Input: in, matrix: in.Features}
+	a.unreadable()
+	if a.matrix.Rows() == 0 {
+		return nil, advice.New(fmt.Errorf("audit: %s has no picture that can be read", in.Set.Name), "name a folder of pictures")
+	}
+	if err := a.takePrints(ctx); err != nil {
+		return nil, err
+	}
+	a.findNear()
+	for _, check := range []func(context.Context) error{a.copies, a.groups, a.labels, a.shortcuts, a.outliers, a.quality, a.balance} {
+		if err := check(ctx); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+	}
+	return a.report(), nil
+}
+
+// unreadable reports files that datasets could not open and pictures that could not be decoded.
+func (a *auditor) unreadable() {
+	for _, bad := range slices.Concat(a.Set.Report.Unreadable, a.Set.Report.NotPicture) {
+		a.add(Finding{Kind: Unreadable, Files: []string{bad.Rel}, Why: bad.Why})
+	}
+	for _, bad := range a.matrix.Bad {
+		item := a.Set.Items[bad.Item]
+		a.add(Finding{Kind: Unreadable, Files: []string{item.Rel}, Why: bad.Err.Error(), change: &Change{File: item.Rel, Action: Drop}})
+	}
+	for _, i := range a.matrix.Items {
+		a.items = append(a.items, a.Set.Items[i])
+	}
+}
+
+// groups reports groups with pictures in more than one split.
+func (a *auditor) groups(context.Context) error {
+	if a.Group == nil {
+		return nil
+	}
+	members, missing := map[string][]int{}, []string{}
+	for i, item := range a.items {
+		m := a.Group.FindStringSubmatch(item.Rel)
+		if m == nil {
+			missing = append(missing, item.Rel)
+			continue
+		}
+		members[m[min(1, len(m)-1)]] = append(members[m[min(1, len(m)-1)]], i)
+	}
+	if len(missing) > 0 {
+		return advice.New(fmt.Errorf("audit: %d pictures have no group, such as %s", len(missing), missing[0]), "%s must match the path of every picture", a.Group)
+	}
+	for name, rows := range members {
+		if splits := a.splits(rows); len(splits) > 1 {
+			f := a.of(GroupLeak, rows...)
+			f.Score, f.Why = float64(len(rows)), fmt.Sprintf("group %s has %d pictures, in %v", name, len(rows), splits)
+			a.add(f)
+		}
+	}
+	return nil
+}
+
+// splits returns the splits of rows, each once.
+func (a *auditor) splits(rows []int) []string {
+	var out []string
+	for _, i := range rows {
+		if s := string(a.items[i].Split); !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// balance reports labels with far fewer pictures than the most frequent one.
+func (a *auditor) balance(context.Context) error {
+	if a.Set.Task != datasets.Classes {
+		return nil
+	}
+	counts := make([]int, len(a.Set.Labels))
+	for _, item := range a.items {
+		if item.Class >= 0 && item.Split == datasets.Train {
+			counts[item.Class]++
+		}
+	}
+	most := slices.Max(append(counts, 0))
+	for k, n := range counts {
+		if n*10 <= most {
+			a.add(Finding{Kind: Imbalance, Labels: []string{a.Set.Labels[k]}, Score: float64(most) / float64(max(n, 1)),
+				Why: fmt.Sprintf("%d training pictures, and %d of the most frequent label", n, most)})
+		}
+	}
+	return nil
+}
+
+// of returns a finding about rows.
+func (a *auditor) of(k Kind, rows ...int) Finding {
+	f := Finding{Kind: k}
+	for _, i := range rows {
+		item := a.items[i]
+		f.Files = append(f.Files, item.Rel)
+		f.Splits = append(f.Splits, string(item.Split))
+		if item.Class >= 0 && item.Targets == nil {
+			f.Labels = append(f.Labels, a.Set.Labels[item.Class])
+		}
+	}
+	return f
+}
+
+func (a *auditor) add(f Finding) {
+	f.Serious = serious[f.Kind]
+	a.found = append(a.found, f)
+}
+
+// order is the place of a kind in a report.
+var order = []Kind{Unreadable, Leak, GroupLeak, Contradiction, Shortcut, WrongLabel, Copy, Imbalance, Outlier, Blurred, Dark, Bright, Empty, OddSize, OddShape}
+
+func (a *auditor) report() *Report {
+	slices.SortStableFunc(a.found, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, x.Kind), slices.Index(order, y.Kind)), cmp.Compare(y.Score, x.Score), slices.Compare(x.Files, y.Files))
+	})
+	return &Report{Name: a.Set.Name, Root: a.Set.Root, Pictures: len(a.items), Findings: a.found}
+}
+
+// Serious returns the number of findings that make a score wrong, or lose pictures.
+func (r *Report) Serious() int {
+	n := 0
+	for _, f := range r.Findings {
+		if f.Serious {
+			n++
+		}
+	}
+	return n
+}
+
+// Of returns the findings of a kind, the most striking first.
+func (r *Report) Of(k Kind) []Finding {
+	var out []Finding
+	for _, f := range r.Findings {
+		if f.Kind == k {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Kinds returns the kinds that were found, in the order of the report.
+func (r *Report) Kinds() []Kind {
+	var out []Kind
+	for _, k := range order {
+		if len(r.Of(k)) > 0 {
+			out = append(out, k)
+		}
+	}
+	return out
+}

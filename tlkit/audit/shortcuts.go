@@ -1,0 +1,113 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/task"
+)
+
+// A cue is something about a file that should not tell its label. If it does, a network may learn the
+// cue, and then fails on pictures from elsewhere.
+type cue struct {
+	name string
+	of   func(a *auditor, row int) []float32
+}
+
+var cues = []cue{
+	{"the size of the picture", func(a *auditor, i int) []float32 {
+		p := &a.prints[i]
+		w, h := math.Log(float64(max(p.width, 1))), math.Log(float64(max(p.height, 1)))
+		return []float32{float32(w), float32(h), float32(w - h), float32((w - h) * (w - h))}
+	}},
+	{"the bytes a pixel of the file", func(a *auditor, i int) []float32 {
+		p := &a.prints[i]
+		b := math.Log(float64(max(p.bytes, 1)) / float64(max(p.width*p.height, 1)))
+		return []float32{float32(b), float32(b * b)}
+	}},
+	{"the outermost pixels", func(a *auditor, i int) (out []float32) {
+		for k := range side {
+			for _, at := range []int{k, (side-1)*side + k, k * side, k*side + side - 1} {
+				out = append(out, a.prints[i].pixels[3*at:][:3]...)
+			}
+		}
+		return out
+	}},
+	{"the type of the file", func(a *auditor, i int) []float32 {
+		out := make([]float32, len(endings))
+		if k := slices.Index(endings, path.Ext(a.items[i].Rel)); k >= 0 {
+			out[k] = 1
+		}
+		return out
+	}},
+}
+
+var endings = []string{".jpg", ".jpeg", ".JPG", ".png", ".PNG", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+
+// A cue is reported if it predicts the labels of pictures it has not seen with certainty beyond chance, and
+// makes up at least this share of what lies between the most frequent label and no error.
+const leastShare = 0.6
+
+// shortcuts reports cues that predict the label.
+func (a *auditor) shortcuts(ctx context.Context) error {
+	if a.Set.Task != datasets.Classes || len(a.Set.Labels) < 2 || a.rarest() < labelFolds {
+		return nil
+	}
+	rows := a.labelled()
+	counts := make([]int, len(a.Set.Labels))
+	for _, i := range rows {
+		counts[a.items[i].Class]++
+	}
+	chance := float64(slices.Max(counts)) / float64(len(rows))
+	for _, c := range cues {
+		right, err := a.predicts(ctx, c, rows)
+		if err != nil {
+			return err
+		}
+		score := metrics.Fraction{Correct: right, Total: len(rows)}
+		rate := float64(right) / float64(len(rows))
+		if metrics.Wilson(right, len(rows)).Low <= chance || (rate-chance)/(1-chance) < leastShare {
+			continue
+		}
+		a.add(Finding{Kind: Shortcut, Labels: a.Set.Labels, Score: rate,
+			Why: fmt.Sprintf("%s alone predicts the label of %s; the most frequent label is right for %.0f %%", c.name, score.Score(), 100*chance)})
+	}
+	return nil
+}
+
+// predicts returns how many labels a cue predicts, out of fold. A cue that is the same everywhere
+// predicts nothing.
+func (a *auditor) predicts(ctx context.Context, c cue, rows []int) (right int, err error) {
+	items := make([]datasets.Item, len(rows))
+	var x []float32
+	for r, i := range rows {
+		items[r] = a.items[i]
+		x = append(x, c.of(a, i)...)
+	}
+	width := len(x) / len(rows)
+	if constant(x, width) {
+		return 0, nil
+	}
+	s := task.Classes{}.Samples(items, x, len(a.Set.Labels))
+	s.Features = width
+	fit, err := head.Ridge(ctx, s, head.RidgeOptions{Folds: datasets.Folds(items, labelFolds, a.Seed)})
+	if err != nil {
+		return 0, err
+	}
+	return head.Correct(fit.OutOfFold, s.Y, len(a.Set.Labels)), nil
+}
+
+func constant(x []float32, width int) bool {
+	for i, v := range x {
+		if v != x[i%width] {
+			return false
+		}
+	}
+	return true
+}
