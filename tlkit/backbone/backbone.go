@@ -68,7 +68,8 @@ func Unloaded(arch Arch, images *graph.Node) Output {
 }
 
 func build(arch Arch, w *walk, images *graph.Node) Output {
-	if s := images.Shape(); s.Rank() != 3 && (s.Rank() != 4 || s.Dimensions[3] != 3) {
+	// The first convolution says which channels it wants.
+	if s := images.Shape(); s.Rank() != 3 && s.Rank() != 4 {
 		panic(fmt.Errorf("backbone: pictures are %s, want [N,H,W,3]", s))
 	}
 	out := arch.Build(&Builder{form: &torchForm, walk: w}, images)

@@ -76,11 +76,12 @@ func AsksFor(arch Arch, size int, looked func(weights.Want) bool) (bool, error) 
 
 var errAsked = errors.New("the architecture asks for the tensor that was looked for")
 
-// DeclareTokens is Declare for an architecture that reads tokens [N,tokens,width] instead of pictures.
-func DeclareTokens(arch Arch, tokens, width int) (*Declaration, error) {
-	d, err := declare(arch, nil, tokens, width)
+// DeclareInput is Declare for an input [N,shape...] of another kind, such as tokens [N,tokens,width] or
+// pictures of another number of channels, [N,size,size,channels].
+func DeclareInput(arch Arch, shape ...int) (*Declaration, error) {
+	d, err := declare(arch, nil, shape...)
 	if err != nil {
-		return nil, fmt.Errorf("backbone: declaring for %d tokens of %d numbers: %w", tokens, width, err)
+		return nil, fmt.Errorf("backbone: declaring for an input of %v: %w", shape, err)
 	}
 	return d, nil
 }

@@ -128,7 +128,7 @@ func (m *Model) read(path string) error {
 		return err
 	}
 	m.tower = found.adapt(m.tower)
-	if m.declared, err = backbone.DeclareTokens(m.tower, m.tower.trained.context(), m.tower.width); err != nil {
+	if m.declared, err = backbone.DeclareInput(m.tower, m.tower.trained.context(), m.tower.width); err != nil {
 		return err
 	}
 	want := slices.Concat(m.declared.Wants(), m.tower.wants(found.linear))

@@ -25,7 +25,7 @@ func shallow(t *testing.T, text string, quickGELU bool, gain float64) *Model {
 	if quickGELU {
 		m.tower.gelu = backbone.QuickGELU
 	}
-	d, err := backbone.DeclareTokens(m.tower, Context, m.tower.width)
+	d, err := backbone.DeclareInput(m.tower, Context, m.tower.width)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func (n *Net) compile(x *Extractor, b compute.Backend, batch int, build func(*mo
 		return nil, fmt.Errorf("zoo: %s: %w", n.Row.Name, err)
 	}
 	x.exec.WithName("features:" + n.Row.Name)
-	if _, err := x.exec.Compile(shapes.Make(dtypes.Float32, batch, x.Size, x.Size, 3)); err != nil {
+	if _, err := x.exec.Compile(shapes.Make(dtypes.Float32, batch, x.Size, x.Size, n.Channels())); err != nil {
 		x.Close()
 		return nil, fmt.Errorf("zoo: compiling %s for %d pictures of %d pixels: %w", n.Row.Name, batch, x.Size, err)
 	}
@@ -124,10 +124,10 @@ func (x *Extractor) Run(pictures []float32) (features, logits []float32, err err
 	if x.exec == nil {
 		return nil, nil, fmt.Errorf("zoo: %s: the extractor is closed", x.net.Row.Name)
 	}
-	if want := x.Batch * x.Size * x.Size * 3; len(pictures) != want {
-		return nil, nil, advice.New(fmt.Errorf("zoo: %s takes %d pictures of %dx%dx3, that is %d numbers", x.net.Row.Name, x.Batch, x.Size, x.Size, want), "got %d", len(pictures))
+	if want := x.Batch * x.Size * x.Size * x.net.Channels(); len(pictures) != want {
+		return nil, nil, advice.New(fmt.Errorf("zoo: %s takes %d pictures of %dx%dx%d, that is %d numbers", x.net.Row.Name, x.Batch, x.Size, x.Size, x.net.Channels(), want), "got %d", len(pictures))
 	}
-	input := tensors.FromFlatDataAndDimensions(pictures, x.Batch, x.Size, x.Size, 3)
+	input := tensors.FromFlatDataAndDimensions(pictures, x.Batch, x.Size, x.Size, x.net.Channels())
 	defer input.MustFinalizeAll()
 	out, err := x.exec.Call(input)
 	if err != nil {

@@ -65,6 +65,7 @@ type Net struct {
 	changed  map[string]bool // tensors that are not those of the file, see With
 	// The pairs that were added to matrices of the file, by the matrix.
 	adapters map[string]adapter
+	channels int // of the images; 0 = 3, see WithChannels
 }
 
 // Load returns the checkpoint called name. Its file is fetched once, then taken from the cache, and
@@ -340,7 +341,7 @@ func (n *Net) Tensor(key string) (values []float32, shape []int, ok bool) {
 	return append([]float32(nil), t.Data...), append([]int(nil), t.Shape...), true
 }
 
-// Graph adds the network to the graph of images [N,S,S,3], prepared by n.Preset. It is for GoMLX
+// Graph adds the network to the graph of images [N,S,S,3] ([Net.WithChannels] for others), prepared by n.Preset. It is for GoMLX
 // code of your own:
 //
 //	out := net.Graph(scope.In("backbone"), images)
@@ -350,6 +351,9 @@ func (n *Net) Tensor(key string) (values []float32, shape []int, ok bool) {
 // freeze the network, cut with StopGradient; to freeze its first stages, see [Net.Freeze]. Graph panics
 // on errors, as graph code does.
 func (n *Net) Graph(scope *model.Scope, images *graph.Node) backbone.Output {
+	if s := images.Shape(); s.Rank() != 4 || s.Dimensions[3] != n.Channels() {
+		panic(fmt.Errorf("zoo: %s: pictures are %s, want [N,H,W,%d]", n.Row.Name, s, n.Channels()))
+	}
 	if err := n.Variables(scope); err != nil {
 		panic(err)
 	}

@@ -276,7 +276,7 @@ func (n *Net) everything(b compute.Backend, pictures []float32, count int) (o ou
 	}
 	defer exec.Finalize()
 	size := n.Preset.Size
-	got, err := exec.WithName("verify:" + n.Row.Name).Call(tensors.FromFlatDataAndDimensions(pictures, count, size, size, 3))
+	got, err := exec.WithName("verify:" + n.Row.Name).Call(tensors.FromFlatDataAndDimensions(pictures, count, size, size, n.Channels()))
 	if err != nil {
 		return o, fmt.Errorf("zoo: running %s: %w", n.Row.Name, err)
 	}
@@ -313,7 +313,7 @@ func (n *Net) everythingOn(rt *onnxruntime.Runtime, pictures []float32, count in
 		}
 		defer s.Close()
 		size := n.Preset.Size
-		out, err := s.Run(onnxruntime.Tensor{Shape: []int{count, size, size, 3}, Float32: pictures})
+		out, err := s.Run(onnxruntime.Tensor{Shape: []int{count, size, size, n.Channels()}, Float32: pictures})
 		if err != nil {
 			return nil, fmt.Errorf("zoo: running %s: %w", n.Row.Name, err)
 		}

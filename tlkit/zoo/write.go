@@ -66,7 +66,7 @@ type Wrapping struct {
 func (n *Net) WrappedONNX(w Wrapping) (file []byte, err error) {
 	file, err = write.Bytes(write.Network{
 		Name:    n.Row.Name,
-		Picture: []int{n.Preset.Size, n.Preset.Size, 3},
+		Picture: []int{n.Preset.Size, n.Preset.Size, n.Channels()},
 		Bytes:   w.Bytes,
 		Build: func(pictures *graph.Node) []write.Output {
 			if w.Before != nil {
