@@ -93,6 +93,12 @@ func TestWrongIsSaidFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	testpictures.Write(t, filepath.Join(lonely, "rings", "0.png"), append(disc, 0))
+	reach := filepath.Join(folder, "reach.csv")
+	table := "path,reach_mm\n"
+	for i := range 8 {
+		table += fmt.Sprintf("discs/%02d.png,%d.5\n", i, 10*i)
+	}
+	testpictures.Write(t, reach, []byte(table))
 	for word, s := range map[string]Spec{
 		`did you mean fastai`:            {Data: folder, Finetune: 1, Plan: "fast-ai"},
 		"-1 epochs":                      {Data: folder, Finetune: -1},
@@ -109,7 +115,7 @@ func TestWrongIsSaidFirst(t *testing.T) {
 		"--min-per-label 2":              {Data: lonely},
 		"no data set \"no-such-folder\"": {Data: "no-such-folder"},
 		"cannot be dealt into 99 folds":  {Data: folder, Folds: 99},
-		"cannot predict classes":         {Data: folder, Head: "ridge"},
+		"cannot predict values":          {Data: reach, Head: "lda"},
 	} {
 		s.Model, s.Seed = "mobilenetv2", 1
 		p := &states{}

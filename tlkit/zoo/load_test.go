@@ -71,7 +71,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a folder", "resnet20_cifar10", Options{Weights: dir}, []string{"resnet20_cifar10"}},
 		{"text", "resnet20_cifar10", Options{Weights: text}, []string{"text.pth"}},
 		{"another network", "resnet32_cifar10", Options{Weights: whole}, []string{"missing layer1.3.conv1.weight"}},
-		{"another network, wider", "resnet18", Options{Weights: whole}, []string{"missing conv1.weight", "--model resnet20_cifar10"}},
+		{"another network, wider", "resnet18", Options{Weights: whole}, []string{"wrong shape conv1.weight: got [16 3 3 3], want [64 3 7 7]", "--model resnet20_cifar10"}},
 		{"NaN", "resnet20_cifar10", Options{Weights: nan}, []string{"bn1.bias", "1 NaN"}},
 		{"a tensor missing", "resnet20_cifar10", Options{Weights: missing}, []string{"missing conv1.weight"}},
 		{"a tensor too many", "resnet20_cifar10", Options{Weights: extra}, []string{"unexpected layer4.0.conv1.weight"}},
