@@ -22,7 +22,7 @@ func TestRankingFitsTheWindow(t *testing.T) {
 	}
 	table := c.Table()
 	whole := show.Table{Header: table[0], Rows: table[1:], Left: 2}
-	for width, want := range map[int]int{0: 9, 200: 9, 100: 7, 80: 6} {
+	for width, want := range map[int]int{0: 10, 200: 10, 100: 8, 80: 7} {
 		got, left := narrowed(whole, width, spareInRanking)
 		if width > 0 && widest(got) > width || len(got.Header) != want || len(got.Header)+len(left) != len(whole.Header) {
 			t.Errorf("%d columns of text for %d: %v, left out %v\n%s", widest(got), width, got.Header, left, got.Text())
@@ -38,7 +38,7 @@ func TestRankingFitsTheWindow(t *testing.T) {
 			}
 		}
 	}
-	if len(whole.Header) != 9 || len(whole.Rows[0]) != 9 {
+	if len(whole.Header) != 10 || len(whole.Rows[0]) != 10 {
 		t.Error("the whole table was changed")
 	}
 }
