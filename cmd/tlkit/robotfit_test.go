@@ -241,28 +241,28 @@ func TestRobotFitRefusesBadDataSets(t *testing.T) {
 	t.Chdir(t.TempDir())
 	nan := float32(math.NaN())
 	four := []uint64{1, 2, 3, 4}
-	good := func(dir string) { recorded(t, dir, four, nil) }
-	spoilt := func(change func(r *rowOf)) func(string) {
-		return func(dir string) {
-			good(dir)
+	good := func(t *testing.T, dir string) { recorded(t, dir, four, nil) }
+	spoilt := func(change func(r *rowOf)) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			good(t, dir)
 			spoilRows(t, dir, change)
 		}
 	}
-	changed := func(change func(e int, f *sim.Frame)) func(string) {
-		return func(dir string) { recorded(t, dir, four, change) }
+	changed := func(change func(e int, f *sim.Frame)) func(*testing.T, string) {
+		return func(t *testing.T, dir string) { recorded(t, dir, four, change) }
 	}
 	const leaveOut1 = "tlkit robot convert bad NEW --leave-out 1"
 	for name, c := range map[string]struct {
 		what, fix string
-		make      func(dir string)
+		make      func(t *testing.T, dir string)
 	}{
 		"no event": {"bad: episode 1 has no event", leaveOut1, changed(func(e int, f *sim.Frame) {
 			if e == 1 {
 				f.State[2], f.Action[2] = 0, 0
 			}
 		})},
-		"one demonstration": {"bad has one demonstration, want 2 or more", "record more", func(dir string) { recorded(t, dir, four[:1], nil) }},
-		"one scene":         {"bad: all 3 demonstrations show the same scene", "show other scenes", func(dir string) { recorded(t, dir, []uint64{7, 7, 7}, nil) }},
+		"one demonstration": {"bad has one demonstration, want 2 or more", "record more", func(t *testing.T, dir string) { recorded(t, dir, four[:1], nil) }},
+		"one scene":         {"bad: all 3 demonstrations show the same scene", "show other scenes", func(t *testing.T, dir string) { recorded(t, dir, []uint64{7, 7, 7}, nil) }},
 		"another rate": {"episode 1: frame 2 is at 0.100 s, which is a rate of 20 frames a second, but the set says 10", leaveOut1, spoilt(func(r *rowOf) {
 			if r.Episode == 1 {
 				r.Timestamp /= 2
@@ -292,14 +292,14 @@ func TestRobotFitRefusesBadDataSets(t *testing.T) {
 		"gripper before dx": {"bad: demonstration 0, frame 0: the action's gripper is -", "check the units and the order of the numbers", changed(func(_ int, f *sim.Frame) {
 			f.Action[0], f.Action[2] = 0.04*f.Action[2], 20*f.Action[0]
 		})},
-		"other names": {"does not say which numbers are the place of the tip in the picture; its state has", "--tip NAME,NAME", func(dir string) {
-			good(dir)
+		"other names": {"does not say which numbers are the place of the tip in the picture; its state has", "--tip NAME,NAME", func(t *testing.T, dir string) {
+			good(t, dir)
 			editInfo(t, dir, func(info map[string]any) {
 				info["features"].(map[string]any)["observation.state"].(map[string]any)["names"] = []string{"gripper", "opening", "x", "y"}
 			})
 		}},
-		"another count": {"row 0 of observation.state has 4 numbers, want 5", "--leave-out 0", func(dir string) {
-			good(dir)
+		"another count": {"row 0 of observation.state has 4 numbers, want 5", "--leave-out 0", func(t *testing.T, dir string) {
+			good(t, dir)
 			editInfo(t, dir, func(info map[string]any) {
 				info["features"].(map[string]any)["observation.state"].(map[string]any)["shape"] = []int{5}
 			})
@@ -309,53 +309,53 @@ func TestRobotFitRefusesBadDataSets(t *testing.T) {
 				r.Top = nil
 			}
 		})},
-		"no camera": {"bad has no camera", "record one", func(dir string) {
-			good(dir)
+		"no camera": {"bad has no camera", "record one", func(t *testing.T, dir string) {
+			good(t, dir)
 			editInfo(t, dir, func(info map[string]any) { delete(info["features"].(map[string]any), "observation.images.top") })
 		}},
-		"two cameras": {"bad has the cameras top, wrist", "--camera top", func(dir string) {
-			good(dir)
+		"two cameras": {"bad has the cameras top, wrist", "--camera top", func(t *testing.T, dir string) {
+			good(t, dir)
 			editInfo(t, dir, func(info map[string]any) {
 				all := info["features"].(map[string]any)
 				all["observation.images.wrist"] = all["observation.images.top"]
 			})
 		}},
-		"half migrated to 3.0": {"a migration has stopped half-way", "migrate it again", func(dir string) {
-			good(dir)
+		"half migrated to 3.0": {"a migration has stopped half-way", "migrate it again", func(t *testing.T, dir string) {
+			good(t, dir)
 			os.RemoveAll(filepath.Join(dir, "meta/episodes"))
 			os.WriteFile(filepath.Join(dir, "meta/episodes.jsonl"), []byte(`{"episode_index":0}`), 0o644)
 		}},
-		"half migrated from 2.1": {"a migration has stopped half-way", "migrate it again", func(dir string) {
-			good(dir)
+		"half migrated from 2.1": {"a migration has stopped half-way", "migrate it again", func(t *testing.T, dir string) {
+			good(t, dir)
 			editInfo(t, dir, func(info map[string]any) { info["codebase_version"] = "v2.1" })
 		}},
-		"short video": {"file-000.mp4 ends after 5 of", leaveOut1, func(dir string) {
+		"short video": {"file-000.mp4 ends after 5 of", leaveOut1, func(t *testing.T, dir string) {
 			if _, err := exec.LookPath("ffmpeg"); err != nil {
 				t.Skip("no ffmpeg here")
 			}
-			good(dir)
+			good(t, dir)
 			shortVideo(t, dir)
 		}},
-		"a bomb of rows": {"rows in data/chunk-000/file-000.parquet, but the list of episodes says", "--leave-out 0", func(dir string) {
-			good(dir)
+		"a bomb of rows": {"rows in data/chunk-000/file-000.parquet, but the list of episodes says", "--leave-out 0", func(t *testing.T, dir string) {
+			good(t, dir)
 			bombRows(t, dir, 2_000_000, func(int) rowOf { return rowOf{} })
 		}},
-		"a bomb of pictures": {"claim to unpack to", "--leave-out 0", func(dir string) {
-			good(dir)
+		"a bomb of pictures": {"claim to unpack to", "--leave-out 0", func(t *testing.T, dir string) {
+			good(t, dir)
 			zeros := make([]byte, 16<<20)
 			bombRows(t, dir, 40, func(i int) rowOf {
 				return rowOf{State: make([]float32, 4), Action: make([]float32, 3), Truth: make([]float32, 4), Top: &pictureOf{Bytes: zeros}, Frame: int64(i)}
 			})
 		}},
-		"a bomb of numbers": {"a list of more than", "--leave-out 0", func(dir string) {
-			good(dir)
+		"a bomb of numbers": {"a list of more than", "--leave-out 0", func(t *testing.T, dir string) {
+			good(t, dir)
 			bombRows(t, dir, 3, func(int) rowOf {
 				return rowOf{State: make([]float32, 5_000_000), Action: make([]float32, 3), Truth: make([]float32, 4)}
 			})
 		}},
-		"an empty folder": {"bad: no meta/info.json: not a LeRobot data set", "name the folder", func(dir string) { os.Mkdir(dir, 0o755) }},
-		"another folder":  {"bad: no meta/info.json: not a LeRobot data set", "name the folder", func(dir string) { os.MkdirAll(filepath.Join(dir, "ants"), 0o755) }},
-		"no episodes":     {"bad: ", "take another copy", func(dir string) { good(dir); os.RemoveAll(filepath.Join(dir, "meta/episodes")) }},
+		"an empty folder": {"bad: no meta/info.json: not a LeRobot data set", "name the folder", func(t *testing.T, dir string) { os.Mkdir(dir, 0o755) }},
+		"another folder":  {"bad: no meta/info.json: not a LeRobot data set", "name the folder", func(t *testing.T, dir string) { os.MkdirAll(filepath.Join(dir, "ants"), 0o755) }},
+		"no episodes":     {"bad: ", "take another copy", func(t *testing.T, dir string) { good(t, dir); os.RemoveAll(filepath.Join(dir, "meta/episodes")) }},
 		"damaged pictures": {"episode 1: frame 0, camera top: ", leaveOut1, spoilt(func(r *rowOf) {
 			if r.Episode == 1 {
 				r.Top.Bytes = r.Top.Bytes[:20]
@@ -364,7 +364,7 @@ func TestRobotFitRefusesBadDataSets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			c.make("bad")
+			c.make(t, "bad")
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			status, out, errs := robotCommandLine("fit", "bad")
