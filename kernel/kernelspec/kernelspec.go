@@ -113,6 +113,9 @@ func Write(s Spec) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", advice.New(fmt.Errorf("kernelspec: %w", err), "set JUPYTER_DATA_DIR to a folder you can write to")
 	}
+	if err := writeLogos(dir); err != nil {
+		return "", err
+	}
 	text, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
 		return "", fmt.Errorf("kernelspec: %w", err)

@@ -2,6 +2,7 @@ package kernelspec
 
 import (
 	"errors"
+	"image/png"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,6 +39,19 @@ func TestWriteFindRemove(t *testing.T) {
 	}
 	if got.DisplayName != "Go (tlkit)" || got.Argv[len(got.Argv)-1] != "{connection_file}" {
 		t.Errorf("Jupyter would see %+v", got)
+	}
+	for name, side := range map[string]int{"logo-32x32.png": 32, "logo-64x64.png": 64} {
+		f, err := os.Open(filepath.Join(filepath.Dir(path), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if size, err := png.DecodeConfig(f); err != nil || size.Width != side || size.Height != side {
+			t.Errorf("%s is %dx%d, %v", name, size.Width, size.Height, err)
+		}
+	}
+	if svg, err := os.ReadFile(filepath.Join(filepath.Dir(path), "logo-svg.svg")); err != nil || !strings.HasPrefix(string(svg), "<svg") {
+		t.Errorf("logo-svg.svg: %.20s, %v", svg, err)
 	}
 	if dir, err := Remove(); err != nil || dir != filepath.Dir(path) {
 		t.Errorf("Remove = %s, %v", dir, err)
