@@ -36,6 +36,13 @@ type edit struct{ old, new string }
 
 var patches = []patch{
 	{
+		name: "a help page that knows nothing of tlkit",
+		file: "github.com/janpfeifer/gonb/internal/specialcmd/specialcmd.go",
+		adds: "help.go",
+		old:  "var HelpMessage string\n",
+		new:  "var HelpMessage string // help.go adds tlkit's part\n",
+	},
+	{
 		// A location without a column has column 0; taking that as "a column" ends GoNB.
 		name: "log lines that end the kernel",
 		file: "github.com/janpfeifer/gonb/internal/goexec/gonberror.go",

@@ -3,10 +3,14 @@ package setup
 import (
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -222,6 +226,53 @@ func TestNotebookIsOne(t *testing.T) {
 	for _, w := range []string{`"nbformat": 4`, `"name": "tlkit"`, `"source": "a \"b\""`, `"id": "cell-2"`} {
 		if !strings.Contains(text, w) {
 			t.Errorf("no %s in\n%s", w, text)
+		}
+	}
+}
+
+// The help page names every verb of package tlkit, and no other.
+func TestHelpNamesTheVerbs(t *testing.T) {
+	help := string(patches[0].text())
+	names := regexp.MustCompile("`(bees|tlkit)\\.([A-Z]\\w*)").FindAllStringSubmatch(help, -1)
+	said := map[string]bool{}
+	for _, n := range names {
+		said[n[1]+"."+n[2]] = true
+	}
+	// Of the functions, only those are on the page that stand for themselves in a cell.
+	elsewhere := map[string]bool{"tlkit.Channels": true, "tlkit.ShowDrawn": true}
+	files, err := filepath.Glob("../../tlkit/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no sources of package tlkit", err)
+	}
+	is := map[string]bool{}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || !f.Name.IsExported() {
+				continue
+			}
+			if f.Recv == nil {
+				is["tlkit."+f.Name.Name] = true
+			} else if r, ok := f.Recv.List[0].Type.(*ast.Ident); ok && r.Name == "Learner" {
+				is["bees."+f.Name.Name] = true
+			}
+		}
+	}
+	for verb := range is {
+		if !said[verb] && !elsewhere[verb] {
+			t.Errorf("the help page does not name %s", verb)
+		}
+	}
+	for verb := range said {
+		if !is[verb] {
+			t.Errorf("the help page names %s, which is not there", verb)
 		}
 	}
 }

@@ -264,6 +264,13 @@ def pins():
         alive(k)
 
 
+def help_page():
+    with Kernel() as k:
+        status, _, outputs = k.run("%help")
+        shown = "".join("".join(m["content"]["data"].values()) for m in outputs if m["msg_type"] in ("display_data", "execute_result"))
+        want(status == "ok" and "bees.FitHead()" in shown and "GoNB Help Page" in shown, "%s %r" % (status, shown[:300]))
+
+
 def traps():
     with Kernel(env={"GOWORK": "off", "GOFLAGS": "-mod=vendor"}) as k:
         status, text, _ = k.run(cell("fmt.Println(metrics.Wilson(1, 2))", "fmt", "github.com/tlkit/transfer-learning/tlkit/metrics"))
@@ -453,7 +460,7 @@ def gopls_later():
         shutil.rmtree(os.path.join(data, "kernels", "tlkit-g"))
 
 
-CHECKS = [starts, interrupt_running, interrupt_compiling, restart, hard_kill, panics, stderr_lines, lines, picture, stdin, pins, traps, cleared_cache,
+CHECKS = [starts, interrupt_running, interrupt_compiling, restart, hard_kill, panics, stderr_lines, lines, picture, stdin, help_page, pins, traps, cleared_cache,
           compiler_messages, completion, gopls_later, no_tools, old_go, no_go, read_only_home, moved, dying_gonb]
 
 for check in CHECKS:
