@@ -1,3 +1,5 @@
+//go:build !tlkit_worker
+
 package tlkit
 
 import (

@@ -1,12 +1,13 @@
+//go:build !tlkit_worker
+
 package tlkit
 
 import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
@@ -48,7 +49,7 @@ func (l Learner) Layers() {
 			return err
 		}
 		show.Default.Clear()
-		t := layers(net)
+		t := net.Table()
 		t.Header = append(t.Header, title)
 		last := len(t.Rows) - 1 // the sum
 		for i := range t.Rows[:last] {
@@ -56,7 +57,7 @@ func (l Learner) Layers() {
 		}
 		t.Rows[last] = append(t.Rows[last], "")
 		outputs := len(set.Labels)
-		t.Rows = append(t.Rows, []string{finetune.HeadStage, fmt.Sprint(outputs), grouped((net.Row.Features + 1) * outputs), moves(finetune.HeadStage)})
+		t.Rows = append(t.Rows, []string{finetune.HeadStage, fmt.Sprint(outputs), words.Grouped((net.Row.Features + 1) * outputs), moves(finetune.HeadStage)})
 		show.Default.Table(t)
 		return nil
 	})
@@ -119,42 +120,4 @@ func changedTensors(net *zoo.Net, h *export.Head) func(stage string) string {
 		}
 		return fmt.Sprintf("%d of %d tensors", changed[stage], all[stage])
 	}
-}
-
-// layers is the table of a network's stages, with the sum of the parameters in the last row. The
-// checkpoint's own classifier is left out, because a head takes its place.
-func layers(net *zoo.Net) show.Table {
-	d := net.Declaration()
-	t := show.Table{Header: []string{"stage", "output", "parameters"}, Left: 1}
-	sizes, sum := map[string]int{}, 0
-	for _, w := range d.Weights {
-		if w.Trainable && w.Stage != backbone.Classifier {
-			sizes[w.Stage] += w.Size()
-			sum += w.Size()
-		}
-	}
-	for _, s := range d.Stages {
-		t.Rows = append(t.Rows, []string{s.Name, shapeWords(s.Shape), grouped(sizes[s.Name])})
-	}
-	t.Caption = fmt.Sprintf("%s, for pictures of %d x %d pixels", net.Row.Name, net.Preset.Size, net.Preset.Size)
-	t.Rows = append(t.Rows, []string{"backbone", fmt.Sprintf("%d features", d.Features), grouped(sum)})
-	return t
-}
-
-// shapeWords writes a shape as in "7 x 7 x 1280".
-func shapeWords(shape []int) string {
-	parts := make([]string, len(shape))
-	for i, n := range shape {
-		parts[i] = fmt.Sprint(n)
-	}
-	return strings.Join(parts, " x ")
-}
-
-// grouped writes a number with a space between thousands.
-func grouped(n int) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + " " + text[i:]
-	}
-	return text
 }

@@ -22,27 +22,20 @@ package tlkit
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
-	"github.com/tlkit/transfer-learning/tlkit/compare"
-	"github.com/tlkit/transfer-learning/tlkit/evaluate"
-	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/internal/worker"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
-	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
-	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
 // Show displays any value, so that it can end any line of a cell. A figure, a curve, a confusion
@@ -62,8 +55,8 @@ func ShowDrawn(f show.Figure) {
 }
 
 // Channels returns a figure of the values of a prepared picture, channel by channel; see
-// [evaluate.Channels].
-func Channels(x transforms.Tensor) plots.Figure { return Must(evaluate.Channels(x)) }
+// [results.Channels].
+func Channels(x transforms.Tensor) plots.Figure { return Must(results.Channels(x)) }
 
 // Must returns v. If err is not nil, it shows the error and ends the cell. It is for mixing these
 // functions with the packages below.
@@ -74,37 +67,18 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-// Models shows the networks that a head can be trained on, with licence, picture size in pixels,
-// millions of parameters, number of features, and top-1 accuracy on ImageNet in percent.
-func Models() {
-	verb("Models", func(context.Context) error {
-		t := show.Table{Header: []string{"model", "licence", "size", "parameters", "features", "top-1"}, Left: 2}
-		for _, r := range zoo.Rows() {
-			top1 := "-"
-			if r.Top1 > 0 {
-				top1 = fmt.Sprintf("%.1f", r.Top1)
-			}
-			t.Rows = append(t.Rows, []string{r.Name, r.Licence, fmt.Sprint(r.Preset.Size), fmt.Sprintf("%.1f M", float64(r.Params)/1e6), fmt.Sprint(r.Features), top1})
-		}
-		show.Default.Table(t)
-		return nil
-	})
-}
-
 // verb runs a function or method of this package: it can be interrupted, its output is always
 // flushed, and its error is shown as a card.
 func verb(what string, do func(context.Context) error) { verbIn(what, "", do) }
 
-// verb runs a method of a learner; its card names the learner and its folder.
-func (l Learner) verb(what string, do func(context.Context) error) {
-	if l.Name == "" {
-		verb(what, do)
-		return
-	}
-	verbIn(what+" of "+l.Name, filepath.Join(run.Home, l.Name), do)
-}
+// inWorker, in the worker of a kernel, runs verbs instead: the signals and the exit belong to the cell.
+var inWorker func(what, where string, do func(context.Context) error)
 
 func verbIn(what, where string, do func(context.Context) error) {
+	if inWorker != nil {
+		inWorker(what, where, do)
+		return
+	}
 	// A notebook that closes leaves a broken pipe; the work continues, so that results reach the
 	// disk.
 	signal.Ignore(syscall.SIGPIPE)
@@ -117,32 +91,44 @@ func verbIn(what, where string, do func(context.Context) error) {
 	if show.Default.InCell() {
 		context.AfterFunc(ctx, func() { lastWords(what, where, finished) })
 	}
-	err := do(ctx)
+	if status := conclude(ctx, what, where, do(ctx)); status != 0 {
+		os.Exit(status)
+	}
+}
+
+// ended is the error of a verb that has shown its card already, with the status to end with.
+type ended int
+
+func (e ended) Error() string { return fmt.Sprintf("the verb ended with status %d", int(e)) }
+
+// conclude shows how a verb ended, and returns the status to end the program with; 0 = it goes on.
+func conclude(ctx context.Context, what, where string, err error) (status int) {
+	defer show.Default.Flush()
 	show.Default.Clear()
-	if err == nil {
-		show.Default.Flush()
-		if ctx.Err() == nil {
-			return
+	var shown ended
+	switch {
+	case err == nil:
+		if show.Default.Flush(); ctx.Err() == nil {
+			return 0
 		}
 		// The interrupt came too late for this verb, but it was meant for the whole cell.
 		show.Default.Text("paused: " + what + " is done, the rest of the cell is not; run the cell again to go on")
-		show.Default.Flush()
-		os.Exit(130)
+		return interruptedStatus
+	case errors.As(err, &shown):
+		return int(shown)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		show.Default.Card(paused(what, where, keptBy(err)))
+		return interruptedStatus
 	}
-	status := 1
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		status = 130 // what shells expect: 128 + SIGINT
-		kept := featuresKept
-		if errors.Is(err, finetune.ErrInterrupted) {
-			kept = "what was trained so far is saved"
-		}
-		show.Default.Card(paused(what, where, kept))
-	} else {
-		show.Default.Card(card(what, where, err))
-	}
-	show.Default.Flush()
-	os.Exit(status)
+	show.Default.Card(card(what, where, err))
+	return 1
 }
+
+// interruptedStatus is what shells expect: 128 + SIGINT.
+const interruptedStatus = 130
+
+// home is the folder of all runs, run.Home.
+const home = ".tlkit"
 
 const featuresKept = "features computed so far are kept"
 
@@ -153,7 +139,7 @@ func paused(what, where, kept string) show.Card {
 
 // grace is how long an interrupted verb may take to end by itself. GoNB kills a cell after five
 // seconds, without any message.
-const grace = 4500 * time.Millisecond
+const grace = worker.Grace
 
 // lastWords ends a cell whose interrupted work does not end by itself; XLA's compiler, for example,
 // cannot be stopped. No file is lost, because files are written completely or not at all.
@@ -166,7 +152,7 @@ func lastWords(what, where string, finished <-chan struct{}) {
 	show.Default.Clear()
 	show.Default.Card(paused(what, where, featuresKept))
 	show.Default.Flush()
-	os.Exit(130)
+	os.Exit(interruptedStatus)
 }
 
 // card formats an error for the user: what failed, why, and what to do.
@@ -177,53 +163,4 @@ func card(what, where string, err error) show.Card {
 		c.Fix = "choose a shorter name"
 	}
 	return c
-}
-
-// reporter shows the progress of a job: states in one place, sentences one below the other.
-type reporter struct{}
-
-var _ run.Progress = reporter{}
-
-func (reporter) State(what string, done, total int64) { show.Default.Progress(what, done, total) }
-func (reporter) Say(sentence string)                  { show.Default.Text(invoke.Hints(sentence)) }
-
-// Watch shows a comparison that grows: a line for each network, and in a cell a figure that changes.
-func (r reporter) Watch(g compare.Growing) {
-	r.Say(g.Said)
-	if show.Default.InCell() && len(g.Done) > 1 {
-		_ = show.Default.Live("compare", g.Figure()) // the last one reports what fails
-	}
-}
-
-// Fold shows what a run works with: one line that opens. Later cells of the kernel do not repeat it.
-func (reporter) Fold(summary string, lines []string) {
-	if show.Default.InCell() && said(os.Getenv("GONB_TMP_DIR"), append(lines, summary)) {
-		return
-	}
-	show.Default.Folded(summary, lines)
-}
-
-// said reports whether the kernel whose folder is room has shown lines before, and notes that it has now.
-func said(room string, lines []string) bool {
-	if room == "" {
-		return false
-	}
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-	f, err := os.OpenFile(filepath.Join(room, fmt.Sprintf("said-%x", sum[:8])), os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return errors.Is(err, fs.ErrExist)
-	}
-	f.Close()
-	return false
-}
-
-// place returns where runs are stored: in the folder of the notebook, or in the current folder.
-func place(name string) run.Place {
-	p := run.Place{Name: name, Keep: true, Offline: os.Getenv("TLKIT_OFFLINE") != "", NonCommercial: os.Getenv("TLKIT_NONCOMMERCIAL") != ""}
-	if dir := os.Getenv("GONB_DIR"); dir != "" && show.Default.InCell() {
-		if here, err := os.Getwd(); err != nil || here != dir {
-			p.Folder = dir
-		}
-	}
-	return p
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tlkit/transfer-learning/data/insects"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/internal/ownhome"
+	"github.com/tlkit/transfer-learning/internal/worker"
 	"github.com/tlkit/transfer-learning/tlkit"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -87,7 +88,13 @@ var programs = map[string]func(){
 	"backwards": func() { few.FineTune(-1) },
 	"evaluate":  func() { few.Evaluate() },
 	"curves":    func() { few.ShowCurves() },
-	"export":    func() { few.Export("few.head.safetensors") },
+	"hundred": func() {
+		for range 50 {
+			few.ShowCurves()
+			_ = few.Result().Value
+		}
+	},
+	"export": func() { few.Export("few.head.safetensors") },
 	"ship": func() {
 		few.FitHead()
 		few.Export("few.onnx")
@@ -143,6 +150,13 @@ type bad struct{}
 func (bad) Text() string { panic("a bug in a Text method") }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "worker" { // of a kernel in a test
+		if err := worker.Serve(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "worker:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if program := programs[os.Getenv(programVar)]; program != nil {
 		program()
 		return
@@ -156,6 +170,9 @@ func program(t *testing.T, dir, name string, env ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if other := os.Getenv("TLKIT_TEST_BINARY"); other != "" {
+		self = other
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -72,6 +73,8 @@ func Keep(binary string) (string, error) {
 	}
 	// The name has the hash of the content; another size means that the content has changed.
 	if have, err := os.Stat(path); err == nil && have.Mode().IsRegular() && have.Size() == from.Size() {
+		now := time.Now()
+		_ = os.Chtimes(path, now, now) // it is what the sources of now give
 		return path, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

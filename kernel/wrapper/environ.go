@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/worker"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 )
 
@@ -15,7 +16,7 @@ import (
 // into debugging tables and the external linker.
 func Environ(base []string, p Place, temp string) []string {
 	set := map[string]string{
-		"GOFLAGS": cellFlags(p.Flags),
+		"GOFLAGS": cellFlags(p.Flags, p.Worker != ""),
 		// Cells have a go.work of their own; one named from outside would be used instead.
 		"GOWORK":              "auto",
 		kernelspec.RootVar:    p.Module.Root,
@@ -36,6 +37,9 @@ func Environ(base []string, p Place, temp string) []string {
 		set["TMPDIR"] = temp
 		path = append([]string{filepath.Join(temp, shims)}, path...)
 	}
+	if p.Worker != "" && temp != "" {
+		set[worker.ProgramVar], set[worker.FolderVar] = p.Worker, temp
+	}
 	if p.Go != "" {
 		path = append(path, filepath.Dir(p.Go))
 	}
@@ -55,18 +59,24 @@ func Environ(base []string, p Place, temp string) []string {
 }
 
 // cellFlags removes -mod and -modfile from GOFLAGS, with which every build in a workspace fails,
-// and adds -s unless there are other linker flags.
-func cellFlags(flags string) string {
+// and adds -s unless there are other linker flags, and the tag of cells whose verbs run in a worker.
+func cellFlags(flags string, tagged bool) string {
 	var keep []string
 	linker := false
 	for _, f := range splitFlags(flags) {
 		name := strings.TrimLeft(strings.Trim(f, `'"`), "-")
-		name, _, _ = strings.Cut(name, "=")
+		name, value, _ := strings.Cut(name, "=")
 		if name == "mod" || name == "modfile" {
 			continue
 		}
+		if name == "tags" && tagged {
+			f, tagged = "-tags="+value+","+worker.Tag, false
+		}
 		linker = linker || name == "ldflags"
 		keep = append(keep, f)
+	}
+	if tagged {
+		keep = append(keep, "-tags="+worker.Tag)
 	}
 	if !linker {
 		keep = append(keep, "-ldflags=-s")

@@ -51,6 +51,7 @@ type Place struct {
 	Go     string            // the go command
 	Flags  string            // the user's GOFLAGS, as go env prints them
 	Module kernelspec.Module // what cells compile against
+	Worker string            // the program that does the work of verbs; "" = each cell does its own
 }
 
 // oldestGo is what our go.mod asks for.
@@ -78,6 +79,7 @@ func Look(ctx context.Context, dir, self string, getenv func(string) string) (Pl
 			p.Module.Version = version
 		}
 	}
+	p.Worker = workerFor(p, getenv)
 	for _, tool := range []string{"gonb", "goimports"} {
 		if !runnable(filepath.Join(p.Tools, tool)) {
 			bad = append(bad, Problem{What: fmt.Sprintf("The program %s is not where set-up put it: %q", tool, p.Tools), Repair: setupLine})

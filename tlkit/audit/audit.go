@@ -22,10 +22,11 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 )
 
 // Kind is a kind of finding.
-type Kind string
+type Kind = results.FindingKind
 
 // The kinds of findings, in the order of a report.
 const (
@@ -50,28 +51,19 @@ const (
 var serious = map[Kind]bool{Unreadable: true, Leak: true, GroupLeak: true, Contradiction: true, Shortcut: true}
 
 // Finding is one thing that was noticed.
-type Finding struct {
-	Kind    Kind     `json:"kind"`
-	Serious bool     `json:"serious"` // it makes the score wrong, or loses pictures
-	Files   []string `json:"files,omitempty"`
-	Splits  []string `json:"splits,omitempty"` // of Files
-	Labels  []string `json:"labels,omitempty"` // of Files
-	// Suggested is the label that fits better, for WrongLabel.
-	Suggested string `json:"suggested,omitempty"`
-	// Score orders findings of a kind, the most striking first; Why says what it is.
-	Score float64 `json:"score"`
-	Why   string  `json:"why"`
+type Finding = results.Finding
 
-	change *Change
-}
+// Report is the result of an audit; see [results.Report].
+type Report = results.Report
 
-// Report is the result of an audit.
-type Report struct {
-	Name     string    `json:"name"`
-	Root     string    `json:"root"` // Files are below it
-	Pictures int       `json:"pictures"`
-	Findings []Finding `json:"findings"` // by kind, and in a kind by score
-}
+// Change is a proposal for one picture.
+type Change = results.Change
+
+// The actions of a change.
+const (
+	Drop    = results.Drop
+	Relabel = results.Relabel
+)
 
 // Input is a data set with the features of its pictures.
 type Input struct {
@@ -135,7 +127,7 @@ func (a *auditor) unreadable() {
 	}
 	for _, bad := range a.matrix.Bad {
 		item := a.Set.Items[bad.Item]
-		a.add(Finding{Kind: Unreadable, Files: []string{item.Rel}, Why: bad.Err.Error(), change: &Change{File: item.Rel, Action: Drop}})
+		a.add(Finding{Kind: Unreadable, Files: []string{item.Rel}, Why: bad.Err.Error(), Change: &Change{File: item.Rel, Action: Drop}})
 	}
 	for _, i := range a.matrix.Items {
 		a.items = append(a.items, a.Set.Items[i])
@@ -229,37 +221,4 @@ func (a *auditor) report() *Report {
 		return cmp.Or(cmp.Compare(slices.Index(order, x.Kind), slices.Index(order, y.Kind)), cmp.Compare(y.Score, x.Score), slices.Compare(x.Files, y.Files))
 	})
 	return &Report{Name: a.Set.Name, Root: a.Set.Root, Pictures: len(a.items), Findings: a.found}
-}
-
-// Serious returns the number of findings that make a score wrong, or lose pictures.
-func (r *Report) Serious() int {
-	n := 0
-	for _, f := range r.Findings {
-		if f.Serious {
-			n++
-		}
-	}
-	return n
-}
-
-// Of returns the findings of a kind, the most striking first.
-func (r *Report) Of(k Kind) []Finding {
-	var out []Finding
-	for _, f := range r.Findings {
-		if f.Kind == k {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// Kinds returns the kinds that were found, in the order of the report.
-func (r *Report) Kinds() []Kind {
-	var out []Kind
-	for _, k := range order {
-		if len(r.Of(k)) > 0 {
-			out = append(out, k)
-		}
-	}
-	return out
 }

@@ -60,7 +60,7 @@ func (a *auditor) labels(ctx context.Context) error {
 		f := a.of(WrongLabel, i)
 		f.Suggested, f.Score = a.Set.Labels[best], float64(row[best]-row[given])
 		f.Why = fmt.Sprintf("looks like %s: probability %.3f, %s %.3f", f.Suggested, row[best], a.Set.Labels[given], row[given])
-		f.change = &Change{File: a.items[i].Rel, Action: Relabel, Label: f.Suggested}
+		f.Change = &Change{File: a.items[i].Rel, Action: Relabel, Label: f.Suggested}
 		a.add(f)
 	}
 	return nil

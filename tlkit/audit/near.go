@@ -50,12 +50,12 @@ func (a *auditor) copies(ctx context.Context) error {
 			f.Kind = Contradiction
 		case x.Split != y.Split:
 			f.Kind = Leak
-			f.change = &Change{File: x.Rel, Action: Drop}
+			f.Change = &Change{File: x.Rel, Action: Drop}
 			if x.Split != datasets.Train { // keep what is measured
-				f.change.File = y.Rel
+				f.Change.File = y.Rel
 			}
 		default:
-			f.change = &Change{File: y.Rel, Action: Drop}
+			f.Change = &Change{File: y.Rel, Action: Drop}
 		}
 		a.add(f)
 	}

@@ -8,48 +8,31 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
-// LoRA sets up low-rank adaptation, https://arxiv.org/abs/2106.09685: the matrix W [in,out] of a linear
-// layer stays as it is, and training moves two narrow ones beside it, A [in,Rank] and B [Rank,out]. The
-// layer computes x W + Factor (x A) B, which afterwards is one product with W + Factor A B. The zero
-// value adapts nothing.
-type LoRA struct {
-	Rank  int     `json:"rank"`            // 1 or more, at most the shorter side of a matrix
-	Alpha float64 `json:"alpha,omitempty"` // Factor times Rank; 0 = Rank
-	// All adapts every linear layer, those of MLPs too, not only the ones of attention.
-	All bool `json:"all,omitempty"`
-	// Norms also trains the gains and biases of all norms.
-	Norms bool `json:"norms,omitempty"`
-}
+// LoRA sets up low-rank adaptation; see [settings.LoRA].
+type LoRA = settings.LoRA
 
-// Factor is what the product of A and B is multiplied by: Alpha / Rank.
-func (l LoRA) Factor() float64 {
-	if l.Alpha == 0 {
-		return 1
-	}
-	return l.Alpha / float64(l.Rank)
-}
-
-// Adapts reports whether w gets a pair of narrow matrices.
-func (l LoRA) Adapts(w Weight) bool {
+// AdaptedBy reports whether w gets a pair of narrow matrices.
+func (w Weight) AdaptedBy(l LoRA) bool {
 	return w.Stage != Classifier && (w.kind == attentionMatrix || l.All && w.kind == linearMatrix)
 }
 
-// Trains reports whether w itself moves, as norms do if that is asked for.
-func (l LoRA) Trains(w Weight) bool {
+// TrainedBy reports whether w itself moves, as norms do if that is asked for.
+func (w Weight) TrainedBy(l LoRA) bool {
 	return l.Norms && w.kind == ofNorm && w.Stage != Classifier
 }
 
-// Check returns an error if l does not suit an architecture. One without attention is refused even
+// CheckLoRA returns an error if l does not suit the architecture. One without attention is refused even
 // with All.
-func (l LoRA) Check(d *Declaration) error {
+func (d *Declaration) CheckLoRA(l LoRA) error {
 	attention := 0
 	for _, w := range d.Weights {
 		if w.kind == attentionMatrix {
 			attention++
 		}
-		if l.Adapts(w) {
+		if w.AdaptedBy(l) {
 			if most := min(w.Shape[0], w.Shape[1]); l.Rank < 1 || l.Rank > most {
 				return advice.New(fmt.Errorf("backbone: LoRA of rank %d beside %s, which is %d x %d, want 1 to %d", l.Rank, w.Name, w.Shape[0], w.Shape[1], most), "usual ranks are 4 to 32")
 			}

@@ -52,16 +52,16 @@ func TestLoRAAdapts(t *testing.T) {
 		for _, w := range d.Weights {
 			name, matrix := strings.CutSuffix(w.Name, ".weight")
 			switch {
-			case c.l.Adapts(w):
+			case w.AdaptedBy(c.l):
 				got = append(got, name)
-			case c.l.Trains(w) && matrix:
+			case w.TrainedBy(c.l) && matrix:
 				got = append(got, "="+name)
 			}
 		}
 		if fmt.Sprint(got) != "["+c.want+"]" {
 			t.Errorf("%+v: %v, want %s", c.l, got, c.want)
 		}
-		if err := c.l.Check(d); err != nil {
+		if err := d.CheckLoRA(c.l); err != nil {
 			t.Error(err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestLoRACheck(t *testing.T) {
 		{with, LoRA{Rank: 2, Alpha: -2}, "alpha -2"},
 		{without, LoRA{Rank: 2, All: true}, "attention, which this network does not have"},
 	} {
-		if err := c.l.Check(c.d); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := c.d.CheckLoRA(c.l); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: want an error with %q, got %v", c.l, c.want, err)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/head"
-	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -82,44 +82,11 @@ type Comparison struct {
 	latency time.Duration // as in Spec
 }
 
-// Ranked is the result of one backbone.
-type Ranked struct {
-	Model         string `json:"model"`
-	metrics.Score        // of a linear probe: the task's default head on the frozen features
-	// Seconds per picture from file to features on this machine, in batches of the engine's size;
-	// the fastest of several runs.
-	Seconds  float64 `json:"seconds_per_picture"`
-	Took     float64 `json:"took_seconds"`          // for the comparison: less if features were cached
-	Fitting  float64 `json:"fit_seconds,omitempty"` // of the head, if scored on training pictures
-	Bytes    int64   `json:"bytes"`                 // size of the weights file
-	Features int     `json:"features"`              // width of a feature row
-	Size     int     `json:"size"`                  // side of the prepared picture, in pixels
-	Licence  string  `json:"licence"`
-	// Parameters are those of the whole checkpoint; 0 = unknown.
-	Parameters int `json:"parameters,omitempty"`
-
-	// Gap is the difference to the first of the ranking, on the same pictures; nil for the first
-	// itself.
-	Gap *Gap `json:"gap,omitempty"`
-	// Tied means no worse than the first: the interval of the difference contains 0.
-	Tied bool `json:"tied"`
-	// Frontier means that no other backbone is as good and as fast, and better in one of them.
-	Frontier bool `json:"frontier"`
-	// TooSlow means that a picture takes longer than Spec.Latency.
-	TooSlow     bool `json:"too_slow,omitempty"`
-	Recommended bool `json:"recommended"` // see Pick
-
-	logits []float32 // of each picture
-	busy   bool
-}
+// Ranked is the result of one backbone; see [results.Ranked].
+type Ranked = results.Ranked
 
 // Gap is the difference between a backbone and the first of the ranking.
-type Gap struct {
-	Difference float64          `json:"difference"`  // score minus that of the first
-	Interval   metrics.Interval `json:"interval"`    // 95 % of the difference, paired
-	P          float64          `json:"p,omitempty"` // exact McNemar test, for accuracy only
-	Clear      bool             `json:"clear"`       // the interval does not contain 0
-}
+type Gap = results.Gap
 
 // Warning returns what is doubtful about the comparison, or "".
 func (c *Comparison) Warning() string {
@@ -237,7 +204,7 @@ func (c *Comparison) probeAll(ctx context.Context, bench *run.Bench, f *forecast
 		c.truth = judged
 		r.Took = time.Since(began).Seconds()
 		c.Ranked = append(c.Ranked, *r)
-		c.Busy = c.Busy || r.busy
+		c.Busy = c.Busy || r.Busy
 		f.took(i, r.Seconds, time.Since(began))
 		sentence := fmt.Sprintf("%s: %s, %.1f ms a picture · licence %s", r.Model, r.Score, 1000*r.Seconds, r.Licence)
 		if len(rows) > 1 && onFrontier(c.Ranked, len(c.Ranked)-1) {
@@ -369,7 +336,7 @@ func (in probing) probe(ctx context.Context, row zoo.Row, p run.Progress) (_ *Ra
 	}
 	return &Ranked{Model: net.Row.Name, Score: probed.Score,
 		Seconds: seconds, Bytes: bytes, Features: net.Row.Features, Size: net.Preset.Size, Licence: net.Row.Licence, Parameters: net.Row.Params,
-		Fitting: probed.Fitting.Seconds(), logits: probed.Logits, busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
+		Fitting: probed.Fitting.Seconds(), Logits: probed.Logits, Busy: processors > 0 && processors < 0.9 && strings.Contains(b.Engine.Name, "cpu")}, probed.Truth, nil
 }
 
 // weightBytes returns the size of a weights file; for a model.json of TensorFlow.js, with the .bin

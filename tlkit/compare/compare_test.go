@@ -260,11 +260,11 @@ func TestRankingClaimsNoMoreThanItKnows(t *testing.T) {
 		r := Ranked{Model: name, Seconds: seconds}
 		right := len(truth)
 		for range truth {
-			r.logits = append(r.logits, 1, 0)
+			r.Logits = append(r.Logits, 1, 0)
 		}
 		for _, w := range wrong {
 			for i := w[0]; i < w[1]; i++ {
-				r.logits[2*i], r.logits[2*i+1] = 0, 1
+				r.Logits[2*i], r.Logits[2*i+1] = 0, 1
 				right--
 			}
 		}

@@ -35,18 +35,18 @@ func (c *Comparison) rank(t task.Task, truth head.Samples) error {
 	for i := range c.Ranked {
 		r := &c.Ranked[i]
 		r.Gap, r.Frontier, r.Recommended = nil, onFrontier(c.Ranked, i), false
-		r.Tied = r.tied()
+		r.Tied = noWorse(r)
 		if i == 0 {
 			continue
 		}
-		d, err := t.Compare(truth, c.Ranked[0].logits, r.logits)
+		d, err := t.Compare(truth, c.Ranked[0].Logits, r.Logits)
 		if err != nil {
 			return fmt.Errorf("compare: %w", err)
 		}
 		r.Gap = &Gap{Difference: d.Value, Interval: d.Interval, Clear: !d.Interval.Contains(0)}
-		r.Tied = r.tied()
+		r.Tied = noWorse(r)
 		if t.Metric().Counts() {
-			exact, err := metrics.Compare(truth.Y, head.Classes(c.Ranked[0].logits, truth.Classes), head.Classes(r.logits, truth.Classes))
+			exact, err := metrics.Compare(truth.Y, head.Classes(c.Ranked[0].Logits, truth.Classes), head.Classes(r.Logits, truth.Classes))
 			if err != nil {
 				return fmt.Errorf("compare: %w", err)
 			}
@@ -59,8 +59,8 @@ func (c *Comparison) rank(t task.Task, truth head.Samples) error {
 	return nil
 }
 
-// tied reports whether a backbone is no worse than the first, as far as the pictures tell.
-func (r Ranked) tied() bool { return r.Gap == nil || !r.Gap.Clear || r.Gap.Difference > 0 }
+// noWorse reports whether a backbone is no worse than the first, as far as the pictures tell.
+func noWorse(r *Ranked) bool { return r.Gap == nil || !r.Gap.Clear || r.Gap.Difference > 0 }
 
 // Sentence recommends a backbone, with the reason.
 func (c *Comparison) Sentence() string {
@@ -83,7 +83,7 @@ func (c *Comparison) Sentence() string {
 	}
 	var tied []string
 	for _, r := range c.Ranked[1:] {
-		if r.tied() && !r.TooSlow {
+		if noWorse(&r) && !r.TooSlow {
 			tied = append(tied, r.Model)
 		}
 	}
@@ -147,7 +147,7 @@ func (c *Comparison) Table() [][]string {
 			gap = c.behind(r)
 		}
 		out = append(out, []string{r.Model, r.Licence, r.Metric.Format(r.Value), metric.FormatInterval(r.Interval),
-			fmt.Sprintf("%d of %d", r.Correct, r.Total), gap, fmt.Sprintf("%.1f", 1000*r.Seconds), millions(r.Parameters), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6), r.marks()})
+			fmt.Sprintf("%d of %d", r.Correct, r.Total), gap, fmt.Sprintf("%.1f", 1000*r.Seconds), millions(r.Parameters), fmt.Sprintf("%.1f MB", float64(r.Bytes)/1e6), marks(&r)})
 	}
 	if !metric.Counts() { // no picture is simply right or wrong
 		for i, row := range out {
@@ -159,7 +159,7 @@ func (c *Comparison) Table() [][]string {
 
 // marks are what stands behind a backbone in the table: = for no worse than the first, ● for the
 // frontier, ← for the one to take.
-func (r Ranked) marks() string {
+func marks(r *Ranked) string {
 	marks := []string{" ", " ", " "}
 	for i, set := range []bool{r.Tied && !r.TooSlow, r.Frontier, r.Recommended} {
 		if set {

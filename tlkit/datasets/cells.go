@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // facts are what the cells of a column have in common.
@@ -151,7 +153,7 @@ func (f facts) describe() string {
 	}
 	shown := make([]string, min(3, len(f.ordered)))
 	for i := range shown {
-		shown[i] = printable(shorten(f.ordered[i]))
+		shown[i] = words.Printable(shorten(f.ordered[i]))
 	}
 	if len(f.distinct) > len(shown) {
 		shown = append(shown, "…")

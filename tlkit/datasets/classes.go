@@ -11,8 +11,6 @@ import (
 // classKind is one label a picture.
 type classKind struct{}
 
-func (classKind) words(labels []string) string { return fmt.Sprintf("%d labels", len(labels)) }
-
 func (classKind) complete() bool { return false }
 
 func (classKind) truth(d *Dataset, it Item) string {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // A csvTable is a parsed CSV file whose pictures have not been looked at.
@@ -35,7 +36,7 @@ type csvRow struct {
 }
 
 // said returns what a row says about its picture, in words.
-func (t csvTable) said(r csvRow) string { return t.task.kind().said(t, r) }
+func (t csvTable) said(r csvRow) string { return kindOf(t.task).said(t, r) }
 
 func csvErr(line int, err error) error {
 	return mark(errCSV, fmt.Errorf("datasets: CSV line %d: %w", line, err))
@@ -73,7 +74,7 @@ func parseCSV(text []byte, pictures *finder, declared string) (csvTable, *csvCol
 		if pictures != nil {
 			row.rel = t.found.rels[i]
 		}
-		switch err := c.task.kind().read(c, rec, &row); {
+		switch err := kindOf(c.task).read(c, rec, &row); {
 		case errors.Is(err, errBare):
 			t.bare = append(t.bare, row)
 			continue
@@ -174,7 +175,7 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 			shown = append(shown, row)
 		}
 	}
-	if d.Labels, err = d.Task.kind().names(d, table, shown); err != nil {
+	if d.Labels, err = kindOf(d.Task).names(d, table, shown); err != nil {
 		return err
 	}
 	class := map[string]int{}
@@ -201,7 +202,7 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 		if folders != nil {
 			item.Split = folders[i]
 		}
-		d.Task.kind().fill(&item, row, class)
+		kindOf(d.Task).fill(&item, row, class)
 		d.Items = append(d.Items, item)
 	}
 	slices.SortFunc(d.Items, func(a, b Item) int { return strings.Compare(a.Rel, b.Rel) })
@@ -311,12 +312,12 @@ func (f found) words(n int) string {
 	if len(f.changes) == 1 {
 		for ch := range f.changes {
 			if ch.folder != "" {
-				text += " in " + printable(ch.folder) + "/"
+				text += " in " + words.Printable(ch.folder) + "/"
 			}
 			if ch.ending != "" {
-				text += " as " + printable(ch.ending)
+				text += " as " + words.Printable(ch.ending)
 			}
 		}
 	}
-	return text + fmt.Sprintf(": %s is %s)", printable(shorten(f.example[0])), printable(f.example[1]))
+	return text + fmt.Sprintf(": %s is %s)", words.Printable(shorten(f.example[0])), words.Printable(f.example[1]))
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/data"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
 // Unlabelled is the class of a picture without a known label.
@@ -33,14 +34,14 @@ const (
 	Test  = data.Test  // to report results on; with a Valid as well, kept for the end
 )
 
-// A Task says what is to be learnt about each picture.
-type Task string
+// A Task says what is to be learnt about each picture; see [settings.Task].
+type Task = settings.Task
 
 // The tasks. Folders of pictures have the task Classes; CSV files may have any.
 const (
-	Classes Task = "classes" // exactly one of the labels
-	Labels  Task = "labels"  // any number of the labels, or none
-	Values  Task = "values"  // a real number for each name, in any unit
+	Classes = settings.Classes // exactly one of the labels
+	Labels  = settings.Labels  // any number of the labels, or none
+	Values  = settings.Values  // a real number for each name, in any unit
 )
 
 // An Item is one picture of a data set.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // A finder finds the pictures that a table names: at the path as written, or among the pictures
@@ -292,7 +293,7 @@ func (f *finder) choose(rec []string, column int, may []int, votes map[change]in
 		return slices.ContainsFunc(nameWords(top), func(w string) bool { return slices.Contains(nameWords(stemOf(f.table)), w) })
 	})
 	if len(may) > 1 {
-		return 0, advice.New(fmt.Errorf("%q may be %s or %s", cell, printable(f.files[may[0]]), printable(f.files[may[1]])), "write the folder and the extension of each picture into the table, or move it into the folder of its pictures")
+		return 0, advice.New(fmt.Errorf("%q may be %s or %s", cell, words.Printable(f.files[may[0]]), words.Printable(f.files[may[1]])), "write the folder and the extension of each picture into the table, or move it into the folder of its pictures")
 	}
 	return may[0], nil
 }

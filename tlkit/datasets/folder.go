@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // readFolder lists, inspects and labels the pictures of a folder. If the folders name no splits,
@@ -125,12 +127,12 @@ func (d *Dataset) choose(l listing, y layout) []placed {
 	for _, b := range sortedBad(lost) {
 		where := "in the folder itself"
 		if b.Rel != "" {
-			where = "in " + printable(b.Rel)
+			where = "in " + words.Printable(b.Rel)
 		}
 		d.warn("%d file(s) named like pictures %s were left out: %s", lost[b], where, b.Why)
 	}
 	for _, b := range sortedBad(twice) {
-		d.warn("%s leads through a link to the %d picture(s) of %s, which count once, there", printable(b.Rel), twice[b], printable(b.Why))
+		d.warn("%s leads through a link to the %d picture(s) of %s, which count once, there", words.Printable(b.Rel), twice[b], words.Printable(b.Why))
 	}
 	return out
 }
@@ -197,10 +199,10 @@ func (d *Dataset) followed(l listing) {
 		switch {
 		case within(k.target, l.real["."]):
 		case k.dir:
-			dirs = append(dirs, fmt.Sprintf("%s → %s", printable(k.rel), printable(k.target)))
+			dirs = append(dirs, fmt.Sprintf("%s → %s", words.Printable(k.rel), words.Printable(k.target)))
 		default:
 			files++
-			example = fmt.Sprintf("%s → %s", printable(k.rel), printable(k.target))
+			example = fmt.Sprintf("%s → %s", words.Printable(k.rel), words.Printable(k.target))
 		}
 	}
 	const shown = 5
@@ -227,9 +229,9 @@ func (d *Dataset) emptyFolders(y layout) {
 		switch label := y.labels[dir].label; {
 		case full[dir]:
 		case slices.Contains(d.Labels, label):
-			d.warn("the folder %s holds no pictures", printable(dir))
+			d.warn("the folder %s holds no pictures", words.Printable(dir))
 		default:
-			d.warn("the folder %s holds no pictures, so %q is not a label", printable(dir), label)
+			d.warn("the folder %s holds no pictures, so %q is not a label", words.Printable(dir), label)
 		}
 	}
 }

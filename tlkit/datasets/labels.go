@@ -12,10 +12,6 @@ import (
 // labelKind is any number of labels a picture.
 type labelKind struct{}
 
-func (labelKind) words(labels []string) string {
-	return fmt.Sprintf("%d labels, any number of them a picture", len(labels))
-}
-
 func (labelKind) complete() bool { return false }
 
 func (labelKind) truth(d *Dataset, it Item) string {

@@ -350,7 +350,7 @@ func (d *Dataset) duplicates() {
 		d.warn("%d picture(s) lie in more than one split as exact copies: the result will look better than it is; remove the copies from valid and test: %s", n, copies(leaks))
 	}
 	if n := len(contradictions); n > 0 {
-		d.warn("%s: %s", d.Task.kind().contradiction(n), copies(contradictions))
+		d.warn("%s: %s", kindOf(d.Task).contradiction(n), copies(contradictions))
 	}
 }
 
@@ -368,7 +368,7 @@ func copies(dups []Duplicate) string {
 				files = append(files, "…")
 				break
 			}
-			files = append(files, printable(f))
+			files = append(files, words.Printable(f))
 		}
 		out = append(out, strings.Join(files, " = "))
 	}
@@ -377,7 +377,7 @@ func copies(dups []Duplicate) string {
 
 // missingLabels warns of labels without pictures in some split.
 func (d *Dataset) missingLabels() {
-	if d.Task.kind().complete() {
+	if kindOf(d.Task).complete() {
 		return
 	}
 	have := map[Split]map[int]bool{}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // A Bad is a file that was not used, and the reason.
@@ -122,7 +123,7 @@ func list(files []Bad, n int) string {
 			fmt.Fprintf(&b, "  ... and %d more\n", len(files)-n)
 			break
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", printable(f.Rel), f.Why)
+		fmt.Fprintf(&b, "  %s: %s\n", words.Printable(f.Rel), f.Why)
 	}
 	return b.String()
 }
@@ -133,7 +134,7 @@ func (r Report) SkippedLine() string {
 	n, example := map[string]int{}, map[string]string{}
 	for _, b := range r.Skipped {
 		if n[b.Why] == 0 {
-			example[b.Why] = printable(b.Rel)
+			example[b.Why] = words.Printable(b.Rel)
 		}
 		n[b.Why]++
 	}
@@ -167,7 +168,7 @@ func (r Report) WriteLeftOut(w io.Writer) error {
 		files []Bad
 	}{{"unreadable", r.Unreadable}, {"no picture", r.NotPicture}, {"skipped", r.Skipped}} {
 		for _, b := range part.files {
-			_ = c.Write([]string{printable(b.Rel), part.kind, b.Why}) // Error has it
+			_ = c.Write([]string{words.Printable(b.Rel), part.kind, b.Why}) // Error has it
 		}
 	}
 	c.Flush()
@@ -175,16 +176,6 @@ func (r Report) WriteLeftOut(w io.Writer) error {
 		return fmt.Errorf("datasets: %w", err)
 	}
 	return nil
-}
-
-// printable quotes a file name with characters that could control the terminal.
-func printable(name string) string {
-	for _, r := range name {
-		if r < ' ' || r == 0x7f || r == '\uFFFD' || r >= 0x80 && r <= 0x9f || r >= 0x202a && r <= 0x202e {
-			return fmt.Sprintf("%+q", name)
-		}
-	}
-	return name
 }
 
 // Text returns the report in words and one table, for a terminal of 80 columns.
@@ -195,7 +186,7 @@ func (r Report) Text() string {
 	}
 	r.table(&b)
 	for _, v := range r.Ranges {
-		fmt.Fprintf(&b, "%s: %.4g to %.4g, mean %.4g\n", printable(v.Name), v.Min, v.Max, v.Mean)
+		fmt.Fprintf(&b, "%s: %.4g to %.4g, mean %.4g\n", words.Printable(v.Name), v.Min, v.Max, v.Mean)
 	}
 	section := func(what string, files []Bad) {
 		if len(files) > 0 {
@@ -214,7 +205,7 @@ func (r Report) Text() string {
 			}
 			names := make([]string, len(d.Files))
 			for k, f := range d.Files {
-				names[k] = printable(f)
+				names[k] = words.Printable(f)
 			}
 			fmt.Fprintf(&b, "  %s", strings.Join(names, " = "))
 			if d.Dropped > 0 {
@@ -265,7 +256,7 @@ func (r Report) table(b *strings.Builder) {
 	}
 	row("label", func(s Split) string { return string(s) })
 	for _, l := range labels {
-		row(printable(l), func(s Split) string { return fmt.Sprint(n[place{l, s}]) })
+		row(words.Printable(l), func(s Split) string { return fmt.Sprint(n[place{l, s}]) })
 	}
 	if len(labels) > 1 {
 		row("", func(s Split) string { return fmt.Sprint(n[place{"", s}]) })
@@ -282,18 +273,14 @@ func (d *Dataset) Text() string {
 	return b.String() + d.Report.Text()
 }
 
-// Words describes what is learnt: "2 labels", "3 labels, any number of them a picture",
-// "2 values (x, y)".
-func (t Task) Words(labels []string) string { return t.kind().words(labels) }
-
 // Truth returns in words what is known about an item: its label, its labels or its values.
-func (d *Dataset) Truth(it Item) string { return d.Task.kind().truth(d, it) }
+func (d *Dataset) Truth(it Item) string { return kindOf(d.Task).truth(d, it) }
 
 // recount fills Report.Counts, Totals and Ranges from the items.
 func (d *Dataset) recount() {
 	r := &d.Report
 	r.Counts, r.Totals, r.Ranges = nil, nil, nil
-	d.Task.kind().count(d)
+	kindOf(d.Task).count(d)
 }
 
 // counts returns the numbers above zero above zero, in order of label and split.

@@ -3,6 +3,8 @@ package datasets
 import (
 	"fmt"
 	"strings"
+
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // smallFix is the advice to leave out labels with too few pictures.
@@ -25,7 +27,7 @@ func (d *Dataset) leaveOutSmall(least int) {
 	for k, l := range d.Labels {
 		number[k] = len(kept)
 		if small(k) {
-			gone = append(gone, fmt.Sprintf("%s (%d)", printable(l), count[k]))
+			gone = append(gone, fmt.Sprintf("%s (%d)", words.Printable(l), count[k]))
 		} else {
 			kept = append(kept, l)
 		}

@@ -3,8 +3,6 @@ package datasets
 // taskKind is what differs between the tasks where pictures are listed. There is one for each task, in a
 // file of its own: classes.go, labels.go, values.go.
 type taskKind interface {
-	// words describes what is learnt, see [Task.Words].
-	words(labels []string) string
 	// truth says what is known about an item, see [Dataset.Truth].
 	truth(d *Dataset, it Item) string
 	// count fills Report.Counts, Totals and Ranges, which are empty.
@@ -32,7 +30,7 @@ type taskKind interface {
 var kinds = map[Task]taskKind{"": classKind{}, Classes: classKind{}, Labels: labelKind{}, Values: valueKind{}}
 
 // kind is what the task does where pictures are listed; an unknown task is taken for Classes.
-func (t Task) kind() taskKind {
+func kindOf(t Task) taskKind {
 	if k, ok := kinds[t]; ok {
 		return k
 	}

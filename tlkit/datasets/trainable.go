@@ -28,5 +28,5 @@ func (d *Dataset) CheckTraining() error {
 
 // CheckLearning is [Dataset.CheckTraining] for training without a split to report on.
 func (d *Dataset) CheckLearning() error {
-	return errors.Join(d.Task.kind().check(d)...)
+	return errors.Join(kindOf(d.Task).check(d)...)
 }

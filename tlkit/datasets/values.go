@@ -12,17 +12,6 @@ import (
 // valueKind is a real number for each of several names.
 type valueKind struct{}
 
-func (valueKind) words(labels []string) string {
-	names := make([]string, 0, 4)
-	for _, l := range labels[:min(len(labels), 4)] {
-		names = append(names, printable(l))
-	}
-	if len(labels) > 4 {
-		names = append(names, "…")
-	}
-	return fmt.Sprintf("%d value(s) (%s)", len(labels), strings.Join(names, ", "))
-}
-
 func (valueKind) complete() bool { return true }
 
 func (valueKind) truth(d *Dataset, it Item) string { return valueWords(d.Labels, it.Targets) }

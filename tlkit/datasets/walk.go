@@ -15,6 +15,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/picturefile"
+	"github.com/tlkit/transfer-learning/internal/words"
 )
 
 // Limits on a folder. They are far above what is labelled by hand, and stop a link that leads to
@@ -194,7 +195,7 @@ func (w *walker) destination(name string) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf(" (to %s)", printable(to))
+	return fmt.Sprintf(" (to %s)", words.Printable(to))
 }
 
 // within reports whether a folder is another one or lies below it.

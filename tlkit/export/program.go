@@ -392,7 +392,7 @@ func (w *goWriter) compare(ctx context.Context, file string, paths []string) err
 		if err := decoder.Decode(&got); err != nil {
 			return fmt.Errorf("it printed %q: %w", out.String(), err)
 		}
-		if off := want[i].off(got); !(off <= programTolerance) || got.Label != want[i].Label || !slices.Equal(got.Labels, want[i].Labels) {
+		if off := offBy(want[i], got); !(off <= programTolerance) || got.Label != want[i].Label || !slices.Equal(got.Labels, want[i].Labels) {
 			return fmt.Errorf("%w: the program says %s of test picture %d, and tlkit %s", ErrParity, got.Words(), i, want[i].Words())
 		}
 	}
@@ -412,8 +412,8 @@ func (w *goWriter) compare(ctx context.Context, file string, paths []string) err
 // programTolerance is the largest difference of a probability, or of a value as a share of it.
 const programTolerance = 1e-4
 
-// off returns the largest difference of two predictions.
-func (p Prediction) off(q Prediction) (off float64) {
+// offBy returns the largest difference of two predictions.
+func offBy(p, q Prediction) (off float64) {
 	if len(p.Probabilities) != len(q.Probabilities) || len(p.Values) != len(q.Values) {
 		return math.Inf(1)
 	}

@@ -21,19 +21,16 @@ const (
 	minArea        = 0.35    // of a random crop: smaller ones often miss what the label names
 	standardViews  = 4       // cached augmented views of a picture
 	viewBytes      = 4 << 30 // most memory on disk for them
-	standardEpochs = 5
-	retries        = 2   // new trainings after one that broke the network, each
-	retryFactor    = 0.3 // at the rates of the last times this
-	stepPasses     = 4   // what a picture costs in a step of all stages, in passes from file to features
-	heldOutFolds   = 5   // with patience, one fold of this many is held out
-	searchStrength = 0.1 // L2 strength of the search's heads if the fitted one has none
+	retries        = 2       // new trainings after one that broke the network, each
+	retryFactor    = 0.3     // at the rates of the last times this
+	stepPasses     = 4       // what a picture costs in a step of all stages, in passes from file to features
+	heldOutFolds   = 5       // with patience, one fold of this many is held out
+	searchStrength = 0.1     // L2 strength of the search's heads if the fitted one has none
 
 	// The recipes.
-	tutorialEpochs = 25
-	tutorialRate   = 1e-3
-	guideEpochs    = 10
-	guideRate      = 1e-5
-	fastaiRate     = 1e-3
+	tutorialRate = 1e-3
+	guideRate    = 1e-5
+	fastaiRate   = 1e-3
 
 	// Limits of a plan.
 	maxEpochs = 10000

@@ -7,16 +7,11 @@ import (
 	"slices"
 
 	"github.com/tlkit/transfer-learning/tlkit/curves"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 )
 
-// RateFind is the result of [FindRate].
-type RateFind struct {
-	Rates  []float64 `json:"rates"`  // of the group with the largest rate, one for each step
-	Losses []float64 `json:"losses"` // of the step's batch
-	// Rate at which the smoothed loss falls fastest; 0 = it never fell.
-	Suggested float64 `json:"suggested"`
-	Why       string  `json:"why"`
-}
+// RateFind is the result of [FindRate]; see [results.RateFind].
+type RateFind = results.RateFind
 
 // FindRate trains with a rate that grows from step to step, keeping the proportions of the plan's
 // groups, until the loss diverges. It suggests the rate at which the loss fell fastest. The net and
@@ -44,7 +39,7 @@ func FindRate(ctx context.Context, d Data, p Plan) (*RateFind, error) {
 		return nil, err
 	}
 	defer t.close()
-	out := &RateFind{}
+	out := &rateFind{}
 	if err := out.climb(ctx, t, newFeeder(t, train, all(len(d.Train))), d.state); err != nil {
 		return nil, err
 	}
@@ -52,11 +47,14 @@ func FindRate(ctx context.Context, d Data, p Plan) (*RateFind, error) {
 		return nil, fmt.Errorf("finetune: finding a rate: %w", err)
 	}
 	out.suggest()
-	return out, nil
+	return &out.RateFind, nil
 }
 
+// rateFind is a result in the making.
+type rateFind struct{ RateFind }
+
 // climb takes a step at each rate until the loss diverges.
-func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report func(string, int, int)) error {
+func (f *rateFind) climb(ctx context.Context, t *tuner, feed *feeder, report func(string, int, int)) error {
 	feeding, stop := context.WithCancel(ctx)
 	defer stop()
 	top := 0.0
@@ -93,7 +91,7 @@ func (f *RateFind) climb(ctx context.Context, t *tuner, feed *feeder, report fun
 	return nil
 }
 
-func (f *RateFind) smooth() []curves.Point {
+func (f *rateFind) smooth() []curves.Point {
 	points := make([]curves.Point, len(f.Losses))
 	for i, loss := range f.Losses {
 		points[i] = curves.Point{Step: i, Value: loss}
@@ -103,7 +101,7 @@ func (f *RateFind) smooth() []curves.Point {
 
 // lowest returns the step at which the smoothed loss is lowest, or 0 if it is not lower than the
 // first steps by more than their noise. What falls after that step only comes back from above.
-func (f *RateFind) lowest(smooth []curves.Point) int {
+func (f *rateFind) lowest(smooth []curves.Point) int {
 	n := min(10, len(f.Losses)/4)
 	if n < 3 {
 		return 0
@@ -128,7 +126,7 @@ func (f *RateFind) lowest(smooth []curves.Point) int {
 
 // suggest sets the rate at which the smoothed loss falls most steeply over the logarithm of the
 // rate.
-func (f *RateFind) suggest() {
+func (f *rateFind) suggest() {
 	smooth := f.smooth()
 	const reach = 4 // steps on each side, because a single batch says little
 	steepest, end := 0.0, f.lowest(smooth)

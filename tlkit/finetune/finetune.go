@@ -132,14 +132,14 @@ func (j *training) choose(ctx context.Context, out *Result, train *pictures) (pa
 	}
 	alone, best := out.Trials[0], choose(out.Trials)
 	if best < 0 {
-		out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and no trial is better by more than chance (twice the standard error)", alone.brief(), alone.Loss)
+		out.Why = fmt.Sprintf("fine-tuning does not pay here: on folds of the training pictures the head alone gets %s with loss %.4f, and no trial is better by more than chance (twice the standard error)", brief(alone), alone.Loss)
 		out.Plan.Mix = 0
 		return false, j.markHeadAlone()
 	}
 	t := out.Trials[best]
 	out.Plan.Groups, out.Plan.Mix = j.plan.groupsFrom(j.data.Net, t.From, t.Rate, j.plan.Search), t.Mix
-	out.Why = fmt.Sprintf("from %s on at rate %g, mix %g: on folds of the training pictures %s with loss %.4f, the head alone %s with loss %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, t.brief(), t.Loss, alone.brief(), alone.Loss, t.Gain, t.Error)
-	out.OutOfFold = j.objective.loss.units(divided(t.logits, t.Temperature))
+	out.Why = fmt.Sprintf("from %s on at rate %g, mix %g: on folds of the training pictures %s with loss %.4f, the head alone %s with loss %.4f (gain %.4f ± %.4f)", t.From, t.Rate, t.Mix, brief(t), t.Loss, brief(alone), alone.Loss, t.Gain, t.Error)
+	out.OutOfFold = j.objective.loss.units(divided(t.Logits, t.Temperature))
 	out.temperature = t.Temperature
 	j.data.say("%s", out.Why)
 	return true, nil

@@ -25,7 +25,7 @@ func (p *Plan) adapt(net *zoo.Net, l backbone.LoRA) error {
 	if l == (backbone.LoRA{}) {
 		return nil
 	}
-	if err := l.Check(net.Declaration()); err != nil {
+	if err := net.Declaration().CheckLoRA(l); err != nil {
 		return fmt.Errorf("finetune: plan %s for %s: %w", p.Name, net.Row.Name, err)
 	}
 	p.LoRA = &l
@@ -34,7 +34,7 @@ func (p *Plan) adapt(net *zoo.Net, l backbone.LoRA) error {
 
 // checkLoRA reports low-rank adaptation that does not suit the network or the rest of the plan.
 func (p *Plan) checkLoRA(net *zoo.Net) error {
-	if err := p.LoRA.Check(net.Declaration()); err != nil {
+	if err := net.Declaration().CheckLoRA(*p.LoRA); err != nil {
 		return fmt.Errorf("%s: %w", net.Row.Name, err)
 	}
 	if p.Norms != FrozenNorms {
@@ -56,7 +56,7 @@ func (p *Plan) checkLoRA(net *zoo.Net) error {
 
 // trains reports whether a tensor of a stage that moves is trained itself.
 func (p *Plan) trains(w backbone.Weight) bool {
-	return w.Trainable && (p.LoRA == nil || p.LoRA.Trains(w))
+	return w.Trainable && (p.LoRA == nil || w.TrainedBy(*p.LoRA))
 }
 
 // stages returns the stages in which something can move, in order: all, or those that LoRA adapts.
@@ -67,7 +67,7 @@ func (p *Plan) stages(net *zoo.Net) []string {
 	}
 	adapted := map[string]bool{}
 	for _, w := range net.Declaration().Weights {
-		if p.LoRA.Adapts(w) || p.LoRA.Trains(w) {
+		if w.AdaptedBy(*p.LoRA) || w.TrainedBy(*p.LoRA) {
 			adapted[w.Stage] = true
 		}
 	}
@@ -108,7 +108,7 @@ func (p *Plan) Trainable(net *zoo.Net, outputs int) (moving, all int) {
 		if w.Trainable {
 			count(w.Size(), moves && p.trains(w))
 		}
-		if p.LoRA != nil && moves && p.LoRA.Adapts(w) {
+		if p.LoRA != nil && moves && w.AdaptedBy(*p.LoRA) {
 			count(p.LoRA.Rank*(w.Shape[0]+w.Shape[1]), true)
 		}
 	}
@@ -124,7 +124,7 @@ func (p *Plan) explainLoRA(net *zoo.Net, outputs int) {
 	}
 	pairs, group := 0, p.moving(net)
 	for _, w := range net.Declaration().Weights {
-		if _, moves := group[w.Stage]; moves && p.LoRA.Adapts(w) {
+		if _, moves := group[w.Stage]; moves && w.AdaptedBy(*p.LoRA) {
 			pairs++
 		}
 	}

@@ -216,7 +216,7 @@ func onlyPairsMoved(t *testing.T, before, after *zoo.Net, p Plan) {
 		x, _, _ := before.Tensor(w.Name)
 		y, _, _ := after.Tensor(w.Name)
 		_, in := group[w.Stage]
-		if may := in && (p.LoRA.Adapts(w) || p.LoRA.Trains(w)); !may && !slices.Equal(x, y) {
+		if may := in && (w.AdaptedBy(*p.LoRA) || w.TrainedBy(*p.LoRA)); !may && !slices.Equal(x, y) {
 			t.Errorf("%s is frozen and moved", w.Name)
 		} else if may && !slices.Equal(x, y) {
 			moved++

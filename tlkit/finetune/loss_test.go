@@ -92,7 +92,7 @@ func TestTasksAreFineTuned(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(out.Trials) != 3 || out.Trials[0].Metric != metric || out.Trials[0].Right != 0 || out.Trials[0].Total != len(d.Train) || !strings.Contains(out.Why, out.Trials[0].brief()) {
+			if len(out.Trials) != 3 || out.Trials[0].Metric != metric || out.Trials[0].Right != 0 || out.Trials[0].Total != len(d.Train) || !strings.Contains(out.Why, brief(out.Trials[0])) {
 				t.Errorf("%+v, %q", out.Trials, out.Why)
 			}
 			if out.Pays != (out.OutOfFold != nil) || out.Pays && len(out.OutOfFold) != 2*len(d.Train) {

@@ -9,21 +9,22 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
 	"github.com/tlkit/transfer-learning/tlkit/optim"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
-// Recipe names a ready plan.
-type Recipe string
+// Recipe names a ready plan; see [settings.Recipe].
+type Recipe = settings.Recipe
 
 // The ready plans.
 const (
 	// The default: rate and mix chosen on folds of the training pictures, or the head alone.
-	Tlkit Recipe = "tlkit"
+	Tlkit = settings.Tlkit
 	// SGD at 1e-3, times 0.1 every 7 epochs, batches of 4, batch norms of all stages drifting.
-	PytorchTutorial Recipe = "pytorch_tutorial"
-	KerasGuide      Recipe = "keras_guide" // everything by Adam at 1e-5, batch norms frozen
+	PytorchTutorial = settings.PytorchTutorial
+	KerasGuide      = settings.KerasGuide // everything by Adam at 1e-5, batch norms frozen
 	// One cycle, discriminative rates from base/100 to base.
-	Fastai Recipe = "fastai"
+	Fastai = settings.Fastai
 )
 
 // Norms is how batch norms treat their statistics.

@@ -36,17 +36,6 @@ type Options struct {
 	LoRA backbone.LoRA
 }
 
-// Epochs returns the recipe's default number of epochs.
-func (r Recipe) Epochs() int {
-	switch r {
-	case PytorchTutorial:
-		return tutorialEpochs
-	case KerasGuide:
-		return guideEpochs
-	}
-	return standardEpochs
-}
-
 // NewPlan returns the plan of a recipe for the network and the training pictures of d; "" stands
 // for Tlkit. It only uses Net, Task, Train and Outputs of d. It is an error if the recipe or the
 // stage From is unknown, or if an option does not suit the recipe or the pictures.

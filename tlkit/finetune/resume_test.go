@@ -453,7 +453,7 @@ func TestFindRate(t *testing.T) {
 	if good, tiny := loss(f.Suggested), loss(1e-6); !(good < tiny) {
 		t.Errorf("the suggested rate %v ends at loss %v, a rate of 1e-6 at %v", f.Suggested, good, tiny)
 	}
-	flat := &RateFind{}
+	flat := &rateFind{}
 	for i := range 30 {
 		flat.Rates, flat.Losses = append(flat.Rates, math.Pow(10, float64(i)/5-6)), append(flat.Losses, float64(i))
 	}
@@ -461,7 +461,7 @@ func TestFindRate(t *testing.T) {
 		t.Errorf("a loss that only rises suggests %v", flat.Suggested)
 	}
 	// From a fitted head: level but for noise, then away. A dip within the noise is no reason.
-	noisy := &RateFind{}
+	noisy := &rateFind{}
 	for i := range 60 {
 		loss := 0.06 + 0.03*math.Sin(float64(i*i)) + math.Pow(10, float64(i-55)/5)
 		noisy.Rates, noisy.Losses = append(noisy.Rates, math.Pow(10, float64(i)/12-6)), append(noisy.Losses, loss)

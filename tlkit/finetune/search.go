@@ -17,41 +17,22 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 )
 
-// Trial is the result of one way to fine-tune on folds of the training pictures. Every picture is
-// predicted by a network that did not see it.
-type Trial struct {
-	From string  `json:"from,omitempty"` // first stage that moves; "" = the head alone
-	Rate float64 `json:"rate,omitempty"`
-	Mix  float64 `json:"mix,omitempty"`
-	// Mean over the pictures at the temperature: cross-entropy in nats, binary for several labels;
-	// for values, squared error in units of the variance.
-	Loss float64 `json:"loss"`
-	// What the logits are divided by, fitted on the same pictures; 1 for values.
-	Temperature float64        `json:"temperature"`
-	Metric      metrics.Metric `json:"metric"`
-	Score       float64        `json:"score"`           // in the task's metric
-	Right       int            `json:"right,omitempty"` // correct pictures of Total; accuracy only
-	// Number of pictures; fewer than all if the trial was dropped after the first folds.
-	Total int `json:"total"`
-	// Mean loss of the head alone minus this loss, on the same pictures.
-	Gain  float64 `json:"gain,omitempty"`
-	Error float64 `json:"error,omitempty"` // standard error of Gain
-
-	logits []float32 // [N, K]
-}
+// Trial is the result of one way to fine-tune on folds of the training pictures; see [results.Trial].
+type Trial = results.Trial
 
 // brief formats the score for use in a sentence: "235 of 244", "mAP 89.6 %", "R² 0.110".
-func (t Trial) brief() string {
+func brief(t Trial) string {
 	if t.Metric.Counts() {
 		return metrics.Fraction{Correct: t.Right, Total: t.Total}.Score().Brief()
 	}
 	return metrics.NewScore(t.Metric, t.Score, metrics.Unknown(), t.Total).Brief()
 }
 
-// judged sets the loss and the score of logits.
-func (t *Trial) judged(known truth, logits []float32) {
+// judge sets the loss and the score of logits.
+func judge(t *Trial, known truth, logits []float32) {
 	t.Temperature = known.temperature(logits)
 	loss, score := known.judge(divided(logits, t.Temperature))
 	t.Loss, t.Metric, t.Score, t.Right, t.Total = loss, score.Metric, score.Value, score.Fraction().Correct, known.len()
@@ -181,7 +162,7 @@ type searching struct {
 // headAlone predicts every picture with a head that did not see it.
 func (s *searching) headAlone(ctx context.Context) (Trial, error) {
 	d, k := s.training.data, s.training.objective.k
-	alone := Trial{logits: make([]float32, len(d.Train)*k)}
+	alone := Trial{Logits: make([]float32, len(d.Train)*k)}
 	for _, held := range s.folds {
 		h, err := d.headWithout(ctx, held)
 		if err != nil {
@@ -193,9 +174,9 @@ func (s *searching) headAlone(ctx context.Context) (Trial, error) {
 		if err != nil {
 			return alone, err
 		}
-		scatter(alone.logits, logits, held, k)
+		scatter(alone.Logits, logits, held, k)
 	}
-	alone.judged(s.known, alone.logits)
+	judge(&alone, s.known, alone.Logits)
 	return alone, nil
 }
 
@@ -256,7 +237,7 @@ type candidate struct {
 func newCandidate(s *searching, first string, rate float64) *candidate {
 	c := &candidate{trials: make([]Trial, len(s.plan.Mixes))}
 	for m, mix := range s.plan.Mixes {
-		c.trials[m] = Trial{From: first, Rate: rate, Mix: mix, logits: make([]float32, s.known.len()*s.training.objective.k)}
+		c.trials[m] = Trial{From: first, Rate: rate, Mix: mix, Logits: make([]float32, s.known.len()*s.training.objective.k)}
 	}
 	return c
 }
@@ -281,17 +262,17 @@ func (c *candidate) judge(p *part, held []int, before []Trial, known truth) bool
 		}
 	}
 	tempered := func(logits []float32) []float32 { return divided(logits, mine.temperature(logits)) }
-	alone, first := tempered(pick(before[0].logits)), tempered(pick(leader.logits))
+	alone, first := tempered(pick(before[0].Logits)), tempered(pick(leader.Logits))
 	hope := false
 	for m := range c.trials {
 		t := &c.trials[m]
-		scatter(t.logits, p.Logits[m], held, k)
-		logits := pick(t.logits)
-		t.judged(mine, logits)
+		scatter(t.Logits, p.Logits[m], held, k)
+		logits := pick(t.Logits)
+		judge(t, mine, logits)
 		logits = divided(logits, t.Temperature)
 		t.Gain, t.Error = mine.paired(alone, logits)
 		lead, err := mine.paired(first, logits)
-		left := float64(len(t.logits)/k-len(c.rows)) / float64(len(t.logits)/k-len(held))
+		left := float64(len(t.Logits)/k-len(c.rows)) / float64(len(t.Logits)/k-len(held))
 		hope = hope || lead > -err*left
 	}
 	return hope

@@ -117,7 +117,7 @@ func (t *tuner) createBackbone() error {
 			return err
 		}
 		g, moves := group[w.Stage]
-		if moves && t.plan.LoRA != nil && t.plan.LoRA.Adapts(w) {
+		if moves && t.plan.LoRA != nil && w.AdaptedBy(*t.plan.LoRA) {
 			if err := t.createPair(w, g); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/heads"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
@@ -57,13 +58,13 @@ const (
 )
 
 // Augmentation says whether training on a picture's pixels uses random crops and flips.
-type Augmentation string
+type Augmentation = settings.Augmentation
 
 // The choices of augmentation.
 const (
-	AugmentByTask Augmentation = ""    // on, except for real values, which a crop or a flip may change
-	AugmentOn     Augmentation = "on"  // random crops and flips
-	AugmentOff    Augmentation = "off" // the pictures as they are
+	AugmentByTask = settings.AugmentByTask // on, except for real values, which a crop or a flip may change
+	AugmentOn     = settings.AugmentOn     // random crops and flips
+	AugmentOff    = settings.AugmentOff    // the pictures as they are
 )
 
 // Options are the choices open to the caller of [NewPlan].

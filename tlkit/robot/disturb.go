@@ -8,11 +8,12 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/rollout"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 // A Disturbance is something wrong with what the robot sees.
-type Disturbance string
+type Disturbance = settings.Disturbance
 
 // The disturbances.
 const (
@@ -30,7 +31,7 @@ func Disturbances() []Disturbance {
 }
 
 // disturb makes eyes see what is wrong.
-func (d Disturbance) disturb(e rollout.Eyes) (rollout.Eyes, error) {
+func disturb(e rollout.Eyes, d Disturbance) (rollout.Eyes, error) {
 	each := func(change func(p *transforms.Picture, scene uint64, at int) uint8) func(uint64, *transforms.Picture) (*transforms.Picture, error) {
 		return func(scene uint64, p *transforms.Picture) (*transforms.Picture, error) {
 			out := transforms.NewPicture(p.Width, p.Height)
@@ -145,7 +146,7 @@ func (l *Lab) guarded(ctx context.Context, d Disturbance, job rollout.Job) (*rol
 	if err != nil {
 		return nil, err
 	}
-	eyes, err := d.disturb(s.eyes)
+	eyes, err := disturb(s.eyes, d)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func TestDisturb(t *testing.T) {
 	for d, want := range map[Disturbance][2]uint8{ // at 20, 7 in the scenes 0 and 1
 		undisturbed: {100, 100}, movedCamera: {110, 90}, dimLamp: {30, 30}, blackPicture: {0, 0}, frozen: {100, 100},
 	} {
-		e, err := d.disturb(rollout.Eyes{})
+		e, err := disturb(rollout.Eyes{}, d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,10 +40,10 @@ func TestDisturb(t *testing.T) {
 			}
 		}
 	}
-	if e, err := rawBytes.disturb(rollout.Eyes{}); err != nil || e.Preset.Range != [2]float32{0, 255} {
+	if e, err := disturb(rollout.Eyes{}, rawBytes); err != nil || e.Preset.Range != [2]float32{0, 255} {
 		t.Errorf("%+v, %v", e.Preset, err)
 	}
-	if _, err := Disturbance("fog").disturb(rollout.Eyes{}); err == nil || !strings.Contains(err.Error(), "no disturbance") {
+	if _, err := disturb(rollout.Eyes{}, Disturbance("fog")); err == nil || !strings.Contains(err.Error(), "no disturbance") {
 		t.Errorf("fog: %v", err)
 	}
 }

@@ -162,11 +162,11 @@ func (l *Lab) film(ctx context.Context, t *rollout.Try, f filmed) (show.Film, er
 	if err != nil {
 		return film, err
 	}
-	eyes, err := f.wrong.disturb(s.eyes)
+	eyes, err := disturb(s.eyes, f.wrong)
 	if err != nil {
 		return film, err
 	}
-	camera, err := f.wrong.disturb(s.eyes) // of its own: a frozen one keeps larger pictures
+	camera, err := disturb(s.eyes, f.wrong) // of its own: a frozen one keeps larger pictures
 	if err != nil {
 		return film, err
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/policy"
 	"github.com/tlkit/transfer-learning/tlkit/rollout"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 	"github.com/tlkit/transfer-learning/tlkit/sim"
 	_ "github.com/tlkit/transfer-learning/tlkit/sim/bench"       // registers its tasks
 	_ "github.com/tlkit/transfer-learning/tlkit/sim/mujoco/arms" // the same; loads nothing until one is opened
@@ -45,7 +46,7 @@ type Spec struct {
 }
 
 // Kind names a kind of policy.
-type Kind string
+type Kind = settings.Policy
 
 // The kinds of policy.
 const (

@@ -95,7 +95,7 @@ func (s Spec) checkNetwork() error {
 		return nil // loading the network explains it better
 	}
 	if adapts {
-		if err := s.LoRA.Check(d); err != nil {
+		if err := d.CheckLoRA(s.LoRA); err != nil {
 			return fmt.Errorf("run: %s: %w", row.Name, err)
 		}
 	}

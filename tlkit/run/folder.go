@@ -181,7 +181,7 @@ func (f *folder) continues(before Spec, p Place, s Spec) (done *Result, mine boo
 		return nil, true, f.write("spec.json", s)
 	case p.Keep && p.Resume && s == before.frozen() && there != nil:
 		f.note = "its head was fitted before, and fine-tuning continued from it"
-		return there.alone(), true, nil
+		return alone(there), true, nil
 	}
 	return nil, false, nil
 }
@@ -418,7 +418,7 @@ func (f *folder) result() (*Result, error) {
 	if err := json.Unmarshal(b, r); err != nil {
 		return nil, err
 	}
-	r.upgrade()
+	upgrade(r)
 	return r, nil
 }
 

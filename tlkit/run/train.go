@@ -67,7 +67,7 @@ func Train(ctx context.Context, s Spec, place Place, p Progress) (result *Result
 	if err != nil {
 		return nil, err
 	}
-	return r, r.save(f, runs, place, clock)
+	return r, save(r, f, runs, place, clock)
 }
 
 // begin empties the folder for a run. end must be called with the error of the run: if a finished
@@ -145,7 +145,7 @@ func summary(s Spec, runs []*training) (*Result, error) {
 }
 
 // save writes the figures, the report and, last, the result into the folder.
-func (r *Result) save(f *folder, runs []*training, place Place, clock *clock) error {
+func save(r *Result, f *folder, runs []*training, place Place, clock *clock) error {
 	if place.Out != "" {
 		if err := runs[0].head.Write(place.Out); err != nil {
 			return err

@@ -210,7 +210,7 @@ func (t *training) compareWords(ctx context.Context) ([]Baseline, error) {
 			return nil, fmt.Errorf("run: %w", err)
 		}
 	}
-	return []Baseline{{"the words alone", alone}, {"a head that starts from zeros", zero}}, nil
+	return []Baseline{{Method: "the words alone", Score: alone}, {Method: "a head that starts from zeros", Score: zero}}, nil
 }
 
 // inWords makes z compare pictures with descriptions of the labels.

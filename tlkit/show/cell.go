@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"image/png"
+	"io"
 	"time"
 
 	"github.com/janpfeifer/gonb/gonbui"
@@ -14,6 +16,27 @@ import (
 // cell is the notebook cell that runs this program, through GoNB's display pipe.
 type cell struct {
 	gone bool // the pipe did not answer; nothing more is sent
+	// elsewhere sends to the cell of another process; nil = this program's own.
+	elsewhere func(*protocol.DisplayData) error
+}
+
+// Through returns a screen whose outputs go through send, to a process that shows them with [Screen.Forward]
+// in its cell. Once send returns an error, output continues as text on out.
+func Through(send func(*protocol.DisplayData) error, out io.Writer) *Screen {
+	return &Screen{Out: out, cell: &cell{elsewhere: send}}
+}
+
+// Forward shows an output of another process as it is. If the notebook no longer answers, it is shown as
+// text.
+func (s *Screen) Forward(d *protocol.DisplayData) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inCell() && s.cell.post(d) == nil {
+		return
+	}
+	if text, ok := d.Data[protocol.MIMETextPlain].(string); ok && text != "" {
+		fmt.Fprintln(s.Out, text)
+	}
 }
 
 const (
@@ -70,9 +93,18 @@ func (c *cell) send(b bundle) error {
 		metadata[string(kind)] = described
 		metadata["tlkit"] = map[string]any{"pictures": string(b.kind)}
 	}
-	return c.deadline(func() {
-		gonbui.SendData(&protocol.DisplayData{Data: data, Metadata: metadata, DisplayID: b.place})
-	})
+	return c.post(&protocol.DisplayData{Data: data, Metadata: metadata, DisplayID: b.place})
+}
+
+func (c *cell) post(d *protocol.DisplayData) error {
+	if c.elsewhere == nil {
+		return c.deadline(func() { gonbui.SendData(d) })
+	}
+	if c.gone || c.elsewhere(d) != nil {
+		c.gone = true
+		return errGone
+	}
+	return nil
 }
 
 // deadline calls do, which uses the pipe, and gives up when it takes too long: opening and
@@ -101,4 +133,8 @@ func (c *cell) deadline(do func()) error {
 	return nil
 }
 
-func (c *cell) flush() { _ = c.deadline(gonbui.Sync) }
+func (c *cell) flush() {
+	if c.elsewhere == nil {
+		_ = c.deadline(gonbui.Sync)
+	}
+}

@@ -154,7 +154,7 @@ func entries(v reflect.Value, prefix string, depth int) []entry {
 	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if !f.IsExported() {
+		if !f.IsExported() || f.Tag.Get("show") == "-" { // what programs need and people do not
 			continue
 		}
 		name, inner := prefix+f.Name, behind(v.Field(i))

@@ -107,7 +107,7 @@ func TestLoRAReachesEveryTransformer(t *testing.T) {
 			continue
 		}
 		all := backbone.LoRA{Rank: 1, All: true}
-		if all.Check(d) != nil {
+		if d.CheckLoRA(all) != nil {
 			continue
 		}
 		reached = append(reached, family)
@@ -116,10 +116,10 @@ func TestLoRAReachesEveryTransformer(t *testing.T) {
 		scope := store.RootScope()
 		for _, w := range d.Weights {
 			scope.VariableWithShape(w.Name, shapes.Make(dtypes.Float32, w.GraphShape...))
-			if attention.Adapts(w) {
+			if w.AdaptedBy(attention) {
 				some++
 			}
-			if all.Adapts(w) {
+			if w.AdaptedBy(all) {
 				every++
 				a, b := backbone.LoRANames(w.Name)
 				scope.VariableWithShape(a, shapes.Make(dtypes.Float32, w.GraphShape[0], 1))

@@ -1,24 +1,22 @@
-package run
+package results
 
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 
-	"github.com/tlkit/transfer-learning/tlkit/backbone"
-	"github.com/tlkit/transfer-learning/tlkit/datasets"
-	"github.com/tlkit/transfer-learning/tlkit/engine"
-	"github.com/tlkit/transfer-learning/tlkit/finetune"
+	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
-	"github.com/tlkit/transfer-learning/tlkit/task"
+	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
 // Result is the result of a training run. It is also the content of result.json and the JSON of
 // tlkit train.
 type Result struct {
-	Task datasets.Task `json:"task"`
+	Task settings.Task `json:"task"`
 	metrics.Score
 	// The pictures of the score: valid, test, or folds of all pictures.
 	Split    string    `json:"split"`
@@ -37,7 +35,7 @@ type Result struct {
 	Family   head.Kind     `json:"family,omitempty"`   // of the written head
 	Families []heads.Tried `json:"families,omitempty"` // for heads.AutoKind: out-of-fold result of each family
 	Engine   string        `json:"engine"`
-	Form     engine.Form   `json:"form,omitzero"`    // of the frozen network
+	Form     settings.Form `json:"form,omitzero"`    // of the frozen network
 	Steps    int           `json:"points,omitempty"` // number of points in history.jsonl
 	Seconds  float64       `json:"seconds"`
 	Phases   []Phase       `json:"phases"`
@@ -109,7 +107,7 @@ func (p *Probe) GainLine() string {
 
 // Finetuning is how the backbone was trained.
 type Finetuning struct {
-	Plan   finetune.Recipe `json:"plan"`
+	Plan   settings.Recipe `json:"plan"`
 	Epochs int             `json:"epochs"`
 	Pays   bool            `json:"pays"` // false: the result is the head alone
 	Why    string          `json:"why"`
@@ -120,13 +118,13 @@ type Finetuning struct {
 	Steps   int     `json:"steps"`
 	Changed int     `json:"changed"` // number of changed tensors
 	// Low-rank adaptation; absent if whole tensors were trained.
-	LoRA *backbone.LoRA `json:"lora,omitempty"`
+	LoRA *settings.LoRA `json:"lora,omitempty"`
 	// Parameters that were trained, the head's and LoRA's among them, and all. 0 in results written
 	// before 0.1.0.
-	Trainable  int              `json:"trainable,omitempty"`
-	Parameters int              `json:"parameters,omitempty"`
-	Trials     []finetune.Trial `json:"trials,omitempty"`
-	Seconds    float64          `json:"seconds"` // including the search
+	Trainable  int     `json:"trainable,omitempty"`
+	Parameters int     `json:"parameters,omitempty"`
+	Trials     []Trial `json:"trials,omitempty"`
+	Seconds    float64 `json:"seconds"` // including the search
 
 	Training float64 `json:"training_seconds"`   // of the final training
 	Saving   float64 `json:"checkpoint_seconds"` // of these, spent on checkpoints
@@ -144,18 +142,19 @@ func (f *Finetuning) Share() string {
 
 // FigureFile returns the name, in the run's folder, of the figure of the task's report:
 // "confusion.png", "labels.png" or "values.png".
-func (r *Result) FigureFile() string {
-	t, err := task.Named(r.Task)
-	if err != nil {
-		t = task.Classes{}
-	}
-	return t.Figure() + ".png"
-}
+func (r *Result) FigureFile() string { return r.Task.Figure() + ".png" }
 
 // KeepBudget sets how a time budget was spent, and writes it into the run's folder.
 func (r *Result) KeepBudget(record json.RawMessage) error {
 	r.Budget = record
-	return (&folder{path: r.Run}).write("result.json", r)
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		err = atomicfile.WriteBytes(filepath.Join(r.Run, "result.json"), append(b, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("run: result.json: %w", err)
+	}
+	return nil
 }
 
 // Line formats the result as one line, always with interval and counts.
@@ -181,72 +180,4 @@ func (r *Result) Line() string {
 		line += "; the head alone " + r.Probe.Metric.Format(r.Probe.Value) + ", " + r.Probe.GainLine()
 	}
 	return line
-}
-
-// alone returns the result of the head before fine-tuning.
-func (r *Result) alone() *Result {
-	if r.Probe == nil {
-		return r
-	}
-	out := *r
-	out.Score, out.LogLoss = r.Probe.Score, r.Probe.LogLoss
-	out.Probe, out.Finetune, out.PerLabel, out.PerValue = nil, nil, nil, nil
-	return &out
-}
-
-// upgrade fills in the fields that a result.json written before 0.1.0 lacks.
-func (r *Result) upgrade() {
-	r.Score.Upgrade()
-	if r.Baseline != nil {
-		r.Baseline.Score.Upgrade()
-	}
-	for i := range r.Words {
-		r.Words[i].Score.Upgrade()
-	}
-	if r.Probe != nil {
-		r.Probe.Score.Upgrade()
-	}
-	for _, ones := range [][]One{r.Runs, r.Folds} {
-		for i := range ones {
-			ones[i].Score.Upgrade()
-			if ones[i].Probe != nil {
-				ones[i].Probe.Score.Upgrade()
-			}
-		}
-	}
-	if r.Task == "" {
-		r.Task = datasets.Classes
-	}
-}
-
-// probeOver returns the probe of several seeds.
-func probeOver(runs []One) (*Probe, error) {
-	out := *runs[0].Probe
-	scores, gains := make([]metrics.Score, len(runs)), make([]float64, len(runs))
-	for i, r := range runs {
-		scores[i], gains[i] = r.Probe.Score, r.Probe.Gain
-	}
-	var err error
-	out.Score, err = metrics.OverSeeds(scores)
-	if err != nil {
-		return nil, err
-	}
-	mean, err := metrics.MeanOf(gains)
-	if err != nil {
-		return nil, err
-	}
-	out.Gain = mean.Value
-	if mean.SD > 0 { // otherwise the uncertainty of the pictures remains, as in the first run
-		out.GainInterval = mean.Interval
-	}
-	return &out, nil
-}
-
-// scores returns the scores of several runs.
-func scores(runs []One) []metrics.Score {
-	out := make([]metrics.Score, len(runs))
-	for i, r := range runs {
-		out[i] = r.Score
-	}
-	return out
 }

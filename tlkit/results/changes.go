@@ -1,4 +1,4 @@
-package audit
+package results
 
 import (
 	"encoding/csv"
@@ -30,7 +30,7 @@ func (r *Report) WriteChanges(w io.Writer) error {
 	_ = out.Write([]string{"file", "action", "label", "why"})
 	done := map[string]bool{}
 	for _, f := range r.Findings {
-		if c := f.change; c != nil && !done[c.File] {
+		if c := f.Change; c != nil && !done[c.File] {
 			done[c.File] = true // one change a picture
 			_ = out.Write([]string{c.File, string(c.Action), c.Label, fmt.Sprintf("%s: %s", f.Kind, f.Why)})
 		}

@@ -1,4 +1,4 @@
-package audit
+package results
 
 import (
 	"fmt"
@@ -46,7 +46,7 @@ func (r *Report) thumbnail(file string) image.Image {
 }
 
 // Rows returns at most so many findings of a kind as rows of a table: files, or labels, and why.
-func (r *Report) Rows(k Kind, most int) (rows [][]string) {
+func (r *Report) Rows(k FindingKind, most int) (rows [][]string) {
 	all := r.Of(k)
 	for _, f := range all[:min(most, len(all))] {
 		names := f.Files
