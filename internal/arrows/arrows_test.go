@@ -29,7 +29,7 @@ var order = [][]string{
 	{"tlkit/onnx", "tlkit/onnx/write", "tlkit/onnx/quantise", "internal/formulanet"},
 	{"tlkit/zoo"},
 	{"tlkit/features", "tlkit/optim", "tlkit/clip", "tlkit/guard"},
-	{"tlkit/head", "tlkit/keypoint"},
+	{"tlkit/head", "tlkit/keypoint", "tlkit/parts"},
 	{"tlkit/policy", "tlkit/heads", "tlkit/confidence"},
 	{"tlkit/results"},
 	{"tlkit/task", "tlkit/cloning"},
