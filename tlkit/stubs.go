@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
-const stubsHash = "7bebb3c8ea40a98a"
+const stubsHash = "5bc2c2e243520c30"
 
 // Classifier is a head file. Like a [Learner], it is a plain value; creating one opens nothing.
 type Classifier struct {
@@ -176,6 +176,14 @@ func Compare(data string, models ...string) (out0 []results.Ranked) {
 	return out0
 }
 
+// ShowErrors shows all about the errors on the held-back pictures, more than Evaluate: the confusion
+// matrix; precision, recall and F1 of each label, with intervals; ROC curves and those of precision
+// against recall; pictures of the labels most often taken for one another; the worst mistakes; and right
+// predictions, the surest and the least sure.
+func (l Learner) ShowErrors() {
+	remote("Learner.ShowErrors", nil, l)
+}
+
 // Export writes the trained head to a file. The ending of its name says what kind:
 //
 //	my.onnx              head and backbone for ONNX Runtime, see [export.Classifier.ONNX]; my.card.md and
@@ -288,6 +296,21 @@ func (l Learner) ShowBatch(n int) {
 	remote("Learner.ShowBatch", nil, l, n)
 }
 
+// Why shows why the learner predicts what it does of a picture: the parts of it that speak for the
+// prediction (Grad-CAM), next to those that the same network looks at with random weights, and the
+// training pictures that are most like it. If both maps look alike, the first one says nothing about
+// what was learnt.
+func (l Learner) Why(path string) {
+	remote("Learner.Why", nil, l, path)
+}
+
+// ShowMap draws the learner's pictures as a map, by t-SNE: those that its network finds alike lie
+// together. After FitHead, or FineTune, it is through the eyes of that network, and pictures that the
+// head is wrong about are ringed; before, through those of the frozen one.
+func (l Learner) ShowMap() {
+	remote("Learner.ShowMap", nil, l)
+}
+
 // Models shows the networks that a head can be trained on, with licence, picture size in pixels,
 // millions of parameters, number of features, and top-1 accuracy on ImageNet in percent.
 func Models() {
@@ -351,6 +374,13 @@ func (r Robot) Break(episodes int, with ...settings.Disturbance) {
 // quick notebook, beside controls: random weights, the nearest demonstrations, the truth.
 func (r Robot) Curve(demos ...int) {
 	remote("Robot.Curve", nil, r, demos)
+}
+
+// Runs lists the finished runs of this folder, the newest first, as a table. With the names of two or
+// more, it compares each with the first: the difference of their scores on the pictures
+// that both have held back, with the interval of that difference, and their curves in one figure. Package runs has them as data.
+func Runs(names ...string) {
+	remote("Runs", nil, names)
 }
 
 // TrainWithin trains the best that a time allows, such as 10*time.Minute. Without a Backbone in the

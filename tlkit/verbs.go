@@ -4,7 +4,7 @@
 
 package tlkit
 
-const stubsHash = "7bebb3c8ea40a98a"
+const stubsHash = "5bc2c2e243520c30"
 
 // verbs are what the cells of a kernel ask for, by name.
 var verbs map[string]any
@@ -14,6 +14,7 @@ func init() {
 		"Learner.Audit":         Learner.Audit,
 		"Classifier.Classify":   Classifier.Classify,
 		"Compare":               Compare,
+		"Learner.ShowErrors":    Learner.ShowErrors,
 		"Learner.Export":        Learner.Export,
 		"Learner.ExportTorch":   Learner.ExportTorch,
 		"Learner.ExportPage":    Learner.ExportPage,
@@ -29,6 +30,8 @@ func init() {
 		"Learner.Result":        Learner.Result,
 		"Learner.Evaluate":      Learner.Evaluate,
 		"Learner.ShowBatch":     Learner.ShowBatch,
+		"Learner.Why":           Learner.Why,
+		"Learner.ShowMap":       Learner.ShowMap,
 		"Models":                Models,
 		"Learner.Predict":       Learner.Predict,
 		"Classifier.Predict":    Classifier.Predict,
@@ -39,6 +42,7 @@ func init() {
 		"Robot.Try":             Robot.Try,
 		"Robot.Break":           Robot.Break,
 		"Robot.Curve":           Robot.Curve,
+		"Runs":                  Runs,
 		"Learner.TrainWithin":   Learner.TrainWithin,
 	}
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"image"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +16,7 @@ import (
 
 func (c *command) evaluate() *cobra.Command {
 	s, place := run.Spec{}, run.Place{}
-	var zeroShot string
+	var zeroShot, figures string
 	cmd := &cobra.Command{
 		Use:   "evaluate HEAD|MODEL DIR|SET",
 		Short: "Measure a head file, or a pretrained classifier as it is, on labelled pictures",
@@ -22,8 +25,13 @@ func (c *command) evaluate() *cobra.Command {
 HEAD is a file written by train, or the folder or name of a run: it is measured on the
 valid split (else test).
 MODEL is a network with a classifier of its own (tlkit models): it is measured zero-shot,
-on all pictures. --zero-shot maps its labels to yours.`,
+on all pictures. --zero-shot maps its labels to yours.
+
+--figures DIR draws, for a head, the confusion matrix, precision, recall and F1 of each label,
+ROC curves and those of precision against recall, the labels most often confused, the worst
+mistakes, and right predictions.`,
 		Example: `  tlkit evaluate my.head.safetensors DIR
+  tlkit evaluate my.head.safetensors DIR --figures figures
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee --statistics imagenet`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -41,6 +49,9 @@ on all pictures. --zero-shot maps its labels to yours.`,
 					return fmt.Errorf("evaluate: a head file has the seed of its splits: leave out --seed")
 				}
 			}
+			if !isHead(args[0]) && figures != "" {
+				return advice.New(errors.New("evaluate: --figures with a model, want a head"), "train one: tlkit train DIR --model %s", args[0])
+			}
 			e, err := agreed(c, func() (*run.Evaluation, error) {
 				c.locate(&place)
 				p := c.progress()
@@ -55,6 +66,9 @@ on all pictures. --zero-shot maps its labels to yours.`,
 				return err
 			}
 			c.result = e
+			if err := c.drawReport(figures, e); err != nil {
+				return err
+			}
 			if c.json {
 				return nil
 			}
@@ -67,8 +81,27 @@ on all pictures. --zero-shot maps its labels to yours.`,
 	}
 	specFlags(cmd, &s)
 	limitFlags(cmd, &place)
+	cmd.Flags().StringVar(&figures, "figures", "", "draw figures of a head's report into this folder, as PNG")
 	cmd.Flags().StringVar(&zeroShot, "zero-shot", "", `which of the model's labels mean yours: "ants=ant,bees=bee|carpenter bee" (default: equal names)`)
 	return cmd
+}
+
+// drawReport writes the figures of a report into a folder; "" = none. Figures of an earlier report are
+// replaced.
+func (c *command) drawReport(folder string, e *run.Evaluation) error {
+	if folder == "" {
+		return nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	picture := func(file string) image.Image { return thumbnail(filepath.Join(e.Root, filepath.FromSlash(file))) }
+	for _, d := range e.Report.Drawings(picture) {
+		if err := c.writeFigure("evaluate", filepath.Join(folder, d.Name+".png"), d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isHead reports whether a name on the command line means a head: it is a file, a run, or ends

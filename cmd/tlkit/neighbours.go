@@ -135,8 +135,13 @@ func (n nearFlags) check(command string) error {
 	if n.k < 1 {
 		return fmt.Errorf("%s: --k is %d, want 1 or more", command, n.k)
 	}
-	if _, err := os.Lstat(n.figure); n.figure != "" && err == nil && !n.force {
-		return advice.New(fmt.Errorf("%s: %s exists", command, words.Plain(n.figure)), "name another file, or pass --force to replace it")
+	return absent(command, n.figure, n.force)
+}
+
+// absent reports a file that would be replaced unasked; "" is none.
+func absent(command, path string, force bool) error {
+	if _, err := os.Lstat(path); path != "" && err == nil && !force {
+		return advice.New(fmt.Errorf("%s: %s exists", command, words.Plain(path)), "name another file, or pass --force to replace it")
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func TestHints(t *testing.T) {
 		"tlkit models, or tlkit train -o x":           here + " models, or " + here + " train -o x",
 		"in the checkout: go tool tlkit setup":        "in the checkout: go tool tlkit setup",
 		"tlkit kernel: gonb ended":                    "tlkit kernel: gonb ended",
-		"tlkit runs, tlkit setups":                    "tlkit runs, tlkit setups",
+		"tlkit ran, tlkit setups":                     "tlkit ran, tlkit setups",
 		"/usr/bin/tlkit setup and go-tlkit setup":     "/usr/bin/tlkit setup and go-tlkit setup",
 		"Run 'tlkit --help' for usage (tlkit models)": "Run '" + here + " --help' for usage (" + here + " models)",
 	} {

@@ -30,7 +30,10 @@ type ClassesReport struct {
 	Confusion   metrics.Confusion   `json:"confusion"`
 	TopLosses   []ClassLoss         `json:"top_losses"` // worst first, at most 16
 
-	worst []Mistake
+	worst         []Mistake
+	wrong, right  []Mistake // all of them: the worst first, the surest first
+	probabilities metrics.Matrix
+	truth         []int
 }
 
 // ClassLoss is one picture with the loss of the model on it.
@@ -87,7 +90,9 @@ func NewClasses(input ClassesInput) (*ClassesReport, error) {
 	for _, l := range r.TopLosses {
 		all[l.Index] = Mistake{File: l.File, Truth: l.Truth, Predicted: l.Predicted, Loss: l.Loss, Probability: float64(probabilities.Row(l.Index)[predicted[l.Index]])}
 	}
-	r.worst = wrongFirst(all)
+	r.probabilities, r.truth = probabilities, slices.Clone(input.Truth)
+	r.wrong, r.right = apart(all)
+	r.worst = wrongFirst(r.wrong, r.right)
 	r.TopLosses = slices.Clip(r.TopLosses[:min(topLosses, n)])
 	return r, nil
 }

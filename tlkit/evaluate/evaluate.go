@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"image"
 	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -37,6 +38,9 @@ type Report interface {
 	Table() Table
 	// Figure draws the report.
 	Figure() plots.Figure
+	// Drawings draws all figures of the report, that one first. picture returns a picture small enough
+	// for a tile, or nil; it gets the names in the input.
+	Drawings(picture func(file string) image.Image) []Drawing
 	// Worst returns the worst mistakes, at most 16, worst first. Where there are fewer, right
 	// predictions follow, the least sure first.
 	Worst() []Mistake
@@ -58,19 +62,32 @@ type Mistake struct {
 	Caption     string  // how wrong, in a few words: "off by 2.1 standard deviations"; may be empty
 }
 
-// wrongFirst returns the worst of the pictures: the wrong predictions, then the right ones, each by
-// its loss.
-func wrongFirst(all []Mistake) []Mistake {
-	right := func(m Mistake) int {
+// apart returns the wrong predictions, the worst first, and the right ones, the surest first.
+func apart(all []Mistake) (wrong, right []Mistake) {
+	for _, m := range all {
 		if m.Truth == m.Predicted {
-			return 1
+			right = append(right, m)
+		} else {
+			wrong = append(wrong, m)
 		}
-		return 0
 	}
-	slices.SortStableFunc(all, func(a, b Mistake) int {
-		return cmp.Or(cmp.Compare(right(a), right(b)), cmp.Compare(b.Loss, a.Loss))
-	})
+	slices.SortStableFunc(wrong, func(a, b Mistake) int { return cmp.Compare(b.Loss, a.Loss) })
+	slices.SortStableFunc(right, func(a, b Mistake) int { return cmp.Compare(a.Loss, b.Loss) })
+	return wrong, right
+}
+
+// wrongFirst returns the worst of the pictures: the wrong predictions, then the right ones, the least
+// sure first.
+func wrongFirst(wrong, right []Mistake) []Mistake {
+	all := slices.Concat(wrong, unsureFirst(right))
 	return slices.Clip(all[:min(topLosses, len(all))])
+}
+
+// unsureFirst returns right predictions, the least sure first.
+func unsureFirst(right []Mistake) []Mistake {
+	out := slices.Clone(right)
+	slices.SortStableFunc(out, func(a, b Mistake) int { return cmp.Compare(b.Loss, a.Loss) })
+	return out
 }
 
 // topLosses is the number of mistakes that a report lists.

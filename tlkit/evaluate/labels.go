@@ -26,7 +26,10 @@ type LabelsReport struct {
 	metrics.LabelScores
 	TopLosses []LabelLoss `json:"top_losses"` // worst first, at most 16
 
-	worst []Mistake
+	worst        []Mistake
+	wrong, right []Mistake // all of them: the worst first, the surest first
+	logits       metrics.Matrix
+	truth        []bool
 }
 
 // LabelLoss is one label of one picture with the loss of the model on it.
@@ -72,7 +75,9 @@ func NewLabels(input LabelsInput) (*LabelsReport, error) {
 	for i, l := range r.TopLosses {
 		all[i] = l.mistake(thresholds[l.Label])
 	}
-	r.worst = wrongFirst(all)
+	r.logits, r.truth = metrics.Matrix{Rows: n, Cols: k, Data: slices.Clone(input.Logits)}, slices.Clone(input.Truth)
+	r.wrong, r.right = apart(all)
+	r.worst = wrongFirst(r.wrong, r.right)
 	r.TopLosses = slices.Clip(r.TopLosses[:min(topLosses, len(r.TopLosses))])
 	return r, nil
 }

@@ -321,3 +321,51 @@ func ExampleGrid() {
 	compare(figure, "testdata/grid.png")
 	// Output: Predictions: 3 pictures, 2 right and 1 wrong. Wrong: ants called bees at 75 % (test/ants-0004.png).
 }
+
+// Right and wrong of each label, with what the pictures leave open.
+func ExamplePerClass() {
+	c := metrics.Confusion{Labels: []string{"bread", "curry", "fruit", "rice dishes", "sweets"},
+		Counts: [][]int{{31, 2, 0, 1, 4}, {1, 44, 0, 5, 0}, {0, 0, 27, 0, 2}, {2, 6, 0, 38, 0}, {5, 0, 1, 0, 33}}}
+	figure := plots.PerClass(c.PerClass())
+	fmt.Println(figure.Text())
+	compare(figure, "testdata/per-class.png")
+	// Output: Precision, recall and F1 of 5 labels. Lowest: bread, F1 80.5 % (95 % 69.3 to 88.4), precision 31 of 39, recall 31 of 38. Highest: fruit, F1 94.7 % (95 % 85.3 to 98.2), precision 27 of 28, recall 27 of 29.
+}
+
+// Three labels, one against the rest.
+func ExampleRankings() {
+	scores := metrics.Matrix{Rows: 90, Cols: 3}
+	var positive []bool
+	for i := range scores.Rows {
+		for k := range scores.Cols {
+			is := i%3 == k
+			v := 0.8 * wave(3*i+k, 1.2)
+			if is {
+				v += 1 - 0.3*float64(k)
+			}
+			positive, scores.Data = append(positive, is), append(scores.Data, float32(v))
+		}
+	}
+	ranked, err := metrics.Rankings([]string{"ants", "bees", "wasps"}, scores, positive)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	figure := plots.Rankings(ranked)
+	fmt.Println(figure.Text())
+	compare(figure, "testdata/rankings.png")
+	// Output: ROC and precision-recall curves of 3 labels. Mean AUC 86.2 %. Lowest average precision: wasps, AP 63.7 % (95 % 47.1 to 78.8), AUC 74.6 % (95 % 63.0 to 84.8).
+}
+
+// Pictures of two labels on a plane, such as package embed makes.
+func ExampleMap() {
+	var pictures []plots.Placed
+	for i := range 120 {
+		side := float64(i % 2)
+		pictures = append(pictures, plots.Placed{X: 3*side + wave(i, 1.1), Y: side + 1.5*wave(i, 2.3), Label: []string{"ants", "bees"}[i%2], Wrong: i == 17})
+	}
+	figure := plots.Map("Map of hymenoptera", "120 pictures as mobilenetv2 sees them; t-SNE, perplexity 30", pictures)
+	fmt.Println(figure.Text())
+	compare(figure, "testdata/map.png")
+	// Output: Map of hymenoptera: a map of 120 pictures of 2 labels: ants 60, bees 60. 120 pictures as mobilenetv2 sees them; t-SNE, perplexity 30. 1 picture ringed as wrong.
+}

@@ -222,6 +222,24 @@ func gallery() map[string]Figure {
 		"statistics-one":   Statistics("What reaches the network", false, bell("red", -1.43, 0.39, 0, 1, -2, 1), bell("green", -0.03, 0.43, 0, 1, -2, 1), bell("blue", -1.26, 0.27, 0, 1, -2, 1)),
 		"statistics-unit":  Statistics("", false, bell("red", 0.48, 0.24, 0, 1, 0, 1), bell("green", 0.45, 0.23, 0, 1, 0, 1), bell("blue", 0.41, 0.22, 0, 1, 0, 1)),
 		"statistics-bytes": Statistics("", false, bell("red", 123, 58, 0, 1, 0, 255), bell("green", 116, 57, 0, 1, 0, 255), bell("blue", 103, 57, 0, 1, 0, 255)),
+		"grid-rows":        Grid("Right about", inRows()),
+		"grid-rows-one":    Grid("Why? bee.jpg", inRows()[:1]),
+		"per-class-1":      PerClass(confused(1, 20).PerClass()),
+		"per-class-2":      PerClass(metrics.Confusion{Labels: []string{"ants", "bees"}, Counts: [][]int{{65, 5}, {3, 80}}}.PerClass()),
+		"per-class-37":     PerClass(confused(37, 100).PerClass()),
+		"per-class-1000":   PerClass(confused(1000, 50).PerClass()),
+		"rankings-1":       Rankings(ranked(60, 2)[:1]),
+		"rankings-2":       Rankings(ranked(153, 2)),
+		"rankings-5":       Rankings(ranked(500, 5)),
+		"rankings-37":      Rankings(ranked(700, 37)),
+		"map-2":            Map("Map of hymenoptera", "244 pictures as mobilenetv2 sees them; t-SNE, perplexity 30; trustworthiness 0.97; 3 ringed: the head is wrong", placed(244, 2, false)),
+		"map-5":            Map("Map of meals", "PCA, 41 % of the variance", placed(400, 5, false)),
+		"map-37":           Map("Map of pets", "t-SNE", placed(1500, 37, false)),
+		"map-1000":         Map("Map of everything", "t-SNE", placed(1500, 1000, false)),
+		"map-one":          Map("One picture", "", placed(1, 1, false)),
+		"map-equal":        Map("All equal", "", []Placed{{Label: "a"}, {Label: "b"}, {Label: "c"}}),
+		"map-pictures":     Map("Map of hymenoptera", "244 pictures as mobilenetv2 sees them; t-SNE, perplexity 30", placed(244, 2, true)),
+		"map-hostile":      Map("\x1b[31m\u202e<b>", "\u202e🐝</svg>", []Placed{{X: math.NaN(), Label: "lost"}, {X: 1e300, Y: -1e300, Label: "\u202e<script>🐝"}, {X: -1e300, Y: 1e-300, Wrong: true}, {X: math.Inf(1)}}),
 		"curves":           Curves(fineTuned("ants-and-bees", 1)),
 		"curves-logistic":  Curves(logistic()),
 		"curves-seeds":     Curves(seeds...),
@@ -240,6 +258,63 @@ func gallery() map[string]Figure {
 		"confusion-37":     Confusion(confused(37, 100)),
 		"confusion-1000":   Confusion(confused(1000, 50)),
 	}
+}
+
+// inRows are right predictions below two headings.
+func inRows() []Picture {
+	var out []Picture
+	for i := range 10 {
+		p := Picture{Image: insect(i), Truth: []string{"ants", "bees"}[i%2], Row: "Surest", Probability: 0.999}
+		if i >= 6 {
+			p.Row, p.Probability, p.Loss = "Least sure", 0.53, 0.62
+		}
+		p.Prediction = p.Truth
+		out = append(out, p)
+	}
+	return out
+}
+
+// ranked are the curves of k classes, one harder than the one before.
+func ranked(n, k int) []metrics.Ranking {
+	scores := metrics.Matrix{Rows: n, Cols: k}
+	var positive []bool
+	var names []string
+	for c := range k {
+		names = append(names, fmt.Sprintf("class %d", c))
+	}
+	for i := range n {
+		for c := range k {
+			is := (i*7+i/k)%max(k, 2) == c
+			positive = append(positive, is)
+			v := sine(i*k+c, 1.3) * (0.6 + 0.12*float64(c%9))
+			if is {
+				v++
+			}
+			scores.Data = append(scores.Data, float32(v))
+		}
+	}
+	out, err := metrics.Rankings(names, scores, positive)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// placed are pictures in k clouds.
+func placed(n, k int, images bool) []Placed {
+	var out []Placed
+	for i := range n {
+		g := float64(i % k)
+		p := Placed{X: 40*math.Sin(2.4*g)*math.Sqrt(g+1) + 14*sine(i, 1.1), Y: 40*math.Cos(2.4*g)*math.Sqrt(g+1) + 14*sine(i, 2.3), Label: fmt.Sprintf("label %d", i%k), Wrong: i%97 == 5}
+		if k == 2 {
+			p.Label = []string{"ants", "bees"}[i%2]
+		}
+		if images {
+			p.Image = insect(i % 12)
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // lengthy are pictures with names and captions that are wider than a tile.

@@ -18,6 +18,7 @@ type Picture struct {
 	Loss        float64     // of the model on it; 0 = not shown
 	Caption     string      // a note, such as a file name
 	Note        string      // a badge in the corner: "near duplicate"
+	Row         string      // a heading: pictures with the same one, one after the other, stand below it
 }
 
 const (
@@ -25,6 +26,7 @@ const (
 	gridGap  = 12.0
 	gridLine = 15.0 // height of a line of text
 	gridName = 120  // characters of a name or caption
+	gridHead = 21.0 // height of a heading
 )
 
 var (
@@ -34,8 +36,9 @@ var (
 
 // Grid draws pictures in rows: a batch with its labels, predictions with a check mark or a
 // cross, or the top losses. The tile of a wrong prediction names both labels, what was predicted and
-// what is true. Texts that are wider than a tile take several lines. Of more than 60 pictures, the
-// first 60 are drawn, and the title says so.
+// what is true. Texts that are wider than a tile take several lines. Pictures with a Row stand below
+// it, each Row beginning a new line of pictures. Of more than 60 pictures, the first 60 are drawn, and
+// the title says so.
 func Grid(title string, pictures []Picture) Figure {
 	if len(pictures) == 0 {
 		return failed("grid: no pictures: want at least one")
@@ -58,30 +61,78 @@ type grid struct {
 	tile          float64
 	places        []point         // top left corners
 	captions      [][]captionLine // the lines below each picture
+	heads         []gridHeading
 	width, height float64
+}
+
+// gridHeading is a heading above some rows of pictures.
+type gridHeading struct {
+	y    float64
+	text string
+}
+
+// parts returns where the pictures of each Row begin, and the number of all.
+func (g *grid) parts() []int {
+	var out []int
+	for i, p := range g.pictures {
+		if i == 0 || p.Row != g.pictures[i-1].Row {
+			out = append(out, i)
+		}
+	}
+	return append(out, len(g.pictures))
+}
+
+// columnsFor returns how many pictures stand side by side.
+func columnsFor(parts []int) int {
+	n, most := parts[len(parts)-1], 0
+	for k := 1; k < len(parts); k++ {
+		most = max(most, parts[k]-parts[k-1])
+	}
+	switch {
+	case len(parts) > 2: // a Row is best seen in one line
+		return min(most, 6)
+	case n <= 4:
+		return n
+	case n <= 8:
+		return (n + 1) / 2
+	case n <= 10:
+		return 5
+	}
+	return 6
 }
 
 // layOut places the pictures. A row is as high as its longest caption needs.
 func (g *grid) layOut() {
-	n := len(g.pictures)
-	columns := 6
-	switch {
-	case n <= 4:
-		columns = n
-	case n <= 8:
-		columns = (n + 1) / 2
-	case n <= 10:
-		columns = 5
-	}
+	parts := g.parts()
+	columns := columnsFor(parts)
 	g.tile = 112.0
 	if columns < 6 {
 		g.tile = min(168, (pageWidth-2*padding-gridGap*float64(columns-1))/float64(columns))
 	}
-	classes := truths(g.pictures)
+	if len(parts) > 2 {
+		g.tile = min(g.tile, 132)
+	}
+	g.width = max(2*padding+g.tile*float64(columns)+gridGap*float64(columns-1), 240)
 	y := padding + 26
-	for first := 0; first < n; first += columns {
+	for k := 1; k < len(parts); k++ {
+		if text := drawableTo(g.pictures[parts[k-1]].Row, gridName); text != "" {
+			if k > 1 {
+				y += 8
+			}
+			g.heads = append(g.heads, gridHeading{y + 11, labelStyle.fit(text, g.width-2*padding)})
+			y += gridHead
+		}
+		y = g.layRows(parts[k-1], parts[k], columns, y)
+	}
+	g.height = y - gridGap + padding
+}
+
+// layRows places some pictures from y downwards and returns where the next row begins.
+func (g *grid) layRows(from, to, columns int, y float64) float64 {
+	classes := truths(g.pictures)
+	for first := from; first < to; first += columns {
 		lines := 0
-		for i := first; i < min(first+columns, n); i++ {
+		for i := first; i < min(first+columns, to); i++ {
 			caption := g.pictures[i].caption(g.tile, classes)
 			g.captions = append(g.captions, caption)
 			g.places = append(g.places, point{padding + (g.tile+gridGap)*float64(i-first), y})
@@ -89,12 +140,14 @@ func (g *grid) layOut() {
 		}
 		y += g.tile + 7 + gridLine*float64(lines) + gridGap
 	}
-	g.width = max(2*padding+g.tile*float64(columns)+gridGap*float64(columns-1), 240)
-	g.height = y - gridGap + padding
+	return y
 }
 
 func (g *grid) draw(c *canvas) {
 	c.text(point{padding, padding + 12}, left, titleStyle, ink, titleStyle.fit(g.title, g.width-2*padding))
+	for _, h := range g.heads {
+		c.text(point{padding, h.y}, left, labelStyle, ink, h.text)
+	}
 	for i, p := range g.pictures {
 		at := g.places[i]
 		p.draw(c, at, g.tile)
@@ -280,6 +333,22 @@ func (p Picture) draw(c *canvas, at point, tile float64) {
 	}
 }
 
+// gridRows says how many pictures stand below each heading.
+func gridRows(pictures []Picture) (out []string) {
+	n := 0
+	for i, p := range pictures {
+		n++
+		if i+1 < len(pictures) && pictures[i+1].Row == p.Row {
+			continue
+		}
+		if p.Row != "" {
+			out = append(out, fmt.Sprintf("%s: %d", inert(p.Row), n))
+		}
+		n = 0
+	}
+	return out
+}
+
 func gridText(title string, pictures []Picture, all int) string {
 	right, judged := 0, 0
 	var wrong, labels []string
@@ -312,6 +381,9 @@ func gridText(title string, pictures []Picture, all int) string {
 	}
 	if judged > 0 {
 		out += fmt.Sprintf(", %d right and %d wrong", right, judged-right)
+	}
+	if rows := gridRows(pictures); len(rows) > 0 {
+		out += "; " + strings.Join(rows, "; ")
 	}
 	if len(labels) > 0 {
 		out += ", of " + strings.Join(labels[:min(8, len(labels))], ", ")

@@ -42,6 +42,7 @@ type Evaluation struct {
 	Parity  *float64        `json:"parity,omitempty"`
 	Warning string          `json:"warning,omitempty"` // why the score may be too optimistic
 	Report  evaluate.Report `json:"report,omitempty"`  // for a head: the report of its task
+	Root    string          `json:"-"`                 // the folder that the report's file names are below
 }
 
 // Details returns the report of a head without the score; "" for a pretrained classifier.
@@ -119,7 +120,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	}
 	return &Evaluation{
 		Task: m.task.Name(), Score: report.Score(), Split: m.split, Model: h.Backbone.Name, Head: s.Head, Data: m.set.Name,
-		Preset: h.Preset.Name, Engine: c.eng.Name, Seconds: clock.seconds(), Parity: &c.classifier.Parity, Warning: m.warning, Report: report,
+		Preset: h.Preset.Name, Engine: c.eng.Name, Seconds: clock.seconds(), Parity: &c.classifier.Parity, Warning: m.warning, Report: report, Root: m.set.Root,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
+	"github.com/tlkit/transfer-learning/tlkit/answers"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 )
@@ -64,7 +65,7 @@ type reportFacts struct {
 	Figure string          `json:"figure"` // what the figure shows, in words
 }
 
-// writeFacts writes data.json and report.json.
+// writeFacts writes data.json, report.json and the answers.
 func (f *folder) writeFacts(t *training) error {
 	raw, err := json.Marshal(t.report)
 	if err != nil {
@@ -78,7 +79,21 @@ func (f *folder) writeFacts(t *training) error {
 	if err != nil {
 		return fmt.Errorf("run: %s: %w", reportFile, err)
 	}
+	if err := t.answered().Write(f.file(answers.File)); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
 	return f.write(dataFile, factsOf(t.opened.data))
+}
+
+// answered returns what the run answers about the reported pictures.
+func (t *training) answered() *answers.Answers {
+	truth := t.eval.s
+	truth.X = nil
+	a := &answers.Answers{Task: t.opened.data.Task, Names: t.opened.data.Labels, Split: t.split, Files: t.eval.files(), Truth: truth, Logits: t.logits}
+	for _, item := range t.eval.items {
+		a.Pictures = append(a.Pictures, item.SHA256)
+	}
+	return a
 }
 
 // readFacts reads a file of writeFacts; nil = the run is of a version that did not write it.

@@ -16,6 +16,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
+	"github.com/tlkit/transfer-learning/tlkit/answers"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/export"
@@ -330,7 +331,7 @@ type kept struct {
 // clear removes what an earlier run of the same spec left. The result goes first, because a folder
 // without result.json is not a finished run.
 func (f *folder) clear(keep kept) error {
-	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", reportFile, dataFile, "plan.json", "finetune.json", leftOutFile, headFile}
+	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", reportFile, answers.File, dataFile, "plan.json", "finetune.json", leftOutFile, headFile}
 	if keep.head {
 		names = []string{"finetune.json"}
 	}

@@ -75,7 +75,7 @@ func (s HeadSpec) withData(place Place) (HeadSpec, error) {
 	}
 	f := place.folderOf(path, content)
 	if f == nil {
-		return s, advice.New(fmt.Errorf("run: 8-bit integers need training pictures, and the folder of the run that made %s is not here", path), "pass the pictures that it was trained on with --data DIR")
+		return s, advice.New(fmt.Errorf("run: this needs training pictures, and the folder of the run that made %s is not here", path), "pass the pictures that it was trained on with --data DIR")
 	}
 	raw, err := os.ReadFile(f.file("spec.json"))
 	if err != nil {

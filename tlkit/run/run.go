@@ -14,6 +14,7 @@
 //	confusion.png    truth against prediction; labels.png or values.png of other tasks
 //	report.txt       the score on the first line, then the details
 //	report.json      the same with all numbers
+//	answers.safetensors what it answered about the held-back pictures, for tlkit runs
 //	data.json        how many pictures the data set had, and how many were left out
 //	finetune.json    with fine-tuning: how the backbone was trained, with reasons and trials
 //	finetune/        its checkpoints, while it is running

@@ -53,6 +53,12 @@ rounded = np.round(logits, 1).astype(np.float32)  # ties on purpose
 out["average_precision"] = [float(m.average_precision_score(positive[:, c], rounded[:, c])) for c in range(K)]
 out["map"] = float(m.average_precision_score(positive, rounded, average="macro"))
 
+out["roc_auc"] = [float(m.roc_auc_score(positive[:, c], rounded[:, c])) for c in range(K)]
+fpr, tpr, _ = m.roc_curve(positive[:, 1], rounded[:, 1], drop_intermediate=False)
+out["roc"] = [fpr.tolist(), tpr.tolist()]
+precision, recall, _ = m.precision_recall_curve(positive[:, 1], rounded[:, 1])
+out["pr"] = [recall[::-1][1:].tolist(), precision[::-1][1:].tolist()]
+
 # Several labels a picture: thresholds are probabilities, so that 0.3 and 0.6 differ from the sign of a logit.
 thresholds = np.array([0.5, 0.3, 0.6, 0.5, 0.8])
 sure = 1 / (1 + np.exp(-rounded.astype(np.float64)))
@@ -76,6 +82,7 @@ def percentile(statistic):
 
 
 out["map_interval"] = percentile(macro)
+out["auc_interval"] = percentile(lambda rows: m.roc_auc_score(positive[rows, 2], rounded[rows, 2]))
 out["ap_interval"] = percentile(lambda rows: m.average_precision_score(positive[rows, 2], rounded[rows, 2]))
 
 # Real values, of wild scales: predictions are the logits times a scale plus an offset.

@@ -1,0 +1,105 @@
+package metrics
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"testing"
+)
+
+// Areas, curves and the interval against scikit-learn and SciPy, on scores with ties.
+func TestRankingsAgainstReferee(t *testing.T) {
+	b, err := os.ReadFile("testdata/referee.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		AUC         []float64 `json:"roc_auc"`
+		AP          []float64 `json:"average_precision"`
+		ROC, PR     [2][]float64
+		AUCInterval [2]float64 `json:"auc_interval"`
+		APInterval  [2]float64 `json:"ap_interval"`
+	}
+	if err := json.Unmarshal(b, &want); err != nil {
+		t.Fatal(err)
+	}
+	scores, positive := roundedScores()
+	got, err := Rankings([]string{"a", "b", "c", "d", "e"}, scores, positive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c, r := range got {
+		near(t, "AUC", r.AUC, want.AUC[c], 1e-12)
+		near(t, "AP", r.AP, want.AP[c], 1e-12)
+	}
+	for curve, pair := range map[*[][2]float64][2][]float64{&got[1].ROC: want.ROC, &got[1].PR: want.PR} {
+		if len(*curve) != len(pair[0]) {
+			t.Fatalf("%d points, the referee has %d", len(*curve), len(pair[0]))
+		}
+		for i, p := range *curve {
+			near(t, "x", p[0], pair[0][i], 1e-12)
+			near(t, "y", p[1], pair[1][i], 1e-12)
+		}
+	}
+	// Another generator draws other resamples: an end moves by about a twentieth of the width.
+	for what, ends := range map[string][2][2]float64{
+		"AUC": {{got[2].AUCInterval.Low, got[2].AUCInterval.High}, want.AUCInterval},
+		"AP":  {{got[2].APInterval.Low, got[2].APInterval.High}, want.APInterval},
+	} {
+		for i := range 2 {
+			if d := math.Abs(ends[0][i] - ends[1][i]); d > 0.1*(ends[1][1]-ends[1][0]) {
+				t.Errorf("%s interval %v, the referee has %v", what, ends[0], ends[1])
+			}
+		}
+	}
+}
+
+func TestRankingsOfOddClasses(t *testing.T) {
+	scores := Matrix{Rows: 4, Cols: 4, Data: []float32{
+		9, 1, 1, 5,
+		8, 1, 2, 5,
+		1, 1, 3, 5,
+		0, 1, 4, 5,
+	}}
+	positive := []bool{
+		true, false, true, true,
+		true, false, true, false,
+		false, false, true, true,
+		false, false, true, false,
+	}
+	got, err := Rankings([]string{"flawless", "none", "all", "equal"}, scores, positive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := got[0]; r.AUC != 1 || r.AP != 1 || r.AUCInterval.Low != Wilson(2, 2).Low || r.AUCInterval.High != 1 {
+		t.Errorf("flawless: %+v", r)
+	}
+	for _, r := range got[1:3] {
+		if r.Known() || r.AUC != 0 || r.AUCInterval.Known() || r.ROC != nil {
+			t.Errorf("%s: %+v", r.Label, r)
+		}
+	}
+	if r := got[3]; r.AUC != 0.5 || r.AP != 0.5 || len(r.ROC) != 2 || len(r.PR) != 1 {
+		t.Errorf("equal scores: %+v", r)
+	}
+	for _, bad := range []struct {
+		labels   []string
+		positive []bool
+	}{{[]string{"a"}, positive}, {[]string{"a", "b", "c", "d"}, positive[:3]}} {
+		if _, err := Rankings(bad.labels, scores, bad.positive); err == nil {
+			t.Errorf("%d labels and %d truths are no error", len(bad.labels), len(bad.positive))
+		}
+	}
+}
+
+func ExampleRankings() {
+	scores := Matrix{Rows: 5, Cols: 1, Data: []float32{0.9, 0.8, 0.7, 0.3, 0.2}}
+	all, err := Rankings([]string{"bees"}, scores, []bool{true, true, false, true, false})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("AUC %.3f, average precision %.3f of %d pictures\n", all[0].AUC, all[0].AP, all[0].Positive)
+	// Output: AUC 0.833, average precision 0.917 of 3 pictures
+}
