@@ -15,7 +15,7 @@ type Ranking struct {
 	// of precision and recall. Both are 0, and without interval, where all pictures or none are of
 	// the class: see Known.
 	AUC         float64  `json:"auc"`
-	AUCInterval Interval `json:"auc_interval"` // 95 %, see [Rankings]
+	AUCInterval Interval `json:"auc_interval"` // 95 %, see [Matrix.Rankings]
 	AP          float64  `json:"ap"`
 	APInterval  Interval `json:"ap_interval"` // 95 %
 
@@ -31,23 +31,23 @@ func (r Ranking) Known() bool { return r.Positive > 0 && r.Positive < r.Total }
 // mostResampled is up to how many scores all classes get an interval: more would take minutes.
 const mostResampled = 2_000_000
 
-// Rankings ranks the pictures for each class, one against the rest. scores [N, K] are probabilities
-// for one label a picture, logits for several; positive holds N*K truths in the order of scores.Data.
+// Rankings ranks the pictures for each class, one against the rest. The scores are probabilities for one
+// label a picture, logits for several; positive holds N*K truths in the order of Data.
 //
 // The intervals are percentile bootstraps over pictures, as in [ScoreLabels]: 2,000 resamples from a
 // fixed seed, and for an area of 1 in each of them Wilson's low end. They are unknown where N*K is
 // above 2 million.
-func Rankings(labels []string, scores Matrix, positive []bool) ([]Ranking, error) {
-	if err := scores.check(); err != nil {
+func (m Matrix) Rankings(labels []string, positive []bool) ([]Ranking, error) {
+	if err := m.check(); err != nil {
 		return nil, err
 	}
-	n, k := scores.Rows, scores.Cols
+	n, k := m.Rows, m.Cols
 	if len(labels) != k || len(positive) != n*k {
 		return nil, fmt.Errorf("metrics: %d labels and %d truths for %d x %d scores: want a label for each column and a truth for each score", len(labels), len(positive), n, k)
 	}
 	out, columns := make([]Ranking, k), make([]ranking, k)
 	for c := range k {
-		columns[c] = rank(scores, positive, c)
+		columns[c] = rank(m, positive, c)
 		out[c] = columns[c].curves()
 		out[c].Label = labels[c]
 	}

@@ -25,7 +25,7 @@ func TestRankingsAgainstReferee(t *testing.T) {
 		t.Fatal(err)
 	}
 	scores, positive := roundedScores()
-	got, err := Rankings([]string{"a", "b", "c", "d", "e"}, scores, positive)
+	got, err := scores.Rankings([]string{"a", "b", "c", "d", "e"}, positive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestRankingsOfOddClasses(t *testing.T) {
 		false, false, true, true,
 		false, false, true, false,
 	}
-	got, err := Rankings([]string{"flawless", "none", "all", "equal"}, scores, positive)
+	got, err := scores.Rankings([]string{"flawless", "none", "all", "equal"}, positive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,15 +87,15 @@ func TestRankingsOfOddClasses(t *testing.T) {
 		labels   []string
 		positive []bool
 	}{{[]string{"a"}, positive}, {[]string{"a", "b", "c", "d"}, positive[:3]}} {
-		if _, err := Rankings(bad.labels, scores, bad.positive); err == nil {
+		if _, err := scores.Rankings(bad.labels, bad.positive); err == nil {
 			t.Errorf("%d labels and %d truths are no error", len(bad.labels), len(bad.positive))
 		}
 	}
 }
 
-func ExampleRankings() {
+func ExampleMatrix_Rankings() {
 	scores := Matrix{Rows: 5, Cols: 1, Data: []float32{0.9, 0.8, 0.7, 0.3, 0.2}}
-	all, err := Rankings([]string{"bees"}, scores, []bool{true, true, false, true, false})
+	all, err := scores.Rankings([]string{"bees"}, []bool{true, true, false, true, false})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -346,7 +346,7 @@ func ExampleRankings() {
 			positive, scores.Data = append(positive, is), append(scores.Data, float32(v))
 		}
 	}
-	ranked, err := metrics.Rankings([]string{"ants", "bees", "wasps"}, scores, positive)
+	ranked, err := scores.Rankings([]string{"ants", "bees", "wasps"}, positive)
 	if err != nil {
 		fmt.Println(err)
 		return

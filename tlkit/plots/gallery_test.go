@@ -293,7 +293,7 @@ func ranked(n, k int) []metrics.Ranking {
 			scores.Data = append(scores.Data, float32(v))
 		}
 	}
-	out, err := metrics.Rankings(names, scores, positive)
+	out, err := scores.Rankings(names, positive)
 	if err != nil {
 		panic(err)
 	}
