@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -334,5 +335,34 @@ func TestOpenStops(t *testing.T) {
 	cancel()
 	if _, err := Open(ctx, files{}.many("a", 3).many("b", 3).write(t), Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+// A folder that cannot be listed ends it with a sentence that names it: without its pictures, a label could be
+// missing. Paths that are too long for the system cannot be listed even by root.
+func TestClosedFolder(t *testing.T) {
+	dir := files{}.many("ants", 4).many("bees", 4).write(t)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	deep := "bees"
+	for range 20 {
+		deep += "/" + strings.Repeat("x", 240)
+		if err := root.Mkdir(deep, 0o755); err != nil {
+			t.Skipf("this system makes no such folder: %v", err)
+		}
+	}
+	for what, err := range map[string]error{
+		"Open":     func() error { _, err := Open(context.Background(), dir, Options{}); return err }(),
+		"Pictures": func() error { _, err := Pictures(context.Background(), dir); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "the folder bees/xxx") || !strings.Contains(err.Error(), "move that folder elsewhere") || strings.Count(err.Error(), "xxx/xxx") > 20 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := closed("scans/7", &fs.PathError{Op: "open", Path: "/data/scans/7", Err: fs.ErrPermission}); err.Error() != "the folder scans/7 in it cannot be read: permission denied; to allow it: chmod u+rx; or move that folder elsewhere, if its pictures do not belong here" {
+		t.Error(err)
 	}
 }

@@ -120,7 +120,7 @@ func (w *walker) folder(s step) error {
 	w.real[s.rel], w.behind[s.rel] = s.real, len(s.chain) > 1
 	entries, err := os.ReadDir(s.real)
 	if err != nil {
-		return err
+		return closed(s.rel, err)
 	}
 	if w.entries += len(entries); w.entries > maxEntries {
 		return advice.New(fmt.Errorf("more than %d files and folders, up to %s", maxEntries, s.rel), "name a folder with pictures only, and check where its links lead")
@@ -132,6 +132,20 @@ func (w *walker) folder(s step) error {
 		}
 	}
 	return nil
+}
+
+// closed is the error of a folder that cannot be listed. It ends the listing: how many pictures are in the
+// folder is not known, and without them a label could be missing.
+func closed(rel string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // its path is rel, below what is named in front
+	}
+	err = fmt.Errorf("the folder %s in it cannot be read: %w", printable(rel), err)
+	if errors.Is(err, fs.ErrPermission) {
+		return advice.New(err, "to allow it: chmod u+rx; or move that folder elsewhere, if its pictures do not belong here")
+	}
+	return advice.New(err, "move that folder elsewhere, if its pictures do not belong here")
 }
 
 // entry lists one entry of a folder.
