@@ -25,6 +25,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/pixels"
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/finetune"
 	"github.com/tlkit/transfer-learning/tlkit/run"
@@ -76,7 +77,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	if c.json && !found {
 		_ = c.print(map[string]string{"error": text})
 	}
-	fmt.Fprintln(errs, "tlkit:", text)
+	fmt.Fprintln(errs, "tlkit:", words.Screen(text))
 	if interrupted {
 		return 130
 	}
@@ -114,12 +115,12 @@ func (c *command) say(format string, args ...any) {
 	if c.json {
 		w = c.err
 	}
-	fmt.Fprintln(w, invoke.Hints(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(w, words.Screen(invoke.Hints(fmt.Sprintf(format, args...))))
 }
 
 // note prints a message on the way, to standard error.
 func (c *command) note(format string, args ...any) {
-	fmt.Fprintln(c.err, invoke.Hints(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(c.err, words.Screen(invoke.Hints(fmt.Sprintf(format, args...))))
 }
 
 func (c *command) root() *cobra.Command {

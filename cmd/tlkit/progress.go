@@ -15,6 +15,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/internal/pace"
+	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/compare"
 	"github.com/tlkit/transfer-learning/tlkit/show"
 )
@@ -178,7 +179,7 @@ func tail(p *pace.Pace, now time.Time) string {
 func (p *progress) Say(sentence string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sentence = invoke.Hints(sentence)
+	sentence = words.Screen(invoke.Hints(sentence))
 	switch p.mode {
 	case "bar":
 		fmt.Fprintln(p.bars, sentence)

@@ -55,6 +55,23 @@ func Inert(t testing.TB, what string, output func(name string) []byte) {
 	}
 }
 
+// Terminal tests that a text for a terminal holds no character that moves the cursor or turns the direction of
+// the text, whatever the name.
+func Terminal(t testing.TB, what string, output func(name string) string) {
+	t.Helper()
+	if text := output(Harmless); !strings.Contains(text, Harmless) {
+		t.Fatalf("%s does not show a harmless name, so that it proves nothing:\n%.500s", what, text)
+	}
+	for _, name := range Names() {
+		for _, c := range output(name) {
+			if c < ' ' && c != '\n' && c != '\t' || c >= 0x7f && c <= 0x9f || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
+				t.Errorf("%s of %q has the character %U", what, name, c)
+				break
+			}
+		}
+	}
+}
+
 func compare(t testing.TB, what string, output func(name string) []byte, tree func([]byte) ([]string, error)) {
 	t.Helper()
 	harmless := output(Harmless)

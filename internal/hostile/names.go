@@ -10,7 +10,7 @@ func Names() []string {
 	}
 	return append(out,
 		"two\nlines", "two\r\n\r\n# paragraphs", "<script>\nalert(1)\n</script>", "\n---\n", "\n```\nalert\n```", "\n\n<div>\n\n", "\t<b>tab", "\x00<b>zero", "\x1b[31m<b>red",
-		"\u202e<b>turned", "\u2028<b>line", "\xff\xfe<b>broken", "\xc0\xbcscript\xc0\xbe", "\ufeff<b>", "<scr\x00ipt>alert(1)</scr\x00ipt>", "java\tscript:alert(1)", "java\nscript:alert(1)",
+		"\u202e<b>turned", "\u2067<b>isolated", "\x9b31m<b>", "\u009b2J<b>", "\x1b]0;title\a<b>", "<b>\x7f\b\b\b", "\u2028<b>line", "\xff\xfe<b>broken", "\xc0\xbcscript\xc0\xbe", "\ufeff<b>", "<scr\x00ipt>alert(1)</scr\x00ipt>", "java\tscript:alert(1)", "java\nscript:alert(1)",
 		"<img src=x\nonerror=alert(1)>", "<svg\fonload=alert(1)>", "<"+strings.Repeat("b", 5000)+">", strings.Repeat("<b>", 2000), strings.Repeat(`"`, 3000), strings.Repeat("[", 500))
 }
 

@@ -42,6 +42,19 @@ func Plain(s string) string {
 	}, s)
 }
 
+// Screen is Plain for texts of several lines: line breaks and tabs stay.
+func Screen(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		cells := strings.Split(line, "\t")
+		for k := range cells {
+			cells[k] = Plain(cells[k])
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Shorten returns the name, plain, in at most n characters (3 or more). The middle of a long name
 // is cut out, because names often differ at either end.
 func Shorten(s string, n int) string {

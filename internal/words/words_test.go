@@ -17,6 +17,16 @@ func TestShorten(t *testing.T) {
 	}
 }
 
+func TestScreen(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "a\tb\nc\n": "a\tb\nc\n", "a\x1b[2J\nb\u202e": "a?[2J\nb?", "a\r\nb": "a?\nb",
+	} {
+		if got := Screen(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
 func TestSome(t *testing.T) {
 	names := strings.Split(strings.Repeat("label\n,", 300), ",")[:300]
 	if got := Some(names); !strings.HasSuffix(got, " and 280 more") || strings.Contains(got, "\n") {
