@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"os"
 	"path/filepath"
 	"slices"
@@ -362,7 +361,7 @@ func (l Learner) Evaluate() {
 		if err != nil {
 			return err
 		}
-		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights, Entry: s.Entry}, p, reporter{})
+		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, p, reporter{})
 		if err != nil {
 			return err
 		}
@@ -398,26 +397,9 @@ func topLosses(worst []evaluate.Mistake, root string) plots.Figure {
 	var tiles []plots.Picture
 	for _, w := range wrong[:min(8, len(wrong))] {
 		tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Probability: w.Probability, Loss: w.Loss, Caption: w.Caption,
-			Image: thumbnail(filepath.Join(root, filepath.FromSlash(w.File)))})
+			Image: transforms.DecodeOptions{}.Thumbnail(filepath.Join(root, filepath.FromSlash(w.File)), 0)})
 	}
 	return plots.Grid(title, tiles)
-}
-
-// tilePixels is the side of the largest tile of a grid at twice its nominal size.
-const tilePixels = 336
-
-// thumbnail returns a picture small enough for a grid, or nil if it cannot be read; the grid then
-// shows an empty tile.
-func thumbnail(path string) image.Image {
-	picture, err := transforms.DecodeFile(path, transforms.DecodeOptions{})
-	if err != nil {
-		return nil
-	}
-	small, err := transforms.Compose(transforms.Resize(tilePixels), transforms.CenterCrop(tilePixels)).Picture(picture, transforms.Rand{})
-	if err != nil {
-		return nil
-	}
-	return small
 }
 
 // pictures shows a figure that contains pictures of a data set, or says why it is hidden.

@@ -18,6 +18,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 const (
@@ -129,7 +130,7 @@ func predictionTiles(all []export.Prediction) []plots.Picture {
 	var tiles []plots.Picture
 	for _, p := range all[:min(len(all), mostTiles)] {
 		name := filepath.Base(p.Path)
-		tile := plots.Picture{Image: thumbnail(p.Path), Caption: name}
+		tile := plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(p.Path, 0), Caption: name}
 		switch {
 		case p.Error != "":
 			tile.Caption = name + " cannot be read"

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 
@@ -22,6 +23,7 @@ type auditFlags struct {
 	group   string
 	changes string // the CSV file to write; "" = none
 	figure  string // the PNG file to write; "" = none
+	page    string // the HTML file to write; "" = none
 	most    int
 	force   bool
 }
@@ -33,6 +35,7 @@ type audited struct {
 	Serious int    `json:"serious"`
 	Changes string `json:"changes,omitempty"` // the file written
 	Figure  string `json:"png,omitempty"`
+	Page    string `json:"page,omitempty"`
 }
 
 func (c *command) audit() *cobra.Command {
@@ -59,7 +62,7 @@ through them, delete the lines that are wrong, and learn with train --changes FI
 
 Exit status: 0 nothing serious, 3 serious findings, 1 error.`,
 		Example: `  tlkit audit photos
-  tlkit audit photos --csv changes.csv --png findings.png
+  tlkit audit photos --csv changes.csv --page findings.html
   tlkit audit scans --group 'patient[0-9]+'
   tlkit train photos --changes changes.csv`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -78,8 +81,9 @@ Exit status: 0 nothing serious, 3 serious findings, 1 error.`,
 	cmd.Flags().StringVar(&f.group, "group", "", "regular expression that finds the group of a picture in its path: the first (…), or the whole match")
 	cmd.Flags().StringVar(&f.changes, "csv", "", "write proposed changes to this file")
 	cmd.Flags().StringVar(&f.figure, "png", "", "draw the most striking findings into this file")
+	cmd.Flags().StringVar(&f.page, "page", "", "write the findings with their pictures to this HTML file, for a browser")
 	cmd.Flags().IntVar(&f.most, "most", 10, "show so many findings of each kind; --json has all")
-	cmd.Flags().BoolVar(&f.force, "force", false, "replace the files of --csv and --png")
+	cmd.Flags().BoolVar(&f.force, "force", false, "replace the files of --csv, --png and --page")
 	return cmd
 }
 
@@ -100,7 +104,7 @@ func (c *command) runAudit(cmd *cobra.Command, f auditFlags) error {
 		return err
 	}
 	serious := report.Serious()
-	c.result = audited{Report: report, OK: serious == 0, Serious: serious, Changes: f.changes, Figure: f.figure}
+	c.result = audited{Report: report, OK: serious == 0, Serious: serious, Changes: f.changes, Figure: f.figure, Page: f.page}
 	c.sayAudit(report, f)
 	if serious > 0 {
 		if c.json {
@@ -113,7 +117,7 @@ func (c *command) runAudit(cmd *cobra.Command, f auditFlags) error {
 
 // check reports flags that cannot be meant, and returns the expression of --group.
 func (f auditFlags) check() (*regexp.Regexp, error) {
-	for _, file := range []string{f.changes, f.figure} {
+	for _, file := range []string{f.changes, f.figure, f.page} {
 		if _, err := os.Lstat(file); file != "" && err == nil && !f.force {
 			return nil, advice.New(fmt.Errorf("audit: %s exists", words.Plain(file)), "name another file, or pass --force to replace it")
 		}
@@ -131,15 +135,16 @@ func (f auditFlags) check() (*regexp.Regexp, error) {
 	return group, nil
 }
 
-// write writes the files of --csv and --png.
+// write writes the files of --csv, --png and --page.
 func (f auditFlags) write(r *audit.Report) error {
-	if f.changes != "" {
-		if err := atomicfile.Write(f.changes, 0o644, r.WriteChanges); err != nil {
-			return fmt.Errorf("audit: %w", err)
+	for _, out := range []struct {
+		file  string
+		write func(io.Writer) error
+	}{{f.changes, r.WriteChanges}, {f.figure, func(w io.Writer) error { return r.Figure().PNG(w) }}, {f.page, func(w io.Writer) error { return audit.WritePage(w, r) }}} {
+		if out.file == "" {
+			continue
 		}
-	}
-	if f.figure != "" {
-		if err := atomicfile.Write(f.figure, 0o644, r.Figure().PNG); err != nil {
+		if err := atomicfile.Write(out.file, 0o644, out.write); err != nil {
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
@@ -164,7 +169,7 @@ func (c *command) sayAudit(r *audit.Report, f auditFlags) {
 			c.say("… and %d more; --json lists all", more)
 		}
 	}
-	for _, file := range []string{f.changes, f.figure} {
+	for _, file := range []string{f.changes, f.figure, f.page} {
 		if file != "" {
 			c.say("written: %s", words.Plain(file))
 		}

@@ -113,6 +113,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits and folds")
 	sizeFlag(cmd, &s.Size)
 	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
+	changesFlag(cmd, &s.Changes)
 	limitFlags(cmd, &place)
 	return cmd
 }

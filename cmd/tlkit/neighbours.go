@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"image"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,28 +164,14 @@ func (n nearFlags) draw(command, title string, given *string, found []neighbour)
 	var tiles []plots.Picture
 	if given != nil {
 		title = "Most similar by " + n.spec.Model
-		tiles = append(tiles, plots.Picture{Image: thumbnail(*given), Prediction: "given", Caption: filepath.Base(*given)})
+		tiles = append(tiles, plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(*given, 0), Prediction: "given", Caption: filepath.Base(*given)})
 	}
 	for _, f := range found {
-		tiles = append(tiles, plots.Picture{Image: thumbnail(f.Path), Prediction: fmt.Sprintf("%.4f", f.Cosine), Caption: filepath.Base(f.Path)})
+		tiles = append(tiles, plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(f.Path, 0), Prediction: fmt.Sprintf("%.4f", f.Cosine), Caption: filepath.Base(f.Path)})
 	}
 	figure := plots.Grid(title, tiles)
 	if err := atomicfile.Write(n.figure, 0o644, figure.PNG); err != nil {
 		return fmt.Errorf("%s: %w", command, err)
 	}
 	return nil
-}
-
-// thumbnail returns the middle square of a picture, or nil if it cannot be read any more.
-func thumbnail(path string) image.Image {
-	const side = 336 // pixels of the largest tile at twice its nominal size
-	picture, err := transforms.DecodeFile(path, transforms.DecodeOptions{})
-	if err != nil {
-		return nil
-	}
-	small, err := transforms.Compose(transforms.Resize(side), transforms.CenterCrop(side)).Picture(picture, transforms.Rand{})
-	if err != nil {
-		return nil
-	}
-	return small
 }

@@ -32,7 +32,7 @@ func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
 	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
-	f.StringVar(&s.Changes, "changes", "", "a CSV file of pictures to leave out or relabel, as tlkit audit --csv proposes them")
+	changesFlag(cmd, &s.Changes)
 	networkFlags(cmd, s)
 }
 
@@ -85,6 +85,11 @@ func dataFlags(cmd *cobra.Command, labelFolders *bool, minPerLabel *int) {
 	f := cmd.Flags()
 	f.BoolVar(labelFolders, "label-folders", false, "the top folders are labels, even where they look like splits")
 	f.IntVar(minPerLabel, "min-per-label", 0, "leave out labels with fewer pictures to train on (default: keep all)")
+}
+
+// changesFlag is the flag of every command that opens pictures which tlkit audit may have looked at.
+func changesFlag(cmd *cobra.Command, changes *string) {
+	cmd.Flags().StringVar(changes, "changes", "", "a CSV file of pictures to leave out or relabel, as tlkit audit --csv proposes them")
 }
 
 // limitFlags are the limits on files that cannot be used.

@@ -35,6 +35,7 @@ const (
 	GroupLeak     Kind = "group leak"     // pictures of one group in two splits
 	Contradiction Kind = "contradiction"  // the same or nearly the same picture with two labels
 	WrongLabel    Kind = "wrong label"    // a label that a head which did not learn from the picture disputes
+	WrongValue    Kind = "wrong value"    // the same of a number
 	Copy          Kind = "copy"           // the same or nearly the same picture twice in a split
 	Shortcut      Kind = "shortcut"       // something beside the content predicts the label
 	Imbalance     Kind = "imbalance"      // labels with few pictures
@@ -56,15 +57,6 @@ type Finding = results.Finding
 // Report is the result of an audit; see [results.Report].
 type Report = results.Report
 
-// Change is a proposal for one picture.
-type Change = results.Change
-
-// The actions of a change.
-const (
-	Drop    = results.Drop
-	Relabel = results.Relabel
-)
-
 // Input is a data set with the features of its pictures.
 type Input struct {
 	Set *datasets.Dataset
@@ -83,33 +75,32 @@ type Input struct {
 type auditor struct {
 	Input
 	items  []datasets.Item // those that can be read, one for each row
+	first  []int           // the first row with the same file content, of each row
 	matrix *features.Matrix
-	prints []print
-	near   [][]int // the rows with the most similar features
+	prints []*print // of equal contents, the same
+	near   [][]int  // the rows with the most similar features, of other contents
+	every  int      // only every so many rows are asked for shortcuts; 0 = 1
 	found  []Finding
 }
 
-// Run audits a data set. Labels are checked for the task of one label a picture; the rest for every task.
-// It takes a few seconds for 10,000 pictures whose features and prints are cached.
+// Run audits a data set. Shortcuts are looked for where pictures have one label, the rest for every task. It
+// takes a few seconds for 10,000 pictures whose features and prints are cached.
 //
 // It is an error if there are no pictures, or if ctx ends.
 func Run(ctx context.Context, in Input) (*Report, error) {
 	if in.Set == nil || in.Features == nil {
 		return nil, advice.New(errors.New("audit: no data set or no features, want both"), "open a set, and take the features of its items")
 	}
-	if in.Progress == nil {
-		in.Progress = func(string, int, int) {}
-	}
-	a := &auditor{Input: in, matrix: in.Features}
-	a.unreadable()
+	a := newAuditor(in)
 	if a.matrix.Rows() == 0 {
 		return nil, advice.New(fmt.Errorf("audit: %s has no picture that can be read", in.Set.Name), "name a folder of pictures")
 	}
+	a.unreadable()
 	if err := a.takePrints(ctx); err != nil {
 		return nil, err
 	}
 	a.findNear()
-	for _, check := range []func(context.Context) error{a.copies, a.groups, a.labels, a.shortcuts, a.outliers, a.quality, a.balance} {
+	for _, check := range []func(context.Context) error{a.copies, a.groups, a.labels, a.targets, a.shortcuts, a.outliers, a.quality, a.balance} {
 		if err := check(ctx); err != nil {
 			return nil, err
 		}
@@ -120,6 +111,24 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	return a.report(), nil
 }
 
+// newAuditor returns an auditor of the pictures that have features.
+func newAuditor(in Input) *auditor {
+	a := &auditor{Input: in, matrix: in.Features}
+	if in.Progress == nil {
+		a.Progress = func(string, int, int) {}
+	}
+	known := map[string]int{}
+	for row, i := range a.matrix.Items {
+		item := a.Set.Items[i]
+		first, copied := known[item.SHA256]
+		if item.SHA256 == "" || !copied {
+			first, known[item.SHA256] = row, row
+		}
+		a.items, a.first = append(a.items, item), append(a.first, first)
+	}
+	return a
+}
+
 // unreadable reports files that datasets could not open and pictures that could not be decoded.
 func (a *auditor) unreadable() {
 	for _, bad := range slices.Concat(a.Set.Report.Unreadable, a.Set.Report.NotPicture) {
@@ -127,10 +136,7 @@ func (a *auditor) unreadable() {
 	}
 	for _, bad := range a.matrix.Bad {
 		item := a.Set.Items[bad.Item]
-		a.add(Finding{Kind: Unreadable, Files: []string{item.Rel}, Why: bad.Err.Error(), Change: &Change{File: item.Rel, Action: Drop}})
-	}
-	for _, i := range a.matrix.Items {
-		a.items = append(a.items, a.Set.Items[i])
+		a.add(Finding{Kind: Unreadable, Files: []string{item.Rel}, Why: bad.Err.Error(), Changes: []results.Change{{File: item.Rel, Action: results.Drop}}})
 	}
 }
 
@@ -214,7 +220,7 @@ func (a *auditor) add(f Finding) {
 }
 
 // order is the place of a kind in a report.
-var order = []Kind{Unreadable, Leak, GroupLeak, Contradiction, Shortcut, WrongLabel, Copy, Imbalance, Outlier, Blurred, Dark, Bright, Empty, OddSize, OddShape}
+var order = []Kind{Unreadable, Leak, GroupLeak, Contradiction, Shortcut, WrongLabel, WrongValue, Copy, Imbalance, Outlier, Blurred, Dark, Bright, Empty, OddSize, OddShape}
 
 func (a *auditor) report() *Report {
 	slices.SortStableFunc(a.found, func(x, y Finding) int {

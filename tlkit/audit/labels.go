@@ -10,6 +10,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
@@ -60,7 +61,7 @@ func (a *auditor) labels(ctx context.Context) error {
 		f := a.of(WrongLabel, i)
 		f.Suggested, f.Score = a.Set.Labels[best], float64(row[best]-row[given])
 		f.Why = fmt.Sprintf("looks like %s: probability %.3f, %s %.3f", f.Suggested, row[best], a.Set.Labels[given], row[given])
-		f.Change = &Change{File: a.items[i].Rel, Action: Relabel, Label: f.Suggested}
+		f.Changes = []results.Change{{File: a.items[i].Rel, Action: results.Relabel, Label: f.Suggested}}
 		a.add(f)
 	}
 	return nil
@@ -69,7 +70,7 @@ func (a *auditor) labels(ctx context.Context) error {
 // labelled returns the rows with a label.
 func (a *auditor) labelled() (rows []int) {
 	for i, item := range a.items {
-		if item.Class >= 0 && item.Targets == nil {
+		if i%max(a.every, 1) == 0 && item.Class >= 0 && item.Targets == nil {
 			rows = append(rows, i)
 		}
 	}

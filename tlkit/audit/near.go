@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
+	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 )
 
 // Near copies are found in two steps. The features of a network say which few pictures are worth a
@@ -31,48 +33,71 @@ type pair struct {
 	match float64
 }
 
-// copies reports pictures that stand in the set more than once.
+// copies reports pictures that stand in the set more than once: those with the same content all together, the
+// others in pairs.
 func (a *auditor) copies(ctx context.Context) error {
 	pairs, err := a.pairs(ctx)
 	if err != nil {
 		return err
 	}
 	for _, p := range pairs {
-		x, y := a.items[p.a], a.items[p.b]
-		f := a.of(Copy, p.a, p.b)
-		f.Score = p.match
-		f.Why = fmt.Sprintf("nearly the same picture: correlation %.3f", p.match)
-		if x.SHA256 == y.SHA256 {
-			f.Why = "the same file content"
-		}
-		switch {
-		case x.Targets == nil && x.Class != y.Class:
-			f.Kind = Contradiction
-		case x.Split != y.Split:
-			f.Kind = Leak
-			f.Change = &Change{File: x.Rel, Action: Drop}
-			if x.Split != datasets.Train { // keep what is measured
-				f.Change.File = y.Rel
-			}
-		default:
-			f.Change = &Change{File: y.Rel, Action: Drop}
-		}
+		f := a.copy(p.a, p.b)
+		f.Score, f.Why = p.match, fmt.Sprintf("nearly the same picture: correlation %.3f", p.match)
 		a.add(f)
 	}
 	a.exact()
 	return nil
 }
 
-// exact adds the copies that package datasets has found and left out of the items.
+// copy returns the finding that some rows show the same picture.
+func (a *auditor) copy(rows ...int) Finding {
+	f := a.of(Copy, rows...)
+	switch {
+	case slices.ContainsFunc(rows[1:], func(i int) bool { return a.contradict(rows[0], i) }):
+		f.Kind = Contradiction
+		return f
+	case len(a.splits(rows)) > 1:
+		f.Kind = Leak
+	}
+	// Keep one, and rather what is measured than what is learnt from.
+	keep := max(0, slices.IndexFunc(rows, func(i int) bool { return a.items[i].Split != datasets.Train }))
+	for k, i := range rows {
+		if k != keep {
+			f.Changes = append(f.Changes, results.Change{File: a.items[i].Rel, Action: results.Drop})
+		}
+	}
+	return f
+}
+
+// contradict reports whether two copies have different labels. Values of nearly the same picture, such as the
+// next one of a film, may differ.
+func (a *auditor) contradict(i, k int) bool {
+	x, y := a.items[i], a.items[k]
+	if x.Targets == nil {
+		return x.Class != y.Class
+	}
+	return (a.Set.Task == datasets.Labels || x.SHA256 == y.SHA256) && !slices.Equal(x.Targets, y.Targets)
+}
+
+// exact adds files with the same content, with those that package datasets has left out of the items.
 func (a *auditor) exact() {
-	known := map[string]bool{}
-	for _, item := range a.items {
-		known[item.Rel] = true
+	same := map[string][]int{} // rows of each content
+	for i, item := range a.items {
+		if item.SHA256 != "" {
+			same[item.SHA256] = append(same[item.SHA256], i)
+		}
 	}
 	for _, d := range a.Set.Report.Duplicates {
+		rows := same[d.SHA256]
+		delete(same, d.SHA256)
+		known := map[string]bool{}
+		for _, i := range rows {
+			known[a.items[i].Rel] = true
+		}
 		left := slices.DeleteFunc(slices.Clone(d.Files), func(f string) bool { return known[f] })
 		if len(left) == 0 {
-			continue // its pairs are among those compared
+			a.equal(rows)
+			continue
 		}
 		f := Finding{Kind: Copy, Files: d.Files, Labels: d.Labels, Score: 1, Why: "the same file content; left out: " + left[0]}
 		for _, s := range d.Splits {
@@ -86,12 +111,31 @@ func (a *auditor) exact() {
 		}
 		a.add(f)
 	}
+	for _, rows := range same { // the report puts them in order
+		a.equal(rows)
+	}
+}
+
+// equal reports rows with the same content.
+func (a *auditor) equal(rows []int) {
+	if len(rows) < 2 {
+		return
+	}
+	f := a.copy(rows...)
+	f.Score, f.Why = 1, "the same file content"
+	if len(rows) > 2 {
+		f.Why = fmt.Sprintf("%d files with the same content", len(rows))
+	}
+	a.add(f)
 }
 
 // pairs returns the pairs of copies, each once.
 func (a *auditor) pairs(ctx context.Context) ([]pair, error) {
 	partners := make([][]int, len(a.items)) // in both directions
 	for i, near := range a.near {
+		if a.first[i] != i {
+			continue
+		}
 		for _, k := range near {
 			if a.cosine(i, k) >= leastCosine {
 				partners[i], partners[k] = append(partners[i], k), append(partners[k], i)
@@ -104,10 +148,10 @@ func (a *auditor) pairs(ctx context.Context) ([]pair, error) {
 		if ctx.Err() != nil || len(partners[i]) == 0 {
 			return
 		}
-		parts := partsOf(&a.prints[i])
+		parts := partsOf(a.prints[i])
 		slices.Sort(partners[i])
 		for _, k := range slices.Compact(partners[i]) {
-			if match := parts.match(&a.prints[k]); match >= leastMatch {
+			if match := parts.match(a.prints[k]); match >= leastMatch {
 				found[i] = append(found[i], pair{min(i, k), max(i, k), match})
 			}
 		}
@@ -123,11 +167,40 @@ func (a *auditor) pairs(ctx context.Context) ([]pair, error) {
 	return slices.CompactFunc(all, func(x, y pair) bool { return x.a == y.a && x.b == y.b }), nil
 }
 
-// findNear finds the rows with the most similar features of each row.
+// findNear finds the rows with the most similar features of each row. Rows of the same content count once: with
+// 100,000 copies of a picture, nothing is compared.
 func (a *auditor) findNear() {
-	small := project(a.matrix.Data, a.matrix.Features, projected)
-	for i := range a.items { // of length 1: a product is a cosine
-		row := small[i*projected:][:projected]
+	small := directions(a.matrix)
+	var alone []int
+	for i, first := range a.first {
+		if first == i {
+			alone = append(alone, i)
+			copy(small[(len(alone)-1)*projected:], small[i*projected:][:projected])
+		}
+	}
+	small = small[:len(alone)*projected]
+	a.near = make([][]int, len(a.items))
+	parallel(len(alone), func(i int) {
+		near := nearest(small, i, neighbours)
+		for n, k := range near {
+			near[n] = alone[k]
+		}
+		a.near[alone[i]] = near
+	})
+	for i, first := range a.first {
+		a.near[i] = a.near[first]
+	}
+}
+
+// directions returns the projected rows of a matrix, of length 1: a product of two is a cosine.
+func directions(m *features.Matrix) []float32 {
+	return unit(project(m.Data, m.Features, projected))
+}
+
+// unit scales projected rows to length 1.
+func unit(small []float32) []float32 {
+	for at := 0; at < len(small); at += projected {
+		row := small[at:][:projected]
 		var squares float64
 		for _, v := range row {
 			squares += float64(v) * float64(v)
@@ -136,8 +209,7 @@ func (a *auditor) findNear() {
 			row[k] /= float32(math.Sqrt(max(squares, 1e-30)))
 		}
 	}
-	a.near = make([][]int, len(a.items))
-	parallel(len(a.items), func(i int) { a.near[i] = nearest(small, i, neighbours) })
+	return small
 }
 
 // parallel calls do for 0..n-1 on all processors.
@@ -187,16 +259,19 @@ func project(x []float32, width, fewer int) []float32 {
 
 // nearest returns the k rows of projected numbers nearest to row i, without itself.
 func nearest(rows []float32, i, k int) []int {
+	near := nearestTo(rows, rows[i*projected:][:projected], k+1)
+	near = slices.DeleteFunc(near, func(j int) bool { return j == i })
+	return near[:min(len(near), k)] // rows that are equal to it may stand before it
+}
+
+// nearestTo returns the k rows of projected numbers nearest to one.
+func nearestTo(rows, mine []float32, k int) []int {
 	type candidate struct {
 		row int
 		dot float32
 	}
 	best := make([]candidate, 0, k+1)
-	mine := rows[i*projected:][:projected]
 	for j := range len(rows) / projected {
-		if j == i {
-			continue
-		}
 		dot := product(mine, rows[j*projected:][:projected])
 		if len(best) == k && dot <= best[k-1].dot {
 			continue

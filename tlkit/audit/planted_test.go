@@ -131,7 +131,7 @@ func write(t *testing.T, path string, raw []byte) {
 }
 
 // featuresOf runs MobileNetV2, which knows photographs.
-func featuresOf(t *testing.T, set *datasets.Dataset) *features.Matrix {
+func featuresOf(t testing.TB, set *datasets.Dataset) *features.Matrix {
 	t.Helper()
 	e, err := engine.Open(context.Background(), engine.Options{Install: true})
 	if err != nil || e.Plugin == "" {

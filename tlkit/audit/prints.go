@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
@@ -19,8 +20,8 @@ const (
 
 // print is a picture in small.
 type print struct {
-	pixels [side * side * 3]float32 // 0..1
-	grey   [side * side]float32     // brightness, 0..1
+	pixels []float32            // [side,side,3], 0..1
+	grey   [side * side]float32 // brightness, 0..1
 	// sharpness is the variance of the Laplacian of the brightness, in units of 1/255 squared.
 	sharpness float64
 	low, high float64 // the 1st and the 99th percentile of the brightness, 0..1
@@ -112,31 +113,72 @@ func distribution(histogram [256]int) (low, high, entropy float32) {
 
 // takePrints makes or reads the prints of all pictures, in the order of the rows.
 func (a *auditor) takePrints(ctx context.Context) error {
+	var rows []int
+	for i, first := range a.first {
+		if first == i {
+			rows = append(rows, i)
+		}
+	}
+	a.measure()
+	if err := a.print(ctx, rows); err != nil {
+		return err
+	}
+	for i, first := range a.first {
+		a.prints[i] = a.prints[first]
+	}
+	return nil
+}
+
+// black are the pixels of a print until its picture is looked at.
+var black = make([]float32, side*side*3)
+
+// measure begins a print of each row with the size of its file.
+func (a *auditor) measure() {
+	a.prints = make([]*print, len(a.items))
+	wanted := make([]bool, len(a.items))
+	for i := 0; i < len(a.items); i += max(a.every, 1) {
+		wanted[a.first[i]] = true
+	}
+	parallel(len(a.items), func(i int) {
+		if wanted[i] {
+			p := &print{pixels: black}
+			p.width, p.height, p.bytes = fileSize(a.items[i].Path)
+			a.prints[i] = p
+		}
+	})
+	for i, first := range a.first {
+		a.prints[i] = a.prints[first]
+	}
+}
+
+// print looks at the pictures of some rows.
+func (a *auditor) print(ctx context.Context, rows []int) error {
+	items := make([]datasets.Item, len(rows))
+	for k, i := range rows {
+		items[k] = a.items[i]
+	}
 	m, err := features.Extract(ctx, features.Job{
-		Items: a.items, Preset: printPreset, Backbone: printer(), BadLimit: 1,
+		Items: items, Preset: printPreset, Backbone: printer(), BadLimit: 1,
 		Progress: func(done, _, total int) { a.Progress("looking at the pictures", done, total) },
 	})
 	if err != nil {
 		return err
 	}
-	a.prints = make([]print, len(a.items))
 	for k, i := range m.Items {
-		a.prints[i] = newPrint(m.Row(k))
-	}
-	for i, item := range a.items {
-		a.prints[i].width, a.prints[i].height, a.prints[i].bytes = fileSize(item.Path)
+		a.prints[rows[i]].read(m.Row(k))
 	}
 	return nil
 }
 
-func newPrint(row []float32) (p print) {
-	copy(p.pixels[:], row)
+// read takes the figures of a row of prints.
+func (p *print) read(row []float32) {
+	const pixels = side * side * 3
+	p.pixels = row[:pixels:pixels]
 	for i := range p.grey {
-		p.grey[i] = 0.299*p.pixels[3*i] + 0.587*p.pixels[3*i+1] + 0.114*p.pixels[3*i+2]
+		p.grey[i] = 0.299*row[3*i] + 0.587*row[3*i+1] + 0.114*row[3*i+2]
 	}
-	rest := row[len(p.pixels):]
+	rest := row[pixels:]
 	p.sharpness, p.low, p.high, p.spread = float64(rest[0]), float64(rest[1]), float64(rest[2]), float64(rest[3])
-	return p
 }
 
 // fileSize returns the size of a picture in pixels and bytes; zeros for a file whose header is not

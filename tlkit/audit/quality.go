@@ -21,7 +21,7 @@ const (
 func (a *auditor) quality(context.Context) error {
 	var sharp, areas, shapes []float64
 	for i := range a.prints {
-		p := &a.prints[i]
+		p := a.prints[i]
 		sharp = append(sharp, p.sharpness)
 		if p.width > 0 {
 			areas = append(areas, math.Log(float64(p.width)*float64(p.height)))
@@ -30,7 +30,7 @@ func (a *auditor) quality(context.Context) error {
 	}
 	usual := median(sharp)
 	for i := range a.prints {
-		p := &a.prints[i]
+		p := a.prints[i]
 		switch {
 		case p.high < darkest:
 			a.poor(Dark, i, 1-p.high, "the brightest parts have %.0f of 255", 255*p.high)

@@ -16,22 +16,23 @@ import (
 // A cue is something about a file that should not tell its label. If it does, a network may learn the
 // cue, and then fails on pictures from elsewhere.
 type cue struct {
-	name string
-	of   func(a *auditor, row int) []float32
+	name  string
+	quick bool // it needs no pixels, and content has no part in it
+	of    func(a *auditor, row int) []float32
 }
 
 var cues = []cue{
-	{"the size of the picture", func(a *auditor, i int) []float32 {
-		p := &a.prints[i]
+	{"the size of the picture", true, func(a *auditor, i int) []float32 {
+		p := a.prints[i]
 		w, h := math.Log(float64(max(p.width, 1))), math.Log(float64(max(p.height, 1)))
 		return []float32{float32(w), float32(h), float32(w - h), float32((w - h) * (w - h))}
 	}},
-	{"the bytes a pixel of the file", func(a *auditor, i int) []float32 {
-		p := &a.prints[i]
+	{"the bytes a pixel of the file", false, func(a *auditor, i int) []float32 {
+		p := a.prints[i]
 		b := math.Log(float64(max(p.bytes, 1)) / float64(max(p.width*p.height, 1)))
 		return []float32{float32(b), float32(b * b)}
 	}},
-	{"the outermost pixels", func(a *auditor, i int) (out []float32) {
+	{"the outermost pixels", false, func(a *auditor, i int) (out []float32) {
 		for k := range side {
 			for _, at := range []int{k, (side-1)*side + k, k * side, k*side + side - 1} {
 				out = append(out, a.prints[i].pixels[3*at:][:3]...)
@@ -39,7 +40,7 @@ var cues = []cue{
 		}
 		return out
 	}},
-	{"the type of the file", func(a *auditor, i int) []float32 {
+	{"the type of the file", true, func(a *auditor, i int) []float32 {
 		out := make([]float32, len(endings))
 		if k := slices.Index(endings, path.Ext(a.items[i].Rel)); k >= 0 {
 			out[k] = 1
@@ -55,7 +56,10 @@ var endings = []string{".jpg", ".jpeg", ".JPG", ".png", ".PNG", ".webp", ".gif",
 const leastShare = 0.6
 
 // shortcuts reports cues that predict the label.
-func (a *auditor) shortcuts(ctx context.Context) error {
+func (a *auditor) shortcuts(ctx context.Context) error { return a.predictors(ctx, cues) }
+
+// predictors reports those of some cues that predict the label.
+func (a *auditor) predictors(ctx context.Context, cues []cue) error {
 	if a.Set.Task != datasets.Classes || len(a.Set.Labels) < 2 || a.rarest() < labelFolds {
 		return nil
 	}
@@ -76,7 +80,7 @@ func (a *auditor) shortcuts(ctx context.Context) error {
 			continue
 		}
 		a.add(Finding{Kind: Shortcut, Labels: a.Set.Labels, Score: rate,
-			Why: fmt.Sprintf("%s alone predicts the label of %s; the most frequent label is right for %.0f %%", c.name, score.Score(), 100*chance)})
+			Why: fmt.Sprintf("%s alone tells the label: %s; the most frequent label is right for %.0f %%", c.name, score.Score(), 100*chance)})
 	}
 	return nil
 }

@@ -62,9 +62,10 @@ type Spec struct {
 	// is not. It gets what was compared so far.
 	Later func(done *Comparison) time.Time
 
-	Size         int  // side of the pictures in pixels, for all networks; 0 = each network's own
-	LabelFolders bool // as in run.Spec
-	MinPerLabel  int  // as in run.Spec
+	Size         int    // side of the pictures in pixels, for all networks; 0 = each network's own
+	LabelFolders bool   // as in run.Spec
+	MinPerLabel  int    // as in run.Spec
+	Changes      string // as in run.Spec
 }
 
 // Comparison is the result of [Run].
@@ -120,7 +121,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
-	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, place, p)
+	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, place, p)
 	if err != nil {
 		return nil, err
 	}

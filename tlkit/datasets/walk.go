@@ -141,7 +141,7 @@ func closed(rel string, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err // its path is rel, below what is named in front
 	}
-	err = fmt.Errorf("the folder %s in it cannot be read: %w", printable(rel), err)
+	err = fmt.Errorf("the folder %s in it cannot be read: %w", words.Printable(rel), err)
 	if errors.Is(err, fs.ErrPermission) {
 		return advice.New(err, "to allow it: chmod u+rx; or move that folder elsewhere, if its pictures do not belong here")
 	}

@@ -1,6 +1,12 @@
 package results
 
-import "slices"
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/tlkit/transfer-learning/internal/words"
+)
 
 // FindingKind is a kind of finding: see package audit.
 type FindingKind string
@@ -18,7 +24,43 @@ type Finding struct {
 	Score float64 `json:"score"`
 	Why   string  `json:"why"`
 
-	Change *Change `json:"-" show:"-"` // the proposal; nil = none
+	Changes []Change `json:"-" show:"-"` // the proposals; nil = none
+}
+
+// Names returns at most so many of the files, or of the labels of a finding without files, as they are shown, and
+// how many more there are.
+func (f Finding) Names(most int) []string {
+	names := f.Files
+	if len(names) == 0 {
+		names = f.Labels
+	}
+	var shown []string
+	for _, n := range names[:min(most, len(names))] {
+		shown = append(shown, words.Plain(n))
+	}
+	if len(names) > most {
+		shown = append(shown, fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return shown
+}
+
+// Brief is what a training finds in its data: what makes a score wrong, in a few sentences.
+type Brief struct {
+	Pictures int                 `json:"pictures"`
+	Counts   map[FindingKind]int `json:"counts,omitempty"` // serious findings of each kind
+	Lines    []string            `json:"lines,omitempty"`  // about near copies and shortcuts; the rest is in the set's report
+}
+
+// Guard says in short whether pictures are prepared as the network expects them: see package guard.
+type Guard struct {
+	OK         bool     `json:"ok"`
+	Verdict    string   `json:"verdict"`
+	Best       string   `json:"best"` // the statistics that fit best
+	Confidence float64  `json:"confidence"`
+	Pictures   int      `json:"pictures"` // that were looked at; 0 = the preset alone was
+	Evidence   string   `json:"evidence"`
+	Line       string   `json:"line"` // the verdict in a sentence
+	Warnings   []string `json:"warnings,omitempty"`
 }
 
 // Report is the result of an audit.
@@ -61,3 +103,6 @@ func (r *Report) Kinds() []FindingKind {
 	}
 	return out
 }
+
+// Path is where a file of the report is.
+func (r *Report) Path(file string) string { return filepath.Join(r.Root, filepath.FromSlash(file)) }

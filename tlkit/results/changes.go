@@ -30,9 +30,11 @@ func (r *Report) WriteChanges(w io.Writer) error {
 	_ = out.Write([]string{"file", "action", "label", "why"})
 	done := map[string]bool{}
 	for _, f := range r.Findings {
-		if c := f.Change; c != nil && !done[c.File] {
-			done[c.File] = true // one change a picture
-			_ = out.Write([]string{c.File, string(c.Action), c.Label, fmt.Sprintf("%s: %s", f.Kind, f.Why)})
+		for _, c := range f.Changes {
+			if !done[c.File] { // one change a picture
+				done[c.File] = true
+				_ = out.Write([]string{c.File, string(c.Action), c.Label, fmt.Sprintf("%s: %s", f.Kind, f.Why)})
+			}
 		}
 	}
 	out.Flush()

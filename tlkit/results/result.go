@@ -54,6 +54,11 @@ type Result struct {
 	Runs  []One  `json:"runs,omitempty"`
 	Folds []One  `json:"folds,omitempty"`
 
+	// Whether the pictures are prepared as the network expects them; absent in results written before 0.1.0.
+	Guard *Guard `json:"guard,omitempty"`
+	// What was noticed about the data; see package audit. It looks at less than tlkit audit, to take no time.
+	Audit *Brief `json:"audit,omitempty"`
+
 	// How a time budget was spent, if there was one: a budget.Record.
 	Budget json.RawMessage `json:"budget,omitempty"`
 

@@ -190,7 +190,8 @@ func off(f *policy.File, got [][]float32, channels int) float64 {
 type Policy struct {
 	*policy.File
 	Eyes   rollout.Eyes
-	Parity float64 // the largest difference on the built-in scenes, as a share of the allowed one
+	Net    *zoo.Net // that the eyes belong to
+	Parity float64  // the largest difference on the built-in scenes, as a share of the allowed one
 
 	engine *engine.Engine
 	closed func()
@@ -235,7 +236,7 @@ func (p *Policy) open(ctx context.Context, path string, place run.Place, report 
 	if b.Map != s.Map {
 		return fmt.Errorf("robot: the map behind %s of %s is %v, %s has %v", s.Stage, s.Model, b.Map, path, s.Map)
 	}
-	p.Eyes = rollout.Eyes{Preset: net.Preset, Backbone: b}
+	p.Eyes, p.Net = rollout.Eyes{Preset: net.Preset, Backbone: b}, net
 	if len(p.File.Parity) != parityScenes {
 		return fmt.Errorf("robot: %s has the results of %d built-in scenes, want %d", path, len(p.File.Parity), parityScenes)
 	}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,12 +53,11 @@ func (s HeadSpec) ExportCard(file string, force bool, place Place) error {
 
 // cardFacts is what a card is made of.
 type cardFacts struct {
-	file  string // the head file's name, without its folder
-	sum   string // its sha256
-	bytes int
-	head  *export.Head
-	row   *zoo.Row  // nil = a network that this version does not know
-	set   *data.Set // nil = pictures of the user
+	file string // the head file's name, without its folder
+	raw  []byte // its content
+	head *export.Head
+	row  *zoo.Row  // nil = a network that this version does not know
+	set  *data.Set // nil = pictures of the user
 
 	plan learner.Plan
 	tune *finetune.Plan // nil = it was not asked for
@@ -71,8 +69,25 @@ type cardFacts struct {
 	figure []byte
 }
 
-// learnt collects the facts of a head file.
+// learnt collects the facts of a head file and of its run.
 func learnt(path string, place Place) (*cardFacts, error) {
+	f, err := headFacts(path)
+	if err != nil {
+		return nil, err
+	}
+	folder := place.folderOf(path, f.raw)
+	if folder == nil {
+		return f, nil
+	}
+	result, err := folder.result()
+	if err != nil {
+		return nil, fmt.Errorf("run: %s: result.json cannot be read: %w", folder.path, err)
+	}
+	return f, f.read(folder, result)
+}
+
+// headFacts collects the facts of a head file alone.
+func headFacts(path string) (*cardFacts, error) {
 	h, err := export.Read(path)
 	if err != nil {
 		return nil, err
@@ -81,7 +96,7 @@ func learnt(path string, place Place) (*cardFacts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	f := &cardFacts{file: filepath.Base(path), sum: fmt.Sprintf("%x", sha256.Sum256(raw)), bytes: len(raw), head: h}
+	f := &cardFacts{file: filepath.Base(path), raw: raw, head: h}
 	if row, err := zoo.Find(h.Backbone.Name); err == nil {
 		f.row = &row
 	}
@@ -89,24 +104,44 @@ func learnt(path string, place Place) (*cardFacts, error) {
 		f.set = &set
 	}
 	f.readPlan()
-	folder := place.folderOf(path, raw)
-	if folder == nil {
-		return f, nil
-	}
-	if f.result, err = folder.result(); err != nil {
-		return nil, fmt.Errorf("run: %s: result.json cannot be read: %w", folder.path, err)
-	}
+	return f, nil
+}
+
+// read adds what the folder of the run has.
+func (f *cardFacts) read(folder *folder, result *Result) (err error) {
+	f.result = result
 	if f.data, err = readFacts[dataFacts](folder, dataFile); err != nil {
-		return nil, err
+		return err
 	}
 	if f.report, err = readFacts[reportFacts](folder, reportFile); err != nil {
-		return nil, err
+		return err
 	}
 	f.figure, err = os.ReadFile(folder.file(f.result.FigureFile()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("run: %w", err)
+		return fmt.Errorf("run: %w", err)
 	}
-	return f, nil
+	return nil
+}
+
+// cardFiles are the model card in the folder of a run.
+var cardFiles = [2]string{"card.md", "card.html"}
+
+// writeCards writes the model card of a run that is done but for its result.json.
+func (f *folder) writeCards(r *Result) error {
+	facts, err := headFacts(f.file(headFile))
+	if err != nil {
+		return err
+	}
+	if err := facts.read(f, r); err != nil {
+		return err
+	}
+	c := facts.card()
+	for _, name := range cardFiles {
+		if err := c.Write(f.file(name), true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readPlan reads the plans of the head. What a future version writes is passed over.
@@ -172,6 +207,7 @@ func (f *cardFacts) card() *card.Card {
 	add("How good it is", f.quality()...)
 	add("What it must not be used for", f.limits())
 	add("Pictures it has learnt from", f.pictures()...)
+	add("What was noticed about them", f.noticed()...)
 	add("Network", f.network())
 	add("How pictures are prepared", f.pixels()...)
 	add("How it was trained", f.training()...)
@@ -214,6 +250,14 @@ func (f *cardFacts) warnings() (out []string) {
 	}
 	if f.data != nil && f.data.Leaks > 0 {
 		out = append(out, fmt.Sprintf("%d pictures are in several splits at once: it may have been measured on pictures that it has learnt", f.data.Leaks))
+	}
+	if f.result != nil && f.result.Audit != nil {
+		for _, line := range f.result.Audit.Lines {
+			out = append(out, "Its score may be too good: "+line)
+		}
+	}
+	if f.result != nil && f.result.Guard != nil && !f.result.Guard.OK {
+		out = append(out, "It got pictures in another way than its network learnt to see them: "+f.result.Guard.Line)
 	}
 	return out
 }

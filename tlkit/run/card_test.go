@@ -59,6 +59,7 @@ func TestCard(t *testing.T) {
 	}
 	ofRun := []string{
 		"1 unreadable picture,", "splits** | ", fmt.Sprintf("valid %d", r.Total), "Calibration: ", "k-NN", "folds of the training pictures chose", "recall %", "Confusion matrix", "drawn by chance",
+		"What was noticed about them", "**guard** | ",
 	}
 	text := cardOf(t, place.Out, place)
 	wants(t, text, append(known, ofRun...)...)
@@ -67,6 +68,20 @@ func TestCard(t *testing.T) {
 	}
 	if same := cardOf(t, "own", place); strings.ReplaceAll(same, "head.safetensors", "my.head.safetensors") != text {
 		t.Errorf("by the run's name:\n%s", same)
+	}
+	for _, name := range cardFiles { // every run has it
+		raw, err := os.ReadFile(filepath.Join(r.Run, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"What was noticed about them", "What it must not be used for", "written by tlkit"} {
+			if !strings.Contains(string(raw), want) {
+				t.Errorf("%s of the run has no %q", name, want)
+			}
+		}
+		if strings.Contains(string(raw), dir) || strings.Contains(string(raw), folder) {
+			t.Errorf("%s of the run has a path", name)
+		}
 	}
 	if strings.Contains(text, dir) || strings.Contains(text, folder) || strings.Contains(text, "does not know") {
 		t.Errorf("paths, or something missing:\n%s", text)

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -308,6 +309,41 @@ func (f *cardFacts) pictures() []card.Block {
 	return blocks
 }
 
+// noticed is what the audit of the run found, and what it looked for.
+func (f *cardFacts) noticed() []card.Block {
+	if f.result == nil || f.result.Audit == nil {
+		return nil
+	}
+	a := f.result.Audit
+	list := card.List{}
+	for _, kind := range slices.Sorted(maps.Keys(a.Counts)) {
+		list = append(list, fmt.Sprintf("%s: %d", kind, a.Counts[kind]))
+	}
+	list = append(list, a.Lines...)
+	about := card.Text(fmt.Sprintf("Training looked at %s: at files that cannot be read, at copies, at the pairs across splits whose features are most alike, and at whether the size or the type of a file tells the label. tlkit audit looks at more: labels that seem wrong, poor pictures, outliers.", count(a.Pictures, "picture")))
+	if len(list) == 0 {
+		return []card.Block{about, card.Text("Nothing was found that would make the score wrong.")}
+	}
+	return []card.Block{about, list}
+}
+
+// expected says whether the pictures are prepared as the network learnt to see them; nil = not known.
+func (f *cardFacts) expected() card.Facts {
+	if f.result == nil || f.result.Guard == nil {
+		return nil
+	}
+	g := f.result.Guard
+	by := "by the preset alone: the features were in the cache"
+	if g.Pictures > 0 {
+		by = count(g.Pictures, "picture") + " looked at"
+	}
+	facts := card.Facts{{Name: "guard", Value: capital(g.Line), Note: by}}
+	for _, w := range g.Warnings {
+		facts = append(facts, card.Fact{Name: "warning", Value: w})
+	}
+	return facts
+}
+
 // splitTable has the pictures of each label in each split; no rows for values.
 func splitTable(d *dataFacts) card.Table {
 	t := card.Table{Header: []string{"label"}, Title: "Pictures of each label in each split"}
@@ -372,6 +408,7 @@ func (f *cardFacts) pixels() []card.Block {
 	if p.Name != "" {
 		facts = append(facts, card.Fact{Name: "preset", Value: p.Name})
 	}
+	facts = append(facts, f.expected()...)
 	return []card.Block{card.Text("As at training. Prepared in another way, the same pictures give worse predictions without any error."), facts}
 }
 
@@ -485,7 +522,7 @@ func (f *cardFacts) checks() []card.Block {
 			fmt.Sprintf("Opening the head computes %d built-in pictures: their outputs must be those recorded at training, to 1e-3 of the largest.", export.ParityPictures),
 			"The backbone must have the sha256 above, and the head file its own, or neither is used.",
 		},
-		card.Facts{{Name: "head file", Value: f.file, Note: fmt.Sprintf("%d bytes", f.bytes)}, {Name: "sha256", Value: f.sum}},
+		card.Facts{{Name: "head file", Value: f.file, Note: fmt.Sprintf("%d bytes", len(f.raw))}, {Name: "sha256", Value: fmt.Sprintf("%x", sha256.Sum256(f.raw))}},
 	}
 }
 
@@ -503,6 +540,8 @@ func (f *cardFacts) missing() (out card.List) {
 		{f.data == nil, "splits, duplicates and files that were left out"},
 		{f.report == nil, "the score of each label or value, with its interval, and the figure"},
 		{f.report == nil && f.task() == datasets.Classes, "calibration"},
+		{f.result == nil || f.result.Guard == nil, "whether its pictures look as its network expects them"},
+		{f.result == nil || f.result.Audit == nil, "what was noticed about the pictures"},
 		{f.result == nil, "what was compared and tried: baseline, strengths, fine-tuning"},
 	} {
 		if part.lacks {

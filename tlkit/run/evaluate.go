@@ -13,6 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/guard"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -41,6 +42,7 @@ type Evaluation struct {
 	// largest logit.
 	Parity  *float64        `json:"parity,omitempty"`
 	Warning string          `json:"warning,omitempty"` // why the score may be too optimistic
+	Guard   *results.Guard  `json:"guard,omitempty"`   // whether the pictures are as the network expects them
 	Report  evaluate.Report `json:"report,omitempty"`  // for a head: the report of its task
 	Root    string          `json:"-"`                 // the folder that the report's file names are below
 }
@@ -69,8 +71,9 @@ type HeadSpec struct {
 	Weights string // the backbone's weights file, if it is not the published one
 	Entry   string // where in that file the weights are; "" = where the head's were
 
-	LabelFolders bool // as in [Spec]
-	MinPerLabel  int  // as in [Spec]
+	LabelFolders bool   // as in [Spec]
+	MinPerLabel  int    // as in [Spec]
+	Changes      string // as in [Spec]
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string
 
@@ -99,7 +102,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{data: m.set, task: m.task, net: c.classifier.Net(), eng: c.eng}
+	o := &opened{data: m.set, task: m.task, net: c.classifier.Net(), eng: c.eng, guard: guard.New(c.classifier.Net())}
 	x, err := o.extract(ctx, features.Job{Items: m.items, Preset: h.Preset, Backbone: features.FromNet(o.net, c.eng)}, p)
 	if err != nil {
 		return nil, err
@@ -120,7 +123,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	}
 	return &Evaluation{
 		Task: m.task.Name(), Score: report.Score(), Split: m.split, Model: h.Backbone.Name, Head: s.Head, Data: m.set.Name,
-		Preset: h.Preset.Name, Engine: c.eng.Name, Seconds: clock.seconds(), Parity: &c.classifier.Parity, Warning: m.warning, Report: report, Root: m.set.Root,
+		Preset: h.Preset.Name, Engine: c.eng.Name, Seconds: clock.seconds(), Parity: &c.classifier.Parity, Warning: m.warning, Guard: o.verdict, Report: report, Root: m.set.Root,
 	}, nil
 }
 
@@ -135,7 +138,7 @@ type measured struct {
 // measuring opens the pictures to score a head on.
 func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*measured, error) {
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, place.Pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, p))
+	ds, err := datasets.Open(ctx, s.Data, place.Pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, p))
 	if err != nil {
 		return nil, err
 	}

@@ -331,7 +331,7 @@ type kept struct {
 // clear removes what an earlier run of the same spec left. The result goes first, because a folder
 // without result.json is not a finished run.
 func (f *folder) clear(keep kept) error {
-	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", reportFile, answers.File, dataFile, "plan.json", "finetune.json", leftOutFile, headFile}
+	names := []string{"result.json", "curves.png", "confusion.png", "labels.png", "values.png", "report.txt", reportFile, answers.File, dataFile, "plan.json", "finetune.json", leftOutFile, headFile, cardFiles[0], cardFiles[1]}
 	if keep.head {
 		names = []string{"finetune.json"}
 	}

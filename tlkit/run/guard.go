@@ -6,6 +6,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/guard"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -58,21 +59,31 @@ func (s Spec) Guard(ctx context.Context, pictures []string, place Place, p Progr
 	return g.Verdict()
 }
 
-// warn says once what is wrong with the pictures that reached the network, or with its preset.
+// warn says once what is wrong with the pictures that reached the network, or with its preset, and keeps
+// the verdict.
 func (o *opened) warn(p Progress) {
 	if o.guard == nil {
 		return
 	}
-	warn(o.guard, p)
+	o.verdict = warn(o.guard, p)
 	o.guard = nil
 }
 
-// warn says what is wrong with pictures.
-func warn(g *guard.Guard, p Progress) {
+// warn says what is wrong with pictures, and returns the verdict; nil = there is none.
+func warn(g *guard.Guard, p Progress) *results.Guard {
 	v, err := g.Verdict()
-	if err == nil && !v.OK {
+	if err != nil {
+		return nil
+	}
+	if !v.OK {
 		p.Say("warning: " + v.Line() + advice.Join("tlkit guard shows what was compared"))
 	}
+	return summaryOf(v)
+}
+
+// summaryOf returns a verdict in short, as results and model cards keep it.
+func summaryOf(v *guard.Verdict) *results.Guard {
+	return &results.Guard{OK: v.OK, Verdict: string(v.Finding), Best: v.Best, Confidence: v.Confidence, Pictures: v.Pictures, Evidence: string(v.Evidence), Line: v.Line(), Warnings: v.Warnings}
 }
 
 // inferred loads an ONNX file of the user's that came without statistics, with those that its weights

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tlkit/transfer-learning/internal/testpictures"
 	"github.com/tlkit/transfer-learning/tlkit/guard"
@@ -28,9 +29,10 @@ func (s *said) Say(sentence string) {
 	s.lines = append(s.lines, sentence)
 }
 
+// warnings are those of the guard.
 func (s *said) warnings() (out []string) {
 	for _, line := range s.lines {
-		if strings.HasPrefix(line, "warning: ") {
+		if strings.HasPrefix(line, "warning: ") && strings.Contains(line, "tlkit guard") {
 			out = append(out, line)
 		}
 	}
@@ -41,6 +43,7 @@ func (s *said) warnings() (out []string) {
 // trains all the same. Without a mistake it says nothing.
 func TestRunWarns(t *testing.T) {
 	data := testpictures.Shapes(t, []string{"disc", "bar"}, 10)
+	renew(t, data)
 	place := Place{Folder: t.TempDir(), Offline: true}
 	for _, c := range []struct{ name, statistics, want string }{
 		{"right", "", ""},
@@ -54,6 +57,25 @@ func TestRunWarns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if g := r.Guard; g == nil || g.OK != (c.want == "") || g.Line == "" || g.Best != "imagenet" || g.Confidence < 0.9 {
+			t.Errorf("%s: the result has %+v", c.name, g)
+		}
+		if want := map[bool]int{false: 20}[c.name == "again"]; r.Guard.Pictures != want {
+			t.Errorf("%s: %d pictures were looked at, want %d", c.name, r.Guard.Pictures, want)
+		}
+		var e said
+		measured, err := EvaluateHead(t.Context(), HeadSpec{Head: r.Head, Data: data}, place, &e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g := measured.Guard; g == nil || g.OK != (c.want == "") || len(e.warnings()) != len(p.warnings()) {
+			t.Errorf("%s: the evaluation has %+v, said %q", c.name, g, e.warnings())
+		}
+		card := cardOf(t, r.Head, place)
+		wants(t, card, "**guard** | ")
+		if warned := strings.Contains(card, "It got pictures in another way"); warned != (c.want != "") {
+			t.Errorf("%s: the card warns: %v", c.name, warned)
+		}
 		var q said // when its head meets pictures
 		if _, err := Predict(t.Context(), HeadSpec{Head: r.Head}, []string{filepath.Join(data, "disc", "00.png"), filepath.Join(data, "bar", "00.png")}, place, &q); err != nil {
 			t.Fatal(err)
@@ -63,6 +85,22 @@ func TestRunWarns(t *testing.T) {
 				t.Errorf("%s: %q, want one warning with %q", c.name, got, c.want)
 			}
 		}
+	}
+}
+
+// renew makes the contents of pictures new, so that nothing about them is in a cache.
+func renew(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testpictures.Write(t, file, binary.LittleEndian.AppendUint64(raw, uint64(time.Now().UnixNano())))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/guard"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -33,7 +34,8 @@ type opened struct {
 	// decoded shares the pictures with runs of other networks; nil = it does not.
 	decoded *features.Decoded
 
-	guard *guard.Guard // looks at the pictures that reach net; nil = it has reported
+	guard   *guard.Guard   // looks at the pictures that reach net; nil = it has reported
+	verdict *results.Guard // what it has reported; nil = nothing yet
 
 	fingerprint string         // of the data when opened, before unreadable pictures were dropped
 	bad         []datasets.Bad // pictures that could not be decoded, until settle drops them

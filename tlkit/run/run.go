@@ -21,6 +21,7 @@
 //	head.safetensors the trained head (package export)
 //	cache.json       what the run used of the cache, for tlkit cache
 //	left_out.csv     the files of the data set that were not used, with the reasons
+//	card.md          the model card, as every export brings it; also card.html
 //	result.json      the result, written last: a folder with it is a finished run
 //
 // Only one process at a time writes a run folder. An older run of the same name with another spec

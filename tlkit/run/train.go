@@ -121,6 +121,7 @@ func summary(s Spec, runs []*training) (*Result, error) {
 		Engine: first.opened.eng.Name, Form: first.opened.form, Steps: len(first.history.Points), Folds: first.folds,
 		Probe: first.figures.Probe, Finetune: first.figures.Finetune,
 		Run: first.folder.path, Head: first.folder.file(headFile), Fingerprint: first.opened.fingerprint, Weights: first.opened.net.SHA256,
+		Guard: first.opened.verdict, Audit: first.noticed,
 		Figures: []plots.Figure{first.report.Figure()}, Details: first.report.Details(),
 	}
 	r.LogLoss, _ = first.report.Loss()
@@ -175,6 +176,10 @@ func save(r *Result, f *folder, runs []*training, place Place, clock *clock) err
 		return fmt.Errorf("run: %w", err)
 	}
 	if err := f.writeFacts(runs[0]); err != nil {
+		return err
+	}
+	r.Seconds = clock.seconds() // the card has it
+	if err := f.writeCards(r); err != nil {
 		return err
 	}
 	clock.lap("saving")

@@ -21,6 +21,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/learner"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 )
 
@@ -37,7 +38,8 @@ type training struct {
 	clock    *clock
 	progress Progress
 
-	opened *opened
+	opened  *opened
+	noticed *results.Brief // of the first seed
 
 	train, eval *sample // eval is reported on; with folds, it is the training pictures
 	split       string  // name of the reported pictures
@@ -167,6 +169,11 @@ func (t *training) extract(ctx context.Context) (err error) {
 	}
 	if err := t.train.enough(t.opened.data); err != nil {
 		return err
+	}
+	if t.first {
+		if err := t.notice(ctx); err != nil {
+			return err
+		}
 	}
 	return t.folder.keepForm(t.opened)
 }

@@ -52,7 +52,7 @@ func EvaluateModel(ctx context.Context, s Spec, meaning string, place Place, p P
 	v1, v5 := top1.Value(), top5.Value()
 	return &Evaluation{
 		Task: datasets.Classes, Score: top1.Score(), Split: z.split, Top1: &v1, Top5: &v5,
-		Model: z.net.Row.Name, Data: z.data.Name, Statistics: s.Statistics, Preset: z.net.Preset.Name, Engine: z.eng.Name, Seconds: clock.seconds(),
+		Model: z.net.Row.Name, Data: z.data.Name, Statistics: s.Statistics, Preset: z.net.Preset.Name, Engine: z.eng.Name, Seconds: clock.seconds(), Guard: z.verdict,
 	}, nil
 }
 

@@ -124,7 +124,11 @@ func (s *Server) open(ctx context.Context, at *slot) (*served, error) {
 		return nil, err
 	}
 	n.trunk, err = newTrunk(ctx, n.classifier, s.options.Engine, s.metrics)
-	return n, err
+	if err != nil {
+		return nil, err
+	}
+	n.trunk.onlooker = onlookerOf(n.classifier.Net(), s.log)
+	return n, nil
 }
 
 func fileSHA256(path string) (string, error) {

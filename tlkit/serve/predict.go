@@ -172,6 +172,7 @@ func (s *Server) prepare(ctx context.Context, t *trunk, data []byte, into []floa
 		}
 		return nil, err
 	}
+	t.onlooker.look(x)
 	return t.features(ctx, x.Data)
 }
 

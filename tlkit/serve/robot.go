@@ -63,6 +63,7 @@ type Robot struct {
 	guard    policy.Guard
 	episodes *episodes
 	ros      *rosMeters
+	onlooker *onlooker
 }
 
 // NewRobot makes a server of an opened policy.
@@ -79,6 +80,7 @@ func NewRobot(o RobotOptions) (*Robot, error) {
 		episodes: &episodes{guard: guard, most: cmp.Or(o.Episodes, 64), idle: cmp.Or(o.Idle, time.Minute), known: map[string]*episode{}},
 	}
 	s.ros = newROSMeters(s.metrics.registry)
+	s.onlooker = onlookerOf(o.Policy.Net, s.log)
 	health := func(w http.ResponseWriter, _ *http.Request) error { return writeJSON(w, map[string]bool{"ok": true}) }
 	s.handler = s.routes([]route{
 		{http.MethodPost, "/act", false, s.act},
@@ -313,6 +315,7 @@ func (s *Robot) see(ctx context.Context, p *transforms.Picture) (row []float32, 
 	var bad error
 	err = features.Forward(ctx, eyes.Backbone, features.Pass{
 		Size: eyes.Preset.Size, Pictures: 1,
+		Look:    func(_ int, t transforms.Tensor) { s.onlooker.look(t) },
 		Prepare: func(int) (transforms.Tensor, error) { return eyes.Preset.Eval().Apply(p, transforms.Rand{}) },
 		Use:     func(_ []int, rows []float32) error { row = slices.Clone(rows); return nil },
 		Bad:     func(_ int, err error) { bad = err },

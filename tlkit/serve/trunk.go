@@ -28,6 +28,7 @@ type trunk struct {
 	side     int // calls side by side
 	run      func(pixels []float32) ([]float32, error)
 	metrics  *meters
+	onlooker *onlooker
 
 	jobs    chan *job
 	quit    chan struct{}

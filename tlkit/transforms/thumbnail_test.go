@@ -32,7 +32,7 @@ func TestThumbnail(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	small := Thumbnail(file, 10)
+	small := DecodeOptions{}.Thumbnail(file, 10)
 	if small == nil || small.Bounds().Dx() != 10 || small.Bounds().Dy() != 10 {
 		t.Fatalf("%v", small)
 	}
@@ -42,7 +42,7 @@ func TestThumbnail(t *testing.T) {
 	if err := os.Truncate(file, 40); err != nil {
 		t.Fatal(err)
 	}
-	if Thumbnail(file, 10) != nil || Thumbnail(file+"x", 10) != nil {
+	if o := (DecodeOptions{}); o.Thumbnail(file, 10) != nil || o.Thumbnail(file+"x", 10) != nil {
 		t.Error("a thumbnail of a torn or missing file")
 	}
 }
