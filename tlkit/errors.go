@@ -11,6 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 // ShowErrors shows all about the errors on the held-back pictures, more than Evaluate: the confusion
@@ -46,7 +47,9 @@ func (l Learner) ShowErrors() {
 
 // drawn shows the figures of a report about pictures of a data set.
 func drawn(r evaluate.Report, set *datasets.Dataset) error {
-	picture := func(file string) image.Image { return thumbnail(filepath.Join(set.Root, filepath.FromSlash(file))) }
+	picture := func(file string) image.Image {
+		return transforms.DecodeOptions{}.Tile(filepath.Join(set.Root, filepath.FromSlash(file)))
+	}
 	for _, d := range r.Drawings(picture) {
 		var err error
 		if d.Photos {

@@ -397,7 +397,7 @@ func topLosses(worst []evaluate.Mistake, root string) plots.Figure {
 	var tiles []plots.Picture
 	for _, w := range wrong[:min(8, len(wrong))] {
 		tiles = append(tiles, plots.Picture{Truth: w.Truth, Prediction: w.Predicted, Probability: w.Probability, Loss: w.Loss, Caption: w.Caption,
-			Image: transforms.DecodeOptions{}.Thumbnail(filepath.Join(root, filepath.FromSlash(w.File)), 0)})
+			Image: transforms.DecodeOptions{}.Tile(filepath.Join(root, filepath.FromSlash(w.File)))})
 	}
 	return plots.Grid(title, tiles)
 }

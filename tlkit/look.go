@@ -5,12 +5,12 @@ package tlkit
 import (
 	"context"
 	"fmt"
-	"image"
 
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/look"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 // Why shows why the learner predicts what it does of a picture: the parts of it that speak for the
@@ -42,7 +42,7 @@ func why(ctx context.Context, q look.Question, p run.Place) error {
 	kind := originOf(ctx, q.Head.Head, []string{q.Picture})
 	if kind == show.Foreign && onlyDrawn() {
 		show.Default.Text("(pictures are hidden, because " + drawnVar + "=drawn)")
-	} else if err := show.Default.Pictures("why", kind, r.Figure(thumbnail)); err != nil {
+	} else if err := show.Default.Pictures("why", kind, r.Figure(transforms.DecodeOptions{}.Tile)); err != nil {
 		return err
 	}
 	if r.NoNear != "" {
@@ -81,6 +81,6 @@ func (l Learner) ShowMap() {
 		if err := show.Default.Figure("map", a.Figure(nil)); err != nil {
 			return err
 		}
-		return pictures(a.Set.Name, "map-pictures", a.Figure(func(path string) image.Image { return thumbnail(path) }))
+		return pictures(a.Set.Name, "map-pictures", a.Figure(transforms.DecodeOptions{}.Tile))
 	})
 }

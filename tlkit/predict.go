@@ -130,7 +130,7 @@ func predictionTiles(all []export.Prediction) []plots.Picture {
 	var tiles []plots.Picture
 	for _, p := range all[:min(len(all), mostTiles)] {
 		name := filepath.Base(p.Path)
-		tile := plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(p.Path, 0), Caption: name}
+		tile := plots.Picture{Image: transforms.DecodeOptions{}.Tile(p.Path), Caption: name}
 		switch {
 		case p.Error != "":
 			tile.Caption = name + " cannot be read"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/tlkit/run"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 func (c *command) evaluate() *cobra.Command {
@@ -95,7 +96,9 @@ func (c *command) drawReport(folder string, e *run.Evaluation) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	picture := func(file string) image.Image { return thumbnail(filepath.Join(e.Root, filepath.FromSlash(file))) }
+	picture := func(file string) image.Image {
+		return transforms.DecodeOptions{}.Tile(filepath.Join(e.Root, filepath.FromSlash(file)))
+	}
 	for _, d := range e.Report.Drawings(picture) {
 		if err := c.writeFigure("evaluate", filepath.Join(folder, d.Name+".png"), d); err != nil {
 			return err

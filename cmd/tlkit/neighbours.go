@@ -164,10 +164,10 @@ func (n nearFlags) draw(command, title string, given *string, found []neighbour)
 	var tiles []plots.Picture
 	if given != nil {
 		title = "Most similar by " + n.spec.Model
-		tiles = append(tiles, plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(*given, 0), Prediction: "given", Caption: filepath.Base(*given)})
+		tiles = append(tiles, plots.Picture{Image: transforms.DecodeOptions{}.Tile(*given), Prediction: "given", Caption: filepath.Base(*given)})
 	}
 	for _, f := range found {
-		tiles = append(tiles, plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(f.Path, 0), Prediction: fmt.Sprintf("%.4f", f.Cosine), Caption: filepath.Base(f.Path)})
+		tiles = append(tiles, plots.Picture{Image: transforms.DecodeOptions{}.Tile(f.Path), Prediction: fmt.Sprintf("%.4f", f.Cosine), Caption: filepath.Base(f.Path)})
 	}
 	figure := plots.Grid(title, tiles)
 	if err := atomicfile.Write(n.figure, 0o644, figure.PNG); err != nil {

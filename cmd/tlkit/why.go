@@ -11,6 +11,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/words"
 	"github.com/tlkit/transfer-learning/tlkit/look"
 	"github.com/tlkit/transfer-learning/tlkit/show"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 )
 
 // drawing is where a command draws its figure.
@@ -75,7 +76,7 @@ func (c *command) sayWhy(cmd *cobra.Command, q look.Question, d drawing) error {
 	}
 	c.result = r
 	if d.file != "" {
-		if err := c.writeFigure("why", d.file, r.Figure(func(path string) image.Image { return thumbnail(path) })); err != nil {
+		if err := c.writeFigure("why", d.file, r.Figure(transforms.DecodeOptions{}.Tile)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +183,7 @@ func (c *command) drawMap(cmd *cobra.Command, f mapFlags) error {
 	}
 	var picture func(string) image.Image
 	if f.pictures {
-		picture = func(path string) image.Image { return thumbnail(path) }
+		picture = transforms.DecodeOptions{}.Tile
 	}
 	if err := c.writeFigure("map", f.drawing.file, a.Figure(picture)); err != nil {
 		return err

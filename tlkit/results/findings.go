@@ -15,7 +15,7 @@ func (r *Report) Figure() plots.Figure {
 	for _, kind := range r.Kinds() {
 		for _, f := range r.Of(kind)[:min(2, len(r.Of(kind)))] {
 			for _, file := range f.Files[:min(2, len(f.Files))] {
-				tile := plots.Picture{Image: transforms.DecodeOptions{}.Thumbnail(r.Path(file), 0), Note: string(kind), Caption: words.Plain(filepath.Base(file))}
+				tile := plots.Picture{Image: transforms.DecodeOptions{}.Tile(r.Path(file)), Note: string(kind), Caption: words.Plain(filepath.Base(file))}
 				if len(f.Labels) > 0 && f.Suggested != "" {
 					tile.Truth, tile.Prediction = f.Labels[0], f.Suggested
 				}

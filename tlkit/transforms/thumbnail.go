@@ -1,17 +1,12 @@
 package transforms
 
-import (
-	"cmp"
-	"image"
-)
+import "image"
 
 // largestTile is the side of the largest tile of a grid of pictures, in pixels, at twice its nominal size.
 const largestTile = 336
 
-// Thumbnail returns the middle square of a picture file, side pixels wide (0 = enough for the tiles of a
-// figure), or nil if it cannot be read: figures and pages then show an empty tile.
+// Thumbnail returns the middle square of a picture file, side pixels wide, or nil if it cannot be read: figures and pages then show an empty tile.
 func (o DecodeOptions) Thumbnail(path string, side int) image.Image {
-	side = cmp.Or(side, largestTile)
 	picture, err := DecodeFile(path, o)
 	if err != nil {
 		return nil
@@ -22,3 +17,6 @@ func (o DecodeOptions) Thumbnail(path string, side int) image.Image {
 	}
 	return small
 }
+
+// Tile is Thumbnail for the tiles of figures.
+func (o DecodeOptions) Tile(path string) image.Image { return o.Thumbnail(path, largestTile) }
