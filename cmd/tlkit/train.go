@@ -140,7 +140,7 @@ func (c *columnsFlag) Set(more string) error {
 func defaultModel() string { return zoo.Rows()[0].Name }
 
 func (c *command) train() *cobra.Command {
-	s, place, retrain := run.Spec{}, run.Place{}, false
+	s, place, retrain, shards := run.Spec{}, run.Place{}, false, ""
 	var within time.Duration
 	cmd := &cobra.Command{
 		Use:   "train [DIR|SET]",
@@ -203,6 +203,12 @@ holds the plan, the history, the figures and the head.`,
 			if len(args) > 0 {
 				s.Data = args[0]
 			}
+			if shards != "" {
+				if len(args) > 0 || within > 0 {
+					return advice.New(errors.New("train: --features says what to learn from, and how"), "leave out the folder and --time")
+				}
+				s.Data, s.Shards = shards, true
+			}
 			timed := cmd.Flags().Changed("time")
 			var r *run.Result
 			err := c.replacing(&place.Force, func() (err error) {
@@ -260,6 +266,7 @@ holds the plan, the history, the figures and the head.`,
 		},
 	}
 	specFlags(cmd, &s)
+	cmd.Flags().StringVar(&shards, "features", "", "learn from a folder of tlkit extract, which has features and labels, instead of pictures")
 	limitFlags(cmd, &place)
 	f := cmd.Flags()
 	modelFlag(cmd, &s.Model)

@@ -1,10 +1,13 @@
 package features
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/tlkit/transfer-learning/internal/golden"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
+	"github.com/tlkit/transfer-learning/tlkit/transforms"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
 
@@ -92,4 +95,31 @@ func (s *source) list(usual engine.Form) []engine.Form {
 		list = append(list, form)
 	}
 	return list
+}
+
+// OffReferee returns how far the features of the built-in pictures, computed by b, are from what the
+// referee of the published weights of net computed, as a fraction of the largest number. known is false
+// if net has other weights or another size than a referee has seen.
+func (b Backbone) OffReferee(ctx context.Context, net *zoo.Net) (off float64, known bool, err error) {
+	pixels := golden.Input(net.Preset.Size, builtInPictures)
+	each := len(pixels) / builtInPictures
+	values := make([]float32, builtInPictures*b.Features)
+	err = Forward(ctx, b, Pass{
+		Size: net.Preset.Size, Pictures: builtInPictures,
+		Prepare: func(i int) (transforms.Tensor, error) {
+			return transforms.Tensor{Height: net.Preset.Size, Width: net.Preset.Size, Channels: 3, Data: pixels[i*each : (i+1)*each]}, nil
+		},
+		Use: func(pictures []int, rows []float32) error {
+			for k, i := range pictures {
+				copy(values[i*b.Features:(i+1)*b.Features], rows[k*b.Features:])
+			}
+			return nil
+		},
+		Bad: func(int, error) {},
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	off, known = net.OffReferee(values, nil, builtInPictures)
+	return off, known, nil
 }

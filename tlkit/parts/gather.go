@@ -103,7 +103,8 @@ func (g *Gathered) Whole() error {
 }
 
 // Dataset returns the pictures that have a row, with their labels and splits, as a data set. The files need
-// not be on this machine. Splits are dealt by o where the manifest has none.
+// not be on this machine. Splits are dealt by o where the manifest has none. Pictures without a row are
+// its unreadable ones: more of them than o.BadLimit are an error.
 func (g *Gathered) Dataset(name string, o datasets.Options) (*datasets.Dataset, error) {
 	labels := map[string]int{}
 	for _, s := range g.found {
@@ -130,6 +131,9 @@ func (g *Gathered) Dataset(name string, o datasets.Options) (*datasets.Dataset, 
 			}
 			d.Items = append(d.Items, datasets.Item{Path: filepath.Join(root, filepath.FromSlash(r.Path)), Rel: r.Path, Class: class, Split: r.Split, SHA256: r.SHA256})
 		}
+	}
+	for _, b := range g.Bad {
+		d.Report.Unreadable = append(d.Report.Unreadable, datasets.Bad{Rel: b.Path, Why: b.Why})
 	}
 	return d.Listed(o)
 }

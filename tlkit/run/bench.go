@@ -59,7 +59,7 @@ func OpenBench(ctx context.Context, s Spec, place Place, p Progress) (*Bench, er
 		return nil, err
 	}
 	introduce(ds, p)
-	train, eval, split, err := parts(ds, s)
+	train, eval, split, err := divide(ds, s)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (b *Bench) Missing(ctx context.Context, net *zoo.Net) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	train, eval, _, err := parts(o.data, b.spec)
+	train, eval, _, err := divide(o.data, b.spec)
 	if err != nil {
 		return 0, err
 	}
@@ -123,7 +123,7 @@ func (b *Bench) probe(ctx context.Context, o *opened, p Progress) (*sample, []fl
 	if !b.onTraining {
 		return o.probe(ctx, b.spec, p)
 	}
-	trainItems, evalItems, _, err := parts(o.data, b.spec)
+	trainItems, evalItems, _, err := divide(o.data, b.spec)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,7 +153,7 @@ func (b *Bench) probe(ctx context.Context, o *opened, p Progress) (*sample, []fl
 // folds, for all pictures, each from a head that did not see it.
 func (o *opened) probe(ctx context.Context, s Spec, p Progress) (eval *sample, logits []float32, err error) {
 	// Again for each backbone, because unreadable pictures have been dropped since.
-	trainItems, evalItems, _, err := parts(o.data, s)
+	trainItems, evalItems, _, err := divide(o.data, s)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -33,7 +34,7 @@ func (s Spec) check() error {
 	case s.MinPerLabel < 0:
 		return fmt.Errorf("run: at least %d pictures of each label, want 0 or more (--min-per-label)", s.MinPerLabel)
 	}
-	if err := s.checkChanges(); err != nil {
+	if err := errors.Join(s.checkChanges(), s.checkShards()); err != nil {
 		return err
 	}
 	if s.Plan != "" && !slices.Contains(plans, string(s.Plan)) {

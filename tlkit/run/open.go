@@ -28,6 +28,7 @@ type opened struct {
 	eng  *engine.Engine
 	// frozen is net on eng. What it has compiled serves every pass of the run.
 	frozen features.Backbone
+	shards *shards     // features that were computed part by part; nil = none
 	form   engine.Form // of the run that is repeated; then the one that was chosen
 	// words is the head that descriptions of the labels make, from which fits start; nil = zeros.
 	words *head.Linear
@@ -144,7 +145,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 		return nil, err
 	}
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, place.Pictures(s, p))
+	ds, shards, err := openData(ctx, s, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +168,7 @@ func open(ctx context.Context, s Spec, place Place, p Progress, check func(*data
 	if err != nil {
 		return nil, err
 	}
-	o.fingerprint = ds.Fingerprint()
+	o.fingerprint, o.shards = ds.Fingerprint(), shards
 	return o, o.readWords(ctx, s, place, p)
 }
 
@@ -267,6 +268,9 @@ func (o *opened) chosen(c features.Choice, p Progress) {
 func (o *opened) extract(ctx context.Context, job features.Job, p Progress) (*features.Matrix, error) {
 	// No limit here, because Drop counts over the whole set: one bad picture of ten in valid is
 	// acceptable.
+	if o.shards != nil {
+		return o.shards.matrix(job, o.net)
+	}
 	job.BadLimit = 1
 	job.Note = p.Say
 	job.Progress = func(done, cached, total int) { p.State("extracting features", int64(done), int64(total)) }

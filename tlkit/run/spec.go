@@ -22,6 +22,8 @@ import (
 type Spec struct {
 	// Name of a ready set, a folder, or a CSV file.
 	Data string `json:"data"`
+	// Data is a folder of shards: features that [Spec.ExtractParts] has computed, with their labels.
+	Shards bool `json:"shards,omitempty"`
 	// The top folders of Data are labels, whatever they look like; see datasets.Options.
 	LabelFolders bool `json:"label_folders,omitempty"`
 	// Leave out labels with fewer pictures to train on; 0 = keep all.

@@ -13,7 +13,6 @@ import (
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/cachedir"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
-	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
@@ -215,7 +214,7 @@ func (f *folder) resumed(ctx context.Context, done *Result, s Spec, place Place,
 
 // unchanged reports pictures or weights that differ from those of a finished run.
 func (f *folder) unchanged(ctx context.Context, done *Result, s Spec, place Place, p Progress) error {
-	ds, err := datasets.Open(ctx, s.Data, place.Pictures(s, p))
+	ds, _, err := openData(ctx, s, place, p)
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func (t *training) open(ctx context.Context) (err error) {
 
 // choose selects the pictures to learn from and to report on, and the kind of head.
 func (t *training) choose(ds *datasets.Dataset) error {
-	train, eval, split, err := parts(ds, t.spec)
+	train, eval, split, err := divide(ds, t.spec)
 	if err != nil {
 		return err
 	}
@@ -331,9 +331,9 @@ func (t *training) compareNeighbours() error {
 	return nil
 }
 
-// parts returns the pictures to learn from and those to report on. With folds, the latter are nil:
+// divide returns the pictures to learn from and those to report on. With folds, the latter are nil:
 // each picture is then reported on by a head that did not see it.
-func parts(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split string, err error) {
+func divide(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split string, err error) {
 	train = ds.In("train")
 	if s.Folds > 0 {
 		if ds.Dealt {
