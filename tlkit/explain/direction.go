@@ -9,6 +9,9 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/heads"
 )
 
+// ErrFlat says that a head has no gradient, as a vote of neighbours.
+var ErrFlat = errors.New("explain: the answer of this head does not change with small changes of the picture")
+
 // constant returns the gradient of an output of a linear head on the features: its weights. ok is false
 // for other heads.
 func constant(m heads.Model, output int) (direction []float32, ok bool) {
@@ -43,7 +46,7 @@ func gradient(m heads.Model, x []float32, output int) ([]float32, error) {
 		flat = flat && out[i] == 0
 	}
 	if flat {
-		return nil, advice.New(errors.New("explain: the answer of this head does not change with small changes of the picture"), "train a linear one: --head logistic")
+		return nil, advice.New(ErrFlat, "train a linear one: --head logistic")
 	}
 	return out, nil
 }

@@ -117,8 +117,8 @@ func patches(tokens int) (side, prefix int) {
 }
 
 // Heat returns how strongly each part of a picture, prepared by the network's preset, speaks for an
-// output of a head on its features. It is an error if the output does not depend on the features, as
-// in a vote of neighbours.
+// output of a head on its features. The error wraps ErrFlat if the output does not change with the
+// features, as a vote of neighbours.
 func (n *Network) Heat(picture transforms.Tensor, m heads.Model, output int) (*Heat, error) {
 	features, outputs := m.Size()
 	size := n.net.Preset.Size

@@ -15,6 +15,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/explain"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
 )
@@ -94,6 +95,36 @@ func TestWhy(t *testing.T) {
 		if _, err := Why(t.Context(), Question{Head: head, Picture: bad}, place, nil); err == nil {
 			t.Errorf("%s is no error", bad)
 		}
+	}
+}
+
+// A vote of neighbours has no gradient: its reasons are the neighbours.
+func TestWhyOfAVote(t *testing.T) {
+	spec, place := trained(t, heads.KNNKind)
+	pictures, err := filepath.Glob(filepath.Join(spec.Data, "bars", "*"))
+	if err != nil || len(pictures) == 0 {
+		t.Fatal(err)
+	}
+	r, err := Why(t.Context(), Question{Head: run.HeadSpec{Head: "shapes", Weights: spec.Weights}, Picture: pictures[0]}, place, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Heat != nil || len(r.Near) != 6 || !strings.Contains(r.Text(), "vote of training pictures") {
+		t.Errorf("%v, %d neighbours: %s", r.Heat, len(r.Near), r.Text())
+	}
+	if err := r.Figure(blank).PNG(&bytes.Buffer{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A value below its mean is explained by what lowers it.
+func TestTowards(t *testing.T) {
+	l := &head.Linear{Features: 2, Classes: 1, Weight: []float32{1, -2}, Bias: []float32{3}}
+	if m := towards(l, false); m != heads.Model(l) {
+		t.Error("turned unasked")
+	}
+	if m := towards(l, true).(*head.Linear); m.Weight[0] != -1 || m.Weight[1] != 2 || l.Weight[0] != 1 {
+		t.Errorf("%+v of %+v", m, l)
 	}
 }
 

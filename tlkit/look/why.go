@@ -10,6 +10,7 @@ package look
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -22,6 +23,8 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/explain"
 	"github.com/tlkit/transfer-learning/tlkit/export"
 	"github.com/tlkit/transfer-learning/tlkit/features"
+	"github.com/tlkit/transfer-learning/tlkit/head"
+	"github.com/tlkit/transfer-learning/tlkit/heads"
 	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -39,11 +42,13 @@ type Question struct {
 // marshal to JSON.
 type Reasons struct {
 	Prediction export.Prediction `json:"prediction"`
-	Output     string            `json:"output"` // the label, or the value, that the heat speaks for
+	Output     string            `json:"output"` // what the heat speaks for: a label, or a high or low value
 	Stage      string            `json:"stage"`  // of the network, that was looked at
 
-	Heat    *explain.Heat `json:"heat"`    // where the picture speaks for Output
-	Control *explain.Heat `json:"control"` // the same of the network with random weights
+	// Heat is where the picture speaks for Output, Control the same of the network with random weights.
+	// Both are nil for a head that is a vote of neighbours.
+	Heat    *explain.Heat `json:"heat"`
+	Control *explain.Heat `json:"control"`
 	// Alike is how far both are alike: their rank correlation. Near 1, the map shows the picture, not what
 	// the network has learnt. nil where one of them is equal everywhere.
 	Alike *float64 `json:"alike"`
@@ -92,9 +97,15 @@ func Why(ctx context.Context, q Question, place run.Place, p run.Progress) (*Rea
 		return nil, err
 	}
 	r.Prediction.Path = q.Picture
-	output := loudest(c, row)
-	r.Output = c.Head.Labels[output]
-	if err := r.heat(c, eng, x, output, p); err != nil {
+	output, low := loudest(c, row)
+	m := c.Head.Predictor()
+	if r.Output = c.Head.Labels[output]; c.Head.Scales != nil {
+		r.Output, m = "a high "+r.Output, towards(m, low)
+		if low {
+			r.Output = "a low " + c.Head.Labels[output]
+		}
+	}
+	if err := r.heat(c, eng, question{x, m, output}, p); err != nil && !errors.Is(err, explain.ErrFlat) {
 		return nil, err
 	}
 	return r, r.neighbours(ctx, q, c, row, item, place, p)
@@ -112,48 +123,71 @@ func rowOf(ctx context.Context, c *export.Classifier, item datasets.Item) ([]flo
 	return m.Row(0), nil
 }
 
-// loudest returns the output to look at: the largest; of values, the one farthest from its mean.
-func loudest(c *export.Classifier, row []float32) int {
+// loudest returns the output to look at: the largest; of values, the one farthest from its mean, and
+// whether it is below it.
+func loudest(c *export.Classifier, row []float32) (output int, low bool) {
 	logits := c.Head.Logits(row)
-	size := func(i int) float64 {
-		if c.Head.Scales == nil {
-			return float64(logits[i])
+	if c.Head.Scales == nil {
+		for i, v := range logits {
+			if v > logits[output] {
+				output = i
+			}
 		}
-		return math.Abs(float64(logits[i])-c.Head.Scales[i].Mean) / c.Head.Scales[i].SD
+		return output, false
 	}
-	best := 0
+	off := func(i int) float64 { return (float64(logits[i]) - c.Head.Scales[i].Mean) / c.Head.Scales[i].SD }
 	for i := range logits {
-		if size(i) > size(best) {
-			best = i
+		if math.Abs(off(i)) > math.Abs(off(output)) {
+			output = i
 		}
 	}
-	return best
+	return output, off(output) < 0
+}
+
+// towards returns a head whose outputs grow where those of m fall, if that is wanted; values have linear
+// heads.
+func towards(m heads.Model, low bool) heads.Model {
+	l, linear := m.(*head.Linear)
+	if !low || !linear {
+		return m
+	}
+	turned := *l
+	turned.Weight = make([]float32, len(l.Weight))
+	for i, v := range l.Weight {
+		turned.Weight[i] = -v
+	}
+	return &turned
+}
+
+// question is a prepared picture, and the output of a head to look at.
+type question struct {
+	picture transforms.Tensor
+	model   heads.Model
+	output  int
 }
 
 // heat computes both maps.
-func (r *Reasons) heat(c *export.Classifier, eng *engine.Engine, x transforms.Tensor, output int, p run.Progress) error {
+func (r *Reasons) heat(c *export.Classifier, eng *engine.Engine, q question, p run.Progress) error {
 	random, err := c.Net().Random(1)
 	if err != nil {
 		return err
 	}
-	for _, n := range []struct {
-		net  *zoo.Net
-		what string
-		to   **explain.Heat
-	}{{c.Net(), "where it looks", &r.Heat}, {random, "where random weights look", &r.Control}} {
+	var maps [2]*explain.Heat
+	for i, net := range []*zoo.Net{c.Net(), random} {
 		p.State("compiling", 0, 0)
-		look, err := explain.Open(n.net, eng.Backend)
+		look, err := explain.Open(net, eng.Backend)
 		if err != nil {
 			return err
 		}
-		p.State(n.what, 0, 0)
-		*n.to, err = look.Heat(x, c.Head.Predictor(), output)
+		p.State("looking where it looks", 0, 0)
+		maps[i], err = look.Heat(q.picture, q.model, q.output)
 		r.Stage = look.Stage()
 		look.Close()
 		if err != nil {
 			return err
 		}
 	}
+	r.Heat, r.Control = maps[0], maps[1]
 	if alike := r.Heat.Alike(r.Control); !math.IsNaN(alike) {
 		r.Alike = &alike
 	}
@@ -200,7 +234,7 @@ func (r *Reasons) Answer() string {
 func (r *Reasons) Figure(picture func(path string) image.Image) plots.Figure {
 	head := "It says " + r.Answer()
 	tiles := []plots.Picture{{Image: r.Seen, Caption: "as the network sees it", Row: head}}
-	if r.Seen != nil {
+	if r.Seen != nil && r.Heat != nil {
 		tiles = append(tiles,
 			plots.Picture{Image: r.Heat.Over(r.Seen), Prediction: "speaks for " + r.Output, Caption: "light: the most", Row: head},
 			plots.Picture{Image: r.Control.Over(r.Seen), Prediction: "random weights", Caption: "should look different", Row: head})
@@ -217,9 +251,17 @@ func (r *Reasons) Figure(picture func(path string) image.Image) plots.Figure {
 
 // Text says the same in words.
 func (r *Reasons) Text() string {
+	return fmt.Sprintf("%s: %s.", filepath.Base(r.Prediction.Path), r.Answer()) + r.heatWords() + r.nearWords()
+}
+
+// heatWords says where the heat is.
+func (r *Reasons) heatWords() string {
+	if r.Heat == nil {
+		return " The head is a vote of training pictures, so there is no map of the picture."
+	}
 	_, x, y := r.Heat.Peak()
-	out := fmt.Sprintf("%s: %s. Half of what speaks for %s is on %.0f %% of the picture, the most at %.0f %% from the left and %.0f %% from the top (Grad-CAM behind %s).",
-		filepath.Base(r.Prediction.Path), r.Answer(), r.Output, 100*r.Heat.Share(), 100*x, 100*y, r.Stage)
+	out := fmt.Sprintf(" Half of what speaks for %s is on %.0f %% of the picture, the most at %.0f %% from the left and %.0f %% from the top (Grad-CAM behind %s).",
+		r.Output, 100*r.Heat.Share(), 100*x, 100*y, r.Stage)
 	switch {
 	case r.Alike == nil:
 		out += " With random weights there is nothing to compare."
@@ -228,8 +270,13 @@ func (r *Reasons) Text() string {
 	default:
 		out += fmt.Sprintf(" Random weights look elsewhere (rank correlation %.2f).", *r.Alike)
 	}
-	if len(r.Near) == 0 {
-		return out
+	return out
+}
+
+// nearWords says which labels the nearest training pictures have.
+func (r *Reasons) nearWords() string {
+	if len(r.Near) == 0 || r.Prediction.Label == "" {
+		return ""
 	}
 	var labels []string
 	count := map[string]int{}
@@ -243,5 +290,5 @@ func (r *Reasons) Text() string {
 	for _, l := range labels[:min(3, len(labels))] {
 		parts = append(parts, fmt.Sprintf("%d %s", count[l], l))
 	}
-	return out + fmt.Sprintf(" Of the %d nearest training pictures: %s.", len(r.Near), strings.Join(parts, ", "))
+	return fmt.Sprintf(" Of the %d nearest training pictures: %s.", len(r.Near), strings.Join(parts, ", "))
 }

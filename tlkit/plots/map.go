@@ -21,6 +21,7 @@ const (
 	mapSide  = 560.0
 	mapThumb = 35.0 // nominal pixels of a picture, a sixteenth of the side
 	mapNames = 30   // labels with a name on the map
+	fewMarks = 8    // pictures of a label that its name would hide
 )
 
 // Map draws pictures as a map, such as an embedding of their features: what lies together is alike. Both
@@ -201,6 +202,9 @@ func (m *mapFigure) names() []mapName {
 		text := labelStyle.fit(drawable(label), 150)
 		w := labelStyle.width(text)
 		b := box{xs[len(xs)/2] - w/2, ys[len(ys)/2] - labelStyle.size/2, w, labelStyle.size}
+		if len(xs) < fewMarks { // a name in their middle would hide them
+			b.y -= labelStyle.size/2 + 9
+		}
 		if place, ok := free(b, out); ok {
 			out = append(out, mapName{place, text, h})
 		}

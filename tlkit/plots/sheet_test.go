@@ -1,6 +1,7 @@
 package plots
 
 import (
+	"bytes"
 	"flag"
 	"image"
 	"image/color"
@@ -42,7 +43,8 @@ func TestContactSheet(t *testing.T) {
 			continue
 		}
 		b := img.Bounds()
-		small := image.NewRGBA(image.Rect(0, 0, sheetWide, max(1, b.Dy()*sheetWide/b.Dx())))
+		wide := min(sheetWide, b.Dx()*3/5) // small figures stay small
+		small := image.NewRGBA(image.Rect(0, 0, wide, max(1, b.Dy()*wide/b.Dx())))
 		xdraw.CatmullRom.Scale(small, small.Bounds(), img, b, draw.Src, nil)
 		tiles = append(tiles, small)
 	}
@@ -81,4 +83,22 @@ func onPage(tiles []image.Image, page color.Color) *image.RGBA {
 		draw.Draw(out, tile.Bounds().Add(at[i]), tile, image.Point{}, draw.Src)
 	}
 	return out
+}
+
+// A chart is at most 150 kB, so that a notebook with dozens of them stays small. Photos need more: a tile
+// of a grid has 336 x 336 pixels.
+func TestChartsAreSmall(t *testing.T) {
+	const most = 150_000
+	for name, f := range gallery() {
+		if fig, ok := f.(*figure); ok && (fig.photos || fig.err != nil) {
+			continue
+		}
+		var b bytes.Buffer
+		if err := f.PNG(&b); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if b.Len() > most {
+			t.Errorf("%s is of %d bytes, want at most %d", name, b.Len(), most)
+		}
+	}
 }
