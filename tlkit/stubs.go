@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
-const stubsHash = "5bc2c2e243520c30"
+const stubsHash = "dcd9525019caa16b"
 
 // Classifier is a head file. Like a [Learner], it is a plain value; creating one opens nothing.
 type Classifier struct {
@@ -221,8 +221,9 @@ func (l Learner) FindRate() (out0 results.RateFind) {
 
 // Layers shows the stages of the learner's network as a table, from the pixels to the head: the shape
 // of the output, height x width x channels, the number of parameters, and what FineTune does with
-// them by the learner's plan: the learning rate, or frozen. After FineTune it shows how many tensors
-// of each stage have changed. The names of the stages are those that From takes.
+// them by the learner's plan: the learning rate, or frozen; and of its batch norms, how many there are and
+// whether their statistics are frozen. After FineTune it shows how many tensors of each stage have
+// changed. The names of the stages are those that From takes.
 func (l Learner) Layers() {
 	remote("Learner.Layers", nil, l)
 }

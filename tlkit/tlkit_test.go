@@ -65,6 +65,18 @@ var programs = map[string]func(){
 		few.ExportHistory("history.csv")
 		few.ExportHistory("logs")
 	},
+	"look": func() {
+		few.ShowMap()
+		few.FitHead()
+		few.ShowErrors()
+		few.Why("pictures/ants/00.png")
+		few.ShowMap()
+		other := few
+		other.Name, other.Head = "other", "ridge"
+		other.FitHead()
+		tlkit.Runs()
+		tlkit.Runs("few", "other")
+	},
 	"again":      func() { few.Retrain = true; few.FitHead() },
 	"other-seed": func() { few.Retrain, few.Seed = true, 7; few.FitHead() },
 	"folds":      func() { few.Name, few.Folds = "folded", 3; few.FitHead() },

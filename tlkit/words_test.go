@@ -19,7 +19,7 @@ func TestWordsOfALearner(t *testing.T) {
 	}
 	for _, words := range []string{
 		"rare classes weighed up",
-		"features.18    7 x 7 x 1280", "frozen", "moves if that pays", "2 223 872", "head                      2       2 562  moves",
+		"features.18    7 x 7 x 1280", "1, frozen", "batch norms", "moves if that pays", "2 223 872", "head                      2       2 562  moves",
 		"Loss against learning rate", "suggested ",
 		"predicted 00.png ants false", "predicted 11.png bees false", "predicted words.txt  true",
 		"Predictions: 14 pictures", "written: history.csv", "written: logs",
@@ -70,6 +70,26 @@ func TestFieldsThatMakeNoSenseTogether(t *testing.T) {
 	} {
 		if out, status := start(t, dir, name); status != 1 || !strings.Contains(out, words) {
 			t.Errorf("%s: status %d, no %q in\n%s", name, status, words, out)
+		}
+	}
+}
+
+// The verbs that show what the network sees and what it is wrong about, before and after training.
+func TestLookOfALearner(t *testing.T) {
+	trains(t)
+	dir := t.TempDir()
+	draw(t, dir, 12, 100)
+	out, status := start(t, dir, "look")
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, out)
+	}
+	for _, words := range []string{
+		"Map of pictures: a map of 24 pictures of 2 labels: ants 12, bees 12", "Precision, recall and F1 of 2 labels", "ROC and precision-recall curves of 2 labels",
+		"ight about: ", "00.png: ants ", "Grad-CAM behind features.18", "nearest training pictures: ", "training picture",
+		"other against few: ", "on the same ",
+	} {
+		if !strings.Contains(out, words) {
+			t.Errorf("no %q in\n%s", words, out)
 		}
 	}
 }

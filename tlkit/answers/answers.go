@@ -170,7 +170,7 @@ func (a *Answers) shared(b *Answers) (mine, theirs []int, err error) {
 		}
 	}
 	if len(mine) == 0 {
-		return nil, nil, advice.New(errors.New("answers: no picture was held back in both runs"), "compare runs on the same data, with the same split")
+		return nil, nil, advice.New(errors.New("answers: no picture was held back in both runs"), "compare runs on the same data with the same split; where it is dealt by seed, with the same seed")
 	}
 	return mine, theirs, nil
 }

@@ -208,10 +208,9 @@ func Compare(all []Run) (*Comparison, error) {
 	return c, nil
 }
 
-// reason is the first line of an error, without advice.
+// reason is the first line of an error, with what to do about it.
 func reason(err error) string {
-	why, _ := advice.Split(err)
-	line, _, _ := strings.Cut(why, "\n")
+	line, _, _ := strings.Cut(err.Error(), "\n")
 	return strings.TrimPrefix(strings.TrimPrefix(line, "answers: "), "runs: ")
 }
 
