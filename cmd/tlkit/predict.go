@@ -55,6 +55,11 @@ probability and probabilities. A head for several labels prints those at or abov
 thresholds (labels and probabilities in JSON; labels may be []). A head for values prints
 numbers in the units of its training data (values in JSON).
 
+A picture that is unlike all training pictures is marked: what is said of it is a guess. In
+JSON, familiar is then false and strangeness says how unlike it is. A set in JSON has the
+labels among which the true one is nine times out of ten, and intervals the same for values.
+Heads written before this was learnt have none of it.
+
 --jsonl and --csv write a line for each picture as soon as it is predicted, in the order of
 the pictures, and need no more memory for many of them. A line of --jsonl is an element of
 the list of --json. The columns of --csv are path, label, probability, error; with --top 2
@@ -68,7 +73,7 @@ it.
 
 --threshold P gives no label to a picture whose most probable label is below P: its label is
 "". --sort-into DIR makes a symbolic link to each picture in DIR/LABEL, or DIR/unsure if it
-has no label; no file is overwritten.
+has no label or is unlike the training pictures; no file is overwritten.
 
 A picture that cannot be read does not stop the others. It has a line with the reason in
 --json, --jsonl and --csv, and is named at the end on standard error. The exit status is 2
@@ -454,6 +459,9 @@ func (c *command) sayPredictions(all []export.Prediction, top int) {
 			}
 			for _, l := range ranked(p)[:min(top, len(p.Probabilities))] {
 				name += fmt.Sprintf("  %-*s %5.1f %%", label, words.Shorten(l, 40), 100*p.Probabilities[l])
+			}
+			if p.Unlike() {
+				name += "  unlike the training pictures"
 			}
 			c.say("%s", name)
 		}

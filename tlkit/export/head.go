@@ -64,6 +64,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/tlkit/backbone"
+	"github.com/tlkit/transfer-learning/tlkit/confidence"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/head"
 	"github.com/tlkit/transfer-learning/tlkit/heads"
@@ -90,6 +91,9 @@ type Head struct {
 	// Scales are the distributions of real values in the training pictures. The head's outputs are
 	// already in the same units.
 	Scales []task.Scale `json:"scales,omitempty"`
+
+	// Confidence says how sure the head may be; nil in files from before it was learnt.
+	Confidence *confidence.Known `json:"confidence,omitempty"`
 
 	Plan     json.RawMessage   `json:"plan,omitempty"`     // the learner's plan
 	Versions map[string]string `json:"versions,omitempty"` // of Go and the libraries that trained it
@@ -221,6 +225,9 @@ func (h *Head) Check() error {
 	if err := h.checkTask(); err != nil {
 		return err
 	}
+	if err := h.Confidence.Check(features, outputs); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
 	own := h.tensors()
 	for _, t := range h.Changed {
 		if slices.ContainsFunc(own, func(o weights.Tensor) bool { return o.Name == t.Name }) {
@@ -314,6 +321,11 @@ func (h *Head) tensors() (out []weights.Tensor) {
 	for i, layer := range parts {
 		for _, p := range layer {
 			out = append(out, weights.FromFloat32(tensorName(i, len(parts), p.Name), p.Shape, p.Values))
+		}
+	}
+	if k := h.Confidence; k != nil && k.Familiar != nil {
+		for _, p := range familiarParts(k.Familiar, h.Backbone.Features) {
+			out = append(out, weights.FromFloat32(p.Name, p.Shape, p.Values))
 		}
 	}
 	return append(out, weights.FromFloat32(parityName, []int{ParityPictures, len(h.Labels)}, h.Parity))
@@ -443,6 +455,9 @@ func (h *Head) readTensors(f *weights.File) (err error) {
 	h.SetModel(m)
 	if !slices.Equal(described, h.Layers) {
 		return fmt.Errorf("layers %+v, want %+v", described, h.Layers)
+	}
+	if err := h.readFamiliarity(f, array); err != nil {
+		return err
 	}
 	if h.Parity, err = array(parityName, ParityPictures, len(h.Labels)); err != nil {
 		return err

@@ -260,7 +260,7 @@ func (h *Head) onnxMetadata() (map[string]string, error) {
 		digestKey: strings.Repeat("0", digestChars),
 		inputKey:  h.feed(),
 	}
-	for key, v := range map[string]any{headKey: h, labelsKey: h.Labels, parityName: h.rows(h.Parity)} {
+	for key, v := range map[string]any{headKey: h.published(), labelsKey: h.Labels, parityName: h.rows(h.Parity)} {
 		text, err := json.Marshal(v)
 		if err != nil {
 			return nil, err

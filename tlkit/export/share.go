@@ -21,7 +21,7 @@ func (c *Classifier) Answer(row []float32) (Prediction, error) {
 	if err != nil {
 		return Prediction{}, err
 	}
-	return answers.answer(c.Head, c.Head.Logits(row)), nil
+	return c.Head.predict(answers, row), nil
 }
 
 // Replay classifies the built-in pictures again and returns the largest difference from the logits

@@ -39,7 +39,7 @@ func (c *Classifier) Stream(ctx context.Context, s Stream) error {
 		},
 		Use: func(rows []int, values []float32) error {
 			for i, r := range rows {
-				p := answers.answer(c.Head, c.Head.Logits(values[i*width:(i+1)*width]))
+				p := c.Head.predict(answers, values[i*width:(i+1)*width])
 				p.Path = s.Paths[r]
 				if err := sorted.add(r, p); err != nil {
 					return err

@@ -160,7 +160,7 @@ func (h *Head) torch(twin *zoo.Twin, c *card.Card) (map[string][]byte, error) {
 
 // stateDict is the content of model.safetensors.
 func (h *Head) stateDict(twin *zoo.Twin) ([]byte, error) {
-	about, err := json.Marshal(h)
+	about, err := json.Marshal(h.published())
 	if err != nil {
 		return nil, err
 	}

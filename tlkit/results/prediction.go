@@ -20,6 +20,14 @@ type Prediction struct {
 	Probabilities map[string]float64 `json:"probabilities,omitempty"`
 	// For real values: by name, in the units of the training data.
 	Values map[string]float64 `json:"values,omitempty"`
+	// The labels among which the true one is as often as the head's confidence.Sets promise, the most
+	// probable first; for one label a picture.
+	Set []string `json:"set,omitempty"`
+	// From where to where each value is, as often as confidence.Margins promise.
+	Intervals map[string][2]float64 `json:"intervals,omitempty"`
+	// Whether the picture is like the training pictures, see confidence.Familiar; nil = not known.
+	Familiar    *bool    `json:"familiar,omitempty"`
+	Strangeness *float64 `json:"strangeness,omitempty"` // how unlike them; about 0 on average
 	// Why there is no prediction; names the picture.
 	Error string `json:"error,omitempty"`
 
@@ -49,16 +57,24 @@ func (p Prediction) MarshalJSON() ([]byte, error) {
 // labels; the nearest: wings 21.0 %", "x 31.2, y 80.1". For a picture that could not be read, it
 // returns the reason.
 func (p Prediction) Words() string {
+	unlike := ""
+	if p.Unlike() {
+		unlike = "; unlike the training pictures"
+	}
 	switch {
 	case p.Error != "":
 		return p.Error
 	case p.Values != nil:
-		return p.valueWords()
+		return p.valueWords() + unlike
 	case p.Labels != nil:
-		return p.labelWords()
+		return p.labelWords() + unlike
 	}
-	return fmt.Sprintf("%s %.1f %%", p.Label, 100*p.Probability)
+	return fmt.Sprintf("%s %.1f %%", p.Label, 100*p.Probability) + unlike
 }
+
+// Unlike reports whether the picture is known to be unlike the training pictures, so that the prediction
+// is a guess.
+func (p Prediction) Unlike() bool { return p.Familiar != nil && !*p.Familiar }
 
 func (p Prediction) percent(label string) string {
 	return fmt.Sprintf("%s %.1f %%", label, 100*p.Probabilities[label])
@@ -89,6 +105,9 @@ func (p Prediction) valueWords() string {
 	words := make([]string, len(names))
 	for i, n := range names {
 		words[i] = n + " " + strconv.FormatFloat(p.Values[n], 'g', 4, 64)
+		if within, ok := p.Intervals[n]; ok {
+			words[i] += fmt.Sprintf(" (%s to %s)", strconv.FormatFloat(within[0], 'g', 4, 64), strconv.FormatFloat(within[1], 'g', 4, 64))
+		}
 	}
 	return strings.Join(words, ", ")
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/confidence"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -32,7 +33,7 @@ func (t *training) write(ctx context.Context) error {
 		return err
 	}
 	c := headContent{
-		model: t.fitted.Model, net: t.opened.net, reading: t.reading, plan: plan, seed: t.spec.Seed, train: t.train.distinct(),
+		model: t.fitted.Model, net: t.opened.net, reading: t.reading, known: t.known, plan: plan, seed: t.spec.Seed, train: t.train.distinct(),
 		result: export.Result{Split: t.split, Folds: t.spec.Folds, Score: t.figures.Score},
 	}
 	if t.tuned != nil {
@@ -54,6 +55,7 @@ type headContent struct {
 	tuned   bool      // it is the tuned one
 	builtIn []float32 // features of the built-in pictures; nil = not known yet
 	reading task.Reading
+	known   confidence.Known // the zero value = nothing
 	plan    json.RawMessage
 	seed    uint64
 	train   []datasets.Item // each picture once
@@ -79,6 +81,9 @@ func (o *opened) head(ctx context.Context, c headContent) (*export.Head, error) 
 		Versions: engine.Versions(),
 	}
 	h.SetModel(c.model)
+	if c.known != (confidence.Known{}) {
+		h.Confidence = &c.known
+	}
 	h.Versions["go"] = runtime.Version()
 	if set := o.data.Set; set != nil {
 		h.Data.Licence = set.Licence

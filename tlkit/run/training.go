@@ -12,6 +12,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/atomicfile"
 	"github.com/tlkit/transfer-learning/internal/fetch"
+	"github.com/tlkit/transfer-learning/tlkit/confidence"
 	"github.com/tlkit/transfer-learning/tlkit/curves"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -57,6 +58,7 @@ type training struct {
 
 	logits   []float32 // of eval
 	reading  task.Reading
+	known    confidence.Known
 	report   evaluate.Report
 	folds    []One
 	baseline *Baseline
@@ -268,15 +270,14 @@ func (t *training) tune(ctx context.Context) (err error) {
 // judge scores the result on the reported pictures.
 func (t *training) judge(ctx context.Context) (err error) {
 	t.progress.State("evaluating", 0, 0)
+	if err := t.learnConfidence(t.outOfFold()); err != nil {
+		return err
+	}
 	t.logits, err = t.answers(ctx)
 	if err != nil {
 		return err
 	}
-	outOfFold := t.fitted.Fit.OutOfFold
-	if t.tuned != nil {
-		outOfFold = t.tuned.outOfFold(t.train.s.Classes, outOfFold)
-	}
-	t.reading, err = t.opened.task.Reading(t.train.s, outOfFold)
+	t.reading, err = t.opened.task.Reading(t.train.s, t.outOfFold())
 	if err != nil {
 		return err
 	}
@@ -301,6 +302,14 @@ func (t *training) judge(ctx context.Context) (err error) {
 		t.words, err = t.compareWords(ctx)
 	}
 	return err
+}
+
+// outOfFold returns the logits of the rows to learn from by models that did not see them; nil = none.
+func (t *training) outOfFold() []float32 {
+	if t.tuned != nil {
+		return t.tuned.outOfFold(t.train.s.Classes, t.fitted.Fit.OutOfFold)
+	}
+	return t.fitted.Fit.OutOfFold
 }
 
 // answers returns the logits of the reported pictures: from the fitted head, from the tuned

@@ -22,7 +22,7 @@ type Prediction struct {
 	Head        string   `json:"head"`
 	Label       *string  `json:"label,omitempty"` // for one label a picture; "" = unknown
 	Probability *float64 `json:"probability,omitempty"`
-	// The most probable label is below the threshold.
+	// The most probable label is below the threshold, or the picture is unlike the training pictures.
 	Unknown *bool `json:"unknown,omitempty"`
 	// For several labels: those the picture gets.
 	Labels        []string           `json:"labels,omitzero"`
@@ -30,6 +30,12 @@ type Prediction struct {
 	// With ?top=K: the most probable labels, the most probable first.
 	Top    []Ranked           `json:"top,omitempty"`
 	Values map[string]float64 `json:"values,omitempty"` // for real values, in the units of the training data
+
+	// As those of [export.Prediction].
+	Set         []string              `json:"set,omitempty"`
+	Intervals   map[string][2]float64 `json:"intervals,omitempty"`
+	Familiar    *bool                 `json:"familiar,omitempty"`
+	Strangeness *float64              `json:"strangeness,omitempty"`
 }
 
 // Ranked is a label with its probability.
@@ -178,9 +184,10 @@ func (s *Server) prepare(ctx context.Context, t *trunk, data []byte, into []floa
 
 // prediction is a head's prediction as it is sent.
 func (s *Server) prediction(head string, p export.Prediction, top int) Prediction {
-	out := Prediction{Head: head, Labels: p.Labels, Probabilities: p.Probabilities, Values: p.Values}
+	out := Prediction{Head: head, Labels: p.Labels, Probabilities: p.Probabilities, Values: p.Values,
+		Set: p.Set, Intervals: p.Intervals, Familiar: p.Familiar, Strangeness: p.Strangeness}
 	if p.Labels == nil && p.Values == nil {
-		unknown := p.Probability < s.options.Threshold
+		unknown := p.Probability < s.options.Threshold || p.Unlike()
 		label := p.Label
 		if unknown {
 			label = ""
