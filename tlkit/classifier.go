@@ -64,6 +64,9 @@ func predicted(pictures []string, predictions []export.Prediction) show.Table {
 			name = filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name))
 		}
 		line := []string{name, p.Label, fmt.Sprintf("%.1f %%", 100*p.Probability)}
+		if p.Unlike() {
+			line[2] += ", unlike the training pictures"
+		}
 		switch {
 		case p.Error != "":
 			line = []string{name, "cannot be read: " + p.Error, ""}

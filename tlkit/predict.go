@@ -138,6 +138,10 @@ func predictionTiles(all []export.Prediction) []plots.Picture {
 			tile.Caption = p.Words() + " · " + name
 		default:
 			tile.Prediction, tile.Probability = p.Label, p.Probability
+			if p.Unlike() {
+				name = "unlike the training pictures · " + name
+				tile.Caption = name
+			}
 			if next := runnersUp(p); next != "" {
 				tile.Caption = next + " · " + name
 			}

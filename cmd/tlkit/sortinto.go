@@ -45,13 +45,14 @@ func newSorter(dir string, args []string) (*sorter, error) {
 	return &sorter{dir: abs, last: map[string]int{}}, nil
 }
 
-// place links a picture into the folders of its labels.
+// place links a picture into the folders of its labels; one that is unlike the training pictures, where
+// those without a label go.
 func (s *sorter) place(p export.Prediction) error {
 	labels := p.Labels
 	if p.Label != "" {
 		labels = []string{p.Label}
 	}
-	if len(labels) == 0 {
+	if len(labels) == 0 || p.Unlike() {
 		labels = []string{unsure}
 	}
 	target, err := filepath.Abs(p.Path)

@@ -88,11 +88,15 @@ func schemas() object {
 	return object{
 		"prediction": object{"type": "object", "required": []string{"head"}, "additionalProperties": false, "properties": object{
 			"head": text, "label": object{"type": "string", "description": "for one label a picture; empty if unknown"}, "probability": share,
-			"unknown":       object{"type": "boolean", "description": "the most probable label is below the server's threshold"},
+			"unknown":       object{"type": "boolean", "description": "the most probable label is below the server's threshold, or the picture is unlike the training pictures"},
 			"labels":        object{"type": "array", "items": text, "description": "for several labels: those the picture gets"},
 			"probabilities": byName(share, "by label"),
 			"top":           object{"type": "array", "items": object{"type": "object", "required": []string{"label", "probability"}, "properties": object{"label": text, "probability": share}}},
 			"values":        byName(number, "for real values: in the units of the training data"),
+			"set":           object{"type": "array", "items": text, "description": "for one label a picture: the labels among which the true one is nine times out of ten"},
+			"intervals":     byName(object{"type": "array", "items": number, "minItems": 2, "maxItems": 2}, "for real values: from where to where each is, nine times out of ten"),
+			"familiar":      object{"type": "boolean", "description": "whether the picture is like the training pictures"},
+			"strangeness":   object{"type": "number", "description": "how unlike them it is, about 0 on average"},
 		}},
 		"head": object{"type": "object", "required": []string{"name", "task", "labels", "backbone", "data", "split", "score", "score_words", "sha256", "parity", "since"}, "additionalProperties": false, "properties": object{
 			"name": text, "task": object{"type": "string", "enum": []string{"classes", "labels", "values"}}, "labels": texts,

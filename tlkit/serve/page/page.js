@@ -141,7 +141,7 @@ function answer(p, of) {
     row.append(...p.labels.map(l => el('span', 'chip', l)));
     return [row];
   }
-  if (p.unknown) return [el('p', 'answer', 'I don’t know'), el('span', 'why', `no label reaches ${percent(of.threshold)}`)];
+  if (p.unknown) return [el('p', 'answer', 'I don’t know'), el('span', 'why', p.familiar === false ? 'it is unlike the training pictures' : `no label reaches ${percent(of.threshold)}`)];
   const line = el('p', 'answer', p.label + ' ');
   line.append(el('span', 'share', percent(p.probability)));
   return [line];
