@@ -21,7 +21,7 @@ func (l Learner) Audit() *audit.Report {
 		if err != nil {
 			return err
 		}
-		out, err = s.Audit(ctx, nil, p, reporter{})
+		out, err = s.Audit(ctx, p, reporter{})
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func Compare(data string, models ...string) []compare.Ranked {
 		if err != nil {
 			return err
 		}
-		c, err := compare.Run(ctx, compare.Spec{Data: s.Data, Columns: s.Columns, Models: models, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, p, reporter{})
+		c, err := compare.Run(ctx, compare.Spec{Data: s.Data, Columns: s.Columns, Models: models, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes, Group: s.Group}, p, reporter{})
 		if c == nil {
 			return err
 		}

@@ -38,6 +38,9 @@ type Learner struct {
 	// Columns says what columns of a CSV file hold where that cannot be seen, as in
 	// "patient=ignore, breed=label"; see datasets.Options.
 	Columns string
+	// Group says which pictures belong together, as those of a patient or a video, so that they are
+	// never split: "column:patient", "folder:3" or "path:patient([0-9]+)"; see [datasets.Group].
+	Group datasets.Group
 	// LabelFolders takes the top folders of Data for labels, even where they look like splits.
 	LabelFolders bool
 	// MinPerLabel leaves out labels with fewer pictures to train on; 0 = keep all.
@@ -142,7 +145,7 @@ func (l Learner) specIn(ctx context.Context, p run.Place) (run.Spec, run.Place, 
 		}
 	}
 	data, err := run.FirstOf(ctx, names, p, reporter{})
-	s := run.Spec{Data: data, Columns: l.Columns, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Changes: l.Changes, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, ZeroShot: l.ZeroShot, Folds: l.Folds, Seed: l.Seed}
+	s := run.Spec{Data: data, Columns: l.Columns, Group: l.Group, LabelFolders: l.LabelFolders, MinPerLabel: l.MinPerLabel, Changes: l.Changes, Model: l.Backbone, Weights: l.Weights, Entry: l.Entry, Statistics: l.Statistics, Preset: l.Preset, Size: l.Size, Head: l.Head, Epochs: l.Epochs, Views: l.Views, ClassWeights: l.ClassWeights, ZeroShot: l.ZeroShot, Folds: l.Folds, Seed: l.Seed}
 	if s.Model == "" {
 		s.Model = zoo.Rows()[0].Name
 	}
@@ -361,7 +364,7 @@ func (l Learner) Evaluate() {
 		if err != nil {
 			return err
 		}
-		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, p, reporter{})
+		e, err := run.EvaluateHead(ctx, run.HeadSpec{Head: stored.Head(), Data: s.Data, Columns: s.Columns, Group: s.Group, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes, Weights: s.Weights, Entry: s.Entry}, p, reporter{})
 		if err != nil {
 			return err
 		}

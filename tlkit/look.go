@@ -27,7 +27,7 @@ func (l Learner) Why(path string) {
 		if err != nil {
 			return err
 		}
-		head := run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}
+		head := run.HeadSpec{Head: stored.Head(), Data: s.Data, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes, Group: s.Group}
 		return why(ctx, look.Question{Head: head, Picture: inFolder(path)}, p)
 	})
 }

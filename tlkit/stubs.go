@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
-const stubsHash = "dcd9525019caa16b"
+const stubsHash = "3d0bf3bfbb4cc48b"
 
 // Classifier is a head file. Like a [Learner], it is a plain value; creating one opens nothing.
 type Classifier struct {
@@ -32,6 +32,9 @@ type Learner struct {
 	// Columns says what columns of a CSV file hold where that cannot be seen, as in
 	// "patient=ignore, breed=label"; see datasets.Options.
 	Columns string
+	// Group says which pictures belong together, as those of a patient or a video, so that they are
+	// never split: "column:patient", "folder:3" or "path:patient([0-9]+)"; see [datasets.Group].
+	Group settings.Group
 	// LabelFolders takes the top folders of Data for labels, even where they look like splits.
 	LabelFolders bool
 	// MinPerLabel leaves out labels with fewer pictures to train on; 0 = keep all.

@@ -4,7 +4,7 @@
 
 package tlkit
 
-const stubsHash = "dcd9525019caa16b"
+const stubsHash = "3d0bf3bfbb4cc48b"
 
 // verbs are what the cells of a kernel ask for, by name.
 var verbs map[string]any

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +19,6 @@ import (
 // auditFlags are the flags of tlkit audit.
 type auditFlags struct {
 	spec    run.Spec
-	group   string
 	changes string // the CSV file to write; "" = none
 	figure  string // the PNG file to write; "" = none
 	page    string // the HTML file to write; "" = none
@@ -63,7 +61,7 @@ through them, delete the lines that are wrong, and learn with train --changes FI
 Exit status: 0 nothing serious, 3 serious findings, 1 error.`,
 		Example: `  tlkit audit photos
   tlkit audit photos --csv changes.csv --page findings.html
-  tlkit audit scans --group 'patient[0-9]+'
+  tlkit audit scans --group 'path:patient[0-9]+'
   tlkit train photos --changes changes.csv`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -78,7 +76,6 @@ Exit status: 0 nothing serious, 3 serious findings, 1 error.`,
 	}
 	modelFlag(cmd, &f.spec.Model)
 	specFlags(cmd, &f.spec)
-	cmd.Flags().StringVar(&f.group, "group", "", "regular expression that finds the group of a picture in its path: the first (…), or the whole match")
 	cmd.Flags().StringVar(&f.changes, "csv", "", "write proposed changes to this file")
 	cmd.Flags().StringVar(&f.figure, "png", "", "draw the most striking findings into this file")
 	cmd.Flags().StringVar(&f.page, "page", "", "write the findings with their pictures to this HTML file, for a browser")
@@ -88,14 +85,13 @@ Exit status: 0 nothing serious, 3 serious findings, 1 error.`,
 }
 
 func (c *command) runAudit(cmd *cobra.Command, f auditFlags) error {
-	group, err := f.check()
-	if err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
 	report, err := agreed(c, func() (*audit.Report, error) {
 		p := c.progress()
 		defer p.close()
-		return f.spec.Audit(cmd.Context(), group, c.place(), p)
+		return f.spec.Audit(cmd.Context(), c.place(), p)
 	})
 	if err != nil {
 		return err
@@ -115,24 +111,17 @@ func (c *command) runAudit(cmd *cobra.Command, f auditFlags) error {
 	return nil
 }
 
-// check reports flags that cannot be meant, and returns the expression of --group.
-func (f auditFlags) check() (*regexp.Regexp, error) {
+// check reports flags that cannot be meant.
+func (f auditFlags) check() error {
 	for _, file := range []string{f.changes, f.figure, f.page} {
 		if _, err := os.Lstat(file); file != "" && err == nil && !f.force {
-			return nil, advice.New(fmt.Errorf("audit: %s exists", words.Plain(file)), "name another file, or pass --force to replace it")
+			return advice.New(fmt.Errorf("audit: %s exists", words.Plain(file)), "name another file, or pass --force to replace it")
 		}
 	}
 	if f.most < 1 {
-		return nil, fmt.Errorf("audit: --most is %d, want 1 or more", f.most)
+		return fmt.Errorf("audit: --most is %d, want 1 or more", f.most)
 	}
-	if f.group == "" {
-		return nil, nil
-	}
-	group, err := regexp.Compile(f.group)
-	if err != nil {
-		return nil, advice.New(fmt.Errorf("audit: --group %q: %w", f.group, err), "want a regular expression, such as 'patient[0-9]+' or '/([^/_]+)_[^/]*$'")
-	}
-	return group, nil
+	return nil
 }
 
 // write writes the files of --csv, --png and --page.

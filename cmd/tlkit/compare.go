@@ -103,6 +103,7 @@ Ctrl-C ends it with what was compared so far. List, table and figure are kept in
 	}
 	f := cmd.Flags()
 	columnFlag(cmd, &s.Columns)
+	groupFlag(cmd, &s.Group)
 	f.StringSliceVar(&s.Models, "models", nil, "these networks, families or patterns only, as behind the folder, wherever their weights come from: a,b,c")
 	f.BoolVar(&s.All, "all", false, "try every network of tlkit models")
 	filterFlags(cmd, &s.Filter)

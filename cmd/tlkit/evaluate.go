@@ -58,7 +58,7 @@ mistakes, and right predictions.`,
 				p := c.progress()
 				defer p.close()
 				if isHead(args[0]) {
-					return run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, Form: s.Form, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, place, p)
+					return run.EvaluateHead(cmd.Context(), run.HeadSpec{Head: args[0], Data: args[1], Split: s.Split, Weights: s.Weights, Entry: s.Entry, Columns: s.Columns, Form: s.Form, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Group: s.Group, Changes: s.Changes}, place, p)
 				}
 				s.Model, s.Data = args[0], args[1]
 				return run.EvaluateModel(cmd.Context(), s, zeroShot, place, p)

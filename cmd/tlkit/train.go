@@ -17,6 +17,7 @@ import (
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
 	"github.com/tlkit/transfer-learning/tlkit/budget"
+	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/run"
 	"github.com/tlkit/transfer-learning/tlkit/zoo"
@@ -29,6 +30,7 @@ const defaultData = "insects"
 func specFlags(cmd *cobra.Command, s *run.Spec) {
 	f := cmd.Flags()
 	columnFlag(cmd, &s.Columns)
+	groupFlag(cmd, &s.Group)
 	f.StringVar(&s.Split, "split", "", "split to report on: valid, test or all (default: valid, else test)")
 	f.Uint64Var(&s.Seed, "seed", 1, "seed of splits, folds, views and initial weights")
 	dataFlags(cmd, &s.LabelFolders, &s.MinPerLabel)
@@ -118,9 +120,14 @@ func limitFlags(cmd *cobra.Command, p *run.Place) {
 	}
 }
 
+// groupFlag adds the flag --group.
+func groupFlag(cmd *cobra.Command, group *datasets.Group) {
+	cmd.Flags().StringVar((*string)(group), "group", "", "pictures that belong together, as those of a patient or a video: column:NAME of a CSV file, folder:N (1 = the first below DIR, -1 = the picture's own), or path:REGEXP; they are never split")
+}
+
 // columnFlag adds the flag --column.
 func columnFlag(cmd *cobra.Command, columns *string) {
-	cmd.Flags().Var((*columnsFlag)(columns), "column", "what a column of a CSV file holds, as in breed=label,patient=ignore (roles: path, label, labels, value, split, ignore; fold=split:0 holds fold 0 out)")
+	cmd.Flags().Var((*columnsFlag)(columns), "column", "what a column of a CSV file holds, as in breed=label,patient=group (roles: path, label, labels, value, split, group, ignore; fold=split:0 holds fold 0 out)")
 }
 
 // columnsFlag is the value of --column, which may be given several times.
@@ -157,6 +164,10 @@ says what it holds. SET is a ready set: hymenoptera, food5, cats_dogs (which
 you download yourself), or, drawn without a download, insects, insects-medium,
 insects-hard, insects-few, insects-labels, insects-values. The folder $TLKIT_DATA/SET is
 looked for first.
+
+Pictures that belong together, as the photos of a patient or the frames of a video, must not
+be divided among what is learnt from and what is measured on: --group says which they are.
+Splits and folds then take whole groups, and intervals are by groups (clusters).
 
 With --finetune N the backbone is trained too, for N epochs after the head is fitted. The
 plan is printed first; the default one tries two rates on folds of the training

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
@@ -63,10 +62,7 @@ type Input struct {
 	// Features are those of Set.Items by a frozen network, as features.Extract returns them: Items and Bad
 	// are indices into Set.Items.
 	Features *features.Matrix
-	// Group finds the group of a picture in its path below the root, such as the patient or the video: the
-	// first submatch, or the whole match. Pictures of one group must not be in two splits. nil = no groups.
-	Group *regexp.Regexp
-	Seed  uint64 // of folds
+	Seed     uint64 // of folds
 	// Progress tells what is done; may be nil.
 	Progress func(what string, done, total int)
 }
@@ -140,29 +136,28 @@ func (a *auditor) unreadable() {
 	}
 }
 
-// groups reports groups with pictures in more than one split.
+// groups reports groups of the set, such as patients or videos, with pictures in more than one split. It
+// proposes to leave out those to learn from, so that what is measured stays.
 func (a *auditor) groups(context.Context) error {
-	if a.Group == nil {
-		return nil
-	}
-	members, missing := map[string][]int{}, []string{}
+	members := map[string][]int{}
 	for i, item := range a.items {
-		m := a.Group.FindStringSubmatch(item.Rel)
-		if m == nil {
-			missing = append(missing, item.Rel)
-			continue
+		if item.Group != "" {
+			members[item.Group] = append(members[item.Group], i)
 		}
-		members[m[min(1, len(m)-1)]] = append(members[m[min(1, len(m)-1)]], i)
-	}
-	if len(missing) > 0 {
-		return advice.New(fmt.Errorf("audit: %d pictures have no group, such as %s", len(missing), missing[0]), "%s must match the path of every picture", a.Group)
 	}
 	for name, rows := range members {
-		if splits := a.splits(rows); len(splits) > 1 {
-			f := a.of(GroupLeak, rows...)
-			f.Score, f.Why = float64(len(rows)), fmt.Sprintf("group %s has %d pictures, in %v", name, len(rows), splits)
-			a.add(f)
+		splits := a.splits(rows)
+		if len(splits) < 2 {
+			continue
 		}
+		f := a.of(GroupLeak, rows...)
+		f.Score, f.Why = float64(len(rows)), fmt.Sprintf("group %s has %d pictures, in %v", name, len(rows), splits)
+		for _, i := range rows {
+			if a.items[i].Split == datasets.Train {
+				f.Changes = append(f.Changes, results.Change{File: a.items[i].Rel, Action: results.Drop})
+			}
+		}
+		a.add(f)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const (
 // Northcutt et al. 2021): the probability of another label is above the mean that pictures of that label
 // have, and above that of the given one.
 func (a *auditor) labels(ctx context.Context) error {
-	if a.Set.Task != datasets.Classes || len(a.Set.Labels) < 2 || a.rarest() < labelFolds {
+	if a.Set.Task != datasets.Classes || len(a.Set.Labels) < 2 || a.folds() < 2 {
 		return nil // nothing to compare with
 	}
 	rows := a.labelled()
@@ -92,13 +92,19 @@ func (a *auditor) differs(rows []int) bool {
 	return false
 }
 
-// rarest returns the number of pictures of the rarest label.
-func (a *auditor) rarest() int {
+// folds returns the number of folds of the labelled pictures; 0 if a label is too rare for them.
+func (a *auditor) folds() int {
 	counts := make([]int, len(a.Set.Labels))
+	var items []datasets.Item
 	for _, i := range a.labelled() {
 		counts[a.items[i].Class]++
+		items = append(items, a.items[i])
 	}
-	return slices.Min(counts)
+	if slices.Min(counts) < labelFolds {
+		return 0
+	}
+	// Groups lie in one fold, so that a label of few groups allows few.
+	return min(labelFolds, task.Classes{}.Rarest(task.Classes{}.Samples(items, nil, len(counts))))
 }
 
 // outOfFold returns the probabilities of the labels of rows, by heads that did not learn from the picture.
@@ -114,7 +120,7 @@ func (a *auditor) outOfFold(ctx context.Context, rows []int) (metrics.Matrix, er
 		samples.X, samples.Features = project(x, samples.Features, fewer), fewer
 	}
 	fit, err := head.LDA(ctx, samples, head.LDAOptions{
-		Folds:    datasets.Folds(items, labelFolds, a.Seed),
+		Folds:    datasets.Folds(items, a.folds(), a.Seed),
 		Progress: func(done, total int) { a.Progress("checking labels", done, total) },
 	})
 	if err != nil {

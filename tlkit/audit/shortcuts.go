@@ -60,7 +60,7 @@ func (a *auditor) shortcuts(ctx context.Context) error { return a.predictors(ctx
 
 // predictors reports those of some cues that predict the label.
 func (a *auditor) predictors(ctx context.Context, cues []cue) error {
-	if a.Set.Task != datasets.Classes || len(a.Set.Labels) < 2 || a.rarest() < labelFolds {
+	if a.Set.Task != datasets.Classes || len(a.Set.Labels) < 2 || a.folds() < 2 {
 		return nil
 	}
 	rows := a.labelled()
@@ -70,24 +70,23 @@ func (a *auditor) predictors(ctx context.Context, cues []cue) error {
 	}
 	chance := float64(slices.Max(counts)) / float64(len(rows))
 	for _, c := range cues {
-		right, err := a.predicts(ctx, c, rows)
+		score, err := a.predicts(ctx, c, rows)
 		if err != nil {
 			return err
 		}
-		score := metrics.Fraction{Correct: right, Total: len(rows)}
-		rate := float64(right) / float64(len(rows))
-		if metrics.Wilson(right, len(rows)).Low <= chance || (rate-chance)/(1-chance) < leastShare {
+		rate := score.Value
+		if !(score.Interval.Low > chance) || (rate-chance)/(1-chance) < leastShare {
 			continue
 		}
 		a.add(Finding{Kind: Shortcut, Labels: a.Set.Labels, Score: rate,
-			Why: fmt.Sprintf("%s alone tells the label: %s; the most frequent label is right for %.0f %%", c.name, score.Score(), 100*chance)})
+			Why: fmt.Sprintf("%s alone tells the label: %s; the most frequent label is right for %.0f %%", c.name, score, 100*chance)})
 	}
 	return nil
 }
 
-// predicts returns how many labels a cue predicts, out of fold. A cue that is the same everywhere
+// predicts returns how well a cue predicts the labels, out of fold. A cue that is the same everywhere
 // predicts nothing.
-func (a *auditor) predicts(ctx context.Context, c cue, rows []int) (right int, err error) {
+func (a *auditor) predicts(ctx context.Context, c cue, rows []int) (metrics.Score, error) {
 	items := make([]datasets.Item, len(rows))
 	var x []float32
 	for r, i := range rows {
@@ -96,15 +95,15 @@ func (a *auditor) predicts(ctx context.Context, c cue, rows []int) (right int, e
 	}
 	width := len(x) / len(rows)
 	if constant(x, width) {
-		return 0, nil
+		return metrics.Score{}, nil
 	}
 	s := task.Classes{}.Samples(items, x, len(a.Set.Labels))
 	s.Features = width
-	fit, err := head.Ridge(ctx, s, head.RidgeOptions{Folds: datasets.Folds(items, labelFolds, a.Seed)})
+	fit, err := head.Ridge(ctx, s, head.RidgeOptions{Folds: datasets.Folds(items, a.folds(), a.Seed)})
 	if err != nil {
-		return 0, err
+		return metrics.Score{}, err
 	}
-	return head.Correct(fit.OutOfFold, s.Y, len(a.Set.Labels)), nil
+	return task.Classes{}.Measure(s, fit.OutOfFold)
 }
 
 func constant(x []float32, width int) bool {

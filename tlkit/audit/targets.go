@@ -52,16 +52,21 @@ func (a *auditor) targets(ctx context.Context) error {
 func (a *auditor) learnable(rows []int) (columns []int) {
 	for c := range a.Set.Labels {
 		yes, differ := 0, false
+		with, without := map[string]bool{}, map[string]bool{} // groups: one lies in one fold
 		for _, i := range rows {
 			v := a.items[i].Targets[c]
 			differ = differ || v != a.items[rows[0]].Targets[c]
 			if v == 1 {
 				yes++
+				with[a.items[i].Group] = true
+			} else {
+				without[a.items[i].Group] = true
 			}
 		}
 		switch a.Set.Task {
 		case datasets.Labels:
-			if yes >= labelFolds && len(rows)-yes >= labelFolds {
+			grouped := !with[""] && !without[""]
+			if yes >= labelFolds && len(rows)-yes >= labelFolds && !(grouped && min(len(with), len(without)) < 2) {
 				columns = append(columns, c)
 			}
 		case datasets.Values:

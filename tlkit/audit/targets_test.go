@@ -26,7 +26,7 @@ func tabled(t *testing.T, header string, row func(i int) string, truth func(i in
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(5, 6))
-	report, err := audited(t, file, nil, func(item datasets.Item) []float32 {
+	report, err := audited(t, file, "", func(item datasets.Item) []float32 {
 		var i int
 		if _, err := fmt.Sscanf(filepath.Base(item.Rel), "p%d.png", &i); err != nil {
 			t.Fatal(err)

@@ -160,7 +160,7 @@ func (j *job) compare(ctx context.Context) error {
 		return nil
 	}
 	c, err := compare.Run(ctx, compare.Spec{
-		Data: j.spec.Data, Columns: j.spec.Columns, Split: j.spec.Split, Seed: j.spec.Seed, LabelFolders: j.spec.LabelFolders, MinPerLabel: j.spec.MinPerLabel, Changes: j.spec.Changes,
+		Data: j.spec.Data, Columns: j.spec.Columns, Split: j.spec.Split, Seed: j.spec.Seed, LabelFolders: j.spec.LabelFolders, MinPerLabel: j.spec.MinPerLabel, Changes: j.spec.Changes, Group: j.spec.Group,
 		OnTraining: true, Until: time.Now().Add(time.Duration(comparing * float64(j.left()))), Later: j.later(ctx),
 	}, j.place, j.progress)
 	if c == nil || err != nil && len(c.Ranked) == 0 {

@@ -32,6 +32,7 @@ func Repeat(s run.Spec) []string {
 	text("preset", s.Preset)
 	number("size", float64(s.Size))
 	text("column", s.Columns)
+	text("group", string(s.Group))
 	yes("label-folders", s.LabelFolders)
 	number("min-per-label", float64(s.MinPerLabel))
 	text("changes", s.Changes)

@@ -37,6 +37,7 @@ type Spec struct {
 	Data string // name of a ready set, a folder, or a CSV file
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string
+	Group   datasets.Group // which pictures belong together
 	// Names, families or patterns of the zoo, see zoo.Named; nil = the rows whose weights are on this
 	// machine or come in a small package.
 	Models []string
@@ -121,7 +122,7 @@ func Run(ctx context.Context, s Spec, place run.Place, p run.Progress) (*Compari
 	if err != nil {
 		return nil, err
 	}
-	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, place, p)
+	bench, err := run.OpenBench(ctx, run.Spec{Data: s.Data, Columns: s.Columns, Split: s.Split, Folds: s.Folds, Seed: s.Seed, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes, Group: s.Group}, place, p)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +233,7 @@ func reason(row zoo.Row, err error) string {
 		return nonCommercial
 	}
 	if byHand(row) {
-		return fmt.Sprintf("its file has to be downloaded by hand; put it at $%s/%s/%s", datasets.EnvVar, row.Name, row.FileName())
+		return fmt.Sprintf("its file has to be downloaded by hand; put it at $TLKIT_DATA/%s/%s", row.Name, row.FileName())
 	}
 	text := err.Error()
 	var load *zoo.LoadError

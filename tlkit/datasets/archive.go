@@ -121,9 +121,9 @@ func byHand(set data.Set, why error) error {
 		if files, err := set.Files(); err == nil && len(files) > 0 {
 			how = append(how, fmt.Sprintf("download %s into %s", set.URL, incoming))
 		}
-		how = append(how, fmt.Sprintf("unpack %s and make its folder %s the folder %s of the folder that $%s names", set.URL, set.Inside, set.Name, EnvVar))
+		how = append(how, fmt.Sprintf("unpack %s and make its folder %s the folder %s of the folder that $%s names", set.URL, set.Inside, set.Name, envVar))
 	} else if p := set.Package; p != nil {
-		how = append(how, fmt.Sprintf("unpack the %s package %s %s as the folder %s of the folder that $%s names", p.Manager, p.Name, p.Version, set.Name, EnvVar))
+		how = append(how, fmt.Sprintf("unpack the %s package %s %s as the folder %s of the folder that $%s names", p.Manager, p.Name, p.Version, set.Name, envVar))
 	}
 	var address *url.Error
 	if errors.As(why, &address) {

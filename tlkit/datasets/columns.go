@@ -22,10 +22,11 @@ const (
 	roleLabels role = "labels"
 	roleValue  role = "value"
 	roleSplit  role = "split"
+	roleGroup  role = "group"
 	roleIgnore role = "ignore"
 )
 
-var roles = []role{rolePath, roleLabel, roleLabels, roleValue, roleSplit, roleIgnore}
+var roles = []role{rolePath, roleLabel, roleLabels, roleValue, roleSplit, roleGroup, roleIgnore}
 
 // A declaration is one entry of Options.Columns.
 type declaration struct {
@@ -63,7 +64,7 @@ func parseColumns(columns string) ([]declaration, error) {
 }
 
 func badColumns(entry, why string) error {
-	return mark(errCSV, advice.New(fmt.Errorf("datasets: column declaration %q: %s", strings.TrimSpace(entry), why), "want NAME=ROLE, where ROLE is path, label, labels, value, split or ignore, as in patient=ignore,breed=label"))
+	return mark(errCSV, advice.New(fmt.Errorf("datasets: column declaration %q: %s", strings.TrimSpace(entry), why), "want NAME=ROLE, where ROLE is path, label, labels, value, split, group or ignore, as in patient=group,breed=label"))
 }
 
 // columnFlag returns the option --column that declares the named columns.
@@ -157,6 +158,7 @@ type csvColumns struct {
 	task     Task
 	path     int
 	split    splitRule
+	group    int   // the column of the groups; -1 = none
 	label    []int // the columns of the labels
 	cut      labelCut
 	byFolder bool // the folders of the pictures are the labels
@@ -211,6 +213,9 @@ func understand(g grid, pictures *finder, declared string) (*csvColumns, grid, e
 		return nil, g, csvErr(first, err)
 	}
 	if err := c.understandSplit(); err != nil {
+		return nil, g, csvErr(first, err)
+	}
+	if err := c.understandGroup(); err != nil {
 		return nil, g, csvErr(first, err)
 	}
 	c.passOver()
@@ -410,6 +415,20 @@ func (c *csvColumns) declare(told []declaration) error {
 			return fmt.Errorf("the column %s is declared as %s, but also used as %s", col.title(), d.role, col.role)
 		}
 		col.role, col.detail, col.asked = d.role, d.detail, true
+	}
+	return nil
+}
+
+// understandGroup finds the column that is declared to name groups.
+func (c *csvColumns) understandGroup() error {
+	c.group = -1
+	named := c.of(roleGroup)
+	if len(named) > 1 {
+		return advice.New(fmt.Errorf("the columns %s are both declared to name groups", titles(named)), "leave one out: %s", columnFlag(keys(named[1:]), roleIgnore))
+	}
+	if len(named) == 1 {
+		c.group = named[0].number
+		c.said = append(c.said, "groups in "+named[0].in())
 	}
 	return nil
 }

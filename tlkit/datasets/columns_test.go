@@ -56,7 +56,7 @@ func TestColumnsThatAreNotUnderstood(t *testing.T) {
 		"two of pictures":    {rowsOf("left,right", func(i int) string { return fmt.Sprintf("img/a%c.png", 'a'+i) }), "", []string{`"left" and "right"`, "--column left=path"}},
 		"empty":              {rowsOf("path,label,split", func(int) string { return ",train" }), "", []string{`"label"`, "empty on every line"}},
 		"declared: unknown":  {rowsOf("path,label", label("%d")), "patience=ignore", []string{`"patience"`, `"path", "label"`}},
-		"declared: role":     {rowsOf("path,label", label("%d")), "label=lable", []string{`"lable"`, "path, label, labels, value, split or ignore"}},
+		"declared: role":     {rowsOf("path,label", label("%d")), "label=lable", []string{`"lable"`, "path, label, labels, value, split, group or ignore"}},
 		"declared: no role":  {rowsOf("path,label", label("%d")), "label", []string{"no =", "NAME=ROLE"}},
 		"declared: both":     {rowsOf("path,a,b", func(i int) string { return fmt.Sprintf("%d,%d", i, i*i) }), "a=label,b=value", []string{"declared together"}},
 		"declared: no fold":  {rowsOf("path,label,fold", func(i int) string { return insect[i%2] + fmt.Sprintf(",%d", i%5) }), "fold=split:7", []string{`no "7"`}},

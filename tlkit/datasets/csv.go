@@ -33,6 +33,7 @@ type csvRow struct {
 	labels []string  // of the task Labels: sorted, each once
 	values []float64 // of the task Values
 	split  Split     // "" when there is no such column
+	group  string    // "" when there is no such column, or nothing in it
 }
 
 // said returns what a row says about its picture, in words.
@@ -83,6 +84,9 @@ func parseCSV(text []byte, pictures *finder, declared string) (csvTable, *csvCol
 		}
 		if row.split, err = c.split.of(rec); err != nil {
 			return t, nil, csvErr(row.line, err)
+		}
+		if c.group >= 0 && !missing(rec[c.group]) {
+			row.group = rec[c.group]
 		}
 		t.rows = append(t.rows, row)
 	}
@@ -183,6 +187,7 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 		class[l] = i
 	}
 	d.warnOfSpellings()
+	d.grouped = columns.group >= 0
 	folders := []Split(nil)
 	if !columns.split.given() {
 		folders = splitsOfFolders(rels)
@@ -198,7 +203,7 @@ func (d *Dataset) takeRows(ctx context.Context, table csvTable, columns *csvColu
 			}
 			continue
 		}
-		item := Item{Path: filepath.Join(d.Root, filepath.FromSlash(row.rel)), Rel: row.rel, Class: Unlabelled, Split: row.split, SHA256: f.sum}
+		item := Item{Path: filepath.Join(d.Root, filepath.FromSlash(row.rel)), Rel: row.rel, Class: Unlabelled, Split: row.split, Group: row.group, SHA256: f.sum}
 		if folders != nil {
 			item.Split = folders[i]
 		}
@@ -241,6 +246,9 @@ func (d *Dataset) distinctRows(table csvTable, united bool) ([]csvRow, error) {
 			continue
 		}
 		old := kept[i]
+		if old.group != row.group {
+			return nil, csvErr(row.line, advice.New(fmt.Errorf("%q is in the group %q on line %d and in %q here", row.file, old.group, old.line, row.group), "a picture has one group: correct one of the lines"))
+		}
 		if united && old.split == row.split {
 			all := slices.Concat(old.labels, row.labels)
 			slices.Sort(all)

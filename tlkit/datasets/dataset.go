@@ -50,6 +50,7 @@ type Item struct {
 	Rel    string // slash path below the data set's root: "train/bees/1.jpg"
 	Class  int    // index into Dataset.Labels; Unlabelled if unknown or if the task is not Classes
 	Split  Split  // Train, Valid or Test
+	Group  string // pictures of one group belong together, see [Group]; "" = none are declared
 	SHA256 string // of the file's content, 64 hex digits
 
 	// Targets has one entry for each of Dataset.Labels: 0 or 1 for the task Labels, the number
@@ -74,6 +75,7 @@ type Dataset struct {
 	Dealt bool
 
 	badLimit float64
+	grouped  bool // the items have groups
 }
 
 // In returns the items of one split, in order; "all" means every item. Other names of a split,
@@ -121,7 +123,7 @@ func (d *Dataset) Evaluation() Split {
 }
 
 // Fingerprint returns a sha256 over everything that a result can depend on: the labels, and the
-// path below the root, class or targets, split and content of every picture. It does not depend
+// path below the root, class or targets, split, group and content of every picture. It does not depend
 // on where the folder is.
 func (d *Dataset) Fingerprint() string {
 	h := sha256.New()
@@ -135,6 +137,9 @@ func (d *Dataset) Fingerprint() string {
 		fmt.Fprintf(h, "%q %d %s %s\n", it.Rel, it.Class, it.Split, it.SHA256)
 		if it.Targets != nil {
 			fmt.Fprintf(h, "%s %v\n", d.Task, it.Targets)
+		}
+		if it.Group != "" { // absent from fingerprints without groups, so that those stay as they were
+			fmt.Fprintf(h, "group %q\n", it.Group)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -16,9 +16,9 @@ import (
 	"github.com/tlkit/transfer-learning/internal/words"
 )
 
-// EnvVar is the environment variable with the folder where data sets are looked for first, as
+// envVar is the environment variable with the folder where data sets are looked for first, as
 // $TLKIT_DATA/NAME.
-const EnvVar = "TLKIT_DATA"
+const envVar = "TLKIT_DATA"
 
 // Options say how a data set is opened. The zero value is a good choice.
 type Options struct {
@@ -58,8 +58,13 @@ type Options struct {
 	// error if the set has no such picture or label. "" = none.
 	Changes string
 
+	// Group says which pictures belong together: they get into one split and one fold. A split of the
+	// user's own that divides them is reported. It is an error if a picture has no group, or if all are
+	// in one. "" = none.
+	Group Group
+
 	// Columns declares columns of a CSV file whose names and cells do not tell what they hold:
-	// "patient=ignore, breed=label, fold=split:0". Each entry is a column's name, or its number
+	// "patient=group, breed=label, fold=split:0". Each entry is a column's name, or its number
 	// from 1, and a role:
 	//
 	//   - path: the picture.
@@ -70,6 +75,7 @@ type Options struct {
 	//   - value: a number to learn.
 	//   - split: train, valid or test; split:3 means that the rows with a 3 are valid, all others
 	//     train.
+	//   - group: pictures with the same cell belong together, see [Group].
 	//   - ignore: not used.
 	//
 	// If the columns to learn are declared, other columns that are not understood are ignored. For
@@ -99,7 +105,8 @@ func (o *Options) complete() error {
 	if o.MinPerLabel < 0 {
 		return advice.New(fmt.Errorf("datasets: MinPerLabel is %d, want 0 or more (--min-per-label)", o.MinPerLabel), "a head needs at least 2")
 	}
-	return nil
+	_, err := parseGroup(o.Group)
+	return err
 }
 
 // Open opens a data set by name or by path.
@@ -141,7 +148,7 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 	}
 	plain := filepath.Base(nameOrDir) == nameOrDir && nameOrDir != "." && nameOrDir != ".."
 	if plain {
-		if base := os.Getenv(EnvVar); base != "" {
+		if base := os.Getenv(envVar); base != "" {
 			dir := filepath.Join(base, nameOrDir)
 			if info, err := os.Stat(dir); err == nil && info.IsDir() {
 				d, err := openNamed(ctx, dir, nameOrDir, o)
@@ -162,7 +169,7 @@ func Open(ctx context.Context, nameOrDir string, o Options) (*Dataset, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("datasets: opening %s: %w", nameOrDir, err)
 	}
-	missing := fmt.Errorf("datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s", nameOrDir, EnvVar, names())
+	missing := fmt.Errorf("datasets: no data set %q: there is no such folder or CSV file, no folder of that name in $%s, and the ready sets are %s", nameOrDir, envVar, names())
 	if near := nearest(nameOrDir, plain); near != "" {
 		missing = advice.New(missing, "did you mean %s?", near)
 	}
@@ -232,6 +239,10 @@ func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("datasets: %w", err)
 	}
+	by, err := parseGroup(o.Group)
+	if err != nil {
+		return nil, err
+	}
 	var d *Dataset
 	if info.IsDir() && o.Columns != "" {
 		return nil, advice.New(fmt.Errorf("datasets: %s is a folder, which has no columns to declare as %q", file, o.Columns), "leave --column out, or name a CSV file")
@@ -239,7 +250,7 @@ func openPath(ctx context.Context, file string, o Options) (*Dataset, error) {
 	if info.IsDir() {
 		d, err = readFolder(ctx, file, o)
 	} else if err = checkTable(file); err == nil {
-		d, err = readCSV(ctx, file, o.Columns)
+		d, err = readCSV(ctx, file, by.columns(o.Columns))
 	}
 	if err != nil {
 		return nil, err
@@ -292,9 +303,13 @@ func finish(d *Dataset, o Options) (*Dataset, error) {
 	if err := d.correct(o.Changes); err != nil {
 		return nil, err
 	}
+	if err := d.group(o.Group); err != nil {
+		return nil, err
+	}
 	d.split(o)
 	d.leaveOutSmall(o.MinPerLabel)
 	d.duplicates()
+	d.warnOfGroups()
 	d.missingLabels()
 	d.recount()
 	if err := d.Report.tooMany(o.BadLimit); err != nil {

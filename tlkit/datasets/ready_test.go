@@ -25,7 +25,7 @@ import (
 // realSet copies a folder of TLKIT_DATA to a place where it may be changed.
 func realSet(t *testing.T, name string) string {
 	t.Helper()
-	base := os.Getenv(EnvVar)
+	base := os.Getenv(envVar)
 	if base == "" {
 		t.Skip("TLKIT_DATA is not set: no real pictures to test with")
 	}
@@ -41,7 +41,7 @@ func realSet(t *testing.T, name string) string {
 }
 
 func TestRealFolders(t *testing.T) {
-	base := os.Getenv(EnvVar)
+	base := os.Getenv(envVar)
 	if base == "" {
 		t.Skip("TLKIT_DATA is not set: no real pictures to test with")
 	}
@@ -139,7 +139,7 @@ func TestHymenopteraIsRecognised(t *testing.T) {
 func TestNamedFolderOfTLKITDATA(t *testing.T) {
 	base := files{}.many("mine/a", 4).many("mine/b", 4).many("cats_dogs/train/cats", 4).many("cats_dogs/train/dogs", 4).many("cats_dogs/valid/cats", 2).many("cats_dogs/valid/dogs", 2).
 		many("hymenoptera/x", 4).many("hymenoptera/y", 4).write(t)
-	t.Setenv(EnvVar, base)
+	t.Setenv(envVar, base)
 	t.Setenv("TLKIT_CACHE", t.TempDir())
 	if d := open(t, "mine", Options{Offline: true}); d.Root != filepath.Join(base, "mine") || d.Set != nil {
 		t.Errorf("a folder of no table: %q, %v", d.Root, d.Set)
@@ -170,7 +170,7 @@ func TestArchiveUnpackedByHand(t *testing.T) {
 	if err := os.Rename(dir, filepath.Join(base, "hymenoptera", "hymenoptera_data")); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(EnvVar, base)
+	t.Setenv(envVar, base)
 	d := open(t, "hymenoptera", Options{Offline: true})
 	if d.Set == nil || len(d.Items) != 397 {
 		t.Errorf("set %v, %d pictures", d.Set, len(d.Items))
@@ -334,7 +334,7 @@ func TestArchiveWithoutHash(t *testing.T) {
 		t.Errorf("%d pictures in %s, events %q", len(d.Items), d.Root, states)
 	}
 	server.CloseClientConnections()
-	t.Setenv(EnvVar, "")
+	t.Setenv(envVar, "")
 	if again := open(t, "hymenoptera", Options{Offline: true}); again.Fingerprint() != d.Fingerprint() || again.Root != d.Root {
 		t.Error("from the cache it is another data set")
 	}
@@ -438,9 +438,9 @@ func TestArchiveIsResumed(t *testing.T) {
 
 func TestNothingUncheckedIsDownloaded(t *testing.T) {
 	t.Setenv("TLKIT_CACHE", t.TempDir())
-	t.Setenv(EnvVar, "")
+	t.Setenv(envVar, "")
 	_, err := Open(context.Background(), "cats_dogs", Options{})
-	if !errors.Is(err, ErrNotFetched) || !strings.Contains(err.Error(), "nothing to check a download against") || !strings.Contains(err.Error(), EnvVar) {
+	if !errors.Is(err, ErrNotFetched) || !strings.Contains(err.Error(), "nothing to check a download against") || !strings.Contains(err.Error(), envVar) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -452,7 +452,7 @@ func TestFood5(t *testing.T) {
 	if _, err := exec.LookPath("npm"); err != nil {
 		t.Skip("no npm here, which is how food5 is fetched")
 	}
-	t.Setenv(EnvVar, "") // the set of the table, not a folder somebody has
+	t.Setenv(envVar, "") // the set of the table, not a folder somebody has
 	d, err := Open(context.Background(), "food5", Options{Seed: 1})
 	if errors.Is(err, fetch.ErrUnreachable) {
 		t.Skipf("npm reaches no network: %v", err)

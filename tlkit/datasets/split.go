@@ -87,7 +87,16 @@ func byClass(items []Item, seed uint64) [][][]int {
 // stratify assigns about fraction of each class to Valid and the rest to Train, by the seed.
 // Exact duplicates stay together. A class with two or more distinct pictures has at least one in
 // each split; a class with one stays in Train.
+//
+// With groups, whole groups are assigned, so that the shares are only as near as the groups allow; a
+// class in one group stays in Train.
 func stratify(items []Item, fraction float64, seed uint64) {
+	if grouped(items) {
+		for i, part := range deal(items, []float64{1 - fraction, fraction}, seed) {
+			items[i].Split = []Split{Train, Valid}[part]
+		}
+		return
+	}
 	for _, gs := range byClass(items, seed) {
 		total := 0
 		for _, g := range gs {
@@ -123,16 +132,23 @@ func stratify(items []Item, fraction float64, seed uint64) {
 //
 // The folds are stratified: each class is spread as evenly as possible, pictures with several
 // labels by the rarest of them, and pictures with values at random. Exact duplicates stay in one
-// fold. The same items and seed give the same folds, in whatever order the items come.
+// fold, and so do the pictures of a group; with groups, each label is spread as evenly as they allow.
+// The same items and seed give the same folds, in whatever order the items come.
 //
-// With fewer than k distinct pictures there are as many folds as pictures. With fewer than two,
-// or k below 2, the result is nil. No fold is empty.
+// With fewer than k distinct pictures, or groups, there are as many folds as those. With fewer than
+// two, or k below 2, the result is nil. No fold is empty.
 func Folds(items []Item, k int, seed uint64) [][]int {
-	k = min(k, len(groups(items)))
+	k = min(k, len(units(items)))
 	if k < 2 {
 		return nil
 	}
 	folds := make([][]int, k)
+	if grouped(items) {
+		for i, f := range deal(items, slices.Repeat([]float64{1 / float64(k)}, k), seed) {
+			folds[f] = append(folds[f], i)
+		}
+		return folds
+	}
 	for _, gs := range byClass(items, seed) {
 		// Large groups first, so that the small ones can even out the rest.
 		slices.SortStableFunc(gs, func(a, b []int) int { return cmp.Compare(len(b), len(a)) })

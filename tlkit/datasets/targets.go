@@ -139,7 +139,10 @@ func (c *csvColumns) stopAt(cols []*column, understood ...*column) error {
 			}
 			instead = "; to learn it instead: " + columnFlag(keys(cols), r)
 		}
-		return advice.New(cause, "to leave %s out: %s; to learn only %s and ignore all others: %s%s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)",
+		if i := slices.IndexFunc(cols, (*column).mayGroup); i >= 0 {
+			instead += "; if it says which pictures belong together: " + columnFlag(keys(cols[i:i+1]), roleGroup)
+		}
+		return advice.New(cause, "to leave %s out: %s; to learn only %s and ignore all others: %s%s; roles are path, label, labels, value, split, group, ignore (in Go, the field Columns)",
 			map[bool]string{true: "it", false: "them"}[len(cols) == 1], ignore, titles(understood), columnFlag(keys(understood), likelyRole(understood[0])), instead)
 	}
 	likely := prefer(cols, func(col *column) bool { return measured([]*column{col}) })
@@ -152,7 +155,17 @@ func (c *csvColumns) stopAt(cols []*column, understood ...*column) error {
 			text = fmt.Sprintf("%s for classes, or %s for numbers", columnFlag(keys(likely), roleLabel), columnFlag(keys(likely), roleValue))
 		}
 	}
-	return advice.New(cause, "declare what to learn, and the others are ignored: %s; or declare what to ignore: %s; roles are path, label, labels, value, split, ignore (in Go, the field Columns)", text, ignore)
+	return advice.New(cause, "declare what to learn, and the others are ignored: %s; or declare what to ignore: %s; roles are path, label, labels, value, split, group, ignore (in Go, the field Columns)", text, ignore)
+}
+
+// groupWords are words in the names of columns that say which pictures belong together.
+var groupWords = wordsOf("patient subject person participant case specimen animal video clip film movie sequence scene session series burst site camera group")
+
+// mayGroup reports whether a column may say which pictures belong together: its name says so, or
+// its cells recur.
+func (c *column) mayGroup() bool {
+	named := slices.ContainsFunc(nameWords(c.name), func(w string) bool { return groupWords[w] })
+	return len(c.distinct) > 1 && !c.unique() && !c.fractions && !c.boolean && (named || 3*len(c.distinct) >= c.n)
 }
 
 // likelyRole is the role that fits the cells of a column to be learnt.

@@ -14,17 +14,19 @@ import (
 
 // ClassesInput is the input of [NewClasses].
 type ClassesInput struct {
-	Labels []string  // K names, by class
-	Truth  []int     // N classes in [0, K)
-	Logits []float32 // [N, K] row-major
-	Files  []string  // N file names for the list of top losses; may be nil
+	Labels   []string         // K names, by class
+	Truth    []int            // N classes in [0, K)
+	Logits   []float32        // [N, K] row-major
+	Files    []string         // N file names for the list of top losses; may be nil
+	Clusters metrics.Clusters // pictures that belong together, for the intervals; may be nil
 }
 
 // ClassesReport is the report of a model that predicts one label a picture. It marshals to JSON.
 type ClassesReport struct {
 	Accuracy    metrics.Fraction    `json:"accuracy"`
-	Interval    metrics.Interval    `json:"interval"` // 95 %, Wilson
-	LogLoss     float64             `json:"log_loss"` // nats
+	Interval    metrics.Interval    `json:"interval"`           // 95 %, see metrics.Clusters.Accuracy
+	Clusters    int                 `json:"clusters,omitempty"` // groups of pictures behind the interval; 0 = none
+	LogLoss     float64             `json:"log_loss"`           // nats
 	Calibration metrics.Calibration `json:"calibration"`
 	Classes     []metrics.Class     `json:"classes"`
 	Confusion   metrics.Confusion   `json:"confusion"`
@@ -67,7 +69,11 @@ func NewClasses(input ClassesInput) (*ClassesReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	r.Interval = r.Accuracy.Interval()
+	score, err := input.Clusters.Accuracy(input.Truth, predicted)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate: %w", err)
+	}
+	r.Interval, r.Clusters = score.Interval, score.Clusters
 	r.LogLoss, err = metrics.CrossEntropy(logits, input.Truth)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
@@ -84,7 +90,10 @@ func NewClasses(input ClassesInput) (*ClassesReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	r.Classes = r.Confusion.PerClass()
+	r.Classes, err = input.Clusters.PerClass(r.Confusion, input.Truth, predicted)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate: %w", err)
+	}
 	r.TopLosses = classLosses(input, logits, predicted)
 	all := make([]Mistake, n)
 	for _, l := range r.TopLosses {
@@ -114,7 +123,13 @@ func classLosses(input ClassesInput, logits metrics.Matrix, predicted []int) []C
 }
 
 // Score returns the accuracy.
-func (r *ClassesReport) Score() metrics.Score { return r.Accuracy.Score() }
+func (r *ClassesReport) Score() metrics.Score {
+	s := r.Accuracy.Score()
+	if r.Clusters > 0 {
+		s.Interval, s.Clusters = r.Interval, r.Clusters
+	}
+	return s
+}
 
 // Loss returns the mean cross-entropy in nats.
 func (r *ClassesReport) Loss() (nats float64, ok bool) { return r.LogLoss, true }
@@ -127,7 +142,7 @@ func (r *ClassesReport) Table() Table {
 	t := Table{Header: []string{"label", "right", "recall %", "95 %", "precision %"}}
 	for _, c := range r.Classes {
 		t.Rows = append(t.Rows, []string{c.Label, fmt.Sprintf("%d of %d", c.Correct, c.Support), percent(c.Recall),
-			fmt.Sprintf("%.1f-%.1f", 100*c.RecallInterval.Low, 100*c.RecallInterval.High), percent(c.Precision)})
+			metrics.Accuracy.FormatInterval(c.RecallInterval), percent(c.Precision)})
 	}
 	return t
 }
@@ -137,7 +152,7 @@ func (r *ClassesReport) Table() Table {
 func (r *ClassesReport) Worst() []Mistake { return r.worst }
 
 // Text formats the report in at most 80 columns.
-func (r *ClassesReport) Text() string { return fmt.Sprintf("accuracy %s\n", r.Accuracy) + r.Details() }
+func (r *ClassesReport) Text() string { return fmt.Sprintf("%s\n", r.Score()) + r.Details() }
 
 // Details formats the loss and a table of the labels.
 func (r *ClassesReport) Details() string {
@@ -146,7 +161,7 @@ func (r *ClassesReport) Details() string {
 	fmt.Fprintf(&b, "%-28s %7s %24s %10s\n", "label", "right", "recall, 95 %", "precision")
 	for _, c := range r.Classes {
 		fmt.Fprintf(&b, "%-28s %7s %24s %10.1f\n", words.Shorten(c.Label, 28), fmt.Sprintf("%d/%d", c.Correct, c.Support),
-			fmt.Sprintf("%.1f (%.1f-%.1f)", 100*c.Recall, 100*c.RecallInterval.Low, 100*c.RecallInterval.High), 100*c.Precision)
+			fmt.Sprintf("%.1f (%s)", 100*c.Recall, metrics.Accuracy.FormatInterval(c.RecallInterval)), 100*c.Precision)
 	}
 	if mistakes := r.Confusion.MostConfused(3); len(mistakes) > 0 {
 		b.WriteString("\nmost confused: ")

@@ -107,11 +107,11 @@ type Input struct {
 func New(t task.Task, input Input) (Report, error) {
 	switch t.(type) {
 	case task.Classes:
-		return NewClasses(ClassesInput{Labels: input.Names, Truth: input.Truth.Y, Logits: input.Logits, Files: input.Files})
+		return NewClasses(ClassesInput{Labels: input.Names, Truth: input.Truth.Y, Logits: input.Logits, Files: input.Files, Clusters: input.Truth.Clusters})
 	case task.Labels:
-		return NewLabels(LabelsInput{Labels: input.Names, Truth: input.Truth.Positive(), Logits: input.Logits, Thresholds: input.Reading.Thresholds, Files: input.Files})
+		return NewLabels(LabelsInput{Labels: input.Names, Truth: input.Truth.Positive(), Logits: input.Logits, Thresholds: input.Reading.Thresholds, Files: input.Files, Clusters: input.Truth.Clusters})
 	case task.Values:
-		return NewValues(ValuesInput{Names: input.Names, Truth: input.Truth.Targets, Predicted: input.Logits, Files: input.Files})
+		return NewValues(ValuesInput{Names: input.Names, Truth: input.Truth.Targets, Predicted: input.Logits, Files: input.Files, Clusters: input.Truth.Clusters})
 	}
 	return nil, advice.New(fmt.Errorf("evaluate: no report for the task %q", t.Name()), "use the version of tlkit that knows it")
 }

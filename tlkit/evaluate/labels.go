@@ -13,18 +13,20 @@ import (
 
 // LabelsInput is the input of [NewLabels].
 type LabelsInput struct {
-	Labels     []string  // K names
-	Truth      []bool    // [N, K] row-major
-	Logits     []float32 // [N, K] row-major
-	Thresholds []float64 // K probabilities, chosen on other pictures; nil = 0.5 each
-	Files      []string  // N file names for the list of top losses; may be nil
+	Labels     []string         // K names
+	Truth      []bool           // [N, K] row-major
+	Logits     []float32        // [N, K] row-major
+	Thresholds []float64        // K probabilities, chosen on other pictures; nil = 0.5 each
+	Files      []string         // N file names for the list of top losses; may be nil
+	Clusters   metrics.Clusters // pictures that belong together, for the intervals; may be nil
 }
 
 // LabelsReport is the report of a model that predicts several labels a picture. It marshals to
 // JSON.
 type LabelsReport struct {
 	metrics.LabelScores
-	TopLosses []LabelLoss `json:"top_losses"` // worst first, at most 16
+	Clusters  int         `json:"clusters,omitempty"` // groups of pictures behind the intervals; 0 = none
+	TopLosses []LabelLoss `json:"top_losses"`         // worst first, at most 16
 
 	worst        []Mistake
 	wrong, right []Mistake // all of them: the worst first, the surest first
@@ -50,8 +52,8 @@ func NewLabels(input LabelsInput) (*LabelsReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &LabelsReport{}
-	r.LabelScores, err = metrics.ScoreLabels(input.Labels, metrics.Matrix{Rows: n, Cols: k, Data: input.Logits}, input.Truth, input.Thresholds)
+	r := &LabelsReport{Clusters: input.Clusters.Count()}
+	r.LabelScores, err = input.Clusters.ScoreLabels(input.Labels, metrics.Matrix{Rows: n, Cols: k, Data: input.Logits}, input.Truth, input.Thresholds)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
@@ -88,7 +90,9 @@ func (r *LabelsReport) Score() metrics.Score {
 	if len(r.Labels) > 0 {
 		total = r.Labels[0].Total
 	}
-	return metrics.NewScore(metrics.MAP, r.MAP, r.Interval, total)
+	s := metrics.NewScore(metrics.MAP, r.MAP, r.Interval, total)
+	s.Clusters = r.Clusters
+	return s
 }
 
 // Loss returns the mean binary cross-entropy over pictures and labels, in nats.

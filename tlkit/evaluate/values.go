@@ -15,16 +15,18 @@ import (
 
 // ValuesInput is the input of [NewValues].
 type ValuesInput struct {
-	Names     []string  // K names
-	Truth     []float64 // [N, K] row-major, in any units
-	Predicted []float32 // [N, K] row-major, in the same units
-	Files     []string  // N file names for the list of misses; may be nil
+	Names     []string         // K names
+	Truth     []float64        // [N, K] row-major, in any units
+	Predicted []float32        // [N, K] row-major, in the same units
+	Files     []string         // N file names for the list of misses; may be nil
+	Clusters  metrics.Clusters // pictures that belong together, for the intervals; may be nil
 }
 
 // ValuesReport is the report of a model that predicts real values. It marshals to JSON.
 type ValuesReport struct {
 	metrics.ValueScores
-	Misses []Miss `json:"worst"` // worst first, at most 16
+	Clusters int    `json:"clusters,omitempty"` // groups of pictures behind the intervals; 0 = none
+	Misses   []Miss `json:"worst"`              // worst first, at most 16
 
 	pictures  int
 	truth     []float64
@@ -49,8 +51,8 @@ func NewValues(input ValuesInput) (*ValuesReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ValuesReport{pictures: n, truth: slices.Clone(input.Truth), predicted: slices.Clone(input.Predicted)}
-	r.ValueScores, err = metrics.ScoreValues(input.Names, metrics.Matrix{Rows: n, Cols: k, Data: input.Predicted}, input.Truth)
+	r := &ValuesReport{Clusters: input.Clusters.Count(), pictures: n, truth: slices.Clone(input.Truth), predicted: slices.Clone(input.Predicted)}
+	r.ValueScores, err = input.Clusters.ScoreValues(input.Names, metrics.Matrix{Rows: n, Cols: k, Data: input.Predicted}, input.Truth)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
@@ -73,7 +75,9 @@ func NewValues(input ValuesInput) (*ValuesReport, error) {
 
 // Score returns the mean R².
 func (r *ValuesReport) Score() metrics.Score {
-	return metrics.NewScore(metrics.R2, r.R2, r.Interval, r.pictures)
+	s := metrics.NewScore(metrics.R2, r.R2, r.Interval, r.pictures)
+	s.Clusters = r.Clusters
+	return s
 }
 
 // Loss returns ok false: the loss of values is not in nats.

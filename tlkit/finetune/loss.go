@@ -181,6 +181,12 @@ func (t truth) paired(a, b []float32) (mean, standardError float64) {
 	n := float64(t.len())
 	var sum, square float64
 	before, after := t.losses(a), t.losses(b)
+	if t.samples.Clusters != nil {
+		for i := range before {
+			before[i] -= after[i]
+		}
+		return t.samples.Clusters.Mean(before)
+	}
 	for i := range before {
 		d := before[i] - after[i]
 		sum += d

@@ -18,6 +18,10 @@ type Samples struct {
 	// Targets is [N, Classes] row-major: 0 or 1 for several labels a picture, or real values in any
 	// units. nil if Y is set.
 	Targets []float64
+
+	// Clusters says which samples belong together; nil = each is by itself. Heads do not use it:
+	// scores and the choice of folds do.
+	Clusters metrics.Clusters
 }
 
 // Len is the number of samples.
@@ -50,6 +54,9 @@ func (s Samples) pick(rows []int) Samples {
 func (s Samples) Select(rows []int) Samples {
 	out := Samples{Features: s.Features, Classes: s.Classes}
 	for _, r := range rows {
+		if s.Clusters != nil {
+			out.Clusters = append(out.Clusters, s.Clusters[r])
+		}
 		if s.X != nil {
 			out.X = append(out.X, s.Row(r)...)
 		}
@@ -83,6 +90,8 @@ func (s Samples) Check() error {
 		return fmt.Errorf("head: %d feature values for %d samples, want %d (samples x %d features)", len(s.X), s.Len(), s.Len()*s.Features, s.Features)
 	case s.Targets != nil && len(s.Targets) != s.Len()*s.Classes:
 		return fmt.Errorf("head: %d targets, want %d for each sample", len(s.Targets), s.Classes)
+	case s.Clusters != nil && len(s.Clusters) != s.Len():
+		return fmt.Errorf("head: the clusters of %d samples for %d, want one for each", len(s.Clusters), s.Len())
 	case s.Targets == nil && s.Classes < 2:
 		return advice.New(fmt.Errorf("head: %d class, want at least 2", s.Classes), "a classifier needs classes to tell apart")
 	}

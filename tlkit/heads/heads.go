@@ -309,20 +309,7 @@ func clearlyBetter(s head.Samples, usual, other []float32) bool {
 		gain[i] = head.LogLoss(a, one, s.Classes) - head.LogLoss(b, one, s.Classes)
 		right[i] = float64(head.Correct(b, []int{y}, s.Classes) - head.Correct(a, []int{y}, s.Classes))
 	}
-	loss, lossError := meanAndError(gain)
-	hits, hitsError := meanAndError(right)
+	loss, lossError := s.Clusters.Mean(gain)
+	hits, hitsError := s.Clusters.Mean(right)
 	return loss > 2*lossError && hits >= -hitsError
-}
-
-// meanAndError returns the mean and its standard error.
-func meanAndError(v []float64) (mean, standardError float64) {
-	var sum, squares float64
-	for _, x := range v {
-		sum += x
-	}
-	mean = sum / float64(len(v))
-	for _, x := range v {
-		squares += (x - mean) * (x - mean)
-	}
-	return mean, math.Sqrt(squares / float64(len(v)) / float64(max(len(v)-1, 1)))
 }

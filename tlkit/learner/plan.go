@@ -168,6 +168,7 @@ func (p *Plan) fewShots(t task.Task, train head.Samples, o Options) {
 	if o.Head != "" || o.ForTuning || p.Head != head.LogisticKind || t.Name() != datasets.Classes {
 		return
 	}
+	train.Clusters = nil // pictures are counted, not groups of them
 	if n, _ := t.Groups(train); n < fewPictures {
 		p.Head = heads.CosineKind
 		p.because("features scaled to length 1: a label has fewer than %d pictures, too few to know how much each feature varies", fewPictures)
@@ -203,14 +204,24 @@ func (p *Plan) strengths(candidates []float64, unfolded float64, reasons ...stri
 func (p *Plan) dealFolds(t task.Task, train head.Samples) {
 	smallest, group := t.Groups(train)
 	p.Folds = min(standardFolds, smallest)
+	kind := "picture"
+	if train.Clusters != nil {
+		kind = "group of pictures"
+	}
 	switch {
 	case p.Folds < 2:
 		p.Folds = 0
-		p.because("no folds: a %s has a single training picture, so nothing can be held out", cmp.Or(group, "data set"))
+		p.because("no folds: a %s has a single training %s, so nothing can be held out", cmp.Or(group, "data set"), kind)
+	case group == "" && train.Clusters != nil:
+		p.because("%d folds of whole groups of pictures, dealt at random", p.Folds)
 	case group == "":
 		p.because("%d folds of the pictures, dealt at random", p.Folds)
+	case p.Folds < standardFolds && train.Clusters != nil:
+		p.because("%d folds of whole groups: the smallest %s is in %d groups of pictures", p.Folds, group, smallest)
 	case p.Folds < standardFolds:
 		p.because("%d folds: the smallest %s has %d pictures", p.Folds, group, smallest)
+	case train.Clusters != nil:
+		p.because("%d folds of whole groups: every %s is in groups enough", p.Folds, group)
 	default:
 		p.because("%d folds: every %s has pictures in each", p.Folds, group)
 	}

@@ -122,7 +122,7 @@ func (t Territory) seen(ctx context.Context, place run.Place, p run.Progress) (*
 
 // byHead is seen with the network of a head, and what the head is wrong about.
 func (t Territory) byHead(ctx context.Context, place run.Place, p run.Progress) (*Atlas, embed.Rows, error) {
-	head := run.HeadSpec{Head: t.Head, Data: t.Spec.Data, Weights: t.Spec.Weights, Entry: t.Spec.Entry, LabelFolders: t.Spec.LabelFolders, MinPerLabel: t.Spec.MinPerLabel, Columns: t.Spec.Columns}
+	head := run.HeadSpec{Head: t.Head, Data: t.Spec.Data, Weights: t.Spec.Weights, Entry: t.Spec.Entry, LabelFolders: t.Spec.LabelFolders, MinPerLabel: t.Spec.MinPerLabel, Columns: t.Spec.Columns, Changes: t.Spec.Changes, Group: t.Spec.Group}
 	set, err := head.Learnt(ctx, place, p)
 	if err != nil {
 		return nil, embed.Rows{}, err

@@ -3,6 +3,7 @@ package metrics
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -32,7 +33,7 @@ func TestGains(t *testing.T) {
 	}
 	labels, values, logits, predicted := make2(0.5)
 	other := worse(logits, 0.4)
-	g, err := CompareMAP(labels, other, logits)
+	g, err := Clusters(nil).CompareMAP(labels, other, logits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,38 +42,46 @@ func TestGains(t *testing.T) {
 	if g.Value != after-before || !g.Interval.Contains(g.Value) || g.Interval.Low > g.Interval.High {
 		t.Errorf("%+v, want %v", g, after-before)
 	}
-	same, err := CompareR2(values, predicted, predicted)
+	same, err := Clusters(nil).CompareR2(values, predicted, predicted)
 	if err != nil || same.Value != 0 || same.Interval != (Interval{0, 0}) {
 		t.Errorf("equal models: %+v, %v", same, err)
 	}
-	// A perfect model scores 1 in every resample: the interval of the gain over it is that of the
-	// score, less 1.
+	// The gain over a perfect model is the score less 1, without each picture too.
 	var flawless Matrix
 	flawless.Rows, flawless.Cols = n, k
 	for _, v := range values {
 		flawless.Data = append(flawless.Data, float32(v))
 	}
-	score, err := ScoreValues([]string{"a", "b"}, predicted, values)
-	if err != nil {
-		t.Fatal(err)
+	half := func(score func(m Matrix, at int) float64, m Matrix) float64 {
+		var without []float64
+		for i := range n {
+			rest := Matrix{n - 1, k, slices.Delete(slices.Clone(m.Data), i*k, (i+1)*k)}
+			without = append(without, score(rest, i*k))
+		}
+		return t95(float64(n-1)) * jackknife(without)
 	}
-	over, err := CompareR2(values, flawless, predicted)
-	if err != nil || math.Abs(over.Interval.Low-score.Interval.Low+1) > 1e-6 || math.Abs(over.Interval.High-score.Interval.High+1) > 1e-6 {
-		t.Errorf("over a perfect model %+v, the score %+v", over, score.Interval)
+	byR2 := half(func(m Matrix, at int) float64 {
+		v, _, _ := MeanR2(m, slices.Delete(slices.Clone(values), at, at+k))
+		return v
+	}, predicted)
+	over, err := Clusters(nil).CompareR2(values, flawless, predicted)
+	if err != nil || math.Abs((over.Interval.High-over.Interval.Low)/2-byR2) > 0.01*byR2 {
+		t.Errorf("over a perfect model %+v, ± %v", over, byR2)
 	}
-	found, err := ScoreLabels([]string{"a", "b"}, logits, labels, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if over, err = CompareMAP(labels, flawless, logits); err != nil || math.Abs(over.Interval.Low-found.Interval.Low+1) > 1e-6 || math.Abs(over.Interval.High-found.Interval.High+1) > 1e-6 {
-		t.Errorf("over a perfect model %+v, the score %+v", over, found.Interval)
+	byMAP := half(func(m Matrix, at int) float64 {
+		v, _, _ := MeanAveragePrecision(m, slices.Delete(slices.Clone(labels), at, at+k))
+		return v
+	}, logits)
+	// Fewer pictures have a label than there are pictures: Student's t is a little larger.
+	if over, err = Clusters(nil).CompareMAP(labels, flawless, logits); err != nil || math.Abs((over.Interval.High-over.Interval.Low)/2-byMAP) > 0.03*byMAP {
+		t.Errorf("over a perfect model %+v, ± %v", over, byMAP)
 	}
 	// R² of v + noise s is 1 - s² for any draw, so the true gain of 0.5 over √(0.5² + 0.4²) is
 	// 0.16.
 	held := 0
 	for range 100 {
 		_, values, _, predicted := make2(0.5)
-		g, err := CompareR2(values, worse(predicted, 0.4), predicted)
+		g, err := Clusters(nil).CompareR2(values, worse(predicted, 0.4), predicted)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,15 +89,15 @@ func TestGains(t *testing.T) {
 			held++
 		}
 	}
-	// Binomial with 0.93 to 0.95; percentile bootstraps are a little narrow.
+	// Binomial with 0.95.
 	if held < 86 || held > 100 {
 		t.Errorf("the interval holds the truth %d times of 100", held)
 	}
 	t.Logf("held %d of 100", held)
-	if _, err := CompareR2(values, predicted, Matrix{Rows: n - 1, Cols: k, Data: predicted.Data[k:]}); err == nil {
+	if _, err := Clusters(nil).CompareR2(values, predicted, Matrix{Rows: n - 1, Cols: k, Data: predicted.Data[k:]}); err == nil {
 		t.Error("other pictures are compared")
 	}
-	if _, err := CompareMAP(labels[1:], logits, logits); err == nil {
+	if _, err := Clusters(nil).CompareMAP(labels[1:], logits, logits); err == nil {
 		t.Error("too few truths are taken")
 	}
 }

@@ -41,11 +41,16 @@ type LabelScores struct {
 // order of logits.Data. thresholds has a probability for each label; nil stands for 0.5. Choose
 // them on other pictures than these, see [BestThreshold].
 //
-// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed. They
-// are approximate, and too narrow for a label with few pictures. The bootstrap interval of a
-// flawless score would have no width; its low end is that of Wilson's interval for as many correct
-// pictures as the labels have support.
+// The intervals are Student's t on the scale of log odds, with the standard error by the jackknife, which
+// leaves out one picture at a time, and as many degrees of freedom as pictures have the label, less one.
+// A label of one picture has no interval. That of a flawless score would have no width; its low end is
+// that of Wilson's interval for as many correct pictures as the labels have support.
 func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []float64) (LabelScores, error) {
+	return Clusters(nil).ScoreLabels(labels, logits, truth, thresholds)
+}
+
+// ScoreLabels is the function [ScoreLabels], with intervals by clusters.
+func (g Clusters) ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []float64) (LabelScores, error) {
 	loss, err := BinaryCrossEntropy(logits, truth)
 	if err != nil {
 		return LabelScores{}, err
@@ -53,6 +58,9 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 	n, k := logits.Rows, logits.Cols
 	if len(labels) != k || thresholds != nil && len(thresholds) != k {
 		return LabelScores{}, fmt.Errorf("metrics: %d labels and %d thresholds for %d columns of scores", len(labels), len(thresholds), k)
+	}
+	if err := g.check(n); err != nil {
+		return LabelScores{}, err
 	}
 	out := LabelScores{LogLoss: loss, Labels: make([]LabelScore, k)}
 	out.MAP, out.Counted, err = MeanAveragePrecision(logits, truth)
@@ -80,34 +88,43 @@ func ScoreLabels(labels []string, logits Matrix, truth []bool, thresholds []floa
 		s.AP, _ = columns[c].precision(nil)
 		out.MacroF1 += s.F1 / float64(out.Counted)
 	}
-	means, each := make([]float64, 0, resamples), make([][]float64, k)
-	bootstrap(n, func(weight []int) {
-		sum, counted := 0.0, 0
-		for c := range columns {
-			if ap, ok := columns[c].precision(weight); ok {
-				each[c] = append(each[c], ap)
-				sum += ap
-				counted++
-			}
-		}
-		if counted > 0 {
-			means = append(means, sum/float64(counted))
-		}
-	})
-	all := 0
-	for c := range out.Labels {
-		l := &out.Labels[c]
-		l.Interval = flawless(percentiles(each[c]), l.Support)
-		all += l.Support
-	}
-	out.Interval = flawless(percentiles(means), all)
+	out.intervals(columns, blocks(g.units(n)), g != nil)
 	return out, nil
 }
 
-// flawless widens the interval of a score that was perfect in every resample.
-func flawless(i Interval, support int) Interval {
-	if i.Known() && i.Low > 1-1e-9 {
-		i = Interval{Wilson(support, support).Low, 1}
+// intervals sets the intervals of average precisions, from leaving out the units in turn.
+func (s *LabelScores) intervals(columns []ranking, units [][]int, clustered bool) {
+	var have []column
+	for _, r := range columns {
+		have = append(have, r.precision)
+	}
+	without := leaveOut(units, have)
+	var counted []estimate
+	all := 0
+	for c := range s.Labels {
+		l := &s.Labels[c]
+		if l.Support == 0 {
+			continue
+		}
+		support := columns[c].support(units)
+		e := estimate{l.AP, without[c], float64(support - 1), clustered}
+		l.Interval = e.precise(support)
+		counted = append(counted, e)
+		all += support
+	}
+	s.Interval = meanOf(counted).precise(all)
+}
+
+// precise is the interval of an average precision, or of their mean, that rests on so many units with a
+// label. Where all that goes wrong is less than one unit, or half a cluster, it does not tell how often
+// that is: the low end is then that of Wilson's interval, as if all were right.
+func (e estimate) precise(support int) Interval {
+	i, few := e.interval(logOdds(float64(support))), 1.0
+	if e.clustered {
+		few = 0.5
+	}
+	if i.Known() && (1-e.value)*float64(support) < few {
+		i = Interval{min(i.Low, Wilson(support, support).Low), i.High}
 	}
 	return i
 }
@@ -140,6 +157,18 @@ func rank(scores Matrix, truth []bool, column int) ranking {
 		r.last[p] = p+1 == n || score(r.order[p+1]) != score(i)
 	}
 	return r
+}
+
+// support is the number of units that have a picture with the label.
+func (r ranking) support(units [][]int) (n int) {
+	is := make([]bool, len(r.order))
+	for p, i := range r.order {
+		is[i] = r.truth[p]
+	}
+	for _, unit := range units {
+		n += count(slices.ContainsFunc(unit, func(i int) bool { return is[i] }))
+	}
+	return n
 }
 
 // precision is the average precision when picture i counts weight[i] times (nil: once). ok is false

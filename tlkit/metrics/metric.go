@@ -46,8 +46,13 @@ func (m Metric) Format(value float64) string {
 	return fmt.Sprintf("%.*f%s", u.digits, u.times*value, u.sign)
 }
 
-// FormatInterval formats an interval of the metric without its unit: "90.0-97.3".
-func (m Metric) FormatInterval(i Interval) string { return m.unit().ends(i) }
+// FormatInterval formats an interval of the metric without its unit: "90.0-97.3"; "unknown" if it is.
+func (m Metric) FormatInterval(i Interval) string {
+	if !i.Known() {
+		return "unknown"
+	}
+	return m.unit().ends(i)
+}
 
 // unit is how numbers of a metric are printed.
 type unit struct {

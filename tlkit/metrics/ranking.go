@@ -34,9 +34,8 @@ const mostResampled = 2_000_000
 // Rankings ranks the pictures for each class, one against the rest. The scores are probabilities for one
 // label a picture, logits for several; positive holds N*K truths in the order of Data.
 //
-// The intervals are percentile bootstraps over pictures, as in [ScoreLabels]: 2,000 resamples from a
-// fixed seed, and for an area of 1 in each of them Wilson's low end. They are unknown where N*K is
-// above 2 million.
+// The intervals are as in [ScoreLabels]; that of an area has as many degrees of freedom as the rarer of
+// the class and the others has pictures, less one. They are unknown where N*K is above 2 million.
 func (m Matrix) Rankings(labels []string, positive []bool) ([]Ranking, error) {
 	if err := m.check(); err != nil {
 		return nil, err
@@ -54,25 +53,16 @@ func (m Matrix) Rankings(labels []string, positive []bool) ([]Ranking, error) {
 	if n*k > mostResampled {
 		return out, nil
 	}
-	aucs, aps := make([][]float64, k), make([][]float64, k)
-	bootstrap(n, func(weight []int) {
-		for c := range columns {
-			if !out[c].Known() {
-				continue
-			}
-			if auc, ok := columns[c].auc(weight); ok {
-				aucs[c] = append(aucs[c], auc)
-			}
-			if ap, ok := columns[c].precision(weight); ok {
-				aps[c] = append(aps[c], ap)
-			}
-		}
-	})
+	units := blocks(Clusters(nil).units(n))
 	for c := range out {
-		if out[c].Known() {
-			out[c].AUCInterval = flawless(percentiles(aucs[c]), out[c].Positive)
-			out[c].APInterval = flawless(percentiles(aps[c]), out[c].Positive)
+		if !out[c].Known() {
+			continue
 		}
+		without := leaveOut(units, []column{columns[c].auc, columns[c].precision})
+		positive := columns[c].support(units)
+		fewer := min(positive, out[c].Total-out[c].Positive)
+		out[c].AUCInterval = estimate{value: out[c].AUC, without: without[0], freedom: float64(fewer - 1)}.precise(positive)
+		out[c].APInterval = estimate{value: out[c].AP, without: without[1], freedom: float64(positive - 1)}.precise(positive)
 	}
 	return out, nil
 }

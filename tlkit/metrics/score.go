@@ -13,6 +13,8 @@ type Score struct {
 	Value    float64  `json:"score"`
 	Interval Interval `json:"interval"` // 95 %; unknown if none was computed
 	Total    int      `json:"total"`    // pictures
+	// The groups of pictures that the interval takes into account; 0 = each picture is by itself.
+	Clusters int `json:"clusters,omitempty"`
 
 	// Only accuracy has these two. In other metrics they are -1, and absent from the JSON.
 	Accuracy Share `json:"accuracy,omitzero"` // equal to Value
@@ -78,8 +80,11 @@ func (s *Score) Upgrade() {
 // String formats the score with its interval and counts: "accuracy 94.8 % (145 of 153, 95 %
 // 90.0-97.3)", "R² 0.844 (95 % 0.829-0.858, 1000 pictures)".
 func (s Score) String() string {
-	if s.Metric.Counts() {
-		return s.Metric.Title() + " " + s.Fraction().String()
+	switch f := s.Fraction(); {
+	case s.Clusters > 0 && s.Metric.Counts():
+		return s.Describe(fmt.Sprintf("%d of %d", f.Correct, f.Total))
+	case s.Metric.Counts():
+		return s.Metric.Title() + " " + f.String()
 	}
 	return s.Describe(fmt.Sprintf("%d pictures", s.Total))
 }
@@ -89,9 +94,19 @@ func (s Score) String() string {
 func (s Score) Describe(subject string) string {
 	interval := ""
 	if s.Interval.Known() {
-		interval = "95 % " + s.Metric.unit().ends(s.Interval) + ", "
+		interval = "95 % " + s.Metric.unit().ends(s.Interval) + s.by() + ", "
+	} else if s.Clusters == 1 {
+		interval = "one cluster, so no interval, "
 	}
 	return fmt.Sprintf("%s %s (%s%s)", s.Metric.Title(), s.Metric.Format(s.Value), interval, subject)
+}
+
+// by says what the interval is by, if not by single pictures.
+func (s Score) by() string {
+	if s.Clusters == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" by %d clusters", s.Clusters)
 }
 
 // Brief formats the score without its interval, for use in a sentence: "140 of 153", "mAP 61.2 %".
@@ -131,6 +146,8 @@ func meanScore(runs []Score, pictureInterval func() Interval) (Score, error) {
 	out.Value, out.Interval = m.Value, m.Interval
 	if m.SD == 0 {
 		out.Interval = pictureInterval()
+	} else {
+		out.Clusters = 0 // the interval is that of runs
 	}
 	if out.Metric.Counts() {
 		out.Accuracy = Share(m.Value)

@@ -22,6 +22,13 @@ type taskReferee struct {
 	R2, MAE, RMSE    []float64
 	R2Interval       [2][2]float64 `json:"r2_interval"`
 	MeanR2Interval   [2]float64    `json:"mean_r2_interval"`
+
+	ClusterMAPInterval      [2]float64    `json:"cluster_map_interval"`
+	ClusterAPInterval       [2]float64    `json:"cluster_ap_interval"`
+	ClusterR2Interval       [2][2]float64 `json:"cluster_r2_interval"`
+	ClusterMeanR2Interval   [2]float64    `json:"cluster_mean_r2_interval"`
+	ClusterAccuracyInterval [2]float64    `json:"cluster_accuracy_interval"`
+	ClusterCompare          [3]float64    `json:"cluster_compare"` // the ends, and P
 }
 
 func readTasks(t *testing.T) (r taskReferee) {
@@ -82,17 +89,48 @@ func TestLabelsAgainstReferee(t *testing.T) {
 		}
 	}
 	near(t, "macro F1", s.MacroF1, f1, 1e-12)
-	// 2,000 resamples against the referee's 9,999 from another generator: an end moves by about 3 %
-	// of the width (seen: 2 %).
-	ends(t, "mAP", s.Interval, r.MAPInterval, 0.06)
-	ends(t, "AP", s.Labels[2].Interval, r.APInterval, 0.06)
+	ends(t, "mAP", s.Interval, r.MAPInterval)
+	ends(t, "AP", s.Labels[2].Interval, r.APInterval)
+	if s, err = fours.ScoreLabels(names, logits, positive, nil); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "mAP by clusters", s.Interval, r.ClusterMAPInterval)
+	ends(t, "AP by clusters", s.Labels[2].Interval, r.ClusterAPInterval)
 }
 
-// ends compares the ends of a bootstrap interval, as a share of its width.
-func ends(t *testing.T, what string, got Interval, want [2]float64, share float64) {
+// fours are the referee's clusters.
+var fours = func() (c Clusters) {
+	for i := range refN {
+		c = append(c, i/4)
+	}
+	return c
+}()
+
+// Accuracy and the difference of two models by clusters.
+func TestClustersAgainstReferee(t *testing.T) {
+	r := readTasks(t)
+	logits, labels, other := refScores()
+	predicted, err := logits.Argmax()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := fours.Accuracy(labels, predicted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "accuracy by clusters", s.Interval, r.ClusterAccuracyInterval)
+	d, err := fours.Compare(labels, predicted, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "difference by clusters", d.Interval, [2]float64(r.ClusterCompare[:2]))
+	near(t, "P by clusters", d.P, r.ClusterCompare[2], 1e-9)
+}
+
+// ends compares the ends of an interval: quantiles of Student's t agree to 1e-10.
+func ends(t *testing.T, what string, got Interval, want [2]float64) {
 	t.Helper()
-	width := want[1] - want[0]
-	if !(math.Abs(got.Low-want[0]) <= share*width && math.Abs(got.High-want[1]) <= share*width) {
+	if !(math.Abs(got.Low-want[0]) <= 1e-8 && math.Abs(got.High-want[1]) <= 1e-8) {
 		t.Errorf("interval of %s: %v, the referee says %v", what, got, want)
 	}
 }
@@ -120,9 +158,15 @@ func TestValuesAgainstReferee(t *testing.T) {
 		mean += r.R2[c] / refK
 	}
 	near(t, "mean R2", s.R2, mean, 1e-12)
-	ends(t, "R2, small noise", s.Values[0].Interval, r.R2Interval[0], 0.06)
-	ends(t, "R2, large noise", s.Values[3].Interval, r.R2Interval[1], 0.06)
-	ends(t, "mean R2", s.Interval, r.MeanR2Interval, 0.06)
+	ends(t, "R2, small noise", s.Values[0].Interval, r.R2Interval[0])
+	ends(t, "R2, large noise", s.Values[3].Interval, r.R2Interval[1])
+	ends(t, "mean R2", s.Interval, r.MeanR2Interval)
+	by, err := fours.ScoreValues([]string{"a", "b", "c", "d", "e"}, logits, truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends(t, "R2 by clusters", by.Values[3].Interval, r.ClusterR2Interval[1])
+	ends(t, "mean R2 by clusters", by.Interval, r.ClusterMeanR2Interval)
 	again, _ := ScoreValues([]string{"a", "b", "c", "d", "e"}, logits, truth)
 	if again.Interval != s.Interval {
 		t.Error("the same pictures gave another interval")

@@ -30,15 +30,23 @@ type ValueScores struct {
 // ScoreValues scores predictions [N, K] of real values against truth: N*K numbers in the order of
 // predicted.Data. names has the K names.
 //
-// The intervals are percentile bootstraps over pictures: 2,000 resamples from a fixed seed. They
-// are approximate, and need a few dozen pictures to mean anything.
+// The intervals are Student's t of log(1 - R²), with the standard error by the jackknife, which leaves out
+// one picture at a time.
 func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores, error) {
+	return Clusters(nil).ScoreValues(names, predicted, truth)
+}
+
+// ScoreValues is the function [ScoreValues], with intervals by clusters.
+func (g Clusters) ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores, error) {
 	if err := predicted.check(); err != nil {
 		return ValueScores{}, err
 	}
 	n, k := predicted.Rows, predicted.Cols
 	if len(truth) != n*k || len(names) != k {
 		return ValueScores{}, fmt.Errorf("metrics: %d truths and %d names for %d x %d predictions", len(truth), len(names), n, k)
+	}
+	if err := g.check(n); err != nil {
+		return ValueScores{}, err
 	}
 	for i, v := range truth {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -75,25 +83,25 @@ func ScoreValues(names []string, predicted Matrix, truth []float64) (ValueScores
 		return ValueScores{}, fmt.Errorf("metrics: every value is the same in all %d pictures, so R² is not defined: measure on pictures whose values differ", n)
 	}
 	out.R2 /= float64(out.Counted)
-	means, each := make([]float64, 0, resamples), make([][]float64, k)
-	bootstrap(n, func(weight []int) {
-		sum, counted := 0.0, 0
-		for c := range k {
-			if r2, ok := rSquared(predicted, truth, c, centre[c], weight); ok {
-				each[c] = append(each[c], r2)
-				sum += r2
-				counted++
-			}
-		}
-		if counted == out.Counted {
-			means = append(means, sum/float64(counted))
-		}
+	out.intervals(blocks(g.units(n)), func(c int) column {
+		return func(weight []int) (float64, bool) { return rSquared(predicted, truth, c, centre[c], weight) }
 	})
-	out.Interval = percentiles(means)
-	for c := range out.Values {
-		out.Values[c].Interval = percentiles(each[c])
-	}
 	return out, nil
+}
+
+// intervals sets the intervals of R², from leaving out the units in turn.
+func (s *ValueScores) intervals(units [][]int, explained func(c int) column) {
+	var counted []estimate
+	for c := range s.Values {
+		of := explained(c)
+		if _, ok := of(nil); !ok {
+			continue
+		}
+		e := estimate{value: s.Values[c].R2, without: leaveOut(units, []column{of})[0], freedom: float64(len(units) - 1)}
+		s.Values[c].Interval = e.interval(unexplained)
+		counted = append(counted, e)
+	}
+	s.Interval = meanOf(counted).interval(unexplained)
 }
 
 // MeanR2 is the mean R² of predictions [N, K] over the values that vary, see [ScoreValues], without

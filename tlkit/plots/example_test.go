@@ -237,7 +237,7 @@ func ExampleAgreement() {
 	figure := plots.Agreement(p)
 	fmt.Println(figure.Text())
 	compare(figure, "testdata/agreement-1.png")
-	// Output: Predicted against true values. angle, degrees: R² 0.93 (0.91 to 0.95), mean absolute error 7.91, root mean squared error 9.12, against a deviation of 35.0 over 153 pictures.
+	// Output: Predicted against true values. angle, degrees: R² 0.93 (0.92 to 0.95), mean absolute error 7.91, root mean squared error 9.12, against a deviation of 35.0 over 153 pictures.
 }
 
 func ExampleBars() {

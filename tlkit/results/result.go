@@ -98,9 +98,9 @@ type Probe struct {
 	metrics.Score
 	LogLoss float64 `json:"log_loss,omitempty"` // nats, of the first seed; absent for values
 	// Gain is the score with fine-tuning minus that of the head alone, on the same pictures.
-	// GainInterval is its 95 % interval: for one seed that of metrics.Compare, CompareMAP or
-	// CompareR2; for several seeds Student's t interval of the differences, unless these are all
-	// equal.
+	// GainInterval is its 95 % interval: for one seed that of Compare, CompareMAP or CompareR2 of
+	// metrics.Clusters; for several seeds Student's t interval of the differences, unless these are
+	// all equal.
 	Gain         float64          `json:"gain"`
 	GainInterval metrics.Interval `json:"gain_interval"`
 }

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"regexp"
 
 	"github.com/tlkit/transfer-learning/internal/advice"
 	"github.com/tlkit/transfer-learning/internal/invoke"
@@ -14,9 +13,8 @@ import (
 )
 
 // Audit looks for leaks, wrong labels and poor pictures in the data of the spec, with the features of its
-// network; see package audit. Files that cannot be read are findings, whatever their number. group finds the
-// group of a picture in its path; nil = no groups. p may be nil.
-func (s Spec) Audit(ctx context.Context, group *regexp.Regexp, place Place, p Progress) (*audit.Report, error) {
+// network; see package audit. Files that cannot be read are findings, whatever their number. p may be nil.
+func (s Spec) Audit(ctx context.Context, place Place, p Progress) (*audit.Report, error) {
 	p, shown := place.Shown(p)
 	defer shown()
 	place.BadLimit = 1
@@ -32,7 +30,7 @@ func (s Spec) Audit(ctx context.Context, group *regexp.Regexp, place Place, p Pr
 	if err != nil {
 		return nil, err
 	}
-	return audit.Run(ctx, audit.Input{Set: set, Features: m, Group: group, Seed: s.Seed,
+	return audit.Run(ctx, audit.Input{Set: set, Features: m, Seed: s.Seed,
 		Progress: func(what string, done, total int) { p.State(what, int64(done), int64(total)) }})
 }
 

@@ -30,7 +30,11 @@ func scoreLine(s metrics.Score) string { return s.String() }
 func interval(s metrics.Score) string {
 	var parts []string
 	if s.Interval.Known() {
-		parts = append(parts, "95 %: "+s.Metric.FormatInterval(s.Interval))
+		by := ""
+		if s.Clusters > 0 {
+			by = fmt.Sprintf(" by %d clusters", s.Clusters)
+		}
+		parts = append(parts, "95 %: "+s.Metric.FormatInterval(s.Interval)+by)
 	}
 	if s.Metric.Counts() {
 		return strings.Join(append(parts, s.Brief()+" pictures"), ", ")
@@ -294,6 +298,9 @@ func (f *cardFacts) pictures() []card.Block {
 	var splits []string
 	for _, s := range d.Splits {
 		splits = append(splits, fmt.Sprintf("%s %d", s.Split, s.N))
+	}
+	if d.Groups > 0 {
+		add("groups", fmt.Sprintf("%d: pictures that belong together are in one split and one fold, and intervals are by groups (clusters)", d.Groups), "")
 	}
 	add("splits", strings.Join(splits, ", "), map[bool]string{true: "valid was drawn by the seed"}[d.Dealt])
 	add("exact duplicates", fmt.Sprintf("%s, %s left out, %d across splits", count(d.Duplicates, "group"), count(d.Dropped, "file"), d.Leaks), "")

@@ -76,6 +76,7 @@ type HeadSpec struct {
 	Changes      string // as in [Spec]
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string
+	Group   datasets.Group // as in [Spec]
 
 	Form engine.Form // as in [Spec]
 
@@ -138,7 +139,7 @@ type measured struct {
 // measuring opens the pictures to score a head on.
 func measuring(ctx context.Context, h *export.Head, s HeadSpec, place Place, p Progress) (*measured, error) {
 	p.State("opening data", 0, 0)
-	ds, err := datasets.Open(ctx, s.Data, place.Pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes}, p))
+	ds, err := datasets.Open(ctx, s.Data, place.Pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Group: s.Group, Changes: s.Changes}, p))
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,9 @@ type dataFacts struct {
 	Name   string `json:"name"`
 	Title  string `json:"title,omitempty"` // of a ready set
 	Origin string `json:"origin,omitempty"`
-	Table  string `json:"table,omitempty"` // how a CSV file was read
-	Dealt  bool   `json:"dealt,omitempty"` // valid was chosen by the seed
+	Table  string `json:"table,omitempty"`  // how a CSV file was read
+	Dealt  bool   `json:"dealt,omitempty"`  // valid was chosen by the seed
+	Groups int    `json:"groups,omitempty"` // of pictures that belong together; 0 = none were declared
 
 	Splits []datasets.Count `json:"splits"` // pictures of each
 	Counts []datasets.Count `json:"counts"` // of each label in each split
@@ -43,7 +44,7 @@ type dataFacts struct {
 func factsOf(ds *datasets.Dataset) dataFacts {
 	r := ds.Report
 	f := dataFacts{
-		Name: ds.Name, Table: r.Table, Dealt: ds.Dealt, Counts: r.Counts, Warnings: r.Warnings,
+		Name: ds.Name, Table: r.Table, Dealt: ds.Dealt, Groups: ds.Groups(), Counts: r.Counts, Warnings: r.Warnings,
 		Unreadable: len(r.Unreadable), NotPictures: len(r.NotPicture), Skipped: len(r.Skipped), Duplicates: len(r.Duplicates), Leaks: len(r.Leaks()),
 	}
 	if ds.Set != nil {

@@ -85,7 +85,7 @@ func (s HeadSpec) withData(place Place) (HeadSpec, error) {
 	if err := json.Unmarshal(raw, &spec); err != nil {
 		return s, advice.New(fmt.Errorf("run: %s: spec.json cannot be read: %w", f.path, err), "pass the pictures that it was trained on with --data DIR")
 	}
-	s.Data, s.Columns, s.LabelFolders, s.MinPerLabel = spec.Data, spec.Columns, spec.LabelFolders, spec.MinPerLabel
+	s.Data, s.Columns, s.LabelFolders, s.MinPerLabel, s.Group, s.Changes = spec.Data, spec.Columns, spec.LabelFolders, spec.MinPerLabel, spec.Group, spec.Changes
 	return s, nil
 }
 

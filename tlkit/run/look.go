@@ -33,5 +33,5 @@ func (s HeadSpec) Learnt(ctx context.Context, place Place, p Progress) (*dataset
 	if err != nil {
 		return nil, err
 	}
-	return datasets.Open(ctx, s.Data, place.Pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel}, p))
+	return datasets.Open(ctx, s.Data, place.Pictures(Spec{Seed: h.Seed, Columns: s.Columns, LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes, Group: s.Group}, p))
 }

@@ -193,7 +193,13 @@ func introduce(ds *datasets.Dataset, p Progress) {
 	for _, split := range ds.Splits() {
 		line += fmt.Sprintf(", %d %s", len(ds.In(split)), split)
 	}
-	if ds.Dealt {
+	if g := ds.Groups(); g > 0 {
+		line += fmt.Sprintf(", in %d groups", g)
+	}
+	switch {
+	case ds.Dealt && ds.Groups() > 0:
+		line += " (valid chosen by seed, whole groups)"
+	case ds.Dealt:
 		line += " (valid chosen by seed)"
 	}
 	p.Say(line)

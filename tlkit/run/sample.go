@@ -106,8 +106,8 @@ func twoLabels(labels []string) error {
 	return advice.New(fmt.Errorf("run: %d label(s) %q, want at least 2", len(labels), labels), "put the pictures of each label in a folder of its own")
 }
 
-// folds returns the held-out rows of each fold. Views and duplicates of a picture stay together,
-// because datasets.Folds keeps equal contents together.
+// folds returns the held-out rows of each fold. Views and duplicates of a picture stay together, and
+// so do groups, because datasets.Folds keeps them together.
 func (s *sample) folds(k int, seed uint64) [][]int {
 	if k < 2 {
 		return nil
@@ -115,16 +115,17 @@ func (s *sample) folds(k int, seed uint64) [][]int {
 	return datasets.Folds(s.items, k, seed)
 }
 
-// without returns the rows whose pictures are not among others, compared by content.
+// without returns the rows whose pictures are not among others, compared by content, and not in a group of one of them.
 func (s *sample) without(others []datasets.Item) *sample {
-	out := map[string]bool{}
+	out, groups := map[string]bool{}, map[string]bool{"": false}
 	for _, item := range others {
 		out[item.SHA256] = true
+		groups[item.Group] = item.Group != ""
 	}
 	var rows []int
 	part := &sample{}
 	for i, item := range s.items {
-		if !out[item.SHA256] {
+		if !out[item.SHA256] && !groups[item.Group] {
 			rows = append(rows, i)
 			part.items = append(part.items, item)
 		}

@@ -32,6 +32,8 @@ type Spec struct {
 	Changes string `json:"changes,omitempty"`
 	// What columns of the CSV file hold where that cannot be seen, see datasets.Options.
 	Columns string `json:"columns,omitempty"`
+	// Which pictures belong together, see datasets.Group; "" = each is by itself.
+	Group datasets.Group `json:"group,omitempty"`
 
 	Model string `json:"model"` // row of the zoo, or my.onnx[#VALUE]; see zoo.Load
 	// A weights file instead of the published one.
@@ -112,7 +114,7 @@ type Place struct {
 func (p Place) Pictures(s Spec, report Progress) datasets.Options {
 	return datasets.Options{
 		Offline: p.Offline, Seed: s.Seed, Report: orSilent(report).State, BadLimit: p.BadLimit, Columns: s.Columns,
-		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes,
+		LabelFolders: s.LabelFolders, MinPerLabel: s.MinPerLabel, Changes: s.Changes, Group: s.Group,
 	}
 }
 

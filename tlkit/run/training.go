@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tlkit/transfer-learning/data"
@@ -345,21 +346,8 @@ func (t *training) compareNeighbours() error {
 func divide(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split string, err error) {
 	train = ds.In("train")
 	if s.Folds > 0 {
-		if ds.Dealt {
-			train = ds.In("all")
-		}
-		if ds.Task == datasets.Classes {
-			if err := twoLabels(ds.Labels); err != nil {
-				return nil, nil, "", err
-			}
-		}
-		if k := len(datasets.Folds(train, s.Folds, s.Seed)); k != s.Folds {
-			return nil, nil, "", advice.New(fmt.Errorf("run: %d pictures cannot be dealt into %d folds", len(train), s.Folds), "ask for at most %d", k)
-		}
-		if err := (&sample{items: train}).enough(ds); err != nil {
-			return nil, nil, "", err
-		}
-		return train, nil, fmt.Sprintf("%d folds of %d pictures", s.Folds, len(train)), nil
+		train, split, err = folded(ds, s)
+		return train, nil, split, err
 	}
 	if err := ds.CheckTraining(); err != nil {
 		return nil, nil, "", err
@@ -378,4 +366,50 @@ func divide(ds *datasets.Dataset, s Spec) (train, eval []datasets.Item, split st
 		return nil, nil, "", advice.New(fmt.Errorf("run: split %q of %s has no pictures to report on", split, s.Data), "choose another of %v (train is for learning)", ds.Splits())
 	}
 	return train, eval, split, nil
+}
+
+// folded returns the pictures that folds are made of, and what they are called.
+func folded(ds *datasets.Dataset, s Spec) (train []datasets.Item, split string, err error) {
+	train = ds.In("train")
+	if ds.Dealt {
+		train = ds.In("all")
+	}
+	if ds.Task == datasets.Classes {
+		if err := twoLabels(ds.Labels); err != nil {
+			return nil, "", err
+		}
+	}
+	in := ""
+	if g := (&datasets.Dataset{Items: train}).Groups(); g > 0 {
+		in = fmt.Sprintf(" in %d groups", g)
+	}
+	folds := datasets.Folds(train, s.Folds, s.Seed)
+	if k := len(folds); k != s.Folds {
+		return nil, "", advice.New(fmt.Errorf("run: %d pictures%s cannot be dealt into %d folds", len(train), in, s.Folds), "ask for at most %d", k)
+	}
+	if err := (&sample{items: train}).enough(ds); err != nil {
+		return nil, "", err
+	}
+	if in != "" && ds.Task == datasets.Classes {
+		if err := learntFromOthers(ds, train, folds); err != nil {
+			return nil, "", err
+		}
+	}
+	return train, fmt.Sprintf("%d folds of %d pictures%s", s.Folds, len(train), in), nil
+}
+
+// learntFromOthers reports a label that one fold has alone, so that it could not be learnt from the others.
+func learntFromOthers(ds *datasets.Dataset, items []datasets.Item, folds [][]int) error {
+	for k, label := range ds.Labels {
+		var in []int
+		for f, rows := range folds {
+			if slices.ContainsFunc(rows, func(r int) bool { return items[r].Class == k }) {
+				in = append(in, f)
+			}
+		}
+		if len(in) == 1 {
+			return advice.New(fmt.Errorf("run: all pictures of %q are in groups of one fold, so that it cannot be learnt from the others", label), "add pictures of it from another group, or leave it out: a line for each of its pictures with drop in a file for --changes")
+		}
+	}
+	return nil
 }

@@ -21,6 +21,21 @@ const (
 	Values  Task = "values"  // a real number for each name, in any unit
 )
 
+// Group says which pictures belong together, such as the frames of a video or the photos of a
+// patient. What is learnt from one of them helps with the others, so that they must not be divided
+// among what is learnt from and what is measured on. It has one of three forms:
+//
+//   - "column:NAME": pictures with the same cell in a column of the CSV file; the same as
+//     NAME=group where columns are declared.
+//   - "folder:N": pictures in a folder of the same name, N folders below the root, the first being
+//     1; in train/ants/video7/12.jpg, folder:3 is video7. Counted from the picture, folder:-1 is the
+//     folder it is in.
+//   - "path:REGEXP": pictures in whose slash path below the root the expression finds the same: its
+//     (…), or the whole match if it has none.
+//
+// "" = each picture is by itself.
+type Group string
+
 // Figure returns the name of the figure of the task's report, which is also that of its file:
 // "confusion", "labels" or "values".
 func (t Task) Figure() string {

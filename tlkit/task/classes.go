@@ -31,7 +31,7 @@ func (Classes) Figure() string { return "confusion" }
 
 // Samples returns samples with the class of each picture.
 func (Classes) Samples(items []datasets.Item, x []float32, outputs int) head.Samples {
-	s := head.Samples{X: x, Classes: outputs}
+	s := head.Samples{X: x, Classes: outputs, Clusters: clusters(items)}
 	for _, it := range items {
 		s.Y = append(s.Y, it.Class)
 	}
@@ -43,12 +43,12 @@ func (Classes) Samples(items []datasets.Item, x []float32, outputs int) head.Sam
 
 // Groups returns the size of the smallest class that has pictures.
 func (Classes) Groups(s head.Samples) (smallest int, group string) {
-	count := map[int]int{}
-	for _, c := range s.Y {
-		count[c]++
+	count := newTally(s)
+	for i, c := range s.Y {
+		count.add(c, i)
 	}
 	smallest = s.Len()
-	for _, n := range count {
+	for _, n := range count.n {
 		smallest = min(smallest, n)
 	}
 	return smallest, "class"
@@ -60,14 +60,14 @@ func (t Classes) Rarest(s head.Samples) int {
 	return n
 }
 
-// Measure returns the accuracy, with Wilson's interval.
+// Measure returns the accuracy, with its interval.
 func (Classes) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
-	return metrics.Fraction{Correct: head.Correct(logits, s.Y, s.Classes), Total: s.Len()}.Score(), nil
+	return s.Clusters.Accuracy(s.Y, head.Classes(logits, s.Classes))
 }
 
 // Compare returns the difference in accuracy, from the pictures on which the two differ.
 func (Classes) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
-	c, err := metrics.Compare(s.Y, head.Classes(before, s.Classes), head.Classes(after, s.Classes))
+	c, err := s.Clusters.Compare(s.Y, head.Classes(before, s.Classes), head.Classes(after, s.Classes))
 	return metrics.Gain{Value: c.Difference, Interval: c.Interval}, err
 }
 

@@ -30,15 +30,17 @@ func (Labels) Samples(items []datasets.Item, x []float32, outputs int) head.Samp
 
 // Groups returns the smallest number of pictures with, or without, any label.
 func (Labels) Groups(s head.Samples) (smallest int, group string) {
-	count := make([]int, s.Classes)
+	with, without := newTally(s), newTally(s)
 	for i, v := range s.Targets {
 		if v != 0 {
-			count[i%s.Classes]++
+			with.add(i%s.Classes, i/s.Classes)
+		} else {
+			without.add(i%s.Classes, i/s.Classes)
 		}
 	}
 	smallest = s.Len()
-	for _, n := range count {
-		smallest = min(smallest, n, s.Len()-n)
+	for k := range s.Classes {
+		smallest = min(smallest, with.n[k], without.n[k])
 	}
 	return smallest, "label"
 }
@@ -57,7 +59,7 @@ func (Labels) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
 
 // Compare returns the difference in mean average precision.
 func (Labels) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
-	return metrics.CompareMAP(s.Positive(), matrix(s, before), matrix(s, after))
+	return s.Clusters.CompareMAP(s.Positive(), matrix(s, before), matrix(s, after))
 }
 
 // Reading returns a threshold for each label: the one with the highest F1 out of fold, or 0.5

@@ -39,7 +39,8 @@ type Task interface {
 	Samples(items []datasets.Item, x []float32, outputs int) head.Samples
 	// Groups returns the size of the smallest group of pictures that every fold of a head's
 	// training pictures must contain, and what it is called: "class" or "label". If any picture can
-	// be held out, it returns the number of all pictures and "".
+	// be held out, it returns the number of all pictures and "". Samples with Clusters are counted by
+	// cluster, here and in Rarest.
 	Groups(s head.Samples) (smallest int, group string)
 	// Rarest returns the largest number of folds for which every training part still has something
 	// to learn: the number of pictures of the rarest class or label, or of those that do not have
@@ -126,7 +127,7 @@ func unscored(m metrics.Metric, value float64, s head.Samples) metrics.Score {
 
 // targets returns samples for tasks with a target for each output.
 func targets(items []datasets.Item, x []float32, outputs int) head.Samples {
-	s := head.Samples{X: x, Classes: outputs, Targets: make([]float64, 0, len(items)*outputs)}
+	s := head.Samples{X: x, Classes: outputs, Targets: make([]float64, 0, len(items)*outputs), Clusters: clusters(items)}
 	for _, it := range items {
 		s.Targets = append(s.Targets, it.Targets...)
 	}
@@ -134,6 +135,54 @@ func targets(items []datasets.Item, x []float32, outputs int) head.Samples {
 		s.Features = len(x) / len(items)
 	}
 	return s
+}
+
+// clusters numbers the groups of pictures; nil if none are declared.
+func clusters(items []datasets.Item) metrics.Clusters {
+	if (&datasets.Dataset{Items: items}).Groups() == 0 {
+		return nil
+	}
+	number, out := map[string]int{}, make(metrics.Clusters, len(items))
+	for i, it := range items {
+		k, known := number[it.Group]
+		if !known {
+			k = len(number)
+			number[it.Group] = k
+		}
+		out[i] = k
+	}
+	return out
+}
+
+// size is the number of samples that can be held out by themselves.
+func size(s head.Samples) int {
+	if s.Clusters != nil {
+		return s.Clusters.Count()
+	}
+	return s.Len()
+}
+
+// tally counts samples by class or label, those of a cluster once.
+type tally struct {
+	n        map[int]int
+	clusters metrics.Clusters
+	counted  map[[2]int]bool
+}
+
+func newTally(s head.Samples) tally {
+	return tally{n: map[int]int{}, clusters: s.Clusters, counted: map[[2]int]bool{}}
+}
+
+// add counts a sample.
+func (t tally) add(class, sample int) {
+	if t.clusters != nil {
+		key := [2]int{class, t.clusters[sample]}
+		if t.counted[key] {
+			return
+		}
+		t.counted[key] = true
+	}
+	t.n[class]++
 }
 
 // numbers returns the index of each name.

@@ -33,12 +33,12 @@ func (Values) Samples(items []datasets.Item, x []float32, outputs int) head.Samp
 }
 
 // Groups returns the number of samples and no group: any picture can be held out.
-func (Values) Groups(s head.Samples) (smallest int, group string) { return s.Len(), "" }
+func (Values) Groups(s head.Samples) (smallest int, group string) { return size(s), "" }
 
 // Rarest counts, for each value, the pictures that differ from its most common number, and returns
 // the smallest of these counts.
 func (Values) Rarest(s head.Samples) int {
-	smallest := s.Len()
+	smallest := size(s)
 	for c := range s.Classes {
 		count, most := map[float64]int{}, 0
 		for i := c; i < len(s.Targets); i += s.Classes {
@@ -58,7 +58,7 @@ func (Values) Measure(s head.Samples, logits []float32) (metrics.Score, error) {
 
 // Compare returns the difference in mean R².
 func (Values) Compare(s head.Samples, before, after []float32) (metrics.Gain, error) {
-	return metrics.CompareR2(s.Targets, matrix(s, before), matrix(s, after))
+	return s.Clusters.CompareR2(s.Targets, matrix(s, before), matrix(s, after))
 }
 
 // Reading returns the scale of each value. Each view of a picture counts as a sample.

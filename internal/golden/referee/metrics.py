@@ -75,15 +75,46 @@ def macro(rows):
     return m.average_precision_score(positive[rows], rounded[rows], average="macro")
 
 
-def percentile(statistic):
-    ci = stats.bootstrap((np.arange(N),), lambda rows: statistic(rows), method="percentile", n_resamples=9999, vectorized=False,
-                         rng=np.random.default_rng(1)).confidence_interval
-    return [float(ci.low), float(ci.high)]
+def without(statistic, units):
+    return np.array([statistic(np.setdiff1d(np.arange(N), unit)) for unit in units])
 
 
-out["map_interval"] = percentile(macro)
-out["auc_interval"] = percentile(lambda rows: m.roc_auc_score(positive[rows, 2], rounded[rows, 2]))
-out["ap_interval"] = percentile(lambda rows: m.average_precision_score(positive[rows, 2], rounded[rows, 2]))
+def jackknife(values):
+    n = len(values)
+    return np.sqrt((n - 1) / n * ((values - values.mean()) ** 2).sum())
+
+
+def interval(to, back, value, left, freedom, clustered=False):
+    """Student's t on the scale of to; with clusters, the one that matters most counts once more downwards."""
+    z, se, t = to(value), jackknife(to(left)), stats.t.ppf(0.975, freedom)
+    down = np.hypot(se, np.abs(to(left) - z).max()) if clustered else se
+    return [float(back(z - t * down)), float(back(z + t * se))]
+
+
+def log_odds(support):
+    return (lambda v: np.log((v * support + 0.5) / ((1 - v) * support + 0.5)),
+            lambda z: (scipy.special.expit(z) * (support + 1) - 0.5) / support)
+
+
+def satterthwaite(variances, freedoms, most):
+    variances = np.array(variances)
+    return min(variances.sum() ** 2 / (variances**2 / np.array(freedoms)).sum(), most)
+
+
+alone = np.arange(N)[:, None]
+fours = np.arange(N).reshape(-1, 4)  # clusters of four pictures
+for name, units in ("", alone), ("cluster_", fours):
+    clustered, ap, supports = units is fours, [], []
+    for c in range(K):
+        one = lambda rows, c=c: m.average_precision_score(positive[rows, c], rounded[rows, c])
+        ap.append(without(one, units))
+        supports.append(sum(positive[unit, c].any() for unit in units))
+    out[name + "ap_interval"] = interval(*log_odds(supports[2]), out["average_precision"][2], ap[2], supports[2] - 1, clustered)
+    if not clustered:
+        area = lambda rows: m.roc_auc_score(positive[rows, 2], rounded[rows, 2])
+        out["auc_interval"] = interval(*log_odds(supports[2]), area(np.arange(N)), without(area, units), min(supports[2], N - supports[2]) - 1)
+    f = satterthwaite([jackknife(v) ** 2 for v in ap], [s - 1 for s in supports], len(units) - 1)
+    out[name + "map_interval"] = interval(*log_odds(sum(supports)), out["map"], without(macro, units), f, clustered)
 
 # Real values, of wild scales: predictions are the logits times a scale plus an offset.
 scale, offset = np.array([1.0, 100.0, 1e-3, 1.0, 1.0]), np.array([0.0, 5000.0, 0.0, -3.0, 0.0])
@@ -93,9 +124,22 @@ predicted = (wide * scale + offset).astype(np.float32).astype(np.float64)
 out["r2"] = [float(v) for v in m.r2_score(values, predicted, multioutput="raw_values")]
 out["mae"] = [float(v) for v in m.mean_absolute_error(values, predicted, multioutput="raw_values")]
 out["rmse"] = [float(v) for v in m.root_mean_squared_error(values, predicted, multioutput="raw_values")]
-out["r2_interval"] = [percentile(lambda rows, c=c: m.r2_score(values[rows, c], predicted[rows, c])) for c in (0, 3)]
-out["mean_r2_interval"] = percentile(lambda rows: m.r2_score(values[rows], predicted[rows]))
+unexplained = (lambda v: -np.log(np.maximum(1 - v, 1e-12)), lambda z: 1 - np.exp(-z))
+for name, units in ("", alone), ("cluster_", fours):
+    r2 = [without(lambda rows, c=c: m.r2_score(values[rows, c], predicted[rows, c]), units) for c in range(K)]
+    out[name + "r2_interval"] = [interval(*unexplained, out["r2"][c], r2[c], len(units) - 1) for c in (0, 3)]
+    f = satterthwaite([jackknife(v) ** 2 for v in r2], [len(units) - 1] * K, len(units) - 1)
+    out[name + "mean_r2_interval"] = interval(*unexplained, np.mean(out["r2"]), np.mean(r2, axis=0), f)
 
+# Accuracy by clusters: Wilson's interval of the effective number of pictures, by Student's t for the clusters.
+accuracy = lambda rows: (pred[rows] == labels[rows]).mean()
+p, t = accuracy(np.arange(N)), stats.t.ppf(0.975, len(fours) - 1)
+left = without(accuracy, fours)
+out["cluster_accuracy_interval"] = []
+for sign, variance in (-1, jackknife(left) ** 2 + np.abs(left - p).max() ** 2), (1, jackknife(left) ** 2):
+    effective = min(p * (1 - p) / variance, N)
+    half = t * np.sqrt(p * (1 - p) / effective + t * t / (4 * effective**2))
+    out["cluster_accuracy_interval"].append(float((p + t * t / (2 * effective) + sign * half) / (1 + t * t / effective)))
 out["wilson"] = []
 for a, n in [(145, 153), (0, 10), (10, 10), (1, 2), (804, 1000), (1, 1), (0, 1), (49999, 50000)]:
     ci = stats.binomtest(a, n).proportion_ci(0.95, "wilson")
@@ -112,6 +156,9 @@ pa, pb, n2 = (b10 + 1) / (N + 2), (b01 + 1) / (N + 2), N + 2
 half = stats.norm.ppf(0.975) * np.sqrt((pa + pb - (pb - pa) ** 2) / n2)
 out["compare"] = {"only_a": b10, "only_b": b01, "difference": (b01 - b10) / N, "low": pb - pa - half, "high": pb - pa + half,
                   "p": float(stats.binomtest(b10, b10 + b01, 0.5).pvalue)}
+gain = lambda rows: (other[rows] == labels[rows]).mean() - accuracy(rows)
+se = max(jackknife(without(gain, fours)), np.sqrt((pa + pb - (pb - pa) ** 2) / n2))
+out["cluster_compare"] = [float(pb - pa - t * se), float(pb - pa + t * se), float(2 * stats.t.sf(abs(gain(np.arange(N))) / se, len(fours) - 1))]
 out["mcnemar"] = [[x, y, float(stats.binomtest(x, x + y, 0.5).pvalue)] for x, y in [(1, 7), (0, 5), (30, 60), (4, 4), (900, 1100)]]
 json.dump(out, sys.stdout)
 print()
