@@ -27,6 +27,9 @@ func (l Learner) Audit() *audit.Report {
 		}
 		show.Default.Clear()
 		show.Default.Text(fmt.Sprintf("%s: %d pictures, %d findings, %d of them serious", words.Plain(out.Name), out.Pictures, len(out.Findings), out.Serious()))
+		for _, n := range out.Notes {
+			show.Default.Text(n)
+		}
 		for _, k := range out.Kinds() {
 			show.Default.Table(show.Table{Header: []string{string(k), "why"}, Rows: out.Rows(k, 5), Left: 2})
 		}

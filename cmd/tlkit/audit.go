@@ -145,7 +145,10 @@ func (c *command) sayAudit(r *audit.Report, f auditFlags) {
 	if c.json {
 		return
 	}
-	c.say("%s: %d pictures, %d findings, %d of them serious", words.Plain(r.Name), r.Pictures, len(r.Findings), r.Serious())
+	c.say("%s: %d picture(s), %d findings, %d of them serious", words.Plain(r.Name), r.Pictures, len(r.Findings), r.Serious())
+	for _, n := range r.Notes {
+		c.say("%s", n)
+	}
 	for _, kind := range r.Kinds() {
 		all := r.Of(kind)
 		mark := ""

@@ -89,7 +89,7 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	}
 	a := newAuditor(in)
 	if a.matrix.Rows() == 0 {
-		return nil, advice.New(fmt.Errorf("audit: %s has no picture that can be read", in.Set.Name), "name a folder of pictures")
+		return nil, a.nothing()
 	}
 	a.unreadable()
 	if err := a.takePrints(ctx); err != nil {
@@ -123,6 +123,33 @@ func newAuditor(in Input) *auditor {
 		a.items, a.first = append(a.items, item), append(a.first, first)
 	}
 	return a
+}
+
+// nothing is the error of a set without a picture that can be read. It names one, with the reason.
+func (a *auditor) nothing() error {
+	why := ""
+	for _, bad := range slices.Concat(a.Set.Report.Unreadable, a.Set.Report.NotPicture) {
+		why = fmt.Sprintf(", such as %s: %s", bad.Rel, bad.Why)
+	}
+	if len(a.matrix.Bad) > 0 {
+		why = fmt.Sprintf(", such as %v", a.matrix.Bad[0].Err)
+	}
+	return advice.New(fmt.Errorf("audit: %s has no picture that can be read%s", a.Set.Name, why), "get the files again, or name a folder of pictures")
+}
+
+// notes say what could not be looked at, and what would allow it.
+func (a *auditor) notes() (notes []string) {
+	if len(a.items) == 1 {
+		notes = append(notes, "there is one picture, and nothing to compare it with; add pictures")
+	}
+	switch {
+	case a.Set.Task != datasets.Classes || len(a.labelled()) == 0:
+	case len(a.Set.Labels) < 2:
+		notes = append(notes, "labels and shortcuts were not looked at: there is one label; put the pictures of each label in a folder of its own")
+	case a.rarest() < labelFolds:
+		notes = append(notes, fmt.Sprintf("labels and shortcuts were not looked at: a label has %d of the %d pictures that it takes; add some, or leave such labels out: --min-per-label %d", a.rarest(), labelFolds, labelFolds))
+	}
+	return notes
 }
 
 // unreadable reports files that datasets could not open and pictures that could not be decoded.
@@ -221,5 +248,5 @@ func (a *auditor) report() *Report {
 	slices.SortStableFunc(a.found, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, x.Kind), slices.Index(order, y.Kind)), cmp.Compare(y.Score, x.Score), slices.Compare(x.Files, y.Files))
 	})
-	return &Report{Name: a.Set.Name, Root: a.Set.Root, Pictures: len(a.items), Findings: a.found}
+	return &Report{Name: a.Set.Name, Root: a.Set.Root, Pictures: len(a.items), Findings: a.found, Notes: a.notes()}
 }

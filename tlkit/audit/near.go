@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
-	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/results"
 )
 
@@ -170,15 +169,20 @@ func (a *auditor) pairs(ctx context.Context) ([]pair, error) {
 // findNear finds the rows with the most similar features of each row. Rows of the same content count once: with
 // 100,000 copies of a picture, nothing is compared.
 func (a *auditor) findNear() {
-	small := directions(a.matrix)
 	var alone []int
+	rows := a.matrix.Data
 	for i, first := range a.first {
 		if first == i {
 			alone = append(alone, i)
-			copy(small[(len(alone)-1)*projected:], small[i*projected:][:projected])
 		}
 	}
-	small = small[:len(alone)*projected]
+	if len(alone) < len(a.items) {
+		rows = make([]float32, 0, len(alone)*a.matrix.Features)
+		for _, i := range alone {
+			rows = append(rows, a.matrix.Row(i)...)
+		}
+	}
+	small := unit(project(rows, a.matrix.Features, projected))
 	a.near = make([][]int, len(a.items))
 	parallel(len(alone), func(i int) {
 		near := nearest(small, i, neighbours)
@@ -192,12 +196,7 @@ func (a *auditor) findNear() {
 	}
 }
 
-// directions returns the projected rows of a matrix, of length 1: a product of two is a cosine.
-func directions(m *features.Matrix) []float32 {
-	return unit(project(m.Data, m.Features, projected))
-}
-
-// unit scales projected rows to length 1.
+// unit scales projected rows to length 1: a product of two is a cosine.
 func unit(small []float32) []float32 {
 	for at := 0; at < len(small); at += projected {
 		row := small[at:][:projected]

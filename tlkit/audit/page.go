@@ -54,6 +54,7 @@ var meanings = map[Kind]string{
 type page struct {
 	Title, Folder               string
 	Pictures, Findings, Serious int
+	Notes                       []string
 	Kinds                       []pageKind
 }
 
@@ -81,6 +82,9 @@ type pageTile struct {
 // Of many findings of a kind, the first have pictures and the others their names.
 func WritePage(w io.Writer, r *Report) error {
 	p := page{Title: "Findings in " + words.Plain(r.Name), Folder: words.Plain(invoke.Quote(r.Name)), Pictures: r.Pictures, Findings: len(r.Findings), Serious: r.Serious()}
+	for _, n := range r.Notes {
+		p.Notes = append(p.Notes, words.Plain(upper(n))+".")
+	}
 	var tiles []*pageTile
 	for _, kind := range r.Kinds() {
 		all := r.Of(kind)
@@ -105,6 +109,9 @@ func WritePage(w io.Writer, r *Report) error {
 	}
 	return nil
 }
+
+// upper begins a sentence.
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // shownOf is a finding with its pictures, which are not read yet.
 func shownOf(r *Report, f Finding) *pageFinding {

@@ -28,7 +28,10 @@ func (a *auditor) quality(context.Context) error {
 			shapes = append(shapes, math.Log(float64(p.width)/float64(p.height)))
 		}
 	}
-	usual := median(sharp)
+	usual, area, shape := median(sharp), 0.0, 0.0
+	if len(areas) > 0 {
+		area, shape = math.Exp(median(areas)), median(shapes)
+	}
 	for i := range a.prints {
 		p := a.prints[i]
 		switch {
@@ -44,11 +47,11 @@ func (a *auditor) quality(context.Context) error {
 		if p.width == 0 {
 			continue
 		}
-		if less := math.Exp(median(areas)) / float64(p.width*p.height); less > 1/leastPixels {
+		if less := area / float64(p.width*p.height); less > 1/leastPixels {
 			a.poor(OddSize, i, less, "%d x %d pixels, %.0f times fewer than usual", p.width, p.height, less)
 		}
-		if shape := math.Exp(math.Abs(math.Log(float64(p.width)/float64(p.height)) - median(shapes))); shape > mostElongated {
-			a.poor(OddShape, i, shape, "%d x %d pixels", p.width, p.height)
+		if longer := math.Exp(math.Abs(math.Log(float64(p.width)/float64(p.height)) - shape)); longer > mostElongated {
+			a.poor(OddShape, i, longer, "%d x %d pixels", p.width, p.height)
 		}
 	}
 	return nil

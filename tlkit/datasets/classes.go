@@ -34,8 +34,8 @@ func (classKind) contradiction(n int) string {
 
 func (classKind) check(d *Dataset) []error {
 	var errs []error
-	if len(d.Labels) < 2 {
-		errs = append(errs, mark(errOneLabel, advice.New(fmt.Errorf("datasets: %s has %d label(s) %q, want at least 2", d.Name, len(d.Labels), d.Labels), "put the pictures of each label in a folder of its own")))
+	if len(d.Labels) < 2 { // whatever else is missing follows from it, or does not matter yet
+		return append(errs, mark(errOneLabel, advice.New(fmt.Errorf("datasets: %s has %d label(s) %q, want at least 2", d.Name, len(d.Labels), d.Labels), "put the pictures of each label in a folder of its own")))
 	}
 	train := make([]int, len(d.Labels))
 	other := make([]Split, len(d.Labels))

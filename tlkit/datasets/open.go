@@ -359,6 +359,10 @@ func (d *Dataset) duplicates() {
 		}
 		d.Report.Duplicates = append(d.Report.Duplicates, dup)
 	}
+	// Copies count as often as they are there: in what is learnt, and in what is measured.
+	if n := d.contents(); len(d.Items) > 4 && n*2 <= len(d.Items) {
+		d.warn("the %d pictures are exact copies of %d, and each counts: intervals are too narrow; tlkit audit %s --csv changes.csv proposes which to leave out", len(d.Items), n, d.Name)
+	}
 	leaks := d.Report.Leaks()
 	contradictions := slices.DeleteFunc(slices.Clone(d.Report.Duplicates), func(dup Duplicate) bool { return len(dup.Labels) < 2 })
 	if n := len(leaks); n > 0 {

@@ -69,6 +69,8 @@ type Report struct {
 	Root     string    `json:"root"` // Files are below it
 	Pictures int       `json:"pictures"`
 	Findings []Finding `json:"findings"` // by kind, and in a kind by score
+	// Notes say what could not be looked at, and what would allow it.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Serious returns the number of findings that make a score wrong, or lose pictures.

@@ -30,7 +30,7 @@ func (s Spec) Guard(ctx context.Context, pictures []string, place Place, p Progr
 	const most = 48
 	n := min(len(pictures), most)
 	g, pipeline := guard.New(net), net.Preset.Eval()
-	read, first := 0, error(nil)
+	read, left, first := 0, 0, error(nil)
 	path := func(i int) string { return pictures[i*len(pictures)/n] }
 	err = transforms.Each(ctx, n, 0, func(i int) (transforms.Tensor, error) {
 		t, err := pipeline.LoadFile(nil, path(i), transforms.DecodeOptions{}, transforms.Rand{})
@@ -47,11 +47,16 @@ func (s Spec) Guard(ctx context.Context, pictures []string, place Place, p Progr
 		if first == nil {
 			first = err
 		}
-		p.Say(fmt.Sprintf("left out: %v", err))
+		if left++; left <= shownBad {
+			p.Say(fmt.Sprintf("left out: %v", err))
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if left > shownBad {
+		p.Say(fmt.Sprintf("left out: %d more", left-shownBad))
 	}
 	if read == 0 && n > 0 {
 		return nil, advice.New(fmt.Errorf("run: none of the pictures can be read: %w", first), "name a folder of photographs")

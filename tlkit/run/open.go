@@ -215,12 +215,14 @@ func introduce(ds *datasets.Dataset, p Progress) {
 	}
 }
 
-// sayBad names bad files, up to ten.
+// shownBad is how many bad files are named.
+const shownBad = 10
+
+// sayBad names bad files.
 func sayBad(bad []datasets.Bad, p Progress) {
-	const shown = 10
 	for i, b := range bad {
-		if i == shown {
-			p.Say(fmt.Sprintf("left out: %d more", len(bad)-shown))
+		if i == shownBad {
+			p.Say(fmt.Sprintf("left out: %d more", len(bad)-shownBad))
 			break
 		}
 		p.Say(fmt.Sprintf("left out: %s: %s", words.Plain(b.Rel), words.Plain(b.Why)))
