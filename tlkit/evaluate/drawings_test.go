@@ -62,6 +62,25 @@ func TestDrawingsOfClasses(t *testing.T) {
 	}
 }
 
+// Pictures of one label that is taken for two others stand in two rows, the surest mistake first.
+func TestConfusedPairs(t *testing.T) {
+	r, err := NewClasses(ClassesInput{Labels: []string{"a", "b", "c"}, Truth: []int{0, 0, 0, 1, 2},
+		Logits: []float32{0, 1, 0, 0, 0, 1, 0, 5, 0, 0, 1, 0, 0, 0, 1}, Files: []string{"ab", "ac", "ab surer", "b", "c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, m := range r.Confused(5, 5) {
+		files = append(files, m.File+": "+m.Caption)
+	}
+	if want := []string{"ab surer: a taken for b: 2 of 3", "ab: a taken for b: 2 of 3", "ac: a taken for c: 1 of 3"}; !slices.Equal(files, want) {
+		t.Errorf("%q", files)
+	}
+	if one := r.Confused(1, 1); len(one) != 1 || one[0].File != "ab surer" {
+		t.Errorf("%+v", one)
+	}
+}
+
 // Without a mistake there are right predictions alone, each once; with one label there is no ranking.
 func TestDrawingsOfEasyPictures(t *testing.T) {
 	in := ClassesInput{Labels: []string{"a", "b"}, Truth: []int{0, 0, 1}, Logits: []float32{3, 0, 2, 0, 0, 1}, Files: []string{"1", "2", "3"}}

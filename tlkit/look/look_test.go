@@ -56,14 +56,12 @@ func TestWhy(t *testing.T) {
 	if len(r.Near) != 5 || r.Near[0].Cosine < r.Near[4].Cosine || r.NoNear != "" || r.Heat == nil || r.Control == nil || r.Seen == nil {
 		t.Errorf("%+v", r)
 	}
-	same := 0
-	for _, n := range r.Near {
-		if n.Same {
-			same++
-			if n.Cosine < 1-1e-9 || n.Truth != "discs" {
-				t.Errorf("the picture itself is %+v", n)
-			}
-		}
+	itself, err := Why(t.Context(), Question{Head: head, Picture: r.Near[4].Path}, place, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := itself.Near[0]; !n.Same || n.Cosine < 1-1e-9 || itself.Near[1].Same {
+		t.Errorf("the nearest of a training picture is %+v, then %+v", n, itself.Near[1])
 	}
 	var b bytes.Buffer
 	if err := r.Figure(blank).PNG(&b); err != nil {

@@ -8,7 +8,7 @@ import (
 
 func BenchmarkDraw(b *testing.B) {
 	all := gallery()
-	for _, name := range []string{"curves", "confusion-5", "confusion-1000", "grid-predictions"} {
+	for _, name := range []string{"curves", "confusion-5", "confusion-1000", "grid-predictions", "map-1000", "map-pictures", "rankings-37", "per-class-1000"} {
 		f := all[name]
 		b.Run(name+"/draw-2x", func(b *testing.B) {
 			for b.Loop() {

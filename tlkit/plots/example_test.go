@@ -362,10 +362,10 @@ func ExampleMap() {
 	var pictures []plots.Placed
 	for i := range 120 {
 		side := float64(i % 2)
-		pictures = append(pictures, plots.Placed{X: 3*side + wave(i, 1.1), Y: side + 1.5*wave(i, 2.3), Label: []string{"ants", "bees"}[i%2], Wrong: i == 17})
+		pictures = append(pictures, plots.Placed{X: 3*side + wave(i, 1.1), Y: side + 1.5*wave(i, 2.3), Label: []string{"ants", "bees"}[i%2], Wrong: i%15 == 2})
 	}
 	figure := plots.Map("Map of hymenoptera", "120 pictures as mobilenetv2 sees them; t-SNE, perplexity 30", pictures)
 	fmt.Println(figure.Text())
 	compare(figure, "testdata/map.png")
-	// Output: Map of hymenoptera: a map of 120 pictures of 2 labels: ants 60, bees 60. 120 pictures as mobilenetv2 sees them; t-SNE, perplexity 30. 1 picture ringed as wrong.
+	// Output: Map of hymenoptera: a map of 120 pictures of 2 labels: ants 60, bees 60. 120 pictures as mobilenetv2 sees them; t-SNE, perplexity 30. 8 pictures ringed as wrong.
 }
