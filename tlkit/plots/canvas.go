@@ -9,6 +9,7 @@ import (
 	xdraw "golang.org/x/image/draw"
 	"golang.org/x/image/font/sfnt"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/vgimg"
 )
 
 // canvas draws in nominal pixels from the top left corner. On a raster, rectangles and pictures
@@ -160,6 +161,29 @@ func (c *canvas) mark(m marker, x, y, r float64, col color.NRGBA) {
 		c.vg.SetColor(col)
 		c.vg.Fill(p)
 	}
+}
+
+// stamp returns a mark as pixels, to be put in many places: that is ten times as fast as to draw it anew.
+// It is nil for vectors.
+func (c *canvas) stamp(m marker, r float64, col color.NRGBA) *image.RGBA {
+	if c.pix == nil {
+		return nil
+	}
+	side := math.Ceil(2*r) + 4
+	raster := vgimg.NewWith(vgimg.UseWH(vg.Length(side), vg.Length(side)), vgimg.UseDPI(int(math.Round(72*c.scale))), vgimg.UseBackgroundColor(color.Transparent))
+	pix, ok := raster.Image().(*image.RGBA)
+	if !ok {
+		return nil
+	}
+	(&canvas{vg: raster, pix: pix, height: side, scale: c.scale}).mark(m, side/2, side/2, r, col)
+	return pix
+}
+
+// put draws a stamp with its middle at (x, y), on whole pixels.
+func (c *canvas) put(stamp *image.RGBA, x, y float64) {
+	b := stamp.Bounds()
+	at := image.Pt(int(math.Round(tame(x)*c.scale))-b.Dx()/2, int(math.Round(tame(y)*c.scale))-b.Dy()/2)
+	draw.Draw(c.pix, b.Add(at), stamp, b.Min, draw.Over)
 }
 
 // tick draws the glyph for right, in a box of side s around (x, y).

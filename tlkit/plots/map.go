@@ -118,13 +118,7 @@ func (m *mapFigure) draw(c *canvas, x, y float64) {
 	if len(m.places) > 1000 {
 		radius = 2.4
 	}
-	for i, p := range m.places {
-		if p.Image != nil {
-			continue
-		}
-		h := m.hue(p.Label)
-		c.mark(h.mark, x+m.at[i].x, y+m.at[i].y, radius, fade(h.line, 0.62))
-	}
+	m.marks(c, x, y, radius)
 	for i, p := range m.places {
 		if p.Wrong && p.Image == nil {
 			m.ring(c, point{x + m.at[i].x, y + m.at[i].y}, radius+3)
@@ -133,6 +127,27 @@ func (m *mapFigure) draw(c *canvas, x, y float64) {
 	m.drawImages(c, x, y)
 	for _, n := range m.names() {
 		c.halo(point{x + n.x, y + n.y + 0.8*labelStyle.size}, left, labelStyle, n.hue.text, n.text)
+	}
+}
+
+// marks draws a mark for each picture without an image.
+func (m *mapFigure) marks(c *canvas, x, y, radius float64) {
+	stamps := map[hue]*image.RGBA{}
+	for i, p := range m.places {
+		if p.Image != nil {
+			continue
+		}
+		h, at := m.hue(p.Label), point{x + m.at[i].x, y + m.at[i].y}
+		stamp, made := stamps[h]
+		if !made {
+			stamp = c.stamp(h.mark, radius, fade(h.line, 0.62))
+			stamps[h] = stamp
+		}
+		if stamp == nil {
+			c.mark(h.mark, at.x, at.y, radius, fade(h.line, 0.62))
+			continue
+		}
+		c.put(stamp, at.x, at.y)
 	}
 }
 
