@@ -146,8 +146,8 @@ func (a *auditor) notes() (notes []string) {
 	case a.Set.Task != datasets.Classes || len(a.labelled()) == 0:
 	case len(a.Set.Labels) < 2:
 		notes = append(notes, "labels and shortcuts were not looked at: there is one label; put the pictures of each label in a folder of its own")
-	case a.rarest() < labelFolds:
-		notes = append(notes, fmt.Sprintf("labels and shortcuts were not looked at: a label has %d of the %d pictures that it takes; add some, or leave such labels out: --min-per-label %d", a.rarest(), labelFolds, labelFolds))
+	case a.folds() < 2:
+		notes = append(notes, fmt.Sprintf("labels and shortcuts were not looked at: that takes %d pictures of each label, of two groups where there are groups; add some, or leave rare labels out: --min-per-label %d", labelFolds, labelFolds))
 	}
 	return notes
 }
