@@ -92,19 +92,26 @@ func (a *auditor) differs(rows []int) bool {
 	return false
 }
 
-// folds returns the number of folds of the labelled pictures; 0 if a label is too rare for them.
-func (a *auditor) folds() int {
+// rarest returns the number of pictures of the rarest label.
+func (a *auditor) rarest() int {
 	counts := make([]int, len(a.Set.Labels))
-	var items []datasets.Item
 	for _, i := range a.labelled() {
 		counts[a.items[i].Class]++
-		items = append(items, a.items[i])
 	}
-	if slices.Min(counts) < labelFolds {
+	return slices.Min(counts)
+}
+
+// folds returns the number of folds of the labelled pictures; 0 if a label is too rare for them.
+func (a *auditor) folds() int {
+	if a.rarest() < labelFolds {
 		return 0
 	}
+	var items []datasets.Item
+	for _, i := range a.labelled() {
+		items = append(items, a.items[i])
+	}
 	// Groups lie in one fold, so that a label of few groups allows few.
-	return min(labelFolds, task.Classes{}.Rarest(task.Classes{}.Samples(items, nil, len(counts))))
+	return min(labelFolds, task.Classes{}.Rarest(task.Classes{}.Samples(items, nil, len(a.Set.Labels))))
 }
 
 // outOfFold returns the probabilities of the labels of rows, by heads that did not learn from the picture.

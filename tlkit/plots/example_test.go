@@ -354,7 +354,7 @@ func ExampleRankings() {
 	figure := plots.Rankings(ranked)
 	fmt.Println(figure.Text())
 	compare(figure, "testdata/rankings.png")
-	// Output: ROC and precision-recall curves of 3 labels. Mean AUC 86.2 %. Lowest average precision: wasps, AP 63.7 % (95 % 47.1 to 78.8), AUC 74.6 % (95 % 63.0 to 84.8).
+	// Output: ROC and precision-recall curves of 3 labels. Mean AUC 86.2 %. Lowest average precision: wasps, AP 63.7 % (95 % 45.1 to 79.1), AUC 74.6 % (95 % 61.6 to 84.4).
 }
 
 // Pictures of two labels on a plane, such as package embed makes.
