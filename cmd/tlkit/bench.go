@@ -60,7 +60,7 @@ torchvision lacks) PyTorch does the same work in turn with ours, and the ratio i
   cells     start of the notebook kernel and warm cells through it, in turn with plain
             GoNB (sets notebooks up; not part of the default)
 
---json prints a list: what was measured (what, model, batch, norms), ours (rate in pictures/s,
+--json prints the seconds of cells by name, and of everything else a list: what was measured (what, model, batch, norms), ours (rate in pictures/s,
 or ours and its unit), and the peers in the same unit. --markdown prints a table with the
 processor, its instruction set and the versions above it, for this machine.`,
 		Example: `  tlkit bench
@@ -97,6 +97,9 @@ processor, its instruction set and the versions above it, for this machine.`,
 			}
 			p.close()
 			c.result = figures
+			if len(which) == 1 && which[0] == bench.Cells {
+				c.result = bench.Seconds(figures)
+			}
 			if markdown && !c.json {
 				e, err := engine.Open(cmd.Context(), engine.Options{})
 				if err != nil {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -164,5 +165,14 @@ func TestFigureOfNetworks(t *testing.T) {
 	}
 	if text := f.String(); !strings.Contains(text, "processor time 20.0 ms, torch 2 30.0, ratio 1.50   compiled in 5.0 s, from the cache in 0.40 s") {
 		t.Error(text)
+	}
+}
+
+// The cells have the names by which they are compared from one version to the next.
+func TestSecondsOfCells(t *testing.T) {
+	facade := Figure{Key: "facade_warm_s", Ours: 0.5, Unit: "s"}.against(plainGoNB, "plain GoNB", 4)
+	got := Seconds([]Figure{facade, {Key: "worker_start_s", Ours: 0.1}, {Name: "no cell", Ours: 3}})
+	if want := map[string]float64{"facade_warm_s": 0.5, "gonb_warm_s": 4, "worker_start_s": 0.1}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

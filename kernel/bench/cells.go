@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tlkit/transfer-learning/internal/worker"
 	"github.com/tlkit/transfer-learning/kernel/kernelspec"
 	"github.com/tlkit/transfer-learning/kernel/setup"
 )
@@ -25,13 +26,27 @@ const plainGonb = "gonb-plain"
 // cellRounds is how often each cell is timed in each kernel.
 const cellRounds = 7
 
+// learnerCell begins the cells with verbs.
+const learnerCell = `import "` + kernelspec.ModulePath + `/tlkit"
+
+var bees = tlkit.Learner{Name: "timed", Data: "insects-few"}
+
+%%
+`
+
 // timedCells are the cells, with the most seconds that each may take on a quiet machine. The
-// first one stands for the start of the kernel and has no code.
+// first one stands for the start of the kernel and has no code. key is the name of ours in the JSON.
 var timedCells = []struct {
 	what, code string
 	most       float64
+	key        string
 }{
-	{"start", "", 1.5},
+	{"start", "", 0.5, "kernel_start_s"},
+	{"cell with fmt alone", "import \"fmt\"\n\n%%\nfmt.Println(NUMBER)", 0.4, "empty_warm_s"},
+	// The first verb of a kernel trains; the measured ones find what it trained.
+	{"cell with a verb", learnerCell + "bees.FitHead()\nprintln(NUMBER)", 0.8, "facade_warm_s"},
+	{"cell with curves", learnerCell + "bees.ShowCurves()\nprintln(NUMBER)", 0.7, "curves_warm_s"},
+	{"cell that fits a head", learnerCell + "again := bees\nagain.Retrain = true\nagain.FitHead()\nprintln(NUMBER)", 0.9, "fithead_cached_s"},
 	{"cell with transforms, curves, plots", `import (
 	"fmt"
 	"` + kernelspec.ModulePath + `/tlkit/curves"
@@ -40,7 +55,7 @@ var timedCells = []struct {
 )
 
 %%
-fmt.Println(NUMBER, transforms.Compose(transforms.ToTensor()), plots.Curves(curves.Run{Name: "x"}).Text())`, 0.8},
+fmt.Println(NUMBER, transforms.Compose(transforms.ToTensor()), plots.Curves(curves.Run{Name: "x"}).Text())`, 0.8, "plots_warm_s"},
 	{"cell with the facade, XLA opened", `import (
 	"context"
 	"fmt"
@@ -51,7 +66,7 @@ fmt.Println(NUMBER, transforms.Compose(transforms.ToTensor()), plots.Curves(curv
 %%
 e := tlkit.Must(engine.Open(context.Background(), engine.Options{}))
 fmt.Println(NUMBER, e.Name)
-e.Close()`, 1.1},
+e.Close()`, 1.1, "engine_warm_s"},
 }
 
 // cells times the start of the kernel and warm cells through it, in turn with plain GoNB.
@@ -90,10 +105,68 @@ func (s *session) cells(ctx context.Context) error {
 		if cell.code == "" {
 			f.Name = "kernel start"
 		}
+		f.Key = cell.key
 		f.Note = fmt.Sprintf("(at most %.1f s wanted on a quiet machine; of processor time %.2f and %.2f s)", cell.most, median(ours.cpu), median(plain.cpu))
 		s.add(f)
 	}
+	return s.workerStart(ctx)
+}
+
+// workerStart times the start of a worker, from nothing to its first answer.
+func (s *session) workerStart(ctx context.Context) error {
+	var seconds []float64
+	for range cellRounds {
+		took, err := s.startWorker(ctx)
+		if err != nil {
+			return err
+		}
+		seconds = append(seconds, took.Seconds())
+	}
+	s.add(Figure{Key: "worker_start_s", Name: "start of the worker", Ours: median(seconds), Unit: "s", Note: "(at most 1.0 s wanted; XLA opens with the first verb that needs it)"})
 	return nil
+}
+
+func (s *session) startWorker(ctx context.Context) (took time.Duration, err error) {
+	folder, err := os.MkdirTemp("", "tlk-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	program := s.Program
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return 0, err
+		}
+	}
+	for name, value := range map[string]string{worker.FolderVar: folder, worker.ProgramVar: program} {
+		defer os.Setenv(name, os.Getenv(name))
+		if err := os.Setenv(name, value); err != nil {
+			return 0, err
+		}
+	}
+	began := time.Now()
+	c, err := worker.Connect(ctx, worker.API)
+	if err != nil {
+		return 0, err
+	}
+	took = time.Since(began)
+	c.Quit()
+	return took, nil
+}
+
+// Seconds are the figures of [Cells] by their keys, as JSON has them.
+func Seconds(figures []Figure) map[string]float64 {
+	all := map[string]float64{}
+	for _, f := range figures {
+		if f.Key == "" {
+			continue
+		}
+		all[f.Key] = f.Ours
+		if plain, ok := f.Peers[plainGoNB]; ok && f.Key == "facade_warm_s" {
+			all["gonb_warm_s"] = plain
+		}
+	}
+	return all
 }
 
 // cellJob is what cells.py reads.
