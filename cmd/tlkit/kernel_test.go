@@ -27,7 +27,7 @@ const kernelVar = "TLKIT_KERNEL_TEST"
 // asCommand lets a copy of this test binary be the kernel that it tests, or tlkit run or serve.
 func asCommand() {
 	beGoimports()
-	if len(os.Args) > 1 && slices.Contains([]string{"kernel", "run", "serve", "bench", "doctor"}, os.Args[1]) {
+	if len(os.Args) > 1 && slices.Contains([]string{"kernel", "worker", "run", "serve", "bench", "doctor"}, os.Args[1]) {
 		main()
 		os.Exit(0)
 	}

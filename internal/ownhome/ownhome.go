@@ -77,7 +77,7 @@ func enter(home string) error {
 // ours are the variables of tlkit that say where things are or which tests run; the others
 // change what tlkit does.
 var ours = map[string]bool{
-	cachedir.EnvVar: true, "TLKIT_DATA": true, "TLKIT_INCOMING": true, "TLKIT_PYTHON": true, "TLKIT_KERNEL_TEST": true, "TLKIT_FAMILIES": true, "TLKIT_GOLDENS": true, "TLKIT_COVERAGE": true,
+	cachedir.EnvVar: true, "TLKIT_DATA": true, "TLKIT_INCOMING": true, "TLKIT_PYTHON": true, "TLKIT_KERNEL_TEST": true, "TLKIT_FAMILIES": true, "TLKIT_GOLDENS": true, "TLKIT_COVERAGE": true, "TLKIT_WORKER": true,
 	"TLKIT_HUB_PYTHON": true, "TLKIT_ONNX_PYTHON": true, "TLKIT_KERAS_FILES": true, "TLKIT_CHECKPOINTS": true, "TLKIT_GALLERY": true,
 	"TLKIT_MUJOCO_PYTHON": true, "TLKIT_WORDS_TEST": true, "TLKIT_GUARD": true,
 }
