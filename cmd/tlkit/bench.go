@@ -98,7 +98,7 @@ processor, its instruction set and the versions above it, for this machine.`,
 			p.close()
 			c.result = figures
 			if len(which) == 1 && which[0] == bench.Cells {
-				c.result = bench.Seconds(figures)
+				c.result = bench.Cells.Seconds(figures)
 			}
 			if markdown && !c.json {
 				e, err := engine.Open(cmd.Context(), engine.Options{})

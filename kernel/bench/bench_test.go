@@ -171,7 +171,7 @@ func TestFigureOfNetworks(t *testing.T) {
 // The cells have the names by which they are compared from one version to the next.
 func TestSecondsOfCells(t *testing.T) {
 	facade := Figure{Key: "facade_warm_s", Ours: 0.5, Unit: "s"}.against(plainGoNB, "plain GoNB", 4)
-	got := Seconds([]Figure{facade, {Key: "worker_start_s", Ours: 0.1}, {Name: "no cell", Ours: 3}})
+	got := Cells.Seconds([]Figure{facade, {Key: "worker_start_s", Ours: 0.1}, {Name: "no cell", Ours: 3}})
 	if want := map[string]float64{"facade_warm_s": 0.5, "gonb_warm_s": 4, "worker_start_s": 0.1}; !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

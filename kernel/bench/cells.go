@@ -154,8 +154,8 @@ func (s *session) startWorker(ctx context.Context) (took time.Duration, err erro
 	return took, nil
 }
 
-// Seconds are the figures of [Cells] by their keys, as JSON has them.
-func Seconds(figures []Figure) map[string]float64 {
+// Seconds are the figures of a measurement that have names for comparison, as JSON has them.
+func (Measurement) Seconds(figures []Figure) map[string]float64 {
 	all := map[string]float64{}
 	for _, f := range figures {
 		if f.Key == "" {

@@ -43,7 +43,7 @@ type Figure struct {
 	Processor string           `json:"processor,omitempty"`
 
 	Note string `json:"note,omitempty"`
-	Key  string `json:"-"` // of Seconds
+	Key  string `json:"-"` // its name in Measurement.Seconds
 }
 
 // Ratio returns how many times better ours is than a peer; below 1 it is worse. It is 0 for a peer
