@@ -48,6 +48,7 @@ type about struct {
 	Files    []string      `json:"files"`
 	Classes  []int         `json:"classes,omitempty"`
 	Targets  []float64     `json:"targets,omitempty"`
+	Clusters []int         `json:"clusters,omitempty"` // which pictures belong together
 }
 
 const (
@@ -66,6 +67,9 @@ func (a *Answers) check() error {
 	case a.Truth.Targets == nil && len(a.Truth.Y) != n, a.Truth.Targets != nil && len(a.Truth.Targets) != n*k:
 		return fmt.Errorf("answers: %d labels and %d targets for %d pictures with %d outputs", len(a.Truth.Y), len(a.Truth.Targets), n, k)
 	}
+	if a.Truth.Clusters != nil && len(a.Truth.Clusters) != n {
+		return fmt.Errorf("answers: %d of %d pictures say which belong together, want all or none", len(a.Truth.Clusters), n)
+	}
 	for i, c := range a.Truth.Y {
 		if c < 0 || c >= k {
 			return fmt.Errorf("answers: picture %d has label number %d, want 0 to %d", i, c, k-1)
@@ -79,7 +83,7 @@ func (a *Answers) Write(path string) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	text, err := json.Marshal(about{a.Task, a.Names, a.Split, a.Pictures, a.Files, a.Truth.Y, a.Truth.Targets})
+	text, err := json.Marshal(about{a.Task, a.Names, a.Split, a.Pictures, a.Files, a.Truth.Y, a.Truth.Targets, a.Truth.Clusters})
 	if err != nil {
 		return fmt.Errorf("answers: %w", err)
 	}
@@ -102,7 +106,7 @@ func Read(path string) (*Answers, error) {
 	if err := json.Unmarshal([]byte(f.Metadata[metadata]), &m); !ok || err != nil {
 		return nil, advice.New(fmt.Errorf("answers: %s does not hold the answers of a run", path), "train the run again with --retrain")
 	}
-	a := &Answers{Task: m.Task, Names: m.Names, Split: m.Split, Pictures: m.Pictures, Files: m.Files, Truth: head.Samples{Y: m.Classes, Targets: m.Targets, Classes: len(m.Names)}}
+	a := &Answers{Task: m.Task, Names: m.Names, Split: m.Split, Pictures: m.Pictures, Files: m.Files, Truth: head.Samples{Y: m.Classes, Targets: m.Targets, Classes: len(m.Names), Clusters: m.Clusters}}
 	if a.Logits, err = t.Float32(); err != nil {
 		return nil, fmt.Errorf("answers: %s: %w", path, err)
 	}

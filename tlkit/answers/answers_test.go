@@ -89,6 +89,39 @@ func TestAgainst(t *testing.T) {
 	}
 }
 
+// Pictures that belong together are kept so, and the interval of a difference counts them as such: with
+// ten copies of each it is wider than of as many pictures.
+func TestGroupsStayTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), File)
+	a, b := said(200, 10), said(200, 25)
+	apart, err := a.Against(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		a.Truth.Clusters = append(a.Truth.Clusters, i/10)
+	}
+	b.Truth.Clusters = a.Truth.Clusters
+	if err := a.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	read, err := Read(path)
+	if err != nil || len(read.Truth.Clusters) != 200 || read.Truth.Clusters[199] != 19 {
+		t.Fatal(read, err)
+	}
+	together, err := read.Against(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if together.Value != apart.Value || together.Interval == apart.Interval {
+		t.Errorf("%+v together, %+v apart", together, apart)
+	}
+	read.Truth.Clusters = read.Truth.Clusters[1:]
+	if err := read.Write(path); err == nil {
+		t.Error("a picture without its group is no error")
+	}
+}
+
 func TestAgainstOthers(t *testing.T) {
 	a := said(20, 5)
 	other := said(20, 5)

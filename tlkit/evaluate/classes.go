@@ -36,6 +36,7 @@ type ClassesReport struct {
 	wrong, right  []Mistake // all of them: the worst first, the surest first
 	probabilities metrics.Matrix
 	truth         []int
+	clusters      metrics.Clusters
 }
 
 // ClassLoss is one picture with the loss of the model on it.
@@ -99,6 +100,7 @@ func NewClasses(input ClassesInput) (*ClassesReport, error) {
 	for _, l := range r.TopLosses {
 		all[l.Index] = Mistake{File: l.File, Truth: l.Truth, Predicted: l.Predicted, Loss: l.Loss, Probability: float64(probabilities.Row(l.Index)[predicted[l.Index]])}
 	}
+	r.clusters = input.Clusters
 	r.probabilities, r.truth = probabilities, slices.Clone(input.Truth)
 	r.wrong, r.right = apart(all)
 	r.worst = wrongFirst(r.wrong, r.right)

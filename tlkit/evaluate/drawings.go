@@ -62,7 +62,7 @@ func (r *ClassesReport) Rankings() []metrics.Ranking {
 	for i, c := range r.truth {
 		positive[i*r.probabilities.Cols+c] = true
 	}
-	out, err := r.probabilities.Rankings(r.Confusion.Labels, positive)
+	out, err := r.clusters.Rankings(r.Confusion.Labels, r.probabilities, positive)
 	if err != nil { // a report that was read from a file
 		return nil
 	}
@@ -75,7 +75,7 @@ func (r *LabelsReport) Rankings() []metrics.Ranking {
 	for _, l := range r.Labels {
 		names = append(names, l.Label)
 	}
-	out, err := r.logits.Rankings(names, r.truth)
+	out, err := r.clusters.Rankings(names, r.logits, r.truth)
 	if err != nil {
 		return nil
 	}

@@ -32,6 +32,7 @@ type LabelsReport struct {
 	wrong, right []Mistake // all of them: the worst first, the surest first
 	logits       metrics.Matrix
 	truth        []bool
+	clusters     metrics.Clusters
 }
 
 // LabelLoss is one label of one picture with the loss of the model on it.
@@ -77,6 +78,7 @@ func NewLabels(input LabelsInput) (*LabelsReport, error) {
 	for i, l := range r.TopLosses {
 		all[i] = l.mistake(thresholds[l.Label])
 	}
+	r.clusters = input.Clusters
 	r.logits, r.truth = metrics.Matrix{Rows: n, Cols: k, Data: slices.Clone(input.Logits)}, slices.Clone(input.Truth)
 	r.wrong, r.right = apart(all)
 	r.worst = wrongFirst(r.wrong, r.right)

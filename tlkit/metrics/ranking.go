@@ -37,7 +37,15 @@ const mostResampled = 2_000_000
 // The intervals are as in [ScoreLabels]; that of an area has as many degrees of freedom as the rarer of
 // the class and the others has pictures, less one. They are unknown where N*K is above 2 million.
 func (m Matrix) Rankings(labels []string, positive []bool) ([]Ranking, error) {
+	return Clusters(nil).Rankings(labels, m, positive)
+}
+
+// Rankings is [Matrix.Rankings] of scores m, with intervals by clusters.
+func (g Clusters) Rankings(labels []string, m Matrix, positive []bool) ([]Ranking, error) {
 	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if err := g.check(m.Rows); err != nil {
 		return nil, err
 	}
 	n, k := m.Rows, m.Cols
@@ -53,14 +61,14 @@ func (m Matrix) Rankings(labels []string, positive []bool) ([]Ranking, error) {
 	if n*k > mostResampled {
 		return out, nil
 	}
-	units := blocks(Clusters(nil).units(n))
+	units := blocks(g.units(n))
 	for c := range out {
 		if !out[c].Known() {
 			continue
 		}
 		without := leaveOut(units, []column{columns[c].auc, columns[c].precision})
 		positive := columns[c].support(units)
-		fewer := min(positive, out[c].Total-out[c].Positive)
+		fewer := min(positive, out[c].Total-out[c].Positive, len(units))
 		out[c].AUCInterval = estimate{value: out[c].AUC, without: without[0], freedom: float64(fewer - 1)}.precise(positive)
 		out[c].APInterval = estimate{value: out[c].AP, without: without[1], freedom: float64(positive - 1)}.precise(positive)
 	}

@@ -55,6 +55,45 @@ func TestRankingsAgainstReferee(t *testing.T) {
 	}
 }
 
+// Five copies of each picture say no more than one of each, if they are known to belong together.
+func TestRankingsOfClusters(t *testing.T) {
+	scores, positive := roundedScores()
+	names := []string{"a", "b", "c", "d", "e"}
+	copies, truth := Matrix{Cols: refK}, []bool(nil)
+	var together Clusters
+	for i := range refN {
+		for range 5 {
+			copies.Rows++
+			copies.Data = append(copies.Data, scores.Row(i)...)
+			truth, together = append(truth, positive[i*refK:(i+1)*refK]...), append(together, i)
+		}
+	}
+	one, err := scores.Rankings(names, positive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart, err := copies.Rankings(names, truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clustered, err := together.Rankings(names, copies, truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	width := func(i Interval) float64 { return i.High - i.Low }
+	for c, r := range clustered {
+		if w := width(r.AUCInterval) / width(one[c].AUCInterval); w < 0.95 || w > 1.05 {
+			t.Errorf("%s: %.2f times as wide as of one copy", r.Label, w)
+		}
+		if w := width(apart[c].AUCInterval) / width(r.AUCInterval); w > 0.6 {
+			t.Errorf("%s: as wide as %.2f without clusters", r.Label, w)
+		}
+	}
+	if _, err := together[1:].Rankings(names, copies, truth); err == nil {
+		t.Error("a picture without its cluster is no error")
+	}
+}
+
 func TestRankingsOfOddClasses(t *testing.T) {
 	scores := Matrix{Rows: 4, Cols: 4, Data: []float32{
 		9, 1, 1, 5,
