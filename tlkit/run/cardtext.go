@@ -324,7 +324,9 @@ func (f *cardFacts) noticed() []card.Block {
 	a := f.result.Audit
 	list := card.List{}
 	for _, kind := range slices.Sorted(maps.Keys(a.Counts)) {
-		list = append(list, fmt.Sprintf("%s: %d", kind, a.Counts[kind]))
+		if !slices.ContainsFunc(a.Lines, func(line string) bool { return strings.HasPrefix(line, string(kind)+": ") }) {
+			list = append(list, fmt.Sprintf("%s: %d", kind, a.Counts[kind]))
+		}
 	}
 	list = append(list, a.Lines...)
 	about := card.Text(fmt.Sprintf("Training looked at %s: at files that cannot be read, at copies, at the pairs across splits whose features are most alike, and at whether the size or the type of a file tells the label. tlkit audit looks at more: labels that seem wrong, poor pictures, outliers.", count(a.Pictures, "picture")))
