@@ -142,6 +142,7 @@ func TestBadGroups(t *testing.T) {
 		"a split of its own": {files{}.many("train/ants/p1", 5).many("train/ants/p3", 5).many("train/bees/p2", 5).many("valid/ants/p1", 3).many("valid/bees/p2", 3).many("valid/bees/p4", 3).write(t),
 			Options{Group: "folder:-1"}, "2 of 4 groups, with 16 pictures, lie in more than one split (p1, p2): the result will look better than it is; move each into one split, or let the groups be dealt: --folds 5"},
 		"one group of a label": {table(func(i int) string { return []string{"p1", "p2", "p1", "p2", "p3", "p2"}[i%6] }), Options{Group: "column:patient"}, `the label "bee" is in one group only, p2`},
+		"two labels of a copy": {files{"ants/a.png": pngOf(1), "ants/b.png": pngOf(2), "bees/a.png": pngOf(1), "bees/c.png": pngOf(3)}.write(t), Options{}, "ants/a.png = bees/a.png; delete the wrong ones, or list them in a CSV file with the columns file and action (drop): --changes FILE"},
 		"every picture":        {table(func(i int) string { return fmt.Sprint("p", i) }), Options{Group: "column:patient"}, "each of the 12 pictures is a group of its own"},
 	} {
 		d := open(t, c.data, c.o)

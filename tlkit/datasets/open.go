@@ -369,7 +369,7 @@ func (d *Dataset) duplicates() {
 		d.warn("%d picture(s) lie in more than one split as exact copies: the result will look better than it is; remove the copies from valid and test: %s", n, copies(leaks))
 	}
 	if n := len(contradictions); n > 0 {
-		d.warn("%s: %s", kindOf(d.Task).contradiction(n), copies(contradictions))
+		d.warn("%s: %s; delete the wrong ones, or list them in a CSV file with the columns file and action (drop): --changes FILE", kindOf(d.Task).contradiction(n), copies(contradictions))
 	}
 }
 
