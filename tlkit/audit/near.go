@@ -22,8 +22,12 @@ const (
 	projected   = 96   // numbers that stand for the features in the search
 	neighbours  = 6    // pictures that each picture is compared with
 	leastCosine = 0.75 // of the features of two pictures that are compared
-	leastMatch  = 0.93 // correlation of the brightness of copies
-	smallest    = 0.6  // side of the smallest part that is looked for, as a share of the picture
+	// Correlations of copies: as a whole, in the middle, and of details in the middle. TestPlanted and
+	// TestAlikeIsNoCopy stand between them.
+	leastMatch   = 0.95
+	leastMiddle  = 0.85
+	leastDetails = 0.7
+	smallest     = 0.6 // side of the smallest part that is looked for, as a share of the picture
 )
 
 // pair is two rows that show the same picture.
@@ -150,7 +154,7 @@ func (a *auditor) pairs(ctx context.Context) ([]pair, error) {
 		parts := partsOf(a.prints[i])
 		slices.Sort(partners[i])
 		for _, k := range slices.Compact(partners[i]) {
-			if match := parts.match(a.prints[k]); match >= leastMatch {
+			if match := parts.match(a.prints[k]); match > 0 {
 				found[i] = append(found[i], pair{min(i, k), max(i, k), match})
 			}
 		}
@@ -346,7 +350,7 @@ func partsOf(p *print) parts {
 }
 
 // match returns how well a picture, as it is or flipped, is one of the parts: the correlation of their
-// brightness, at most 1.
+// brightness, at most 1; -1 if they are no copies.
 func (p parts) match(small *print) float64 {
 	best := -1.0
 	for _, flipped := range []bool{false, true} {
@@ -364,14 +368,16 @@ func (p parts) match(small *print) float64 {
 			}
 		}
 		if near > leastMatch-0.3 {
-			best = max(best, p.refine(at, small, whole))
+			if f := p.refine(at, small, whole); f.copies() {
+				best = max(best, f.whole)
+			}
 		}
 	}
 	return best
 }
 
-// refine moves a frame until it fits best, and returns the correlation on the fine grid.
-func (p parts) refine(at frame, small *print, whole frame) float64 {
+// refine moves a frame until it fits best, and returns how well it does, on the fine grid.
+func (p parts) refine(at frame, small *print, whole frame) fit {
 	var target, grey [fine * fine]float32
 	window(small, whole, fine, target[:])
 	centre(target[:])
@@ -395,7 +401,54 @@ func (p parts) refine(at frame, small *print, whole frame) float64 {
 			}
 		}
 	}
-	return float64(best)
+	window(p.of, at, fine, grey[:])
+	window(small, whole, fine, target[:])
+	return fit{float64(best), float64(product(middle(grey[:]), middle(target[:]))), float64(product(details(grey[:]), details(target[:])))}
+}
+
+// fit is how well a part of a picture is another picture: correlations, at most 1.
+type fit struct {
+	whole   float64 // of the brightness
+	middle  float64 // of the brightness without the margin
+	details float64 // without the margin, and without large forms
+}
+
+// copies reports whether both show the same. Pictures with the same frame, or of one thing on an empty
+// ground, are alike as a whole, and not in the middle or not in details.
+func (f fit) copies() bool {
+	return f.whole >= leastMatch && f.middle >= leastMiddle && f.details >= leastDetails
+}
+
+// margin is the width of the border that frames and captions may share, in cells of the fine grid.
+const margin = 3
+
+// middle returns the fine grid without its margin, with mean 0 and length 1.
+func middle(grey []float32) []float32 {
+	out := make([]float32, 0, fine*fine)
+	for j := margin; j < fine-margin; j++ {
+		out = append(out, grey[j*fine+margin:(j+1)*fine-margin]...)
+	}
+	centre(out)
+	return out
+}
+
+// details returns how much each cell of the middle differs from the mean of the cells around it, with mean 0
+// and length 1.
+func details(grey []float32) []float32 {
+	out := make([]float32, 0, fine*fine)
+	for j := margin; j < fine-margin; j++ {
+		for i := margin; i < fine-margin; i++ {
+			var around float32
+			for y := -1; y <= 1; y++ {
+				for x := -1; x <= 1; x++ {
+					around += grey[(j+y)*fine+i+x]
+				}
+			}
+			out = append(out, grey[j*fine+i]-around/9)
+		}
+	}
+	centre(out)
+	return out
 }
 
 // frame is a part of a picture, in shares of its sides. A negative width flips it.
