@@ -50,7 +50,7 @@ func why(ctx context.Context, q look.Question, p run.Place) error {
 	}
 	t := show.Table{Left: 2, Header: []string{"training picture", "label", "cosine"}}
 	for _, n := range r.Near {
-		t.Rows = append(t.Rows, []string{n.Path, n.Truth, fmt.Sprintf("%.3f", n.Cosine)})
+		t.Rows = append(t.Rows, []string{words.Plain(n.Name), n.Truth, fmt.Sprintf("%.3f", n.Cosine)})
 	}
 	if len(t.Rows) > 0 {
 		show.Default.Table(t)

@@ -62,6 +62,7 @@ type Reasons struct {
 // Neighbour is a training picture.
 type Neighbour struct {
 	Path   string  `json:"path"`
+	Name   string  `json:"name"` // its path below the folder of the data set
 	Truth  string  `json:"truth"`
 	Cosine float64 `json:"cosine"` // of its features and the picture's
 	Same   bool    `json:"same,omitempty"`
@@ -216,7 +217,7 @@ func (r *Reasons) neighbours(ctx context.Context, q Question, c *export.Classifi
 	}
 	for _, n := range m.Nearest(row, k) {
 		near := items[m.Items[n.Row]]
-		r.Near = append(r.Near, Neighbour{Path: near.Path, Truth: set.Truth(near), Cosine: n.Cosine, Same: near.SHA256 == item.SHA256})
+		r.Near = append(r.Near, Neighbour{Path: near.Path, Name: near.Rel, Truth: set.Truth(near), Cosine: n.Cosine, Same: near.SHA256 == item.SHA256})
 	}
 	return nil
 }
