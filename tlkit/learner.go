@@ -378,6 +378,14 @@ func (l Learner) Evaluate() {
 		if err := show.Default.Figure(kind.Figure(), e.Report.Figure()); err != nil {
 			return err
 		}
+		if f, ok := e.Reliability(); ok {
+			if err := show.Default.Figure("reliability", f); err != nil {
+				return err
+			}
+		}
+		if text := e.Confidence.String(); text != "" {
+			show.Default.Text(text)
+		}
 		set, err := datasets.Open(ctx, s.Data, p.Pictures(s, nil))
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ on all pictures. --zero-shot maps its labels to yours.
 
 --figures DIR draws, for a head, the confusion matrix, precision, recall and F1 of each label,
 ROC curves and those of precision against recall, the labels most often confused, the worst
-mistakes, and right predictions.`,
+mistakes, right predictions, and how often the head is right where it is so sure.`,
 		Example: `  tlkit evaluate my.head.safetensors DIR
   tlkit evaluate my.head.safetensors DIR --figures figures
   tlkit evaluate efficientnet_lite0 hymenoptera --zero-shot ants=ant,bees=bee
@@ -98,6 +98,11 @@ func (c *command) drawReport(folder string, e *run.Evaluation) error {
 	}
 	picture := func(file string) image.Image {
 		return transforms.DecodeOptions{}.Tile(filepath.Join(e.Root, filepath.FromSlash(file)))
+	}
+	if f, ok := e.Reliability(); ok {
+		if err := c.writeFigure("evaluate", filepath.Join(folder, "reliability.png"), f); err != nil {
+			return err
+		}
 	}
 	for _, d := range e.Report.Drawings(picture) {
 		if err := c.writeFigure("evaluate", filepath.Join(folder, d.Name+".png"), d); err != nil {

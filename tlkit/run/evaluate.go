@@ -6,6 +6,7 @@ import (
 
 	"github.com/tlkit/transfer-learning/data"
 	"github.com/tlkit/transfer-learning/internal/advice"
+	"github.com/tlkit/transfer-learning/tlkit/confidence"
 	"github.com/tlkit/transfer-learning/tlkit/datasets"
 	"github.com/tlkit/transfer-learning/tlkit/engine"
 	"github.com/tlkit/transfer-learning/tlkit/evaluate"
@@ -13,6 +14,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/features"
 	"github.com/tlkit/transfer-learning/tlkit/guard"
 	"github.com/tlkit/transfer-learning/tlkit/metrics"
+	"github.com/tlkit/transfer-learning/tlkit/plots"
 	"github.com/tlkit/transfer-learning/tlkit/results"
 	"github.com/tlkit/transfer-learning/tlkit/task"
 	"github.com/tlkit/transfer-learning/tlkit/transforms"
@@ -44,7 +46,9 @@ type Evaluation struct {
 	Warning string          `json:"warning,omitempty"` // why the score may be too optimistic
 	Guard   *results.Guard  `json:"guard,omitempty"`   // whether the pictures are as the network expects them
 	Report  evaluate.Report `json:"report,omitempty"`  // for a head: the report of its task
-	Root    string          `json:"-"`                 // the folder that the report's file names are below
+	// For a head that knows how sure it may be: how far it keeps its promises.
+	Confidence *confidence.Measured `json:"confidence,omitempty"`
+	Root       string               `json:"-"` // the folder that the report's file names are below
 }
 
 // Details returns the report of a head without the score; "" for a pretrained classifier.
@@ -52,7 +56,24 @@ func (e *Evaluation) Details() string {
 	if e.Report == nil {
 		return ""
 	}
-	return e.Report.Details()
+	details := e.Report.Details()
+	if e.Confidence != nil {
+		details += "\n" + e.Confidence.String() + "\n"
+	}
+	return details
+}
+
+// Reliability draws the calibration of a head's probabilities, before and after its temperature; ok is
+// false if it is not known.
+func (e *Evaluation) Reliability() (f plots.Figure, ok bool) {
+	if e.Confidence == nil || len(e.Confidence.Calibration) == 0 {
+		return nil, false
+	}
+	var panels []plots.Calibrated
+	for _, c := range e.Confidence.Calibration {
+		panels = append(panels, plots.Calibrated{Name: c.Name, Calibration: c.Calibration})
+	}
+	return plots.Reliability(panels...), true
 }
 
 // Line formats the evaluation as one line.
@@ -115,8 +136,13 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	for _, i := range x.Items {
 		kept.items = append(kept.items, m.items[i])
 	}
+	truth, logits := m.task.Samples(kept.items, x.Data, len(h.Labels)), h.Logits(x.Data)
+	sure, err := h.Confidence.Measure(truth, logits)
+	if err != nil {
+		return nil, err
+	}
 	report, err := evaluate.New(m.task, evaluate.Input{
-		Names: h.Labels, Truth: m.task.Samples(kept.items, x.Data, len(h.Labels)), Logits: h.Logits(x.Data),
+		Names: h.Labels, Truth: truth, Logits: logits,
 		Reading: task.Reading{Thresholds: h.Thresholds, Scales: h.Scales}, Files: kept.files(),
 	})
 	if err != nil {
@@ -124,7 +150,7 @@ func EvaluateHead(ctx context.Context, s HeadSpec, place Place, p Progress) (*Ev
 	}
 	return &Evaluation{
 		Task: m.task.Name(), Score: report.Score(), Split: m.split, Model: h.Backbone.Name, Head: s.Head, Data: m.set.Name,
-		Preset: h.Preset.Name, Engine: c.eng.Name, Seconds: clock.seconds(), Parity: &c.classifier.Parity, Warning: m.warning, Guard: o.verdict, Report: report, Root: m.set.Root,
+		Preset: h.Preset.Name, Engine: c.eng.Name, Seconds: clock.seconds(), Parity: &c.classifier.Parity, Warning: m.warning, Guard: o.verdict, Report: report, Root: m.set.Root, Confidence: sure,
 	}, nil
 }
 
