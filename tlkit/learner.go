@@ -139,7 +139,7 @@ func (l Learner) specIn(ctx context.Context, p run.Place) (run.Spec, run.Place, 
 	names := l.Data
 	if onlyDrawn() {
 		for n := range strings.SplitSeq(names, "|") {
-			if strings.HasPrefix(strings.TrimSpace(n), "insects") {
+			if strings.HasPrefix(strings.TrimSpace(n), drawnSets) {
 				names = strings.TrimSpace(n)
 			}
 		}
@@ -416,7 +416,7 @@ func topLosses(worst []evaluate.Mistake, root string) plots.Figure {
 // pictures shows a figure that contains pictures of a data set, or says why it is hidden.
 func pictures(set, name string, f plots.Figure) error {
 	kind := show.Foreign
-	if strings.HasPrefix(set, "insects") {
+	if strings.HasPrefix(set, drawnSets) {
 		kind = show.Drawn
 	}
 	if kind == show.Foreign && onlyDrawn() {

@@ -39,7 +39,7 @@ func why(ctx context.Context, q look.Question, p run.Place) error {
 		return err
 	}
 	show.Default.Clear()
-	kind := originOf(ctx, q.Head.Head, []string{q.Picture})
+	kind := originOf(q.Head.Head, []string{q.Picture})
 	if kind == show.Foreign && onlyDrawn() {
 		show.Default.Text("(pictures are hidden, because " + drawnVar + "=drawn)")
 	} else if err := show.Default.Pictures("why", kind, r.Figure(transforms.DecodeOptions{}.Tile)); err != nil {

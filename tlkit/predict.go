@@ -69,7 +69,7 @@ func predict(ctx context.Context, s run.HeadSpec, paths []string) ([]export.Pred
 	}
 	show.Default.Clear()
 	f := plots.Grid("Predictions", predictionTiles(predictions))
-	switch kind := originOf(ctx, s.Head, files); {
+	switch kind := originOf(s.Head, files); {
 	case kind == show.Foreign && onlyDrawn():
 		show.Default.Text("(pictures are hidden, because " + drawnVar + "=drawn)")
 	default:
@@ -107,22 +107,32 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+// drawnSets is how the names of the sets that this project draws begin.
+const drawnSets = "insects"
+
 // originOf reports whether all pictures belong to a set that this project draws.
-func originOf(ctx context.Context, headFile string, files []string) show.Kind {
+func originOf(headFile string, files []string) show.Kind {
 	h, err := export.Read(headFile)
-	if err != nil || !strings.HasPrefix(h.Data.Name, "insects") {
-		return show.Foreign
-	}
-	set, err := datasets.Open(ctx, h.Data.Name, datasets.Options{Offline: true})
-	if err != nil || set.Set == nil {
+	if err != nil || !strings.HasPrefix(h.Data.Name, drawnSets) {
 		return show.Foreign
 	}
 	for _, file := range files {
-		if rel, err := filepath.Rel(set.Root, file); err != nil || !filepath.IsLocal(rel) {
+		if !inDrawn(file) {
 			return show.Foreign
 		}
 	}
 	return show.Drawn
+}
+
+// inDrawn reports whether a file lies in a set that this project draws, or in a copy that says so by its
+// name, such as insects-framed.
+func inDrawn(file string) bool {
+	for dir := filepath.Dir(file); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if strings.HasPrefix(filepath.Base(dir), drawnSets) {
+			return true
+		}
+	}
+	return false
 }
 
 // predictionTiles draws the first predictions.

@@ -113,8 +113,7 @@ func TestRunnersUp(t *testing.T) {
 
 // Pictures of a set that this project draws may be saved with a notebook, all others may not.
 func TestOriginOfPredictedPictures(t *testing.T) {
-	ctx := context.Background()
-	set, err := datasets.Open(ctx, "insects-few", datasets.Options{})
+	set, err := datasets.Open(context.Background(), "insects-few", datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +135,7 @@ func TestOriginOfPredictedPictures(t *testing.T) {
 		if err := h.Write(file); err != nil {
 			t.Fatal(err)
 		}
-		if got := originOf(ctx, file, c.files); got != c.want {
+		if got := originOf(file, c.files); got != c.want {
 			t.Errorf("%s, %v: %s, want %s", c.data, c.files, got, c.want)
 		}
 	}
