@@ -133,15 +133,22 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 }
 
 // photographic draws a figure with photographs as a JPEG, at the same scale as PNG. A PNG would be
-// five times as large, and a few of them would make a notebook many megabytes.
+// five times as large, and a few of them would make a notebook many megabytes. The quality is the best at
+// which it stays small; below the last one, words get a halo.
 func photographic(d drawer) ([]byte, error) {
+	const small = 110_000 // bytes; a notebook holds a third more
 	img, err := d.Image(pictureScale)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = jpeg.Encode(&b, img, &jpeg.Options{Quality: 88})
-	return b.Bytes(), err
+	for _, quality := range []int{88, 78, 68, 60} {
+		b.Reset()
+		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil || b.Len() <= small {
+			return b.Bytes(), err
+		}
+	}
+	return b.Bytes(), nil
 }
 
 // keep writes a figure to the terminal or a file, without a notebook.
