@@ -21,8 +21,8 @@ func (levels noisy) Image(float64) (*image.RGBA, error) {
 func TestPhotographsStaySmall(t *testing.T) {
 	for _, levels := range []noisy{8, 16, 40} {
 		picture, err := photographic(levels)
-		if err != nil || len(picture) > 110_000 || len(picture) < 50_000 {
-			t.Errorf("%d levels: %d bytes, %v, want 50,000 to 110,000", levels, len(picture), err)
+		if err != nil || len(picture) > 85_000 || len(picture) < 40_000 {
+			t.Errorf("%d levels: %d bytes, %v, want 40,000 to 85,000", levels, len(picture), err)
 		}
 	}
 }

@@ -136,13 +136,13 @@ func (s *Screen) figure(place, name string, kind Kind, f Figure) error {
 // five times as large, and a few of them would make a notebook many megabytes. The quality is the best at
 // which it stays small; below the last one, words get a halo.
 func photographic(d drawer) ([]byte, error) {
-	const small = 110_000 // bytes; a notebook holds a third more
+	const small = 85_000 // bytes; a notebook holds a third more
 	img, err := d.Image(pictureScale)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	for _, quality := range []int{88, 78, 68, 60} {
+	for _, quality := range []int{88, 78, 68, 60, 50} {
 		b.Reset()
 		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil || b.Len() <= small {
 			return b.Bytes(), err
