@@ -24,7 +24,7 @@ const (
 	leastCosine = 0.75 // of the features of two pictures that are compared
 	// Correlations of copies: as a whole, in the middle, and of details in the middle. TestPlanted and
 	// TestAlikeIsNoCopy stand between them.
-	leastMatch   = 0.95
+	leastMatch   = 0.96
 	leastMiddle  = 0.85
 	leastDetails = 0.7
 	smallest     = 0.6 // side of the smallest part that is looked for, as a share of the picture
