@@ -13,7 +13,7 @@ import (
 	"github.com/tlkit/transfer-learning/tlkit/settings"
 )
 
-const stubsHash = "3d0bf3bfbb4cc48b"
+const stubsHash = "dc28d1cd14185e1a"
 
 // Classifier is a head file. Like a [Learner], it is a plain value; creating one opens nothing.
 type Classifier struct {
@@ -298,6 +298,15 @@ func (l Learner) Evaluate() {
 // the backbone's preset, with the numbers turned back into colours.
 func (l Learner) ShowBatch(n int) {
 	remote("Learner.ShowBatch", nil, l, n)
+}
+
+// LearningCurve says what more pictures would bring. It fits heads on growing parts of the training
+// pictures, five draws of each size, and shows their scores on the held-back pictures with what a
+// hundred more pictures, and twice as many, would add. The intervals are over draws and pictures.
+// Nothing is stored, and the head stays as it is.
+func (l Learner) LearningCurve() (out0 results.LearningCurve) {
+	remote("Learner.LearningCurve", []any{&out0}, l)
+	return out0
 }
 
 // Why shows why the learner predicts what it does of a picture: the parts of it that speak for the

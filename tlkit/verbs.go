@@ -4,7 +4,7 @@
 
 package tlkit
 
-const stubsHash = "3d0bf3bfbb4cc48b"
+const stubsHash = "dc28d1cd14185e1a"
 
 // verbs are what the cells of a kernel ask for, by name.
 var verbs map[string]any
@@ -30,6 +30,7 @@ func init() {
 		"Learner.Result":        Learner.Result,
 		"Learner.Evaluate":      Learner.Evaluate,
 		"Learner.ShowBatch":     Learner.ShowBatch,
+		"Learner.LearningCurve": Learner.LearningCurve,
 		"Learner.Why":           Learner.Why,
 		"Learner.ShowMap":       Learner.ShowMap,
 		"Models":                Models,

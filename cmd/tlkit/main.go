@@ -164,7 +164,7 @@ func (c *command) root() *cobra.Command {
 		return nil
 	}
 	f.BoolVar(&c.plainGo, "plain-go", false, "compute in plain Go where XLA is missing, which takes about a hundred times as long")
-	root.AddCommand(c.setup(), c.doctor(), c.models(), c.audit(), c.train(), c.evaluate(), c.compare(), c.predict(), c.features(), c.parts(), c.extract(), c.gather(), c.neighbours(), c.why(), c.mapOf(), c.search(), c.guard(), c.export(), c.serveHeads(), c.history(), c.runs(), c.verify(), c.bench(), c.robot(),
+	root.AddCommand(c.setup(), c.doctor(), c.models(), c.audit(), c.train(), c.evaluate(), c.compare(), c.curve(), c.predict(), c.features(), c.parts(), c.extract(), c.gather(), c.neighbours(), c.why(), c.mapOf(), c.search(), c.guard(), c.export(), c.serveHeads(), c.history(), c.runs(), c.verify(), c.bench(), c.robot(),
 		c.lab(), c.runNotebooks(), c.cache(), c.uninstall(), c.version(), c.kernel(), c.worker())
 	return root
 }

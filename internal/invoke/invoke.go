@@ -99,7 +99,7 @@ func IsCheckout(dir string) bool {
 }
 
 // Verbs are the subcommands that messages name.
-var Verbs = []string{"setup", "doctor", "cache", "uninstall", "lab", "run", "models", "audit", "train", "evaluate", "predict", "features", "parts", "extract", "gather", "neighbours", "why", "map", "search", "guard", "export", "serve", "compare", "history", "runs", "verify", "bench", "robot", "version"}
+var Verbs = []string{"setup", "doctor", "cache", "uninstall", "lab", "run", "models", "audit", "train", "evaluate", "predict", "features", "parts", "extract", "gather", "neighbours", "why", "map", "search", "guard", "export", "serve", "compare", "curve", "history", "runs", "verify", "bench", "robot", "version"}
 
 var hint = regexp.MustCompile(`(go tool |[\w./-])?\btlkit (\w+|--help)\b`)
 
