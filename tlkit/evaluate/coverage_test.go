@@ -417,9 +417,7 @@ func promises(t *testing.T) (lines []string) {
 		}
 		lines = append(lines, fmt.Sprintf("| %s | %d | %s | %.1f | %.2f |", s.set.Name, n, what, kept, size))
 		t.Log(lines[len(lines)-1])
-		// Heads out of fold learn from four fifths of the pictures and are a little less sure than the head of all:
-		// the promise is kept a little more often.
-		if math.Abs(kept-100*confidence.Coverage) > 1.2 {
+		if math.Abs(kept-100*confidence.Coverage) > 1 {
 			t.Errorf("%s", lines[len(lines)-1])
 		}
 	}
